@@ -1,0 +1,128 @@
+"""What must hold for a data set: each check once, at the border, naming both sides of what does not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from neurofit.errors import DataError, ShapeError
+
+_PARTS = ("train", "test")
+
+
+def shapes(dataset) -> None:
+    """Inputs, responses, trials and mask have the axes that they should, and agree on their lengths."""
+    name, responses = dataset.name, dataset.responses
+    if not dataset.inputs:
+        raise ShapeError(f"{name}: no inputs. Expected a dict such as {{'image': (image, height, width, channel)}}.")
+    _has_axes(name, "responses", responses, ("image", "neuron"))
+    if 0 in responses.shape:
+        raise ShapeError(f"{name}: responses (image, neuron) is empty: {responses.shape}.")
+    for key, array in dataset.inputs.items():
+        if key == "image":
+            _has_axes(name, "inputs['image']", array, ("image", "height", "width", "channel"))
+        if array.ndim == 0 or len(array) != len(responses):
+            count = len(array) if array.ndim else "no"
+            raise ShapeError(
+                f"{name}: {count} images but {len(responses)} rows of responses: inputs['{key}'] {array.shape} and "
+                f"responses (image, neuron) {responses.shape} must have the same length along 'image'."
+            )
+    if dataset.trials is not None:
+        _has_axes(name, "trials", dataset.trials, ("image", "trial", "neuron"))
+        if dataset.trials.shape[::2] != responses.shape:
+            raise ShapeError(
+                f"{name}: trials (image, trial, neuron) {dataset.trials.shape} do not fit responses (image, neuron) {responses.shape}."
+            )
+    if dataset.mask is not None:
+        if dataset.mask.shape != responses.shape:
+            raise ShapeError(
+                f"{name}: mask (image, neuron) {dataset.mask.shape} does not fit responses (image, neuron) {responses.shape}."
+            )
+        if dataset.mask.dtype != bool:
+            raise DataError(f"{name}: mask holds {dataset.mask.dtype}, expected bool: True where the response counts.")
+
+
+def lengths(dataset) -> None:
+    """Everything that is told per image, or per neuron, has as many rows as there are."""
+    for field in ("image_ids", "official"):
+        _per_image(dataset, field)
+    if len(dataset.neurons) != dataset.n_neurons:
+        raise ShapeError(
+            f"{dataset.name}: neurons has {len(dataset.neurons)} rows but responses (image, neuron) {dataset.responses.shape} "
+            f"has {dataset.n_neurons} neurons."
+        )
+
+
+def values(dataset) -> None:
+    """Inputs finite, responses finite or NaN, ids unique, every neuron with at least one response."""
+    name = dataset.name
+    for key, array in dataset.inputs.items():
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"{name}: inputs['{key}'] has NaN or infinite values in {bad.sum()} of {len(array)} images "
+                f"({_listed(dataset.image_ids[bad])}). Only responses may be missing: leave these images out."
+            )
+    infinite = np.isinf(dataset.responses).any(axis=0)
+    if infinite.any():
+        raise DataError(f"{name}: infinite responses of neurons {_listed(np.flatnonzero(infinite))}. Missing ones are NaN.")
+    if len(np.unique(dataset.image_ids)) != dataset.n_images:
+        ids, counts = np.unique(dataset.image_ids, return_counts=True)
+        raise DataError(f"{name}: image_ids must be unique; more than once: {_listed(ids[counts > 1])}.")
+    silent = ~dataset.valid.any(axis=0)
+    if silent.any():
+        raise DataError(
+            f"{name}: no response at all (all NaN, or masked) of neurons {_listed(np.flatnonzero(silent))}: leave these columns out."
+        )
+    if dataset.official is not None and not set(dataset.official) <= set(_PARTS):
+        raise DataError(f"{name}: official says {_listed(np.unique(dataset.official))}, expected 'train' and 'test'.")
+
+
+def groups(dataset) -> None:
+    _per_image(dataset, "groups")
+    if dataset.groups.dtype.kind not in "iu":
+        raise DataError(f"{dataset.name}: groups holds {dataset.groups.dtype}, expected one int per image.")
+
+
+def indices(chosen, length: int, axis: str) -> np.ndarray:
+    """(chosen,) ints, from indices or from one bool per element of this axis."""
+    chosen = np.asarray(chosen)
+    if chosen.dtype == bool:
+        if chosen.shape != (length,):
+            raise ShapeError(f"{chosen.shape} bools to choose from {length} along '{axis}'; expected one each.")
+        return np.flatnonzero(chosen)
+    if chosen.size == 0:
+        return np.zeros(0, np.int64)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+        raise DataError(f"Indices along '{axis}' are a list of ints or of bools, not {chosen.dtype} {chosen.shape}.")
+    if chosen.min() < -length or chosen.max() >= length:
+        raise DataError(f"Index {chosen.max()} along '{axis}', which has {length} elements (0 … {length - 1}).")
+    return chosen
+
+
+def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
+    """(neuron,) bool: the rows of the table for which this condition holds."""
+    try:
+        chosen = neurons.eval(text)
+    except (SyntaxError, ValueError, TypeError, KeyError, NameError) as error:
+        raise DataError(f"Condition on neurons '{text}': {error}. Columns: {', '.join(neurons.columns)}.") from None
+    return np.asarray(chosen)
+
+
+def _has_axes(name: str, what: str, array: np.ndarray, axes: tuple[str, ...]) -> None:
+    if array.ndim != len(axes):
+        raise ShapeError(f"{name}: {what} has shape {array.shape}, expected ({', '.join(axes)}): {len(axes)} axes, not {array.ndim}.")
+
+
+def _per_image(dataset, field: str) -> None:
+    array = getattr(dataset, field)
+    if array is not None and array.shape != (dataset.n_images,):
+        raise ShapeError(
+            f"{dataset.name}: {field} (image,) has shape {array.shape} but responses (image, neuron) {dataset.responses.shape} "
+            f"has {dataset.n_images} images."
+        )
+
+
+def _listed(values, at_most: int = 5) -> str:
+    shown = ", ".join(str(value) for value in values[:at_most])
+    return shown + (f" and {len(values) - at_most} more" if len(values) > at_most else "")

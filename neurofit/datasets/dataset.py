@@ -1,0 +1,202 @@
+"""What a data set is: stimuli, the responses of a population to them, and what is known about both.
+
+Axes have one name each, singular, always in this order (AXES). Responses are spikes (or whatever the recording counts)
+per presentation. NaN in responses means *missing*; NaN in an input is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neurofit.datasets import checks
+
+AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs and responses of one recording, or of several that were merged; arrays are read-only.
+
+    Parameters
+    ----------
+    name : for people and tables
+    inputs : usually one, "image": (image, height, width, channel); others: (image, …). Kept as float32, finite
+    responses : (image, neuron), trial means where there are trials; NaN = missing
+    trials : (image, trial, neuron), NaN where an image had fewer trials; None = unknown
+    mask : (image, neuron), True where the response counts; None = everywhere
+    image_ids : (image,) of str or int, unique; default 0 … n-1
+    groups : (image,) ints: a split keeps a group together; default: each its own, but equal images share one
+    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known, `x`, `y` [pixels],
+        `reliability` (share of a single trial's variance that is signal, 0 … 1); missing columns are filled in
+    truth : of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per neuron
+    official : (image,) of "train" and "test", where the data set comes with a split
+
+    Raises
+    ------
+    ShapeError : two arrays do not fit together, both named
+    DataError : NaN in an input, infinite responses, double image ids, a neuron without a single response.
+        (A *part* may hold a neuron without responses: scores leave it out and count it.)
+    """
+
+    name: str
+    inputs: dict[str, np.ndarray]
+    responses: np.ndarray
+    trials: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    image_ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    neurons: pd.DataFrame | None = None
+    truth: dict | None = None
+    official: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: np.asarray(array) for name, array in self.inputs.items()}
+        self._set(inputs={name: frozen(array.astype(np.float32, copy=False)) for name, array in given.items()})
+        self._set(responses=frozen(np.asarray(self.responses, np.float64)))
+        self._set(trials=None if self.trials is None else frozen(np.asarray(self.trials, np.float64)))
+        self._set(mask=None if self.mask is None else frozen(np.asarray(self.mask)))
+        checks.shapes(self)
+        ids = np.arange(self.n_images) if self.image_ids is None else np.asarray(self.image_ids)
+        self._set(image_ids=frozen(ids), neurons=_neuron_table(self))
+        self._set(official=None if self.official is None else frozen(np.asarray(self.official).astype(str)))
+        checks.lengths(self)
+        checks.values(self)
+        groups = equal_rows(self.inputs.values()) if self.groups is None else np.asarray(self.groups)
+        self._set(groups=frozen(groups))
+        checks.groups(self)
+
+    @property
+    def n_images(self) -> int:
+        return self.responses.shape[0]
+
+    @property
+    def n_neurons(self) -> int:
+        return self.responses.shape[1]
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width, channel) of the input "image", or the first input's shape without its images."""
+        return self.inputs.get("image", next(iter(self.inputs.values()))).shape[1:]
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(image, neuron) bool: the response is there, and counts."""
+        finite = np.isfinite(self.responses)
+        return finite if self.mask is None else finite & self.mask
+
+    def take(self, image_indices) -> Dataset:
+        """These images (indices, or a bool per image), in this order."""
+        chosen = checks.indices(image_indices, self.n_images, "image")
+        truth = None if self.truth is None else {**self.truth, "rates": self.truth["rates"][chosen]}
+        rows = ("responses", "trials", "mask", "image_ids", "groups", "official")
+        return self.derived(
+            inputs={name: frozen(array[chosen]) for name, array in self.inputs.items()},
+            truth=truth,
+            **{row: frozen(_picked(getattr(self, row), chosen, 0)) for row in rows},
+        )
+
+    def select_neurons(self, which) -> Dataset:
+        """These neurons: indices, a bool per neuron, or a condition on the table ("reliability > 0.15")."""
+        if isinstance(which, str):
+            which = checks.condition(self.neurons, which)
+        chosen = checks.indices(which, self.n_neurons, "neuron")
+        truth = self.truth
+        if truth is not None:
+            parameters = truth["parameters"].iloc[chosen].reset_index(drop=True)
+            truth = {**truth, "rates": truth["rates"][:, chosen], "parameters": parameters}
+        return self.derived(
+            neurons=self.neurons.iloc[chosen].reset_index(drop=True),
+            truth=truth,
+            **{column: frozen(_picked(getattr(self, column), chosen, -1)) for column in ("responses", "trials", "mask")},
+        )
+
+    def hash(self) -> str:
+        """12 hex digits over everything but the name and the truth; the same in every process and on every machine."""
+        digest = hashlib.blake2b(digest_size=6)
+        for name in sorted(self.inputs):
+            _digest_array(digest, name, self.inputs[name])
+        for field in ("responses", "trials", "mask", "image_ids", "groups", "official"):
+            _digest_array(digest, field, getattr(self, field))
+        for column in sorted(self.neurons.columns):
+            _digest_array(digest, column, self.neurons[column].to_numpy())
+        return digest.hexdigest()
+
+    def derived(self, **changes) -> Dataset:
+        """A changed copy without the checks: for subsets of what was already checked."""
+        other = copy.copy(self)
+        other._set(**changes)
+        return other
+
+    def _set(self, **values) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def frozen(array: np.ndarray | None) -> np.ndarray | None:
+    """A view that cannot be written to: cached data sets are shared by all that ask for them."""
+    if array is None:
+        return None
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def equal_rows(arrays) -> np.ndarray:
+    """(image,) ints: images that are equal to the last bit in every array have the same number."""
+    numbers: dict[bytes, int] = {}
+    rows = zip(*(np.ascontiguousarray(array) for array in arrays))
+    keys = (b"".join(part.tobytes() for part in row) for row in rows)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def reliability(trials: np.ndarray) -> np.ndarray:
+    """Share of a single trial's variance that is signal, per neuron: (total - noise) / total, cut to 0 … 1.
+
+    In (image, trial, neuron), NaN = missing. Noise: variance over trials, mean over the images with at least two;
+    total: variance over all. Both with n - 1. nan where no image has two trials, or nothing varies.
+    Source: FEV of Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    """
+    repeated = trials[(np.isfinite(trials).sum(axis=1) > 1).any(axis=1)]
+    if not len(repeated):
+        return np.full(trials.shape[2], np.nan)
+    count = np.isfinite(repeated).sum(axis=1)
+    deviation = repeated - np.nansum(repeated, axis=1, keepdims=True) / np.maximum(count, 1)[:, None]
+    variance = np.nansum(deviation**2, axis=1) / np.where(count > 1, count - 1, np.nan)
+    noise = np.nanmean(variance, axis=0)
+    total = np.nanvar(repeated.reshape(-1, trials.shape[2]), axis=0, ddof=1)
+    return np.clip((total - noise) / np.where(total > 0, total, np.nan), 0, 1)
+
+
+def _neuron_table(dataset: Dataset) -> pd.DataFrame:
+    table = pd.DataFrame(index=range(dataset.n_neurons)) if dataset.neurons is None else dataset.neurons
+    table = table.reset_index(drop=True)
+    if "recording" not in table:
+        table["recording"] = dataset.name
+    if "number" not in table:
+        table["number"] = range(len(table))
+    if "reliability" not in table and dataset.trials is not None and len(table) == dataset.n_neurons:
+        table["reliability"] = reliability(dataset.trials)
+    return table
+
+
+def _picked(array: np.ndarray | None, chosen: np.ndarray, axis: int) -> np.ndarray | None:
+    return None if array is None else np.take(array, chosen, axis=axis)
+
+
+def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
+    """Feeds name, shape and values: numbers little-endian with one kind of NaN, anything else as text."""
+    digest.update(f"{name}{None if array is None else array.shape}".encode())
+    if array is None:
+        return
+    if array.dtype.kind in "biu":
+        array = array.astype("<i8")
+    elif array.dtype.kind == "f":
+        array = np.where(np.isnan(array), np.nan, array).astype(f"<f{array.dtype.itemsize}")
+    else:
+        array = np.array("\0".join(map(str, array.ravel())).encode())
+    digest.update(np.ascontiguousarray(array).tobytes())

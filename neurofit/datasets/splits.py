@@ -1,0 +1,161 @@
+"""Which images a model is trained on, monitored on, and reported on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurofit.datasets.dataset import Dataset
+from neurofit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """How much goes where: a float is a share of all images (0 … 1), an int a number of images.
+
+    Parameters
+    ----------
+    train : None = all that is left; with a share or a number, what is over stays unused
+    validation : 0 = none (no early stopping, no search)
+    test : not asked for where the data set has an official test set, or where there are folds
+    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported. `Parts.monitors_test` says so.
+    """
+
+    train: float | int | None = None
+    validation: float | int = 0.15
+    test: float | int = 0.2
+    monitor_test: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            _check_amount(name, getattr(self, name))
+        shares = [amount for amount in (self.train, self.validation, self.test) if isinstance(amount, float)]
+        if sum(shares) > 1 + 1e-9:
+            raise DataError(f"{self}: the shares sum to {sum(shares):g}, more than 1.")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a split data set, each a Dataset; no group of images is in two of them."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+    monitors_test: bool = False
+
+    @property
+    def monitored(self) -> Dataset | None:
+        """What may be looked at while training: validation, or None; the test set only where `monitors_test`."""
+        return self.test if self.monitors_test else self.validation
+
+    def items(self) -> list[tuple[str, Dataset]]:
+        """("train", …), ("validation", …) where there is one, ("test", …)."""
+        named = (("train", self.train), ("validation", self.validation), ("test", self.test))
+        return [(name, part) for name, part in named if part is not None]
+
+
+def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None) -> Parts:
+    """Parts of this data set, decided by the seed alone; a group is never divided, so sizes are met as nearly as groups allow.
+
+    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation is cut from
+    the rest (shares are of the rest then), and a fold is the *validation* set.
+
+    Raises
+    ------
+    DataError : a part would be empty; sizes exceed the images; a fold out of range
+    """
+    _check_fold(dataset, spec, fold, folds)
+    official = dataset.official is not None and bool((dataset.official == "test").any())
+    rest = np.flatnonzero(dataset.official != "test") if official else np.arange(dataset.n_images)
+    chosen: dict[str, np.ndarray] = {"test": np.flatnonzero(dataset.official == "test")} if official else {}
+    total = len(rest)
+    if folds is not None:
+        chosen["validation" if official else "test"] = _fold(dataset.groups, rest, seed, fold, folds)
+    elif not official:
+        chosen["test"] = _cut(dataset.groups, rest, _count(spec.test, total), (seed, 0))
+    rest = _without(rest, chosen.get("test") if not official else None, chosen.get("validation"))
+    if not spec.monitor_test and "validation" not in chosen and spec.validation:
+        chosen["validation"] = _cut(dataset.groups, rest, _count(spec.validation, total), (seed, 1))
+        rest = _without(rest, chosen["validation"])
+    chosen["train"] = rest if spec.train is None else _train(dataset.groups, rest, spec, total, seed)
+    return _parts(dataset, spec, chosen)
+
+
+def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Parts:
+    for name, images in chosen.items():
+        if not len(images):
+            raise DataError(
+                f"{dataset.name}: the {name} part of {spec} would be empty. There are {dataset.n_images} images "
+                f"in {len(np.unique(dataset.groups))} groups, and a group is never divided."
+            )
+    parts = {name: dataset.take(np.sort(images)) for name, images in chosen.items()}
+    return Parts(parts["train"], parts.get("validation"), parts["test"], monitors_test=spec.monitor_test)
+
+
+def _cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
+    """About `target` of these images: groups in random order, each taken if that brings the number nearer to the target."""
+    labels, sizes = np.unique(groups[images], return_counts=True)
+    taken, count = [], 0
+    for index in np.random.default_rng(key).permutation(len(labels)):
+        if abs(count + sizes[index] - target) < abs(count - target):
+            taken.append(labels[index])
+            count += sizes[index]
+    return images[np.isin(groups[images], taken)]
+
+
+def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
+    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so far."""
+    labels, sizes = np.unique(groups[images], return_counts=True)
+    order = np.random.default_rng((seed, 2)).permutation(len(labels))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled, mine = np.zeros(folds, np.int64), []
+    for index in order:
+        smallest = int(np.argmin(filled))
+        filled[smallest] += sizes[index]
+        if smallest == fold:
+            mine.append(labels[index])
+    return images[np.isin(groups[images], mine)]
+
+
+def _train(groups: np.ndarray, rest: np.ndarray, spec: Split, total: int, seed: int) -> np.ndarray:
+    target = _count(spec.train, total)
+    if target > len(rest) and isinstance(spec.train, int):
+        raise DataError(f"{spec} asks for {target} training images; {len(rest)} are left of {total}.")
+    # Shares that sum to 1 leave nothing out, whatever rounding and groups made of the other parts.
+    everything = isinstance(spec.train, float) and sum(map(float, (spec.train, spec.validation, spec.test))) > 1 - 1e-9
+    return rest if everything or target >= len(rest) else _cut(groups, rest, target, (seed, 3))
+
+
+def _count(amount: float | int, total: int) -> int:
+    count = round(amount * total) if isinstance(amount, float) else amount
+    if count > total:
+        raise DataError(f"A part of {count} images was asked for; there are {total}.")
+    return count
+
+
+def _without(images: np.ndarray, *others: np.ndarray | None) -> np.ndarray:
+    for other in others:
+        if other is not None:
+            images = np.setdiff1d(images, other)
+    return images
+
+
+def _check_amount(name: str, amount: float | int | None) -> None:
+    if amount is None and name == "train":
+        return
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
+        raise DataError(f"Split({name}={amount!r}): expected a share (float, 0 … 1) or a number of images (int).")
+    if isinstance(amount, float) and amount > 1:
+        raise DataError(f"Split({name}={amount!r}): a share is at most 1; a number of images is an int, {int(amount)}.")
+
+
+def _check_fold(dataset: Dataset, spec: Split, fold: int | None, folds: int | None) -> None:
+    if (fold is None) != (folds is None):
+        raise DataError(f"fold={fold} of folds={folds}: give both or neither.")
+    if folds is None:
+        return
+    if folds < 2 or not 0 <= fold < folds:
+        raise DataError(f"fold={fold} of folds={folds}: expected at least 2 folds, and 0 ≤ fold < folds.")
+    if dataset.official is not None and spec.monitor_test:
+        raise DataError(f"{dataset.name} has an official test set, so a fold is the validation set; {spec} asks for none.")
