@@ -31,12 +31,14 @@ def shapes(dataset) -> None:
         _has_axes(name, "trials", dataset.trials, ("image", "trial", "neuron"))
         if dataset.trials.shape[::2] != responses.shape:
             raise ShapeError(
-                f"{name}: trials (image, trial, neuron) {dataset.trials.shape} do not fit responses (image, neuron) {responses.shape}."
+                f"{name}: trials (image, trial, neuron) {dataset.trials.shape} do not fit "
+                f"responses (image, neuron) {responses.shape}."
             )
     if dataset.mask is not None:
         if dataset.mask.shape != responses.shape:
             raise ShapeError(
-                f"{name}: mask (image, neuron) {dataset.mask.shape} does not fit responses (image, neuron) {responses.shape}."
+                f"{name}: mask (image, neuron) {dataset.mask.shape} does not fit "
+                f"responses (image, neuron) {responses.shape}."
             )
         if dataset.mask.dtype != bool:
             raise DataError(f"{name}: mask holds {dataset.mask.dtype}, expected bool: True where the response counts.")
@@ -48,8 +50,8 @@ def lengths(dataset) -> None:
         _per_image(dataset, field)
     if len(dataset.neurons) != dataset.n_neurons:
         raise ShapeError(
-            f"{dataset.name}: neurons has {len(dataset.neurons)} rows but responses (image, neuron) {dataset.responses.shape} "
-            f"has {dataset.n_neurons} neurons."
+            f"{dataset.name}: neurons has {len(dataset.neurons)} rows but responses (image, neuron) "
+            f"{dataset.responses.shape} has {dataset.n_neurons} neurons."
         )
 
 
@@ -65,14 +67,16 @@ def values(dataset) -> None:
             )
     infinite = np.isinf(dataset.responses).any(axis=0)
     if infinite.any():
-        raise DataError(f"{name}: infinite responses of neurons {_listed(np.flatnonzero(infinite))}. Missing ones are NaN.")
+        neurons = _listed(np.flatnonzero(infinite))
+        raise DataError(f"{name}: infinite responses of neurons {neurons}. A missing response is NaN.")
     if len(np.unique(dataset.image_ids)) != dataset.n_images:
         ids, counts = np.unique(dataset.image_ids, return_counts=True)
         raise DataError(f"{name}: image_ids must be unique; more than once: {_listed(ids[counts > 1])}.")
     silent = ~dataset.valid.any(axis=0)
     if silent.any():
         raise DataError(
-            f"{name}: no response at all (all NaN, or masked) of neurons {_listed(np.flatnonzero(silent))}: leave these columns out."
+            f"{name}: no response at all (NaN, or masked) of neurons {_listed(np.flatnonzero(silent))}: "
+            "leave these columns out."
         )
     if dataset.official is not None and not set(dataset.official) <= set(_PARTS):
         raise DataError(f"{name}: official says {_listed(np.unique(dataset.official))}, expected 'train' and 'test'.")
@@ -111,15 +115,15 @@ def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
 
 def _has_axes(name: str, what: str, array: np.ndarray, axes: tuple[str, ...]) -> None:
     if array.ndim != len(axes):
-        raise ShapeError(f"{name}: {what} has shape {array.shape}, expected ({', '.join(axes)}): {len(axes)} axes, not {array.ndim}.")
+        raise ShapeError(f"{name}: {what} has {array.ndim} axes, {array.shape}; expected ({', '.join(axes)}).")
 
 
 def _per_image(dataset, field: str) -> None:
     array = getattr(dataset, field)
     if array is not None and array.shape != (dataset.n_images,):
         raise ShapeError(
-            f"{dataset.name}: {field} (image,) has shape {array.shape} but responses (image, neuron) {dataset.responses.shape} "
-            f"has {dataset.n_images} images."
+            f"{dataset.name}: {field} (image,) has shape {array.shape} but responses (image, neuron) "
+            f"{dataset.responses.shape} has {dataset.n_images} images."
         )
 
 

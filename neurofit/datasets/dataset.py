@@ -31,8 +31,9 @@ class Dataset:
     mask : (image, neuron), True where the response counts; None = everywhere
     image_ids : (image,) of str or int, unique; default 0 … n-1
     groups : (image,) ints: a split keeps a group together; default: each its own, but equal images share one
-    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known, `x`, `y` [pixels],
-        `reliability` (share of a single trial's variance that is signal, 0 … 1); missing columns are filled in
+    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known, `x`, `y`
+        [pixels], `reliability` (share of a single trial's variance that is signal, 0 … 1). Filled in where they are not
+        given: the first two, and the last one from trials
     truth : of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per neuron
     official : (image,) of "train" and "test", where the data set comes with a split
 
@@ -109,10 +110,11 @@ class Dataset:
         if truth is not None:
             parameters = truth["parameters"].iloc[chosen].reset_index(drop=True)
             truth = {**truth, "rates": truth["rates"][:, chosen], "parameters": parameters}
+        columns = ("responses", "trials", "mask")
         return self.derived(
             neurons=self.neurons.iloc[chosen].reset_index(drop=True),
             truth=truth,
-            **{column: frozen(_picked(getattr(self, column), chosen, -1)) for column in ("responses", "trials", "mask")},
+            **{column: frozen(_picked(getattr(self, column), chosen, -1)) for column in columns},
         )
 
     def hash(self) -> str:

@@ -42,7 +42,8 @@ def standardise(
 
     Returns
     -------
-    parts; record {"inputs", "responses", "statistics", "parts": {part: {"inputs": {name: {mean, std}}, "responses": {mean, std}}}}
+    parts; record {"inputs", "responses", "statistics",
+    "parts": {part: {"inputs": {name: {mean, std}}, "responses": {mean, std}}}}
 
     Raises
     ------

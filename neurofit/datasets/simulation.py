@@ -78,7 +78,8 @@ def draw_cells(n_neurons: int, size: int, rng: np.random.Generator) -> pd.DataFr
     counts = np.rint(np.cumsum([0, *SHARES.values()]) * n_neurons).astype(int)
     kinds = np.repeat(list(SHARES), np.diff(counts))
     wavelength = size * rng.uniform(0.26, 0.45, n_neurons)
-    sigma = np.where(kinds == "dog", size * rng.uniform(0.05, 0.09, n_neurons), wavelength * rng.uniform(0.35, 0.5, n_neurons))
+    dog, gabor = size * rng.uniform(0.05, 0.09, n_neurons), wavelength * rng.uniform(0.35, 0.5, n_neurons)
+    sigma = np.where(kinds == "dog", dog, gabor)
     return pd.DataFrame({
         "kind": kinds,
         "x": (size - 1) / 2 + size * rng.normal(0, 0.09, n_neurons),

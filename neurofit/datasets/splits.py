@@ -19,7 +19,8 @@ class Split:
     train : None = all that is left; with a share or a number, what is over stays unused
     validation : 0 = none (no early stopping, no search)
     test : not asked for where the data set has an official test set, or where there are folds
-    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported. `Parts.monitors_test` says so.
+    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported; `Parts.monitors_test`
+        says so
     """
 
     train: float | int | None = None
@@ -56,10 +57,10 @@ class Parts:
 
 
 def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None) -> Parts:
-    """Parts of this data set, decided by the seed alone; a group is never divided, so sizes are met as nearly as groups allow.
+    """Parts of this data set, decided by the seed alone; no group is divided: sizes are met as nearly as groups allow.
 
-    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation is cut from
-    the rest (shares are of the rest then), and a fold is the *validation* set.
+    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation is cut
+    from the rest (shares are of the rest then), and a fold is the *validation* set.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Part
 
 
 def _cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
-    """About `target` of these images: groups in random order, each taken if that brings the number nearer to the target."""
+    """About `target` of these images: groups in random order, each taken if that brings the number nearer to it."""
     labels, sizes = np.unique(groups[images], return_counts=True)
     taken, count = [], 0
     for index in np.random.default_rng(key).permutation(len(labels)):
@@ -158,4 +159,4 @@ def _check_fold(dataset: Dataset, spec: Split, fold: int | None, folds: int | No
     if folds < 2 or not 0 <= fold < folds:
         raise DataError(f"fold={fold} of folds={folds}: expected at least 2 folds, and 0 ≤ fold < folds.")
     if dataset.official is not None and spec.monitor_test:
-        raise DataError(f"{dataset.name} has an official test set, so a fold is the validation set; {spec} asks for none.")
+        raise DataError(f"{dataset.name} has an official test set, so a fold is its validation set; {spec} wants none.")

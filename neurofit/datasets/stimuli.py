@@ -1,4 +1,4 @@
-"""Images that are statistically like photographs, made by a program: textures with 1/f amplitude, occlusion, contours."""
+"""Images that are statistically like photographs: textures with 1/f amplitude, occlusion, contours."""
 
 from __future__ import annotations
 

@@ -1,0 +1,117 @@
+"""Scores of predicted responses, one per neuron.
+
+All take responses and predictions (image, neuron) and a mask (image, neuron), True where the response counts, or None.
+A response that is NaN is missing and does not count; a prediction that is NaN or infinite where the response counts
+makes that neuron's score nan. Where a score is not defined it is nan; `summary.population` decides what a nan is worth.
+Pure NumPy, float64 inside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurofit.errors import ShapeError
+from neurofit.scores.pairs import divided, is_constant, mean, paired
+
+EPSILON = 1e-6  # added to a rate before its logarithm, as NDN does [spikes per presentation]
+
+
+def correlation(responses, predictions, mask=None) -> np.ndarray:
+    """Pearson correlation of each neuron's responses with its predictions, over images.
+
+    Returns
+    -------
+    (neuron,), in [-1, 1]; nan where responses or predictions are constant, or fewer than two images count
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    undefined = is_constant(y, valid) | is_constant(p, valid)
+    y, p = _unit(_centred(y, valid)), _unit(_centred(p, valid))
+    return np.where(undefined, np.nan, np.clip((y * p).sum(axis=0), -1, 1))
+
+
+def explained_variance(responses, predictions, mask=None) -> np.ndarray:
+    """1 - Var(y - p) / Var(y): an offset costs nothing, a wrong scale does.
+
+    Returns
+    -------
+    (neuron,), at most 1, unbounded below; nan where responses are constant
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    error = (_centred(y - p, valid) ** 2).sum(axis=0)
+    variance = (_centred(y, valid) ** 2).sum(axis=0)
+    return np.where(is_constant(y, valid), np.nan, 1 - divided(error, variance))
+
+
+def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
+    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts the baseline, which is told and not estimated.
+
+    Parameters
+    ----------
+    baseline_mean : (neuron,), the mean response in the *training* set [spikes per presentation]
+
+    Returns
+    -------
+    (neuron,), at most 1, unbounded below; nan where every response equals the baseline, or none counts
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    baseline = _per_neuron(baseline_mean, y)
+    error = ((y - p) ** 2).sum(axis=0)
+    return 1 - divided(error, (np.where(valid, y - baseline, 0) ** 2).sum(axis=0))
+
+
+def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
+    """Log likelihood of the spikes beyond that of a constant rate, in bits per spike (nats per spike × log₂ e).
+
+    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; score = (LL(p) - LL(baseline)) / (log 2 · Σ_image y)
+
+    Parameters
+    ----------
+    baseline_mean : (neuron,), the constant rate; None = the mean of these very responses (NDN's null model), which no
+        constant prediction can beat; the training set's mean is the fair one
+
+    Returns
+    -------
+    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, or with a prediction ≤ -ε
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
+    gain = _log_likelihood(y, p, valid) - _log_likelihood(y, np.broadcast_to(baseline, y.shape), valid)
+    return divided(gain, y.sum(axis=0) * np.log(2))
+
+
+def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    logarithm = np.log(rate + EPSILON, out=np.full(y.shape, np.nan), where=rate > -EPSILON)
+    return np.where(valid, y * logarithm - rate, 0).sum(axis=0)
+
+
+def _centred(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    return np.where(valid, values - mean(values, valid), 0)
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    # By the largest first: squares of very small or large numbers would leave the range of float64.
+    values = divided(values, np.broadcast_to(abs(values).max(axis=0, initial=0), values.shape))
+    return divided(values, np.broadcast_to(np.sqrt((values**2).sum(axis=0)), values.shape))
+
+
+def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
+    baseline = np.asarray(baseline_mean, np.float64)
+    if baseline.shape != responses.shape[1:]:
+        raise ShapeError(f"baseline_mean {baseline.shape} must be (neuron,), one of responses {responses.shape} each.")
+    return baseline
