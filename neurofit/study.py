@@ -1,0 +1,166 @@
+"""Where a study's folders are, and what `neurofit init` puts into a new one.
+
+    study/
+    ├── jobs/              experiment scripts, a file each
+    ├── runners/           profiles, one per queue
+    ├── data/              recordings, as received
+    └── training_data/     all that neurofit writes
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.errors import StudyError
+
+EXAMPLE_JOB = '''\
+"""How many random points does it take to find pi?"""
+
+import random
+
+import neurofit as nf
+
+
+def fit(task, *, points=1000, rows=10):
+    """Throw points at a square and count those inside the circle."""
+    generator = random.Random(task.seeds.noise)  # repetition 3 has the same seeds in every run
+    inside = 0
+    for thrown in range(1, points + 1):
+        inside += generator.random() ** 2 + generator.random() ** 2 <= 1
+        if thrown % (points // rows) == 0:
+            task.log(thrown, pi=4 * inside / thrown)  # a row of history.csv
+    estimate = 4 * inside / points
+    return {"pi": estimate, "error": abs(estimate - 3.14159265)}  # the metrics: any finite numbers
+
+
+experiment = nf.Experiment(
+    fit=fit,
+    grid=nf.grid(points=[100, 1000, 10000]),  # three runs; an axis is an argument of `fit`
+    repetitions=3,  # of three tasks each
+)
+
+if __name__ == "__main__":
+    experiment.main()  # python jobs/example.py --points 500: one task, here and now
+'''
+
+LOCAL_RUNNER = """\
+# Runs tasks on this machine: neurofit submit example --backend local
+backend: local
+
+# How many tasks at a time; null means as many as the machine's CPUs allow.
+workers: null
+
+# What each task may use.
+resources:
+  cpus: 1
+"""
+
+DATA_README = """\
+# data
+
+Recordings, as received. git ignores everything in this folder but this page.
+`neurofit data` lists what is here and what neurofit can read.
+"""
+
+GITIGNORE = """\
+__pycache__/
+/training_data/
+/data/*
+!/data/README.md
+"""
+
+FOLDERS = ("jobs", "runners", "data", "training_data")
+FILES = {
+    "jobs/example.py": EXAMPLE_JOB,
+    "runners/local.yaml": LOCAL_RUNNER,
+    "data/README.md": DATA_README,
+    ".gitignore": GITIGNORE,
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folder of a study, and the folders in it. None of them need exist but `jobs`."""
+
+    root: Path
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
+    def runners(self) -> Path:
+        return self.root / "runners"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def training_data(self) -> Path:
+        return self.root / "training_data"
+
+
+def find(start: Path) -> Study:
+    """The study that a folder or a file is in: the nearest folder, from there upwards, that is one.
+
+    A folder with `jobs/` is a study if it also has `runners/` or `training_data/`, or if `start` is the folder itself
+    or lies in its `jobs/` (so that somebody's ~/jobs does not claim all of their home). The copies of a study under
+    its own `training_data/` are none. Symbolic links are left as they were given.
+
+    Raises
+    ------
+    StudyError : there is none
+    """
+    start = Path(os.path.abspath(start))
+    for folder in (start, *start.parents):
+        if _is_study(folder, start):
+            return Study(_outside_training_data(folder))
+    raise StudyError(f"No study here: neither {start} nor a folder above it has jobs/ with runners/ or training_data/ "
+                     "beside it. Change to your study's folder, or make one: neurofit init FOLDER.")
+
+
+def missing(folder: Path) -> list[Path]:
+    """The folders and files that `create` would make in this folder, in that order."""
+    paths = [folder, *(folder / name for name in (*FOLDERS, *FILES))]
+    return [path for path in paths if not os.path.lexists(path)]
+
+
+def create(folder: Path) -> list[Path]:
+    """Make a study of this folder and return what was made. Nothing that exists is changed.
+
+    Raises
+    ------
+    StudyError : something in the way, or no permission
+    """
+    made = missing(folder)
+    try:
+        for path in (folder, *(folder / name for name in FOLDERS)):
+            path.mkdir(parents=True, exist_ok=True)
+        for name, text in FILES.items():
+            if folder / name in made:
+                with (folder / name).open("x", encoding="utf-8") as file:
+                    file.write(text)
+    except OSError as error:
+        raise StudyError(f"{error.filename or folder}: {error.strerror}. A study needs a folder that you can write to; "
+                         f"in it, {', '.join(FOLDERS)} are folders.") from error
+    return made
+
+
+def _is_study(folder: Path, start: Path) -> bool:
+    jobs = folder / "jobs"
+    if not os.path.isdir(jobs):
+        return False
+    stands_in_it = start == folder or jobs == start or jobs in start.parents
+    return stands_in_it or any(os.path.isdir(folder / name) for name in ("runners", "training_data"))
+
+
+def _outside_training_data(folder: Path) -> Path:
+    """The study that this folder is a copy of, if it lies in the `training_data` of one; else the folder."""
+    for above in reversed(folder.parents):
+        inside = above / "training_data"
+        if (inside == folder or inside in folder.parents) and os.path.isdir(above / "jobs"):
+            return above
+    return folder
