@@ -1,15 +1,114 @@
-"""What can be loaded by name."""
+"""What can be loaded by name, and where its files are looked for: the only place that reads a study's data/."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.datasets.dataset import Dataset
-from neurofit.errors import NameUnknown, nearest
+from neurofit.errors import DataError, NameUnknown, nearest
+
+_SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Known:
+    """One kind of data set: which of its recordings are under data/, and which are not.
+
+    `present` holds names that `load` takes; `missing` are files, relative to data/, that would make up the rest.
+    """
+
+    name: str
+    description: str
+    present: list[str]
+    missing: list[str]
+    size_bytes: int
 
 
 def load(spec: str, data: Path | None = None) -> Dataset:
-    if spec == "simulated":
+    """The data set of this name.
+
+    Parameters
+    ----------
+    spec : "simulated"; "macaque_v1/02"; "macaque_v1/01+02": recordings of the same images, joined by image;
+        "antolik_2016/region1"; "antolik_2016/region1/test": the test images alone; "antolik_2016/region1+region2":
+        stacked, as in the thesis
+    data : the study's data/; what is simulated does without
+
+    Raises
+    ------
+    NameUnknown : no such data set, or no such recording in it
+    DataError : a file is missing, damaged, or does not fit the others
+    """
+    kind, _, rest = spec.partition("/")
+    if spec == _SIMULATED:
         from neurofit.datasets.simulation import built_in
+
         return built_in()
-    raise NameUnknown(f"No data set '{spec}'.{nearest(spec, ['simulated'])}")
+    if kind not in _formats():
+        names = [_SIMULATED, *_formats()]
+        raise NameUnknown(f"No data set '{spec}'. Known: {', '.join(names)}.{nearest(kind, names)}")
+    recording = _formats()[kind]
+    parts = [_part(recording, text) for text in rest.split("+")]
+    if len(set(parts)) < len(parts):
+        raise NameUnknown(f"'{spec}' names a recording twice.")
+    return _together(recording, [_read(recording, part, data) for part in parts])
+
+
+def known(data: Path | None = None) -> list[Known]:
+    """Every kind of data set, with what of it is under data/."""
+    description = "a simulated V1 population, natural-like images 31×31; needs no file"
+    simulated = Known(_SIMULATED, description, present=[_SIMULATED], missing=[], size_bytes=0)
+    return [simulated, *(_survey(recording, data) for recording in _formats().values())]
+
+
+def _formats() -> dict:
+    from neurofit.datasets.recordings import FORMATS
+
+    return FORMATS
+
+
+def _part(recording, text: str) -> str:
+    """A part's canonical name, if there is such a one."""
+    part = recording.part(text)
+    if part.removesuffix("/test") not in recording.parts or (part.endswith("/test") and not recording.has_test):
+        names = ", ".join(f"{recording.kind}/{name}" for name in recording.parts)
+        what = f"no recording '{text}'" if text else "say which recording"
+        raise NameUnknown(f"{recording.kind}: {what}. Known: {names}.{nearest(part, recording.parts)}")
+    return part
+
+
+def _read(recording, part: str, data: Path | None) -> Dataset:
+    if data is None:
+        raise DataError(f"'{recording.kind}/{part}' is read from a study's data/, and none was given.")
+    folder = Path(data) / recording.kind
+    for name in recording.files(part):
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{recording.kind}/{part}: no file {folder / name}. Put it there with `neurofit data add {recording.kind} "
+                f"PATH`, where PATH is a folder or a data.tar.gz that holds it.{recording.hint(name)}"
+            )
+    return recording.read(part, folder)
+
+
+def _together(recording, datasets: list[Dataset]) -> Dataset:
+    if len(datasets) == 1:
+        return datasets[0]
+    from neurofit.datasets import merging
+
+    return getattr(merging, recording.merge)(datasets)
+
+
+def _survey(recording, data: Path | None) -> Known:
+    present, missing, size_bytes = [], [], 0
+    folder = None if data is None else Path(data) / recording.kind
+    for part in recording.parts:
+        files = recording.files(part)
+        here = [name for name in files if folder is not None and (folder / name).is_file()]
+        size_bytes += sum((folder / name).stat().st_size for name in here)
+        missing += [f"{recording.kind}/{name}" for name in files if name not in here]
+        if len(here) == len(files):
+            present.append(f"{recording.kind}/{part}")
+        elif recording.has_test and set(recording.files(f"{part}/test")) <= set(here):
+            present.append(f"{recording.kind}/{part}/test")
+    return Known(recording.kind, recording.description, present, missing, size_bytes)

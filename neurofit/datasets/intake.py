@@ -1,0 +1,131 @@
+"""Files of a recording, put in their place under data/: found, validated, and only then published, all or none."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from neurofit.datasets.recordings import FORMATS
+from neurofit.errors import DataError, NameUnknown, nearest
+
+_LARGEST = 2**30  # bytes a file: the largest there is has 14 MB, and an archive can claim anything
+
+
+def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path]:
+    """The files of this kind that are in `source`, copied to data/KIND/; those that are there already are left alone.
+
+    Parameters
+    ----------
+    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are looked at; or
+        one such file
+    dry_run : look and validate, and publish nothing
+
+    Returns
+    -------
+    The paths under data/ that are new, or would be
+
+    Raises
+    ------
+    NameUnknown : no such kind
+    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place (which is kept)
+    """
+    if kind not in FORMATS:
+        raise NameUnknown(f"No kind of recording '{kind}'. Known: {', '.join(FORMATS)}.{nearest(kind, FORMATS)}")
+    source, target = Path(source), Path(data) / kind
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder.")
+    with _staging(target, dry_run) as stage:
+        places = _collect(FORMATS[kind], source, stage)
+        new = [place for place in places if _is_new(stage / place, target / place, source)]
+        if not dry_run:
+            _publish(stage, target, new)
+    return [target / place for place in new]
+
+
+def _collect(recording, source: Path, stage: Path) -> list[str]:
+    """Copies what belongs to this recording into the stage, and validates it there."""
+    places: dict[str, str] = {}
+    with contextlib.closing(_members(source)) as members:
+        for name, copy_to in members:
+            place = recording.place(Path(name))
+            if place is None:
+                continue
+            if place in places:
+                raise DataError(f"{source} holds {place} twice: {places[place]} and {name}. Add the right one alone.")
+            places[place] = name
+            (stage / place).parent.mkdir(parents=True, exist_ok=True)
+            copy_to(stage / place)
+            _validate(recording, stage, place, f"{source}: {name}")
+    if not places:
+        expected = ", ".join(recording.files(recording.parts[0]))
+        raise DataError(f"{source}: nothing of {recording.kind} in it. Its files are called like {expected}.")
+    return sorted(places)
+
+
+def _members(source: Path) -> Iterator[tuple[str, object]]:
+    """(name, copy_to(path)) of each regular file in a folder or a tar archive, or of the file itself."""
+    if source.is_dir():
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            yield str(path), lambda to, path=path: shutil.copyfile(path, to)
+    elif source.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")):
+        yield from _archived(source)
+    else:
+        yield str(source.absolute()), lambda to: shutil.copyfile(source, to)
+
+
+def _archived(source: Path) -> Iterator[tuple[str, object]]:
+    # Nothing is extracted to where the archive says: a member's name only decides which of our own places it fills.
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                if member.isfile() and member.size <= _LARGEST and ".." not in PurePosixPath(member.name).parts:
+                    yield member.name, lambda to, member=member: _extract(archive, member, to)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        message = f"{source} cannot be read as an archive ({error}). It may have been cut short: get it again."
+        raise DataError(message) from None
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
+    with archive.extractfile(member) as content, to.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+def _validate(recording, stage: Path, place: str, origin: str) -> None:
+    try:
+        recording.validate(stage / place, place)
+    except DataError as error:
+        raise DataError(f"{origin} is not added: {str(error).replace(str(stage / place), place)}") from None
+
+
+def _is_new(staged: Path, target: Path, source: Path) -> bool:
+    if not target.exists():
+        return True
+    if filecmp.cmp(staged, target, shallow=False):
+        return False
+    raise DataError(
+        f"{target} is there already, and differs from the one in {source}. Nothing was added: move it away first."
+    )
+
+
+def _publish(stage: Path, target: Path, places: list[str]) -> None:
+    for place in places:
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(stage / place, target / place)
+
+
+@contextlib.contextmanager
+def _staging(target: Path, dry_run: bool) -> Iterator[Path]:
+    """A folder that goes away again: beside the target, so that publishing is a rename; elsewhere in a dry run."""
+    if not dry_run:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".adding-", dir=None if dry_run else target.parent) as stage:
+        yield Path(stage)
