@@ -1,0 +1,298 @@
+"""Records of tasks as a table with one row per task, and the sentences that its reader needs.
+
+A record is the JSON object of docs/architecture.md, section Records. A damaged one costs its own cells, never the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Row = Mapping[str, Any]
+
+_FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
+# Facts that are no result of a task: a recipe is read in outcome.json, `data` and `monitored` have places of their own.
+_NO_COLUMN = (*_FACTS, "data", "monitored", "recipe")
+_SETS = ("test", "validation", "train")
+_STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
+
+
+def table(records: Iterable[Row]) -> pd.DataFrame:
+    """One row per task: what it was, what came out, and what it came out of.
+
+    An argument's value is the given one, else the derived one, else the default that applied; a default has a column
+    when it differs between rows. `arg.`, `metric.` and `fact.` mark names that are already taken. `attrs["always"]`
+    names the columns that a person wants to see even when all their values are the same.
+    """
+    rows = readable(records)
+    front, costs, provenance = _front(rows), _costs(rows), _provenance(rows)
+    task = {name: [row.get(name) for row in rows] for name in ("repetition", "state", "attempt")}
+    taken = {*front, *task, *costs, *provenance}
+    scores = _named_apart("metric.", metrics(rows), taken)
+    given = _named_apart("arg.", arguments(rows), taken)
+    facts = _named_apart("fact.", _other_facts(rows), taken)
+    columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
+    frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
+    frame.attrs["always"] = ["run", "repetition", "state", *scores]
+    return frame
+
+
+def notes(records: Iterable[Row]) -> list[str]:
+    """What a reader of these results has to know, each a sentence; an empty list when there is nothing."""
+    records = list(records)
+    rows = readable(records)
+    done = [row for row in rows if row.get("state") == "done"]
+    sentences = [
+        _damaged(records, rows),
+        _missing(rows),
+        _other_code(done),
+        _mixed_runs(done),
+        _neuron_counts(done),
+        _monitored(done),
+        _off_grid(rows),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def readable(records: Iterable[Row]) -> list[Row]:
+    """The records that are objects, by run and repetition; those without a number come last."""
+    return sorted((record for record in records if isinstance(record, Mapping)), key=_place)
+
+
+def runs(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each run together, in order; a row that names no run belongs to none and is left out."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        key = row.get("run"), row.get("id")
+        if key != (None, None):
+            groups.setdefault((str(row.get("experiment")), *map(str, key)), []).append(row)
+    return list(groups.values())
+
+
+def arguments(rows: list[Row]) -> dict[str, list]:
+    """Each argument's value in every row (None where it has none), given ones first, in the order of the grid."""
+    given, derived, defaults = (_parts(rows, key) for key in ("params", "derived", "defaults"))
+    names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
+    for name in dict.fromkeys(chain.from_iterable(defaults)):
+        values = [part[name] for part in defaults if name in part]
+        if name not in names and any(value != values[0] for value in values):
+            names[name] = None
+    merged = [{**last, **second, **first} for first, second, last in zip(given, derived, defaults)]
+    return {name: [row.get(name) for row in merged] for name in names}
+
+
+def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
+    """Each metric's number in every row (nan where it has none): test, validation, train, then those of no set."""
+    parts = _parts(rows, "metrics")
+    names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
+    return {name: numbers([part.get(name) for part in parts]) for name in names}
+
+
+def unlike(done: list[Row]) -> str:
+    """In what these done tasks differ though they should not, as in "2 codes, keras 3 and 4"; empty when alike."""
+    codes, data, scored, versions = zip(*map(origin, done)) if done else ((), (), (), ())
+    several = [(codes, "codes"), (data, "data sets")]
+    found = [f"{len(known)} {noun}" for values, noun in several if len(known := set(values) - {None}) > 1]
+    if len(counts := set(scored) - {None}) > 1:
+        found.append(f"{_spoken(sorted(counts, key=str))} neurons")
+    packages: dict[str, set] = {}
+    for name, major in set(chain.from_iterable(versions)):
+        packages.setdefault(name, set()).add(major)
+    found += [f"{name} {_spoken(sorted(of))}" for name, of in sorted(packages.items()) if len(of) > 1]
+    return ", ".join(found)
+
+
+def origin(row: Row) -> tuple:
+    """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was installed."""
+    facts, versions = _part(row, "facts"), _part(row, "versions")
+    majors = tuple((name, _major(str(version))) for name, version in versions.items() if version is not None)
+    return _text(row.get("code")), _text(facts.get("data")), _text(facts.get("neurons_scored")), majors
+
+
+def numbers(values: list) -> np.ndarray:
+    """The values as floats; nan where one is absent, infinite or no number."""
+    try:
+        found = np.array(values, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        found = np.array([_number(value) for value in values])
+    if found.ndim != 1:  # every value was a list of the same length
+        found = np.full(len(values), math.nan)
+    return np.where(np.isfinite(found), found, math.nan)
+
+
+def column(values: list | np.ndarray) -> pd.Series:
+    """The values under the plainest type that holds them all; whole numbers stay whole when some are absent."""
+    if isinstance(values, np.ndarray):
+        return pd.Series(values, copy=False)
+    kinds = set(map(type, values))
+    known = kinds - {type(None)}
+    if known == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pd.Series(values, dtype="Int64" if known != kinds else "int64")
+    if known == {bool}:
+        return pd.Series(values, dtype="boolean" if known != kinds else "bool")
+    if known in ({float}, {int, float}):
+        return pd.Series(numbers(values), copy=False)
+    return pd.Series(values, dtype=object)  # text too: pandas' own text type depends on its version and on pyarrow
+
+
+def _front(rows: list[Row]) -> dict[str, list]:
+    found = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")}
+    for name in ("experiment", "architecture"):
+        if len({_text(value) for value in found[name]} - {None}) < 2:
+            del found[name]
+    return found
+
+
+def _costs(rows: list[Row]) -> dict[str, list | np.ndarray]:
+    facts = _parts(rows, "facts")
+    errors = [_error(row.get("error")) for row in rows]
+    used = {name: numbers([row.get(name) for row in rows]) for name in ("wall_seconds", "peak_memory_gb")}
+    return {"error": errors, **{name: [part.get(name) for part in facts] for name in _FACTS}, **used}
+
+
+def _provenance(rows: list[Row]) -> dict[str, list]:
+    data = [part.get("data") for part in _parts(rows, "facts")]
+    plain = {name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")}
+    families = {}
+    for family in ("seeds", "versions"):
+        parts = _parts(rows, family)
+        for name in dict.fromkeys(chain.from_iterable(parts)):
+            families[f"{family}.{name}"] = [part.get(name) for part in parts]
+    return {**plain, "data": data, **families}
+
+
+def _other_facts(rows: list[Row]) -> dict[str, list]:
+    """What a fit recorded of its own accord, as far as it fits into a cell."""
+    facts = _parts(rows, "facts")
+    names = [name for name in dict.fromkeys(chain.from_iterable(facts)) if name not in _NO_COLUMN]
+    columns = {name: [part.get(name) for part in facts] for name in names}
+    return {name: values for name, values in columns.items() if not {dict, list} & set(map(type, values))}
+
+
+def _named_apart(prefix: str, columns: dict, taken: set[str]) -> dict:
+    """The columns, their names unlike all that are taken; takes them."""
+    apart = {}
+    for name, values in columns.items():
+        while name in taken:
+            name = prefix + name
+        taken.add(name)
+        apart[name] = values
+    return apart
+
+
+def _damaged(records: list, rows: list[Row]) -> str:
+    unreadable = len(records) - sum(map(len, runs(rows)))
+    return f"{_count(unreadable, 'record')} could not be read or named no run." if unreadable else ""
+
+
+def _missing(rows: list[Row]) -> str:
+    states = Counter(str(row.get("state") or "unknown") for row in rows if row.get("state") != "done")
+    if not states:
+        return ""
+    known = [state for state in _STATES if state in states] + sorted(set(states) - set(_STATES))
+    missing = sum(states.values())
+    verb = "is" if missing == 1 else "are"
+    listed = ", ".join(f"{states[state]} {state}" for state in known)
+    return f"{missing} of {_count(len(rows), 'task')} {verb} missing ({listed})."
+
+
+def _other_code(done: list[Row]) -> str:
+    known = [row for row in done if row.get("code") is not None]
+    newest = max(known, key=lambda row: str(row.get("ended") or ""), default={}).get("code")
+    other = sum(row.get("code") != newest for row in known)
+    return f"{other} of {len(done)} done with other code than the newest." if other else ""
+
+
+def _mixed_runs(done: list[Row]) -> str:
+    found = {group[0].get("run"): text for group in runs(done) if (text := unlike(group))}
+    listed = "; ".join(f"run {run}: {text}" for run, text in list(found.items())[:3])
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    verb = "averages" if len(found) == 1 else "average"
+    return f"{_count(len(found), 'run')} {verb} unlike repetitions ({listed}{more})." if found else ""
+
+
+def _neuron_counts(done: list[Row]) -> str:
+    found = (part.get("neurons_scored") for part in _parts(done, "facts"))
+    counts = dict.fromkeys(count for count in found if type(count) is int)
+    return f"Neuron counts differ between tasks: {_spoken(counts)} scored." if len(counts) > 1 else ""
+
+
+def _monitored(done: list[Row]) -> str:
+    """Early stopping that read the set whose score is reported; a fit says so by `task.record(monitored="test")`."""
+    facts = zip((str(part.get("monitored")) for part in _parts(done, "facts")), _parts(done, "metrics"))
+    found = {monitored for monitored, scores in facts if _is_reported(monitored, scores)}
+    return f"The monitored set is the reported one: {_spoken(sorted(found))}." if found else ""
+
+
+def _is_reported(monitored: str, scores: Mapping) -> bool:
+    """Validation and training sets count as reported only where no test set is."""
+    sets = {name.split("/")[0] for name in scores if "/" in name}
+    return monitored in sets and (monitored == "test" or "test" not in sets)
+
+
+def _off_grid(rows: list[Row]) -> str:
+    off = sum(row.get("on_grid") is False for row in rows)
+    return f"{_count(off, 'task')} off the grid." if off else ""
+
+
+def _place(row: Row) -> tuple:
+    run, repetition = row.get("run"), row.get("repetition")
+    run = run if isinstance(run, int) else math.inf
+    return str(row.get("experiment")), run, str(row.get("id")), repetition if isinstance(repetition, int) else math.inf
+
+
+def _part(row: Row, key: str) -> Mapping:
+    found = row.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _parts(rows: list[Row], key: str) -> list[Mapping]:
+    return [_part(row, key) for row in rows]
+
+
+def _error(error: Any) -> str | None:
+    """The error on one line, cut where it gets longer than anybody reads in a table."""
+    if not isinstance(error, Mapping):
+        return None if error is None else " ".join(str(error).split())[:300]
+    said = [str(error[key]) for key in ("type", "message") if error.get(key)] or [str(error.get("kind") or "unknown")]
+    return " ".join(": ".join(said)[:3000].split())[:300]
+
+
+def _set_of(metric: str) -> int:
+    first = metric.split("/")[0]
+    return _SETS.index(first) if "/" in metric and first in _SETS else len(_SETS)
+
+
+@lru_cache(maxsize=1024)
+def _major(version: str) -> str:
+    """The part of a version that promises the same behaviour: 3 of 3.5.0, but 0.6 of 0.6.2."""
+    first, *rest = version.split(".")
+    return f"0.{rest[0]}" if first == "0" and rest else first
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _spoken(words: Iterable) -> str:
+    """'a', 'a and b', 'a, b and c'"""
+    *first, last = map(str, words)
+    return f"{', '.join(first)} and {last}" if first else last
