@@ -1,0 +1,7 @@
+"""Where to run it: one class per kind of queue, found by name."""
+
+from __future__ import annotations
+
+BUILT_IN = {
+    "local": "neurofit.backends.local:LocalBackend",
+}

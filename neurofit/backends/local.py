@@ -1,0 +1,182 @@
+"""The local pool: this machine's cores as a queue, kept by one supervisor process per submission (see `pool.py`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.errors import SubmissionError
+from neurofit.files import read_lines, to_json, write_whole
+from neurofit.process import Process
+
+SETTINGS = "pool.json"
+EVENTS = "pool.jsonl"
+SCRIPT = "job.sh"
+LOG = Path("logs") / "pool.log"
+START_SECONDS = 15.0
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name.strip() not in ("", "-1")]
+    try:
+        return [str(number) for number in range(len(os.listdir("/proc/driver/nvidia/gpus")))]
+    except OSError:
+        return []
+
+
+@dataclass(frozen=True)
+class LocalBackend(Backend):
+    """Runs jobs on this machine, `workers` at a time."""
+
+    workers: int | None = None  # None: as many as the cores, or the GPUs where `resources.gpus` asks for some, allow
+
+    grace_seconds = 0.0  # a process is there or it is not
+
+    def slots(self) -> list[dict[str, str]]:
+        """The environment of each worker: one entry per job that can run at a time."""
+        gpus, wanted = visible_gpus(), self.resources.gpus
+        cores = len(os.sched_getaffinity(0))
+        number = self.workers or max(1, cores // max(1, self.resources.cpus))
+        if self.max_running:
+            number = min(number, self.max_running)
+        if wanted:
+            parts = [gpus[start : start + wanted] for start in range(0, len(gpus) - wanted + 1, wanted)]
+            if not parts:
+                raise SubmissionError(
+                    f"resources.gpus asks for {wanted}, and this machine shows {len(gpus)} GPU(s). Ask for fewer, or use another runner."
+                )
+            return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts[:number]]
+        if wanted == 0:
+            return [{"CUDA_VISIBLE_DEVICES": ""} for _ in range(number)]
+        return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(number)]
+
+    def script(self, submission: Submission) -> str:
+        lines = ["#!/bin/bash", "# What the local pool runs; it adds the submission's folder."]
+        return "\n".join([*lines, *self.setup, f'exec {self.command()} "$@"']) + "\n"
+
+    def preview(self, submission: Submission) -> str:
+        return f"# {len(self.slots())} at a time on this machine\n{self.script(submission)}"
+
+    def submit(self, submission: Submission) -> Iterator[Queued]:
+        folder = submission.folder
+        settings = {
+            "jobs": submission.jobs,
+            "slots": self.slots(),
+            "environment": thread_environment(self.resources.cpus),
+            "study": str(submission.study),
+        }
+        write_whole(folder / SCRIPT, self.script(submission))
+        write_whole(folder / SETTINGS, to_json(settings))
+        with open(folder / LOG, "ab") as log:
+            pool = subprocess.Popen(
+                [sys.executable, "-m", "neurofit.backends.pool", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=submission.study,
+            )
+        process = Process.of(pool.pid)
+        _wait_for_its_first_word(folder, pool)
+        yield Queued(folder, str(pool.pid), 0, submission.jobs - 1, process.record())
+
+    def find(self, submissions: Iterable[Submission]) -> list[Queued]:
+        found = []
+        for submission in submissions:
+            process = _pool_of(submission.folder)
+            if process is not None:
+                found.append(
+                    Queued(submission.folder, str(process.pid), 0, submission.jobs - 1, process.record()),
+                )
+        return found
+
+    def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
+        live = {}
+        for entry in queued:
+            if entry.process is not None and Process.from_record(entry.process).is_alive():
+                ended = _endings(entry.folder)
+                for job in range(entry.first, entry.last + 1):
+                    if job not in ended:
+                        live[entry.token, job] = QueueState("pending")
+        return live
+
+    def can_ask(self, queued: Queued) -> bool:
+        return queued.process is None or Process.from_record(queued.process).is_alive() is not None
+
+    def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
+        return {
+            (entry.token, job): Ending(cause)
+            for entry in queued
+            for job, cause in _endings(entry.folder).items()
+            if entry.first <= job <= entry.last
+        }
+
+    def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
+        """Ends the pool where all its jobs go; workers find the cancellation of single jobs in the submission's files."""
+        doomed = set(jobs)
+        for entry in queued:
+            process = Process.from_record(entry.process) if entry.process else None
+            left = {(entry.token, job) for job in range(entry.first, entry.last + 1)} - doomed
+            if process and process.is_alive() and not left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGTERM)
+
+    def limits(self) -> Limits:
+        return Limits(running=len(self.slots()))
+
+    def check(self) -> list[Finding]:
+        answer = subprocess.run([self.python, "-c", "import neurofit"], capture_output=True, text=True)
+        advice = f"install neurofit for {self.python}: {answer.stderr.strip().splitlines()[-1:]}"
+        return [
+            Finding(answer.returncode == 0, f"{self.python} can import neurofit", advice if answer.returncode else ""),
+            Finding(True, f"{len(self.slots())} job(s) at a time, {self.resources.cpus} core(s) each, {len(visible_gpus())} GPU(s) seen"),
+        ]
+
+
+def thread_environment(cpus: int) -> dict[str, str]:
+    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log."""
+    threads = {
+        name: str(cpus)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    }
+    quiet = {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    return {**threads, **{name: os.environ.get(name, value) for name, value in quiet.items()}}
+
+
+def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if _pool_of(folder) is not None:
+            return
+        if pool.poll() is not None:
+            words = (folder / LOG).read_text(errors="replace").strip()[-2000:]
+            raise SubmissionError(f"The local pool ended at once with status {pool.returncode}:\n{words}")
+        time.sleep(0.01)
+
+
+def _pool_of(folder: Path) -> Process | None:
+    records, _ = read_lines(folder / EVENTS)
+    return next((Process.from_record(record["pool"]) for record in records if "pool" in record), None)
+
+
+def _endings(folder: Path) -> dict[int, str | None]:
+    """Job → why it ended, None where it came to its end by itself."""
+    records, _ = read_lines(folder / EVENTS)
+    return {record["ended"]: record.get("cause") for record in records if "ended" in record}
+
+
+def append_event(folder: Path, **event: object) -> None:
+    with open(folder / EVENTS, "ab") as file:
+        file.write(json.dumps(event).encode() + b"\n")

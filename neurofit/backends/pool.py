@@ -1,0 +1,223 @@
+"""The pool's supervisor, a process of its own session: hands jobs to workers, replaces what dies, and ends when all is done.
+
+supervisor (this)  ──►  fork server (imports done once)  ──►  workers, one per slot  ──►  a child per group of tasks
+
+Each lives only as long as the one to its left. The supervisor imports nothing of the user's, so that nothing of the user's can end it.
+`pool.jsonl` is its diary: who it is, and each job that ended.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.backends.local import SCRIPT, SETTINGS, append_event
+from neurofit.files import read_json
+from neurofit.process import Process
+
+MOST_RESTARTS = 10  # of one job, or of the fork server, without anything finished in between
+HARD_STOP_SECONDS = 45.0
+
+
+@dataclass
+class Slot:
+    """One place where a job can run."""
+
+    number: int
+    environment: dict[str, str]
+    jobs: socket.socket | None = None
+    pid: int | None = None
+    job: int | None = None
+    child: int | None = None
+    said: bytes = b""
+
+
+class Pool:
+    """Jobs, slots, and the fork server between them."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = read_json(folder / SETTINGS)
+        self.folder = folder
+        self.environment = {**os.environ, **settings["environment"]}
+        self.study = settings["study"]
+        self.waiting = collections.deque(range(settings["jobs"]))
+        self.slots = [Slot(number, environment) for number, environment in enumerate(settings["slots"])]
+        self.slots = self.slots[: max(1, settings["jobs"])]
+        self.restarts: collections.Counter[int] = collections.Counter()
+        self.server: subprocess.Popen[bytes] | None = None
+        self.control: socket.socket | None = None
+        self.control_said = b""
+        self.server_starts = 0
+        self.stopping: float | None = None
+        self.selector = selectors.DefaultSelector()
+
+    def run(self) -> int:
+        append_event(self.folder, pool=Process.here().record())
+        self._listen()
+        while self.waiting or any(slot.job is not None for slot in self.slots):
+            if self.stopping is None and self.server is None and not self._start_server():
+                return 1
+            for slot in self.slots:
+                self._occupy(slot)
+            if self.stopping is not None:
+                if not any(slot.job is not None for slot in self.slots):
+                    break
+                if time.monotonic() > self.stopping:
+                    self._signal_workers(signal.SIGKILL)
+            for key, _ in self.selector.select(timeout=1.0):
+                key.data()
+        return 0
+
+    def _listen(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write)
+        self.selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 4096))
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # goes on after logout
+
+    def _stop(self, number: int, frame: object) -> None:
+        if self.stopping is not None:
+            self._signal_workers(signal.SIGKILL)
+            return
+        self.stopping = time.monotonic() + HARD_STOP_SECONDS
+        self._signal_workers(signal.SIGTERM)
+
+    def _signal_workers(self, number: signal.Signals) -> None:
+        for slot in self.slots:
+            if slot.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(slot.pid, number)
+
+    # the fork server
+
+    def _start_server(self) -> bool:
+        self.server_starts += 1
+        if self.server_starts > MOST_RESTARTS:
+            self._give_up(f"the pool's fork server ended {MOST_RESTARTS} times without a job done; see logs/pool.log")
+            return False
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
+        self.server = subprocess.Popen(command, stdin=theirs, env=self.environment, cwd=self.study)
+        theirs.close()
+        self.control = ours
+        self.control_said = b""
+        self.selector.register(ours, selectors.EVENT_READ, self._hear_server)
+        return True
+
+    def _hear_server(self) -> None:
+        try:
+            data = self.control.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._server_ended()
+            return
+        *lines, self.control_said = (self.control_said + data).split(b"\n")
+        for line in lines:
+            answer = json.loads(line)
+            if "slot" in answer:
+                self.slots[answer["slot"]].pid = answer["pid"]
+                if self.stopping is not None:
+                    self._signal_workers(signal.SIGTERM)
+
+    def _server_ended(self) -> None:
+        self.selector.unregister(self.control)
+        self.control.close()
+        self.control = None
+        status = self.server.wait()
+        print(f"pool: the fork server ended with status {status}", file=sys.stderr, flush=True)
+        self.server = None
+
+    # slots
+
+    def _occupy(self, slot: Slot) -> None:
+        """Give a free slot the next job, with a worker in it."""
+        if slot.job is not None or not self.waiting or self.stopping is not None or self.control is None:
+            return
+        if slot.jobs is None and not self._start_worker(slot):
+            return
+        slot.job = self.waiting.popleft()
+        try:
+            slot.jobs.sendall(f"{slot.job}\n".encode())
+        except OSError:
+            self._worker_ended(slot)
+
+    def _start_worker(self, slot: Slot) -> bool:
+        ours, theirs = socket.socketpair()
+        request = json.dumps({"slot": slot.number, "environment": slot.environment}).encode()
+        try:
+            socket.send_fds(self.control, [request], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            return False
+        finally:
+            theirs.close()
+        slot.jobs, slot.said, slot.pid = ours, b"", None
+        self.selector.register(ours, selectors.EVENT_READ, lambda: self._hear(slot, ours))
+        return True
+
+    def _hear(self, slot: Slot, jobs: socket.socket) -> None:
+        if slot.jobs is not jobs:
+            return
+        try:
+            data = jobs.recv(4096)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._worker_ended(slot)
+            return
+        *lines, slot.said = (slot.said + data).split(b"\n")
+        for line in lines:
+            self._heard(slot, line.decode())
+
+    def _heard(self, slot: Slot, word: str) -> None:
+        if word.startswith("child "):
+            slot.child = int(word.removeprefix("child "))
+            return
+        job, slot.job, slot.child = slot.job, None, None
+        if word == "again" and self.stopping is None:
+            self.waiting.append(job)
+            return
+        self.server_starts = min(self.server_starts, 1)
+        self.restarts.pop(job, None)
+        append_event(self.folder, ended=job)
+
+    def _worker_ended(self, slot: Slot) -> None:
+        """Its job goes back to the queue; what its child had started goes with it."""
+        self.selector.unregister(slot.jobs)
+        slot.jobs.close()
+        if slot.child is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(slot.child, signal.SIGKILL)
+        job, slot.jobs, slot.pid, slot.job, slot.child = slot.job, None, None, None, None
+        if job is None or self.stopping is not None:
+            return
+        self.restarts[job] += 1
+        if self.restarts[job] > MOST_RESTARTS:
+            append_event(self.folder, ended=job, cause=f"its worker was killed {self.restarts[job]} times")
+            return
+        self.waiting.appendleft(job)
+
+    def _give_up(self, cause: str) -> None:
+        for job in self.waiting:
+            append_event(self.folder, ended=job, cause=cause)
+
+
+def main(folder: Path) -> int:
+    return Pool(folder).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

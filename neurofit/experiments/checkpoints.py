@@ -1,0 +1,104 @@
+"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it goes with.
+
+checkpoint/000400/
+├── checkpoint.json        {"step", "attempt", "rows": of history.csv, "lengths": {file: bytes}}
+└── whatever the fit wrote
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import StoreError
+from neurofit.experiments.store.attempts import still_mine
+from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
+from neurofit.files import partial_path, read_json, to_json
+
+KEPT = 2
+RECORD = "checkpoint.json"
+
+
+class Superseded(BaseException):
+    """Another worker took this task over: whatever this process would still write comes too late."""
+
+
+def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
+    """The checkpoints to go on from, newest first; only those written after an attempt, where it starts afresh."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for folder in task.checkpoints.iterdir():
+            if folder.name.startswith("."):
+                continue
+            try:
+                record = read_json(folder / RECORD)
+                if record["attempt"] > after_attempt:
+                    found.append((record["attempt"], record["step"], folder))
+            except (StoreError, OSError, KeyError):
+                continue  # not whole: the one before it serves
+    return [folder for *_, folder in sorted(found, key=lambda entry: (entry[1], entry[0]), reverse=True)]
+
+
+@contextlib.contextmanager
+def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder to write into, and publish it whole as the checkpoint of `step`."""
+    task.checkpoints.mkdir(exist_ok=True)
+    final = task.checkpoints / f"{step:06d}"
+    partial = partial_path(final)
+    partial.mkdir()
+    try:
+        yield partial
+        (partial / RECORD).write_text(to_json({"step": step, "attempt": attempt.number, **record}), encoding="utf-8")
+        _sync(partial)
+        if not still_mine(attempt):
+            raise Superseded
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+    for old in published(task)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
+    """Bring the older attempt's history and kept files over, cut to where they were; gives the history's rows."""
+    record = read_json(checkpoint / RECORD)
+    source = task.attempt(record["attempt"])
+    rows = record.get("rows", 0)
+    if source.folder != attempt.folder:
+        for name, length in record.get("lengths", {}).items():
+            with contextlib.suppress(FileNotFoundError):
+                (attempt.folder / name).write_bytes((source.folder / name).read_bytes()[:length])
+    _cut_history(source.history, attempt.history, rows)
+    return rows
+
+
+def _cut_history(source: Path, target: Path, rows: int) -> None:
+    try:
+        with open(source, newline="", encoding="utf-8") as file:
+            kept = list(csv.reader(file))[: rows + 1]
+    except FileNotFoundError:
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(kept)
+    partial = partial_path(target)
+    partial.write_text(text.getvalue(), encoding="utf-8")
+    partial.replace(target)

@@ -1,0 +1,72 @@
+"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written anew, whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from neurofit.errors import UsageError
+from neurofit.files import write_whole
+
+
+class History:
+    """The open history of one attempt."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.columns: list[str] = []
+        self.rows = 0
+        self._file = None
+
+    def take_up(self, rows: int) -> None:
+        """Go on with a file that has `rows` rows already."""
+        self.close()
+        try:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                self.columns = next(csv.reader(file), [])[1:]
+        except FileNotFoundError:
+            self.columns = []
+        self.rows = rows
+
+    def add(self, step: int, numbers: dict[str, float]) -> None:
+        values = {name: _number(name, value) for name, value in numbers.items()}
+        fresh = [name for name in values if name not in self.columns]
+        if fresh:
+            self._widen(fresh)
+        if self._file is None:
+            self._file = open(self.path, "a", newline="", encoding="utf-8", buffering=1)
+        self._file.write(_line([step, *(values.get(name, "") for name in self.columns)]))
+        self.rows += 1
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _widen(self, fresh: list[str]) -> None:
+        self.close()
+        rows = []
+        if self.path.exists():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                rows = list(csv.reader(file))[1:]
+        self.columns += fresh
+        width = 1 + len(self.columns)
+        table = [["step", *self.columns], *(row + [""] * (width - len(row)) for row in rows)]
+        write_whole(self.path, "".join(map(_line, table)), durable=False)
+
+
+def _line(cells: list) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _number(name: str, value) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"task.log: '{name}' is {type(value).__name__} {str(value)[:60]!r}, expected a number. Text and tables go into task.folder, "
+            "facts into task.record(...)."
+        ) from None

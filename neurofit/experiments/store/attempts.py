@@ -1,0 +1,127 @@
+"""Attempts at a task: who may try it, and what came of it. This is where running something twice is made impossible.
+
+To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a folder that is not empty fails, so one of many
+claimants wins. To end an attempt is to make its `outcome.json`, exclusively: a worker that takes over from one it holds for dead first writes `abandoned` there, and if the
+dead one was only slow, its own outcome then comes too late and is thrown away. Whatever the clocks say, one attempt has one outcome, and one task one `done`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import StoreError
+from neurofit.experiments.store.journal import STALE_SECONDS, now_on
+from neurofit.experiments.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
+from neurofit.files import partial_path, read_json, to_json, write_new
+from neurofit.process import Process
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who claims: one start of one job of one submission."""
+
+    submission: SubmissionFiles
+    job: int
+    start: int
+    process: Process
+
+    def record(self) -> dict[str, Any]:
+        return {"submission": self.submission.name, "job": self.job, "start": self.start, "process": self.process.record()}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a task was not claimed: `done`, `failed`, or somebody is at it."""
+
+    why: str
+
+
+def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
+    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it was written."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    for number in range(last_attempt + 1, last_attempt + 1000):
+        attempt = task.attempt(number)
+        if _make(attempt, claimant):
+            return attempt
+        state = _state_of(attempt, claimant)
+        if state not in ("stopped", "abandoned"):
+            return Refusal(state)
+    return Refusal("1000 attempts")
+
+
+def _make(attempt: AttemptFiles, claimant: Claimant) -> bool:
+    partial = AttemptFiles(partial_path(attempt.folder))
+    partial.folder.mkdir()
+    try:
+        partial.claim.write_text(to_json({**claimant.record(), "t": round(time.time(), 3)}), encoding="utf-8")
+        partial.folder.rename(attempt.folder)
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    finally:
+        if partial.folder.exists():
+            shutil.rmtree(partial.folder, ignore_errors=True)
+
+
+def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
+    """How an attempt that exists ended; one whose worker is gone is ended here, as abandoned."""
+    ended = _ended(attempt)
+    if ended:
+        return ended
+    if not may_take_over(attempt, claimant):
+        return "somebody is at it"
+    reason = {"kind": "lost", "type": "Lost", "message": "Its worker was gone; a newer attempt took over."}
+    publish(attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number})
+    return _ended(attempt) or "abandoned"
+
+
+def _ended(attempt: AttemptFiles) -> str | None:
+    try:
+        return read_json(attempt.outcome)["state"]
+    except FileNotFoundError:
+        return None
+    except (StoreError, KeyError):
+        return "damaged"
+
+
+def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
+    """Whether the worker that claimed `attempt` is known to be gone, or has been silent for long."""
+    try:
+        record = read_json(attempt.claim)
+        process = Process.from_record(record["process"])
+    except (OSError, StoreError, KeyError):
+        return False
+    if process == claimant.process:
+        return False
+    alive = process.is_alive()
+    if alive is not None:
+        return not alive
+    if (record["submission"], record["job"]) == (claimant.submission.name, claimant.job):
+        return True  # a queue never runs one job twice at a time: the start before this one is over
+    folder = claimant.submission.folder.with_name(record["submission"])
+    return is_stale(SubmissionFiles(folder).journal(record["job"], record["start"]), claimant.submission.folder)
+
+
+def is_stale(journal: Path, here: Path) -> bool:
+    try:
+        return now_on(here) - journal.stat().st_mtime > STALE_SECONDS
+    except FileNotFoundError:
+        return False  # not to be seen yet is not the same as silent
+
+
+def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = True) -> bool:
+    """End `attempt` with this outcome; False if it has ended already."""
+    return write_new(attempt.outcome, to_json(outcome) + "\n", durable=durable)
+
+
+def still_mine(attempt: AttemptFiles) -> bool:
+    """Whether nobody has ended this attempt in its worker's stead."""
+    return not os.path.exists(attempt.outcome)

@@ -1,0 +1,80 @@
+"""What was read of an experiment's journals, kept on this host so that the next command reads only what they have grown by.
+
+A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the commands of this user on this host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from neurofit.experiments.store.evidence import Facts, TaskFacts
+from neurofit.experiments.store.layout import ExperimentFiles
+from neurofit.files import write_whole
+
+FORMAT = 2
+
+
+def cache_folder(environment: dict[str, str] | None = None) -> Path:
+    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache."""
+    environment = dict(os.environ) if environment is None else environment
+    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "neurofit"
+
+
+def _path(files: ExperimentFiles, folder: Path) -> Path:
+    key = hashlib.sha256(f"{files.folder.resolve()}".encode()).hexdigest()[:16]
+    return folder / f"{key}.json"
+
+
+def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
+    """Facts by submission; empty where there is no index, or one of another experiment, version or study."""
+    try:
+        kept = json.loads(_path(files, folder).read_bytes())
+        if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
+            return {}
+        return {name: _facts(record) for name, record in kept["submissions"].items()}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}
+
+
+def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
+    """Keep the facts; a cache that cannot be written is no error."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "format": FORMAT,
+            "inode": files.registry.stat().st_ino,
+            "submissions": {name: _record(known) for name, known in facts.items()},
+        }
+        write_whole(_path(files, folder), json.dumps(record, separators=(",", ":")), durable=False)
+    except OSError:
+        pass
+
+
+def _record(facts: Facts) -> dict[str, Any]:
+    return {
+        "tasks": [[*key, task.attempt, task.ended, task.by, task.code] for key, task in facts.tasks.items()],
+        "read": [[*by, size] for by, size in facts.read.items()],
+        "workers": [[*by, worker] for by, worker in facts.workers.items()] if not facts.settled else [],
+        "ended_jobs": [[job, *end] for job, end in facts.ended_jobs.items()],
+        "damaged": sorted(facts.damaged),
+        "settled": facts.settled,
+    }
+
+
+def _facts(record: dict[str, Any]) -> Facts:
+    tasks = {}
+    for run, repetition, attempt, ended, by, code in record["tasks"]:
+        tasks[run, repetition] = TaskFacts(attempt, ended, tuple(by) if by else None, code)
+    return Facts(
+        tasks,
+        {(job, start): size for job, start, size in record["read"]},
+        {(job, start): worker for job, start, worker in record["workers"]},
+        {job: (start, end) for job, start, end in record["ended_jobs"]},
+        set(record["damaged"]),
+        record["settled"],
+    )

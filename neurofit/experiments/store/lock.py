@@ -1,0 +1,81 @@
+"""One writer at a time on the submit hosts: a lock file per experiment, made exclusively, that names its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import getpass
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurofit.errors import LockedError, StoreError
+from neurofit.files import read_json, to_json, told_apart, write_new
+from neurofit.process import Process
+
+PATIENCE_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the lock file `path`; waits for a holder that is alive, takes over from one known to be dead.
+
+    Raises LockedError, which explains who holds it, after `patience_seconds`.
+    """
+    with told_apart(path.parent, "make this folder"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    content = to_json({**Process.here().record(), "user": _user(), "since": _now()})
+    deadline = time.monotonic() + patience_seconds
+    with told_apart(path, "lock the experiment"):
+        while not write_new(path, content, durable=False):
+            if not _break_if_dead(path):
+                if time.monotonic() > deadline:
+                    raise LockedError(_explanation(path))
+                time.sleep(0.05)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _break_if_dead(path: Path) -> bool:
+    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a fresh lock."""
+    if _holder_is_alive(path) is not False:
+        return False
+    guard = path.with_name(path.name + ".guard")
+    with open(guard, "a") as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _holder_is_alive(path) is False:
+            path.unlink(missing_ok=True)
+    return True
+
+
+def _holder_is_alive(path: Path) -> bool | None:
+    try:
+        return Process.from_record(read_json(path)).is_alive()
+    except (FileNotFoundError, KeyError, StoreError):
+        return None
+
+
+def _explanation(path: Path) -> str:
+    try:
+        holder = read_json(path)
+        who = f"process {holder['pid']} of {holder['user']} on {holder['host']} since {holder['since']}"
+    except (OSError, KeyError, StoreError):
+        who = "somebody who left no name"
+    return (
+        f"{path.parent.name} is locked by {who}. If that process is gone, delete {path} and repeat the command; "
+        "otherwise wait for it."
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

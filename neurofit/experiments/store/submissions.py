@@ -1,0 +1,144 @@
+"""Submissions: what one `neurofit submit` queued, written before the queue is asked.
+
+`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17, repetition 3,
+last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue; `stops/` has a file per cancellation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from neurofit.errors import StoreError
+from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
+from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
+
+TaskKey = tuple[int, int]  # run number, repetition
+
+
+class Planned(NamedTuple):
+    """A task in a submission, and the last attempt at it when the submission was written."""
+
+    run: int
+    repetition: int
+    last_attempt: int
+
+    @property
+    def key(self) -> TaskKey:
+        return self.run, self.repetition
+
+
+def write_submission(files: ExperimentFiles, name: str, record: dict[str, Any], jobs: list[list[Planned]]) -> SubmissionFiles:
+    """Write a submission whole: its folder appears under its name only when everything is in it."""
+    final = files.submission(name)
+    partial = SubmissionFiles(partial_path(final.folder))
+    with told_apart(final.folder, "write the submission"):
+        try:
+            for folder in (partial.stops, partial.journals, partial.logs):
+                folder.mkdir(parents=True)
+            # a copy of the study has other inodes: its submissions are not the queue's
+            record = {**record, "name": name, "jobs": len(jobs), "inode": partial.folder.stat().st_ino}
+            partial.record.write_text(to_json(record) + "\n", encoding="utf-8")
+            partial.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
+            partial.folder.rename(final.folder)
+        except BaseException:
+            shutil.rmtree(partial.folder, ignore_errors=True)
+            raise
+    return final
+
+
+def _line(job: list[Planned]) -> str:
+    return " ".join(f"{task.run}/{task.repetition}:{task.last_attempt}" for task in job) + "\n"
+
+
+def _tasks(line: str) -> list[Planned]:
+    planned = []
+    for word in line.split():
+        run, _, rest = word.partition("/")
+        repetition, _, last = rest.partition(":")
+        planned.append(Planned(int(run), int(repetition), int(last)))
+    return planned
+
+
+def read_job(files: SubmissionFiles, job: int) -> list[Planned]:
+    """The tasks of one job: its own line of `jobs.tasks`."""
+    with open(files.jobs, encoding="ascii") as file:
+        line = next(itertools.islice(file, job, None), None)
+    if line is None:
+        raise StoreError(f"{files.jobs}: there is no job {job}.")
+    return _tasks(line)
+
+
+def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
+    try:
+        return [_tasks(line) for line in files.jobs.read_text(encoding="ascii").splitlines()]
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{files.jobs}: damaged ({error}).") from error
+
+
+def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
+    """False in a copy of the study: what this submission queued belongs to the original."""
+    return files.folder.stat().st_ino == record.get("inode")
+
+
+def read_submission(files: SubmissionFiles) -> dict[str, Any]:
+    return read_json(files.record)
+
+
+@dataclass(frozen=True)
+class QueueMemory:
+    """What `queue.jsonl` remembers: ids as the queue gave them, and what was seen of the jobs since."""
+
+    calls: list[dict[str, Any]]
+    absent_since: float | None  # time of the first answer without the submission's unfinished jobs
+    gone: bool  # noted once nothing of it is left in the queue
+    damaged: int
+
+
+def read_queue(files: SubmissionFiles) -> QueueMemory:
+    records, damaged = read_lines(files.queue)
+    absent, gone = None, False
+    for record in records:
+        if "absent_since" in record:
+            absent = record["absent_since"]
+        gone = record.get("gone", gone)
+    return QueueMemory([record for record in records if "id" in record], absent, gone, damaged)
+
+
+def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
+    with told_apart(files.queue, "note what the queue said"):
+        append_lines(files.queue, [record])
+
+
+class Stop(NamedTuple):
+    """One cancellation: these tasks of the submission, or all."""
+
+    tasks: frozenset[TaskKey] | None
+    by: str
+
+    def covers(self, key: TaskKey) -> bool:
+        return self.tasks is None or key in self.tasks
+
+
+def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> Path:
+    """Note a cancellation before any queue is told; workers look here between tasks and while one runs."""
+    content = to_json({"tasks": tasks, "by": by})
+    with told_apart(files.stops, "note the cancellation"):
+        for number in itertools.count(len(list(files.stops.glob("*.json"))) + 1):
+            path = files.stops / f"{number:06d}.json"
+            if write_new(path, content):
+                return path
+    raise AssertionError("unreachable")
+
+
+def read_stops(files: SubmissionFiles) -> list[Stop]:
+    stops = []
+    for path in sorted(files.stops.glob("[0-9]*.json")):
+        record = read_json(path)
+        tasks = record["tasks"]
+        stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
+    return stops

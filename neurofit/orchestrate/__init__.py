@@ -1,0 +1,1 @@
+"""Plan, submit, watch, cancel: the only place where experiments meet backends."""

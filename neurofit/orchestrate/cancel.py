@@ -1,0 +1,51 @@
+"""End what is queued or running: noted in the submission first, where workers look, then said to the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurofit.experiments.selection import Selection
+from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
+from neurofit.orchestrate import provenance
+from neurofit.orchestrate.plan import AT_WORK
+from neurofit.orchestrate.queues import backend_of, calls_of
+from neurofit.orchestrate.standing import Part, Standing
+from neurofit.study import Study
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """Tasks of one submission that are to be ended."""
+
+    part: Part
+    tasks: list[TaskKey]
+    jobs: list[int]  # those of which no task is left
+
+
+def covered(found: Standing, selection: Selection) -> list[Cancellation]:
+    """What a cancellation would end: tasks that are queued or running, by submission."""
+    numbers = list(found.registry.runs)
+    doomed: dict[str, list[TaskKey]] = {}
+    for key, task in found.tasks.items():
+        if task.state in AT_WORK and task.submission and selection.matches(*key, numbers):
+            doomed.setdefault(task.submission, []).append(key)
+    return [_of_part(found, part, set(doomed[part.files.name])) for part in found.parts if part.files.name in doomed]
+
+
+def _of_part(found: Standing, part: Part, doomed: set[TaskKey]) -> Cancellation:
+    def over(key: TaskKey) -> bool:
+        return key in doomed or found.of(key).state not in AT_WORK or found.of(key).submission != part.files.name
+
+    jobs = [number for number, tasks in enumerate(part.jobs) if all(over(task.key) for task in tasks)]
+    return Cancellation(part, sorted(doomed), jobs)
+
+
+def cancel(study: Study, cancellations: list[Cancellation]) -> int:
+    """End them; gives how many tasks."""
+    by = provenance.who()["user"]
+    for one in cancellations:
+        write_stop(one.part.files, one.tasks, by)
+        backend = backend_of(one.part.record, study.runners)
+        calls = calls_of(backend, one.part, read_queue(one.part.files))
+        backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
+    return sum(len(one.tasks) for one in cancellations)

@@ -1,0 +1,103 @@
+"""One task here and now, in the foreground: the same files, the same worker, no queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurofit.backends.base import Queued, Resources
+from neurofit.errors import UsageError
+from neurofit.experiments.definition import Experiment, Run
+from neurofit.experiments.snapshot import code_hash
+from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles
+from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.registry import RegisteredRun, Registry, register
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import Planned, note_queue, write_submission
+from neurofit.files import read_json
+from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
+from neurofit.orchestrate.standing import standing
+from neurofit.orchestrate.submit import base_record, submission_name
+from neurofit.process import Process
+from neurofit.study import Study
+from neurofit.worker.assignment import Assignment
+from neurofit.worker.job import Worker
+from neurofit.worker.supervise import Signals
+
+RUNNER = "here"
+
+
+@dataclass(frozen=True)
+class Point:
+    """The task that is to be done."""
+
+    run: Run
+    repetition: int
+    on_grid: bool
+
+    def planned(self, last_attempt: int) -> Planned:
+        return Planned(self.run.number, self.repetition, last_attempt)
+
+
+def point(experiment: Experiment, registry: Registry, changes: Mapping[str, Any], number: int | None, repetition: int) -> Point:
+    """The run of that number (the first without), with some arguments changed; off the grid where the grid has no such point."""
+    runs = runs_of(experiment, registry)
+    base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
+    if base is None:
+        raise UsageError(f"{experiment.name} has no run {number}; `neurofit show {experiment.name}` lists those there are.")
+    wished = experiment.varied(base, changes) if changes else base
+    on_grid = next((run for run in runs if run.id == wished.id), None)
+    if base.id == wished.id:
+        on_grid = base
+    if on_grid is not None:
+        return Point(on_grid, repetition, True)
+    known = [run.number for run in registry.runs.values() if run.id == wished.id]
+    free = max([run.number for run in runs] + list(registry.runs)) + 1
+    from dataclasses import replace
+
+    return Point(replace(wished, number=known[0] if known else free), repetition, False)
+
+
+def run(study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False) -> tuple[AttemptFiles, dict[str, Any]]:
+    """Do the task in the foreground; gives the attempt's files and its outcome."""
+    files = ExperimentFiles(study, experiment.name)
+    with locked(files.lock):
+        found = standing(study, experiment.name)
+        before = found.of((wanted.run.number, wanted.repetition))
+        if before.state in AT_WORK:
+            raise UsageError(
+                f"{experiment.name}:{wanted.run.number}/{wanted.repetition} is {before.state} in {before.submission}. "
+                f"`neurofit logs {experiment.name}:{wanted.run.number}/{wanted.repetition}` shows it; `neurofit cancel` ends it."
+            )
+        runs = runs_of(experiment, found.registry)
+        registry = registered(runs, found.registry)
+        if not wanted.on_grid:
+            off = wanted.run
+            registry.append(RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False))
+        register(files.registry, found.registry, _without_repeats(registry))
+        fresh = before.state is State.DONE
+        record = {
+            **base_record(study, experiment, code_hash(study.root, experiment.path), experiment.repetitions, fresh=fresh),
+            "whole_grid": False, "runner": RUNNER, "backend": "local", "resources": vars(Resources()), "task_minutes": None,
+        }  # fmt: skip
+        name = submission_name(RUNNER)
+        submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
+        note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
+    return _work(Assignment.read(submission.folder), experiment, wanted, debug)
+
+
+def _work(assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool) -> tuple[AttemptFiles, dict[str, Any]]:
+    signals = Signals()
+    if not debug:
+        signals.listen()
+    assignment.load(experiment)
+    Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
+    files = assignment.files.task(wanted.run.number, wanted.run.id, wanted.repetition)
+    attempt = files.attempts()[-1]
+    return attempt, read_json(attempt.outcome)
+
+
+def _without_repeats(runs: list[RegisteredRun]) -> list[RegisteredRun]:
+    return list({run.number: run for run in runs}.values())

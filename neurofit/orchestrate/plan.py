@@ -1,0 +1,139 @@
+"""What a submit would do: which tasks of the grid are to be queued, and why the others are not."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurofit.errors import UsageError
+from neurofit.experiments import script, snapshot
+from neurofit.experiments.definition import Experiment, Run, numbered
+from neurofit.experiments.selection import Selection
+from neurofit.experiments.store.registry import RegisteredRun, Registry
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import Planned
+from neurofit.orchestrate.standing import Standing, standing
+from neurofit.study import Study
+
+GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
+RETRIED = frozenset({State.FAILED, State.CANCELLED})
+AT_WORK = frozenset({State.QUEUED, State.RUNNING})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked to have queued."""
+
+    selection: Selection | None = None
+    where: Callable[[dict[str, Any]], bool] | None = None
+    repetitions: int | None = None  # in place of the experiment's own number
+    retry: bool = False  # also what failed or was cancelled
+    rerun: bool = False  # also what is done; everything from scratch
+    tasks_per_job: int | None = None
+
+
+@dataclass
+class Plan:
+    """What a submit would do."""
+
+    study: Study
+    experiment: Experiment
+    wish: Wish
+    runs: list[Run]
+    repetitions: int
+    counts: Counter[State]  # of the tasks that the wish covers
+    other_code: int  # of those done, how many with other code
+    tasks: list[Planned]  # to be queued
+    removed: int  # registered runs that the grid no longer has
+    code_hash: str
+    standing: Standing = field(repr=False)
+
+    def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
+        """Tasks by job: a whole run each, its repetitions in sequence, unless a number of tasks is given."""
+        if tasks_per_job is None:
+            return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
+        starts = range(0, len(self.tasks), tasks_per_job)
+        return [self.tasks[start : start + tasks_per_job] for start in starts]
+
+    def summary(self, jobs: int) -> dict[str, Any]:
+        """Counts of tasks, as `submit --dry-run --json` prints them."""
+        counts = {str(state): self.counts[state] for state in State}
+        return {
+            "experiment": self.experiment.name,
+            **counts,
+            "done_other_code": self.other_code,
+            "to_queue": len(self.tasks),
+            "jobs": jobs,
+            "runs": len(self.runs),
+            "repetitions": self.repetitions,
+            "removed_runs": self.removed,
+            "problems": self.standing.problems + self.standing.unanswered,
+        }
+
+
+def load(study: Study, name: str) -> Experiment:
+    """The experiment of that name in this study, freshly loaded from its script."""
+    entry = script.find(study, name)
+    return script.load(study, entry.path, entry.name)
+
+
+def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | None = None) -> Plan:
+    """Compare the grid with what is done and queued."""
+    found = found or standing(study, experiment.name)
+    runs = runs_of(experiment, found.registry)
+    repetitions = wish.repetitions or experiment.repetitions
+    code = snapshot.code_hash(study.root, experiment.path)
+    keys = list(_covered(runs, repetitions, wish))
+    if not keys:
+        raise UsageError(_nothing(experiment, runs, repetitions))
+    states = {key: found.of(key) for key in keys}
+    other = sum(task.state is State.DONE and task.code not in (None, code) for task in states.values())
+    wanted = _wanted(wish)
+    tasks = [Planned(*key, task.attempt) for key, task in states.items() if task.state in wanted]
+    on_grid = {run.number for run in runs}
+    removed = sum(run.on_grid and number not in on_grid for number, run in found.registry.runs.items())
+    counts = Counter(task.state for task in states.values())
+    return Plan(study, experiment, wish, runs, repetitions, counts, other, tasks, removed, code, found)
+
+
+def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
+    """The grid's runs under their registered numbers, by number."""
+    return sorted(numbered(experiment.runs(), registry.pairs()), key=lambda run: run.number)
+
+
+def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
+    """What `runs.jsonl` should say: these runs, and that others have left the grid."""
+    now = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived) for run in runs]
+    numbers = {run.number for run in now}
+    left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
+    gone = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived, on_grid=False) for run in left]
+    return now + gone
+
+
+def _covered(runs: list[Run], repetitions: int, wish: Wish) -> Iterable[tuple[int, int]]:
+    numbers = [run.number for run in runs]
+    for run in runs:
+        if wish.where is not None and not wish.where({"architecture": run.architecture, **run.arguments}):
+            continue
+        for repetition in range(repetitions):
+            if wish.selection is None or wish.selection.matches(run.number, repetition, numbers):
+                yield run.number, repetition
+
+
+def _wanted(wish: Wish) -> frozenset[State]:
+    if wish.rerun:
+        return frozenset(State) - AT_WORK
+    return GO_ON | RETRIED if wish.retry else GO_ON
+
+
+def _nothing(experiment: Experiment, runs: list[Run], repetitions: int) -> str:
+    first, last = runs[0].number, runs[-1].number
+    return (
+        f"Nothing in {experiment.name} matches: it has {len(runs)} run(s), numbered {first} to {last}, with {repetitions} repetition(s) each. "
+        f"`neurofit show {experiment.name}` lists them."
+    )
+
+

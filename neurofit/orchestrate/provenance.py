@@ -1,0 +1,58 @@
+"""Where code and people come from: git's commit, this host, this user, the versions in use."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import socket
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import neurofit
+
+GIT_SECONDS = 5.0
+
+
+def commit(root: Path) -> tuple[str | None, bool | None]:
+    """The commit checked out at `root` and whether tracked files differ from it; None, None outside git."""
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None:
+        return None, None
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return head, None if changes is None else bool(changes)
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=GIT_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def who() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return {"host": socket.gethostname(), "user": user}
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed here, without importing any of it."""
+    found = {"python": platform.python_version(), "neurofit": neurofit.__version__}
+    for name in ("numpy", "tensorflow", "keras"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def record(root: Path) -> dict[str, Any]:
+    head, dirty = commit(root)
+    return {**who(), "commit": head, "dirty": dirty, "versions": versions()}

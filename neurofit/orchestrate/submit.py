@@ -1,0 +1,103 @@
+"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is queued twice or lost."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neurofit.backends.base import Backend, Queued, Submission
+from neurofit.backends.runner import Runner
+from neurofit.experiments import snapshot
+from neurofit.experiments.definition import Experiment
+from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
+from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.registry import register
+from neurofit.experiments.store.submissions import note_queue, write_submission
+from neurofit.files import told_apart
+from neurofit.orchestrate import provenance
+from neurofit.orchestrate.plan import Plan, make, registered
+from neurofit.study import Study
+
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+@dataclass
+class Submitted:
+    """What was queued."""
+
+    name: str
+    tasks: int
+    jobs: int
+    ids: list[str]
+    files: SubmissionFiles
+
+
+def submit(plan: Plan, runner: Runner) -> Submitted | None:
+    """Queue what the plan asks for, as far as nobody else has in the meantime; None where nothing is left."""
+    files = ExperimentFiles(plan.study, plan.experiment.name)
+    with locked(files.lock):
+        plan = make(plan.study, plan.experiment, plan.wish)
+        if not plan.tasks:
+            return None
+        register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
+        jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
+        record = submission_record(plan, runner)
+        submission = write_submission(files, submission_name(runner.name), record, jobs)
+        ids = queue(runner.backend, Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root), submission)
+    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission)
+
+
+def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> list[str]:
+    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken back."""
+    taken: list[Queued] = []
+    try:
+        for answer in backend.submit(submission):
+            taken.append(answer)
+            note_queue(files, answer.record())
+    except BaseException:
+        if not taken:
+            shutil.rmtree(files.folder, ignore_errors=True)
+        raise
+    return [answer.id for answer in taken]
+
+
+def submission_name(runner: str) -> str:
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return f"{now}-{runner}-{''.join(secrets.choice(ALPHABET) for _ in range(4))}"
+
+
+def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:
+    """`submission.json`, but for its name and number of jobs."""
+    return {
+        **base_record(plan.study, plan.experiment, plan.code_hash, plan.repetitions, fresh=plan.wish.rerun),
+        "whole_grid": True,
+        "runner": runner.name,
+        "backend": runner.kind,
+        "resources": asdict(runner.backend.resources),
+        "task_minutes": runner.backend.task_minutes,
+    }
+
+
+def base_record(study: Study, experiment: Experiment, code_hash: str, repetitions: int, *, fresh: bool) -> dict[str, Any]:
+    """What every submission says of itself; the code is in the store once this returns."""
+    collected = snapshot.collect(study)
+    with told_apart(code_store(study), "keep a copy of the code"):
+        code = snapshot.take(collected, code_store(study))
+    return {
+        "format": 1,
+        "experiment": experiment.name,
+        "study": str(study.root),
+        "script": experiment.path.resolve().relative_to(study.root.resolve()).as_posix(),
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "repetitions": repetitions,
+        "split_by": experiment.split_by,
+        "fresh": fresh,
+        "code": code.name,
+        "code_hash": code_hash,
+        **provenance.record(study.root),
+    }
+
+

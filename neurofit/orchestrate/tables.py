@@ -1,0 +1,130 @@
+"""Rows of results: every task's outcome, or what its state is without one; and the tables made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurofit import study as studies
+from neurofit.errors import NameUnknown, StoreError, nearest
+from neurofit.experiments.selection import Selection, parse
+from neurofit.experiments.store.journal import journals
+from neurofit.experiments.store.layout import AttemptFiles, experiments_with_files
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.files import parse_lines, read_json
+from neurofit.orchestrate.standing import Standing, TaskStanding, standing
+
+if TYPE_CHECKING:
+    import pandas
+
+ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
+
+
+def experiment_name(study: studies.Study, name: str) -> str:
+    """The full name of an experiment that has files, by its name or a unique last part."""
+    known = experiments_with_files(study)
+    if name in known:
+        return name
+    ends = [one for one in known if one.rpartition("/")[2] == name]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise NameUnknown(f"'{name}' could be {', '.join(ends)}. Write the whole name.")
+    there = f"Experiments with results: {', '.join(known)}." if known else "Nothing was submitted yet."
+    raise NameUnknown(f"No experiment '{name}' in {study.training_data}.{nearest(name, known)} {there} `neurofit list` shows the scripts.")
+
+
+def records(found: Standing, selection: Selection | None = None) -> list[dict[str, Any]]:
+    """One record per task, in the order of runs and repetitions; damaged files are named in `found.problems`."""
+    outcomes = _journalled(found)
+    numbers = list(found.registry.runs)
+    rows = []
+    for key in found.keys():
+        if selection is None or selection.matches(*key, numbers):
+            row = _row(found, key, found.of(key), outcomes)
+            if row is not None:
+                rows.append(row)
+    return rows
+
+
+def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
+    """(run, repetition, attempt) → outcome, as the journals have it."""
+    outcomes = {}
+    for part in found.parts:
+        for entry in journals(part.files).values():
+            lines = [line for line in Path(entry.path).read_bytes().split(b"\n") if line.startswith(b'{"outcome":')]
+            for line in parse_lines(b"\n".join(lines))[0]:
+                outcome = line["outcome"]
+                outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome
+    return outcomes
+
+
+def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict) -> dict[str, Any] | None:
+    run = found.registry.runs.get(key[0])
+    if run is None:
+        return None  # its line in runs.jsonl is damaged, which is said already
+    blank = {
+        "experiment": found.name, "run": run.number, "id": run.id, "architecture": run.architecture, "params": run.params,
+        "derived": run.derived, "defaults": {}, "repetition": key[1], "attempt": task.attempt or None, "state": str(task.state),
+        "on_grid": run.on_grid, "metrics": {}, "facts": {}, "error": None, "submission": task.submission, "job": task.job,
+    }  # fmt: skip
+    if task.state not in ENDED or not task.attempt:
+        return {**blank, "error": _cause(task)}
+    attempt = found.files.task(run.number, run.id, key[1]).attempt(task.attempt)
+    outcome = outcomes.get((*key, task.attempt))
+    if outcome is None or not attempt.outcome.exists():
+        outcome = _read(found, attempt)
+    if outcome is None:
+        return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{attempt.outcome} is damaged"}}
+    return {**blank, **outcome, "state": str(task.state), "on_grid": run.on_grid, "error": outcome.get("error") or _cause(task)}
+
+
+def _read(found: Standing, attempt: AttemptFiles) -> dict[str, Any] | None:
+    try:
+        return read_json(attempt.outcome)
+    except (StoreError, OSError) as error:
+        found.problems.append(f"{attempt.outcome}: {'is gone' if isinstance(error, OSError) else 'damaged'}; this row has no metrics.")
+        return None
+
+
+def _cause(task: TaskStanding) -> dict[str, Any] | None:
+    if not task.cause or task.state not in (State.FAILED, State.LOST):
+        return None
+    return {"kind": "queue", "type": "Queue", "message": task.cause}
+
+
+def _found(name: str, folder: Path | str | None) -> tuple[Standing, Selection]:
+    study = studies.find(Path(folder) if folder else Path.cwd())
+    selection = parse(name)
+    return standing(study, experiment_name(study, selection.experiment)), selection
+
+
+def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
+    """One row per task of an experiment or selection (`"exp3"`, `"exp3:17"`), as `neurofit results` shows it.
+
+    Parameters
+    ----------
+    study : a folder in the study; the current folder without
+    """
+    from neurofit.experiments.results import table
+
+    return table(records(*_found(name, study)))
+
+
+def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
+    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with its run and repetition."""
+    import pandas
+
+    found, selection = _found(name, study)
+    parts = []
+    for row in records(found, selection):
+        if row["state"] != "done":
+            continue
+        path = found.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"]).folder / "neurons.csv"
+        if path.exists():
+            frame = pandas.read_csv(path)
+            for place, column in enumerate(("run", "repetition")):
+                frame.insert(place, column, row[column])
+            parts.append(frame.assign(**{k: [v] * len(frame) for k, v in row["params"].items() if k not in frame}))
+    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=["run", "repetition", "neuron"])

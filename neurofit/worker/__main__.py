@@ -1,0 +1,43 @@
+"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the pool's fork server."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from neurofit.errors import NeurofitError
+from neurofit.worker.assignment import Assignment
+from neurofit.worker.job import Worker
+from neurofit.worker.supervise import Signals
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m neurofit.worker", description=__doc__)
+    parser.add_argument("submission", type=Path, help="the submission's folder")
+    parser.add_argument("jobs", type=int, nargs="*", help="numbers of the jobs to do, one after the other")
+    parser.add_argument("--serve", action="store_true", help="be the fork server of a local pool")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="neurofit: %(message)s")
+    try:
+        assignment = Assignment.read(options.submission)
+        if options.serve:
+            from neurofit.worker.serve import serve
+
+            return serve(assignment)
+        signals = Signals()
+        signals.listen()
+        assignment.load()
+        worker = Worker(assignment, signals)
+        for job in options.jobs:
+            if worker.do_job(job) != "done":
+                break
+    except (NeurofitError, OSError) as error:
+        print(f"neurofit: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

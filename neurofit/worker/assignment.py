@@ -1,0 +1,81 @@
+"""What a worker is to do: one submission as its files tell it, with the fit loaded from the code as it was submitted."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import NeurofitError, StoreError
+from neurofit.experiments import script
+from neurofit.experiments.definition import Experiment
+from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
+from neurofit.experiments.store.registry import RegisteredRun, read_registry
+from neurofit.experiments.store.submissions import read_submission
+from neurofit.study import Study
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Assignment:
+    """One submission, ready to be worked on."""
+
+    submission: SubmissionFiles
+    record: dict[str, Any]
+    files: ExperimentFiles
+    runs: dict[int, RegisteredRun]
+    experiment: Experiment | None = None
+    problem: str | None = None  # why the experiment could not be loaded; every task then fails with it
+    _code: Path | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Assignment:
+        """From the submission's folder alone, wherever this machine has it mounted."""
+        submission = SubmissionFiles(folder.resolve())
+        record = read_submission(submission)
+        levels = len(Path(record["experiment"]).parts)
+        training_data = submission.folder.parents[1 + levels]
+        files = ExperimentFiles(Study(training_data.parent), record["experiment"])
+        return cls(submission, record, files, read_registry(files.registry).runs)
+
+    @property
+    def code(self) -> Path:
+        return self._code or code_store(self.files.study) / self.record["code"]
+
+    def load(self, experiment: Experiment | None = None) -> None:
+        """Load the script as it was submitted, and what its fit wants loaded before tasks are forked."""
+        try:
+            if experiment is None:
+                experiment = script.load(self.code, self.code / self.record["script"], self.record["experiment"])
+            self.experiment = experiment
+        except (NeurofitError, OSError) as error:
+            self.problem = str(error)
+            return
+        prepare = getattr(self.experiment.fit, "prepare", None)
+        if prepare is None:
+            return
+        try:
+            prepare(self.files.study.root)
+        except Exception:  # the tasks will meet it again, and it is then written down as theirs
+            log.warning("what the fit prepares for all tasks failed:\n%s", traceback.format_exc())
+
+    def run(self, number: int) -> RegisteredRun:
+        try:
+            return self.runs[number]
+        except KeyError:
+            raise StoreError(f"{self.files.registry}: there is no run {number}, which {self.submission.name} holds.") from None
+
+
+def versions() -> dict[str, str]:
+    """Of Python, neurofit, and whatever of the usual libraries is loaded in this process."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("neurofit", "numpy", "scipy", "tensorflow", "keras", "torch", "jax", "sklearn"):
+        module = sys.modules.get(name)
+        version = getattr(module, "__version__", None)
+        if isinstance(version, str):
+            found[name] = version
+    return found

@@ -1,0 +1,152 @@
+"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurofit.experiments import definition
+from neurofit.experiments.checkpoints import Superseded
+from neurofit.experiments.live import LiveTask, Stopped, StopRequest
+from neurofit.experiments.store.attempts import publish
+from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp
+
+PR_SET_PDEATHSIG = 1
+DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
+
+try:
+    _prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before any fork
+except (OSError, AttributeError):
+    _prctl = None
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when its parent ends, however that ends."""
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@dataclass
+class Work:
+    """A group of tasks and what their outcomes already say."""
+
+    fit: Callable[..., Any] | None
+    problem: str | None
+    tasks: list[LiveTask]
+    records: list[dict[str, Any]]
+    code: Path
+    versions: Callable[[], dict[str, str]]
+    time_over: dict[str, Any]  # the error of a task that took longer than it may
+
+
+def do(work: Work) -> None:
+    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else publishes nothing."""
+    stop = StopRequest()
+    stop.listen()
+    started = time.time()
+    for task in work.tasks:
+        task.stop_request = stop
+    try:
+        results = _results(work)
+    except Superseded:
+        return
+    for task, record, result in zip(work.tasks, work.records, results):
+        task.close()
+        finish(task, {**record, **result, "versions": work.versions(), **_used(started)})
+
+
+def _results(work: Work) -> list[dict[str, Any]]:
+    """What each task's outcome says beyond what was known before it."""
+    try:
+        if work.fit is None:
+            raise BadScript(work.problem or "the experiment could not be loaded")
+        _seed_global_generators(work.tasks[0].seed)
+        if len(work.tasks) > 1:
+            returned = work.fit.together(work.tasks)
+            if not isinstance(returned, (list, tuple)) or len(returned) != len(work.tasks):
+                raise BadMetrics(f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task.")
+        else:
+            returned = [definition.call(work.fit, work.tasks[0])]
+        return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
+    except Stopped as stopped:
+        if work.tasks[0].stop_request.time_is_over:
+            return [{"state": "failed", "error": work.time_over, "facts": t.facts, "progress": t.progress} for t in work.tasks]
+        return [{"state": "stopped", "progress": stopped.step or task.progress, "facts": task.facts} for task in work.tasks]
+    except Superseded:
+        raise
+    except BaseException as error:
+        return [_failed(task, error, work.code) for task in work.tasks]
+
+
+class BadScript(Exception):
+    """The submitted script cannot be loaded on this machine."""
+
+
+def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
+    try:
+        return {"state": "done", "metrics": checked_metrics(returned), "facts": task.facts, "progress": task.progress}
+    except BadMetrics as error:
+        return _failed(task, error, code)
+
+
+def _failed(task: LiveTask, error: BaseException, code: Path) -> dict[str, Any]:
+    traceback.print_exception(error)
+    return {"state": "failed", "error": exception_record(error, code), "facts": task.facts, "progress": task.progress}
+
+
+def _seed_global_generators(seed: int) -> None:
+    """For functions that use `random` or `numpy.random` directly: the repetition decides them too."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+
+
+def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
+    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that is done."""
+    wall = outcome["wall_seconds"]
+    for pause in (1, 4, 10, 15, None):
+        try:
+            won = publish(task.attempt, outcome, durable=wall >= DURABLE_FROM_SECONDS)
+            break
+        except OSError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    if won and outcome["state"] == "done" and task.files.checkpoints.exists():
+        import shutil
+
+        shutil.rmtree(task.files.checkpoints, ignore_errors=True)
+
+
+def _used(started: float) -> dict[str, Any]:
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    now = time.time()
+    return {
+        "started": timestamp(started),
+        "ended": timestamp(now),
+        "wall_seconds": round(now - started, 4),
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
+        "peak_memory_gb": round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
+    }
+
+
+def leave() -> None:
+    """End this process at once, past the exit handlers that belong to the process it was forked from."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(0)

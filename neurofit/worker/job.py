@@ -1,0 +1,217 @@
+"""One job: its groups of tasks one after the other, claimed, done in processes of their own, written down."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurofit.experiments.live import LiveTask
+from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish
+from neurofit.experiments.store.journal import HEARTBEAT_SECONDS, Journal
+from neurofit.experiments.store.layout import AttemptFiles
+from neurofit.experiments.store.submissions import Planned, read_job, read_stops
+from neurofit.files import read_json
+from neurofit.process import Process
+from neurofit.worker import child, supervise
+from neurofit.worker.assignment import Assignment, versions
+from neurofit.worker.outcome import death_record, limit_record, timestamp
+
+STOP_MARGIN_SECONDS = 60.0
+
+
+@dataclass
+class Worker:
+    """Does jobs of one submission in this process and its children."""
+
+    assignment: Assignment
+    signals: supervise.Signals
+    echo: bool = False
+    environment: dict[str, str] = field(default_factory=dict)  # of tasks, e.g. the GPU they may see
+    in_process: bool = False  # under a debugger: no child, no captured output
+    forked: Callable[[int], None] = field(default=lambda pid: None)  # told each child's number
+    descriptors: tuple[int, ...] = ()  # of this process alone: a child closes them
+
+    def do_job(self, number: int) -> str:
+        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start it once more."""
+        journal = Journal(self.assignment.submission, number, host=socket.gethostname())
+        claimant = Claimant(self.assignment.submission, number, journal.start, Process.here())
+        job = _Job(self, journal, claimant, self._limits())
+        try:
+            end = job.do(read_job(self.assignment.submission, number))
+            journal.write({"end": end})
+            return end
+        finally:
+            journal.close()
+
+    def _limits(self) -> supervise.Limits:
+        record = self.assignment.record
+        resources = record["resources"]
+        minutes = resources.get("walltime_minutes")
+        task_minutes = record.get("task_minutes")
+        deadline = None
+        if minutes:
+            deadline = time.monotonic() + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
+        return supervise.Limits(60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline)
+
+
+@dataclass
+class _Job:
+    worker: Worker
+    journal: Journal
+    claimant: Claimant
+    limits: supervise.Limits
+    _stops: tuple[int, list] = (-1, [])
+
+    def do(self, tasks: list[Planned]) -> str:
+        waiting = list(self._groups(tasks))
+        while waiting:
+            if self.worker.signals.stop:
+                return "stopped"
+            group = [task for task in waiting.pop(0) if not self._cancelled(task)]
+            if not group:
+                continue
+            ending = self._do_group(group)
+            if ending == "crashed" and len(group) > 1:
+                waiting = [[task] for task in group] + waiting  # one of them did it: each alone
+            elif ending == "near the limit":
+                return "again"
+        return "done"
+
+    def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
+        """Tasks that are done in one process: a run's repetitions where the fit trains them together, else one."""
+        fit = self.worker.assignment.experiment and self.worker.assignment.experiment.fit
+        if not hasattr(fit, "together"):
+            return ([task] for task in tasks)
+        return (list(group) for _, group in itertools.groupby(tasks, key=lambda task: task.run))
+
+    def _do_group(self, group: list[Planned]) -> str:
+        claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
+        if not claimed:
+            return "left alone"
+        lives = [self._live(task, attempt) for task, attempt in claimed]
+        records = [self._record(task, attempt, claimed[0][1]) for task, attempt in claimed]
+        assignment = self.worker.assignment
+        fit = assignment.experiment and assignment.experiment.fit
+        over = _limit("timeout", self.limits)
+        work = child.Work(fit, assignment.problem, lives, records, assignment.code, versions, over)
+        if self.worker.in_process:
+            child.do(work)
+            ending = supervise.Ending(0, 0.0)
+        else:
+            ending = self._supervise(work, claimed)
+        crashed = self._settle(claimed, records, ending)
+        if ending.asked == supervise.NEAR_LIMIT:
+            return "near the limit"
+        return "crashed" if crashed else "done"
+
+    def _supervise(self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]]) -> supervise.Ending:
+        first = claimed[0][1]
+        capture = supervise.Capture(first.stdout, first.stderr, echo=self.worker.echo)
+        keys = [task for task, _ in claimed]
+        watch = supervise.Watch(
+            self.worker.signals,
+            self.journal.touch,
+            lambda: "cancelled" if all(map(self._cancelled, keys)) else None,
+            HEARTBEAT_SECONDS,
+            self.worker.forked,
+        )
+        start = supervise.Start(lambda: child.do(work), self.worker.environment, self.worker.descriptors)
+        return supervise.run(start, capture, self.limits, watch)
+
+    def _claim(self, task: Planned) -> AttemptFiles | None:
+        run = self.worker.assignment.run(task.run)
+        files = self.worker.assignment.files.task(run.number, run.id, task.repetition)
+        attempt = claim(files, task.last_attempt, self.claimant)
+        if isinstance(attempt, Refusal):
+            self.journal.write({"skip": task.key, "why": attempt.why})
+            return None
+        self.journal.write({"claim": task.key, "attempt": attempt.number, "t": round(time.time(), 3)})
+        return attempt
+
+    def _live(self, task: Planned, attempt: AttemptFiles) -> LiveTask:
+        assignment = self.worker.assignment
+        run = assignment.run(task.run)
+        return LiveTask(
+            params={**run.params, **run.derived},
+            repetition=task.repetition,
+            repetitions=assignment.record["repetitions"],
+            split_by=assignment.record["split_by"],
+            study=assignment.files.study.root,
+            files=assignment.files.task(run.number, run.id, task.repetition),
+            attempt=attempt,
+            fresh_after=task.last_attempt if assignment.record["fresh"] else 0,
+        )
+
+    def _record(self, task: Planned, attempt: AttemptFiles, log: AttemptFiles) -> dict[str, Any]:
+        """What is known of an attempt before it starts."""
+        assignment = self.worker.assignment
+        run, record = assignment.run(task.run), assignment.record
+        live = self._live(task, attempt)
+        experiment = assignment.experiment
+        now = time.time()
+        return {
+            "experiment": assignment.files.name, "run": run.number, "id": run.id, "architecture": run.architecture,
+            "params": run.params, "derived": run.derived, "on_grid": run.on_grid,
+            "defaults": experiment.defaults(live.params) if experiment else {},
+            "repetition": task.repetition, "repetitions": live.repetitions, "split_by": live.split_by,
+            "seeds": live.seeds.record(), "attempt": attempt.number, "state": "failed", "metrics": {}, "facts": {},
+            "progress": None, "error": None, "submission": assignment.submission.name, "job": self.claimant.job,
+            "host": self.claimant.process.host, "pid": os.getpid(), "started": timestamp(now), "ended": timestamp(now),
+            "wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_gb": 0.0, "code": record["code_hash"],
+            "commit": record["commit"], "dirty": record["dirty"], "versions": record["versions"],
+            "log": log.folder.relative_to(assignment.files.folder).as_posix(),
+        }  # fmt: skip
+
+    def _settle(self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervise.Ending) -> bool:
+        """Write outcomes down, also of a child that died without one; True where it did so by itself."""
+        crashed = False
+        for (_, attempt), record in zip(claimed, records):
+            if not attempt.outcome.exists():
+                crashed = crashed or not ending.asked
+                publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
+            self.journal.write({"outcome": read_json(attempt.outcome)})
+            if not attempt.stderr.exists() or not attempt.stderr.stat().st_size:
+                attempt.stderr.unlink(missing_ok=True)
+        return crashed
+
+    def _death(self, ending: supervise.Ending, record: dict[str, Any], grouped: bool) -> dict[str, Any]:
+        now = time.time()
+        used = {"ended": timestamp(now), "peak_memory_gb": round(ending.peak_gb, 4)}
+        used["wall_seconds"] = round(now - _seconds(record["started"]), 3)
+        if ending.limit:
+            return {"state": "failed", "error": _limit(ending.limit, self.limits, ending.peak_gb), **used}
+        if ending.asked:
+            return {"state": "stopped", "facts": {"ended_hard": True}, **used}
+        error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
+        return {"state": "abandoned" if grouped else "failed", "error": error, **used}
+
+    def _cancelled(self, task: Planned) -> bool:
+        folder = self.claimant.submission.stops
+        number = len(os.listdir(folder))
+        if number != self._stops[0]:
+            self._stops = (number, read_stops(self.claimant.submission))
+        return any(stop.covers(task.key) for stop in self._stops[1])
+
+
+def _seconds(timestamp: str) -> float:
+    import datetime
+
+    return datetime.datetime.fromisoformat(timestamp).timestamp()
+
+
+def _limit(kind: str, limits: supervise.Limits, peak_gb: float = 0.0) -> dict[str, Any]:
+    if kind == "timeout":
+        minutes = (limits.task_seconds or 0) / 60
+        return limit_record(
+            "timeout",
+            f"It took longer than task_minutes: {minutes:g}. Its last checkpoint is kept: raise task_minutes, then retry.",
+        )
+    return limit_record(
+        "memory",
+        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, then retry.",
+    )

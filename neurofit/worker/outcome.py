@@ -1,0 +1,118 @@
+"""Outcomes: how an attempt ended, as the record that `outcome.json` and the journal hold."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import numbers
+import signal
+import traceback
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import NeurofitError
+
+TRACEBACK_CHARACTERS = 20_000
+OWN_FOLDER = str(Path(__file__).resolve().parents[1])
+
+
+def timestamp(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+class BadMetrics(NeurofitError):
+    """A fit returned something that is no dict of finite numbers."""
+
+
+def checked_metrics(returned: Any) -> dict[str, float]:
+    """Metrics as JSON numbers. Raises BadMetrics, naming the metric, for anything else."""
+    expected = 'expected a dict of numbers, like {"test/correlation": 0.41}'
+    if returned is None:
+        raise BadMetrics(f"The fit returned nothing; {expected}. Is there a `return` at its end?")
+    if not isinstance(returned, dict):
+        raise BadMetrics(f"The fit returned {type(returned).__name__} {str(returned)[:80]!r}; {expected}.")
+    if not returned:
+        raise BadMetrics(f"The fit returned an empty dict; {expected}.")
+    return {_name(name, expected): _number(name, value) for name, value in returned.items()}
+
+
+def _name(name: Any, expected: str) -> str:
+    if not isinstance(name, str):
+        raise BadMetrics(f"The fit returned a metric named {name!r}, which is no text; {expected}.")
+    return name
+
+
+def _number(name: str, value: Any) -> float | int:
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()  # a NumPy scalar
+    elif hasattr(value, "numpy") and getattr(value, "shape", None) == ():
+        value = value.numpy().item()  # a tensor
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise BadMetrics(
+            f"Metric '{name}' is {type(value).__name__} {str(value)[:80]!r}, expected one number. Facts go into "
+            "task.record(...), arrays into task.folder."
+        )
+    number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    if not math.isfinite(number):
+        raise BadMetrics(
+            f"Metric '{name}' is {number}, expected a finite number. Training may have diverged: look at history.csv, and try a "
+            "lower learning rate; a score that is undefined here is better left out."
+        )
+    return number
+
+
+def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
+    """What went wrong, with the last frames in the user's own code."""
+    kind = "memory" if isinstance(error, MemoryError) else "metrics" if isinstance(error, BadMetrics) else "exception"
+    text = "".join(traceback.format_exception(error))
+    return {
+        "kind": kind,
+        "type": type(error).__name__,
+        "message": str(error)[:2000] or type(error).__name__,
+        "frames": user_frames(error, code),
+        "traceback": text[-TRACEBACK_CHARACTERS:],
+    }
+
+
+def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[str, Any]]:
+    """The innermost frames that lie in the submitted code, file names as in the study."""
+    frames = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        try:
+            file = Path(frame.filename).resolve().relative_to(code.resolve()).as_posix()
+        except ValueError:
+            continue
+        frames.append({"file": file, "line": frame.lineno, "function": frame.name, "code": frame.line or ""})
+    return frames[-most:]
+
+
+def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]:
+    """Why a process that left no outcome ended: by a signal, out of memory, or by its own hand."""
+    if status >= 0:
+        message = f"The process ended by itself with exit code {status}, without returning from the fit."
+        return {"kind": "exit", "type": "Exit", "message": message, "exit_code": status}
+    number = -status
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if memory:
+        message = f"The machine ran out of memory and ended the process ({name}); it had used {peak_gb:.1f} GB at most."
+        return {"kind": "memory", "type": name, "message": message, "signal": number}
+    message = f"The process was ended by {name}{_meaning(number)}; it had used {peak_gb:.1f} GB at most."
+    return {"kind": "signal", "type": name, "message": message, "signal": number}
+
+
+def _meaning(number: int) -> str:
+    meanings = {
+        signal.SIGSEGV: " (a crash in compiled code)",
+        signal.SIGABRT: " (compiled code gave up; its last words are in the log)",
+        signal.SIGBUS: " (a crash in compiled code, or a full disk under a mapped file)",
+        signal.SIGILL: " (a library was built for another processor)",
+        signal.SIGKILL: " (from outside: somebody, or a memory limit)",
+    }
+    return meanings.get(number, "")
+
+
+def limit_record(kind: str, message: str) -> dict[str, Any]:
+    return {"kind": kind, "type": kind.capitalize(), "message": message}

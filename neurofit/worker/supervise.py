@@ -1,0 +1,274 @@
+"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and its death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurofit.worker import child
+
+GRACE_SECONDS = 30.0  # between asking a task to stop and ending it
+POLL_SECONDS = 1.0
+NEAR_LIMIT = "the job's time limit is near"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+
+
+class Signals:
+    """Signals of this process, turned into something that `select` can wait for."""
+
+    def __init__(self) -> None:
+        self.stop: str | None = None  # why this worker should stop
+        self.hard = False  # asked a second time
+        read, self._write = os.pipe()
+        for descriptor in (read, self._write):
+            os.set_blocking(descriptor, False)
+        self.descriptor = read
+
+    def listen(self) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._note)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler, the wake-up below is not written
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.hard = self.stop is not None and number == signal.SIGINT
+        self.stop = self.stop or f"asked to by {signal.Signals(number).name}"
+
+    def wait(self, seconds: float, also: list[int]) -> list[int]:
+        """Sleep until a signal, something to read in `also`, or the time is over; gives what can be read."""
+        with contextlib.suppress(InterruptedError):
+            ready, _, _ = select.select([self.descriptor, *also], [], [], max(seconds, 0.0))
+            if self.descriptor in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self.descriptor, 4096)
+                ready.remove(self.descriptor)
+            return ready
+        return []
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a group of tasks may use; None is no limit."""
+
+    task_seconds: float | None = None
+    memory_gb: float | None = None
+    deadline: float | None = None  # of the job, in time.monotonic() seconds
+
+
+@dataclass
+class Capture:
+    """Where a child's output goes: two files, and the terminal too where `echo` is set."""
+
+    stdout: Path
+    stderr: Path
+    echo: bool = False
+    _pipes: dict[int, tuple[int, int]] = field(default_factory=dict)  # read end → (file, terminal)
+    _ends: tuple[int, int] = (-1, -1)
+
+    def open(self) -> None:
+        files = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (self.stdout, self.stderr)]
+        if not self.echo:
+            self._ends = (files[0], files[1])
+            return
+        ends = []
+        for file, terminal in zip(files, (1, 2)):
+            read, write = os.pipe()
+            self._pipes[read] = (file, terminal)
+            ends.append(write)
+        self._ends = (ends[0], ends[1])
+
+    def in_child(self) -> None:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        for descriptor, end in zip((1, 2), self._ends):
+            os.dup2(end, descriptor)
+        for descriptor in (nothing, *self._ends, *self._pipes):
+            os.close(descriptor)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+    def in_parent(self) -> None:
+        for end in self._ends:
+            os.close(end)
+
+    def descriptors(self) -> list[int]:
+        return list(self._pipes)
+
+    def pass_on(self, ready: list[int]) -> None:
+        for read in ready:
+            data = os.read(read, 65536)
+            if not data:
+                self._close(read)
+            for target in self._pipes.get(read, ()):
+                with contextlib.suppress(OSError):
+                    os.write(target, data)
+
+    def finish(self) -> None:
+        while self._pipes:
+            ready, _, _ = select.select(list(self._pipes), [], [], 0.2)
+            if not ready:
+                break  # a grandchild keeps its end open
+            self.pass_on(ready)
+        for read in list(self._pipes):
+            self._close(read)
+        if not self.echo:
+            return
+
+    def _close(self, read: int) -> None:
+        file, _ = self._pipes.pop(read)
+        os.close(read)
+        os.close(file)
+
+
+@dataclass
+class Ending:
+    """How a child ended: its exit status (negative: signal), and what this process did to it."""
+
+    status: int
+    peak_gb: float
+    memory: bool = False
+    limit: str | None = None  # "timeout" or "memory" where this process enforced one
+    asked: str | None = None  # why it was asked to stop
+
+
+@dataclass
+class Watch:
+    """What to look at while a child runs."""
+
+    signals: Signals
+    heartbeat: Callable[[], None]
+    cancelled: Callable[[], str | None]
+    heartbeat_seconds: float
+    forked: Callable[[int], None]
+
+
+@dataclass
+class Start:
+    """What a child does, and what it takes along."""
+
+    do: Callable[[], None]
+    environment: dict[str, str]
+    not_for_it: tuple[int, ...]  # descriptors of this process alone
+
+
+def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
+    """Do it in a forked child, and wait until it and all that it started have ended."""
+    capture.open()
+    kills = _kernel_kills()
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(start, capture, parent)
+    watch.forked(pid)
+    capture.in_parent()
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)  # both sides do it, so that neither can be too early
+    ending = _Watcher(pid, capture, limits, watch).until_it_ends()
+    capture.finish()
+    ending.memory = ending.status == -signal.SIGKILL and _kernel_kills() > kills
+    return ending
+
+
+def _be_child(start: Start, capture: Capture, parent: int) -> None:
+    try:
+        signal.set_wakeup_fd(-1)
+        os.setpgid(0, 0)
+        child.die_with(parent)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        capture.in_child()
+        for descriptor in start.not_for_it:
+            os.close(descriptor)
+        os.environ.update(start.environment)
+        start.do()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(70)
+    child.leave()
+
+
+class _Watcher:
+    def __init__(self, pid: int, capture: Capture, limits: Limits, watch: Watch) -> None:
+        self.pid, self.capture, self.limits, self.watch = pid, capture, limits, watch
+        self.began = time.monotonic()
+        self.next_beat = self.began + watch.heartbeat_seconds * random.uniform(0.6, 1.0)
+        self.kill_at: float | None = None
+        self.limit: str | None = None
+        self.asked: str | None = None
+
+    def until_it_ends(self) -> Ending:
+        pause = 0.0
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            self.capture.pass_on(self.watch.signals.wait(pause, self.capture.descriptors()))
+            pause = POLL_SECONDS
+            now = time.monotonic()
+            if now - self.began > 0.5 * POLL_SECONDS:
+                self._look_around(now)
+        self._signal(signal.SIGKILL)  # what the child started and left behind; its number is ours until it is reaped
+        _, status, usage = os.wait4(self.pid, 0)
+        return Ending(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20, limit=self.limit, asked=self.asked)
+
+    def _look_around(self, now: float) -> None:
+        if now >= self.next_beat:
+            self.watch.heartbeat()
+            self.next_beat = now + self.watch.heartbeat_seconds * random.uniform(0.6, 1.0)
+        if self.kill_at is not None:
+            if now >= self.kill_at or self.watch.signals.hard:
+                self._signal(signal.SIGKILL)
+            return
+        reason = self.watch.signals.stop or self.watch.cancelled() or self._limit(now)
+        if reason:
+            self.asked = reason
+            self.kill_at = now + GRACE_SECONDS
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGXCPU if self.limit == "timeout" else signal.SIGTERM)
+
+    def _limit(self, now: float) -> str | None:
+        limits = self.limits
+        if limits.task_seconds is not None and now - self.began > limits.task_seconds:
+            self.limit = "timeout"
+            return "its time is over"
+        if limits.memory_gb is not None and memory_gb(self.pid) > limits.memory_gb:
+            self.limit = "memory"
+            self._signal(signal.SIGKILL)
+            return "its memory is used up"
+        if limits.deadline is not None and now > limits.deadline:
+            return NEAR_LIMIT
+        return None
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+def _kernel_kills() -> int:
+    """How many processes the kernel has killed on this machine because memory ran out."""
+    try:
+        with open("/proc/vmstat") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
+
+
+def memory_gb(pid: int) -> float:
+    """Resident memory of a process and all below it."""
+    total = 0.0
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            total = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            below = [int(word) for word in file.read().split()]
+    except OSError:
+        return total
+    return total + sum(memory_gb(number) for number in below)
