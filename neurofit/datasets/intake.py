@@ -19,12 +19,12 @@ _LARGEST = 2**30  # bytes a file: the largest there is has 14 MB, and an archive
 
 
 def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path]:
-    """The files of this kind that are in `source`, copied to data/KIND/; those that are there already are left alone.
+    """The files of this kind in `source`, copied to data/KIND/; those that are there already are left alone.
 
     Parameters
     ----------
-    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are looked at; or
-        one such file
+    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are looked at;
+        or one such file
     dry_run : look and validate, and publish nothing
 
     Returns

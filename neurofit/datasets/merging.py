@@ -60,7 +60,7 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
     _check_inputs(datasets)
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
-        raise DataError(f"Data sets that are stacked need names of their own, for their images' ids: {', '.join(names)}.")
+        raise DataError(f"Stacked data sets need different names, for their images' ids: {', '.join(names)}.")
     if len({dataset.official is None for dataset in datasets}) > 1:
         raise DataError(f"Only some of {', '.join(names)} have an official test set.")
     starts = np.cumsum([0] + [dataset.n_images for dataset in datasets])

@@ -28,7 +28,7 @@ def simulate(
     size: int = 31,
     n_trials: int = 10,
     n_test: int = 150,
-    mean_rate: float = 2.0,
+    mean_rate: float = 1.0,
     seed: int = 0,
 ) -> Dataset:
     """Poisson spike counts of simple, complex and unoriented cells with receptive fields near the middle of the image.
@@ -104,7 +104,7 @@ def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray
     """(image, neuron) spikes per presentation, ≥ .02, whole multiples of 1/1024.
 
     drive: simple max(0, even), complex √(even² + odd²), dog max(0, centre - surround);
-    divided by ½ + the local contrast, less a threshold, to the power 1.3, scaled to the mean rate.
+    divided by ½ + the local contrast, less a threshold, to the power 1.3, saturating at about ten times the mean rate.
     Source: the normalisation model, Heeger 1992, doi:10.1017/S0952523800009640.
     """
     size = images.shape[1]
@@ -118,7 +118,8 @@ def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray
     normalised = drive / (0.5 + contrast)
     # A cell's threshold is told in units of its own mean drive.
     excess = np.maximum(normalised - cells["threshold"].to_numpy() * normalised.mean(axis=0), 0) ** 1.3
-    rates = 0.02 + excess * (mean_rates / np.maximum(excess.mean(axis=0), 1e-12))
+    saturating = excess / (1 + excess / np.maximum(8 * excess.mean(axis=0), 1e-12))
+    rates = 0.02 + saturating * (mean_rates / np.maximum(saturating.mean(axis=0), 1e-12))
     # Rounded: one last bit must not change how many random numbers a Poisson draw uses up.
     return np.rint(rates * 1024) / 1024
 

@@ -39,9 +39,9 @@ def pink_noise(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray
 def _draw_leaves(n_images: int, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """What each leaf of each image is, (leaf, image, 1, 1) each; the first is the one furthest behind."""
     shape = (LEAVES, n_images, 1, 1)
-    small, large = 0.06 * size, 0.8 * size
-    # p(radius) ∝ radius⁻³ is what makes the images look alike at every scale.
-    radius = (small**-2 + rng.random(shape) * (large**-2 - small**-2)) ** -0.5
+    small, large = 0.06 * size, 1.0 * size
+    # p(radius) ∝ radius⁻²: between the one that makes images alike at every scale (-3) and one of large shapes only.
+    radius = 1 / (1 / small + rng.random(shape) * (1 / large - 1 / small))
     angle, stretch = rng.uniform(0, np.pi, shape), rng.uniform(1, 2.5, shape) ** 0.5
     leaves = {
         "x": rng.uniform(-0.1, 1.1, shape) * size,
@@ -62,7 +62,7 @@ def _draw_leaves(n_images: int, size: int, rng: np.random.Generator) -> dict[str
 def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
     """Leaf upon leaf, (image, height, width); a contour is a thin elliptic line without an inside."""
     at = np.arange(texture.shape[-1], dtype=np.float32)
-    image = 0.7 * texture
+    image = 0.6 * texture
     for index in range(LEAVES):
         leaf = {name: values[index] for name, values in leaves.items()}
         x, y = at[None, None, :] - leaf["x"], at[None, :, None] - leaf["y"]
@@ -76,10 +76,10 @@ def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _softened(images: np.ndarray) -> np.ndarray:
-    """Blurred by (1, 2, 1) / 4 along both axes: edges as a lens leaves them."""
+    """Blurred by (1, 6, 1) / 8 along both axes: edges as a lens leaves them."""
     for axis in (1, 2):
         padded = np.pad(images, [(0, 0)] + [(int(a == axis),) * 2 for a in (1, 2)], mode="edge")
         length = images.shape[axis]
         left, middle, right = (np.take(padded, range(k, k + length), axis=axis) for k in range(3))
-        images = (left + 2 * middle + right) / 4
+        images = (left + 6 * middle + right) / 8
     return images
