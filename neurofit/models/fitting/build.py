@@ -1,0 +1,98 @@
+"""A model from an architecture: shapes in, random numbers from the task's own streams."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from neurofit import datasets
+from neurofit.errors import ShapeError, UsageError
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What an architecture is told.
+
+    Parameters
+    ----------
+    inputs : name → shape of one image's input, (height, width, channel) of "image"
+    outputs : recording → number of neurons. A model returns one tensor (image, neuron), or one per recording in this order
+    """
+
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, int]
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        return tuple(self.inputs.get("image", next(iter(self.inputs.values()))))
+
+    @property
+    def neurons(self) -> int:
+        return sum(self.outputs.values())
+
+
+def shapes_of(dataset: datasets.Dataset) -> Shapes:
+    inputs = {name: tuple(array.shape[1:]) for name, array in dataset.inputs.items()}
+    runs = itertools.groupby(dataset.neurons["recording"].astype(str))
+    counts = [(name, len(list(group))) for name, group in runs]
+    if len({name for name, _ in counts}) < len(counts):  # recordings interleaved: no readout of their own
+        return Shapes(inputs, {dataset.name: dataset.n_neurons})
+    return Shapes(inputs, dict(counts))
+
+
+def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any) -> keras.Model:
+    """The model: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
+
+    Raises
+    ------
+    UsageError : the architecture returns no Keras model, or Keras runs on another backend
+    ShapeError : its output is not (image, neuron)
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND.")
+    keras.utils.set_random_seed(seeds.init)
+    model = architecture(shapes, **arguments)
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model.")
+    if not model.built:
+        model.build(as_model_takes({name: (None, *shape) for name, shape in shapes.inputs.items()}))
+    _check_output(model, shapes, architecture.__name__)
+    seed_noise(model, seeds.noise)
+    return model
+
+
+def seed_noise(model: keras.Model, seed: int) -> None:
+    """Every SeedGenerator (dropout, noise layers) starts from this seed, and differs from the others."""
+    for index, variable in enumerate(model.non_trainable_variables):
+        if variable.name == "seed_generator_state":
+            number = zlib.crc32(f"{seed}:{index}".encode()) % 2**31
+            variable.assign(keras.ops.cast([number, 0], variable.dtype))
+
+
+def twins(model: keras.Model) -> list[tuple[str, str]]:
+    """Pairs of weights of one shape that start equal though they are random: one initializer instance made both."""
+    random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]
+    random = [(path, values) for path, values in random if values.size > 1 and np.ptp(values) > 0]
+    return [
+        (path, other)
+        for (path, values), (other, others) in itertools.combinations(random, 2)
+        if values.shape == others.shape and np.array_equal(values, others)
+    ]
+
+
+def _check_output(model: keras.Model, shapes: Shapes, name: str) -> None:
+    specs = {key: keras.KerasTensor((None, *shape), "float32") for key, shape in shapes.inputs.items()}
+    found = [tuple(one.shape) for one in keras.tree.flatten(model.compute_output_spec(as_model_takes(specs)))]
+    if any(len(shape) != 2 for shape in found) or sum(shape[-1] for shape in found) != shapes.neurons:
+        raise ShapeError(f"{name}() gives {found}; expected (image, neuron) with {shapes.neurons} neurons in all.")
+
+
+def as_model_takes(inputs: Mapping[str, Any]) -> Any:
+    """The one input by itself, several by name."""
+    return dict(inputs) if len(inputs) > 1 else next(iter(inputs.values()))

@@ -1,0 +1,99 @@
+"""What a task is trained on: the data set, its parts, and their arrays as a training loop takes them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurofit import datasets
+from neurofit.errors import DataError
+
+_REMEMBERED: dict[str, datasets.Dataset] = {}
+_AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One part: inputs {name: (image, …)}; responses (image, neuron), 0 where missing; mask (image, neuron) or None."""
+
+    inputs: dict[str, np.ndarray]
+    responses: np.ndarray
+    mask: np.ndarray | None
+
+    @property
+    def n_images(self) -> int:
+        return len(self.responses)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The data set as loaded, its standardised parts, the numbers used, and how it was split."""
+
+    dataset: datasets.Dataset
+    parts: datasets.Parts
+    normalisation: dict[str, Any]
+    split: datasets.Split
+
+
+def material(source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any) -> Material:
+    """Loaded, split by the task's seed (or fold), and standardised."""
+    arguments = {**defaults, **arguments}
+    split, ways = as_split(arguments.pop("split")), arguments.pop("standardise")
+    dataset = load(source, arguments, task.study)
+    fold = {"fold": task.repetition, "folds": task.repetitions} if task.split_by == "fold" else {}
+    parts = datasets.split(dataset, split, task.seeds.split, **fold)
+    ways = {"inputs": ways} if isinstance(ways, str) else dict(ways)
+    parts, record = datasets.standardise(parts, **ways)
+    return Material(dataset, parts, record, split)
+
+
+def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
+    """The data set, read once per process: forked tasks share what `prepare` read."""
+    if isinstance(source, str):
+        return _by_name(arguments["data"], study)
+    told = {"study": study} if "study" in inspect.signature(source).parameters else {}
+    key = json.dumps([source.__module__, source.__qualname__, str(study), arguments], sort_keys=True, default=str)
+    given = _remembered(key, lambda: source(**arguments, **told))
+    if isinstance(given, str):
+        return _by_name(given, study)
+    if not isinstance(given, datasets.Dataset):
+        raise DataError(f"{source.__name__}() gave a {type(given).__name__}; expected a name or a neurofit Dataset.")
+    return given
+
+
+def arrays(part: datasets.Dataset) -> Arrays:
+    """float32; the mask is None where every response counts."""
+    valid = part.valid
+    responses = np.where(valid, part.responses, 0).astype(np.float32)
+    inputs = {name: np.asarray(values, np.float32) for name, values in part.inputs.items()}
+    return Arrays(inputs, responses, None if valid.all() else valid.astype(np.float32))
+
+
+def as_split(split: Any) -> datasets.Split:
+    if split is None:
+        return datasets.Split()
+    if isinstance(split, datasets.Split):
+        return split
+    try:
+        return datasets.Split(**split)
+    except TypeError as error:
+        raise DataError(f"split={split!r}: expected a neurofit.datasets.Split or a dict of its fields ({error}).") from None
+
+
+def _by_name(name: str, study: Path) -> datasets.Dataset:
+    return _remembered(f"{study}:{name}", lambda: datasets.load(name, Path(study) / "data"))
+
+
+def _remembered(key: str, make: Callable[[], Any]) -> Any:
+    if key in _REMEMBERED:
+        return _REMEMBERED[key]
+    made = make()
+    if len(_REMEMBERED) < _AT_MOST:
+        _REMEMBERED[key] = made
+    return made

@@ -1,0 +1,96 @@
+"""The files of a fit, in its task's folder (`fit.py` lists them)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from neurofit import datasets
+from neurofit.models.fit import plain
+from neurofit.models.fitting.build import shapes_of
+from neurofit.models.fitting.data import Material
+from neurofit.models.fitting.scoring import Scored
+from neurofit.models.routing import Routed
+
+if TYPE_CHECKING:
+    from neurofit.models.fit import Fit
+
+WEIGHTS = "weights.weights.h5"
+RECIPE = "recipe.json"
+NORMALISATION = "normalisation.json"
+
+
+def before(fit: Fit, routed: Routed, material: Material, model: keras.Model, task: Any) -> None:
+    """What is known before training: recipe and normalisation."""
+    _write(task.folder / RECIPE, recipe(fit, routed, material, model, task))
+    _write(task.folder / NORMALISATION, material.normalisation)
+
+
+def after(model: keras.Model, parts: datasets.Parts, result: Scored, folder: Path) -> None:
+    """What training made: weights, predictions, scores per neuron."""
+    model.save_weights(folder / WEIGHTS)
+    _predictions(folder / "predictions.npz", parts, result)
+    _neurons(folder / "neurons.csv", parts.test, result)
+
+
+def recipe(fit: Fit, routed: Routed, material: Material, model: keras.Model, task: Any) -> dict[str, Any]:
+    """Everything that makes the fit what it is, as JSON."""
+    shapes = shapes_of(material.parts.train)
+    declared = fit.router.architectures[routed.architecture]
+    return {
+        "architecture": routed.architecture,
+        "arguments": plain({**declared, **routed.build}),
+        "shapes": {"inputs": plain(shapes.inputs), "outputs": dict(shapes.outputs)},
+        "weights": {one.path: list(one.shape) for one in model.trainable_variables},
+        "data": {
+            "name": material.dataset.name,
+            "arguments": plain({**fit.router.data, **routed.data}),
+            "hash": material.dataset.hash(),
+            "images": {name: part.n_images for name, part in material.parts.items()},
+            "neurons": material.dataset.n_neurons,
+        },
+        "split": {**asdict(material.split), "seed": task.seeds.split, "split_by": task.split_by},
+        "standardise": {name: material.normalisation[name] for name in ("inputs", "responses", "statistics")},
+        "training": asdict(routed.training),
+        "scores": list(fit.scores),
+        "seeds": {name: getattr(task.seeds, name) for name in ("init", "shuffle", "noise", "split")},
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+    }
+
+
+def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
+    shown = [(name, part) for name, part in parts.items() if name != "train"]
+    neurons = parts.test.neurons
+    np.savez_compressed(
+        path,
+        image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),
+        part=np.concatenate([np.full(part.n_images, name) for name, part in shown]),
+        predictions=np.concatenate([result.predictions[name] for name, _ in shown]),
+        responses=np.concatenate([part.responses for _, part in shown]),
+        mask=np.concatenate([part.valid for _, part in shown]),
+        recording=neurons["recording"].to_numpy().astype(str),
+        number=neurons["number"].to_numpy().astype(np.int64),
+    )
+
+
+def _neurons(path: Path, test: datasets.Dataset, result: Scored) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["recording", "number", *result.per_neuron])
+        columns = [test.neurons["recording"], test.neurons["number"], *result.per_neuron.values()]
+        table.writerows(zip(*columns))
+
+
+def _plain_array(ids: np.ndarray) -> np.ndarray:
+    return ids.astype(str) if ids.dtype == object else ids
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")

@@ -1,0 +1,174 @@
+"""The loop around compiled epochs: look at the monitored set, keep the best, write checkpoints, stop when asked to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from neurofit import scores
+from neurofit.errors import DataError, NeurofitError
+from neurofit.models.fitting import memory
+from neurofit.models.fitting.data import Arrays
+from neurofit.models.fitting.memory import Snapshot
+from neurofit.models.fitting.patience import Progress, Verdict
+from neurofit.models.fitting.program import Program
+from neurofit.models.fitting.scalars import PATTERN, Scalars
+from neurofit.models.fitting.shuffles import orders
+
+SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
+
+log = logging.getLogger(__name__)
+
+
+class Diverged(NeurofitError):
+    """The loss is no longer a number."""
+
+
+@dataclass
+class Loop:
+    """One training of one task.
+
+    Parameters
+    ----------
+    monitored, name : the part that is looked at, and what it is called in the history; None and "" where there is none
+    """
+
+    program: Program
+    task: Any
+    monitored: Arrays | None = None
+    name: str = ""
+    clock: Any = time.monotonic
+    _pace: float | None = field(default=None, init=False)  # seconds per epoch, of the last call that traced nothing
+    _traced: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.training = self.program.training
+        if self.training.patience is not None and self.name != "validation":
+            reason = "the test set would choose the weights" if self.name else "there is none"
+            raise DataError(
+                f"patience={self.training.patience} needs a validation set, and {reason}. "
+                "Give the split a validation part, or leave patience out."
+            )
+        self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
+
+    def run(self) -> str:
+        """Trains to the end, and says why it ended: "epochs" or "patience". The model then has the weights to keep."""
+        self.task.keep(PATTERN)
+        self._resume()
+        self._scalars = Scalars(self.task.folder)
+        self._saved = self.clock()
+        reason = self._until_done()
+        self._scalars.close()
+        self.program.install(*self.kept())
+        return reason
+
+    def kept(self) -> tuple:
+        """The weights to keep, and the other variables: the best ones where there is patience, else the last."""
+        state, best = self.snapshot.state, self.snapshot.best
+        return best if best is not None else (state.weights, state.other)
+
+    def _until_done(self) -> str:
+        while self.snapshot.progress.epoch < self.training.epochs:
+            cost, penalised = self._train()
+            epoch = self.snapshot.progress.epoch
+            if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
+                if self._look(cost, penalised) is Verdict.STOP:
+                    return "patience"
+            self._checkpoint()
+        return "epochs"
+
+    def _train(self) -> tuple[float, float]:
+        """Some epochs in one call; the last one's losses."""
+        progress, seed = self.snapshot.progress, self.task.seeds.shuffle
+        count = self._how_many(progress.epoch)
+        started = self.clock()
+        rows = orders(seed, progress.epoch, count, self.program.n_images)
+        state, cost, penalised = self.program.epochs(self.snapshot.state, rows, progress.learning_rate)
+        self._pace = (self.clock() - started) / count if self._traced else None
+        self._traced = True
+        if not np.isfinite(penalised).all():
+            self._diverged(progress.epoch + 1 + int(np.argmin(np.isfinite(penalised))), "training")
+        self.snapshot = replace(self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count))
+        return float(cost[-1]), float(penalised[-1])
+
+    def _how_many(self, epoch: int) -> int:
+        """About a second's worth; never beyond the next look. How many it is changes no number that comes out."""
+        every = self.training.validate_every
+        left = min(every - epoch % every, self.training.epochs - epoch)
+        return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
+
+    def _look(self, cost: float, penalised: float) -> Verdict:
+        """Writes the losses down, and decides."""
+        progress = self.snapshot.progress
+        numbers = {"train/loss": cost, "train/penalised_loss": penalised}
+        verdict = Verdict.WAIT
+        if self.monitored is not None:
+            seen = self._monitor()
+            numbers |= {f"{self.name}/{key}": value for key, value in seen.items()}
+            verdict = self._decide(seen["loss"])
+        numbers["learning_rate"] = progress.learning_rate
+        self.task.log(progress.epoch, **numbers)
+        self._scalars.write(progress.epoch, numbers)
+        return verdict
+
+    def _monitor(self) -> dict[str, float]:
+        state, part = self.snapshot.state, self.monitored
+        predictions, penalty = self.program.predict(state.weights, state.other, part)
+        loss = self.program.loss_of(predictions, part)
+        if not np.isfinite(loss):
+            self._diverged(self.snapshot.progress.epoch, self.name)
+        seen = {"loss": loss, "penalised_loss": loss + penalty}
+        try:
+            mask = None if part.mask is None else part.mask > 0
+            seen["correlation"] = scores.population(scores.correlation, part.responses, predictions, mask).value
+        except DataError:  # no neuron's responses vary on this part: no correlation, but a loss all the same
+            pass
+        return seen
+
+    def _decide(self, loss: float) -> Verdict:
+        if self.training.patience is None:
+            return Verdict.WAIT
+        state, progress = self.snapshot.state, self.snapshot.progress
+        every = self.training.validate_every
+        passed = progress.epoch % every or every
+        progress, verdict = progress.after(loss, self.training, passed)
+        self.snapshot = replace(self.snapshot, progress=progress)
+        if verdict is Verdict.BETTER:
+            self.snapshot = replace(self.snapshot, best=(state.weights, state.other))
+        if verdict is Verdict.DECAY:  # moments belong to where the weights were, so they start again as well
+            weights, other = self.snapshot.best
+            self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
+        return verdict
+
+    def _checkpoint(self) -> None:
+        epoch = self.snapshot.progress.epoch
+        stop = self.task.should_stop() and epoch < self.training.epochs
+        if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
+            self._scalars.flush()
+            with self.task.save_checkpoint(epoch) as folder:
+                memory.save(folder, self.snapshot)
+            self._saved = self.clock()
+        if stop:
+            self._scalars.close()
+            self.task.stop(epoch)
+
+    def _resume(self) -> None:
+        for folder in self.task.checkpoints:
+            found = memory.load(folder, self.snapshot.state)
+            if found is None:
+                log.warning("Checkpoint %s is damaged, or of another model: passed over.", folder)
+                continue
+            self.task.resume(folder)
+            self.snapshot = found
+            return
+
+    def _diverged(self, epoch: int, part: str) -> None:
+        rate = self.snapshot.progress.learning_rate
+        raise Diverged(
+            f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate {rate:g}). "
+            f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are scaled sensibly."
+        )

@@ -1,0 +1,95 @@
+"""One task, from its arguments to its metrics and files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from neurofit import datasets
+from neurofit.errors import NeurofitError
+from neurofit.models import losses
+from neurofit.models.fitting import data, keep
+from neurofit.models.fitting.build import build, shapes_of, twins
+from neurofit.models.fitting.data import Material
+from neurofit.models.fitting.loop import Loop
+from neurofit.models.fitting.program import Program
+from neurofit.models.fitting.scoring import Scored, scored
+from neurofit.models.routing import REQUIRED, Routed
+from neurofit.models.training import Training
+
+if TYPE_CHECKING:
+    from neurofit.models.fit import Fit
+
+log = logging.getLogger(__name__)
+
+
+def prepare(fit: Fit, study: Path) -> None:
+    """What is slow and safe before a fork: importing this module imported Keras and TensorFlow; reads the data."""
+    arguments = {name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")}
+    if REQUIRED in arguments.values():
+        return
+    try:
+        data.load(fit.data, arguments, study)
+    except NeurofitError as error:  # a task that needs this data will say so; another may use other data
+        log.info("Not read before the first task: %s", error)
+
+
+def fit(fit: Fit, task: Any) -> dict[str, float]:
+    routed = fit.router.route(task.params)
+    material = data.material(fit.data, routed.data, fit.router.data, task)
+    parts = material.parts
+    model = _model(fit, routed, parts.train, task)
+    program = Program(model, routed.training, data.arrays(parts.train), _rates(routed.training, parts))
+    monitored = parts.monitored and data.arrays(parts.monitored)
+    name = monitored and ("test" if parts.monitors_test else "validation")
+    keep.before(fit, routed, material, model, task)
+    loop = Loop(program, task, monitored, name or "")
+    reason = loop.run()
+    result = scored(program, loop.kept(), parts, fit.scores)
+    keep.after(model, parts, result, task.folder)
+    task.record(**_facts(loop, reason, name, material, result))
+    return result.metrics
+
+
+def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
+    architecture = fit.built[routed.architecture]
+    model = build(architecture, shapes_of(train), routed.build, task.seeds)
+    equal = [f"{one} and {other} start with equal values: give each its own initializer." for one, other in twins(model)]
+    for warning in equal:
+        log.warning(warning)
+    if equal:
+        task.record(warnings=equal)
+    initialise = fit.initialise or getattr(architecture, "initialise", None)
+    if initialise is not None:
+        initialise(model, train)
+    return model
+
+
+def _rates(training: Training, parts: datasets.Parts):
+    """(neuron,) what the loss of each neuron is divided by, or None."""
+    if training.unit_rates == "none":
+        return None
+    used = [parts.train]
+    if training.unit_rates == "train+monitored" and parts.monitored is not None:
+        used.append(parts.monitored)
+    return losses.mean_rates([part.responses for part in used], [part.valid for part in used])
+
+
+def _facts(loop: Loop, reason: str, monitored: str | None, material: Material, result: Scored) -> dict[str, Any]:
+    progress = loop.snapshot.progress
+    facts = {
+        "best_epoch": progress.best_epoch or progress.epoch,
+        "epochs": progress.epoch,
+        "stop_reason": reason,
+        "neurons_scored": result.n_scored,
+        "neurons_silent": result.n_silent,
+        "constant_predictions": result.n_constant,
+        "data": material.dataset.hash(),
+        "monitored": monitored,
+    }
+    if monitored == "test":
+        facts["monitored_test"] = "the test set was monitored while training, and is what is reported"
+    return facts

@@ -1,0 +1,113 @@
+"""Differences of Gaussians: the LGN stage of the HSM model, over a whole image."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from neurofit.errors import ShapeError
+
+SMALLEST_AMPLITUDE = float(np.finfo(np.float64).eps)
+LARGEST_INITIAL_AMPLITUDE = 10.0
+MARGIN = 2  # pixels: centres stay this far from the image's first row and column, and from its size
+ROWS = ("amplitude_centre", "variance_centre", "x", "y", "amplitude_surround", "variance_surround")
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class DifferenceOfGaussians(keras.layers.Layer):
+    """Centre minus surround, one pair of concentric Gaussians per filter, and one number per filter and image.
+
+    G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; out = act(Σ image · (G₁ − G₂) + b).
+    σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
+
+    In (image, height, width, channel), out (image, filter); every channel is weighted alike.
+    Weights: `gaussians` (6, filter), rows as in `ROWS` (variance_surround is what is added to variance_centre);
+    `bias` (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed,
+    x into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
+
+    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds; `start_below` moves the
+    starting y down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
+
+    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions instead.
+
+    Source: doi:10.1371/journal.pcbi.1004927 (HSM), the variant with both variances bounded from petrroll/NDN3.
+    """
+
+    def __init__(self, filters, *, variance_bounds=(1.0, 25.0), start_below=0.0, activation=None, use_bias=True,
+                 bias_initializer="zeros", **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.variance_bounds = tuple(float(bound) for bound in variance_bounds)
+        self.start_below = float(start_below)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        if len(input_shape) != 4:
+            raise ShapeError(f"DifferenceOfGaussians needs (image, height, width, channel), not {tuple(input_shape)}.")
+        self.height, self.width = input_shape[1:3]
+        self.gaussians = self.add_weight(name="gaussians", shape=(6, self.filters), initializer=self._start)
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
+
+    def _bounds(self):
+        """Lowest and highest value of each row of `gaussians`, each (row,); no upper bound is inf."""
+        low, high = self.variance_bounds
+        lowest = [SMALLEST_AMPLITUDE, low, MARGIN, MARGIN, SMALLEST_AMPLITUDE, low]
+        highest = [np.inf, high, self.width - MARGIN, self.height - MARGIN, np.inf, high]
+        return np.array(lowest), np.array(highest)
+
+    def _start(self, shape, dtype=None):
+        low, high = self._bounds()
+        high = np.where(np.isinf(high), LARGEST_INITIAL_AMPLITUDE, high)
+        below = self.start_below * np.array([name == "y" for name in ROWS])
+        uniform = keras.random.uniform(shape, dtype=dtype)
+        return uniform * ops.cast((high - low)[:, None], dtype) + ops.cast((low + below)[:, None], dtype)
+
+    def clipped(self):
+        """The six rows as the forward pass sees them: α₁, σ₁, x, y, α₂, σ₁ + σ₂, each (filter,)."""
+        low, high = (ops.cast(bound[:, None], self.compute_dtype) for bound in self._bounds())
+        rows = ops.unstack(ops.clip(ops.cast(self.gaussians, self.compute_dtype), low, high), num=6, axis=0)
+        rows[5] = rows[1] + rows[5]
+        return rows
+
+    def profiles(self):
+        """Both Gaussians along y, centre then surround, scaled and signed: (height, 2·filter); along x: (width, 2·filter)."""
+        amplitude_1, variance_1, x, y, amplitude_2, variance_2 = self.clipped()
+        variance = ops.concatenate([variance_1, variance_2])
+        amplitude = ops.concatenate([amplitude_1, -amplitude_2]) / (2 * np.pi * variance)
+        down = ops.arange(self.height, dtype=self.compute_dtype)[:, None] - ops.concatenate([y, y])
+        along = ops.arange(self.width, dtype=self.compute_dtype)[:, None] - ops.concatenate([x, x])
+        return ops.exp(-ops.square(down) / (2 * variance)) * amplitude, ops.exp(-ops.square(along) / (2 * variance))
+
+    def kernel(self):
+        """What each filter looks like: (height, width, filter)."""
+        along_y, along_x = self.profiles()
+        both = along_y[:, None, :] * along_x[None, :, :]
+        return both[..., : self.filters] + both[..., self.filters :]
+
+    def call(self, images):
+        along_y, along_x = self.profiles()
+        flat = images[..., 0] if images.shape[-1] == 1 else ops.sum(images, axis=-1)
+        rows = ops.matmul(flat, along_x)  # (image, height, 2·filter)
+        both = ops.sum(rows * along_y, axis=1)
+        out = both[:, : self.filters] + both[:, self.filters :]
+        if self.bias is not None:
+            out = out + self.bias
+        return self.activation(out)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "variance_bounds": list(self.variance_bounds),
+            "start_below": self.start_below,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }

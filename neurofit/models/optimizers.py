@@ -1,0 +1,62 @@
+"""Optimisers as functions: (weights, gradients, moments, step, learning rate) → (weights, moments).
+
+Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are scalars, or have an axis for each
+leading one. `step` counts from 1. A moment has the weights' shape, and starts at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from keras import ops
+
+from neurofit.models.training import Training
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`update` as above, and how many moments it keeps."""
+
+    update: Callable
+    moments: int
+
+
+def adam(weights, gradients, moments, step, learning_rate):
+    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as TensorFlow 1 and NDN had it: ε outside the bias correction.
+
+    Source: doi:10.48550/arXiv.1412.6980, the form before section 2.1.
+    """
+    mean, square = moments
+    mean = BETA_1 * mean + (1 - BETA_1) * gradients
+    square = BETA_2 * square + (1 - BETA_2) * ops.square(gradients)
+    step = ops.cast(step, weights.dtype)
+    rate = learning_rate * ops.sqrt(1 - ops.power(BETA_2, step)) / (1 - ops.power(BETA_1, step))
+    return weights - rate * mean / (ops.sqrt(square) + EPSILON), (mean, square)
+
+
+def adamw(weights, gradients, moments, step, learning_rate, *, weight_decay):
+    """Adam, and every weight shrinks by lr · weight_decay · w. Source: doi:10.48550/arXiv.1711.05101."""
+    moved, moments = adam(weights, gradients, moments, step, learning_rate)
+    return moved - learning_rate * weight_decay * weights, moments
+
+
+def sgd(weights, gradients, moments, step, learning_rate, *, momentum):
+    """v ← momentum · v + g; w − lr · v. Without momentum nothing is kept."""
+    if not momentum:
+        return weights - learning_rate * gradients, ()
+    (velocity,) = moments
+    velocity = momentum * velocity + gradients
+    return weights - learning_rate * velocity, (velocity,)
+
+
+def optimizer(training: Training) -> Optimizer:
+    """The one that a training names, with its settings filled in."""
+    if training.optimizer == "adam":
+        return Optimizer(adam, moments=2)
+    if training.optimizer == "adamw":
+        return Optimizer(partial(adamw, weight_decay=training.weight_decay), moments=2)
+    return Optimizer(partial(sgd, momentum=training.momentum), moments=1 if training.momentum else 0)
