@@ -118,14 +118,18 @@ class Dataset:
         )
 
     def hash(self) -> str:
-        """12 hex digits over everything but the name and the truth; the same in every process and on every machine."""
+        """12 hex digits over all but the name, the truth and the reliabilities (which follow from the trials).
+
+        The same in every process and on every machine: numbers about neurons, which are often computed, count in float32.
+        """
         digest = hashlib.blake2b(digest_size=6)
         for name in sorted(self.inputs):
             _digest_array(digest, name, self.inputs[name])
         for field in ("responses", "trials", "mask", "image_ids", "groups", "official"):
             _digest_array(digest, field, getattr(self, field))
-        for column in sorted(self.neurons.columns):
-            _digest_array(digest, column, self.neurons[column].to_numpy())
+        for column in sorted(set(self.neurons.columns) - {"reliability"}):
+            values = self.neurons[column].to_numpy()
+            _digest_array(digest, column, values.astype(np.float32) if values.dtype.kind == "f" else values)
         return digest.hexdigest()
 
     def derived(self, **changes) -> Dataset:
@@ -191,14 +195,14 @@ def _picked(array: np.ndarray | None, chosen: np.ndarray, axis: int) -> np.ndarr
 
 
 def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
-    """Feeds name, shape and values: numbers little-endian with one kind of NaN, anything else as text."""
+    """Feeds name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as text."""
     digest.update(f"{name}{None if array is None else array.shape}".encode())
     if array is None:
         return
     if array.dtype.kind in "biu":
         array = array.astype("<i8")
     elif array.dtype.kind == "f":
-        array = np.where(np.isnan(array), np.nan, array).astype(f"<f{array.dtype.itemsize}")
+        array = np.where(np.isnan(array), np.nan, array + 0.0).astype(f"<f{array.dtype.itemsize}")
     else:
         array = np.array("\0".join(map(str, array.ravel())).encode())
     digest.update(np.ascontiguousarray(array).tobytes())

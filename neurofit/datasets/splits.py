@@ -31,9 +31,6 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
             _check_amount(name, getattr(self, name))
-        shares = [amount for amount in (self.train, self.validation, self.test) if isinstance(amount, float)]
-        if sum(shares) > 1 + 1e-9:
-            raise DataError(f"{self}: the shares sum to {sum(shares):g}, more than 1.")
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,35 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
     DataError : a part would be empty; sizes exceed the images; a fold out of range
     """
     _check_fold(dataset, spec, fold, folds)
-    official = dataset.official is not None and bool((dataset.official == "test").any())
-    rest = np.flatnonzero(dataset.official != "test") if official else np.arange(dataset.n_images)
-    chosen: dict[str, np.ndarray] = {"test": np.flatnonzero(dataset.official == "test")} if official else {}
+    groups, official = dataset.groups, dataset.official is not None
+    is_test = dataset.official == "test" if official else np.zeros(dataset.n_images, bool)
+    rest, chosen = np.flatnonzero(~is_test), {"test": np.flatnonzero(is_test)}
     total = len(rest)
+    wanted = _wanted(spec, official, folds is not None)
     if folds is not None:
-        chosen["validation" if official else "test"] = _fold(dataset.groups, rest, seed, fold, folds)
-    elif not official:
-        chosen["test"] = _cut(dataset.groups, rest, _count(spec.test, total), (seed, 0))
-    rest = _without(rest, chosen.get("test") if not official else None, chosen.get("validation"))
-    if not spec.monitor_test and "validation" not in chosen and spec.validation:
-        chosen["validation"] = _cut(dataset.groups, rest, _count(spec.validation, total), (seed, 1))
-        rest = _without(rest, chosen["validation"])
-    chosen["train"] = rest if spec.train is None else _train(dataset.groups, rest, spec, total, seed)
+        part = "validation" if official else "test"
+        chosen[part] = _fold(groups, rest, seed, fold, folds)
+        rest = np.setdiff1d(rest, chosen[part])
+    for stream, part in enumerate(("test", "validation")):
+        if part in wanted:
+            chosen[part] = _cut(groups, rest, _count(wanted[part], total), (seed, stream))
+            rest = np.setdiff1d(rest, chosen[part])
+    everything = _takes_the_rest(spec.train, wanted)
+    chosen["train"] = rest if everything else _train(groups, rest, _count(spec.train, total), seed)
     return _parts(dataset, spec, chosen)
+
+
+def _wanted(spec: Split, official: bool, in_folds: bool) -> dict[str, float | int]:
+    """What of the spec is to be cut out: neither what is given by an official test set, nor by a fold."""
+    wanted = {}
+    if not official and not in_folds:
+        wanted["test"] = spec.test
+    if spec.validation and not spec.monitor_test and not (official and in_folds):
+        wanted["validation"] = spec.validation
+    shares = [amount for amount in (spec.train, *wanted.values()) if isinstance(amount, float)]
+    if sum(shares) > 1 + 1e-9:
+        raise DataError(f"{spec}: the shares sum to {sum(shares):g}, more than 1.")
+    return wanted
 
 
 def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Parts:
@@ -119,13 +131,15 @@ def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: i
     return images[np.isin(groups[images], mine)]
 
 
-def _train(groups: np.ndarray, rest: np.ndarray, spec: Split, total: int, seed: int) -> np.ndarray:
-    target = _count(spec.train, total)
-    if target > len(rest) and isinstance(spec.train, int):
-        raise DataError(f"{spec} asks for {target} training images; {len(rest)} are left of {total}.")
-    # Shares that sum to 1 leave nothing out, whatever rounding and groups made of the other parts.
-    everything = isinstance(spec.train, float) and sum(map(float, (spec.train, spec.validation, spec.test))) > 1 - 1e-9
-    return rest if everything or target >= len(rest) else _cut(groups, rest, target, (seed, 3))
+def _takes_the_rest(train: float | int | None, wanted: dict[str, float | int]) -> bool:
+    """Shares that sum to 1 leave nothing out, whatever rounding and groups made of the other parts."""
+    shares = [train, *wanted.values()]
+    return train is None or (all(isinstance(share, float) for share in shares) and sum(shares) > 1 - 1e-9)
+
+
+def _train(groups: np.ndarray, rest: np.ndarray, target: int, seed: int) -> np.ndarray:
+    """As a part is cut; but groups may have left a few images fewer than were asked for, and then all are taken."""
+    return rest if target >= len(rest) else _cut(groups, rest, target, (seed, 3))
 
 
 def _count(amount: float | int, total: int) -> int:
@@ -133,13 +147,6 @@ def _count(amount: float | int, total: int) -> int:
     if count > total:
         raise DataError(f"A part of {count} images was asked for; there are {total}.")
     return count
-
-
-def _without(images: np.ndarray, *others: np.ndarray | None) -> np.ndarray:
-    for other in others:
-        if other is not None:
-            images = np.setdiff1d(images, other)
-    return images
 
 
 def _check_amount(name: str, amount: float | int | None) -> None:
