@@ -1,8 +1,8 @@
 """How much does a refractory period regularise a spike train? Answered by a program that is not written in Python.
 
-The program here is a few lines of awk; a simulator of yours goes in its place. Three things to copy: it is started with a
-list of arguments, never a line for a shell, so that whatever is in them arrives as it is; what it says goes into the task's log
-line by line while it runs; and when it fails, its last words are the task's error.
+The program here is a few lines of awk; a simulator of yours goes in its place. Three things to copy: it is started with
+a list of arguments, never a line for a shell, so that whatever is in them arrives as it is; what it says goes into the
+task's log line by line while it runs; and when it fails, its last words are the task's error.
 """
 
 import collections
@@ -34,7 +34,7 @@ BEGIN {
 
 
 def fit(task, *, rate=40.0, refractory_ms=0.0, duration=100.0, note="it's \"quoted\", $(not run)"):
-    """Interspike intervals of a simulated neuron: mean rate [1/s] and coefficient of variation, 1 without refractoriness."""
+    """Mean rate [1/s] of a simulated neuron, and its intervals' coefficient of variation: 1 without refractoriness."""
     said = run("awk", SIMULATOR, rate, refractory_ms, duration, task.seeds.noise, note)
     return numbers(said, wanted=("rate", "interval_cv"))
 
@@ -73,7 +73,7 @@ def numbers(lines, wanted):
 
 experiment = nf.Experiment(
     fit=fit,
-    grid=nf.grid(rate=[20.0, 60.0]) * nf.grid(refractory_ms=[0.0, 2.0, 5.0, 10.0]),
+    grid=nf.grid(rate=[20.0, 60.0], refractory_ms=[0.0, 2.0, 5.0, 10.0]),
     repetitions=5,
 )
 

@@ -56,7 +56,7 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
 
 
 def sheet(frame: pd.DataFrame) -> Sheet:
-    """The columns for people, intervals in one cell; those that `attrs["always"]` does not name only if values differ."""
+    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values differ."""
     always = frame.attrs.get("always", [])
     columns: list[Column] = []
     constant: dict[str, str] = {}

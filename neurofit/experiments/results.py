@@ -133,12 +133,13 @@ def column(values: list | np.ndarray) -> pd.Series:
         return pd.Series(values, copy=False)
     kinds = set(map(type, values))
     known = kinds - {type(None)}
-    if known == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+    largest = max((abs(value) for value in values if type(value) is int), default=0) if int in known else 0
+    if known == {int} and largest < 2**63:
         return pd.Series(values, dtype="Int64" if known != kinds else "int64")
     if known == {bool}:
         return pd.Series(values, dtype="boolean" if known != kinds else "bool")
-    if known in ({float}, {int, float}):
-        return pd.Series(numbers(values), copy=False)
+    if known in ({float}, {int, float}) and largest <= 2**53:  # beyond, a float is another number
+        return pd.Series(values, dtype=float)
     return pd.Series(values, dtype=object)  # text too: pandas' own text type depends on its version and on pyarrow
 
 
