@@ -11,6 +11,7 @@ from typing import Any
 from neurofit.backends import runner
 from neurofit.backends.base import Backend, Queued, Submission
 from neurofit.errors import NeurofitError
+from neurofit.experiments.store.lock import held_elsewhere
 from neurofit.experiments.store.state import Job
 from neurofit.experiments.store.submissions import QueueMemory, note_queue, read_queue
 
@@ -67,6 +68,8 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
     for part in parts:
         memory = read_queue(part.files)
         calls = calls_of(backend, part, memory)
+        if not calls and held_elsewhere(part.lock):
+            continue  # being submitted just now
         foreign = [call for call in calls if not backend.can_ask(call)]
         if foreign:
             host = (foreign[0].process or {}).get("host") or part.record["host"]

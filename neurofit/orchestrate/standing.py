@@ -31,6 +31,7 @@ from neurofit.experiments.store.submissions import (
     read_submission,
 )
 from neurofit.orchestrate.queues import JobsView, ask
+from neurofit.process import Process
 from neurofit.study import Study
 
 
@@ -56,6 +57,7 @@ class Part:
     facts: Facts
     stops: list[Stop]
     at_home: bool
+    lock: Path  # of the experiment
 
 
 @dataclass
@@ -111,7 +113,7 @@ def standing(study: Study, name: str, *, runners: Path | None = None, cache: Pat
 def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record = read_submission(files)
-        part = Part(files, record, read_jobs(files), facts, read_stops(files), is_at_home(files, record))
+        part = Part(files, record, read_jobs(files), facts, read_stops(files), is_at_home(files, record), found.files.lock)
     except (StoreError, OSError, KeyError) as error:
         found.problems.append(str(error))
         return
@@ -149,8 +151,6 @@ def _in_doubt(part: Part, view: JobsView, number: int, task: Planned) -> bool:
 
 
 def _is_dead(part: Part, facts: TaskFacts) -> bool:
-    from neurofit.process import Process
-
     worker = part.facts.workers.get(facts.by) if facts.by else None
     return bool(worker) and Process.from_record(worker).is_alive() is False
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -74,6 +75,7 @@ def now_on(folder: Path) -> float:
     except OSError:
         return time.time()  # cannot be written from here: this host's clock is the best there is
     finally:
-        probe.unlink(missing_ok=True) if os.access(folder, os.W_OK) else None
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 

@@ -39,6 +39,15 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
         path.unlink(missing_ok=True)
 
 
+def held_elsewhere(path: Path) -> bool:
+    """Whether a process other than this one holds the lock and may be alive."""
+    try:
+        holder = Process.from_record(read_json(path))
+    except (FileNotFoundError, KeyError, StoreError):
+        return False
+    return holder != Process.here() and holder.is_alive() is not False
+
+
 def _break_if_dead(path: Path) -> bool:
     """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a fresh lock."""
     if _holder_is_alive(path) is not False:

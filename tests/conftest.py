@@ -1,0 +1,102 @@
+"""A study in a temporary folder, with a home of its own; real files, real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from neurofit.backends import runner
+from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.submit import Submitted, submit
+from neurofit.study import Study
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """Caches and configuration of the tests are nobody else's."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    return home
+
+
+class Workbench:
+    """A study to write scripts into, submit them, and wait for them."""
+
+    def __init__(self, root: Path) -> None:
+        for name in ("jobs", "runners", "training_data"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        self.study = Study(root)
+
+    @property
+    def root(self) -> Path:
+        return self.study.root
+
+    def script(self, name: str, text: str) -> str:
+        """Write `jobs/NAME.py`; `import neurofit as nf` is there already."""
+        path = self.study.jobs / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("import neurofit as nf\n" + textwrap.dedent(text), encoding="utf-8")
+        return name
+
+    def runner(self, name: str = "local", text: str = "backend: local\nworkers: 2\n") -> runner.Runner:
+        (self.study.runners / f"{name}.yaml").write_text(text, encoding="utf-8")
+        return runner.load(self.study.runners, name)
+
+    def submit(self, name: str, profile: runner.Runner | None = None, **wish) -> Submitted | None:
+        plan = make(self.study, load(self.study, name), Wish(**wish))
+        return submit(plan, profile or self.runner())
+
+    def standing(self, name: str) -> Standing:
+        return standing(self.study, name)
+
+    def counts(self, name: str) -> Counter[str]:
+        return Counter({str(state): number for state, number in self.standing(name).counts().items()})
+
+    def wait(self, name: str, *, seconds: float = 60.0, until=None) -> Counter[str]:
+        """Counts of tasks by state, once nothing is queued or running (or once `until(counts)`)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            counts = self.counts(name)
+            if until(counts) if until else not (counts["queued"] or counts["running"]):
+                return counts
+            time.sleep(0.05)
+        raise AssertionError(f"{name} after {seconds} s: {dict(counts)}")
+
+    def run(self, name: str, **wish) -> Counter[str]:
+        self.submit(name, **wish)
+        return self.wait(name)
+
+    def command(self, *words: str, **options) -> subprocess.CompletedProcess[str]:
+        """`neurofit WORDS` as a user types it, in the study's folder."""
+        options = {"cwd": self.root, "capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL, **options}
+        return subprocess.run([sys.executable, "-m", "neurofit", *words], **options)
+
+    def outcomes(self, name: str) -> list[dict]:
+        from neurofit.orchestrate.tables import records
+
+        return records(self.standing(name))
+
+
+@pytest.fixture
+def bench(tmp_path) -> Workbench:
+    return Workbench(tmp_path / "study")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference numbers and recordings beside the repository."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("there is no folder of reference data beside the repository")
+    return folder
+

@@ -1,0 +1,249 @@
+"""What becomes of a task: every way in which its process can end, told apart in the outcome."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+
+def only(bench, name: str) -> dict:
+    (record,) = bench.outcomes(name)
+    return record
+
+
+def test_a_fit_that_returns_numbers_is_done_and_its_record_says_all_about_it(bench):
+    bench.script("one", """
+        def fit(task, *, a=1, b=2):
+            task.record(stop_reason="enough")
+            task.log(3, loss=0.5)
+            return {"test/score": a + b}
+        experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[5]), repetitions=1)
+    """)
+    assert bench.run("one") == {"done": 1}
+    record = only(bench, "one")
+    assert record["metrics"] == {"test/score": 7}
+    assert record["params"] == {"a": 5} and record["defaults"] == {"b": 2}
+    assert record["facts"] == {"stop_reason": "enough"} and record["progress"] == 3
+    assert record["peak_memory_gb"] > 0 and record["code"] and record["versions"]["python"]
+    folder = bench.study.training_data / "one" / record["log"]
+    assert (folder / "history.csv").read_text() == "step,loss\n3,0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ("raise ValueError('no such filter')", "exception", "no such filter"),
+        ("import sys; sys.exit('bye')", "exception", "bye"),
+        ("import os; os._exit(3)", "exit", "exit code 3"),
+        ("import os; os.abort()", "signal", "SIGABRT"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal", "SIGKILL"),
+        ("raise MemoryError", "memory", "MemoryError"),
+        ("pass", "metrics", "returned nothing"),
+        ("return {}", "metrics", "empty dict"),
+        ("return {'r': float('nan')}", "metrics", "'r' is nan"),
+        ("return {'r': 'high'}", "metrics", "'r' is str 'high'"),
+        ("return {'r': [1, 2]}", "metrics", "'r' is list"),
+        ("return 3", "metrics", "returned int"),
+        ("task.record(x={1, 2})", "exception", "JSON cannot carry"),
+        ("task.log(1, loss='low')", "exception", "expected a number"),
+    ],
+)
+def test_every_bad_end_is_told_apart(bench, body, kind, words):
+    bench.script("bad", f"def fit(task):\n    {body}\nexperiment = nf.Experiment(fit=fit)\n")
+    assert bench.run("bad") == {"failed": 1}
+    error = only(bench, "bad")["error"]
+    assert error["kind"] == kind
+    assert words in error["message"]
+
+
+def test_an_exception_names_the_users_own_line(bench):
+    bench.script("deep", """
+        import json
+        def inner():
+            return json.loads("{")
+        def fit(task):
+            return inner()
+        experiment = nf.Experiment(fit=fit)
+    """)
+    bench.run("deep")
+    error = only(bench, "deep")["error"]
+    last = error["frames"][-1]
+    assert (last["file"], last["function"], last["code"]) == ("jobs/deep.py", "inner", 'return json.loads("{")')
+    assert "json/decoder.py" in error["traceback"]
+
+
+def test_output_is_captured_at_descriptor_level_with_programs_and_libraries(bench):
+    bench.script("loud", """
+        import os, subprocess, sys, ctypes
+        def fit(task):
+            print("from print")
+            os.write(1, b"from a descriptor\\n")
+            subprocess.run(["echo", "from a program"])
+            libc = ctypes.CDLL(None); libc.puts(b"from C"); libc.fflush(None)
+            print("to stderr", file=sys.stderr)
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    bench.run("loud")
+    folder = bench.study.training_data / "loud" / only(bench, "loud")["log"]
+    assert (folder / "stdout.log").read_text().splitlines() == ["from print", "from a descriptor", "from a program", "from C"]
+    assert (folder / "stderr.log").read_text() == "to stderr\n"
+
+
+def test_arguments_of_every_kind_arrive_unharmed(bench):
+    odd = ["it's \"quoted\"", "two\nlines\ttab", "$(touch /tmp/never)`x`;&", "näïve ☃ 日本", "x" * 100_000, "\udcff", ""]
+    bench.script("odd", f"""
+        def fit(task, *, text="", nested=None):
+            import hashlib
+            assert isinstance(text, str)
+            print(ascii(text))
+            return {{"length": len(text), "same": int(text == {odd!r}[task.params["index"]])}}
+        def outer(task):
+            return fit(task, text=task.params["text"])
+        experiment = nf.Experiment(fit=outer, grid=nf.grid(text={odd!r}, ).derive(index=lambda text: {odd!r}.index(text)))
+    """)
+    assert bench.run("odd") == {"done": len(odd)}
+    assert all(record["metrics"]["same"] == 1 for record in bench.outcomes("odd"))
+    assert not os.path.exists("/tmp/never")
+
+
+def test_repetitions_seed_the_global_generators_alike_in_every_run(bench):
+    bench.script("draw", """
+        import random
+        def fit(task, *, a=1):
+            return {"draw": random.random()}
+        experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2]), repetitions=2)
+    """)
+    bench.run("draw")
+    draws = {(r["run"], r["repetition"]): r["metrics"]["draw"] for r in bench.outcomes("draw")}
+    assert draws[0, 0] == draws[1, 0] != draws[0, 1] == draws[1, 1]
+
+
+def test_a_task_over_its_minutes_fails_with_its_checkpoint_kept(bench):
+    bench.script("slow", """
+        import time
+        def fit(task):
+            with task.save_checkpoint(1) as folder:
+                (folder / "here").write_text("x")
+            for step in range(1000):
+                if task.should_stop():
+                    task.stop(step)
+                time.sleep(0.05)
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    bench.submit("slow", bench.runner(text="backend: local\nworkers: 1\ntask_minutes: 0.02\n"))
+    assert bench.wait("slow") == {"failed": 1}
+    record = only(bench, "slow")
+    assert record["error"]["kind"] == "timeout" and "task_minutes: 0.02" in record["error"]["message"]
+    run = next((bench.study.training_data / "slow" / "runs").iterdir())
+    assert (run / "rep-00" / "checkpoint" / "000001" / "here").exists()
+
+
+def test_a_task_over_its_memory_is_ended_and_says_so(bench):
+    bench.script("fat", """
+        import time
+        def fit(task):
+            block = bytearray(300 * 2**20)
+            time.sleep(30)
+            return {"x": len(block)}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    bench.submit("fat", bench.runner(text="backend: local\nworkers: 1\nresources: {memory_gb: 0.2}\n"))
+    assert bench.wait("fat") == {"failed": 1}
+    error = only(bench, "fat")["error"]
+    assert error["kind"] == "memory" and "resources.memory_gb: 0.2" in error["message"]
+
+
+def test_what_a_killed_task_had_started_dies_with_it(bench, tmp_path):
+    bench.script("parent", f"""
+        import os, signal, subprocess
+        def fit(task):
+            program = subprocess.Popen(["sleep", "1000"])
+            open({str(tmp_path / "pid")!r}, "w").write(str(program.pid))
+            os.kill(os.getpid(), signal.SIGKILL)
+        experiment = nf.Experiment(fit=fit)
+    """)
+    assert bench.run("parent") == {"failed": 1}
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _is_running(pid):
+        time.sleep(0.02)
+    assert not _is_running(pid)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+GROUP = """
+    import os, signal
+    class Together:
+        def __call__(self, task):
+            print("alone", task.repetition)
+            return {"x": task.repetition}
+        def arguments(self):
+            return {"crash": False}
+        def together(self, tasks):
+            print("together", len(tasks))
+            if tasks[0].params["crash"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return [{"x": 10 + task.repetition} for task in tasks]
+    experiment = nf.Experiment(fit=Together(), grid=nf.grid(crash=[%s]), repetitions=3)
+"""
+
+
+def test_repetitions_are_offered_together_and_share_a_log(bench):
+    bench.script("group", GROUP % "False")
+    assert bench.run("group") == {"done": 3}
+    records = bench.outcomes("group")
+    assert [record["metrics"]["x"] for record in records] == [10, 11, 12]
+    assert len({record["log"] for record in records}) == 1
+
+
+def test_members_of_a_group_that_crashed_are_tried_alone(bench):
+    bench.script("group", GROUP % "True")
+    assert bench.run("group") == {"done": 3}
+    records = bench.outcomes("group")
+    assert [(record["metrics"]["x"], record["attempt"]) for record in records] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_a_script_that_cannot_be_loaded_where_it_runs_fails_its_tasks_with_the_reason(bench, tmp_path):
+    flag = tmp_path / "flag"
+    flag.touch()
+    bench.script("fragile", f"""
+        import os
+        if not os.path.exists({str(flag)!r}):
+            raise RuntimeError("the licence server is away")
+        def fit(task):
+            return {{"x": 1}}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    from neurofit.orchestrate.plan import Wish, load, make
+    from neurofit.orchestrate.submit import submit
+
+    plan = make(bench.study, load(bench.study, "fragile"), Wish())
+    flag.unlink()
+    submit(plan, bench.runner())
+    assert bench.wait("fragile") == {"failed": 1}
+    assert "the licence server is away" in only(bench, "fragile")["error"]["message"]
+
+
+def test_a_fit_that_never_asks_is_stopped_where_it_stands(bench):
+    bench.script("deaf", """
+        import time
+        def fit(task):
+            time.sleep(60)
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    submitted = bench.submit("deaf")
+    bench.wait("deaf", until=lambda counts: counts["running"] == 1)
+    os.kill(int(submitted.ids[0]), signal.SIGTERM)
+    assert bench.wait("deaf", seconds=10) == {"stopped": 1}
