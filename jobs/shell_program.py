@@ -57,7 +57,7 @@ def run(*command):
             lines.append(line)
             last.append(line)
     if program.returncode:
-        shown = shlex.join(command[:1] + command[2:])  # without the program text
+        shown = shlex.join(command[:1] + command[2:])[:300]  # without the program text
         raise RuntimeError(f"`{shown}` failed with status {program.returncode}:\n{''.join(last)}")
     return lines
 

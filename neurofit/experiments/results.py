@@ -18,8 +18,8 @@ import pandas as pd
 Row = Mapping[str, Any]
 
 _FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
-# Facts that are no result of a task: a recipe is read in outcome.json, `data` and `monitored` have places of their own.
-_NO_COLUMN = (*_FACTS, "data", "monitored", "recipe")
+# Facts that are no result of a task, have a place of their own, or belong into the notes.
+_NO_COLUMN = (*_FACTS, "data", "monitored", "monitored_test", "recipe", "warnings")
 _SETS = ("test", "validation", "train")
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 
@@ -57,6 +57,7 @@ def notes(records: Iterable[Row]) -> list[str]:
         _neuron_counts(done),
         _monitored(done),
         _off_grid(rows),
+        _warnings(done),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -226,16 +227,17 @@ def _neuron_counts(done: list[Row]) -> str:
 
 
 def _monitored(done: list[Row]) -> str:
-    """Early stopping that read the set whose score is reported; a fit says so by `task.record(monitored="test")`."""
-    facts = zip((str(part.get("monitored")) for part in _parts(done, "facts")), _parts(done, "metrics"))
-    found = {monitored for monitored, scores in facts if _is_reported(monitored, scores)}
+    """Early stopping that read the set whose score is reported; without a test set that is any set it read."""
+    sets = [{name.split("/")[0] for name in part if "/" in name} for part in _parts(done, "metrics")]
+    monitored = [str(part.get("monitored")) for part in _parts(done, "facts")]
+    found = {name for name, of in zip(monitored, sets) if name in of and (name == "test" or "test" not in of)}
     return f"The monitored set is the reported one: {_spoken(sorted(found))}." if found else ""
 
 
-def _is_reported(monitored: str, scores: Mapping) -> bool:
-    """Validation and training sets count as reported only where no test set is."""
-    sets = {name.split("/")[0] for name in scores if "/" in name}
-    return monitored in sets and (monitored == "test" or "test" not in sets)
+def _warnings(done: list[Row]) -> str:
+    """What fits recorded as `warnings`, a list of sentences."""
+    lists = (warnings for part in _parts(done, "facts") if isinstance(warnings := part.get("warnings"), list))
+    return " ".join(f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items())
 
 
 def _off_grid(rows: list[Row]) -> str:

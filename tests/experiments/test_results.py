@@ -197,6 +197,13 @@ def test_a_set_that_is_both_monitored_and_reported_is_flagged(monitored, scores,
     assert found == ([f"The monitored set is the reported one: {monitored}."] if said else [])
 
 
+def test_warnings_of_fits_are_counted():
+    twins = {"warnings": ["a and b start with equal values."]}
+    assert notes([record(1, facts=twins), record(2, facts=twins), record(3, facts={"warnings": 3})]) == [
+        "a and b start with equal values. (in 2 tasks)"
+    ]
+
+
 def live_task(seed: int = 5) -> SimpleNamespace:
     return SimpleNamespace(seeds=SimpleNamespace(init=seed, shuffle=seed, noise=seed, split=seed))
 
