@@ -68,12 +68,14 @@ def identity(value: Any, where: str = "this") -> str:
 def short(value: Any, width: int = 40) -> str:
     """The value on one line of at most this many printable characters, as a person would write it in a grid."""
     if isinstance(value, str):
-        text = value[:width + 1]
-        if text != text.strip() or not text or not isinstance(_word(text), str):
-            text = repr(text)
-    else:
-        text = _shown(value)[:width + 1]
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        is_bare = value and value == value.strip() and isinstance(_word(value), str)
+        return one_line(value if is_bare else repr(value), width)
+    return one_line(_shown(value), width)
+
+
+def one_line(text: str, width: int = 40) -> str:
+    """The text in at most this many printable characters, others as escapes."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:width + 1])
     return text if len(text) <= width else text[:width - 1] + "…"
 
 
@@ -87,10 +89,10 @@ def parse(text: str, default: Any = None, where: str = "this argument") -> Any:
         return _whole_text(text)
     value = plain(_structure(text, where), where)
     if isinstance(default, bool) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        raise GridError(f"{where} is {short(default)} by default: write true or false, not '{short(text)}'.")
+        raise GridError(f"{where} is {short(default)} by default: write true or false, not '{one_line(text)}'.")
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     if number and isinstance(value, (str, bool)):
-        raise GridError(f"{where} is {short(default)} by default: write a number, not '{short(text)}'.")
+        raise GridError(f"{where} is {short(default)} by default: write a number, not '{one_line(text)}'.")
     return value
 
 
@@ -179,7 +181,7 @@ def _structure(text: str, where: str) -> Any:
         return _from_node(yaml.compose(text, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, TypeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GridError(f"{where}: '{short(text)}' is neither JSON nor YAML ({said}). "
+        raise GridError(f"{where}: '{one_line(text)}' is neither JSON nor YAML ({said}). "
                         "Write [1, 2] for a list.") from None
 
 

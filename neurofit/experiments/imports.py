@@ -1,0 +1,94 @@
+"""Which of the study's modules a script imports, read from the source: nothing is executed.
+
+A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library, which
+is no code of ours, then in the script's folder, `jobs/`, and the study's root. Imports inside functions count, and so
+does `importlib.import_module("a.name")`.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurofit.errors import StudyError
+
+
+def closure(root: Path, script: Path) -> list[str]:
+    """The script and every module of the study that it imports, directly or not, as sorted paths relative to the root.
+
+    Parameters
+    ----------
+    script : its path, absolute or relative to the root
+
+    Raises
+    ------
+    StudyError : the script does not lie in the study
+    """
+    root = Path(os.path.abspath(root))
+    first = Path(os.path.normpath(root / script))
+    if root not in first.parents:
+        raise StudyError(f"{first} is not in the study {root}.")
+    places = tuple(dict.fromkeys((first.parent, root / "jobs", root)))
+    found, left = {first}, [first]
+    while left:
+        module = left.pop()
+        new = {path for path in _imported(module, places) if root in path.parents} - found
+        found |= new
+        left += new
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
+    try:
+        tree = ast.parse(module.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return  # loading it will say so; for the hash it is a file like any other
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _from_places(alias.name, (), places)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            if node.level:
+                package = module.parents[min(node.level, len(module.parents)) - 1]
+                yield from _files_of(package, node.module.split(".") if node.module else [], names)
+            else:
+                yield from _from_places(node.module, names, places)
+        elif isinstance(node, ast.Call):
+            yield from _from_places(_named_in_call(node), (), places)
+
+
+def _named_in_call(call: ast.Call) -> str:
+    """The module that `importlib.import_module("a.name")` or `__import__("a.name")` names."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    argument = call.args[0] if call.args else None
+    if function in ("import_module", "__import__") and isinstance(argument, ast.Constant):
+        return argument.value if isinstance(argument.value, str) else ""
+    return ""
+
+
+def _from_places(name: str, names: tuple[str, ...], places: tuple[Path, ...]) -> Iterator[Path]:
+    pieces = name.split(".")
+    if not all(pieces) or pieces[0] in sys.stdlib_module_names or pieces[0] == "neurofit":
+        return
+    # folders without __init__.py, of all places, count only where no place has a module of that name
+    first = next((place for place in places if any(_module(place / pieces[0]))), None)
+    for place in places if first is None else (first,):
+        yield from _files_of(place, pieces, names)
+
+
+def _files_of(folder: Path, pieces: list[str], names: tuple[str, ...]) -> Iterator[Path]:
+    """The files that importing `a.b` from this folder, and then these names from it, may run."""
+    for depth in range(1, len(pieces) + 1):
+        yield from _module(folder.joinpath(*pieces[:depth]))
+    for name in names:
+        yield from _module(folder.joinpath(*pieces, name))
+
+
+def _module(target: Path) -> list[Path]:
+    """The one file of the module or package of this name, if there is one."""
+    files = [target / "__init__.py", target.with_name(f"{target.name}.py")]
+    return [path for path in files if path.is_file()][:1]

@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+import csv
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurofit.errors import GridError
+from neurofit.experiments.grid import Grid, grid
+from neurofit.experiments.params import canonical, parse
+
+
+def values(made: Grid) -> list[dict]:
+    return [point.values for point in made.points()]
+
+
+def numbers(made: Grid) -> list[int]:
+    return [point.number for point in made.points()]
+
+
+# ---- axes
+
+
+def test_the_last_axis_is_the_fastest():
+    assert values(grid(a=[1, 2], b=["x", "y"])) == [
+        {"a": 1, "b": "x"},
+        {"a": 1, "b": "y"},
+        {"a": 2, "b": "x"},
+        {"a": 2, "b": "y"},
+    ]
+
+
+def test_a_grid_of_nothing_is_one_point_without_arguments():
+    assert values(grid()) == [{}]
+    assert values(grid() * grid(a=[1, 2])) == values(grid(a=[1, 2]) * grid()) == [{"a": 1}, {"a": 2}]
+
+
+def test_an_axis_is_anything_finite_with_an_order():
+    assert (
+        values(grid(a=range(2)))
+        == values(grid(a=(0, 1)))
+        == values(grid(a=(n for n in (0, 1))))
+        == [{"a": 0}, {"a": 1}]
+    )
+    assert values(grid(regions=[[1], (1, 2)])) == [{"regions": [1]}, {"regions": [1, 2]}]
+
+
+def test_a_numpy_array_is_an_axis():
+    numpy = pytest.importorskip("numpy")
+    points = values(grid(a=numpy.array([1, 2]), b=[numpy.float64(0.5)], c=(numpy.bool_(True), "x")))
+    assert points[0] == {"a": 1, "b": 0.5, "c": True}
+    assert [type(value) for value in points[0].values()] == [int, float, bool]
+
+
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [
+        ([], "axis 'a' is empty"),
+        (3, r"axis 'a' is 3, which is no list. For a single value write \[3\]"),
+        ("ln", r"write \[ln\]"),
+        (b"ln", "which is no list"),
+        ({"x": 1}, "which is no list"),
+        (None, r"write \[None\]"),
+        ({1, 2}, "has no order.*sorted"),
+        (int, "which is no list"),
+        ([float("nan")], "axis 'a' has the value nan"),
+        ([lambda: 1], "axis 'a' has the value <function"),
+        (itertools.count(), "Is it finite"),
+    ],
+)
+def test_an_axis_that_cannot_be_is_an_error_that_names_it(axis, message):
+    with pytest.raises(GridError, match=message):
+        grid(a=axis)
+
+
+def test_an_array_of_two_dimensions_is_no_axis():
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(GridError, match=r"2 dimensions.*\.tolist\(\)"):
+        grid(a=numpy.zeros((2, 2)))
+
+
+def test_names_that_are_no_python_names_go_through_a_dict():
+    made = grid({"training.x": [1], "start": [7]}, b=[2])
+    assert values(made) == [{"training.x": 1, "start": 7, "b": 2}]
+
+
+@pytest.mark.parametrize("name", ["a-b", "", "a b", "1a", "a..b", "a\n", 3, None])
+def test_a_name_that_no_argument_can_have_is_an_error(name):
+    with pytest.raises(GridError, match="cannot be called"):
+        grid({name: [1]})
+
+
+def test_two_axes_of_one_name_are_an_error():
+    with pytest.raises(GridError, match="Two axes are called 'a'"):
+        grid({"a": [1]}, a=[2])
+    for combine in (Grid.__mul__, Grid.zip):
+        with pytest.raises(GridError, match="Two axes are called 'a'"):
+            combine(grid(a=[1]), grid(b=[1]) + grid(a=[2]))
+
+
+def test_what_is_no_grid_cannot_be_combined():
+    for wrong in (
+        lambda: grid(a=[1]) * {"b": [1]},
+        lambda: grid(a=[1]) + [1],
+        lambda: grid(a=[1]).zip(3),
+        lambda: grid([1]),
+    ):
+        with pytest.raises(GridError, match="grid"):
+            wrong()
+
+
+# ---- combinations
+
+
+def test_union_joins_and_product_nests_also_for_unions_on_either_side():
+    a, b, c = grid(a=[1, 2]), grid(b=[3]), grid(c=[5, 6])
+    assert values((a + b) * c) == values(a * c + b * c)
+    assert values(grid(z=[0, 1]) * (a + b)) == [
+        {"z": 0, "a": 1},
+        {"z": 0, "a": 2},
+        {"z": 0, "b": 3},
+        {"z": 1, "a": 1},
+        {"z": 1, "a": 2},
+        {"z": 1, "b": 3},
+    ]
+
+
+axes = st.dictionaries(
+    st.sampled_from("abcd"), st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True), max_size=3
+)
+
+
+@given(axes)
+def test_a_grid_has_the_points_of_nested_loops(axes):
+    expected = [dict(zip(axes, row)) for row in itertools.product(*axes.values())]
+    assert values(grid(axes)) == expected
+
+
+@given(axes, axes)
+def test_a_product_has_every_pair_and_keeps_the_order(one, other):
+    other = {name.upper(): axis for name, axis in other.items()}
+    expected = [{**left, **right} for left in values(grid(one)) for right in values(grid(other))]
+    assert values(grid(one) * grid(other)) == expected
+    assert values(grid({**one, **other})) == expected
+
+
+@given(st.lists(axes, min_size=1, max_size=4))
+def test_a_union_numbers_from_nought_and_drops_and_counts_what_it_has(parts):
+    made = grid(parts[0])
+    for part in parts[1:]:
+        made = made + grid(part)
+    every = [canonical(point) for part in parts for point in values(grid(part))]
+    assert [canonical(point) for point in values(made)] == list(dict.fromkeys(every))
+    assert numbers(made) == list(range(len(set(every))))
+    assert made.repeated == len(every) - len(set(every))
+
+
+def test_a_repeated_value_is_one_run_also_when_it_is_written_otherwise():
+    made = grid(a=[1, 2, 1.0, True])
+    assert values(made) == [{"a": 1}, {"a": 2}, {"a": True}]
+    assert made.repeated == 1
+
+
+def test_zip_pairs_points():
+    assert values(grid(a=[1, 2]).zip(grid(b=[3, 4]))) == [{"a": 1, "b": 3}, {"a": 2, "b": 4}]
+    assert values(grid(z=[0, 1]) * grid(a=[1]).zip(grid(b=lambda z: [z]))) == [
+        {"z": 0, "a": 1, "b": 0},
+        {"z": 1, "a": 1, "b": 1},
+    ]
+
+
+def test_zip_of_unequal_lengths_says_both():
+    with pytest.raises(GridError, match="the grid of a has 2 and the grid of b has 3"):
+        grid(a=[1, 2]).zip(grid(b=[1, 2, 3])).points()
+
+
+def test_grids_are_values_that_combining_does_not_change():
+    a = grid(a=[1, 2])
+    before = a.points()
+    _ = a * grid(b=[1]), a + grid(a=[3]), a.where(lambda a: a > 1), a.derive(c=lambda a: a)
+    assert a.points() == before
+    a.points()[0].values["a"] = a.points().append(None)
+    assert len(a.points()) == 2
+
+
+def test_names_and_axes_tell_what_varies():
+    made = grid(a=[1, 2]) * (grid(b=[1]) + grid(c=lambda a: [a])).derive(e=lambda a: a)
+    assert made.names == ["a", "b", "e", "c"]
+    assert made.axes() == {"a": [1, 2], "b": [1], "c": [1, 2]}
+    assert repr(made) == "Grid(a, b, e, c)"
+
+
+# ---- functions of the arguments before
+
+
+def test_a_conditional_axis_sees_the_axes_before_it_also_across_products():
+    by_kind = grid(strength=lambda kind: [1, 2] if kind == "l1" else [3])
+    expected = [{"kind": "l1", "strength": 1}, {"kind": "l1", "strength": 2}, {"kind": "l2", "strength": 3}]
+    assert values(grid(kind=["l1", "l2"]) * by_kind) == expected
+    assert values((grid(kind=["l1"]) + grid(kind=["l2"])) * by_kind) == expected
+
+
+def test_where_drops_combinations_and_the_rest_is_numbered_without_gaps():
+    made = grid(a=[1, 2, 3]).where(lambda a: a != 2)
+    assert values(made) == [{"a": 1}, {"a": 3}]
+    assert numbers(made) == [0, 1]
+    assert values(grid(a=[1, 2]) * grid(b=[1, 2]).where(lambda a, b: a <= b)) == [
+        {"a": 1, "b": 1},
+        {"a": 1, "b": 2},
+        {"a": 2, "b": 2},
+    ]
+
+
+def test_a_derived_value_is_no_part_of_the_point_unless_asked():
+    made = grid(a=[1, 2]).derive(b=lambda a: a * 10).derive(c=lambda b: b + 1, in_id=True)
+    assert [(point.values, point.derived) for point in made.points()] == [
+        ({"a": 1, "c": 11}, {"b": 10}),
+        ({"a": 2, "c": 21}, {"b": 20}),
+    ]
+
+
+def test_later_functions_see_derived_values():
+    made = grid(a=[1, 2, 3]).derive(b=lambda a: a * a, c=lambda b: b + 1).where(lambda c: c > 2)
+    assert [point.derived for point in made.points()] == [{"b": 4, "c": 5}, {"b": 9, "c": 10}]
+
+
+def test_functions_get_arguments_in_every_way_that_python_has():
+    base = grid({"training.l2": [1], "lambda": [2]}, a=[3])
+    seen = (
+        base.derive(spelt=lambda training_l2, lambda_: [training_l2, lambda_])
+        .derive(whole=lambda params: sorted(params))
+        .derive(rest=lambda a, **others: sorted(others))
+        .derive(default=lambda a, unknown=5: unknown)
+        .derive(positional=lambda a, /, *_: a)
+        .derive(other=lambda *, a: a)
+    )
+    assert seen.points()[0].derived == {
+        "spelt": [1, 2],
+        "whole": ["a", "lambda", "spelt", "training.l2"],
+        "rest": ["lambda", "spelt", "training.l2", "whole"],
+        "default": 5,
+        "positional": 3,
+        "other": 3,
+    }
+
+
+def test_an_argument_called_params_comes_before_the_dict_of_all():
+    assert values(grid(params=[[1]], b=lambda params: params)) == [{"params": [1], "b": 1}]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: grid(a=[0]).derive(b=lambda a: 1 / a),
+            r"derived argument 'b' \(.*test_grid.py:\d+\) raised ZeroDivisionError",
+        ),
+        (
+            lambda: grid(a=[0], b=lambda a: [1 / a]),
+            r"axis 'b' .*raised ZeroDivisionError.*It was called for \{'a': 0\}",
+        ),
+        (
+            lambda: grid(filters=[0], b=lambda filter: [1]),
+            "asks for 'filter'.*Did you mean 'filters'.*Before it: filters",
+        ),
+        (lambda: grid(b=lambda a: [a], a=[1]), "asks for 'a', but no argument before it.*Before it: none"),
+        (lambda: grid(a=[1], b=lambda a: 3), r"axis 'b' .*\{'a': 1\}.*no list"),
+        (lambda: grid(a=[1], b=lambda a: []), r"\{'a': 1\}.*axis 'b' is empty.*\.where"),
+        (lambda: grid(a=[1], b=lambda a: [{1}]), "axis 'b' has the value {1}"),
+        (lambda: grid(a=[1]).where(lambda a: print()), "where.*returned nothing.*Return True"),
+        (lambda: grid(a=[1]).where(lambda b: True), "The function of where .*asks for 'b'"),
+        (lambda: grid(a=[1]).derive(b=lambda a: {a}), "derived argument 'b' has the value {1}"),
+    ],
+)
+def test_a_function_that_fails_is_an_error_that_says_which_and_where(make, message):
+    with pytest.raises(GridError, match=message):
+        make().points()
+
+
+def test_what_is_no_function_is_refused_at_once():
+    with pytest.raises(GridError, match="derived argument 'b' takes a function"):
+        grid(a=[1]).derive(b=3)
+    with pytest.raises(GridError, match="where takes a function"):
+        grid(a=[1]).where(True)
+    with pytest.raises(GridError, match="'a' is computed by derive, but"):
+        grid(a=[1]).derive(a=lambda a: a)
+
+
+def test_one_point_with_two_computed_values_is_an_error():
+    doubled, tripled = grid(a=[1]).derive(b=lambda a: 2 * a), grid(a=[1]).derive(b=lambda a: 3 * a)
+    with pytest.raises(GridError, match=r"is there twice, with different computed arguments.*in_id=True"):
+        (doubled + tripled).points()
+
+
+# ---- numbers
+
+
+def test_start_is_the_number_of_the_first_run_and_parts_without_go_on():
+    made = grid(a=[1, 2]) + grid(start=100, a=[3, 4]) + grid(a=[5])
+    assert numbers(made) == [0, 1, 100, 101, 102]
+
+
+def test_a_part_with_its_own_start_numbers_a_point_again_that_another_part_has():
+    made = grid(a=[1, 2, 3]) + grid(start=100, a=[5, 2, 2]) + grid(a=[2, 1])
+    assert [(point.number, point.values["a"]) for point in made.points()] == [
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (100, 5),
+        (101, 2),
+        (102, 1),
+    ]
+    assert made.repeated == 2
+
+
+def test_a_start_goes_along_with_products_where_and_derive():
+    base = grid(hidden=[0.2])
+    made = (base * grid(a=[1, 2]) + base * grid(start=10, b=[1, 2])).where(lambda params: params.get("b") != 1)
+    assert numbers(made.derive(c=lambda hidden: hidden)) == [0, 1, 10]
+    assert numbers((grid(a=[1]) + grid(start=5, a=[2])) * grid(b=[1, 2])) == [0, 1, 5, 6]
+    assert numbers(grid(start=3, a=[1, 2]).zip(grid(b=[1, 2]))) == [3, 4]
+
+
+def test_numbers_given_twice_are_an_error_that_says_which_are_free():
+    with pytest.raises(GridError, match=r"Run number 2 is given twice: by the part that starts at 2.*start=5"):
+        (grid(a=[1, 2, 3, 4, 5]) + grid(start=2, b=[1])).points()
+    with pytest.raises(GridError, match="Run number 100"):
+        (grid(start=100, a=[1]) + grid(start=99, b=[1, 2])).points()
+
+
+def test_one_sequence_has_one_start():
+    with pytest.raises(GridError, match="start=1, start=2"):
+        grid(start=1, a=[1]) * grid(start=2, b=[1])
+    with pytest.raises(GridError, match="one sequence"):
+        grid(a=[1]) * (grid(b=[1]) + grid(start=5, c=[1]))
+
+
+@pytest.mark.parametrize("start", [-1, 1.0, True, "5", [5]])
+def test_a_start_that_is_no_number_is_an_error(start):
+    with pytest.raises(GridError, match="start="):
+        grid(start=start, a=[1])
+
+
+def test_a_grid_that_would_not_end_is_refused(monkeypatch):
+    monkeypatch.setattr("neurofit.experiments.grid.MOST_POINTS", 1000)
+    axes = {name: range(10) for name in "abcdefgh"}
+    with pytest.raises(GridError, match="more than 1,000 points"):
+        grid(axes).points()
+    with pytest.raises(GridError, match="more than 1,000 points"):
+        (grid(a=[1]) * (grid(b=[1] * 2000))).points()
+
+
+# ---- the grids of a thesis, against its literal list of runs
+
+ORACLE = Path(__file__).parents[3] / "shared" / "spec" / "msc_neuro_grid.csv"
+CONV = {"c_size": [3, 7, 15], "c_filters": [9, 30]}
+STRENGTHS = [0.01, 0.1, 1]
+WHAT_WHERE = {"c_filters": [48], "cd2x": [0.1, 0.5, 1]}
+
+THESIS = {
+    "experiments_2/bl3_exp12": grid(hidden=[0.2, 0.3], reg_h=[0, 0.05, 0.1, 0.5], reg_l=[0, 0.05, 0.1, 0.5]),
+    "experiments_2/bs2_exp1": grid(learning_rate=[1e-5, 1e-4, 5e-4, 1e-3, 5e-3]),
+    "experiments_2/bs3_exp2": grid(bs=[2, 8, 16, 32, 64, 128, 512, 1024, 1800]).derive(
+        epochs=lambda bs: max(int(bs / 16 * 5000), 5000)
+    ),
+    "experiments_2/bs3_exp3": grid(hidden=[0.05, 0.1, 0.2, 0.3, 0.4], dog_layers=[4, 9, 15, 20, 30]),
+    "experiments_2/bs3_exp5": grid(hidden=[0.2, 0.4], reg_type=["l1", "l2"], reg_lambda=[1e-1, 1e-3, 1e-5, 1e-7, 1e-9]),
+    "experiments_2/bs3_exp5_2": grid(hidden=[0.2, 0.4], reg_type=["l1", "l2"], reg_lambda=[10, 1]),
+    "experiments_2/bs3_exp6": grid(hidden=[0.1, 0.2, 0.4], c_filters=[9, 20], c_size=[3, 5, 7, 15, 30]),
+    "experiments_2/bs3_exp7": grid(hidden=[0.1, 0.2, 0.4], c_filters=[9], c_size=[3, 5, 7, 15]),
+    "experiments_2/bs3_exp10": grid(
+        lin_scale=[True, False], input_scale=["normalize_mean_std", "times_mil", "identity"]
+    ),
+    "experiments_2/bs3_exp11": grid(hidden=[0.2, 0.3, 0.4], dropout_h=[0, 0.05, 0.1, 0.2, 0.4, 0.5]),
+    "experiments_3/bs4_exp1": grid(hidden=[0.1, 0.2], reg_h=[0, 0.1, 0.5, 1, 10], reg_l=[0.1, 0.5]),
+    "experiments_3/bs4_exp2": grid(reg_l=[0, 0.001, 0.01, 0.1, 0.5, 1, 5, 10, 100, 1000, 1e4, 1e5]),
+    "experiments_3/bs4_exp5": grid(hidden_lt=["sep"])
+    * grid(CONV, cd2x=[0.01, 0.1], hidden_t=["l1", "l2"], hidden_s=STRENGTHS)
+    + grid(start=172, hidden_lt=["normal"]) * grid(CONV, cd2x=[0.01, 0.1], hidden_t=["max", "l2"], hidden_s=STRENGTHS),
+    "experiments_3/bs4_exp6": grid(c_filters=[12, 24, 48], cd2x=STRENGTHS, norm2_filt=[0, 0.1, 1], l1=[0.1]),
+    "experiments_3/bs4_exp7": grid(c_filters=[48], cd2x=[0.01, 0.1], max_filt=[0, 0.1, 1], l1=STRENGTHS),
+    "experiments_3/bs4_exp8": grid(
+        WHAT_WHERE,
+        conv_reg_type=["max_filt"],
+        conv_reg_str=[1, 10],
+        last_type=["l1", "l2"],
+        last_str=lambda last_type: [0.005, 0.01, 0.05] if last_type == "l1" else [0.01, 0.05, 0.1],
+        secondary_conv_size=[3],
+        spacing=[2],
+    )
+    + grid(
+        start=100,
+        c_filters=[48],
+        cd2x=[0.1],
+        conv_reg_type=["max_filt", "l2", "max"],
+        conv_reg_str=STRENGTHS,
+        last_type=["l1"],
+        last_str=[0.01],
+        secondary_conv_size=[3, 8],
+        spacing=[1, 2, 0],
+    ),
+    "experiments_4/bs4_exp9": grid(hidden_lt=["sep"]) * grid(CONV, hidden_t=["l1"], hidden_s=STRENGTHS)
+    + grid(start=118, hidden_lt=["normal"]) * grid(CONV, hidden_t=["max", "l1"], hidden_s=STRENGTHS)
+    + grid(start=200, hidden_lt=["sep"]) * grid(c_size=[7, 15], c_filters=[4], hidden_t=["l1"], hidden_s=[0.01, 0.1])
+    + grid(start=304, hidden_lt=["normal"])
+    * grid(c_size=[7, 15], c_filters=[4], hidden_t=["max", "l1"], hidden_s=STRENGTHS),
+    "experiments_4/bs4_exp10": grid(start=200, hidden_lt=["sep"])
+    * grid(c_size=[7, 15], c_filters=[9], hidden_t=["l1"], hidden_s=[0.01, 0.1])
+    + grid(start=304, hidden_lt=["normal"])
+    * grid(c_size=[7, 15], c_filters=[9], hidden_t=["l1"], hidden_s=[0.01, 0.1]),
+    "experiments_mult1/bs3_exp4": grid(regions=[[1], [2]], hidden=[0.2], dog_layers=[9])
+    + grid(hidden=[0.2, 0.4], dog_layers=[9, 15, 25], regions=[[1, 2], [1, 2, 3]]),
+    "experiments_mult1/bs3_exp4_2": grid(regions=[[3]], hidden=[0.2], dog_layers=[9])
+    + grid(hidden=[0.2, 0.4], dog_layers=[9, 15, 25], regions=[[2, 3]]),
+    "experiments_mult1/bs3_exp9": (
+        grid(regions=[[1], [2], [3]], hidden=[0.2], dog_layers=[9])
+        + grid(hidden=[0.2, 0.3], dog_layers=[9, 15, 25], regions=[[1, 2], [1, 2, 3]])
+    )
+    * grid(l2=[0, 0.1, 1]),
+    "experiments_gen_1/bs3_exp8": grid(noise_coef=[0.25, 0.5, 1, 1.3, 2], eval_noised=[True, False]),
+    "experiments_gen_1/bs3_exp8_2": grid(noise_coef=[0.3, 0.35, 0.4], eval_noised=[True, False]),
+}
+
+
+def literal_runs(script: str) -> list[tuple[int, str]]:
+    """(number, canonical arguments) of a script's runners, in order."""
+    found = []
+    with ORACLE.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["runner"] in (f"{script}_runner.py", f"{script}_runner2.py"):
+                words = (word.split("=", 1) for word in row["parameters"].split(" "))
+                found.append((int(row["run"]), canonical({name: parse(value) for name, value in words})))
+    return found
+
+
+@pytest.mark.skipif(not ORACLE.exists(), reason="the literal list of runs is not part of the repository")
+@pytest.mark.parametrize("script", THESIS)
+def test_the_grids_of_a_thesis_have_the_numbers_and_arguments_that_they_had(script):
+    expected = literal_runs(script)
+    assert expected
+    assert [(point.number, canonical(point.values)) for point in THESIS[script].points()] == expected
+
+
+def test_epochs_that_keep_the_number_of_updates():
+    derived = [point.derived["epochs"] for point in THESIS["experiments_2/bs3_exp2"].points()]
+    assert derived == [5000, 5000, 5000, 10_000, 20_000, 40_000, 160_000, 320_000, 562_500]
+
+
+def test_a_point_that_two_numbered_blocks_share_keeps_both_numbers():
+    points = {point.number: point.values for point in THESIS["experiments_3/bs4_exp8"].points()}
+    assert len(points) == 90
+    assert points[1] == points[113]
