@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 40
 _HASHES = ("id", "code", "commit", "data")
+_HASH = re.compile("[0-9a-f]{12,}")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -100,7 +101,7 @@ def _values(series: pd.Series) -> list:
 
 def _cells(name: str, values: list) -> list[str]:
     if name in _HASHES:
-        return _texts(values, lambda value: str(value)[:8])
+        return _texts(values, lambda value: str(value)[:8] if _HASH.fullmatch(str(value)) else _short(value))
     write = _number_writer([value for value in values if type(value) is float])
     return _texts(values, lambda value: write(value) if type(value) is float else _short(value))
 

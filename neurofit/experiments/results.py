@@ -199,10 +199,8 @@ def _missing(rows: list[Row]) -> str:
     if not states:
         return ""
     known = [state for state in _STATES if state in states] + sorted(set(states) - set(_STATES))
-    missing = sum(states.values())
-    verb = "is" if missing == 1 else "are"
-    listed = ", ".join(f"{states[state]} {state}" for state in known)
-    return f"{missing} of {_count(len(rows), 'task')} {verb} missing ({listed})."
+    missing, listed = sum(states.values()), ", ".join(f"{states[state]} {state}" for state in known)
+    return f"{missing} of {_count(len(rows), 'task')} {'is' if missing == 1 else 'are'} missing ({listed})."
 
 
 def _other_code(done: list[Row]) -> str:
@@ -221,8 +219,7 @@ def _mixed_runs(done: list[Row]) -> str:
 
 
 def _neuron_counts(done: list[Row]) -> str:
-    found = (part.get("neurons_scored") for part in _parts(done, "facts"))
-    counts = dict.fromkeys(count for count in found if type(count) is int)
+    counts = dict.fromkeys(n for part in _parts(done, "facts") if type(n := part.get("neurons_scored")) is int)
     return f"Neuron counts differ between tasks: {_spoken(counts)} scored." if len(counts) > 1 else ""
 
 

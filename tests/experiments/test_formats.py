@@ -45,6 +45,10 @@ def test_columns_that_are_the_same_in_every_row_become_one_line():
     assert text == "run\n---\n  1\n  2\n\nThe same in every row: commit ffffffff, attempt 1."
 
 
+def test_only_what_is_a_hash_is_shortened_like_one():
+    assert sheet(frame(["id"], id=["0123456789abcdef", "readable name"])).columns[0].cells == ["01234567", "readable name"]
+
+
 def test_columns_that_a_person_always_wants_stay_and_a_single_row_keeps_all():
     assert "score" in render(frame(["score"], run=[1, 2], score=[0.5, 0.5])).splitlines()[0]
     assert render(frame(run=[1], commit=["f00"])).splitlines()[0] == "run  commit"
