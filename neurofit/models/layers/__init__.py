@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from neurofit.models.layers.gaussians import DifferenceOfGaussians
+from neurofit.models.layers.gaussians import ConvolutionalDifferenceOfGaussians, DifferenceOfGaussians
+from neurofit.models.layers.linear import Convolution, Dense, Scale
 from neurofit.models.layers.readout import FactorisedReadout
 
-__all__ = ["DifferenceOfGaussians", "FactorisedReadout"]
+__all__ = [
+    "Convolution",
+    "ConvolutionalDifferenceOfGaussians",
+    "Dense",
+    "DifferenceOfGaussians",
+    "FactorisedReadout",
+    "Scale",
+]

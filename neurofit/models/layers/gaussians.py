@@ -1,4 +1,4 @@
-"""Differences of Gaussians: the LGN stage of the HSM model, over a whole image."""
+"""Differences of Gaussians: over a whole image (the LGN stage of the HSM model), and as a convolution's kernels."""
 
 from __future__ import annotations
 
@@ -7,34 +7,18 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import ShapeError
+from neurofit.models.layers.weights import initializer
 
 SMALLEST_AMPLITUDE = float(np.finfo(np.float64).eps)
-LARGEST_INITIAL_AMPLITUDE = 10.0
-MARGIN = 2  # pixels: centres stay this far from the image's first row and column, and from its size
+LARGEST_FIRST_AMPLITUDE = 10.0
+MARGIN = 2  # pixels: centres stay this far from the first row and column, and from the size
 ROWS = ("amplitude_centre", "variance_centre", "x", "y", "amplitude_surround", "variance_surround")
 
 
-@keras.saving.register_keras_serializable("neurofit")
-class DifferenceOfGaussians(keras.layers.Layer):
-    """Centre minus surround, one pair of concentric Gaussians per filter, and one number per filter and image.
+class _Gaussians(keras.layers.Layer):
+    """The pairs of Gaussians on a grid (height, width): `gaussians` (6, filter), `bias` (filter,)."""
 
-    G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; out = act(Σ image · (G₁ − G₂) + b).
-    σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
-
-    In (image, height, width, channel), out (image, filter); every channel is weighted alike.
-    Weights: `gaussians` (6, filter), rows as in `ROWS` (variance_surround is what is added to variance_centre);
-    `bias` (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed,
-    x into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
-
-    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds; `start_below` moves the
-    starting y down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
-
-    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions instead.
-
-    Source: doi:10.1371/journal.pcbi.1004927 (HSM), the variant with both variances bounded from petrroll/NDN3.
-    """
-
-    def __init__(self, filters, *, variance_bounds=(1.0, 25.0), start_below=0.0, activation=None, use_bias=True,
+    def __init__(self, filters, *, variance_bounds, start_below=0.0, activation=None, use_bias=True,
                  bias_initializer="zeros", **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.filters = filters
@@ -42,40 +26,37 @@ class DifferenceOfGaussians(keras.layers.Layer):
         self.start_below = float(start_below)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
-        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.bias_initializer = initializer(bias_initializer)
 
-    def build(self, input_shape):
-        if len(input_shape) != 4:
-            raise ShapeError(f"DifferenceOfGaussians needs (image, height, width, channel), not {tuple(input_shape)}.")
-        self.height, self.width = input_shape[1:3]
-        self.gaussians = self.add_weight(name="gaussians", shape=(6, self.filters), initializer=self._start)
+    def _add(self, height, width):
+        self.height, self.width = height, width
+        self.gaussians = self.add_weight(name="gaussians", shape=(len(ROWS), self.filters), initializer=self._start)
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
 
     def _bounds(self):
-        """Lowest and highest value of each row of `gaussians`, each (row,); no upper bound is inf."""
+        """Lowest and highest value of each row of `gaussians`, each (row, 1). The lowest wins where they contradict."""
         low, high = self.variance_bounds
-        lowest = [SMALLEST_AMPLITUDE, low, MARGIN, MARGIN, SMALLEST_AMPLITUDE, low]
-        highest = [np.inf, high, self.width - MARGIN, self.height - MARGIN, np.inf, high]
-        return np.array(lowest), np.array(highest)
+        lowest = np.array([SMALLEST_AMPLITUDE, low, MARGIN, MARGIN, SMALLEST_AMPLITUDE, low])
+        highest = np.array([np.inf, high, self.width - MARGIN, self.height - MARGIN, np.inf, high])
+        return lowest[:, None], np.maximum(lowest, highest)[:, None]
 
     def _start(self, shape, dtype=None):
         low, high = self._bounds()
-        high = np.where(np.isinf(high), LARGEST_INITIAL_AMPLITUDE, high)
-        below = self.start_below * np.array([name == "y" for name in ROWS])
-        uniform = keras.random.uniform(shape, dtype=dtype)
-        return uniform * ops.cast((high - low)[:, None], dtype) + ops.cast((low + below)[:, None], dtype)
+        high = np.where(np.isinf(high), LARGEST_FIRST_AMPLITUDE, high)
+        below = self.start_below * np.array([[name == "y"] for name in ROWS])
+        return keras.random.uniform(shape, dtype=dtype) * ops.cast(high - low, dtype) + ops.cast(low + below, dtype)
 
     def clipped(self):
         """The six rows as the forward pass sees them: α₁, σ₁, x, y, α₂, σ₁ + σ₂, each (filter,)."""
-        low, high = (ops.cast(bound[:, None], self.compute_dtype) for bound in self._bounds())
-        rows = ops.unstack(ops.clip(ops.cast(self.gaussians, self.compute_dtype), low, high), num=6, axis=0)
+        low, high = (ops.cast(bound, self.compute_dtype) for bound in self._bounds())
+        rows = ops.unstack(ops.clip(ops.cast(self.gaussians, self.compute_dtype), low, high), num=len(ROWS), axis=0)
         rows[5] = rows[1] + rows[5]
         return rows
 
     def profiles(self):
-        """Both Gaussians along y, centre then surround, scaled and signed: (height, 2·filter); along x: (width, 2·filter)."""
+        """Centres then surrounds along y, scaled and signed: (height, 2 · filter); along x: (width, 2 · filter)."""
         amplitude_1, variance_1, x, y, amplitude_2, variance_2 = self.clipped()
         variance = ops.concatenate([variance_1, variance_2])
         amplitude = ops.concatenate([amplitude_1, -amplitude_2]) / (2 * np.pi * variance)
@@ -86,21 +67,10 @@ class DifferenceOfGaussians(keras.layers.Layer):
     def kernel(self):
         """What each filter looks like: (height, width, filter)."""
         along_y, along_x = self.profiles()
-        both = along_y[:, None, :] * along_x[None, :, :]
+        return self._difference(along_y[:, None, :] * along_x[None, :, :])
+
+    def _difference(self, both):
         return both[..., : self.filters] + both[..., self.filters :]
-
-    def call(self, images):
-        along_y, along_x = self.profiles()
-        flat = images[..., 0] if images.shape[-1] == 1 else ops.sum(images, axis=-1)
-        rows = ops.matmul(flat, along_x)  # (image, height, 2·filter)
-        both = ops.sum(rows * along_y, axis=1)
-        out = both[:, : self.filters] + both[:, self.filters :]
-        if self.bias is not None:
-            out = out + self.bias
-        return self.activation(out)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.filters)
 
     def get_config(self):
         return super().get_config() | {
@@ -111,3 +81,78 @@ class DifferenceOfGaussians(keras.layers.Layer):
             "use_bias": self.use_bias,
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class DifferenceOfGaussians(_Gaussians):
+    """Centre minus surround, a pair of concentric Gaussians per filter; one number per filter and image.
+
+    G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; act(Σ image · (G₁ − G₂) + b).
+    σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
+
+    In (image, height, width, channel), out (image, filter); every channel is weighted alike.
+    Weights: `gaussians` (6, filter), rows as in ROWS (variance_surround is what is added to variance_centre);
+    `bias` (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed,
+    x into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
+
+    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds. `start_below` moves the first y
+    down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
+
+    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions instead.
+
+    Source: doi:10.1371/journal.pcbi.1004927 (HSM); bounds, start and the sum of variances: petrroll/NDN3.
+    """
+
+    def __init__(self, filters, *, variance_bounds=(1.0, 25.0), **kwargs):
+        super().__init__(filters, variance_bounds=variance_bounds, **kwargs)
+
+    def build(self, input_shape):
+        _four(self, input_shape)
+        self._add(*input_shape[1:3])
+
+    def call(self, images):
+        along_y, along_x = self.profiles()
+        flat = images[..., 0] if images.shape[-1] == 1 else ops.sum(images, axis=-1)
+        rows = ops.matmul(flat, along_x)  # (image, height, 2 · filter)
+        out = self._difference(ops.sum(rows * along_y, axis=1))
+        return self.activation(out if self.bias is None else out + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.filters)
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class ConvolutionalDifferenceOfGaussians(_Gaussians):
+    """A convolution whose kernels are differences of Gaussians on a grid (size, size), the same for every channel.
+
+    In (image, height, width, channel), out (image, ⌈height / s⌉, ⌈width / s⌉, filter), zeros beyond the edges.
+    Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in [2, size − 2]
+    (always 2 for a size below 4), σ in (1, int(.82 · size)) unless `variance_bounds` says otherwise.
+
+    Source: petrroll/NDN3.
+    """
+
+    def __init__(self, filters, size, *, stride=1, variance_bounds=None, **kwargs):
+        super().__init__(filters, variance_bounds=variance_bounds or (1.0, int(0.82 * size)), **kwargs)
+        self.size, self.stride = size, stride
+
+    def build(self, input_shape):
+        _four(self, input_shape)
+        self._add(self.size, self.size)
+
+    def call(self, images):
+        flat = images if images.shape[-1] == 1 else ops.sum(images, axis=-1, keepdims=True)
+        out = ops.conv(flat, self.kernel()[:, :, None, :], self.stride, "same", data_format="channels_last")
+        return self.activation(out if self.bias is None else out + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        height, width = (-(-length // self.stride) for length in input_shape[1:3])
+        return (input_shape[0], height, width, self.filters)
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size, "stride": self.stride}
+
+
+def _four(layer, shape):
+    if len(shape) != 4:
+        raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")

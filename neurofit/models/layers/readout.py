@@ -5,23 +5,23 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from neurofit.errors import ShapeError, UsageError
-from neurofit.models.layers.weights import unit_norm
+from neurofit.errors import ShapeError
+from neurofit.models.layers.weights import as_used, initializer, one_of, penalty_on
 
-PARTS = ("none", "what", "where", "both")
+FACTORS = ("none", "what", "where", "both")
 
 
 @keras.saving.register_keras_serializable("neurofit")
 class FactorisedReadout(keras.layers.Layer):
-    """What each neuron looks for, and where: out = act(Σ_{h,w,c} x[h, w, c] · where[h, w] · what[c] + b).
+    """What each neuron looks for, and where: act(Σ_{h,w,c} x[h, w, c] · where[h, w] · what[c] + b).
 
     In (image, height, width, channel), out (image, neuron).
-    Weights: `what` (channel, neuron), `where` (height, width, neuron), `bias` (neuron,).
+    Weights: `what` (channel, neuron) and `where` (height, width, neuron), N(0, .1); `bias` (neuron,), 0.
 
-    `normalised` ("none", "what", "where", "both") and `positive` (the same) say which factors are divided by their L2 norm per neuron
-    and have their negative part set to 0 (first), in the forward pass. Only the factors' product matters, so one of them should be
-    normalised. Penalties see the factors as the forward pass does (a penalty on the sum of squares of a normalised factor is therefore
-    constant); the optimiser moves the raw ones. NDN3's `sep` is `normalised="what"`, its default.
+    `normalised` says which factors are divided by their L2 norm per neuron, `positive` which have their negative part
+    set to 0 before ("none", "what", "where", "both"). Only the product of the factors matters, so one of them should be
+    normalised; NDN3's `sep` has normalised="what" by default. Penalties see the factors as the forward pass does, so
+    that Σ w² of a normalised one is constant; the optimiser moves the raw ones.
 
     Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017), without its penalty on the product.
     """
@@ -30,15 +30,14 @@ class FactorisedReadout(keras.layers.Layer):
                  what_initializer=None, where_initializer=None, bias_initializer="zeros",
                  what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
-        for name, value in (("normalised", normalised), ("positive", positive)):
-            if value not in PARTS:
-                raise UsageError(f"FactorisedReadout({name}={value!r}): expected one of {', '.join(PARTS)}.")
-        self.neurons, self.normalised, self.positive = neurons, normalised, positive
+        self.neurons = neurons
+        self.normalised = one_of(self, "normalised", normalised, FACTORS)
+        self.positive = one_of(self, "positive", positive, FACTORS)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
-        self.what_initializer = _initializer(what_initializer)
-        self.where_initializer = _initializer(where_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.what_initializer = initializer(what_initializer)
+        self.where_initializer = initializer(where_initializer)
+        self.bias_initializer = initializer(bias_initializer)
         self.what_regularizer = keras.regularizers.get(what_regularizer)
         self.where_regularizer = keras.regularizers.get(where_regularizer)
 
@@ -53,25 +52,21 @@ class FactorisedReadout(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.neurons,), initializer=self.bias_initializer)
 
-    def _factor(self, name, shape, initializer, regularizer):
-        # The penalty is handed to Keras together with the weight, so that Keras applies it once, however often the layer is called.
-        penalty = None if regularizer is None else (lambda weight: regularizer(self._as_used(name, weight)))
-        return self.add_weight(name=name, shape=shape, initializer=initializer, regularizer=penalty)
+    def _factor(self, name, shape, start, regularizer):
+        penalty = penalty_on(regularizer, lambda weight: self._used(name, weight))
+        return self.add_weight(name=name, shape=shape, initializer=start, regularizer=penalty)
 
-    def _as_used(self, name, weight):
-        if self.positive in (name, "both"):
-            weight = ops.maximum(weight, 0)
-        return unit_norm(weight) if self.normalised in (name, "both") else weight
+    def _used(self, name, weight):
+        normalised = "unit" if self.normalised in (name, "both") else "none"
+        return as_used(weight, normalised, positive=self.positive in (name, "both"))
 
     def factors(self):
         """what (channel, neuron) and where (height, width, neuron), as the forward pass uses them."""
-        return self._as_used("what", self.what), self._as_used("where", self.where)
+        return self._used("what", self.what), self._used("where", self.where)
 
     def call(self, features):
         what, where = self.factors()
-        # Which features first: (image, height · width, neuron) is smaller than a kernel for every pixel and channel.
-        seen = ops.matmul(features, what)  # (image, height, width, neuron)
-        out = ops.sum(seen * where, axis=(1, 2))
+        out = ops.sum(ops.matmul(features, what) * where, axis=(1, 2))  # (image, height, width, neuron) inside
         return self.activation(out if self.bias is None else out + self.bias)
 
     def compute_output_shape(self, input_shape):
@@ -90,7 +85,3 @@ class FactorisedReadout(keras.layers.Layer):
             "what_regularizer": keras.regularizers.serialize(self.what_regularizer),
             "where_regularizer": keras.regularizers.serialize(self.where_regularizer),
         }
-
-
-def _initializer(given):
-    return keras.initializers.RandomNormal(stddev=0.1) if given is None else keras.initializers.get(given)

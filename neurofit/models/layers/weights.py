@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
+from neurofit.errors import UsageError, nearest
+
+NORMALISATIONS = ("none", "unit", "at_most_one", "matrix")
 SMALLEST_SQUARE = 1e-12  # of a norm, as TensorFlow's l2_normalize has it
-
-
-def normal():
-    """N(0, .1): NDN's "normal", and its "trunc_normal" for biases. A new instance for each weight: one instance repeats itself."""
-    return keras.initializers.RandomNormal(stddev=0.1)
 
 
 @keras.saving.register_keras_serializable("neurofit")
 class AbsoluteNormal(keras.initializers.RandomNormal):
-    """|N(0, stddev)|: NDN's "trunc_normal" for weights."""
+    """|N(0, stddev)|: NDN's "trunc_normal" for weights (for biases it is a plain N(0, .1))."""
 
     def __init__(self, stddev=0.1, seed=None):
         super().__init__(mean=0.0, stddev=stddev, seed=seed)
@@ -29,7 +28,48 @@ class AbsoluteNormal(keras.initializers.RandomNormal):
         return config
 
 
-def unit_norm(weight):
-    """Divided by its L2 norm over all axes but the last, the unit's."""
+def initializer(given=None):
+    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same again."""
+    if given is None or given == "normal":
+        return keras.initializers.RandomNormal(stddev=0.1)
+    return keras.initializers.get(given)
+
+
+def as_used(weight, normalised="none", positive=False):
+    """The weight as the forward pass sees it: its negative part set to 0, then normalised. The last axis is the unit's.
+
+    unit: every unit's L2 norm is 1; at_most_one: divided by it where it is more than 1;
+    matrix: divided by the norm of all, times the number of units
+    """
+    if positive:
+        weight = ops.maximum(weight, 0)
+    if normalised == "none":
+        return weight
     axes = tuple(range(len(weight.shape) - 1))
-    return weight * ops.rsqrt(ops.maximum(ops.sum(ops.square(weight), axis=axes, keepdims=True), SMALLEST_SQUARE))
+    squares = ops.sum(ops.square(weight), axis=axes, keepdims=True)
+    if normalised == "unit":
+        return weight * ops.rsqrt(ops.maximum(squares, SMALLEST_SQUARE))
+    if normalised == "at_most_one":
+        return weight * ops.rsqrt(ops.maximum(squares, 1.0))
+    return weight * (ops.rsqrt(ops.maximum(ops.sum(squares), SMALLEST_SQUARE)) * weight.shape[-1])
+
+
+def penalty_on(regularizer, used):
+    """A penalty for Keras to apply to the raw weight, that is worth what it says of `used(weight)`; None for none.
+
+    Handed to `add_weight`, so that Keras applies it once, however often the layer is called.
+    """
+    regularizer = keras.regularizers.get(regularizer)
+    return None if regularizer is None else lambda weight: regularizer(used(weight))
+
+
+def one_of(layer, name, value, known):
+    if value not in known:
+        offer = nearest(str(value), known)
+        raise UsageError(f"{type(layer).__name__}({name}={value!r}): known are {', '.join(known)}.{offer}")
+    return value
+
+
+def signs(units, inhibitory):
+    """(unit,) of 1, and −1 for the last ones."""
+    return np.where(np.arange(units) < units - inhibitory, 1.0, -1.0).astype("float32")

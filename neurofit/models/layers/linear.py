@@ -1,0 +1,133 @@
+"""Linear maps with an activation: dense, convolution, and one number. Penalties see the weights as the forward pass does."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from neurofit.errors import ShapeError
+from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs
+
+
+class _Linear(keras.layers.Layer):
+    def __init__(self, units, *, activation=None, normalised="none", positive=False, inhibitory=0, use_bias=True,
+                 kernel_initializer=None, bias_initializer="zeros", kernel_regularizer=None, **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+        self.normalised = one_of(self, "normalised", normalised, NORMALISATIONS)
+        self.positive, self.inhibitory, self.use_bias = positive, inhibitory, use_bias
+        self.kernel_initializer = initializer(kernel_initializer)
+        self.bias_initializer = initializer(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def _add(self, shape):
+        penalty = penalty_on(self.kernel_regularizer, self._used)
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer=self.kernel_initializer, regularizer=penalty
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=self.bias_initializer)
+
+    def _used(self, kernel):
+        return as_used(kernel, self.normalised, self.positive)
+
+    def _activated(self, out):
+        out = self.activation(out if self.bias is None else out + self.bias)
+        return out * ops.cast(signs(self.units, self.inhibitory), out.dtype) if self.inhibitory else out
+
+    def get_config(self):
+        return super().get_config() | {
+            "units": self.units,
+            "activation": keras.activations.serialize(self.activation),
+            "normalised": self.normalised,
+            "positive": self.positive,
+            "inhibitory": self.inhibitory,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Dense(_Linear):
+    """act(x · W + b), for (image, …): what comes after the first axis is flattened, channels fastest.
+
+    In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
+    `normalised`: see `weights.as_used`; `positive`: max(W, 0); the last `inhibitory` units are multiplied by −1.
+    """
+
+    def build(self, input_shape):
+        size = 1
+        for length in input_shape[1:]:
+            size *= length
+        self._add((size, self.units))
+
+    def call(self, inputs):
+        flat = ops.reshape(inputs, (-1, self.kernel.shape[0])) if len(inputs.shape) > 2 else inputs
+        return self._activated(ops.matmul(flat, self._used(self.kernel)))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Convolution(_Linear):
+    """act(x ∗ K + b): cross-correlation, padded with zeros so that a stride s gives ⌈size / s⌉ (TensorFlow's SAME).
+
+    In (image, height, width, channel), out (image, ⌈height / s⌉, ⌈width / s⌉, filter).
+    Weights: `kernel` (size, size, channel, filter), N(0, .1); `bias` (filter,), 0. The rest as for `Dense`.
+    """
+
+    def __init__(self, filters, size, *, stride=1, **kwargs):
+        super().__init__(filters, **kwargs)
+        self.size, self.stride = size, stride
+
+    def build(self, input_shape):
+        _four(self, input_shape)
+        self._add((self.size, self.size, input_shape[-1], self.units))
+
+    def call(self, inputs):
+        kernel = self._used(self.kernel)
+        return self._activated(ops.conv(inputs, kernel, self.stride, "same", data_format="channels_last"))
+
+    def compute_output_shape(self, input_shape):
+        height, width = (-(-length // self.stride) for length in input_shape[1:3])
+        return (input_shape[0], height, width, self.units)
+
+    def get_config(self):
+        config = super().get_config()
+        return config | {"filters": config.pop("units"), "size": self.size, "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Scale(keras.layers.Layer):
+    """act(w · x + b) with one w, from 1, and one b, from 0: NDN's lin_scale. In and out of any one shape."""
+
+    def __init__(self, *, activation=None, kernel_regularizer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(), initializer="ones", regularizer=self.kernel_regularizer)
+        self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
+
+    def call(self, inputs):
+        return self.activation(inputs * self.kernel + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+def _four(layer, shape):
+    if len(shape) != 4:
+        raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")
