@@ -46,7 +46,8 @@ def test_columns_that_are_the_same_in_every_row_become_one_line():
 
 
 def test_only_what_is_a_hash_is_shortened_like_one():
-    assert sheet(frame(["id"], id=["0123456789abcdef", "readable name"])).columns[0].cells == ["01234567", "readable name"]
+    page = sheet(frame(id=["0123456789abcdef", "readable name"]))
+    assert page.columns[0].cells == ["01234567", "readable name"]
 
 
 def test_columns_that_a_person_always_wants_stay_and_a_single_row_keeps_all():
