@@ -25,7 +25,8 @@ from neurofit.backends.local import SCRIPT, SETTINGS, append_event
 from neurofit.files import read_json
 from neurofit.process import Process
 
-MOST_RESTARTS = 10  # of one job, or of the fork server, without anything finished in between
+MOST_RESTARTS = 10  # of one job, without its being finished
+MOST_SERVER_STARTS = 5  # without a job finished in between
 HARD_STOP_SECONDS = 45.0
 
 
@@ -104,8 +105,8 @@ class Pool:
 
     def _start_server(self) -> bool:
         self.server_starts += 1
-        if self.server_starts > MOST_RESTARTS:
-            self._give_up(f"the pool's fork server ended {MOST_RESTARTS} times without a job done; see logs/pool.log")
+        if self.server_starts > MOST_SERVER_STARTS:
+            self._give_up(f"the pool's fork server ended {MOST_SERVER_STARTS} times without a job done; see logs/pool.log")
             return False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
@@ -211,7 +212,7 @@ class Pool:
         self.waiting.appendleft(job)
 
     def _give_up(self, cause: str) -> None:
-        for job in self.waiting:
+        for job in [*self.waiting, *(slot.job for slot in self.slots if slot.job is not None)]:
             append_event(self.folder, ended=job, cause=cause)
 
 

@@ -1,0 +1,157 @@
+"""The local pool: the contract, and what only it does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from contract import BackendContract
+
+from neurofit.backends.base import Resources, Submission
+from neurofit.backends.local import LocalBackend
+from neurofit.errors import SubmissionError
+from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.submit import queue
+
+WAITING = """
+    import time
+    from pathlib import Path
+    def fit(task, *, job=0):
+        while not Path({flag!r}).exists():
+            if task.should_stop():
+                task.stop()
+            time.sleep(0.02)
+        return {{"x": 1}}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(job=list(range({jobs}))))
+"""
+
+
+class Held:
+    """Submissions of real studies, whose tasks wait for a file."""
+
+    def __init__(self, tmp_path: Path, workbench) -> None:
+        self.tmp_path, self.workbench = tmp_path, workbench
+        self.flag = tmp_path / "go"
+        self.benches = {}
+        self.backend = LocalBackend(workers=2)
+
+    def submission(self, jobs: int, name: str = "study") -> Submission:
+        from dataclasses import asdict
+
+        from neurofit.experiments.store.layout import ExperimentFiles
+        from neurofit.experiments.store.registry import register
+        from neurofit.experiments.store.submissions import write_submission
+        from neurofit.orchestrate.plan import registered
+        from neurofit.orchestrate.submit import base_record
+
+        bench = self.workbench(self.tmp_path / name)
+        bench.script("wait", WAITING.format(flag=str(self.flag), jobs=jobs))
+        plan = make(bench.study, load(bench.study, "wait"), Wish())
+        files = ExperimentFiles(bench.study, "wait")
+        files.folder.mkdir(parents=True, exist_ok=True)
+        register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
+        record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
+        record |= {"runner": "local", "backend": "local", "resources": asdict(Resources()), "task_minutes": None}
+        written = write_submission(files, "20260101-000000-local-test", record, plan.jobs(None))
+        submission = Submission(written.folder, "wait", jobs, bench.study.root)
+        self.benches[submission.folder] = bench
+        return submission
+
+    def release(self) -> None:
+        self.flag.touch()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 20
+        for folder in self.benches:
+            submission = Submission(folder, "wait", 1, folder)
+            while time.monotonic() < deadline and self.backend.poll(self.backend.find([submission])):
+                time.sleep(0.02)
+
+    def did_run(self, submission: Submission) -> bool:
+        return self.benches[submission.folder].counts("wait")["done"] == submission.jobs
+
+
+class TestLocal(BackendContract):
+    @pytest.fixture
+    def backend(self, held):
+        return held.backend
+
+    @pytest.fixture
+    def held(self, tmp_path, bench):
+        held = Held(tmp_path, type(bench))
+        yield held
+        held.release()
+        held.wait()
+
+
+def test_a_setup_line_runs_before_and_a_launcher_prefixes_the_command(bench):
+    bench.script("env", """
+        import os
+        def fit(task):
+            return {"set": int(os.environ["FROM_SETUP"]), "launched": int(os.environ["FROM_LAUNCHER"])}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    text = "backend: local\nworkers: 1\nsetup: ['export FROM_SETUP=3']\nlauncher: env FROM_LAUNCHER=4\n"
+    bench.submit("env", bench.runner(text=text))
+    assert bench.wait("env") == {"done": 1}
+    assert bench.outcomes("env")[0]["metrics"] == {"set": 3, "launched": 4}
+
+
+def test_a_bad_setup_line_is_told_with_the_pools_log(bench):
+    bench.script("env", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
+    submitted = bench.submit("env", bench.runner(text="backend: local\nsetup: ['exit 3']\n"))
+    assert bench.wait("env") == {"failed": 1}
+    assert "fork server ended" in bench.outcomes("env")[0]["error"]["message"]
+    assert "ended with status 3" in (submitted.files.logs / "pool.log").read_text()
+
+
+def test_tasks_keep_to_their_cores_and_see_the_gpus_of_their_slot(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    assert LocalBackend(workers=4, resources=Resources(gpus=2)).slots() == [
+        {"CUDA_VISIBLE_DEVICES": "0,1"},
+        {"CUDA_VISIBLE_DEVICES": "2,3"},
+    ]
+    assert LocalBackend(workers=2, resources=Resources(gpus=0)).slots() == [{"CUDA_VISIBLE_DEVICES": ""}] * 2
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in LocalBackend(workers=5).slots()] == ["0", "1", "2", "3", "0"]
+    with pytest.raises(SubmissionError, match=r"asks for 8, and this machine shows 4 GPU\(s\)"):
+        LocalBackend(resources=Resources(gpus=8)).slots()
+
+
+def test_a_task_sees_only_its_slots_gpus(bench, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    bench.script("gpu", """
+        import os, time
+        def fit(task, *, a=0):
+            time.sleep(0.1)
+            return {"gpu": int(os.environ["CUDA_VISIBLE_DEVICES"]), "threads": int(os.environ["OMP_NUM_THREADS"])}
+        experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3, 4]))
+    """)
+    bench.submit("gpu", bench.runner(text="backend: local\nresources: {gpus: 1, cpus: 1}\nworkers: 2\n"))
+    assert bench.wait("gpu") == {"done": 4}
+    assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}
+    assert {record["metrics"]["threads"] for record in bench.outcomes("gpu")} == {1}
+
+
+def test_nothing_is_left_of_a_submission_that_was_refused(bench, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    bench.script("gpu", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
+    with pytest.raises(SubmissionError):
+        bench.submit("gpu", bench.runner(text="backend: local\nresources: {gpus: 1}\n"))
+    assert list((bench.study.training_data / "gpu" / "submissions").iterdir()) == []
+    assert bench.counts("gpu") == {"new": 0} or not bench.counts("gpu")["queued"]
+
+
+def test_queue_takes_back_only_what_nothing_was_taken_of(tmp_path):
+    from neurofit.experiments.store.layout import SubmissionFiles
+
+    class Refusing(LocalBackend):
+        def submit(self, submission):
+            raise SubmissionError("quota")
+            yield
+
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with pytest.raises(SubmissionError, match="quota"):
+        queue(Refusing(), Submission(folder, "e", 1, tmp_path), SubmissionFiles(folder))
+    assert not folder.exists()

@@ -1,0 +1,144 @@
+"""Kill -9 at random: nothing is lost, nothing is done twice, and what comes out is what an undisturbed run gives."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from neurofit.files import read_json
+
+WALK = """
+    import json, random, time
+    def fit(task, *, run=0, steps=20):
+        generator, value, first = random.Random(task.seeds.init + run), 0.0, 0
+        for folder in task.checkpoints[:1]:
+            state = json.loads((folder / "state.json").read_text())
+            generator.setstate((state["state"][0], tuple(state["state"][1]), state["state"][2]))
+            value, first = state["value"], state["step"]
+            task.resume(folder)
+        for step in range(first, steps):
+            value = 0.9 * value + generator.random()
+            task.log(step, value=value)
+            time.sleep(0.01)
+            if step in (4, 9, 14, 19):
+                with task.save_checkpoint(step + 1) as folder:
+                    (folder / "state.json").write_text(json.dumps(
+                        {"state": generator.getstate(), "value": value, "step": step + 1}))
+        return {"value": value}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(run=list(range(%d))), repetitions=4)
+"""
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def family(pool: int) -> dict[str, list[int]]:
+    """Everything below a pool: its fork server, the workers, their children."""
+    servers = children(pool)
+    workers = [pid for server in servers for pid in children(server)]
+    return {"pool": [pool], "server": servers, "worker": workers, "child": [pid for one in workers for pid in children(one)]}
+
+
+def kill_one(pool: int, kind: str, generator: random.Random) -> bool:
+    victims = family(pool)[kind]
+    if not victims:
+        return False
+    try:
+        os.kill(generator.choice(victims), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def undisturbed(runs: int) -> dict[tuple[int, int], float]:
+    from neurofit.experiments.seeds import Seeds
+
+    values = {}
+    for run in range(runs):
+        for repetition in range(4):
+            generator, value = random.Random(Seeds(repetition).init + run), 0.0
+            for _ in range(20):
+                value = 0.9 * value + generator.random()
+            values[run, repetition] = value
+    return values
+
+
+def check(bench, name: str, runs: int) -> None:
+    """Every task has one attempt that is done, with the undisturbed value and an uninterrupted history."""
+    for record in bench.outcomes(name):
+        key = record["run"], record["repetition"]
+        assert record["metrics"]["value"] == undisturbed(runs)[key], key
+        folder = bench.study.training_data / name / "runs" / f"{record['run']:03d}-{record['id'][:8]}" / f"rep-{record['repetition']:02d}"
+        states = Counter(read_json(path)["state"] for path in folder.glob("attempt-*/outcome.json"))
+        assert states["done"] == 1, (key, states)
+        history = (folder / f"attempt-{record['attempt']:02d}" / "history.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in history] == ["step", *map(str, range(20))], key
+
+
+def torment(bench, name: str, *, kills: int, seed: int, kinds: list[str], seconds: float) -> Counter[str]:
+    """Submit, kill at random, submit again where the pool died; until all is done."""
+    generator, done = random.Random(seed), Counter()
+    profile = bench.runner(text="backend: local\nworkers: 4\n")
+    submitted = bench.submit(name, profile)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        counts = bench.counts(name)
+        if set(counts) - {"done"} and not counts["queued"] and not counts["running"]:
+            submitted = bench.submit(name, profile, retry=True) or submitted
+        elif not set(counts) - {"done"}:
+            return done
+        time.sleep(generator.uniform(0.05, 0.4))
+        kind = generator.choice(kinds)
+        if sum(done.values()) < kills and kill_one(int(submitted.ids[0]), kind, generator):
+            done[kind] += 1
+    raise AssertionError(f"not done after {seconds} s: {bench.counts(name)}, kills {done}")
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_fifty_random_kills_lose_nothing_and_do_nothing_twice(bench, seed):
+    bench.script("walk", WALK % 50)
+    kinds = ["worker", "worker", "child", "child", "server", "pool"]
+    kills = torment(bench, "walk", kills=50, seed=seed, kinds=kinds, seconds=240)
+    assert bench.counts("walk") == {"done": 200}
+    assert sum(kills.values()) == 50
+    check(bench, "walk", 50)
+
+
+@pytest.mark.parametrize("kind", ["pool", "server", "worker", "child"])
+def test_each_of_the_processes_can_die(bench, kind):
+    bench.script("walk", WALK % 3)
+    kills = torment(bench, "walk", kills=3, seed=7, kinds=[kind], seconds=60)
+    assert kills[kind] > 0
+    check(bench, "walk", 3)
+
+
+def test_when_the_pool_dies_everything_below_it_does(bench):
+    bench.script("walk", WALK % 3)
+    submitted = bench.submit("walk")
+    bench.wait("walk", until=lambda counts: counts["running"] == 2)
+    members = [pid for pids in family(int(submitted.ids[0])).values() for pid in pids]
+    assert len(members) >= 5
+    os.kill(int(submitted.ids[0]), signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(map(_lives, members)):
+        time.sleep(0.02)
+    assert not [pid for pid in members if _lives(pid)]
+    counts = bench.counts("walk")
+    assert not counts["running"] and not counts["queued"] and counts["lost"]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
