@@ -1,30 +1,75 @@
-"""Architectures that the jobs share: each a function of shapes and arguments that returns a Keras model."""
+"""Architectures that jobs share: each a function of shapes and arguments that returns a Keras model.
+
+Cheap to import: Keras loads when a model is built.
+"""
 
 from __future__ import annotations
 
 
-def hsm(shapes, *, filters=9, hidden=0.2, dog_activation="linear", biases="zeros", l2=0.0, start_below=0.0):
-    """DoG(filters) → softplus(hidden × neurons) → softplus(neurons): the HSM model.
+def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l2=0.0, start_below=0.0):
+    """DoG(filters) → softplus(hidden · neurons) → softplus(neurons): the HSM model.
 
-    hidden: units per neuron; biases: "zeros" or "normal", N(0, .1); l2: penalty on the last layer's weights;
-    start_below: see `layers.DifferenceOfGaussians`.
+    activation: of the differences of Gaussians; hidden: units per neuron, rounded down; biases: how they start, "zeros"
+    or "normal"; l2: on the last layer's weights; start_below: see `layers.DifferenceOfGaussians`.
     Source: doi:10.1371/journal.pcbi.1004927.
     """
     import keras
 
-    from neurofit.models.layers import DifferenceOfGaussians
-    from neurofit.models.layers.weights import normal
+    from neurofit.models.layers import Dense, DifferenceOfGaussians
     from neurofit.models.regularizers import L2
 
-    def bias():
-        return normal() if biases == "normal" else "zeros"
+    start = {"bias_initializer": biases}
+    units = int(hidden * shapes.neurons)
+    return keras.Sequential([
+        keras.Input(shapes.image, name="image"),
+        DifferenceOfGaussians(filters, activation=activation, start_below=start_below, name="dog", **start),
+        Dense(units, activation="softplus", name="hidden", **start),
+        Dense(shapes.neurons, activation="softplus", kernel_regularizer=penalty(L2, l2), name="neurons", **start),
+    ])  # fmt: skip
 
-    image = keras.Input(shapes.image, name="image")
-    x = DifferenceOfGaussians(
-        filters, activation=dog_activation, bias_initializer=bias(), start_below=start_below, name="dog"
-    )(image)
-    x = keras.layers.Dense(int(hidden * shapes.neurons), "softplus", kernel_initializer=normal(),
-                           bias_initializer=bias(), name="hidden")(x)  # fmt: skip
-    x = keras.layers.Dense(shapes.neurons, "softplus", kernel_initializer=normal(), bias_initializer=bias(),
-                           kernel_regularizer=L2(l2) if l2 else None, name="neurons")(x)  # fmt: skip
-    return keras.Model(image, x, name="hsm")
+
+def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="normal"):
+    """[softplus(hidden · neurons) →] softplus(neurons) on the pixels: LN, or LNLN with hidden > 0.
+
+    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where it is another one.
+    """
+    import keras
+
+    from neurofit.models.layers import Dense
+    from neurofit.models.regularizers import L2, Laplacian
+
+    start = {"bias_initializer": biases, "activation": "softplus"}
+    smooth = penalty(Laplacian, smoothness, grid=shapes.image)
+    model = keras.Sequential([keras.Input(shapes.image, name="image")])
+    if hidden:
+        model.add(Dense(int(hidden * shapes.neurons), kernel_regularizer=smooth, name="filters", **start))
+        smooth = penalty(L2, l2)
+    model.add(Dense(shapes.neurons, kernel_regularizer=smooth, name="neurons", **start))
+    return model
+
+
+def what_where(shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1, where_l1=0.01, biases="zeros"):
+    """softplus(convolution) × layers → factorised readout: what each neuron looks for, and where.
+
+    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness: Laplacian penalty on
+    the kernels; where_l1: on the readout's positions.
+    Source: doi:10.48550/arXiv.1711.02653.
+    """
+    import keras
+
+    from neurofit.models.layers import Convolution, FactorisedReadout
+    from neurofit.models.regularizers import L1, Laplacian
+
+    model = keras.Sequential([keras.Input(shapes.image, name="image")])
+    for index in range(layers):
+        shape = {"size": size, "stride": stride} if index == 0 else {"size": 3}
+        model.add(Convolution(filters, **shape, activation="softplus", bias_initializer=biases,
+                              kernel_regularizer=penalty(Laplacian, smoothness), name=f"features_{index + 1}"))  # fmt: skip
+    model.add(FactorisedReadout(shapes.neurons, activation="softplus", bias_initializer=biases,
+                                where_regularizer=penalty(L1, where_l1), name="neurons"))  # fmt: skip
+    return model
+
+
+def penalty(kind, strength, **settings):
+    """The penalty, or None where its strength is 0."""
+    return kind(strength, **settings) if strength else None
