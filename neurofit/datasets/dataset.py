@@ -120,7 +120,7 @@ class Dataset:
     def hash(self) -> str:
         """12 hex digits over all but the name, the truth and the reliabilities (which follow from the trials).
 
-        The same in every process and on every machine: numbers about neurons, which are often computed, count in float32.
+        The same in every process and on every machine: numbers about neurons, often computed, count in float32.
         """
         digest = hashlib.blake2b(digest_size=6)
         for name in sorted(self.inputs):

@@ -57,7 +57,8 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
     """Parts of this data set, decided by the seed alone; no group is divided: sizes are met as nearly as groups allow.
 
     With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation is cut
-    from the rest (shares are of the rest then), and a fold is the *validation* set.
+    from the rest (shares are of the rest then), and a fold is the *validation* set; images in a group with an official
+    test image are left out of the rest.
 
     Raises
     ------
@@ -66,9 +67,10 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
     _check_fold(dataset, spec, fold, folds)
     groups, official = dataset.groups, dataset.official is not None
     is_test = dataset.official == "test" if official else np.zeros(dataset.n_images, bool)
-    rest, chosen = np.flatnonzero(~is_test), {"test": np.flatnonzero(is_test)}
+    rest, chosen = np.flatnonzero(~np.isin(groups, groups[is_test])), {"test": np.flatnonzero(is_test)}
     total = len(rest)
     wanted = _wanted(spec, official, folds is not None)
+    _check_sum(dataset.name, spec, wanted, total)
     if folds is not None:
         part = "validation" if official else "test"
         chosen[part] = _fold(groups, rest, seed, fold, folds)
@@ -89,9 +91,6 @@ def _wanted(spec: Split, official: bool, in_folds: bool) -> dict[str, float | in
         wanted["test"] = spec.test
     if spec.validation and not spec.monitor_test and not (official and in_folds):
         wanted["validation"] = spec.validation
-    shares = [amount for amount in (spec.train, *wanted.values()) if isinstance(amount, float)]
-    if sum(shares) > 1 + 1e-9:
-        raise DataError(f"{spec}: the shares sum to {sum(shares):g}, more than 1.")
     return wanted
 
 
@@ -143,10 +142,14 @@ def _train(groups: np.ndarray, rest: np.ndarray, target: int, seed: int) -> np.n
 
 
 def _count(amount: float | int, total: int) -> int:
-    count = round(amount * total) if isinstance(amount, float) else amount
-    if count > total:
-        raise DataError(f"A part of {count} images was asked for; there are {total}.")
-    return count
+    return round(amount * total) if isinstance(amount, float) else amount
+
+
+def _check_sum(name: str, spec: Split, wanted: dict[str, float | int], total: int) -> None:
+    amounts = [*wanted.values()] + [spec.train] * (spec.train is not None)
+    asked = sum(amount * total if isinstance(amount, float) else amount for amount in amounts)
+    if asked > total * (1 + 1e-9):
+        raise DataError(f"{name}: {spec} asks for {asked:g} images together; there are {total}.")
 
 
 def _check_amount(name: str, amount: float | int | None) -> None:
