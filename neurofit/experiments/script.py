@@ -115,13 +115,13 @@ def _without_jobs(study: Study, name: str) -> str:
 
 
 def _executed(root: Path, path: Path, name: str) -> ModuleType:
-    # not through the import system, whose cache takes a file edited twice within a second for unchanged
+    source = _source(path)  # not by the import system, whose cache takes a file edited twice in a second for unchanged
     spec = importlib.util.spec_from_file_location(f"neurofit_job_{name.replace('/', '_').replace('.', '_')}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what a script prints must not end up in --json
-            exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+            exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a script may raise anything, SystemExit included
@@ -144,9 +144,7 @@ def _experiment(module: ModuleType, path: Path) -> Experiment:
 
 def _explained(error: BaseException, root: Path, path: Path) -> str:
     """The error, where in the user's code it was raised, and how the script got there."""
-    said = str(error) if isinstance(error, NeurofitError) else f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, OSError) and error.__traceback__.tb_next is None:
-        return f"{path} cannot be read: {error.strerror}."
+    said = _said(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         line = f"\n    {error.text.strip()}" if error.text else ""
         return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}.{line}"
@@ -155,6 +153,21 @@ def _explained(error: BaseException, root: Path, path: Path) -> str:
         return f"{path}: {said}"
     shown = [f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}\n    {frame.line}" for frame in frames]
     return f"{path}, line {frames[0].lineno}: {said}" + "".join(shown[-_FRAMES_SHOWN:])
+
+
+def _source(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ScriptError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _said(error: BaseException) -> str:
+    try:
+        message = str(error)
+    except Exception:  # a foreign error's own __str__, on the way to an error message
+        message = ""
+    return message if isinstance(error, NeurofitError) else f"{type(error).__name__}: {message}".rstrip(": ")
 
 
 def _is_users(filename: str, root: Path, path: Path) -> bool:

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from neurofit.errors import StoreError, StudyError
+from neurofit.experiments import snapshot
+from neurofit.study import Study
+
+
+def tree(root: Path, files: dict[str, str] | list[str]) -> Study:
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[name] if isinstance(files, dict) else "")
+    return Study(root)
+
+
+# ---- what belongs to the code
+
+
+def test_the_studys_python_files_and_all_small_files_of_jobs_are_collected(tmp_path):
+    code = [
+        "jobs/exp3.py",
+        "jobs/group/_near.py",
+        "jobs/tool.sh",
+        "jobs/group/data/table.csv",
+        "lib/data/read.py",
+        "lib/tests/x.py",
+        "setup.py",
+        "runners/mysite.py",
+    ]
+    study = tree(
+        tmp_path,
+        [
+            *code,
+            "lib/notes.txt",
+            "data/big.py",
+            "training_data/exp3/code/jobs/exp3.py",
+            "docs/conf.py",
+            "tests/test_x.py",
+            "build/x.py",
+            "dist/x.py",
+            ".git/hook.py",
+            ".hidden.py",
+            "jobs/.secret",
+            "jobs/__pycache__/x.pyc",
+            "lib/__pycache__/x.py",
+            "venv/pyvenv.cfg",
+            "venv/lib/site.py",
+            "web/node_modules/gyp.py",
+            "neurofit/__init__.py",
+            "neurofit/experiments/grid.py",
+        ],
+    )
+    (tmp_path / "jobs" / "weights.bin").write_bytes(b"x" * (snapshot.LARGEST_BYTES + 1))
+    found = snapshot.collect(study)
+    assert list(found) == sorted(code)
+    assert found["jobs/exp3.py"] == tmp_path / "jobs/exp3.py"
+
+
+def test_what_a_script_imports_is_collected_wherever_it_lies(tmp_path):
+    study = tree(
+        tmp_path,
+        {"jobs/exp3.py": "from data.read import x\nimport json, numpy", "data/read.py": "", "data/other.py": ""},
+    )
+    assert list(snapshot.collect(study, study.jobs / "exp3.py")) == ["data/read.py", "jobs/exp3.py"]
+
+
+def test_links_to_folders_are_followed_only_inside_the_study(tmp_path):
+    tree(tmp_path / "outside", ["x.py"])
+    study = tree(tmp_path / "study", ["jobs/exp3.py", "lib/a.py"])
+    (study.root / "linked").symlink_to("lib")
+    (study.root / "away").symlink_to(tmp_path / "outside")
+    (study.root / "lib" / "round").symlink_to("..")
+    (study.root / "lib" / "file.py").symlink_to(tmp_path / "outside" / "x.py")
+    (study.root / "lib" / "broken.py").symlink_to("nowhere")
+    assert list(snapshot.collect(study)) == ["jobs/exp3.py", "lib/a.py", "lib/file.py", "linked/a.py", "linked/file.py"]
+
+
+def test_too_much_is_an_error_that_says_where_most_of_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "MOST_FILES", 10)
+    study = tree(tmp_path, ["jobs/exp3.py", *(f"tmp/{number}.py" for number in range(20))])
+    with pytest.raises(StudyError, match=r"more than 10 files.*most files are in tmp/.*into data/"):
+        snapshot.collect(study)
+    monkeypatch.setattr(snapshot, "MOST_FILES", 100)
+    monkeypatch.setattr(snapshot, "MOST_BYTES", 5)
+    (tmp_path / "jobs" / "exp3.py").write_text("x = 123456")
+    with pytest.raises(StudyError, match="files or 0 MB"):
+        snapshot.collect(study)
+
+
+# ---- copies
+
+
+def test_a_copy_is_whole_named_by_content_and_made_once(tmp_path):
+    study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1", "lib/a b\n.py": "y = 2", "jobs/tool.sh": "#!/bin/sh"})
+    (study.jobs / "tool.sh").chmod(0o755)
+    files = snapshot.collect(study)
+    copy = snapshot.take(files, tmp_path / "store" / "code")
+    assert copy == tmp_path / "store" / "code" / snapshot.digest(files)[:12]
+    assert {path.relative_to(copy).as_posix(): path.read_text() for path in copy.rglob("*") if path.is_file()} == {
+        "jobs/exp3.py": "x = 1",
+        "lib/a b\n.py": "y = 2",
+        "jobs/tool.sh": "#!/bin/sh",
+    }
+    assert os.access(copy / "jobs" / "tool.sh", os.X_OK)
+    assert not os.access(copy / "jobs" / "exp3.py", os.X_OK)
+    before = copy.stat().st_mtime_ns
+    assert snapshot.take(files, tmp_path / "store" / "code") == copy
+    assert copy.stat().st_mtime_ns == before
+    assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_a_digest_changes_with_names_contents_and_permissions_and_with_nothing_else(tmp_path):
+    study = tree(tmp_path, {"jobs/a.py": "x", "jobs/b.py": "y"})
+
+    def digest() -> str:
+        return snapshot.digest(snapshot.collect(study))
+
+    seen = [digest()]
+    os.utime(study.jobs / "a.py", (1, 1))
+    assert digest() == seen[0]
+    (study.jobs / "a.py").write_text("z")
+    seen.append(digest())
+    (study.jobs / "a.py").rename(study.jobs / "c.py")
+    seen.append(digest())
+    (study.jobs / "c.py").chmod(0o755)
+    seen.append(digest())
+    assert len(set(seen)) == 4
+    assert snapshot.digest(dict(reversed(snapshot.collect(study).items()))) == seen[-1]
+
+
+def test_copies_made_at_once_are_one(tmp_path):
+    study = tree(tmp_path / "study", {f"jobs/{number}.py": str(number) for number in range(50)})
+    files, store, made = snapshot.collect(study), tmp_path / "store", []
+    threads = [threading.Thread(target=lambda: made.append(snapshot.take(files, store))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 8
+    assert list(store.iterdir()) == [made[0]]
+    assert len(list((made[0] / "jobs").iterdir())) == 50
+
+
+def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path):
+    study = tree(tmp_path / "study", {"jobs/exp3.py": "x"})
+    (tmp_path / "store").write_text("a file in the way")
+    with pytest.raises(StoreError, match="could not be copied"):
+        snapshot.take(snapshot.collect(study), tmp_path / "store")
+    clash = {"a": study.jobs / "exp3.py", "a/b": study.jobs / "exp3.py"}
+    with pytest.raises(StoreError, match="could not be copied"):
+        snapshot.take(clash, tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_file_that_vanished_is_an_error_that_names_it(tmp_path):
+    study = tree(tmp_path, {"jobs/exp3.py": "x"})
+    files = snapshot.collect(study)
+    (study.jobs / "exp3.py").unlink()
+    with pytest.raises(StudyError, match=r"exp3\.py: No such file"):
+        snapshot.take(files, tmp_path / "store")
+
+
+# ---- what a script uses
+
+
+FILES = {
+    "jobs/group/exp3.py": """
+import json, numpy as np, neurofit as nf
+import lib.deep.one
+from lib import two, missing
+from _near import x
+from jobs.helpers import *
+import importlib
+def fit(task):
+    from late import f
+    importlib.import_module("dynamic")
+    import plain_folder.inner
+""",
+    "jobs/group/_near.py": "from . import _beside",
+    "jobs/group/_beside.py": "import group.exp3",
+    "jobs/helpers.py": "import queue",
+    "jobs/queue.py": "never = 'the standard library comes first'",
+    "lib/__init__.py": "",
+    "lib/two.py": "from .deep import three\nfrom ..nowhere import x",
+    "lib/unused.py": "",
+    "lib/deep/__init__.py": "from lib.deep.three import *",
+    "lib/deep/one.py": "from .. import two\nfrom ..two import a",
+    "lib/deep/three.py": "def (",
+    "late.py": "import late",
+    "dynamic.py": "",
+    "plain_folder/inner.py": "",
+    "jobs/plain_folder/other.py": "",
+    "numpy.txt": "",
+    "neurofit/__init__.py": "",
+    "neurofit/experiments/x.py": "",
+    "unused.py": "",
+}
+USED = [
+    "dynamic.py",
+    "jobs/group/_beside.py",
+    "jobs/group/_near.py",
+    "jobs/group/exp3.py",
+    "jobs/helpers.py",
+    "late.py",
+    "lib/__init__.py",
+    "lib/deep/__init__.py",
+    "lib/deep/one.py",
+    "lib/deep/three.py",
+    "lib/two.py",
+    "plain_folder/inner.py",
+]
+
+
+def test_a_closure_is_the_script_and_all_that_it_imports(tmp_path):
+    study = tree(tmp_path, FILES)
+    assert snapshot.closure(study.root, study.jobs / "group/exp3.py") == USED
+    assert snapshot.closure(study.root, Path("jobs/group/exp3.py")) == USED
+
+
+@pytest.mark.parametrize(
+    "text", ["", "def (", "'\0'", "import", "from .......... import x", "import a.b.c", "__import__(3)"]
+)
+def test_a_script_that_imports_nothing_of_the_study_is_its_own_closure(tmp_path, text):
+    study = tree(tmp_path, {"jobs/exp3.py": text})
+    assert snapshot.closure(study.root, study.jobs / "exp3.py") == ["jobs/exp3.py"]
+
+
+def test_a_script_outside_the_study_is_an_error(tmp_path):
+    study = tree(tmp_path / "study", {"jobs/exp3.py": ""})
+    with pytest.raises(StudyError, match="is not in the study"):
+        snapshot.closure(study.root, tmp_path / "exp3.py")
+
+
+def test_the_code_hash_changes_only_with_what_is_used(tmp_path):
+    study = tree(tmp_path, FILES)
+    exp3 = study.jobs / "group/exp3.py"
+    first = snapshot.code_hash(study.root, exp3)
+    assert len(first) == 12
+    for name in ("unused.py", "lib/unused.py", "jobs/queue.py", "neurofit/__init__.py"):
+        (study.root / name).write_text("changed = True")
+    exp3.chmod(0o755)
+    assert snapshot.code_hash(study.root, exp3) == first
+    seen = {first}
+    for name in USED:
+        with (study.root / name).open("a") as file:
+            file.write("\n# changed")
+        seen.add(snapshot.code_hash(study.root, exp3))
+    assert len(seen) == len(USED) + 1
+
+
+def test_a_copy_has_the_code_hash_of_what_it_copies(tmp_path):
+    study = tree(tmp_path / "study", FILES | {"jobs/exp4.py": "import tests.tool", "tests/tool.py": ""})
+    for script in ("jobs/group/exp3.py", "jobs/exp4.py"):
+        copy = snapshot.take(snapshot.collect(study, Path(script)), tmp_path / "store")
+        assert snapshot.code_hash(copy, copy / script) == snapshot.code_hash(study.root, study.root / script)
