@@ -61,7 +61,7 @@ def find(study: Study, name: str) -> Entry:
     NameUnknown : there is none, or several have these last parts
     """
     entries = discover(study)
-    wanted = _without_jobs(study, name)
+    wanted = name_of(study, name)
     exact = [entry for entry in entries if entry.name == wanted]
     found = exact or [entry for entry in entries if f"/{entry.name}".endswith(f"/{wanted}")]
     if len(found) == 1:
@@ -106,7 +106,7 @@ def head(path: Path) -> str:
     return (documented or "").strip().partition("\n")[0]
 
 
-def _without_jobs(study: Study, name: str) -> str:
+def name_of(study: Study, name: str) -> str:
     """The name that a path to a script stands for: absolute, or relative to the study's root."""
     wanted = Path(name)
     with contextlib.suppress(ValueError):

@@ -1,9 +1,11 @@
-"""End what is queued or running: noted in the submission first, where workers look, then said to the queue."""
+"""End what is queued or running: noted in the submission first, where workers look, then said to the queue; or stop a pool, to go on later."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from neurofit.backends.base import Backend, Queued
 from neurofit.experiments.selection import Selection
 from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.orchestrate import provenance
@@ -25,9 +27,15 @@ class Cancellation:
 def covered(found: Standing, selection: Selection) -> list[Cancellation]:
     """What a cancellation would end: tasks that are queued or running, by submission."""
     numbers = list(found.registry.runs)
+    return ending(found, [key for key in found.tasks if selection.matches(*key, numbers)])
+
+
+def ending(found: Standing, keys: Collection[TaskKey]) -> list[Cancellation]:
+    """What it takes to end those of these tasks that are queued or running, by submission."""
     doomed: dict[str, list[TaskKey]] = {}
-    for key, task in found.tasks.items():
-        if task.state in AT_WORK and task.submission and selection.matches(*key, numbers):
+    for key in keys:
+        task = found.of(key)
+        if task.state in AT_WORK and task.submission:
             doomed.setdefault(task.submission, []).append(key)
     return [_of_part(found, part, set(doomed[part.files.name])) for part in found.parts if part.files.name in doomed]
 
@@ -45,6 +53,8 @@ def cancel(study: Study, cancellations: list[Cancellation]) -> int:
     by = provenance.who()["user"]
     for one in cancellations:
         write_stop(one.part.files, one.tasks, by)
+        if not one.part.at_home:
+            continue  # a copy of the study: the queue has the original's jobs, not these
         backend = backend_of(one.part.record, study.runners)
         calls = calls_of(backend, one.part, read_queue(one.part.files))
         backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])

@@ -89,8 +89,13 @@ class Standing:
         return [view.problem for view in self.queues.values() if view.problem]
 
 
-def standing(study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None) -> Standing:
-    """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest still counts."""
+def standing(
+    study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None, asking: bool = True
+) -> Standing:
+    """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest still counts.
+
+    Without `asking`, the queues are left alone, and what is not in the files is as it was when it was queued.
+    """
     files = ExperimentFiles(study, name)
     found = Standing(name, files, read_registry(files.registry))
     if found.registry.damaged:
@@ -100,7 +105,8 @@ def standing(study: Study, name: str, *, runners: Path | None = None, cache: Pat
     before = {name: dict(facts.read) for name, facts in known.items()}
     for submission in files.submissions():
         _add_part(found, submission, known.get(submission.name) or Facts())
-    found.queues = ask([part for part in found.parts if not part.facts.settled], runners or study.runners)
+    unsettled = [part for part in found.parts if not part.facts.settled]
+    found.queues = ask(unsettled, runners or study.runners) if asking else {part.files.name: JobsView() for part in unsettled}
     for part in found.parts:
         _decide_part(found, part)
         found.problems += sorted(f"{path}: damaged, some of it was passed over." for path in part.facts.damaged)
@@ -130,7 +136,7 @@ def _decide_part(found: Standing, part: Part) -> None:
     if doubtful:
         ids = {number: run.id for number, run in found.registry.runs.items()}
         look_at_attempts(found.files, ids, doubtful, part.facts)
-    beats = heartbeats(part.files, part.facts)
+    beats = heartbeats(part.files, part.facts) if part.at_home else {}
     settled = True
     for number, task in planned:
         facts = part.facts.tasks.get(task.key) or TaskFacts()
@@ -160,7 +166,7 @@ def _evidence(
 ) -> Evidence:
     heartbeat = None
     if facts.attempt > task.last_attempt and facts.ended is None:
-        heartbeat = beats.get(facts.by, Heartbeat.STALE)
+        heartbeat = beats.get(facts.by, Heartbeat.STALE if part.at_home else Heartbeat.DEAD)
     return Evidence(
         ended=facts.ended if facts.attempt > task.last_attempt else None,
         heartbeat=heartbeat,

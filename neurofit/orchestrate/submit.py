@@ -22,6 +22,8 @@ from neurofit.orchestrate.plan import Plan, make, registered
 from neurofit.study import Study
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+STAMP = "%Y%m%d-%H%M%S"
+STAMP_LENGTH = 15
 
 
 @dataclass
@@ -45,9 +47,18 @@ def submit(plan: Plan, runner: Runner) -> Submitted | None:
         register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
         jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
         record = submission_record(plan, runner)
-        submission = write_submission(files, submission_name(runner.name), record, jobs)
+        submission = write_submission(files, submission_name(files, runner.name), record, jobs)
         ids = queue(runner.backend, Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root), submission)
     return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission)
+
+
+def preview(plan: Plan, runner: Runner) -> str:
+    """What `submit` would hand to the queue, as text; nothing where nothing is to be queued."""
+    jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
+    if not jobs:
+        return ""
+    folder = ExperimentFiles(plan.study, plan.experiment.name).submission("SUBMISSION").folder
+    return runner.backend.preview(Submission(folder, plan.experiment.name, len(jobs), plan.study.root))
 
 
 def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> list[str]:
@@ -64,9 +75,14 @@ def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> l
     return [answer.id for answer in taken]
 
 
-def submission_name(runner: str) -> str:
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{now}-{runner}-{''.join(secrets.choice(ALPHABET) for _ in range(4))}"
+def submission_name(files: ExperimentFiles, runner: str) -> str:
+    """A name that sorts after those that exist, whatever the clocks of the submit hosts say; called under the lock."""
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime(STAMP)
+    last = max((earlier.name[:STAMP_LENGTH] for earlier in files.submissions()), default="")
+    if stamp <= last:
+        later = datetime.datetime.strptime(last, STAMP) + datetime.timedelta(seconds=1)
+        stamp = later.strftime(STAMP)
+    return f"{stamp}-{runner}-{''.join(secrets.choice(ALPHABET) for _ in range(4))}"
 
 
 def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:

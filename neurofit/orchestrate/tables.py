@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, StoreError, nearest
+from neurofit.experiments import script
 from neurofit.experiments.selection import Selection, parse
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import AttemptFiles, experiments_with_files
@@ -18,21 +19,27 @@ from neurofit.orchestrate.standing import Standing, TaskStanding, standing
 if TYPE_CHECKING:
     import pandas
 
+OUTCOME = b'{"outcome":'
 ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
 
 
 def experiment_name(study: studies.Study, name: str) -> str:
-    """The full name of an experiment that has files, by its name or a unique last part."""
+    """The full name of an experiment that has files, by its name, unique last parts, or its script's path."""
     known = experiments_with_files(study)
-    if name in known:
-        return name
-    ends = [one for one in known if one.rpartition("/")[2] == name]
+    wanted = script.name_of(study, name)
+    if wanted in known:
+        return wanted
+    ends = [one for one in known if f"/{one}".endswith(f"/{wanted}")]
     if len(ends) == 1:
         return ends[0]
     if ends:
-        raise NameUnknown(f"'{name}' could be {', '.join(ends)}. Write the whole name.")
-    there = f"Experiments with results: {', '.join(known)}." if known else "Nothing was submitted yet."
-    raise NameUnknown(f"No experiment '{name}' in {study.training_data}.{nearest(name, known)} {there} `neurofit list` shows the scripts.")
+        raise NameUnknown(f"'{name}' could be any of: {', '.join(ends)}. Give the whole name.")
+    scripts = [entry.name for entry in script.discover(study)]
+    if any(f"/{one}".endswith(f"/{wanted}") for one in scripts):
+        raise NameUnknown(f"Nothing of '{name}' was submitted yet. `neurofit submit {name}` does it; with --dry-run, it says what would be done.")
+    there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."
+    hint = nearest(wanted, known) or nearest(wanted, scripts)
+    raise NameUnknown(f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts.")
 
 
 def records(found: Standing, selection: Selection | None = None) -> list[dict[str, Any]]:
@@ -49,18 +56,23 @@ def records(found: Standing, selection: Selection | None = None) -> list[dict[st
 
 
 def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
-    """(run, repetition, attempt) → outcome, as the journals have it."""
+    """(run, repetition, attempt) → outcome as the journals have it, and the size that its file then has."""
     outcomes = {}
     for part in found.parts:
         for entry in journals(part.files).values():
-            lines = [line for line in Path(entry.path).read_bytes().split(b"\n") if line.startswith(b'{"outcome":')]
-            for line in parse_lines(b"\n".join(lines))[0]:
+            lines = Path(entry.path).read_bytes().split(b"\n")
+            if any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1]):
+                found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
+            lines = [line for line in lines if line.startswith(OUTCOME)]
+            parsed, damaged = parse_lines(b"\n".join(lines))
+            sizes = [len(line) - len(OUTCOME) for line in lines] if not damaged else [None] * len(parsed)
+            for line, size in zip(parsed, sizes):
                 outcome = line["outcome"]
-                outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome
+                outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome, size
     return outcomes
 
 
-def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict) -> dict[str, Any] | None:
+def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, Any]) -> dict[str, Any] | None:
     run = found.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is said already
@@ -72,20 +84,29 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict) -> d
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
     attempt = found.files.task(run.number, run.id, key[1]).attempt(task.attempt)
-    outcome = outcomes.get((*key, task.attempt))
-    if outcome is None or not attempt.outcome.exists():
-        outcome = _read(found, attempt)
+    journalled, size = outcomes.get((*key, task.attempt), (None, None))
+    outcome = journalled if size is not None and _size(attempt.outcome) == size else _read(found, attempt, journalled)
     if outcome is None:
         return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{attempt.outcome} is damaged"}}
     return {**blank, **outcome, "state": str(task.state), "on_grid": run.on_grid, "error": outcome.get("error") or _cause(task)}
 
 
-def _read(found: Standing, attempt: AttemptFiles) -> dict[str, Any] | None:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _read(found: Standing, attempt: AttemptFiles, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is named."""
     try:
         return read_json(attempt.outcome)
     except (StoreError, OSError) as error:
-        found.problems.append(f"{attempt.outcome}: {'is gone' if isinstance(error, OSError) else 'damaged'}; this row has no metrics.")
-        return None
+        what = "gone" if isinstance(error, OSError) else "damaged"
+        instead = "its row is the journal's copy" if journalled else "its row has no metrics"
+        found.problems.append(f"{attempt.outcome}: {what}; {instead}.")
+        return journalled
 
 
 def _cause(task: TaskStanding) -> dict[str, Any] | None:

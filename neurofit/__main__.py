@@ -1,0 +1,8 @@
+"""`python -m neurofit` is the command `neurofit`."""
+
+import sys
+
+from neurofit.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

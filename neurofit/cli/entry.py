@@ -1,0 +1,38 @@
+"""Run a command: the one place where errors become a line on stderr and an exit code.
+
+0 fine   1 an error   2 usage   3 some tasks failed or were lost   4 still running   5 a queue could not be asked   130 Ctrl-C
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from neurofit.cli import terminal
+from neurofit.errors import NeurofitError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
+
+
+def run(command: click.Command, name: str, arguments: list[str] | None = None) -> int:
+    """The exit code of a command, whose callback returns one or None."""
+    terminal.set_up()
+    try:
+        status = command.main(arguments, prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except NeurofitError as error:
+        terminal.error(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo(err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `| head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE

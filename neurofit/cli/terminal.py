@@ -1,0 +1,170 @@
+"""What is printed and how: facts on stdout, what is said about them on stderr; rich tables on a terminal, plain ones elsewhere."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+PLAIN = {"…": "...", "·": "-", "–": "-", "—": "-", "×": "x", "→": "->", "━": "=", "╸": "=", "╺": "-", "≈": "~", "✓": "+", "✗": "x"}
+STYLES = {
+    "done": "green", "failed": "red", "lost": "magenta", "running": "cyan", "queued": "blue",
+    "stopped": "yellow", "cancelled": "yellow", "new": "white",
+}  # fmt: skip
+
+
+def set_up() -> None:
+    """Have streams write what their encoding lacks in other characters, instead of failing."""
+    codecs.register_error("neurofit", _replacement)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="neurofit")
+
+
+def _replacement(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking), error.end
+
+
+def is_rich() -> bool:
+    """Whether stdout is a terminal that can do more than print lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def is_asked() -> bool:
+    """Whether somebody is there to answer a question."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def width() -> int | None:
+    """Columns of the terminal, None where the output is none."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in colour, where stdout shows colours and the user wants them."""
+    return click.style(text, **style) if is_rich() and not os.environ.get("NO_COLOR") else text
+
+
+def say(text: str = "") -> None:
+    """A line of facts."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """A line about the facts, apart from them."""
+    sys.stdout.flush()
+    click.echo(_dimmed(text), err=True)
+
+
+def problem(text: str) -> None:
+    """Something that is wrong, and does not keep the command from going on."""
+    sys.stdout.flush()
+    click.echo(f"{_marked('Warning:', 'yellow')} {text}", err=True)
+
+
+def error(text: str) -> None:
+    """What ended the command."""
+    sys.stdout.flush()
+    click.echo(f"{_marked('Error:', 'red')} {text}", err=True)
+
+
+def hint(*commands: str) -> None:
+    """The next useful commands."""
+    note("Next: " + "  ·  ".join(commands))
+
+
+def as_json(record: Any) -> None:
+    """A record for programs."""
+    click.echo(json.dumps(record, indent=2, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8"), default=str))
+
+
+def confirmed(question: str) -> bool:
+    """Whether somebody says yes; no is the default."""
+    return click.confirm(question, default=False, err=True)
+
+
+def _dimmed(text: str) -> str:
+    return click.style(text, dim=True) if _coloured_err() else text
+
+
+def _marked(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True) if _coloured_err() else text
+
+
+def _coloured_err() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, styles: Sequence[str | None] = ()) -> None:
+    """Columns under their headers, numbers to the right; a column that is empty in every row is left out.
+
+    Parameters
+    ----------
+    styles : a style per column, for rich; "state" gives each cell the colour of the state that it names
+    """
+    cells = [["" if value is None else value for value in row] for row in rows]
+    shown = [place for place, _ in enumerate(headers) if any(row[place] != "" for row in cells)]
+    if is_rich():
+        _rich_table(headers, cells, shown, styles)
+    else:
+        _plain_table(headers, cells, shown)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or value == ""
+
+
+def _plain_table(headers: Sequence[str], rows: list[list[Any]], shown: list[int]) -> None:
+    columns = []
+    for place in shown:
+        right = all(_is_number(row[place]) for row in rows)
+        texts = [headers[place], *(str(row[place]) for row in rows)]
+        breadth = max(map(columns_of, texts))
+        gaps = [" " * (breadth - columns_of(text)) for text in texts]
+        columns.append([gap + text if right else text + gap for text, gap in zip(texts, gaps)])
+    for line in zip(*columns):
+        say("  ".join(line).rstrip())
+
+
+def columns_of(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text)
+
+
+def _rich_table(headers: Sequence[str], rows: list[list[Any]], shown: list[int], styles: Sequence[str | None]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for place in shown:
+        right = all(_is_number(row[place]) for row in rows)
+        made.add_column(headers[place], justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        cells = []
+        for place in shown:
+            style = styles[place] if place < len(styles) else None
+            if style == "state":
+                style = STYLES.get(str(row[place]), "") if row[place] != 0 else "dim"
+            cells.append(Text(str(row[place]), style=style or ""))
+        made.add_row(*cells)
+    console().print(made)
+
+
+def console() -> Any:
+    """rich's console on stdout, which prints text as it is given."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)

@@ -1,0 +1,76 @@
+"""Which tasks of an experiment that has files are meant: a selector, states, and a condition on arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from neurofit.errors import UsageError
+from neurofit.experiments.selection import Selection, parse, where
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.tables import experiment_name
+from neurofit.study import Study
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tasks of `name` that a user means."""
+
+    name: str
+    selection: Selection
+    states: frozenset[State] = frozenset()  # none: whatever their state
+    condition: str | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        selection = self.selection
+        return selection.runs is None and selection.repetitions is None and not self.states and self.condition is None
+
+    def keys(self, found: Standing) -> list[TaskKey]:
+        """These tasks, by run and repetition.
+
+        Raises
+        ------
+        UsageError : no task is selected, or the condition names an argument that no run has
+        """
+        runs = found.registry.runs
+        values = {
+            number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
+        }
+        keys = [key for key in found.keys() if self.selection.matches(*key, list(runs))]
+        if not keys:
+            raise UsageError(_nothing(found))
+        if self.condition is not None:
+            known = dict.fromkeys(name for arguments in values.values() for name in arguments)
+            holds = where(self.condition, known)
+            numbers = {number for number, arguments in values.items() if holds(arguments)}
+            keys = [key for key in keys if key[0] in numbers]
+            if not keys:
+                raise UsageError(f"No run of {found.name} has {self.condition}. `neurofit show {found.name}` lists the arguments.")
+        if self.states:
+            keys = [key for key in keys if found.of(key).state in self.states]
+        return keys
+
+
+def choose(study: Study, selector: str, states: Collection[State] = (), condition: str | None = None) -> Choice:
+    """What a selector means in this study.
+
+    Raises
+    ------
+    UsageError : it follows another grammar
+    NameUnknown : no such experiment, or nothing of it was ever submitted
+    """
+    selection = parse(selector)
+    return Choice(experiment_name(study, selection.experiment), selection, frozenset(states), condition)
+
+
+def _nothing(found: Standing) -> str:
+    numbers = list(found.registry.runs)
+    if not numbers:
+        return f"{found.name} has no runs yet. `neurofit submit {found.name}` queues them."
+    return (
+        f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to {numbers[-1]}, with "
+        f"{found.repetitions} repetition(s) each. `neurofit show {found.name}` lists them."
+    )

@@ -1,0 +1,103 @@
+"""What a submit would cost, as far as earlier tasks tell, and whether that is worth a question."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from statistics import fmean
+
+from neurofit.backends.runner import Runner
+from neurofit.errors import UsageError
+from neurofit.experiments.store.journal import journals
+from neurofit.experiments.store.state import State
+from neurofit.files import parse_lines
+from neurofit.orchestrate.plan import Plan
+from neurofit.orchestrate.standing import Standing
+
+_ENOUGH = 200  # outcomes to learn from
+_MANY_TASKS = 2000
+_LONG_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How the tasks of a plan would be spread, and how long they would take."""
+
+    jobs: int
+    at_a_time: int | None  # None: as many as the queue allows
+    task_seconds: float | None  # of a task so far, on average; None: none has ended well
+    total_seconds: float | None  # of all tasks one after the other
+
+    @property
+    def wall_seconds(self) -> float | None:
+        if self.total_seconds is None or self.at_a_time is None:
+            return None
+        return self.total_seconds / min(self.at_a_time, max(1, self.jobs))
+
+
+def forecast(plan: Plan, runner: Runner) -> Forecast:
+    jobs = len(plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job))
+    at_a_time = len(runner.backend.slots()) if runs_here(runner) else runner.backend.max_running
+    seconds = _seconds_so_far(plan.standing) if plan.tasks else {}
+    if not seconds:
+        return Forecast(jobs, at_a_time, None, None)
+    typical = fmean(one for of_run in seconds.values() for one in of_run)
+    total = sum(fmean(seconds.get(task.run, [typical])) for task in plan.tasks)
+    return Forecast(jobs, at_a_time, typical, total)
+
+
+def _seconds_so_far(found: Standing) -> dict[int, list[float]]:
+    """Run → wall seconds of tasks that are done, from the newest journals."""
+    seconds: dict[int, list[float]] = {}
+    read = 0
+    for part in reversed(found.parts):
+        for entry in journals(part.files).values():
+            with open(entry.path, "rb") as file:
+                lines = [line for line in file.read().split(b"\n") if line.startswith(b'{"outcome":')]
+            for line in parse_lines(b"\n".join(lines))[0]:
+                outcome = line["outcome"]
+                if outcome.get("state") == "done" and math.isfinite(outcome.get("wall_seconds", math.nan)):
+                    seconds.setdefault(outcome["run"], []).append(outcome["wall_seconds"])
+                    read += 1
+            if read >= _ENOUGH:
+                return seconds
+    return seconds
+
+
+def doubts(plan: Plan, cost: Forecast) -> list[str]:
+    """Why somebody should be asked first, as sentences; none, as a rule."""
+    found = []
+    if plan.wish.rerun and plan.counts[State.DONE]:
+        found.append(f"{plan.counts[State.DONE]} task(s) that are done would be done again, from scratch.")
+    if len(plan.tasks) > _MANY_TASKS:
+        found.append(f"These are {len(plan.tasks)} tasks.")
+    if cost.total_seconds is not None and cost.total_seconds > _LONG_SECONDS:
+        found.append(f"They would take about {cost.total_seconds / 3600:.0f} hours one after the other.")
+    return found
+
+
+def must_be_said(plan: Plan) -> str | None:
+    """Why this needs somebody's word even where nobody can be asked; None: it does not."""
+    if plan.wish.rerun and plan.counts[State.DONE]:
+        return f"--rerun would do {plan.counts[State.DONE]} task(s) again that are done. If you mean it, add --yes."
+    return None
+
+
+def runs_here(runner: Runner) -> bool:
+    """Whether jobs are processes of this machine, which a submit stays to watch."""
+    return hasattr(runner.backend, "workers")
+
+
+def with_workers(runner: Runner, workers: int | None) -> Runner:
+    """The runner with another number of workers.
+
+    Raises
+    ------
+    UsageError : its backend has none
+    """
+    if workers is None:
+        return runner
+    if not runs_here(runner):
+        raise UsageError(f"--workers is for local pools; runner '{runner.name}' queues to {runner.kind}, where max_running limits the jobs.")
+    return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))

@@ -1,0 +1,128 @@
+"""Where the output of a task is: its attempt's files, its group's, or the submission's where it never began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.errors import NameUnknown, StoreError
+from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.files import read_json
+from neurofit.orchestrate.standing import Part, Standing
+
+STDOUT, STDERR, JOB = "stdout", "stderr", "job"
+_BLOCK = 65536
+
+
+@dataclass(frozen=True)
+class Log:
+    """One file of output."""
+
+    stream: str  # "stdout", "stderr", or "job": what happened outside any task
+    path: Path
+
+
+@dataclass(frozen=True)
+class TaskLogs:
+    """The output of one attempt at a task; attempt 0 is none."""
+
+    key: TaskKey
+    attempt: int
+    state: State
+    logs: list[Log]
+
+
+def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> TaskLogs:
+    """The logs of an attempt, the newest without a number.
+
+    Raises
+    ------
+    NameUnknown : there is no such attempt
+    """
+    task, run = found.of(key), found.registry.runs.get(key[0])
+    files = None if run is None else found.files.task(run.number, run.id, key[1])
+    made = files.attempts() if files else []
+    if attempt is not None and attempt not in [one.number for one in made]:
+        there = ", ".join(str(one.number) for one in made) or "none"
+        raise NameUnknown(f"{found.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
+    if not made or (attempt is None and _ended_before_it_began(found, key, made[-1].number)):
+        return TaskLogs(key, 0, task.state, list(_of_job(found, key)))
+    chosen = made[-1] if attempt is None else files.attempt(attempt)
+    written = _written_by(found, files, chosen)
+    return TaskLogs(key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)])
+
+
+def _ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
+    """Whether the last submission of a task ended without an attempt of its own."""
+    task = found.of(key)
+    part = _part(found, task.submission)
+    if part is None or task.job is None or task.state not in (State.FAILED, State.LOST):
+        return False
+    planned = next((one for one in part.jobs[task.job] if one.key == key), None)
+    return planned is not None and newest <= planned.last_attempt
+
+
+def _written_by(found: Standing, files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles:
+    """The attempt that holds the output: of tasks that share a process, only the first does."""
+    if attempt.stdout.exists():
+        return attempt
+    try:
+        log = read_json(attempt.outcome).get("log")
+        return AttemptFiles(found.files.folder / log) if log else attempt
+    except (OSError, StoreError):
+        return _while_it_runs(files, attempt) or attempt
+
+
+def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | None:
+    """The sibling that the same start of the same job has open for output."""
+    claim = _claim(attempt)
+    for folder in sorted(files.folder.parent.glob("rep-*")) if claim else []:
+        for other in TaskFiles(folder).attempts():
+            if other.stdout.exists() and not other.outcome.exists() and _claim(other) == claim:
+                return other
+    return None
+
+
+def _claim(attempt: AttemptFiles) -> tuple | None:
+    try:
+        record = read_json(attempt.claim)
+        return record["submission"], record["job"], record["start"]
+    except (OSError, StoreError, KeyError):
+        return None
+
+
+def _of_job(found: Standing, key: TaskKey) -> Iterator[Log]:
+    """What is in the submission's own logs: those of the task's job, and those of no job in particular."""
+    task = found.of(key)
+    part = _part(found, task.submission)
+    if part is None:
+        return
+    own = f"{task.job:06d}" if task.job is not None else None
+    for path in sorted(part.files.logs.glob("*.log")):
+        number = path.name.split(".")[0]
+        if path.stat().st_size and (number == own or not number.isdigit()):
+            yield Log(JOB, path)
+
+
+def _part(found: Standing, submission: str | None) -> Part | None:
+    return next((part for part in found.parts if part.files.name == submission), None)
+
+
+def tail(path: Path, lines: int | None) -> bytes:
+    """The last lines of a file, all of them without a number; nothing where there is no file."""
+    try:
+        with open(path, "rb") as file:
+            if lines is None:
+                return file.read()
+            end = file.seek(0, 2)
+            data = b""
+            while end > 0 and data.count(b"\n") <= lines:
+                start = max(0, end - _BLOCK)
+                file.seek(start)
+                data, end = file.read(end - start) + data, start
+    except FileNotFoundError:
+        return b""
+    return b"".join(data.splitlines(keepends=True)[-lines:]) if lines else b""

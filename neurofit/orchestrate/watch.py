@@ -1,0 +1,134 @@
+"""Watching tasks while they are done: how many, how fast, how long still, and what those at work last said."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.errors import StoreError
+from neurofit.experiments.store.layout import AttemptFiles
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.files import read_json
+from neurofit.orchestrate.logs import tail
+from neurofit.orchestrate.plan import AT_WORK
+from neurofit.orchestrate.standing import Standing, standing
+from neurofit.study import Study
+
+ENDED = frozenset({State.DONE, State.FAILED, State.LOST, State.CANCELLED, State.STOPPED})
+_SHOWN = 8
+_LEAST_PAUSE, _SHARE = 0.5, 4.0  # a look never takes more than a fifth of the time
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A task that is running and what it last said."""
+
+    key: TaskKey
+    seconds: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the watched tasks stand at one moment."""
+
+    found: Standing
+    counts: Counter[State]
+    seconds: float  # since the watch began
+    rate: float | None  # tasks that ended, per second
+    left_seconds: float | None  # a guess
+    at_work: list[AtWork]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(number for state, number in self.counts.items() if state in ENDED)
+
+    @property
+    def is_over(self) -> bool:
+        return not any(self.counts[state] for state in AT_WORK)
+
+
+class Watch:
+    """Looks at some tasks of an experiment again and again; at all of them without keys."""
+
+    def __init__(self, study: Study, name: str, keys: Collection[TaskKey] | None = None, *, details: bool = True) -> None:
+        self.study, self.name, self.keys, self.details = study, name, keys, details
+        self._began = time.monotonic()
+        self._ended_before: int | None = None
+
+    def look(self) -> Look:
+        found = standing(self.study, self.name)
+        states = [(key, found.of(key).state) for key in (found.keys() if self.keys is None else self.keys)]
+        counts = Counter(state for _, state in states)
+        ended = sum(counts[state] for state in ENDED)
+        if self._ended_before is None:
+            self._ended_before = ended if self.keys is None else 0
+        seconds = time.monotonic() - self._began
+        finished = ended - self._ended_before
+        rate = finished / seconds if finished > 0 and seconds > 0 else None
+        left = (counts[State.QUEUED] + counts[State.RUNNING]) / rate if rate else None
+        running = [key for key, state in states if state is State.RUNNING] if self.details else []
+        return Look(found, counts, seconds, rate, left, list(_at_work(found, running)))
+
+    def until_over(self, limit_seconds: float | None = None) -> Iterator[Look]:
+        """A look now, and others until nothing is queued or running, or the time is over."""
+        while True:
+            before = time.monotonic()
+            look = self.look()
+            yield look
+            now = time.monotonic()
+            pause = max(_LEAST_PAUSE, _SHARE * (now - before))
+            if limit_seconds is not None:
+                pause = min(pause, self._began + limit_seconds - now)
+            if look.is_over or pause <= 0:
+                return
+            time.sleep(pause)
+
+
+def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
+    for key in keys[:_SHOWN]:
+        run = found.registry.runs.get(key[0])
+        if run is not None:
+            attempt = found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
+            yield AtWork(key, _age(attempt), _last_row(attempt.history) or _last_line(attempt.stdout))
+
+
+def _age(attempt: AttemptFiles) -> float:
+    try:
+        return max(0.0, time.time() - read_json(attempt.claim)["t"])
+    except (OSError, StoreError, KeyError, TypeError):
+        return 0.0
+
+
+def _last_row(history: Path) -> str:
+    """'step 400  loss 0.1234': the newest row of a history."""
+    try:
+        with open(history, newline="", encoding="utf-8") as file:
+            names = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError):
+        return ""
+    lines = tail(history, 1).decode("utf-8", "replace").splitlines()
+    cells = next(csv.reader(lines), []) if lines else []
+    if cells == names:
+        return ""
+    return "  ".join(f"{name} {_rounded(cell)}" for name, cell in zip(names, cells) if cell)
+
+
+def _rounded(cell: str) -> str:
+    try:
+        return f"{float(cell):.4g}" if "." in cell or "e" in cell else cell
+    except ValueError:
+        return cell
+
+
+def _last_line(path: Path) -> str:
+    return tail(path, 1).decode("utf-8", "replace").strip()
