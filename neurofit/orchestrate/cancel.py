@@ -55,7 +55,17 @@ def cancel(study: Study, cancellations: list[Cancellation]) -> int:
         write_stop(one.part.files, one.tasks, by)
         if not one.part.at_home:
             continue  # a copy of the study: the queue has the original's jobs, not these
-        backend = backend_of(one.part.record, study.runners)
-        calls = calls_of(backend, one.part, read_queue(one.part.files))
+        backend, calls = _queued(study, one.part)
         backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
     return sum(len(one.tasks) for one in cancellations)
+
+
+def stop(study: Study, part: Part) -> None:
+    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks. Asked again, they end at once."""
+    backend, calls = _queued(study, part)
+    backend.cancel(calls, [(part.files.name, job) for job in range(part.record["jobs"])])
+
+
+def _queued(study: Study, part: Part) -> tuple[Backend, list[Queued]]:
+    backend = backend_of(part.record, study.runners)
+    return backend, calls_of(backend, part, read_queue(part.files))
