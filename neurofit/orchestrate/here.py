@@ -82,7 +82,7 @@ def run(study: Study, experiment: Experiment, wanted: Point, *, debug: bool = Fa
             **base_record(study, experiment, code_hash(study.root, experiment.path), experiment.repetitions, fresh=fresh),
             "whole_grid": False, "runner": RUNNER, "backend": "local", "resources": vars(Resources()), "task_minutes": None,
         }  # fmt: skip
-        name = submission_name(RUNNER)
+        name = submission_name(files, RUNNER)
         submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
         note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
     return _work(Assignment.read(submission.folder), experiment, wanted, debug)

@@ -18,6 +18,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
+from neurofit.experiments.store.submissions import is_at_home
 from neurofit.files import partial_path, read_json, to_json, write_new
 from neurofit.process import Process
 
@@ -32,7 +33,8 @@ class Claimant:
     process: Process
 
     def record(self) -> dict[str, Any]:
-        return {"submission": self.submission.name, "job": self.job, "start": self.start, "process": self.process.record()}
+        return {"submission": self.submission.name, "job": self.job, "start": self.start, "inode": self.submission.folder.stat().st_ino,
+                "process": self.process.record()}
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,15 @@ def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
         return False
     if process == claimant.process:
         return False
+    theirs = SubmissionFiles(claimant.submission.folder.with_name(record["submission"]))
+    if not is_at_home(theirs, record):
+        return True  # this is a copy of the study: whoever claimed it is at work on the original
     alive = process.is_alive()
     if alive is not None:
         return not alive
     if (record["submission"], record["job"]) == (claimant.submission.name, claimant.job):
         return True  # a queue never runs one job twice at a time: the start before this one is over
-    folder = claimant.submission.folder.with_name(record["submission"])
-    return is_stale(SubmissionFiles(folder).journal(record["job"], record["start"]), claimant.submission.folder)
+    return is_stale(theirs.journal(record["job"], record["start"]), claimant.submission.folder)
 
 
 def is_stale(journal: Path, here: Path) -> bool:

@@ -81,8 +81,11 @@ def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
 
 
 def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
-    """False in a copy of the study: what this submission queued belongs to the original."""
-    return files.folder.stat().st_ino == record.get("inode")
+    """False in a copy of the study: what this submission queued, and who works for it, belongs to the original."""
+    try:
+        return files.folder.stat().st_ino == record.get("inode")
+    except FileNotFoundError:
+        return True
 
 
 def read_submission(files: SubmissionFiles) -> dict[str, Any]:
