@@ -155,12 +155,16 @@ class Experiment:
         return fits.settings(self.fit)
 
     @cached_property
+    def _settings_id(self) -> str:
+        return identity(self._settings)
+
+    @cached_property
     def _runs(self) -> tuple[Run, ...]:
         return tuple(self._run(p.number, p.values, p.derived, p.rules) for p in self.grid.points())
 
     def _run(self, number: int | None, params: dict, derived: dict, rules: tuple[Rule, ...]) -> Run:
         architecture = self._architecture(params)
-        what = {"architecture": architecture, "params": params, "settings": self._settings}
+        what = {"architecture": architecture, "params": params, "settings": self._settings_id}
         if self.split_by is not None:
             what["split_by"] = self.split_by
         if self.split_by == "fold":

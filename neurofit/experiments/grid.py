@@ -216,7 +216,7 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
 
 
 def _same_derived(row: Row, before: dict[str, Any]) -> None:
-    if canonical(row.derived) != canonical(before):
+    if (row.derived or before) and canonical(row.derived) != canonical(before):
         raise GridError(f"The point {short(row.values, 200)} is there twice, with different computed arguments: "
                         f"{short(before, 100)} and {short(row.derived, 100)}. Both would be the same run. "
                         "Write derive(…, in_id=True) to tell them apart.")

@@ -293,6 +293,9 @@ def test_one_point_with_two_computed_values_is_an_error():
     doubled, tripled = grid(a=[1]).derive(b=lambda a: 2 * a), grid(a=[1]).derive(b=lambda a: 3 * a)
     with pytest.raises(GridError, match=r"is there twice, with different computed arguments.*in_id=True"):
         (doubled + tripled).points()
+    with pytest.raises(GridError, match="there twice"):
+        (grid(a=[1]) + doubled).points()
+    assert (doubled + doubled).repeated == 1
 
 
 # ---- numbers
