@@ -48,6 +48,12 @@ def failures(found: Standing, keys: Collection[TaskKey]) -> list[Failure]:
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 
 
+def cause(found: Standing, key: TaskKey) -> str:
+    """Why this one failed or was lost, on a line."""
+    error = _error(found, key)
+    return " ".join(_message(error).split())[:300]
+
+
 def _error(found: Standing, key: TaskKey) -> dict[str, Any]:
     task, run = found.of(key), found.registry.runs.get(key[0])
     if run is not None and task.attempt and not task.cause:

@@ -11,7 +11,7 @@ from typing import Any
 from neurofit.errors import UsageError
 from neurofit.experiments import script, snapshot
 from neurofit.experiments.definition import Experiment, Run, numbered
-from neurofit.experiments.selection import Selection
+from neurofit.experiments.selection import Selection, Where, where
 from neurofit.experiments.store.registry import RegisteredRun, Registry
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import Planned
@@ -80,6 +80,11 @@ def load(study: Study, name: str) -> Experiment:
     return script.load(study, entry.path, entry.name)
 
 
+def condition(experiment: Experiment, text: str) -> Where:
+    """A condition on the arguments of the experiment's runs, as `--where` writes it. Raises UsageError."""
+    return where(text, dict.fromkeys(["architecture", *(name for run in experiment.runs() for name in run.arguments)]))
+
+
 def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | None = None) -> Plan:
     """Compare the grid with what is done and queued."""
     found = found or standing(study, experiment.name)
@@ -132,8 +137,7 @@ def _wanted(wish: Wish) -> frozenset[State]:
 def _nothing(experiment: Experiment, runs: list[Run], repetitions: int) -> str:
     first, last = runs[0].number, runs[-1].number
     return (
-        f"Nothing in {experiment.name} matches: it has {len(runs)} run(s), numbered {first} to {last}, with {repetitions} repetition(s) each. "
+        f"Nothing in {experiment.name} matches: it has {len(runs)} run(s), numbered {first} to {last}, "
+        f"with {repetitions} repetition(s) each. "
         f"`neurofit show {experiment.name}` lists them."
     )
-
-

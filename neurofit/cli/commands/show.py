@@ -1,0 +1,48 @@
+"""`neurofit show`: what an experiment's script says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from neurofit.cli import options, terminal, wording
+
+
+@click.command()
+@options.selector(metavar="EXPERIMENT[:RUNS]")
+@options.where
+@options.as_json
+def command(selector: str, where: str | None, as_json: bool) -> None:
+    """An experiment's axes and runs. Numbers of runs never change once something was submitted."""
+    from neurofit.experiments import script
+    from neurofit.experiments.selection import parse
+    from neurofit.orchestrate.overview import of_experiment_script
+    from neurofit.orchestrate.plan import load, selected
+
+    study, selection = options.here(), parse(selector)
+    experiment = load(study, selection.experiment)
+    record = of_experiment_script(study, experiment, selected(experiment, selection, where))
+    if as_json:
+        terminal.as_json(record)
+        return
+    _say(record, script.head(experiment.path), experiment.path)
+    if experiment.hint:
+        terminal.note(experiment.hint)
+    terminal.hint(f"neurofit submit {experiment.name} --dry-run", f"neurofit run {experiment.name}")
+
+
+def _say(record: dict[str, Any], title: str, path: Any) -> None:
+    from neurofit.experiments.params import short
+
+    terminal.say(terminal.styled(record["name"], bold=True) + (f" · {title}" if title else ""))
+    terminal.say(f"{wording.short_path(path)}: {', '.join(record['architectures'])}")
+    for name, values in record["axes"].items():
+        shown = ", ".join(short(value, 30) for value in values[:8])
+        more = f", … {len(values)} values" if len(values) > 8 else ""
+        terminal.say(f"  {name} = {shown}{more}")
+    runs, repetitions = wording.count(len(record["runs"]), "run"), wording.count(record["repetitions"], "repetition")
+    terminal.say(f"{runs} × {repetitions}\n")
+    names = list(record["axes"])
+    rows = [[run["run"], run["id"][:8], *(short(run["params"][n]) if n in run["params"] else "" for n in names)] for run in record["runs"]]
+    terminal.table(["run", "id", *names], rows, styles=["bold", "dim"])

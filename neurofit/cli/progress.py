@@ -1,0 +1,81 @@
+"""Live progress: a display that is redrawn on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from neurofit.cli import terminal
+from neurofit.cli.wording import clock, counted, roughly, task
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.watch import Look
+
+_LINE_SECONDS = 10.0
+
+
+def show(looks: Iterable[Look], remark: str = "") -> Look:
+    """Show each look while they come; gives the last one."""
+    return _drawn(looks, remark) if terminal.is_rich() else _printed(looks)
+
+
+def _printed(looks: Iterable[Look]) -> Look:
+    printed_at, printed = time.monotonic(), ""
+    for look in looks:
+        line = f"{look.found.name}: {counted(_counts(look))}{_times(look)}"
+        if not look.is_over and time.monotonic() - printed_at > _LINE_SECONDS and counted(_counts(look)) != printed:
+            terminal.say(line)
+            printed_at, printed = time.monotonic(), counted(_counts(look))
+    return look
+
+
+def _drawn(looks: Iterable[Look], remark: str) -> Look:
+    from rich.live import Live
+
+    console = terminal.console()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for look in looks:
+            live.update(_picture(look, console, remark), refresh=True)
+    return look
+
+
+def _picture(look: Look, console: Any, remark: str) -> Any:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(
+        ProgressBar(look.total, look.ended, width=min(40, console.width // 2), complete_style="green", finished_style="green"),
+        f"{look.ended:,}/{look.total:,}",
+        Text(_times(look).strip("() "), style="dim"),
+    )
+    counts = Text()
+    for state, number in _counts(look).items():
+        counts.append(f"{number:,} {state}   ", style=terminal.STYLES.get(state, ""))
+    work = Table.grid(padding=(0, 2, 0, 0))
+    work.add_column(no_wrap=True)
+    work.add_column(justify="right", style="dim", no_wrap=True)
+    work.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    for one in look.at_work[: max(1, console.height - 6)]:
+        work.add_row(task(look.found.name, one.key), clock(one.seconds), Text(one.said))
+    return Group(bar, counts, *([work] if look.at_work else []), Text(remark, style="dim"))
+
+
+def _counts(look: Look) -> dict[str, int]:
+    order = ("done", "failed", "lost", "cancelled", "stopped", "running", "queued", "new")
+    counts = {str(state): number for state, number in look.counts.items()}
+    return {state: counts[state] for state in order if counts.get(state)}
+
+
+def _times(look: Look) -> str:
+    left = f", about {roughly(look.left_seconds)} left" if look.left_seconds and not look.is_over else ""
+    rate = f", {look.rate:.1f} tasks/s" if look.rate and look.rate >= 1 else ""
+    return f" ({clock(look.seconds)}{rate}{left})"
+
+
+def summary(look: Look) -> str:
+    """'exp3: 43 done, 2 failed after 1:02.'"""
+    return f"{look.found.name}: {counted(_counts(look))} after {clock(look.seconds)}."

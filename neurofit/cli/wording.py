@@ -1,0 +1,101 @@
+"""Times, counts, plans and failures in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.failures import Failure
+    from neurofit.orchestrate.forecast import Forecast
+    from neurofit.orchestrate.plan import Plan
+
+
+def clock(seconds: float) -> str:
+    """'0:42', '1:02:03'"""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def roughly(seconds: float) -> str:
+    """'3 s', '12 min', '5 h', '2 days'"""
+    for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
+        if seconds < most:
+            return f"{seconds / size:.1f} {unit}" if seconds < size * 10 and unit != "min" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def counted(counts: Mapping[Any, int]) -> str:
+    """'31 done, 1 failed, 11 queued'"""
+    return ", ".join(f"{number:,} {state}" for state, number in counts.items() if number) or "nothing"
+
+
+def task(name: str, key: tuple[int, int]) -> str:
+    return f"{name}:{key[0]}/{key[1]}"
+
+
+def short_path(path: Path) -> str:
+    """From the current folder, where that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)
+
+
+def fates(plan: Plan) -> list[tuple[str, int, str]]:
+    """State, number of tasks, and what becomes of them; only of those there are."""
+    wish = plan.wish
+    again = "from scratch" if wish.rerun else "again"
+    other = f"{plan.other_code:,} of them with other code; " if plan.other_code else ""
+    fate = {
+        "new": "to queue",
+        "queued": "left alone",
+        "running": "left alone",
+        "stopped": "to queue, from scratch" if wish.rerun else "to queue, from their checkpoints",
+        "done": f"{other}to queue, from scratch" if wish.rerun else f"{other}kept",
+        "failed": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
+        "lost": f"to queue, {again}",
+        "cancelled": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
+    }
+    return [(str(state), plan.counts[state], fate[str(state)]) for state in type(next(iter(plan.counts))) if plan.counts[state]]
+
+
+def spread(plan: Plan, cost: Forecast) -> str:
+    """'40 tasks in 8 jobs, 2 at a time; about 3 min (9.0 s a task so far)'"""
+    jobs = count(cost.jobs, "job")
+    at_a_time = f", {cost.at_a_time} at a time" if cost.at_a_time and cost.jobs > 1 else ""
+    return f"{count(len(plan.tasks), 'task')} in {jobs}{at_a_time}{_cost(cost)}."
+
+
+def _cost(cost: Forecast) -> str:
+    if cost.task_seconds is None or cost.total_seconds is None:
+        return ""
+    so_far = f"{roughly(cost.task_seconds)} a task so far"
+    if cost.wall_seconds is not None:
+        return f"; about {roughly(cost.wall_seconds)} ({so_far})"
+    return f"; about {roughly(cost.total_seconds)} one after the other ({so_far})"
+
+
+def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
+    """Lines: what failed, where in the user's code, and where the log is; one example of each kind."""
+    found = list(found)
+    lines = []
+    for failure in found[:most]:
+        others = f" (and {count(len(failure.tasks) - 1, 'other')} alike)" if len(failure.tasks) > 1 else ""
+        first, *more = failure.message.strip().splitlines() or [""]
+        lines.append(f"{task(name, failure.example)} failed: {_cut(first)}{others}")
+        lines += [f"    {_cut(line)}" for line in more[:3]]
+        lines += [f"    {failure.where}"] if failure.where else []
+        lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
+    if len(found) > most:
+        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `neurofit logs {name} --failed` shows them.")
+    return lines
+
+
+def _cut(line: str, most: int = 300) -> str:
+    text = "".join(one if one.isprintable() else " " for one in line)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,103 @@
+"""What `status` and `list` say of experiments, as records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from neurofit.errors import NeurofitError
+from neurofit.experiments import script
+from neurofit.experiments.store.journal import now_on
+from neurofit.experiments.store.layout import ExperimentFiles
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.orchestrate import failures, plan
+from neurofit.orchestrate.queues import JobsView
+from neurofit.orchestrate.standing import Part, Standing, standing
+from neurofit.study import Study
+
+
+def of_experiment(found: Standing) -> dict[str, Any]:
+    """Tasks by state, in all, and what could not be read."""
+    counts = found.counts()
+    return {
+        "name": found.name,
+        **{str(state): counts[state] for state in State},
+        "total": sum(counts.values()),
+        "problems": found.problems,
+    }
+
+
+def of_queues(found: Standing) -> list[dict[str, Any]]:
+    """What the queue said of each submission that is not through."""
+    parts = {part.files.name: part for part in found.parts}
+    return [_of_queue(found, parts[name], view) for name, view in found.queues.items()]
+
+
+def _of_queue(found: Standing, part: Part, view: JobsView) -> dict[str, Any]:
+    phases = Counter(view.live.values())
+    return {
+        "experiment": found.name,
+        "submission": part.files.name,
+        "runner": view.runner or part.record["runner"],
+        "backend": part.record["backend"],
+        "answered": view.answered,
+        "waiting": phases["pending"],
+        "running": phases["running"],
+        "reasons": dict(Counter(view.reasons.values())),
+        "causes": dict(Counter(view.causes.values())),
+        "problem": view.problem,
+        "seconds_since_a_sign": _silence(part) if view.problem else None,
+    }
+
+
+def _silence(part: Part) -> float | None:
+    """Age of the newest sign of life of a submission's workers."""
+    newest = max(part.facts.touched.values(), default=None)
+    return None if newest is None else round(max(0.0, now_on(part.files.folder) - newest), 1)
+
+
+def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+    """These tasks' states, and why those failed or wait that did."""
+    records = []
+    for key in keys:
+        task = found.of(key)
+        records.append(
+            {
+                "experiment": found.name, "run": key[0], "repetition": key[1], "state": str(task.state),
+                "attempt": task.attempt or None, "submission": task.submission, "job": task.job,
+                "cause": failures.cause(found, key) if task.state in failures.FAILED else task.cause,
+            }  # fmt: skip
+        )
+    return records
+
+
+def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
+    """What a script defines and how much of that is done; of one that cannot be loaded, why."""
+    record = {"name": entry.name, "title": script.head(entry.path), "path": str(entry.path)}
+    empty = {"runs": None, "repetitions": None, "done": None, "total": None}
+    try:
+        experiment = script.load(study, entry.path, entry.name)
+    except NeurofitError as error:
+        return {**record, **empty, "error": str(error), "hint": None}
+    found = standing(study, entry.name, asking=False)
+    runs = plan.runs_of(experiment, found.registry)
+    keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
+    done = sum(found.of(key).state is State.DONE for key in keys) if found.tasks else 0
+    counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
+    return {**record, **counts, "error": None, "hint": experiment.hint}
+
+
+def of_experiment_script(study: Study, experiment: Any, keep: Any = None) -> dict[str, Any]:
+    """An experiment's axes and runs, with the numbers that are registered."""
+    from neurofit.experiments.store.registry import read_registry
+
+    runs = plan.runs_of(experiment, read_registry(ExperimentFiles(study, experiment.name).registry))
+    return {
+        "name": experiment.name,
+        "architectures": experiment.architectures(),
+        "axes": experiment.grid.axes(),
+        "repetitions": experiment.repetitions,
+        "runs": [{"run": run.number, "id": run.id, "params": run.params} for run in runs if keep is None or keep(run, runs)],
+    }
