@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import lzma
 import os
 import shutil
 import tarfile
@@ -82,21 +83,27 @@ def _members(source: Path) -> Iterator[tuple[str, object]]:
 
 def _archived(source: Path) -> Iterator[tuple[str, object]]:
     # Nothing is extracted to where the archive says: a member's name only decides which of our own places it fills.
+    with _reading(source), tarfile.open(source) as archive:
+        for member in archive:
+            if member.isfile() and member.size <= _LARGEST and ".." not in PurePosixPath(member.name).parts:
+                yield member.name, lambda to, member=member: _extract(source, archive, member, to)
+
+
+def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
+    with _reading(source), archive.extractfile(member) as content, to.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+@contextlib.contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """A damaged archive is a DataError; a full disk, or a file that may not be read, stays what it is."""
     try:
-        with tarfile.open(source) as archive:
-            for member in archive:
-                if member.isfile() and member.size <= _LARGEST and ".." not in PurePosixPath(member.name).parts:
-                    yield member.name, lambda to, member=member: _extract(archive, member, to)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         message = f"{source} cannot be read as an archive ({error}). It may have been cut short: get it again."
         raise DataError(message) from None
-
-
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
-    with archive.extractfile(member) as content, to.open("wb") as file:
-        shutil.copyfileobj(content, file)
 
 
 def _validate(recording, stage: Path, place: str, origin: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from neurofit.datasets.dataset import Dataset
-from neurofit.datasets.recordings.arrays import read_mat, same_length, with_axes
+from neurofit.datasets.recordings.arrays import same_length, with_axes
 from neurofit.datasets.recordings.copies import rotated_copies
+from neurofit.datasets.recordings.matlab import read_mat
 
 
 class Macaque:

@@ -1,0 +1,105 @@
+"""Arrays of numbers in MATLAB 5 files (`save -v6` and `-v7`).
+
+SciPy's reader crashes the whole process on some damaged files; this one raises DataError, and has zlib check the sums.
+
+    128 bytes of header, at its end "IM" or "MI" for the byte order; then elements: type, length, content, padded to 8.
+    A matrix: flags (class in the lowest byte; bit 11 = complex), lengths of the axes, name, numbers column by column.
+
+Source: "MAT-File Format", MathWorks, chapter 1 (level 5).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from neurofit.errors import DataError
+
+_HEADER_BYTES = 128
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # table 1-1
+_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}  # table 1-3
+_COMPLEX = 1 << 11
+_LARGEST = 2**30  # bytes of one variable: a damaged length must not fill the memory
+
+
+def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """These variables of a MATLAB file, each of the type and shape that MATLAB would show.
+
+    Raises
+    ------
+    DataError : damaged, no MATLAB 5 file, or without one of the keys as an array of real numbers
+    """
+    try:
+        content = path.read_bytes()
+        found = dict(_variables(content))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except (ValueError, IndexError, struct.error, zlib.error) as error:
+        raise DataError(
+            f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected {', '.join(keys)}. "
+            "It may have been cut short: get it again."
+        ) from None
+    missing = [key for key in keys if found.get(key) is None]
+    if missing:
+        what = "', '".join(missing)
+        raise DataError(f"{path}: no numbers '{what}' in this file; expected {', '.join(keys)}. Get it again.")
+    return {key: found[key] for key in keys}
+
+
+def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
+    """(name, array) of each variable; None for one that is no array of real numbers."""
+    order = {b"IM": "<", b"MI": ">"}.get(content[_HEADER_BYTES - 2 : _HEADER_BYTES])
+    if order is None or not content.startswith(b"MATLAB 5.0"):
+        raise ValueError("its first 128 bytes are not a header of that version")
+    for kind, element in _elements(memoryview(content)[_HEADER_BYTES:], order):
+        if kind == _COMPRESSED:
+            kind, element = next(_elements(_decompressed(element), order))
+        if kind == _MATRIX:
+            yield _matrix(element, order)
+
+
+def _matrix(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
+    parts = _elements(element, order)
+    flags, shape, name = (bytes(next(parts, (0, b""))[1]) for _ in range(3))
+    flags = struct.unpack_from(f"{order}I", flags)[0]
+    name = name.decode("latin-1")
+    if flags & 0xFF not in _CLASSES or flags & _COMPLEX:
+        return name, None
+    shape = np.frombuffer(shape, f"{order}i4")
+    kind, numbers = next(parts, (None, b""))
+    if kind not in _STORED or (shape < 0).any():
+        raise ValueError(f"the numbers of '{name}' are damaged")
+    # Small whole numbers of any class are stored in fewer bytes: what counts is the class.
+    values = np.frombuffer(numbers, order + _STORED[kind]).astype(_CLASSES[flags & 0xFF])
+    return name, values.reshape(shape, order="F")
+
+
+def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """(type, content) of one element after the other."""
+    at = 0
+    while at < len(content):
+        kind, length = struct.unpack_from(f"{order}II", content, at)
+        start = at + 8
+        if kind >> 16:  # up to four bytes stand in the tag itself
+            kind, length, start = kind & 0xFFFF, kind >> 16, at + 4
+            if length > 4:
+                raise ValueError(f"{length} bytes in an element that holds four")
+            at += 8
+        else:
+            at = start + length + (-length % 8 if kind != _COMPRESSED else 0)
+        if start + length > len(content):
+            raise ValueError(f"{start + length - len(content)} bytes are missing")
+        yield kind, content[start : start + length]
+
+
+def _decompressed(element: memoryview) -> memoryview:
+    stream = zlib.decompressobj()
+    content = stream.decompress(element, _LARGEST)
+    if not stream.eof:
+        raise ValueError("a compressed variable does not end")
+    return memoryview(content)
