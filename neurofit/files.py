@@ -1,12 +1,13 @@
 """Files written whole or not at all, and files of JSON lines that only grow.
 
-Every record that neurofit keeps goes through these few functions, so that whatever dies leaves either the old file, the new
-one, or a last line that the next reader recognises as torn.
+Every record that neurofit keeps goes through these few functions, so that whatever dies leaves either the old file, the
+new one, or a last line that the next reader recognises as torn.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -45,10 +46,9 @@ def told_apart(path: Path, doing: str) -> Iterator[None]:
 
 
 def _advice(error: OSError) -> str:
-    import errno
-
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk or your quota is full: free some space (`neurofit clean` lists what can go), then repeat the command."
+        advice = "free some space (`neurofit clean` lists what can go), then repeat the command."
+        return f"The disk or your quota is full: {advice}"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "This folder cannot be written: check its owner and permissions, then repeat the command."
     return ""
@@ -86,8 +86,6 @@ def write_new(path: Path, content: str | bytes, *, durable: bool = True) -> bool
 
 
 def _no_links_here(error: OSError) -> bool:
-    import errno
-
     return error.errno in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 

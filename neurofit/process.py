@@ -6,13 +6,14 @@ import os
 import socket
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 
 @cache
 def _machine() -> tuple[str, str]:
     try:
-        boot = open("/proc/sys/kernel/random/boot_id").read().strip()[:13]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:13]
         boot += f"/{os.stat('/proc/self/ns/pid').st_ino}"  # a container has process numbers of its own
     except OSError:
         boot = ""

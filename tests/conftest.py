@@ -78,7 +78,14 @@ class Workbench:
 
     def command(self, *words: str, **options) -> subprocess.CompletedProcess[str]:
         """`neurofit WORDS` as a user types it, in the study's folder."""
-        options = {"cwd": self.root, "capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL, **options}
+        options = {
+            "cwd": self.root,
+            "capture_output": True,
+            "text": True,
+            "timeout": 120,
+            "stdin": subprocess.DEVNULL,
+            **options,
+        }
         return subprocess.run([sys.executable, "-m", "neurofit", *words], **options)
 
     def outcomes(self, name: str) -> list[dict]:
@@ -99,4 +106,3 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder of reference data beside the repository")
     return folder
-

@@ -7,7 +7,6 @@ import os
 import subprocess
 
 import pytest
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,8 +59,9 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_leaves_the_old_file_and_no_partial_one(small_disk):
     write_whole(small_disk / "a", "old")
-    with pytest.raises(StoreError, match=r"No space left on device\. The disk or your quota is full"), told_apart(
-        small_disk / "a", "write it"
+    with (
+        pytest.raises(StoreError, match=r"No space left on device\. The disk or your quota is full"),
+        told_apart(small_disk / "a", "write it"),
     ):
         write_whole(small_disk / "a", json.dumps("x" * 200_000))
     assert (small_disk / "a").read_text() == "old"

@@ -1,7 +1,8 @@
 """The contract between neurofit and a queue, and the types that cross it.
 
-A backend is a frozen dataclass whose fields are the keys of a profile in `runners/`. It knows a submission's folder and the numbers of its jobs, and nothing of what the jobs are.
-Every queue runs the same command, `python -m neurofit.worker SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submission's folder.
+A backend is a frozen dataclass whose fields are the keys of a profile in `runners/`. It knows a submission's folder and
+the numbers of its jobs, and nothing of what the jobs are. Every queue runs the same command, `python -m neurofit.worker
+SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submission's folder.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Backend(ABC):
 
     @abstractmethod
     def submit(self, submission: Submission) -> Iterator[Queued]:
-        """Queue all jobs; one record per scheduler call, yielded so that it is saved before the next. Raises SubmissionError."""
+        """Queue all jobs; one record per scheduler call, yielded so that it is saved before the next. Raises
+        SubmissionError.
+        """
 
     @abstractmethod
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:

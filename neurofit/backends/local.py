@@ -55,7 +55,8 @@ class LocalBackend(Backend):
             parts = [gpus[start : start + wanted] for start in range(0, len(gpus) - wanted + 1, wanted)]
             if not parts:
                 raise SubmissionError(
-                    f"resources.gpus asks for {wanted}, and this machine shows {len(gpus)} GPU(s). Ask for fewer, or use another runner."
+                    f"resources.gpus asks for {wanted}, and this machine shows {len(gpus)} GPU(s). Ask for "
+                    "fewer, or use another runner."
                 )
             return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts[:number]]
         if wanted == 0:
@@ -124,7 +125,9 @@ class LocalBackend(Backend):
         }
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        """Ends the pool where all its jobs go; workers find the cancellation of single jobs in the submission's files."""
+        """Ends the pool where all its jobs go; workers find the cancellation of single jobs in the submission's
+        files.
+        """
         doomed = set(jobs)
         for entry in queued:
             process = Process.from_record(entry.process) if entry.process else None
@@ -139,9 +142,10 @@ class LocalBackend(Backend):
     def check(self) -> list[Finding]:
         answer = subprocess.run([self.python, "-c", "import neurofit"], capture_output=True, text=True)
         advice = f"install neurofit for {self.python}: {answer.stderr.strip().splitlines()[-1:]}"
+        width = f"{len(self.slots())} job(s) at a time, {self.resources.cpus} core(s) each"
         return [
             Finding(answer.returncode == 0, f"{self.python} can import neurofit", advice if answer.returncode else ""),
-            Finding(True, f"{len(self.slots())} job(s) at a time, {self.resources.cpus} core(s) each, {len(visible_gpus())} GPU(s) seen"),
+            Finding(True, f"{width}, {len(visible_gpus())} GPU(s) seen"),
         ]
 
 
@@ -149,9 +153,20 @@ def thread_environment(cpus: int) -> dict[str, str]:
     """Keeps the numeric libraries of a task to its cores, and their chatter out of its log."""
     threads = {
         name: str(cpus)
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+        for name in (
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "TF_NUM_INTRAOP_THREADS",
+        )
     }
-    quiet = {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    quiet = {
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
     return {**threads, **{name: os.environ.get(name, value) for name, value in quiet.items()}}
 
 

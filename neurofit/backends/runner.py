@@ -1,8 +1,8 @@
 """Profiles: `runners/NAME.yaml` names a backend and its settings for one queue.
 
-    backend: local        # or a class of your own beside the profile: mysite.py:MyQueue
-    workers: 4
-    resources: {cpus: 1, memory_gb: 4}
+backend: local        # or a class of your own beside the profile: mysite.py:MyQueue
+workers: 4
+resources: {cpus: 1, memory_gb: 4}
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def load(folder: Path, name: str) -> Runner:
         settings = _read(path)
         kind = settings.pop("backend", None)
         if not isinstance(kind, str):
-            raise RunnerError(f"{path}: 'backend' is missing; it says which kind of queue this is, e.g. `backend: local`.")
+            raise RunnerError(
+                f"{path}: 'backend' is missing; it says which kind of queue this is, e.g. `backend: local`."
+            )
         return Runner(name, kind, _build(find_backend(kind, folder, path), settings, path), path)
     if name in BUILT_IN:
         return Runner(name, name, find_backend(name, folder, None)(), None)
@@ -77,7 +79,8 @@ def find_backend(kind: str, folder: Path, path: Path | None) -> type[Backend]:
         return found[kind].load()
     known = [*BUILT_IN, *found]
     raise RunnerError(
-        f"{path or folder}: there is no backend '{kind}'.{nearest(kind, known)} Backends: {', '.join(known)}, or file.py:Class."
+        f"{path or folder}: there is no backend '{kind}'.{nearest(kind, known)} Backends: "
+        f"{', '.join(known)}, or file.py:Class."
     )
 
 
@@ -102,9 +105,8 @@ def _build(kind: type, settings: dict[str, Any], path: Path, inside: str = "") -
     values = {}
     for key, value in settings.items():
         if key not in fields:
-            raise RunnerError(
-                f"{path}: {inside or kind.__name__} has no setting '{key}'.{nearest(str(key), fields)} Settings: {', '.join(fields)}."
-            )
+            hint = f"{nearest(str(key), fields)} Settings: {', '.join(fields)}."
+            raise RunnerError(f"{path}: {inside or kind.__name__} has no setting '{key}'.{hint}")
         values[key] = _value(hints[key], value, path, f"{inside}{'.' if inside else ''}{key}")
     return kind(**values)
 

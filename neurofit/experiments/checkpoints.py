@@ -1,4 +1,5 @@
-"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it goes with.
+"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it goes
+with.
 
 checkpoint/000400/
 ├── checkpoint.json        {"step", "attempt", "rows": of history.csv, "lengths": {file: bytes}}

@@ -1,4 +1,6 @@
-"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written anew, whole."""
+"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written anew,
+whole.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ class History:
         if fresh:
             self._widen(fresh)
         if self._file is None:
-            self._file = open(self.path, "a", newline="", encoding="utf-8", buffering=1)
+            self._file = self.path.open("a", newline="", encoding="utf-8", buffering=1)
         self._file.write(_line([step, *(values.get(name, "") for name in self.columns)]))
         self.rows += 1
 
@@ -67,6 +69,7 @@ def _number(name: str, value) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise UsageError(
-            f"task.log: '{name}' is {type(value).__name__} {str(value)[:60]!r}, expected a number. Text and tables go into task.folder, "
+            f"task.log: '{name}' is {type(value).__name__} {str(value)[:60]!r}, expected a number. Text "
+            "and tables go into task.folder, "
             "facts into task.record(...)."
         ) from None

@@ -47,7 +47,9 @@ class StopRequest:
 
 @dataclass
 class LiveTask:
-    """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and derived values."""
+    """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and derived
+    values.
+    """
 
     params: dict[str, Any]
     repetition: int
@@ -100,7 +102,9 @@ class LiveTask:
             self.facts[name] = value
 
     def keep(self, pattern: str) -> None:
-        """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt has them too."""
+        """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt has them
+        too.
+        """
         self._kept_patterns.append(pattern)
 
     @contextlib.contextmanager

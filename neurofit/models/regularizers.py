@@ -67,7 +67,8 @@ class Laplacian(_Penalty):
         last = len(weight.shape) - 1  # the unit's axis: units are no neighbours of each other
         if not self.axes or not all(0 <= axis < last for axis in self.axes):
             raise ShapeError(
-                f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; this one is {shape}. "
+                f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; "
+                f"this one is {shape}. "
                 "For a dense layer on an image, say grid=(height, width, channel)."
             )
         return self.strength * ops.sum(ops.square(sum(second_difference(weight, axis) for axis in self.axes)))

@@ -1,4 +1,6 @@
-"""End what is queued or running: noted in the submission first, where workers look, then said to the queue; or stop a pool, to go on later."""
+"""End what is queued or running: noted in the submission first, where workers look, then said to the queue; or stop a
+pool, to go on later.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def cancel(study: Study, cancellations: list[Cancellation]) -> int:
 
 
 def stop(study: Study, part: Part) -> None:
-    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks. Asked again, they end at once."""
+    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks. Asked
+    again, they end at once.
+    """
     backend, calls = _queued(study, part)
     backend.cancel(calls, [(part.files.name, job) for job in range(part.record["jobs"])])
 

@@ -39,7 +39,7 @@ class Choice:
         values = {
             number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
         }
-        keys = [key for key in found.keys() if self.selection.matches(*key, list(runs))]
+        keys = [key for key in found.all_keys() if self.selection.matches(*key, list(runs))]
         if not keys:
             raise UsageError(_nothing(found))
         if self.condition is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neurofit.backends.base import Queued, Resources
@@ -41,12 +41,18 @@ class Point:
         return Planned(self.run.number, self.repetition, last_attempt)
 
 
-def point(experiment: Experiment, registry: Registry, changes: Mapping[str, Any], number: int | None, repetition: int) -> Point:
-    """The run of that number (the first without), with some arguments changed; off the grid where the grid has no such point."""
+def point(
+    experiment: Experiment, registry: Registry, changes: Mapping[str, Any], number: int | None, repetition: int
+) -> Point:
+    """The run of that number (the first without), with some arguments changed; off the grid where the grid has no
+    such point.
+    """
     runs = runs_of(experiment, registry)
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
     if base is None:
-        raise UsageError(f"{experiment.name} has no run {number}; `neurofit show {experiment.name}` lists those there are.")
+        raise UsageError(
+            f"{experiment.name} has no run {number}; `neurofit show {experiment.name}` lists those there are."
+        )
     wished = experiment.varied(base, changes) if changes else base
     on_grid = next((run for run in runs if run.id == wished.id), None)
     if base.id == wished.id:
@@ -55,12 +61,12 @@ def point(experiment: Experiment, registry: Registry, changes: Mapping[str, Any]
         return Point(on_grid, repetition, True)
     known = [run.number for run in registry.runs.values() if run.id == wished.id]
     free = max([run.number for run in runs] + list(registry.runs)) + 1
-    from dataclasses import replace
-
     return Point(replace(wished, number=known[0] if known else free), repetition, False)
 
 
-def run(study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False) -> tuple[AttemptFiles, dict[str, Any]]:
+def run(
+    study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False
+) -> tuple[AttemptFiles, dict[str, Any]]:
     """Do the task in the foreground; gives the attempt's files and its outcome."""
     files = ExperimentFiles(study, experiment.name)
     with locked(files.lock):
@@ -69,7 +75,8 @@ def run(study: Study, experiment: Experiment, wanted: Point, *, debug: bool = Fa
         if before.state in AT_WORK:
             raise UsageError(
                 f"{experiment.name}:{wanted.run.number}/{wanted.repetition} is {before.state} in {before.submission}. "
-                f"`neurofit logs {experiment.name}:{wanted.run.number}/{wanted.repetition}` shows it; `neurofit cancel` ends it."
+                f"`neurofit logs {experiment.name}:{wanted.run.number}/{wanted.repetition}` shows it; "
+                "`neurofit cancel` ends it."
             )
         runs = runs_of(experiment, found.registry)
         registry = registered(runs, found.registry)
@@ -78,21 +85,28 @@ def run(study: Study, experiment: Experiment, wanted: Point, *, debug: bool = Fa
             registry.append(RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False))
         register(files.registry, found.registry, _without_repeats(registry))
         fresh = before.state is State.DONE
+        code = code_hash(study.root, experiment.path)
         record = {
-            **base_record(study, experiment, code_hash(study.root, experiment.path), experiment.repetitions, fresh=fresh),
-            "whole_grid": False, "runner": RUNNER, "backend": "local", "resources": vars(Resources()), "task_minutes": None,
-        }  # fmt: skip
+            **base_record(study, experiment, code, experiment.repetitions, fresh=fresh),
+            "whole_grid": False,
+            "runner": RUNNER,
+            "backend": "local",
+            "resources": vars(Resources()),
+            "task_minutes": None,
+        }
         name = submission_name(files, RUNNER)
         submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
         note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
-    return _work(Assignment.read(submission.folder), experiment, wanted, debug)
+    return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
 
 
-def _work(assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool) -> tuple[AttemptFiles, dict[str, Any]]:
+def _work(
+    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool
+) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
     if not debug:
         signals.listen()
-    assignment.load(experiment)
+    assignment.load(experiment, study.root)
     Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
     files = assignment.files.task(wanted.run.number, wanted.run.id, wanted.repetition)
     attempt = files.attempts()[-1]

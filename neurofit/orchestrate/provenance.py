@@ -27,7 +27,11 @@ def commit(root: Path) -> tuple[str | None, bool | None]:
 def _git(root: Path, *words: str) -> str | None:
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=GIT_SECONDS, stdin=subprocess.DEVNULL
+            ["git", "-C", str(root), *words],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

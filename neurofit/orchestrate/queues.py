@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -73,7 +74,11 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         foreign = [call for call in calls if not backend.can_ask(call)]
         if foreign:
             host = (foreign[0].process or {}).get("host") or part.record["host"]
-            views[part.files.name].problem = f"{part.files.name}: it runs on {host}, which this host cannot ask; states there are as last seen."
+            views[
+                part.files.name
+            ].problem = (
+                f"{part.files.name}: it runs on {host}, which this host cannot ask; states there are as last seen."
+            )
             continue
         queued[part.files.name] = (part, memory, calls)
     everything = [call for _, _, calls in queued.values() for call in calls]
@@ -104,11 +109,7 @@ def _grace_over(backend: Backend, part: Any, memory: QueueMemory, view: JobsView
     if backend.grace_seconds == 0 or len(view.live) == part.record["jobs"]:
         return True
     if memory.absent_since is None:
-        try:
+        with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
             note_queue(part.files, {"absent_since": time.time()})
-        except NeurofitError:
-            pass  # cannot be written from here: the next command that can will note it
         return False
     return time.time() - memory.absent_since > backend.grace_seconds
-
-

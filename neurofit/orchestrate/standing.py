@@ -78,10 +78,12 @@ class Standing:
 
     def counts(self) -> Counter[State]:
         """Tasks by state: those of the grid, and those off it that were ever submitted."""
-        return Counter(self.of(key).state for key in self.keys())
+        return Counter(self.of(key).state for key in self.all_keys())
 
-    def keys(self) -> list[TaskKey]:
-        grid = {(run.number, rep) for run in self.registry.runs.values() if run.on_grid for rep in range(self.repetitions)}
+    def all_keys(self) -> list[TaskKey]:
+        grid = {
+            (run.number, rep) for run in self.registry.runs.values() if run.on_grid for rep in range(self.repetitions)
+        }
         return sorted(grid | self.tasks.keys())
 
     @property
@@ -106,7 +108,9 @@ def standing(
     for submission in files.submissions():
         _add_part(found, submission, known.get(submission.name) or Facts())
     unsettled = [part for part in found.parts if not part.facts.settled]
-    found.queues = ask(unsettled, runners or study.runners) if asking else {part.files.name: JobsView() for part in unsettled}
+    found.queues = (
+        ask(unsettled, runners or study.runners) if asking else {part.files.name: JobsView() for part in unsettled}
+    )
     for part in found.parts:
         _decide_part(found, part)
         found.problems += sorted(f"{path}: damaged, some of it was passed over." for path in part.facts.damaged)
@@ -119,12 +123,16 @@ def standing(
 def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record = read_submission(files)
-        part = Part(files, record, read_jobs(files), facts, read_stops(files), is_at_home(files, record), found.files.lock)
+        part = Part(
+            files, record, read_jobs(files), facts, read_stops(files), is_at_home(files, record), found.files.lock
+        )
     except (StoreError, OSError, KeyError) as error:
         found.problems.append(str(error))
         return
     found.parts.append(part)
-    found.repetitions = record["repetitions"] if record.get("whole_grid", True) else found.repetitions or record["repetitions"]
+    found.repetitions = (
+        record["repetitions"] if record.get("whole_grid", True) else found.repetitions or record["repetitions"]
+    )
     if not facts.settled:
         read_journals(files, facts)
 
@@ -161,9 +169,7 @@ def _is_dead(part: Part, facts: TaskFacts) -> bool:
     return bool(worker) and Process.from_record(worker).is_alive() is False
 
 
-def _evidence(
-    part: Part, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts
-) -> Evidence:
+def _evidence(part: Part, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts) -> Evidence:
     heartbeat = None
     if facts.attempt > task.last_attempt and facts.ended is None:
         heartbeat = beats.get(facts.by, Heartbeat.STALE if part.at_home else Heartbeat.DEAD)
@@ -177,7 +183,9 @@ def _evidence(
     )
 
 
-def _note(found: Standing, part: Part, view: JobsView, number: int, task: Planned, facts: TaskFacts, state: State) -> None:
+def _note(
+    found: Standing, part: Part, view: JobsView, number: int, task: Planned, facts: TaskFacts, state: State
+) -> None:
     """What this submission says counts, unless it left the task as it was."""
     before = found.tasks.get(task.key)
     untouched = facts.attempt <= task.last_attempt
@@ -186,5 +194,3 @@ def _note(found: Standing, part: Part, view: JobsView, number: int, task: Planne
     cause = view.causes.get(number) or view.reasons.get(number)
     attempt = max(facts.attempt, task.last_attempt)
     found.tasks[task.key] = TaskStanding(state, attempt, part.files.name, number, cause, facts.code)
-
-

@@ -1,4 +1,6 @@
-"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is queued twice or lost."""
+"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is queued
+twice or lost.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def submit(plan: Plan, runner: Runner) -> Submitted | None:
         jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
         record = submission_record(plan, runner)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
-        ids = queue(runner.backend, Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root), submission)
+        ids = queue(
+            runner.backend, Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root), submission
+        )
     return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission)
 
 
@@ -62,7 +66,9 @@ def preview(plan: Plan, runner: Runner) -> str:
 
 
 def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> list[str]:
-    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken back."""
+    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken
+    back.
+    """
     taken: list[Queued] = []
     try:
         for answer in backend.submit(submission):
@@ -97,9 +103,11 @@ def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:
     }
 
 
-def base_record(study: Study, experiment: Experiment, code_hash: str, repetitions: int, *, fresh: bool) -> dict[str, Any]:
+def base_record(
+    study: Study, experiment: Experiment, code_hash: str, repetitions: int, *, fresh: bool
+) -> dict[str, Any]:
     """What every submission says of itself; the code is in the store once this returns."""
-    collected = snapshot.collect(study)
+    collected = snapshot.collect(study, experiment.path)
     with told_apart(code_store(study), "keep a copy of the code"):
         code = snapshot.take(collected, code_store(study))
     return {
@@ -115,5 +123,3 @@ def base_record(study: Study, experiment: Experiment, code_hash: str, repetition
         "code_hash": code_hash,
         **provenance.record(study.root),
     }
-
-

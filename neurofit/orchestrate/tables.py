@@ -36,10 +36,15 @@ def experiment_name(study: studies.Study, name: str) -> str:
         raise NameUnknown(f"'{name}' could be any of: {', '.join(ends)}. Give the whole name.")
     scripts = [entry.name for entry in script.discover(study)]
     if any(f"/{one}".endswith(f"/{wanted}") for one in scripts):
-        raise NameUnknown(f"Nothing of '{name}' was submitted yet. `neurofit submit {name}` does it; with --dry-run, it says what would be done.")
+        raise NameUnknown(
+            f"Nothing of '{name}' was submitted yet. `neurofit submit {name}` does it; with --dry-run, it "
+            "says what would be done."
+        )
     there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."
     hint = nearest(wanted, known) or nearest(wanted, scripts)
-    raise NameUnknown(f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts.")
+    raise NameUnknown(
+        f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts."
+    )
 
 
 def records(found: Standing, selection: Selection | None = None) -> list[dict[str, Any]]:
@@ -47,7 +52,7 @@ def records(found: Standing, selection: Selection | None = None) -> list[dict[st
     outcomes = _journalled(found)
     numbers = list(found.registry.runs)
     rows = []
-    for key in found.keys():
+    for key in found.all_keys():
         if selection is None or selection.matches(*key, numbers):
             row = _row(found, key, found.of(key), outcomes)
             if row is not None:
@@ -77,9 +82,8 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is said already
     blank = {
-        "experiment": found.name, "run": run.number, "id": run.id, "architecture": run.architecture, "params": run.params,
-        "derived": run.derived, "defaults": {}, "repetition": key[1], "attempt": task.attempt or None, "state": str(task.state),
-        "on_grid": run.on_grid, "metrics": {}, "facts": {}, "error": None, "submission": task.submission, "job": task.job,
+        "experiment": found.name, **run.record(), "defaults": {}, "repetition": key[1], "attempt": task.attempt or None,
+        "state": str(task.state), "metrics": {}, "facts": {}, "error": None, "submission": task.submission, "job": task.job,
     }  # fmt: skip
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
@@ -88,7 +92,13 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
     outcome = journalled if size is not None and _size(attempt.outcome) == size else _read(found, attempt, journalled)
     if outcome is None:
         return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{attempt.outcome} is damaged"}}
-    return {**blank, **outcome, "state": str(task.state), "on_grid": run.on_grid, "error": outcome.get("error") or _cause(task)}
+    return {
+        **blank,
+        **outcome,
+        "state": str(task.state),
+        "on_grid": run.on_grid,
+        "error": outcome.get("error") or _cause(task),
+    }
 
 
 def _size(path: Path) -> int:
@@ -134,7 +144,9 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
 
 
 def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with its run and repetition."""
+    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with its run
+    and repetition.
+    """
     import pandas
 
     found, selection = _found(name, study)
@@ -148,4 +160,6 @@ def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
             for place, column in enumerate(("run", "repetition")):
                 frame.insert(place, column, row[column])
             parts.append(frame.assign(**{k: [v] * len(frame) for k, v in row["params"].items() if k not in frame}))
-    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=["run", "repetition", "neuron"])
+    return (
+        pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=["run", "repetition", "neuron"])
+    )

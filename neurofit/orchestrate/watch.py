@@ -67,7 +67,7 @@ class Watch:
 
     def look(self) -> Look:
         found = standing(self.study, self.name)
-        states = [(key, found.of(key).state) for key in (found.keys() if self.keys is None else self.keys)]
+        states = [(key, found.of(key).state) for key in (found.all_keys() if self.keys is None else self.keys)]
         counts = Counter(state for _, state in states)
         ended = sum(counts[state] for state in ENDED)
         if self._ended_before is None:

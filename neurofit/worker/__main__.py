@@ -1,4 +1,6 @@
-"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the pool's fork server."""
+"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the pool's fork
+server.
+"""
 
 from __future__ import annotations
 

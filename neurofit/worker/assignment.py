@@ -1,4 +1,6 @@
-"""What a worker is to do: one submission as its files tell it, with the fit loaded from the code as it was submitted."""
+"""What a worker is to do: one submission as its files tell it, with the fit loaded from the code as it was
+submitted.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,11 @@ class Assignment:
     def code(self) -> Path:
         return self._code or code_store(self.files.study) / self.record["code"]
 
-    def load(self, experiment: Experiment | None = None) -> None:
-        """Load the script as it was submitted, and what its fit wants loaded before tasks are forked."""
+    def load(self, experiment: Experiment | None = None, code: Path | None = None) -> None:
+        """Load the script as it was submitted (or take an experiment that is loaded, from the study's own code), and
+        what its fit wants loaded before tasks are forked.
+        """
+        self._code = code
         try:
             if experiment is None:
                 experiment = script.load(self.code, self.code / self.record["script"], self.record["experiment"])
@@ -67,7 +72,9 @@ class Assignment:
         try:
             return self.runs[number]
         except KeyError:
-            raise StoreError(f"{self.files.registry}: there is no run {number}, which {self.submission.name} holds.") from None
+            raise StoreError(
+                f"{self.files.registry}: there is no run {number}, which {self.submission.name} holds."
+            ) from None
 
 
 def versions() -> dict[str, str]:

@@ -1,11 +1,15 @@
-"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves nothing behind."""
+"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -52,7 +56,9 @@ class Work:
 
 
 def do(work: Work) -> None:
-    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else publishes nothing."""
+    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else publishes
+    nothing.
+    """
     stop = StopRequest()
     stop.listen()
     started = time.time()
@@ -82,8 +88,13 @@ def _results(work: Work) -> list[dict[str, Any]]:
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:
         if work.tasks[0].stop_request.time_is_over:
-            return [{"state": "failed", "error": work.time_over, "facts": t.facts, "progress": t.progress} for t in work.tasks]
-        return [{"state": "stopped", "progress": stopped.step or task.progress, "facts": task.facts} for task in work.tasks]
+            return [
+                {"state": "failed", "error": work.time_over, "facts": t.facts, "progress": t.progress}
+                for t in work.tasks
+            ]
+        return [
+            {"state": "stopped", "progress": stopped.step or task.progress, "facts": task.facts} for task in work.tasks
+        ]
     except Superseded:
         raise
     except BaseException as error:
@@ -114,7 +125,9 @@ def _seed_global_generators(seed: int) -> None:
 
 
 def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
-    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that is done."""
+    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that is
+    done.
+    """
     wall = outcome["wall_seconds"]
     for pause in (1, 4, 10, 15, None):
         try:
@@ -125,8 +138,6 @@ def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
                 raise
             time.sleep(pause)
     if won and outcome["state"] == "done" and task.files.checkpoints.exists():
-        import shutil
-
         shutil.rmtree(task.files.checkpoints, ignore_errors=True)
 
 
@@ -145,8 +156,6 @@ def _used(started: float) -> dict[str, Any]:
 def leave() -> None:
     """End this process at once, past the exit handlers that belong to the process it was forked from."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass
     os._exit(0)

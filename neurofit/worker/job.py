@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import os
 import socket
@@ -37,7 +38,9 @@ class Worker:
     descriptors: tuple[int, ...] = ()  # of this process alone: a child closes them
 
     def do_job(self, number: int) -> str:
-        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start it once more."""
+        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start
+        it once more.
+        """
         journal = Journal(self.assignment.submission, number, host=socket.gethostname())
         claimant = Claimant(self.assignment.submission, number, journal.start, Process.here())
         job = _Job(self, journal, claimant, self._limits())
@@ -167,7 +170,9 @@ class _Job:
             "log": log.folder.relative_to(assignment.files.folder).as_posix(),
         }  # fmt: skip
 
-    def _settle(self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervise.Ending) -> bool:
+    def _settle(
+        self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervise.Ending
+    ) -> bool:
         """Write outcomes down, also of a child that died without one; True where it did so by itself."""
         crashed = False
         for (_, attempt), record in zip(claimed, records):
@@ -199,8 +204,6 @@ class _Job:
 
 
 def _seconds(timestamp: str) -> float:
-    import datetime
-
     return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
@@ -209,7 +212,8 @@ def _limit(kind: str, limits: supervise.Limits, peak_gb: float = 0.0) -> dict[st
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(
             "timeout",
-            f"It took longer than task_minutes: {minutes:g}. Its last checkpoint is kept: raise task_minutes, then retry.",
+            f"It took longer than task_minutes: {minutes:g}. Its last checkpoint is kept: raise "
+            "task_minutes, then retry.",
         )
     return limit_record(
         "memory",

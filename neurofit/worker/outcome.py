@@ -55,7 +55,8 @@ def _number(name: str, value: Any) -> float | int:
     number = int(value) if isinstance(value, numbers.Integral) else float(value)
     if not math.isfinite(number):
         raise BadMetrics(
-            f"Metric '{name}' is {number}, expected a finite number. Training may have diverged: look at history.csv, and try a "
+            f"Metric '{name}' is {number}, expected a finite number. Training may have diverged: look at "
+            "history.csv, and try a "
             "lower learning rate; a score that is undefined here is better left out."
         )
     return number

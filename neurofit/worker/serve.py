@@ -1,7 +1,8 @@
 """The pool's fork server: the slow imports done once, and a worker forked from here for every slot of the pool.
 
-It speaks lines of JSON over the socket that is its standard input: {"slot": 2, "environment": {…}} with a socket's descriptor asks for a worker, which then reads
-job numbers from that socket, a line each, and answers `done`, `stopped` or `again`. A worker dies with this process, and this process with the pool.
+It speaks lines of JSON over the socket that is its standard input: {"slot": 2, "environment": {…}} with a socket's
+descriptor asks for a worker, which then reads job numbers from that socket, a line each, and answers `done`, `stopped`
+or `again`. A worker dies with this process, and this process with the pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and its death."""
+"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and its
+death.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,9 @@ from neurofit.backends.base import Backend, Finding, Limits, QueueState, Submiss
 
 
 class BackendContract:
-    """Fixtures to give: `backend`, and `submission(jobs)`, which makes a submission whose jobs wait until `release()`."""
+    """Fixtures to give: `backend`, and `submission(jobs)`, which makes a submission whose jobs wait until
+    `release()`.
+    """
 
     @pytest.fixture
     def backend(self) -> Backend:
@@ -18,7 +20,8 @@ class BackendContract:
 
     @pytest.fixture
     def held(self):
-        """An object with `submission(jobs) -> Submission`, `release()` to let the jobs end, `wait()` until they have."""
+        """An object with `submission(jobs) -> Submission`, `release()` to let the jobs end, `wait()` until they have.
+        """
         raise NotImplementedError
 
     def test_preview_shows_the_command_and_touches_nothing(self, backend, held):

@@ -86,12 +86,15 @@ class TestLocal(BackendContract):
 
 
 def test_a_setup_line_runs_before_and_a_launcher_prefixes_the_command(bench):
-    bench.script("env", """
+    bench.script(
+        "env",
+        """
         import os
         def fit(task):
             return {"set": int(os.environ["FROM_SETUP"]), "launched": int(os.environ["FROM_LAUNCHER"])}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     text = "backend: local\nworkers: 1\nsetup: ['export FROM_SETUP=3']\nlauncher: env FROM_LAUNCHER=4\n"
     bench.submit("env", bench.runner(text=text))
     assert bench.wait("env") == {"done": 1}
@@ -120,13 +123,16 @@ def test_tasks_keep_to_their_cores_and_see_the_gpus_of_their_slot(monkeypatch):
 
 def test_a_task_sees_only_its_slots_gpus(bench, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    bench.script("gpu", """
+    bench.script(
+        "gpu",
+        """
         import os, time
         def fit(task, *, a=0):
             time.sleep(0.1)
             return {"gpu": int(os.environ["CUDA_VISIBLE_DEVICES"]), "threads": int(os.environ["OMP_NUM_THREADS"])}
         experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3, 4]))
-    """)
+    """,
+    )
     bench.submit("gpu", bench.runner(text="backend: local\nresources: {gpus: 1, cpus: 1}\nworkers: 2\n"))
     assert bench.wait("gpu") == {"done": 4}
     assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}

@@ -17,7 +17,8 @@ def profile(tmp_path, text: str, name: str = "mine") -> runner.Runner:
 def test_a_profile_is_the_fields_of_its_backend(tmp_path):
     found = profile(
         tmp_path,
-        "backend: local\nworkers: 3\nresources: {cpus: 2, memory_gb: 4}\nsetup: |\n  module load x\n  export A=1\ntask_minutes: 5\n",
+        "backend: local\nworkers: 3\nresources: {cpus: 2, memory_gb: 4}\nsetup: |\n  module load x\n  "
+        "export A=1\ntask_minutes: 5\n",
     )
     assert found.backend.workers == 3 and found.backend.resources.memory_gb == 4
     assert found.backend.setup == ("module load x", "export A=1") and found.backend.task_minutes == 5
@@ -50,7 +51,9 @@ def test_a_wrong_profile_is_explained(tmp_path, text, words):
 
 def test_an_unknown_runner_lists_those_there_are(tmp_path):
     profile(tmp_path, "backend: local\n", "qsub-gpu")
-    with pytest.raises(RunnerError, match=r"No runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners there: qsub-gpu, local"):
+    with pytest.raises(
+        RunnerError, match=r"No runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners there: qsub-gpu, local"
+    ):
         runner.load(tmp_path, "qsub-gpo")
 
 

@@ -46,7 +46,12 @@ def family(pool: int) -> dict[str, list[int]]:
     """Everything below a pool: its fork server, the workers, their children."""
     servers = children(pool)
     workers = [pid for server in servers for pid in children(server)]
-    return {"pool": [pool], "server": servers, "worker": workers, "child": [pid for one in workers for pid in children(one)]}
+    return {
+        "pool": [pool],
+        "server": servers,
+        "worker": workers,
+        "child": [pid for one in workers for pid in children(one)],
+    }
 
 
 def kill_one(pool: int, kind: str, generator: random.Random) -> bool:
@@ -78,7 +83,13 @@ def check(bench, name: str, runs: int) -> None:
     for record in bench.outcomes(name):
         key = record["run"], record["repetition"]
         assert record["metrics"]["value"] == undisturbed(runs)[key], key
-        folder = bench.study.training_data / name / "runs" / f"{record['run']:03d}-{record['id'][:8]}" / f"rep-{record['repetition']:02d}"
+        folder = (
+            bench.study.training_data
+            / name
+            / "runs"
+            / f"{record['run']:03d}-{record['id'][:8]}"
+            / f"rep-{record['repetition']:02d}"
+        )
         states = Counter(read_json(path)["state"] for path in folder.glob("attempt-*/outcome.json"))
         assert states["done"] == 1, (key, states)
         history = (folder / f"attempt-{record['attempt']:02d}" / "history.csv").read_text().splitlines()

@@ -93,7 +93,9 @@ def test_another_scripts_edit_changes_nothing_here(bench):
 
 def test_jobs_run_the_code_as_it_was_submitted(bench, tmp_path):
     flag = tmp_path / "go"
-    bench.script("late", f"""
+    bench.script(
+        "late",
+        f"""
         import time, os
         def fit(task):
             while not os.path.exists({str(flag)!r}):
@@ -101,7 +103,8 @@ def test_jobs_run_the_code_as_it_was_submitted(bench, tmp_path):
             import helper
             return {{"x": helper.VALUE}}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     (bench.study.jobs / "helper.py").write_text("VALUE = 1\n")
     bench.submit("late")
     (bench.study.jobs / "helper.py").write_text("VALUE = 2\n")

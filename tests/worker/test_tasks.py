@@ -15,13 +15,16 @@ def only(bench, name: str) -> dict:
 
 
 def test_a_fit_that_returns_numbers_is_done_and_its_record_says_all_about_it(bench):
-    bench.script("one", """
+    bench.script(
+        "one",
+        """
         def fit(task, *, a=1, b=2):
             task.record(stop_reason="enough")
             task.log(3, loss=0.5)
             return {"test/score": a + b}
         experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[5]), repetitions=1)
-    """)
+    """,
+    )
     assert bench.run("one") == {"done": 1}
     record = only(bench, "one")
     assert record["metrics"] == {"test/score": 7}
@@ -60,14 +63,17 @@ def test_every_bad_end_is_told_apart(bench, body, kind, words):
 
 
 def test_an_exception_names_the_users_own_line(bench):
-    bench.script("deep", """
+    bench.script(
+        "deep",
+        """
         import json
         def inner():
             return json.loads("{")
         def fit(task):
             return inner()
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     bench.run("deep")
     error = only(bench, "deep")["error"]
     last = error["frames"][-1]
@@ -76,7 +82,9 @@ def test_an_exception_names_the_users_own_line(bench):
 
 
 def test_output_is_captured_at_descriptor_level_with_programs_and_libraries(bench):
-    bench.script("loud", """
+    bench.script(
+        "loud",
+        """
         import os, subprocess, sys, ctypes
         def fit(task):
             print("from print")
@@ -86,16 +94,24 @@ def test_output_is_captured_at_descriptor_level_with_programs_and_libraries(benc
             print("to stderr", file=sys.stderr)
             return {"x": 1}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     bench.run("loud")
     folder = bench.study.training_data / "loud" / only(bench, "loud")["log"]
-    assert (folder / "stdout.log").read_text().splitlines() == ["from print", "from a descriptor", "from a program", "from C"]
+    assert (folder / "stdout.log").read_text().splitlines() == [
+        "from print",
+        "from a descriptor",
+        "from a program",
+        "from C",
+    ]
     assert (folder / "stderr.log").read_text() == "to stderr\n"
 
 
 def test_arguments_of_every_kind_arrive_unharmed(bench):
-    odd = ["it's \"quoted\"", "two\nlines\ttab", "$(touch /tmp/never)`x`;&", "näïve ☃ 日本", "x" * 100_000, "\udcff", ""]
-    bench.script("odd", f"""
+    odd = ['it\'s "quoted"', "two\nlines\ttab", "$(touch /tmp/never)`x`;&", "näïve ☃ 日本", "x" * 100_000, "\udcff", ""]
+    bench.script(
+        "odd",
+        f"""
         def fit(task, *, text="", nested=None):
             import hashlib
             assert isinstance(text, str)
@@ -103,27 +119,34 @@ def test_arguments_of_every_kind_arrive_unharmed(bench):
             return {{"length": len(text), "same": int(text == {odd!r}[task.params["index"]])}}
         def outer(task):
             return fit(task, text=task.params["text"])
-        experiment = nf.Experiment(fit=outer, grid=nf.grid(text={odd!r}, ).derive(index=lambda text: {odd!r}.index(text)))
-    """)
+        texts = nf.grid(text={odd!r}).derive(index=lambda text: {odd!r}.index(text))
+        experiment = nf.Experiment(fit=outer, grid=texts)
+    """,
+    )
     assert bench.run("odd") == {"done": len(odd)}
     assert all(record["metrics"]["same"] == 1 for record in bench.outcomes("odd"))
     assert not os.path.exists("/tmp/never")
 
 
 def test_repetitions_seed_the_global_generators_alike_in_every_run(bench):
-    bench.script("draw", """
+    bench.script(
+        "draw",
+        """
         import random
         def fit(task, *, a=1):
             return {"draw": random.random()}
         experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2]), repetitions=2)
-    """)
+    """,
+    )
     bench.run("draw")
     draws = {(r["run"], r["repetition"]): r["metrics"]["draw"] for r in bench.outcomes("draw")}
     assert draws[0, 0] == draws[1, 0] != draws[0, 1] == draws[1, 1]
 
 
 def test_a_task_over_its_minutes_fails_with_its_checkpoint_kept(bench):
-    bench.script("slow", """
+    bench.script(
+        "slow",
+        """
         import time
         def fit(task):
             with task.save_checkpoint(1) as folder:
@@ -134,7 +157,8 @@ def test_a_task_over_its_minutes_fails_with_its_checkpoint_kept(bench):
                 time.sleep(0.05)
             return {"x": 1}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     bench.submit("slow", bench.runner(text="backend: local\nworkers: 1\ntask_minutes: 0.02\n"))
     assert bench.wait("slow") == {"failed": 1}
     record = only(bench, "slow")
@@ -144,14 +168,17 @@ def test_a_task_over_its_minutes_fails_with_its_checkpoint_kept(bench):
 
 
 def test_a_task_over_its_memory_is_ended_and_says_so(bench):
-    bench.script("fat", """
+    bench.script(
+        "fat",
+        """
         import time
         def fit(task):
             block = bytearray(300 * 2**20)
             time.sleep(30)
             return {"x": len(block)}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     bench.submit("fat", bench.runner(text="backend: local\nworkers: 1\nresources: {memory_gb: 0.2}\n"))
     assert bench.wait("fat") == {"failed": 1}
     error = only(bench, "fat")["error"]
@@ -159,14 +186,17 @@ def test_a_task_over_its_memory_is_ended_and_says_so(bench):
 
 
 def test_what_a_killed_task_had_started_dies_with_it(bench, tmp_path):
-    bench.script("parent", f"""
+    bench.script(
+        "parent",
+        f"""
         import os, signal, subprocess
         def fit(task):
             program = subprocess.Popen(["sleep", "1000"])
             open({str(tmp_path / "pid")!r}, "w").write(str(program.pid))
             os.kill(os.getpid(), signal.SIGKILL)
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     assert bench.run("parent") == {"failed": 1}
     pid = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 5
@@ -217,14 +247,17 @@ def test_members_of_a_group_that_crashed_are_tried_alone(bench):
 def test_a_script_that_cannot_be_loaded_where_it_runs_fails_its_tasks_with_the_reason(bench, tmp_path):
     flag = tmp_path / "flag"
     flag.touch()
-    bench.script("fragile", f"""
+    bench.script(
+        "fragile",
+        f"""
         import os
         if not os.path.exists({str(flag)!r}):
             raise RuntimeError("the licence server is away")
         def fit(task):
             return {{"x": 1}}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     from neurofit.orchestrate.plan import Wish, load, make
     from neurofit.orchestrate.submit import submit
 
@@ -236,13 +269,16 @@ def test_a_script_that_cannot_be_loaded_where_it_runs_fails_its_tasks_with_the_r
 
 
 def test_a_fit_that_never_asks_is_stopped_where_it_stands(bench):
-    bench.script("deaf", """
+    bench.script(
+        "deaf",
+        """
         import time
         def fit(task):
             time.sleep(60)
             return {"x": 1}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     submitted = bench.submit("deaf")
     bench.wait("deaf", until=lambda counts: counts["running"] == 1)
     os.kill(int(submitted.ids[0]), signal.SIGTERM)

@@ -1,8 +1,10 @@
 """Attempts at a task: who may try it, and what came of it. This is where running something twice is made impossible.
 
-To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a folder that is not empty fails, so one of many
-claimants wins. To end an attempt is to make its `outcome.json`, exclusively: a worker that takes over from one it holds for dead first writes `abandoned` there, and if the
-dead one was only slow, its own outcome then comes too late and is thrown away. Whatever the clocks say, one attempt has one outcome, and one task one `done`.
+To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a folder that
+is not empty fails, so one of many claimants wins. To end an attempt is to make its `outcome.json`, exclusively: a
+worker that takes over from one it holds for dead first writes `abandoned` there, and if the dead one was only slow, its
+own outcome then comes too late and is thrown away. Whatever the clocks say, one attempt has one outcome, and one task
+one `done`.
 """
 
 from __future__ import annotations
@@ -33,8 +35,13 @@ class Claimant:
     process: Process
 
     def record(self) -> dict[str, Any]:
-        return {"submission": self.submission.name, "job": self.job, "start": self.start, "inode": self.submission.folder.stat().st_ino,
-                "process": self.process.record()}
+        return {
+            "submission": self.submission.name,
+            "job": self.job,
+            "start": self.start,
+            "inode": self.submission.folder.stat().st_ino,
+            "process": self.process.record(),
+        }
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Refusal:
 
 
 def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
-    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it was written."""
+    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it was
+    written.
+    """
     task.folder.mkdir(parents=True, exist_ok=True)
     for number in range(last_attempt + 1, last_attempt + 1000):
         attempt = task.attempt(number)

@@ -1,7 +1,7 @@
 """What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a doubt.
 
-`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never changes: reading on from where the
-last command stopped costs a `stat` per journal.
+`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never changes: reading
+on from where the last command stopped costs a `stat` per journal.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
         facts.of((run, repetition)).newer(record["attempt"], None, by)
     elif "outcome" in record:
         outcome = record["outcome"]
-        facts.of((outcome["run"], outcome["repetition"])).newer(outcome["attempt"], outcome["state"], by, outcome.get("code"))
+        facts.of((outcome["run"], outcome["repetition"])).newer(
+            outcome["attempt"], outcome["state"], by, outcome.get("code")
+        )
     elif "start" in record:
         facts.workers[by] = record["start"]
     elif "end" in record:

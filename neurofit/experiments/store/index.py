@@ -1,6 +1,8 @@
-"""What was read of an experiment's journals, kept on this host so that the next command reads only what they have grown by.
+"""What was read of an experiment's journals, kept on this host so that the next command reads only what they have grown
+by.
 
-A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the commands of this user on this host.
+A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the commands of this
+user on this host.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 {"start": {process}, "job": 17, "cluster_job": …}             first line
 {"claim": [run, repetition], "attempt": 2, "t": …}            a task was begun
-{"outcome": {…}}                                              the outcome as in outcome.json, so that a table reads no other file
+{"outcome": {…}}                                              as in outcome.json, so that a table reads no other file
 {"skip": [run, repetition], "why": "…"}                       a task was left alone
 {"end": "done"}                                               the job came to its end
 """
@@ -77,5 +77,3 @@ def now_on(folder: Path) -> float:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
-
-

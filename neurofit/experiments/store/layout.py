@@ -163,6 +163,8 @@ def code_store(study: Study) -> Path:
 def experiments_with_files(study: Study) -> list[str]:
     """Names of the experiments that have something under `training_data/`."""
     found = []
-    for registry in sorted(study.training_data.glob("*/runs.jsonl")) + sorted(study.training_data.glob("*/*/runs.jsonl")):
+    for registry in sorted(study.training_data.glob("*/runs.jsonl")) + sorted(
+        study.training_data.glob("*/*/runs.jsonl")
+    ):
         found.append(registry.parent.relative_to(study.training_data).as_posix())
     return sorted(found)

@@ -49,7 +49,9 @@ def held_elsewhere(path: Path) -> bool:
 
 
 def _break_if_dead(path: Path) -> bool:
-    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a fresh lock."""
+    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a fresh
+    lock.
+    """
     if _holder_is_alive(path) is not False:
         return False
     guard = path.with_name(path.name + ".guard")

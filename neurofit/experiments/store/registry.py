@@ -1,7 +1,7 @@
 """`runs.jsonl`: which number belongs to which run, for ever.
 
-A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the experiment's lock and never
-rewritten; a later line of the same number and id says that its derived values have changed.
+A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the experiment's
+lock and never rewritten; a later line of the same number and id says that its derived values have changed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,12 @@ def read_registry(path: Path) -> Registry:
     for record in records:
         try:
             run = RegisteredRun(
-                record["run"], record["id"], record["architecture"], record["params"], record["derived"], record["on_grid"]
+                record["run"],
+                record["id"],
+                record["architecture"],
+                record["params"],
+                record["derived"],
+                record["on_grid"],
             )
         except KeyError:
             damaged += 1
@@ -70,7 +75,8 @@ def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     if registry.damaged:
         raise StoreError(
             f"{path}: {registry.damaged} damaged line(s), so no run can be given a number. "
-            "Restore the file from a backup, or repair the line by hand (each run's folder and outcome.json name its number "
+            "Restore the file from a backup, or repair the line by hand (each run's folder and "
+            "outcome.json name its number "
             "and id); results of the other runs can still be read."
         )
     news = [run for run in runs if _is_news(registry.runs.get(run.number), run)]

@@ -1,4 +1,6 @@
-"""The state of a task, computed from evidence and never stored. A pure function, and the order in which evidence counts."""
+"""The state of a task, computed from evidence and never stored. A pure function, and the order in which evidence
+counts.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Submissions: what one `neurofit submit` queued, written before the queue is asked.
 
-`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17, repetition 3,
-last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue; `stops/` has a file per cancellation.
+`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17,
+repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue; `stops/` has a
+file per cancellation.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,9 @@ class Planned(NamedTuple):
         return self.run, self.repetition
 
 
-def write_submission(files: ExperimentFiles, name: str, record: dict[str, Any], jobs: list[list[Planned]]) -> SubmissionFiles:
+def write_submission(
+    files: ExperimentFiles, name: str, record: dict[str, Any], jobs: list[list[Planned]]
+) -> SubmissionFiles:
     """Write a submission whole: its folder appears under its name only when everything is in it."""
     final = files.submission(name)
     partial = SubmissionFiles(partial_path(final.folder))

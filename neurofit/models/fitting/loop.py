@@ -170,5 +170,6 @@ class Loop:
         rate = self.snapshot.progress.learning_rate
         raise Diverged(
             f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate {rate:g}). "
-            f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are scaled sensibly."
+            f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are "
+            "scaled sensibly."
         )

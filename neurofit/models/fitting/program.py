@@ -46,9 +46,9 @@ class Program:
         if len({str(one.dtype) for one in model.trainable_variables}) != 1:
             raise UsageError("The model needs weights to train, all of one dtype (float32).")
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
-        self._update = tf.function(self._one_update, jit_compile=True) if training.jit else self._one_update
-        self._compiled = tf.function(self._many_epochs, reduce_retracing=True)
-        self._predict = tf.function(self._forward, reduce_retracing=True)
+        self._update = tf.function(self._one_update, jit_compile=True, autograph=False) if training.jit else self._one_update
+        self._compiled = tf.function(self._many_epochs, reduce_retracing=True, autograph=False)
+        self._predict = tf.function(self._forward, reduce_retracing=True, autograph=False)
 
     # States
 

@@ -66,7 +66,11 @@ class FactorisedReadout(keras.layers.Layer):
 
     def call(self, features):
         what, where = self.factors()
-        out = ops.sum(ops.matmul(features, what) * where, axis=(1, 2))  # (image, height, width, neuron) inside
+        channels, neurons = what.shape
+        pixels = ops.transpose(ops.reshape(features, (-1, where.shape[0] * where.shape[1], channels)), (0, 2, 1))
+        # Where first: (image, channel, neuron) is the smallest of the three ways, and the fastest.
+        there = ops.matmul(pixels, ops.reshape(where, (-1, neurons)))
+        out = ops.sum(there * what, axis=1)
         return self.activation(out if self.bias is None else out + self.bias)
 
     def compute_output_shape(self, input_shape):

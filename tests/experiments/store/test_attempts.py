@@ -117,7 +117,7 @@ def test_of_many_claimants_one_wins_each_task(tmp_path):
     racers = [context.Process(target=_race, args=(tmp_path, number, barrier, queue)) for number in range(4)]
     for racer in racers:
         racer.start()
-    won = sum((queue.get(timeout=30) for _ in racers), [])
+    won = [index for _ in racers for index in queue.get(timeout=30)]
     for racer in racers:
         racer.join()
     assert sorted(won) == list(range(50))

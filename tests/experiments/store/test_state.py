@@ -52,7 +52,12 @@ def test_evidence_counts_in_this_order(ended, heartbeat, job, cancelled, grace_o
 
 def everything():
     return itertools.product(
-        (None, "done", "failed", "stopped", "abandoned", "damaged"), (None, *Heartbeat), Job, (False, True), (False, True), (None, "oom")
+        (None, "done", "failed", "stopped", "abandoned", "damaged"),
+        (None, *Heartbeat),
+        Job,
+        (False, True),
+        (False, True),
+        (None, "oom"),
     )
 
 
@@ -61,5 +66,7 @@ def test_what_is_done_stays_done_whatever_else_is_said():
 
 
 def test_a_queue_that_could_not_be_asked_never_makes_a_task_lost_or_failed():
-    silent = [decide(Evidence(*rest)) for rest in everything() if rest[2] is Job.UNKNOWN and rest[0] in (None, "abandoned")]
+    silent = [
+        decide(Evidence(*rest)) for rest in everything() if rest[2] is Job.UNKNOWN and rest[0] in (None, "abandoned")
+    ]
     assert not {State.LOST, State.FAILED, State.NEW} & set(silent)
