@@ -35,18 +35,22 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
     Raises
     ------
     NameUnknown : no such kind
-    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place (which is kept)
+    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place (which is kept);
+        what cannot be read or written (a full disk)
     """
     if kind not in FORMATS:
         raise NameUnknown(f"No kind of recording '{kind}'. Known: {', '.join(FORMATS)}.{nearest(kind, FORMATS)}")
     source, target = Path(source), Path(data) / kind
     if not source.exists():
         raise DataError(f"{source}: no such file or folder.")
-    with _staging(target, dry_run) as stage:
-        places = _collect(FORMATS[kind], source, stage)
-        new = [place for place in places if _is_new(stage / place, target / place, source)]
-        if not dry_run:
-            _publish(stage, target, new)
+    try:
+        with _staging(target, dry_run) as stage:
+            places = _collect(FORMATS[kind], source, stage)
+            new = [place for place in places if _is_new(stage / place, target / place, source)]
+            if not dry_run:
+                _publish(stage, target, new)
+    except OSError as error:
+        raise DataError(f"{source} cannot be added to {target}: {error}.") from error
     return [target / place for place in new]
 
 
@@ -96,7 +100,7 @@ def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, to
 
 @contextlib.contextmanager
 def _reading(source: Path) -> Iterator[None]:
-    """A damaged archive is a DataError; a full disk, or a file that may not be read, stays what it is."""
+    """A damaged archive is said to be one; a full disk, or a file that may not be read, is told by `add`."""
     try:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:

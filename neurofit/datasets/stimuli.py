@@ -10,7 +10,7 @@ _CHUNK = 100  # images at a time: the working arrays stay in the processor's cac
 
 
 def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Dead leaves: textured shapes that hide one another, their sizes distributed so that no scale is special.
+    """Dead leaves: textured shapes of all sizes that hide one another, with thin curved lines among them.
 
     Out (image, height, width), whole numbers 0 … 255 as float32: rounded to eight bits, so that a last bit that differs
     between processors changes nothing downstream.
@@ -68,8 +68,8 @@ def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
         x, y = at[None, None, :] - leaf["x"], at[None, :, None] - leaf["y"]
         along = x * leaf["along_x"] + y * leaf["along_y"]
         across = x * leaf["across_x"] + y * leaf["across_y"]
-        distance = np.where(leaf["is_round"] | leaf["is_contour"], along * along + across * across,
-                            np.maximum(abs(along), abs(across)))
+        ellipse, rectangle = along * along + across * across, np.maximum(abs(along), abs(across))
+        distance = np.where(leaf["is_round"] | leaf["is_contour"], ellipse, rectangle)
         inside = (distance < 1) & ~(leaf["is_contour"] & (distance < 0.7))
         np.copyto(image, leaf["grey"] + leaf["shade"] * along + leaf["contrast"] * texture[::-1], where=inside)
     return image

@@ -148,6 +148,13 @@ def test_an_unknown_kind_or_a_source_that_is_not_there_is_said(tmp_path, data):
         add("macaque_v1", tmp_path / "nowhere", data)
 
 
+def test_a_place_that_cannot_be_written_to_is_a_data_error(folder, data):
+    data.parent.mkdir()
+    data.write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=rf"download cannot be added to {data}/macaque_v1: .*File exists"):
+        add("macaque_v1", folder, data)
+
+
 def test_the_shared_recordings_can_be_added(recordings, data):
     assert len(add("macaque_v1", recordings, data)) == 6
     assert len(add("antolik_2016", recordings, data)) == 12

@@ -82,5 +82,5 @@ def test_another_format_is_said_to_be_one(path):
 
 
 def test_a_file_that_is_not_there_is_said_not_to_be(path):
-    with pytest.raises(DataError, match=r"recording\.mat: no such file"):
+    with pytest.raises(DataError, match=r"recording\.mat cannot be read: No such file or directory"):
         read_mat(path, ("images",))

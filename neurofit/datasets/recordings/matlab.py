@@ -36,9 +36,10 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
         found = dict(_variables(content))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
     except (ValueError, IndexError, struct.error, zlib.error) as error:
         raise DataError(
             f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected {', '.join(keys)}. "
