@@ -35,7 +35,7 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
     Raises
     ------
     NameUnknown : no such kind
-    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place (which is kept);
+    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place, which is kept;
         what cannot be read or written (a full disk)
     """
     if kind not in FORMATS:
