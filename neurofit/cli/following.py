@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from neurofit.cli import progress, terminal, wording
@@ -65,7 +66,7 @@ def _watched(plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: boo
     from neurofit.orchestrate.watch import Watch
 
     keys = [task.key for job in read_jobs(queued.files) for task in job]
-    watch = Watch(plan.study, plan.experiment.name, keys, details=terminal.is_rich())
+    watch = Watch(plan.study, plan.experiment.name, lambda found: keys, details=terminal.is_rich())
     interrupted = False
     try:
         look = _last(watch, wait_seconds, as_json, "Ctrl-C stops; what is done is kept." if is_ours else "")
@@ -75,13 +76,15 @@ def _watched(plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: boo
     if as_json:
         terminal.as_json({**record, "after": {str(state): number for state, number in look.counts.items()}})
     else:
-        _say_how_it_ended(look, keys, interrupted)
-    return INTERRUPTED if interrupted else exit_code(look)
+        _say_how_it_ended(look, interrupted)
+    return INTERRUPTED if interrupted else exit_code([look], waited=True)
 
 
 def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> Look:
-    looks = watch.until_over(limit_seconds)
-    return list(looks)[-1] if as_json else progress.show(looks, remark)
+    from neurofit.orchestrate.watch import until_over
+
+    rounds = until_over([watch], limit_seconds)
+    return (list(rounds)[-1] if as_json else progress.show(rounds, remark))[0]
 
 
 def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
@@ -100,12 +103,12 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
             remark = "Ending them at once."
 
 
-def _say_how_it_ended(look: Look, keys: list[tuple[int, int]], interrupted: bool) -> None:
+def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     from neurofit.orchestrate.failures import FAILED, failures
 
     name = look.found.name
     terminal.say(progress.summary(look))
-    kinds = failures(look.found, keys) if any(look.counts[state] for state in FAILED) else []
+    kinds = failures(look.found, look.keys) if any(look.counts[state] for state in FAILED) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
     for problem in look.found.problems + look.found.unanswered:
@@ -120,12 +123,12 @@ def _say_how_it_ended(look: Look, keys: list[tuple[int, int]], interrupted: bool
         terminal.hint(f"neurofit results {name}")
 
 
-def exit_code(look: Look) -> int:
-    """What a script wants to know."""
+def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
+    """What a script wants to know of these experiments; `waited` for their end."""
     from neurofit.orchestrate.failures import FAILED
 
-    if look.found.unanswered:
+    if any(look.found.unanswered for look in looks):
         return NOT_ASKED
-    if not look.is_over:
+    if waited and not all(look.is_over for look in looks):
         return STILL_RUNNING
-    return SOME_FAILED if any(look.counts[state] for state in FAILED) else 0
+    return SOME_FAILED if any(look.counts[state] for look in looks for state in FAILED) else 0

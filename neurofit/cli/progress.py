@@ -15,42 +15,46 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 10.0
 
 
-def show(looks: Iterable[Look], remark: str = "") -> Look:
-    """Show each look while they come; gives the last one."""
-    return _drawn(looks, remark) if terminal.is_rich() else _printed(looks)
+def show(rounds: Iterable[list[Look]], remark: str = "") -> list[Look]:
+    """Show each round of looks, one per experiment, while they come; gives the last one."""
+    return _drawn(rounds, remark) if terminal.is_rich() else _printed(rounds)
 
 
-def _printed(looks: Iterable[Look]) -> Look:
-    printed_at, printed = time.monotonic(), ""
-    for look in looks:
-        line = f"{look.found.name}: {counted(_counts(look))}{_times(look)}"
-        if not look.is_over and time.monotonic() - printed_at > _LINE_SECONDS and counted(_counts(look)) != printed:
-            terminal.say(line)
-            printed_at, printed = time.monotonic(), counted(_counts(look))
-    return look
+def _printed(rounds: Iterable[list[Look]]) -> list[Look]:
+    printed_at, printed = time.monotonic(), []
+    for looks in rounds:
+        counts = [f"{look.found.name}: {counted(_counts(look))}" for look in looks]
+        is_over = all(look.is_over for look in looks)
+        if not is_over and time.monotonic() - printed_at > _LINE_SECONDS and counts != printed:
+            for look, line in zip(looks, counts):
+                terminal.say(f"{line} ({_times(look)})")
+            printed_at, printed = time.monotonic(), counts
+    return looks
 
 
-def _drawn(looks: Iterable[Look], remark: str) -> Look:
+def _drawn(rounds: Iterable[list[Look]], remark: str) -> list[Look]:
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     console = terminal.console()
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for look in looks:
-            live.update(_picture(look, console, remark), refresh=True)
-    return look
+        for looks in rounds:
+            pictures = [part for look in looks for part in _picture(look, console, named=len(looks) > 1)]
+            live.update(Group(*pictures[: console.height - 2], Text(remark, style="dim")), refresh=True)
+    return looks
 
 
-def _picture(look: Look, console: Any, remark: str) -> Any:
-    from rich.console import Group
+def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     bar = Table.grid(padding=(0, 2, 0, 0))
     bar.add_row(
-        ProgressBar(look.total, look.ended, width=min(40, console.width // 2), complete_style="green", finished_style="green"),
-        f"{look.ended:,}/{look.total:,}",
-        Text(_times(look).strip("() "), style="dim"),
+        ProgressBar(max(1, look.total), look.ended, width=min(40, console.width // 2), complete_style="green", finished_style="green"),
+        Text(f"{look.ended:,}/{look.total:,}"),
+        Text(_times(look), style="dim"),
     )
     counts = Text()
     for state, number in _counts(look).items():
@@ -61,7 +65,7 @@ def _picture(look: Look, console: Any, remark: str) -> Any:
     work.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for one in look.at_work[: max(1, console.height - 6)]:
         work.add_row(task(look.found.name, one.key), clock(one.seconds), Text(one.said))
-    return Group(bar, counts, *([work] if look.at_work else []), Text(remark, style="dim"))
+    return [*([Text(look.found.name, style="bold")] if named else []), bar, counts, *([work] if look.at_work else [])]
 
 
 def _counts(look: Look) -> dict[str, int]:
@@ -73,7 +77,7 @@ def _counts(look: Look) -> dict[str, int]:
 def _times(look: Look) -> str:
     left = f", about {roughly(look.left_seconds)} left" if look.left_seconds and not look.is_over else ""
     rate = f", {look.rate:.1f} tasks/s" if look.rate and look.rate >= 1 else ""
-    return f" ({clock(look.seconds)}{rate}{left})"
+    return f"{clock(look.seconds)}{rate}{left}"
 
 
 def summary(look: Look) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from neurofit.errors import NeurofitError
 from neurofit.experiments import script
+from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.store.journal import now_on
-from neurofit.experiments.store.layout import ExperimentFiles
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.orchestrate import failures, plan
@@ -89,15 +89,12 @@ def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
     return {**record, **counts, "error": None, "hint": experiment.hint}
 
 
-def of_experiment_script(study: Study, experiment: Any, keep: Any = None) -> dict[str, Any]:
-    """An experiment's axes and runs, with the numbers that are registered."""
-    from neurofit.experiments.store.registry import read_registry
-
-    runs = plan.runs_of(experiment, read_registry(ExperimentFiles(study, experiment.name).registry))
+def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
+    """An experiment's axes, and these of its runs."""
     return {
         "name": experiment.name,
         "architectures": experiment.architectures(),
         "axes": experiment.grid.axes(),
         "repetitions": experiment.repetitions,
-        "runs": [{"run": run.number, "id": run.id, "params": run.params} for run in runs if keep is None or keep(run, runs)],
+        "runs": [{"run": run.number, "id": run.id, "params": run.params} for run in runs],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurofit.errors import UsageError
@@ -116,6 +116,17 @@ def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
     left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
     gone = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived, on_grid=False) for run in left]
     return now + gone
+
+
+def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where: Where | None) -> list[Run]:
+    """Those of the runs that a selector and a condition mean. Raises UsageError where there is none."""
+    numbers = [run.number for run in runs]
+    selection = replace(selection, repetitions=None)
+    found = [run for run in runs if selection.matches(run.number, 0, numbers)]
+    found = [run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})]
+    if not found:
+        raise UsageError(_nothing(experiment, runs, experiment.repetitions))
+    return found
 
 
 def _covered(runs: list[Run], repetitions: int, wish: Wish) -> Iterable[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +35,10 @@ class AtWork:
 
 @dataclass(frozen=True)
 class Look:
-    """How the watched tasks stand at one moment."""
+    """How the watched tasks of one experiment stand at one moment."""
 
     found: Standing
+    keys: list[TaskKey]
     counts: Counter[State]
     seconds: float  # since the watch began
     rate: float | None  # tasks that ended, per second
@@ -58,40 +59,43 @@ class Look:
 
 
 class Watch:
-    """Looks at some tasks of an experiment again and again; at all of them without keys."""
+    """Looks at tasks of an experiment again and again: at those that `pick` gives, or all."""
 
-    def __init__(self, study: Study, name: str, keys: Collection[TaskKey] | None = None, *, details: bool = True) -> None:
-        self.study, self.name, self.keys, self.details = study, name, keys, details
+    def __init__(self, study: Study, name: str, pick: Callable[[Standing], list[TaskKey]] = Standing.all_keys, *, details: bool = False) -> None:
+        self.study, self.name, self.pick, self.details = study, name, pick, details
         self._began = time.monotonic()
         self._ended_before: int | None = None
 
     def look(self) -> Look:
         found = standing(self.study, self.name)
-        states = [(key, found.of(key).state) for key in (found.all_keys() if self.keys is None else self.keys)]
+        keys = self.pick(found)
+        states = [(key, found.of(key).state) for key in keys]
         counts = Counter(state for _, state in states)
         ended = sum(counts[state] for state in ENDED)
         if self._ended_before is None:
-            self._ended_before = ended if self.keys is None else 0
+            self._ended_before = ended
         seconds = time.monotonic() - self._began
         finished = ended - self._ended_before
         rate = finished / seconds if finished > 0 and seconds > 0 else None
-        left = (counts[State.QUEUED] + counts[State.RUNNING]) / rate if rate else None
+        left = sum(counts[state] for state in AT_WORK) / rate if rate else None
         running = [key for key, state in states if state is State.RUNNING] if self.details else []
-        return Look(found, counts, seconds, rate, left, list(_at_work(found, running)))
+        return Look(found, keys, counts, seconds, rate, left, list(_at_work(found, running)))
 
-    def until_over(self, limit_seconds: float | None = None) -> Iterator[Look]:
-        """A look now, and others until nothing is queued or running, or the time is over."""
-        while True:
-            before = time.monotonic()
-            look = self.look()
-            yield look
-            now = time.monotonic()
-            pause = max(_LEAST_PAUSE, _SHARE * (now - before))
-            if limit_seconds is not None:
-                pause = min(pause, self._began + limit_seconds - now)
-            if look.is_over or pause <= 0:
-                return
-            time.sleep(pause)
+
+def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[Look]]:
+    """A look of each now, and others until nothing is queued or running, or the time is over."""
+    began = time.monotonic()
+    while True:
+        before = time.monotonic()
+        looks = [watch.look() for watch in watches]
+        yield looks
+        now = time.monotonic()
+        pause = max(_LEAST_PAUSE, _SHARE * (now - before))
+        if limit_seconds is not None:
+            pause = min(pause, began + limit_seconds - now)
+        if pause <= 0 or all(look.is_over for look in looks):
+            return
+        time.sleep(pause)
 
 
 def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:

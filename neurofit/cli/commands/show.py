@@ -17,12 +17,15 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     """An experiment's axes and runs. Numbers of runs never change once something was submitted."""
     from neurofit.experiments import script
     from neurofit.experiments.selection import parse
-    from neurofit.orchestrate.overview import of_experiment_script
-    from neurofit.orchestrate.plan import load, selected
+    from neurofit.experiments.store.layout import ExperimentFiles
+    from neurofit.experiments.store.registry import read_registry
+    from neurofit.orchestrate.overview import of_grid
+    from neurofit.orchestrate.plan import chosen, condition, load, runs_of
 
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
-    record = of_experiment_script(study, experiment, selected(experiment, selection, where))
+    runs = runs_of(experiment, read_registry(ExperimentFiles(study, experiment.name).registry))
+    record = of_grid(experiment, chosen(experiment, runs, selection, where and condition(experiment, where)))
     if as_json:
         terminal.as_json(record)
         return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.cli import options, terminal, wording
+from neurofit.cli import options, progress, terminal, wording
+from neurofit.cli.following import exit_code
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.choice import Choice
+    from neurofit.orchestrate.watch import Look
 
 HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed", "lost", "cancelled", "total"]
 
@@ -28,17 +30,96 @@ def command(selectors: Sequence[str], states: Sequence[Any], where: str | None, 
 
     Exit code 3 where tasks failed or were lost, 4 where --wait was over too soon, 5 where a queue could not be asked.
     """
-    from neurofit.cli import watching
     from neurofit.experiments.store.layout import experiments_with_files
     from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.watch import Watch, until_over
 
     study = options.here()
-    chosen = [choose(study, one, states, where) for one in selectors or experiments_with_files(study)]
-    if watch or wait_seconds is not None:
-        watching.until_over(study, chosen, wait_seconds, quiet=as_json or not watch)
-    found = [(choice, *watching.looked_at(study, choice)) for choice in chosen]
-    if as_json:
-        terminal.as_json(_record(found))
+    choices = [choose(study, one, states, where) for one in selectors or experiments_with_files(study)]
+    watches = [Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices]
+    waited = watch or wait_seconds is not None
+    if waited:
+        rounds = until_over(watches, wait_seconds)
+        looks = _watched(rounds) if watch and not as_json else list(rounds)[-1]
     else:
-        _say(found)
-    return watching.exit_code([look for _, look, _ in found], waited=wait_seconds is not None)
+        looks = [one.look() for one in watches]
+    (_print_json if as_json else _say)(choices, looks)
+    return exit_code(looks, waited=waited)
+
+
+def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
+    return progress.show(rounds, "Ctrl-C ends the watch, and nothing else.")
+
+
+def _print_json(choices: list[Choice], looks: list[Look]) -> None:
+    from neurofit.orchestrate.overview import of_experiment, of_queues, of_tasks
+
+    record: dict[str, Any] = {
+        "experiments": [of_experiment(look.found) for look in looks],
+        "queues": [queue for look in looks for queue in of_queues(look.found)],
+    }
+    narrow = [look for choice, look in zip(choices, looks) if not choice.is_everything]
+    if narrow:
+        record["tasks"] = [task for look in narrow for task in of_tasks(look.found, look.keys)]
+    terminal.as_json(record)
+
+
+def _say(choices: list[Choice], looks: list[Look]) -> None:
+    from neurofit.orchestrate.overview import of_experiment
+
+    whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
+    if whole:
+        rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:])] for one in whole]
+        terminal.table(HEADERS, rows, styles=["bold", *HEADERS[1:-1], ""])
+    for choice, look in zip(choices, looks):
+        if not choice.is_everything:
+            _say_tasks(look)
+    for look in looks:
+        _say_queues(look)
+    if not looks:
+        terminal.say("Nothing was submitted yet.")
+    terminal.hint(*_next(looks))
+
+
+def _say_tasks(look: Look) -> None:
+    from neurofit.orchestrate.overview import of_tasks
+
+    name = look.found.name
+    records = of_tasks(look.found, look.keys)
+    if not records:
+        terminal.say(f"No task of {name} is in that state.")
+        return
+    rows = [[wording.task(name, (r["run"], r["repetition"])), r["state"], r["attempt"], r["cause"]] for r in records]
+    terminal.table(["task", "state", "attempt", "cause"], rows, styles=["", "state", "", "dim"])
+
+
+def _say_queues(look: Look) -> None:
+    from neurofit.orchestrate.overview import of_queues
+
+    for queue in of_queues(look.found):
+        for reason, number in queue["reasons"].items():
+            terminal.note(f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: {reason}")
+        for cause, number in queue["causes"].items():
+            terminal.note(f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} ended: {cause}")
+        if queue["problem"]:
+            age = queue["seconds_since_a_sign"]
+            seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
+            terminal.problem(queue["problem"] + seen)
+    for problem in look.found.problems:
+        terminal.problem(problem)
+
+
+def _next(looks: list[Look]) -> list[str]:
+    """What somebody would do now, about the first experiment that needs something."""
+    from neurofit.orchestrate.failures import FAILED
+
+    for look in looks:
+        if any(look.counts[state] for state in FAILED):
+            return [f"neurofit logs {look.found.name} --failed", f"neurofit submit {look.found.name} --retry"]
+    for look in looks:
+        if not look.is_over:
+            return [f"neurofit status {look.found.name} --watch"]
+    for look in looks:
+        if look.ended < look.total:
+            return [f"neurofit submit {look.found.name}"]
+    return [f"neurofit results {looks[0].found.name}"] if looks else ["neurofit list"]

@@ -1,0 +1,46 @@
+"""`neurofit cancel`: end what is queued or running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from neurofit.cli import options, terminal, wording
+
+
+@click.command()
+@options.selector()
+@options.states
+@options.where
+@options.dry_run
+@options.yes
+@options.as_json
+def command(selector: str, states: Sequence[Any], where: str | None, dry_run: bool, yes: bool, as_json: bool) -> int | None:
+    """End tasks that are queued or running. What they had reached is kept: `submit --retry` goes on from there."""
+    from neurofit.experiments.store.state import State
+    from neurofit.orchestrate.cancel import cancel, ending
+    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.standing import standing
+
+    study = options.here()
+    choice = choose(study, selector, states, where)
+    found = standing(study, choice.name)
+    doomed = ending(found, choice.keys(found))
+    tasks = [key for one in doomed for key in one.tasks]
+    running = sum(found.of(key).state is State.RUNNING for key in tasks)
+    what = wording.counted({"queued": len(tasks) - running, "running": running})
+    if not as_json:
+        terminal.say(f"{choice.name}: {what}{', to be ended.' if tasks else ' is queued or running.'}")
+    if running and not (dry_run or yes) and terminal.is_asked() and not terminal.confirmed("End them?"):
+        terminal.say("Nothing was cancelled.")
+        return 1
+    number = 0 if dry_run else cancel(study, doomed)
+    if as_json:
+        names = [{"run": run, "repetition": repetition} for run, repetition in tasks]
+        terminal.as_json({"experiment": choice.name, "tasks": names, "running": running, "cancelled": number})
+    elif number:
+        terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
+    terminal.hint(f"neurofit status {choice.name}", *([f"neurofit submit {choice.name} --retry"] if number else []))
+    return None

@@ -1,0 +1,52 @@
+"""`neurofit results`: the table of results, from files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from neurofit.cli import options, terminal
+
+FORMATS = ("table", "csv", "json", "markdown", "latex")
+
+
+@click.command()
+@options.selector()
+@options.states
+@options.where
+@click.option("--format", "format", type=click.Choice(FORMATS), default="table", help="How to write it.  [default: table]")
+@click.option("--by", type=click.Choice(["task", "run"]), default="task", help="A row per task, or per run with mean and interval.")
+@click.option("--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition.")
+@click.option("--metric", help="Which metric --compare compares.")
+@options.as_json
+def command(selector: str, states: Sequence[Any], where: str | None, format: str, by: str, axis: str | None, metric: str | None, as_json: bool) -> None:
+    """One row per task: arguments, state, metrics, cost, seeds and versions. The script is not loaded.
+
+    A table leaves out columns that are the same in every row; csv and json have everything.
+    """
+    if metric and not axis:
+        raise click.UsageError("--metric says what --compare compares: add --compare AXIS.")
+    if axis and by == "run":
+        raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
+    from neurofit.experiments import comparison, formats, results
+    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.standing import standing
+    from neurofit.orchestrate.tables import records
+
+    study = options.here()
+    choice = choose(study, selector, states, where)
+    found = standing(study, choice.name)
+    keys = set(choice.keys(found))
+    rows = [row for row in records(found, choice.selection) if (row["run"], row["repetition"]) in keys]
+    if axis:
+        frame = comparison.compare(rows, axis, metric)
+    else:
+        frame = comparison.by_run(rows) if by == "run" else results.table(rows)
+    terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width()))
+    for problem in found.problems + found.unanswered:
+        terminal.problem(problem)
+    for line in results.notes(rows):
+        terminal.note(line)
+    terminal.hint(*([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"]))
