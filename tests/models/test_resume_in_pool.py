@@ -1,0 +1,89 @@
+"""A model that was killed and went on equals, bit for bit, one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+    def model(shapes, *, hidden=8, rate=0.2):
+        import keras
+        return keras.Sequential([
+            keras.layers.Input(shapes.image), keras.layers.Flatten(),
+            keras.layers.Dense(hidden, "softplus"), keras.layers.Dropout(rate),
+            keras.layers.Dense(shapes.neurons, "softplus"),
+        ])
+    experiment = nf.Experiment(
+        fit=nf.models.Fit(model, training=nf.models.Training(
+            epochs=%d, batch_size=64, patience=15, decays=1, checkpoint_minutes=0.002)),
+        grid=nf.grid(hidden=[4, 8]), repetitions=2)
+"""
+
+
+def weights(bench) -> dict[tuple[int, int], list[np.ndarray]]:
+    """Every weight of every task, and its predictions and history, as saved."""
+    import h5py
+
+    found = {}
+    for record in bench.outcomes("net"):
+        run = f"{record['run']:03d}-{record['id'][:8]}/rep-{record['repetition']:02d}"
+        folder = bench.study.training_data / "net" / "runs" / run / f"attempt-{record['attempt']:02d}"
+        arrays = []
+        with h5py.File(folder / "weights.weights.h5") as file:
+            file.visititems(lambda name, item: arrays.append(item[()]) if isinstance(item, h5py.Dataset) else None)  # noqa: B023
+        arrays.append(np.load(folder / "predictions.npz")["predictions"])
+        arrays.append(np.array([(folder / "history.csv").read_text()]))
+        found[record["run"], record["repetition"]] = arrays
+    return found
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_path):
+    undisturbed = type(bench)(tmp_path / "undisturbed")
+    for one in (undisturbed, bench):
+        one.script("net", SCRIPT % 60)
+    assert undisturbed.run("net") == {"done": 4}
+
+    generator, blows = random.Random(3), 0
+    submitted = bench.submit("net")
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        counts = bench.counts("net")
+        if counts == {"done": 4}:
+            break
+        if not counts["queued"] + counts["running"]:
+            submitted = bench.submit("net", retry=True) or submitted
+        there = list((bench.study.training_data / "net" / "runs").glob("*/*/checkpoint/0*"))
+        pool = int(submitted.ids[0])
+        workers = [worker for server in children(pool) for worker in children(server)]
+        victims = {"child": [pid for worker in workers for pid in children(worker)], "worker": workers, "pool": [pool]}
+        kind = generator.choice(["child", "worker", "pool", "stop"])
+        targets = victims["pool" if kind == "stop" else kind]
+        if there and blows < 6 and targets:
+            blows += 1
+            try:
+                os.kill(generator.choice(targets), signal.SIGTERM if kind == "stop" else signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(generator.uniform(0.5, 1.5))
+    assert bench.counts("net") == {"done": 4} and blows >= 4
+    assert any("resumed_from" in record["facts"] for record in bench.outcomes("net"))
+    expected, found = weights(undisturbed), weights(bench)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        for one, other in zip(expected[key], found[key]):
+            np.testing.assert_array_equal(one, other, err_msg=str(key))
