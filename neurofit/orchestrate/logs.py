@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
-from neurofit.orchestrate.standing import Part, Standing
+from neurofit.orchestrate.standing import Part, Standing, standing
+from neurofit.study import Study
 
 STDOUT, STDERR, JOB = "stdout", "stderr", "job"
+FOLLOW_SECONDS = 0.5
 _BLOCK = 65536
 
 
@@ -109,6 +112,56 @@ def _of_job(found: Standing, key: TaskKey) -> Iterator[Log]:
 
 def _part(found: Standing, submission: str | None) -> Part | None:
     return next((part for part in found.parts if part.files.name == submission), None)
+
+
+def follow(
+    study: Study, name: str, pick: Callable[[Standing], list[TaskKey]], lines: int | None, most: int
+) -> Iterator[tuple[TaskLogs, Log, bytes]]:
+    """What these tasks print, as it comes, until none of them is queued or running.
+
+    Parameters
+    ----------
+    pick : which tasks, asked again at every look; those that run are followed, at most `most` of them at a time
+    lines : of what is there already
+    """
+    read: dict[Path, int] = {}
+    begun: dict[TaskKey, None] = {}
+    while True:
+        found = standing(study, name)
+        keys = pick(found)
+        states = {key: found.of(key).state for key in keys}
+        running = [key for key in keys if states[key] is State.RUNNING] or ([] if begun else keys)
+        followed = list(dict.fromkeys([*begun, *running[:most]]))
+        for key in followed:
+            for logs, log, data in _news(found, key, read, lines):
+                begun[key] = None
+                yield logs, log, data
+        begun = {key: None for key in begun if states.get(key) is State.RUNNING}
+        if not any(state in (State.QUEUED, State.RUNNING) for state in states.values()):
+            return
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _news(found: Standing, key: TaskKey, read: dict[Path, int], lines: int | None) -> Iterator[tuple[TaskLogs, Log, bytes]]:
+    logs = task_logs(found, key)
+    for log in logs.logs:
+        if log.path not in read:
+            data = tail(log.path, lines)
+            read[log.path] = log.path.stat().st_size if log.path.exists() else 0
+        else:
+            data = _since(log.path, read[log.path])
+            read[log.path] += len(data)
+        if data:
+            yield logs, log, data
+
+
+def _since(path: Path, start: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def tail(path: Path, lines: int | None) -> bytes:

@@ -1,0 +1,98 @@
+"""`neurofit logs`: what tasks printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurofit.cli import options, terminal, wording
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.logs import Log, TaskLogs
+
+MOST_TASKS = 20
+LINES_OF_MANY = 20
+
+
+@click.command()
+@options.selector()
+@options.states
+@options.where
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until the tasks are over.")
+@click.option("--stderr", "errors_only", is_flag=True, help="Only what went to stderr.")
+@click.option("--failed", is_flag=True, help="Only tasks that failed or were lost.")
+@click.option("--tail", "lines", type=click.IntRange(min=0), metavar="LINES", help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt than the newest.")
+@options.as_json
+def command(
+    selector: str, states: Sequence[Any], where: str | None, follow: bool, errors_only: bool, failed: bool,
+    lines: int | None, attempt: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """What tasks printed, in their newest attempt; of a task that never began, what its job left."""
+    from neurofit.orchestrate import logs
+    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.failures import FAILED
+    from neurofit.orchestrate.standing import standing
+
+    if follow and (as_json or attempt):
+        raise click.UsageError("--follow goes with neither --json nor --attempt.")
+    study = options.here()
+    choice = choose(study, selector, [*states, *(FAILED if failed else ())], where)
+    found = standing(study, choice.name)
+    keys = choice.keys(found)
+    several = len(keys) > 1
+    lines = LINES_OF_MANY if lines is None and several else lines
+    if follow:
+        _print_all(choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only, named=several)
+        terminal.hint(f"neurofit status {choice.name}")
+        return
+    chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
+    parts = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
+    parts = [part for part in parts if part[1].stream != logs.STDOUT or not errors_only]
+    if as_json:
+        terminal.as_json({"experiment": choice.name, "tasks": [_record(task, parts) for task in chosen]})
+        return
+    parts = [part for part in parts if part[2]]
+    _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1)
+    _say_the_rest(choice.name, len(keys), chosen, parts)
+
+
+def _print_all(name: str, parts: Iterable[tuple[TaskLogs, Log, bytes]], errors_only: bool, *, named: bool) -> None:
+    """The bytes as they are, under a title wherever another file begins."""
+    last = None
+    for task, log, data in parts:
+        if errors_only and log.stream == "stdout":
+            continue
+        if named and last != log.path:
+            attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
+            terminal.say(terminal.styled(f"==> {wording.task(name, task.key)}{attempt}, {log.stream} <==", bold=True))
+        last = log.path
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[str, Any]:
+    files = [
+        {"stream": log.stream, "path": str(log.path), "text": data.decode("utf-8", "replace")}
+        for owner, log, data in parts
+        if owner is task and (data or log.path.exists())
+    ]
+    run, repetition = task.key
+    return {"run": run, "repetition": repetition, "attempt": task.attempt or None, "state": str(task.state), "logs": files}
+
+
+def _say_the_rest(name: str, number: int, chosen: list[TaskLogs], parts: list[tuple[TaskLogs, Log, bytes]]) -> None:
+    if number > MOST_TASKS:
+        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: neurofit logs {wording.task(name, chosen[-1].key)}")
+    if not chosen:
+        terminal.note(f"No such task of {name}.")
+    elif not parts:
+        states = ", ".join(dict.fromkeys(str(task.state) for task in chosen))
+        terminal.note(f"Nothing was printed ({wording.count(len(chosen), 'task')}: {states}).")
+    else:
+        terminal.note(f"in {wording.short_path(parts[-1][1].path.parent)}")
+    terminal.hint(f"neurofit status {name}")
