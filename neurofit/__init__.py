@@ -14,7 +14,7 @@ _WHERE = {
     "grid": "neurofit.experiments.grid",
     "results": "neurofit.orchestrate.tables",
     "neurons": "neurofit.orchestrate.tables",
-    "load": "neurofit.models.saved",
+    "load": "neurofit.orchestrate.reload",
 }
 _FOLDERS = ("datasets", "errors", "models", "scores")
 __all__ = sorted([*_WHERE, *_FOLDERS, "__version__"])

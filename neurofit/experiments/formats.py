@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LONGEST = 40
-_HASHES = ("id", "code", "commit", "data")
+_HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#",

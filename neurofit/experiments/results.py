@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 _FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
 # Facts that are no result of a task, have a place of their own, or belong into the notes.
-_NO_COLUMN = (*_FACTS, "data", "monitored", "monitored_test", "recipe", "warnings")
+_NO_COLUMN = (*_FACTS, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
 _SETS = ("test", "validation", "train")
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 
@@ -114,7 +114,7 @@ def origin(row: Row) -> tuple:
     """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was installed."""
     facts, versions = _part(row, "facts"), _part(row, "versions")
     majors = tuple((name, _major(str(version))) for name, version in versions.items() if version is not None)
-    return _text(row.get("code")), _text(facts.get("data")), _text(facts.get("neurons_scored")), majors
+    return _text(row.get("code")), _text(facts.get("data_hash")), _text(facts.get("neurons_scored")), majors
 
 
 def numbers(values: list) -> np.ndarray:
@@ -160,14 +160,14 @@ def _costs(rows: list[Row]) -> dict[str, list | np.ndarray]:
 
 
 def _provenance(rows: list[Row]) -> dict[str, list]:
-    data = [part.get("data") for part in _parts(rows, "facts")]
+    data = [part.get("data_hash") for part in _parts(rows, "facts")]
     plain = {name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")}
     families = {}
     for family in ("seeds", "versions"):
         parts = _parts(rows, family)
         for name in dict.fromkeys(chain.from_iterable(parts)):
             families[f"{family}.{name}"] = [part.get(name) for part in parts]
-    return {**plain, "data": data, **families}
+    return {**plain, "data_hash": data, **families}
 
 
 def _other_facts(rows: list[Row]) -> dict[str, list]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from neurofit import study as studies
 from neurofit.errors import NameUnknown, NeurofitError, ScriptError, nearest
 from neurofit.experiments.definition import Experiment
 from neurofit.study import Study
@@ -95,6 +96,24 @@ def load(study: Study | Path, path: Path, name: str) -> Experiment:
     module = _executed(root, path, name)
     hint = _slow_hint(path, known, time.perf_counter() - started)
     return _experiment(module, path).at(name, path, hint=hint)
+
+
+def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
+    """An experiment that its script runs by itself, `python jobs/exp3.py`, with its study, and with its name and
+    imports as if it had been loaded.
+
+    Raises
+    ------
+    StudyError : the script is in no study
+    ScriptError : it is not under the study's `jobs/`
+    """
+    path = Path(os.path.abspath(path))
+    study = studies.find(path.parent)
+    name = name_of(study, str(path))
+    if Path(name).is_absolute():
+        raise ScriptError(f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there.")
+    _search_in(study.root, path)
+    return study, experiment.at(name, path)
 
 
 def head(path: Path) -> str:

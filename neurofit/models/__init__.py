@@ -10,7 +10,6 @@ import importlib
 _WHERE = {
     "Fit": "fit",
     "Training": "training",
-    "load": "saved",
     "load_folder": "saved",
     "penalties": "regularizers",
 }

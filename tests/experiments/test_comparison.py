@@ -20,7 +20,7 @@ def record(run, repetition=0, score=0.5, params=None, **other) -> dict:
     return {
         "run": run, "id": f"{run:016x}", "architecture": "hsm", "params": params or {}, "derived": {}, "defaults": {},
         "repetition": repetition, "state": "done", "seeds": {"init": 10 + repetition, "split": 7},
-        "metrics": {"test/correlation": score}, "facts": {"data": "d0", "neurons_scored": 50}, "code": "c0",
+        "metrics": {"test/correlation": score}, "facts": {"data_hash": "d0", "neurons_scored": 50}, "code": "c0",
         "versions": {"keras": "3.5.0"}, **other,
     }  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_what_varied_between_repetitions_is_said():
 def test_unlike_repetitions_are_never_averaged_in_silence():
     frame = by_run([record(1, 0), record(1, 1, code="c1"), record(2, 0), record(2, 1)])
     assert frame["mixed"].tolist() == ["2 codes", None]
-    neurons = by_run([record(1, 0), record(1, 1, facts={"neurons_scored": 49, "data": "d1"})])
+    neurons = by_run([record(1, 0), record(1, 1, facts={"neurons_scored": 49, "data_hash": "d1"})])
     assert neurons["mixed"].tolist() == ["2 data sets, 49 and 50 neurons"]
     failed = by_run([record(1, 0), record(1, 1, code="c1", state="failed")])
     assert failed["mixed"].tolist() == [None]

@@ -28,7 +28,7 @@ def record(run=1, repetition=0, **other) -> dict:
         "params": {"filters": 4 * run}, "derived": {}, "defaults": {"l2": 0.1}, "repetition": repetition,
         "repetitions": 2, "split_by": None, "seeds": {"init": 10 + repetition, "split": 7}, "attempt": 1,
         "state": "done", "on_grid": True, "metrics": {"train/correlation": 0.7, "test/correlation": 0.5},
-        "facts": {"best_epoch": 40, "stop_reason": "patience", "neurons_scored": 50, "neurons_silent": 1, "data": "d0"},
+        "facts": {"best_epoch": 40, "stop_reason": "patience", "neurons_scored": 50, "neurons_silent": 1, "data_hash": "d0"},
         "error": None, "ended": 100.0, "wall_seconds": 2.5, "peak_memory_gb": 0.5, "code": "c0", "commit": "f00",
         "dirty": False, "versions": {"python": "3.11.2", "keras": "3.5.0"},
     }  # fmt: skip
@@ -169,7 +169,7 @@ def test_tasks_done_with_older_code_are_counted():
 
 
 def test_runs_whose_repetitions_are_unlike_are_named():
-    found = notes([record(4, 0), record(4, 1, code="c1", facts={"data": "d1"})])
+    found = notes([record(4, 0), record(4, 1, code="c1", facts={"data_hash": "d1"})])
     assert "1 run averages unlike repetitions (run 4: 2 codes, 2 data sets)." in found
 
 

@@ -49,6 +49,7 @@ class Program:
         self._update = tf.function(self._one_update, jit_compile=True, autograph=False) if training.jit else self._one_update
         self._compiled = tf.function(self._many_epochs, reduce_retracing=True, autograph=False)
         self._predict = tf.function(self._forward, reduce_retracing=True, autograph=False)
+        self._loss_of = tf.function(self.loss, reduce_retracing=True, autograph=False)
 
     # States
 
@@ -114,14 +115,14 @@ class Program:
 
     def _one_step(self, rows, weights, moments, step, other, rate):
         # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
-        batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), self._data)
+        batch = tf.nest.map_structure(lambda one: None if one is None else tf.gather(one, rows), self._data)
         return self._update(*batch, weights, moments, step, other, rate)
 
     def _one_update(self, inputs, responses, mask, weights, moments, step, other, rate):
         with tf.GradientTape() as tape:
             tape.watch(weights)
             predictions, other, penalties = self._called(weights, other, inputs, training=True)
-            cost = self.loss(responses, predictions, None if isinstance(mask, tuple) else mask)
+            cost = self.loss(responses, predictions, mask)
             penalised = cost + penalties
         gradients = tape.gradient(penalised, weights)
         weights, moments = self.optimizer.update(weights, gradients, moments, step + 1, rate)
@@ -148,7 +149,7 @@ class Program:
 
     def loss_of(self, predictions: np.ndarray, part: Arrays) -> float:
         """The loss, without penalties, of predictions for a part."""
-        return float(self.loss(part.responses, tf.constant(predictions), part.mask))
+        return float(self._loss_of(*map(_tensors, (part.responses, predictions, part.mask))))
 
     def _forward(self, inputs, weights, other):
         predictions, _, penalties = self._called(weights, other, inputs, training=False)
@@ -174,7 +175,4 @@ class Program:
 
 
 def _tensors(values: Any) -> Any:
-    """Tensors of arrays; None becomes (), which has no tensors in it."""
-    if values is None:
-        return ()
-    return tf.nest.map_structure(tf.convert_to_tensor, values)
+    return tf.nest.map_structure(lambda one: None if one is None else tf.convert_to_tensor(one), values)

@@ -87,7 +87,7 @@ def _facts(loop: Loop, reason: str, monitored: str | None, material: Material, r
         "neurons_scored": result.n_scored,
         "neurons_silent": result.n_silent,
         "constant_predictions": result.n_constant,
-        "data": material.dataset.hash(),
+        "data_hash": material.dataset.hash(),
         "monitored": monitored,
     }
     if monitored == "test":
