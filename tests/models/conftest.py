@@ -10,6 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import neurofit as nf
+from neurofit.experiments.live import LiveTask, Stopped
+from neurofit.experiments.store.layout import TaskFiles
+
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "ndn3_reference"
 
 
@@ -53,3 +57,95 @@ def close():
         assert np.abs(found - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-12)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def slope(ops):
+    """slope(function, array): its gradient by central differences, of a function that gives a number."""
+
+    def differences(function, array, step=1e-3):
+        gradient = np.zeros_like(array, np.float64)
+        for index in np.ndindex(array.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = array.astype(np.float64)
+                moved[index] += sign * step
+                ends.append(float(function(ops.convert_to_tensor(moved, "float64"))))
+            gradient[index] = (ends[0] - ends[1]) / (2 * step)
+        return gradient
+
+    return differences
+
+
+class StopAt:
+    """A request to stop that comes after some looks."""
+
+    def __init__(self, looks: int | None) -> None:
+        self.looks, self.asked_for = looks, False
+
+    @property
+    def made(self) -> bool:
+        if self.looks is None:
+            return False
+        self.looks -= 1
+        return self.looks < 0
+
+
+class Desk:
+    """One task in a temporary folder: attempts at it, each with a LiveTask as a worker makes it."""
+
+    def __init__(self, root: Path) -> None:
+        self.files, self.root = TaskFiles(root / "task"), root
+        self.last: LiveTask | None = None
+
+    def task(self, *, repetition: int = 0, stop_after: int | None = None, split_by=None, **params) -> LiveTask:
+        attempt = self.files.attempt(len(self.files.attempts()) + 1)
+        attempt.folder.mkdir(parents=True)
+        attempt.claim.write_text("{}")
+        self.last = LiveTask(params, repetition, 3, split_by, self.root, self.files, attempt,
+                             stop_request=StopAt(stop_after))  # fmt: skip
+        return self.last
+
+    def run(self, fit, **how):
+        """The metrics, or None where the attempt ended as stopped."""
+        task = self.task(**how)
+        try:
+            return fit(task)
+        except Stopped:
+            return None
+        finally:
+            task.close()
+
+    @property
+    def facts(self) -> dict:
+        return self.last.facts
+
+    def array(self, name: str):
+        with np.load(self.last.folder / "predictions.npz") as file:
+            return file[name]
+
+    def history(self) -> list[dict[str, str]]:
+        lines = (self.last.folder / "history.csv").read_text().splitlines()
+        names = lines[0].split(",")
+        return [dict(zip(names, line.split(","))) for line in lines[1:]]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def desks(tmp_path):
+    """desks("a"): a desk of that name."""
+    return lambda name: Desk(tmp_path / name)
+
+
+def small_data():
+    return nf.datasets.simulate(n_images=90, n_neurons=6, size=12, n_test=20, n_trials=4)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A data set of 90 images of 12 × 12 pixels and 6 neurons: 60 to train on, 10 for validation, 20 to test on."""
+    return small_data
