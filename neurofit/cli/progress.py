@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neurofit.cli import terminal
-from neurofit.cli.wording import clock, counted, roughly, task
+from neurofit.cli.wording import clock, counted, roughly, task, took
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.watch import Look
@@ -82,4 +82,4 @@ def _times(look: Look) -> str:
 
 def summary(look: Look) -> str:
     """'exp3: 43 done, 2 failed after 1:02.'"""
-    return f"{look.found.name}: {counted(_counts(look))} after {clock(look.seconds)}."
+    return f"{look.found.name}: {counted(_counts(look))} after {took(look.seconds)}."

@@ -20,6 +20,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def took(seconds: float) -> str:
+    """'0.3 s', '42 s', '1:02:03'"""
+    return roughly(seconds) if seconds < 60 else clock(seconds)
+
+
 def roughly(seconds: float) -> str:
     """'3 s', '12 min', '5 h', '2 days'"""
     for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from neurofit.backends.base import Queued, Resources
 from neurofit.errors import UsageError
+from neurofit.experiments import fits
 from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.snapshot import code_hash
 from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles
@@ -59,6 +63,11 @@ def point(
         on_grid = base
     if on_grid is not None:
         return Point(on_grid, repetition, True)
+    return off_grid(wished, repetition, runs, registry)
+
+
+def off_grid(wished: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
+    """A point that the grid does not have, under the number that it has or the next free one."""
     known = [run.number for run in registry.runs.values() if run.id == wished.id]
     free = max([run.number for run in runs] + list(registry.runs)) + 1
     return Point(replace(wished, number=known[0] if known else free), repetition, False)
@@ -81,6 +90,7 @@ def run(
         runs = runs_of(experiment, found.registry)
         registry = registered(runs, found.registry)
         if not wanted.on_grid:
+            wanted = off_grid(wanted.run, wanted.repetition, runs, found.registry)  # others may have taken its number
             off = wanted.run
             registry.append(RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False))
         register(files.registry, found.registry, _without_repeats(registry))
@@ -104,13 +114,39 @@ def _work(
     study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
-    if not debug:
+    if debug:
+        experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.path)
+    else:
         signals.listen()
     assignment.load(experiment, study.root)
     Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
     files = assignment.files.task(wanted.run.number, wanted.run.id, wanted.repetition)
     attempt = files.attempts()[-1]
     return attempt, read_json(attempt.outcome)
+
+
+class Debugged:
+    """A fit that opens the debugger where it raises."""
+
+    def __init__(self, fit: Callable[..., Any]) -> None:
+        self._fit = fit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fit, name)
+
+    def arguments(self) -> dict[str, Any]:
+        return fits.arguments(self._fit)
+
+    def __call__(self, task: Any) -> Any:
+        import pdb  # 40 ms, which other tasks need not pay
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return fits.call(self._fit, task)
+        except Exception as error:
+            print("".join(traceback.format_exception_only(error)), end="", file=sys.stderr, flush=True)
+            pdb.post_mortem(error.__traceback__)
+            raise
 
 
 def _without_repeats(runs: list[RegisteredRun]) -> list[RegisteredRun]:

@@ -95,7 +95,9 @@ class Capture:
         for descriptor in (nothing, *self._ends, *self._pipes):
             os.close(descriptor)
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+            with contextlib.suppress(OSError):  # of a stream that was a file and is a pipe now: Python would seek in it
+                stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(line_buffering=True)
 
     def in_parent(self) -> None:
         for end in self._ends:

@@ -36,10 +36,15 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
 
 
 def _say(record: dict[str, Any], title: str, path: Any) -> None:
-    from neurofit.experiments.params import short
-
     terminal.say(terminal.styled(record["name"], bold=True) + (f" · {title}" if title else ""))
     terminal.say(f"{wording.short_path(path)}: {', '.join(record['architectures'])}")
+    say_runs(record)
+
+
+def say_runs(record: dict[str, Any]) -> None:
+    """The axes and the runs of an experiment."""
+    from neurofit.experiments.params import short
+
     for name, values in record["axes"].items():
         shown = ", ".join(short(value, 30) for value in values[:8])
         more = f", … {len(values)} values" if len(values) > 8 else ""

@@ -1,0 +1,107 @@
+"""One task in the foreground: what `neurofit run` and `python jobs/exp3.py` print around it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurofit.cli import terminal, wording
+from neurofit.cli.entry import INTERRUPTED
+from neurofit.cli.following import SOME_FAILED
+
+if TYPE_CHECKING:
+    from neurofit.experiments.definition import Experiment
+    from neurofit.orchestrate.here import Point
+    from neurofit.study import Study
+
+EXIT_CODES = {"done": 0, "stopped": INTERRUPTED}
+
+
+def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments as their words on the command line mean them."""
+    from neurofit.experiments.definition import REQUIRED
+    from neurofit.experiments.params import parse
+
+    known = {name: None if default is REQUIRED else default for name, default in experiment.arguments().items()}
+    return {name: parse(text, known.get(name), f"'{name}'") for name, text in texts.items()}
+
+
+def pairs(words: tuple[str, ...]) -> dict[str, str]:
+    """{"filters": "16"} of --set filters=16"""
+    for word in words:
+        if "=" not in word:
+            raise click.UsageError(f"--set {word}: write --set name=value.")
+    return dict(word.split("=", 1) for word in words)
+
+
+def do(
+    study: Study, experiment: Experiment, changes: Mapping[str, str], number: int | None, repetition: int,
+    *, debug: bool = False, dry_run: bool = False, as_json: bool = False,
+) -> int:  # fmt: skip
+    """Do one task here and now, and say what came of it."""
+    from neurofit.experiments.store.layout import ExperimentFiles
+    from neurofit.experiments.store.registry import read_registry
+    from neurofit.orchestrate import here
+
+    registry = read_registry(ExperimentFiles(study, experiment.name).registry)
+    point = here.point(experiment, registry, settings(experiment, changes), number, repetition)
+    _introduce(experiment, point)
+    if dry_run:
+        terminal.note("Nothing was done.")
+        return 0
+    with _stdout_on_stderr() if as_json else contextlib.nullcontext():
+        attempt, outcome = here.run(study, experiment, point, debug=debug)
+    if as_json:
+        terminal.as_json({**outcome, "folder": str(attempt.folder)})
+    else:
+        _say(experiment, point, outcome, attempt.folder)
+    return EXIT_CODES.get(outcome["state"], SOME_FAILED)
+
+
+def _introduce(experiment: Experiment, point: Point) -> None:
+    from neurofit.experiments.params import short
+
+    if experiment.hint:
+        terminal.note(experiment.hint)
+    arguments = " ".join(f"{name}={short(value)}" for name, value in point.run.arguments.items())
+    off = "" if point.on_grid else " (off the grid)"
+    terminal.note(f"{wording.task(experiment.name, (point.run.number, point.repetition))}{off}  {arguments}")
+
+
+def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: Path) -> None:
+    name = wording.task(experiment.name, (point.run.number, point.repetition))
+    state, metrics = outcome["state"], outcome.get("metrics") or {}
+    off = "" if point.on_grid else ", off the grid"
+    terminal.say(f"{name}: {terminal.styled(state, fg=terminal.STYLES.get(state))} after {wording.took(outcome['wall_seconds'])}{off}.")
+    breadth = max(map(len, metrics), default=0)
+    for metric, value in metrics.items():
+        terminal.say(f"  {metric:<{breadth}}  {value:.6g}")
+    if outcome.get("error"):
+        terminal.say(f"  {' '.join(str(outcome['error'].get('message')).split())[:300]}")
+    terminal.say(f"Files: {wording.short_path(folder)}")
+    if state == "done":
+        terminal.hint(f"neurofit results {experiment.name}")
+    elif state == "stopped":
+        terminal.hint("repeat the command to go on from the last checkpoint")
+    else:
+        terminal.hint(f"neurofit run {name} --pdb" if point.on_grid else "add --pdb to look into it")
+
+
+@contextlib.contextmanager
+def _stdout_on_stderr() -> Iterator[None]:
+    """Whatever the task prints goes to stderr, so that stdout holds the JSON alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
