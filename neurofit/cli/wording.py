@@ -104,3 +104,19 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
 def _cut(line: str, most: int = 300) -> str:
     text = "".join(one if one.isprintable() else " " for one in line)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def size(size_bytes: float) -> str:
+    """'340 MB'"""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.3g} TB"
+
+
+def quoted(path: Path) -> str:
+    """As a shell takes it."""
+    import shlex
+
+    return shlex.quote(short_path(path))

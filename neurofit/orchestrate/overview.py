@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from neurofit.backends import BUILT_IN, runner
 from neurofit.errors import NeurofitError
 from neurofit.experiments import script
 from neurofit.experiments.definition import Experiment, Run
@@ -98,3 +100,34 @@ def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
         "repetitions": experiment.repetitions,
         "runs": [{"run": run.number, "id": run.id, "params": run.params} for run in runs],
     }
+
+
+def of_runners(study: Study) -> list[dict[str, Any]]:
+    """Every profile, and the backends that no profile of the same name covers; of a damaged one, why."""
+    names = runner.names(study.runners)
+    return [_of_runner(study, name) for name in (*names, *(name for name in BUILT_IN if name not in names))]
+
+
+def _of_runner(study: Study, name: str) -> dict[str, Any]:
+    path = study.runners / f"{name}.yaml"
+    try:
+        found = runner.load(study.runners, name)
+    except NeurofitError as error:
+        return {"name": name, "backend": None, "path": str(path), "settings": {}, "error": str(error)}
+    settings = {
+        field.name: _settled(getattr(found.backend, field.name))
+        for field in dataclasses.fields(found.backend)
+        if getattr(found.backend, field.name) != _default(field)
+    }
+    return {"name": name, "backend": found.kind, "path": found.path and str(found.path), "settings": settings, "error": None}
+
+
+def _default(field: dataclasses.Field) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _settled(value: Any) -> Any:
+    """As a profile writes it."""
+    if dataclasses.is_dataclass(value):
+        return {name: part for name, part in dataclasses.asdict(value).items() if part is not None}
+    return list(value) if isinstance(value, tuple) else value

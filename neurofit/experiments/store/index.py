@@ -43,12 +43,25 @@ def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
         return {}
 
 
+def orphans(folder: Path) -> list[Path]:
+    """Indices of experiments that are no longer where they were."""
+    return [path for path in sorted(folder.glob("*.json")) if (of := _folder_of(path)) and not os.path.isdir(of)]
+
+
+def _folder_of(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_bytes())["folder"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
     """Keep the facts; a cache that cannot be written is no error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         record = {
             "format": FORMAT,
+            "folder": str(files.folder.resolve()),
             "inode": files.registry.stat().st_ino,
             "submissions": {name: _record(known) for name, known in facts.items()},
         }

@@ -1,0 +1,191 @@
+"""What no result needs: found first, removed only when told to, and never of an experiment with anything queued or running.
+
+Ages guard what somebody may just be writing: a submit takes its copy of the code before its submission names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.errors import NeurofitError, StoreError
+from neurofit.experiments.store import index
+from neurofit.experiments.store.journal import now_on
+from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, TaskFiles, code_store, experiments_with_files
+from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import read_submission
+from neurofit.files import read_json, told_apart
+from neurofit.orchestrate.plan import AT_WORK
+from neurofit.orchestrate.standing import Standing, standing
+from neurofit.study import Study
+
+LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS = (
+    "leftovers of interrupted writes", "checkpoints of tasks that are done", "copies of code that no submission uses",
+    "indices of experiments that are gone", "attempts that a newer one replaced",
+)  # fmt: skip
+YOUNG_SECONDS = 3600.0
+_LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Files and folders of one kind that can go."""
+
+    kind: str
+    experiment: str | None  # None: shared by all
+    paths: list[Path]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What can go, and why the rest was not looked at."""
+
+    waste: list[Waste]
+    left_alone: list[str]
+
+
+def survey(study: Study, *, attempts: bool = False) -> Survey:
+    """All that can go; with `attempts`, also those that a newer one replaced."""
+    waste: list[Waste] = []
+    left_alone: list[str] = []
+    for name in experiments_with_files(study):
+        found = standing(study, name)
+        busy = _busy(found)
+        if busy:
+            left_alone.append(busy)
+        else:
+            waste += _of_experiment(found, attempts)
+    unused = _unused_code(study, left_alone)
+    waste += _waste(CODE, None, unused)
+    waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study), deep=False), code_store(study)))
+    waste += _waste(INDEX, None, index.orphans(index.cache_folder()))
+    return Survey(waste, left_alone)
+
+
+def remove(study: Study, waste: Iterable[Waste]) -> int:
+    """Remove what was listed, unless it has come into use since; gives how many files and folders."""
+    removed = 0
+    for one in waste:
+        if one.experiment is None:
+            known = {path for again in survey(study).waste if again.kind == one.kind for path in again.paths}
+            removed += _delete(path for path in one.paths if path in known)
+            continue
+        with locked(ExperimentFiles(study, one.experiment).lock):
+            if _busy(standing(study, one.experiment)) is None:
+                removed += _delete(one.paths)
+    return removed
+
+
+def _delete(paths: Iterable[Path]) -> int:
+    number = 0
+    for path in paths:
+        with told_apart(path, "remove it"), contextlib.suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            number += 1
+    return number
+
+
+def _busy(found: Standing) -> str | None:
+    """Why an experiment has to be left alone."""
+    counts = found.counts()
+    if any(counts[state] for state in AT_WORK):
+        return f"{found.name} is left alone: {counts[State.QUEUED]} queued, {counts[State.RUNNING]} running."
+    if found.unanswered or found.problems:
+        return f"{found.name} is left alone: {(found.unanswered + found.problems)[0]}"
+    return None
+
+
+def _of_experiment(found: Standing, attempts: bool) -> Iterator[Waste]:
+    folder, name = found.files.folder, found.name
+    yield from _waste(LEFTOVERS, name, _old(_leftovers(folder), folder))
+    tasks = {key: found.files.task(run.number, run.id, key[1]) for key in found.tasks if (run := found.registry.runs.get(key[0]))}
+    done = [files for key, files in tasks.items() if found.of(key).state is State.DONE]
+    yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
+    if attempts:
+        yield from _waste(ATTEMPTS, name, _replaced(found, list(tasks.values())))
+
+
+def _waste(kind: str, experiment: str | None, paths: list[Path]) -> Iterator[Waste]:
+    if paths:
+        yield Waste(kind, experiment, paths, sum(map(_size, paths)))
+
+
+def _size(path: Path) -> int:
+    size = 0
+    with contextlib.suppress(OSError):
+        size = path.lstat().st_size
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(folder, name)).st_size
+    return size
+
+
+def _leftovers(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    for above, folders, files in os.walk(folder):
+        yield from (Path(above, name) for name in (*folders, *files) if _LEFTOVER.fullmatch(name))
+        folders[:] = [name for name in folders if deep and not _LEFTOVER.fullmatch(name)]
+
+
+def _old(paths: Iterable[Path], folder: Path) -> list[Path]:
+    paths = list(paths)
+    now = now_on(folder) if paths else 0.0
+    return [path for path in paths if now - path.lstat().st_mtime > YOUNG_SECONDS]
+
+
+def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
+    """Copies that no submission names; none as long as one cannot be read."""
+    used = set()
+    for name in experiments_with_files(study):
+        for submission in ExperimentFiles(study, name).submissions():
+            try:
+                used.add(read_submission(submission).get("code"))
+            except (NeurofitError, OSError):
+                left_alone.append(f"Copies of code are left alone: {submission.record} cannot be read, and may need one.")
+                return []
+    store = code_store(study)
+    copies = [path for path in store.iterdir() if not path.name.startswith(".")] if store.is_dir() else []
+    return _old([path for path in copies if path.name not in used], store)
+
+
+def _replaced(found: Standing, tasks: list[TaskFiles]) -> list[Path]:
+    """Ended attempts but for the newest, the newest that is done, those that a checkpoint goes on from, and those that
+    hold the log of one that stays."""
+    kept, old = set(), []
+    for files in tasks:
+        made = files.attempts()
+        stays = {made[-1].number} if made else set()
+        stays |= set([one.number for one in made if _outcome(one).get("state") == "done"][-1:])
+        stays |= _checkpointed(files)
+        for one in made:
+            outcome = _outcome(one)
+            if one.number in stays or not outcome:
+                kept |= {one.folder, found.files.folder / (outcome.get("log") or ".")}
+            else:
+                old.append(one.folder)
+    return [folder for folder in old if folder not in kept]
+
+
+def _outcome(attempt: AttemptFiles) -> dict:
+    try:
+        return read_json(attempt.outcome)
+    except (OSError, StoreError):
+        return {}
+
+
+def _checkpointed(files: TaskFiles) -> set[int]:
+    found = set()
+    for record in files.checkpoints.glob("*/checkpoint.json"):
+        with contextlib.suppress(OSError, StoreError):
+            found.add(read_json(record).get("attempt"))
+    return found
