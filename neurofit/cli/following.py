@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SOME_FAILED, STILL_RUNNING, NOT_ASKED = 3, 4, 5
 
 
-def queue_and_follow(plan: Plan, runner: Runner, cost: Forecast, *, stays: bool, wait_seconds: float | None, as_json: bool) -> int:
+def queue_and_follow(
+    plan: Plan, runner: Runner, cost: Forecast, *, stays: bool, wait_seconds: float | None, as_json: bool
+) -> int:
     """Queue what the plan asks for, and watch it if `stays` and it runs here, or for the time given."""
     from neurofit.orchestrate.forecast import runs_here
     from neurofit.orchestrate.submit import submit
@@ -61,7 +63,9 @@ def _detached(plan: Plan, record: dict[str, Any], as_json: bool) -> None:
     terminal.hint(f"neurofit status {name} --watch", f"neurofit cancel {name}")
 
 
-def _watched(plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: bool, wait_seconds: float | None, as_json: bool) -> int:
+def _watched(
+    plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: bool, wait_seconds: float | None, as_json: bool
+) -> int:
     from neurofit.experiments.store.submissions import read_jobs
     from neurofit.orchestrate.watch import Watch
 

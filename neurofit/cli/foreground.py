@@ -78,7 +78,8 @@ def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: 
     name = wording.task(experiment.name, (point.run.number, point.repetition))
     state, metrics = outcome["state"], outcome.get("metrics") or {}
     off = "" if point.on_grid else ", off the grid"
-    terminal.say(f"{name}: {terminal.styled(state, fg=terminal.STYLES.get(state))} after {wording.took(outcome['wall_seconds'])}{off}.")
+    ended = terminal.styled(state, fg=terminal.STYLES.get(state))
+    terminal.say(f"{name}: {ended} after {wording.took(outcome['wall_seconds'])}{off}.")
     breadth = max(map(len, metrics), default=0)
     for metric, value in metrics.items():
         terminal.say(f"  {metric:<{breadth}}  {value:.6g}")

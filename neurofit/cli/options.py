@@ -46,7 +46,9 @@ def complete_runner(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return sorted(name for name in known if name.startswith(incomplete))
 
 
-def selector(name: str = "selector", *, many: bool = False, metavar: str = "SELECTOR", required: bool = True) -> Callable:
+def selector(
+    name: str = "selector", *, many: bool = False, metavar: str = "SELECTOR", required: bool = True
+) -> Callable:
     """An argument that names an experiment, and perhaps which of its tasks."""
     nargs = -1 if many else 1
     return click.argument(name, nargs=nargs, metavar=metavar, required=required, shell_complete=complete_experiment)
@@ -61,7 +63,9 @@ class _State(click.ParamType):
 
         known = [str(state) for state in State]
         if str(value) not in known:
-            self.fail(f"There is no state '{value}'.{nearest(str(value), known)} States: {', '.join(known)}.", parameter, ctx)
+            self.fail(
+                f"There is no state '{value}'.{nearest(str(value), known)} States: {', '.join(known)}.", parameter, ctx
+            )
         return State(str(value))
 
     def shell_complete(self, ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
@@ -72,4 +76,11 @@ class _State(click.ParamType):
         return [CompletionItem(str(state)) for state in State if str(state).startswith(incomplete)]
 
 
-states = click.option("--state", "states", type=_State(), multiple=True, metavar="STATE", help="Only tasks in this state; may be repeated.")
+states = click.option(
+    "--state",
+    "states",
+    type=_State(),
+    multiple=True,
+    metavar="STATE",
+    help="Only tasks in this state; may be repeated.",
+)

@@ -52,7 +52,13 @@ def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
 
     bar = Table.grid(padding=(0, 2, 0, 0))
     bar.add_row(
-        ProgressBar(max(1, look.total), look.ended, width=min(40, console.width // 2), complete_style="green", finished_style="green"),
+        ProgressBar(
+            max(1, look.total),
+            look.ended,
+            width=min(40, console.width // 2),
+            complete_style="green",
+            finished_style="green",
+        ),
         Text(f"{look.ended:,}/{look.total:,}"),
         Text(_times(look), style="dim"),
     )

@@ -28,7 +28,16 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
     """Our options and the fit's, each argument `learning_rate` as --learning-rate or --learning_rate."""
     arguments = _options(experiment)
 
-    def callback(number: int | None, repetition: int, changes: tuple[str, ...], debug: bool, listing: bool, dry_run: bool, as_json: bool, **given: str | None) -> int | None:
+    def callback(
+        number: int | None,
+        repetition: int,
+        changes: tuple[str, ...],
+        debug: bool,
+        listing: bool,
+        dry_run: bool,
+        as_json: bool,
+        **given: str | None,
+    ) -> int | None:
         study, placed = _placed(experiment, file)
         texts = {arguments[key]: text for key, text in given.items() if text is not None}
         texts |= foreground.pairs(changes)
@@ -64,7 +73,9 @@ def _options(experiment: Experiment) -> dict[str, str]:
 def _fit_options(experiment: Experiment, arguments: dict[str, str]) -> list[click.Option]:
     axes, defaults = experiment.grid.axes(), experiment.arguments()
     return [
-        click.Option([f"--{name.replace('_', '-')}", key], metavar="VALUE", help=_value_help(axes.get(name), defaults[name]))
+        click.Option(
+            [f"--{name.replace('_', '-')}", key], metavar="VALUE", help=_value_help(axes.get(name), defaults[name])
+        )
         for key, name in arguments.items()
     ]
 
@@ -83,8 +94,15 @@ def _value_help(values: list[Any] | None, default: Any) -> str:
 def _our_options() -> list[click.Option]:
     flag = {"is_flag": True}
     return [
-        click.Option(["--run", "number"], type=click.IntRange(min=0), help="The run to start from.  [default: the first]"),
-        click.Option(["--repetition"], type=click.IntRange(min=0), default=0, help="Which repetition, that is, which seed.  [default: 0]"),
+        click.Option(
+            ["--run", "number"], type=click.IntRange(min=0), help="The run to start from.  [default: the first]"
+        ),
+        click.Option(
+            ["--repetition"],
+            type=click.IntRange(min=0),
+            default=0,
+            help="Which repetition, that is, which seed.  [default: 0]",
+        ),
         click.Option(["--set", "changes"], multiple=True, metavar="NAME=VALUE", help="Any argument by its name."),
         click.Option(["--list", "listing"], **flag, help="List the runs, and do nothing."),
         click.Option(["--pdb", "debug"], **flag, help="Open the debugger where the fit raises."),
@@ -95,7 +113,8 @@ def _our_options() -> list[click.Option]:
 
 def _help(experiment: Experiment) -> str:
     documented = (getattr(sys.modules["__main__"], "__doc__", None) or "").strip().partition("\n")[0]
-    return f"{documented}\n\nDoes one task here and now: the run given, with the arguments below changed. `neurofit submit` does them all."
+    what = "Does one task here and now: the run given, with the arguments below changed."
+    return f"{documented}\n\n{what} `neurofit submit` does them all."
 
 
 def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:

@@ -1,4 +1,4 @@
-"""What is printed and how: facts on stdout, what is said about them on stderr; rich tables on a terminal, plain ones elsewhere."""
+"""What is printed and how: facts on stdout, what is said about them on stderr; with rich on a terminal, plain elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from typing import Any
 
 import click
 
-PLAIN = {"…": "...", "·": "-", "–": "-", "—": "-", "×": "x", "→": "->", "━": "=", "╸": "=", "╺": "-", "≈": "~", "✓": "+", "✗": "x"}
+PLAIN = {
+    "…": "...",
+    "·": "-",
+    "–": "-",
+    "—": "-",
+    "×": "x",
+    "→": "->",
+    "━": "=",
+    "╸": "=",
+    "╺": "-",
+    "≈": "~",
+    "✓": "+",
+    "✗": "x",
+}
 STYLES = {
     "done": "green", "failed": "red", "lost": "magenta", "running": "cyan", "queued": "blue",
     "stopped": "yellow", "cancelled": "yellow", "new": "white",
@@ -86,7 +99,9 @@ def hint(*commands: str) -> None:
 
 def as_json(record: Any) -> None:
     """A record for programs."""
-    click.echo(json.dumps(record, indent=2, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8"), default=str))
+    click.echo(
+        json.dumps(record, indent=2, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8"), default=str)
+    )
 
 
 def confirmed(question: str) -> bool:

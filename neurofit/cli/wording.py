@@ -29,7 +29,11 @@ def roughly(seconds: float) -> str:
     """'3 s', '12 min', '5 h', '2 days'"""
     for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
         if seconds < most:
-            return f"{seconds / size:.1f} {unit}" if seconds < size * 10 and unit != "min" else f"{seconds / size:.0f} {unit}"
+            return (
+                f"{seconds / size:.1f} {unit}"
+                if seconds < size * 10 and unit != "min"
+                else f"{seconds / size:.0f} {unit}"
+            )
     return f"{seconds / 86400:.0f} days"
 
 
@@ -66,7 +70,11 @@ def fates(plan: Plan) -> list[tuple[str, int, str]]:
         "lost": f"to queue, {again}",
         "cancelled": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
     }
-    return [(str(state), plan.counts[state], fate[str(state)]) for state in type(next(iter(plan.counts))) if plan.counts[state]]
+    return [
+        (str(state), plan.counts[state], fate[str(state)])
+        for state in type(next(iter(plan.counts)))
+        if plan.counts[state]
+    ]
 
 
 def spread(plan: Plan, cost: Forecast) -> str:
@@ -97,7 +105,9 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
     if len(found) > most:
-        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `neurofit logs {name} --failed` shows them.")
+        lines.append(
+            f"{count(len(found) - most, 'other kind')} of failure; `neurofit logs {name} --failed` shows them."
+        )
     return lines
 
 

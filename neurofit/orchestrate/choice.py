@@ -48,7 +48,9 @@ class Choice:
             numbers = {number for number, arguments in values.items() if holds(arguments)}
             keys = [key for key in keys if key[0] in numbers]
             if not keys:
-                raise UsageError(f"No run of {found.name} has {self.condition}. `neurofit show {found.name}` lists the arguments.")
+                raise UsageError(
+                    f"No run of {found.name} has {self.condition}. `neurofit show {found.name}` lists the arguments."
+                )
         if self.states:
             keys = [key for key in keys if found.of(key).state in self.states]
         return keys

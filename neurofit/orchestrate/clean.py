@@ -1,4 +1,4 @@
-"""What no result needs: found first, removed only when told to, and never of an experiment with anything queued or running.
+"""What no result needs: found first, removed when told to, never of an experiment with anything queued or running.
 
 Ages guard what somebody may just be writing: a submit takes its copy of the code before its submission names it.
 """
@@ -16,7 +16,13 @@ from pathlib import Path
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments.store import index
 from neurofit.experiments.store.journal import now_on
-from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, TaskFiles, code_store, experiments_with_files
+from neurofit.experiments.store.layout import (
+    AttemptFiles,
+    ExperimentFiles,
+    TaskFiles,
+    code_store,
+    experiments_with_files,
+)
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import read_submission
@@ -108,7 +114,11 @@ def _busy(found: Standing) -> str | None:
 def _of_experiment(found: Standing, attempts: bool) -> Iterator[Waste]:
     folder, name = found.files.folder, found.name
     yield from _waste(LEFTOVERS, name, _old(_leftovers(folder), folder))
-    tasks = {key: found.files.task(run.number, run.id, key[1]) for key in found.tasks if (run := found.registry.runs.get(key[0]))}
+    tasks = {
+        key: found.files.task(run.number, run.id, key[1])
+        for key in found.tasks
+        if (run := found.registry.runs.get(key[0]))
+    }
     done = [files for key, files in tasks.items() if found.of(key).state is State.DONE]
     yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
     if attempts:
@@ -151,7 +161,9 @@ def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
             try:
                 used.add(read_submission(submission).get("code"))
             except (NeurofitError, OSError):
-                left_alone.append(f"Copies of code are left alone: {submission.record} cannot be read, and may need one.")
+                left_alone.append(
+                    f"Copies of code are left alone: {submission.record} cannot be read, and may need one."
+                )
                 return []
     store = code_store(study)
     copies = [path for path in store.iterdir() if not path.name.startswith(".")] if store.is_dir() else []

@@ -99,5 +99,8 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
     if workers is None:
         return runner
     if not runs_here(runner):
-        raise UsageError(f"--workers is for local pools; runner '{runner.name}' queues to {runner.kind}, where max_running limits the jobs.")
+        raise UsageError(
+            f"--workers is for pools of this machine, and runner '{runner.name}' queues to {runner.kind}: its max_running "
+            "limits the jobs."
+        )
     return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))

@@ -142,7 +142,9 @@ def follow(
         time.sleep(FOLLOW_SECONDS)
 
 
-def _news(found: Standing, key: TaskKey, read: dict[Path, int], lines: int | None) -> Iterator[tuple[TaskLogs, Log, bytes]]:
+def _news(
+    found: Standing, key: TaskKey, read: dict[Path, int], lines: int | None
+) -> Iterator[tuple[TaskLogs, Log, bytes]]:
     logs = task_logs(found, key)
     for log in logs.logs:
         if log.path not in read:

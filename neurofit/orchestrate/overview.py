@@ -67,10 +67,15 @@ def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]
         task = found.of(key)
         records.append(
             {
-                "experiment": found.name, "run": key[0], "repetition": key[1], "state": str(task.state),
-                "attempt": task.attempt or None, "submission": task.submission, "job": task.job,
+                "experiment": found.name,
+                "run": key[0],
+                "repetition": key[1],
+                "state": str(task.state),
+                "attempt": task.attempt or None,
+                "submission": task.submission,
+                "job": task.job,
                 "cause": failures.cause(found, key) if task.state in failures.FAILED else task.cause,
-            }  # fmt: skip
+            }
         )
     return records
 
@@ -119,7 +124,13 @@ def _of_runner(study: Study, name: str) -> dict[str, Any]:
         for field in dataclasses.fields(found.backend)
         if getattr(found.backend, field.name) != _default(field)
     }
-    return {"name": name, "backend": found.kind, "path": found.path and str(found.path), "settings": settings, "error": None}
+    return {
+        "name": name,
+        "backend": found.kind,
+        "path": found.path and str(found.path),
+        "settings": settings,
+        "error": None,
+    }
 
 
 def _default(field: dataclasses.Field) -> Any:

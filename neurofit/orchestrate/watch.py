@@ -61,7 +61,14 @@ class Look:
 class Watch:
     """Looks at tasks of an experiment again and again: at those that `pick` gives, or all."""
 
-    def __init__(self, study: Study, name: str, pick: Callable[[Standing], list[TaskKey]] = Standing.all_keys, *, details: bool = False) -> None:
+    def __init__(
+        self,
+        study: Study,
+        name: str,
+        pick: Callable[[Standing], list[TaskKey]] = Standing.all_keys,
+        *,
+        details: bool = False,
+    ) -> None:
         self.study, self.name, self.pick, self.details = study, name, pick, details
         self._began = time.monotonic()
         self._ended_before: int | None = None

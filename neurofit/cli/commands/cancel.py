@@ -17,7 +17,9 @@ from neurofit.cli import options, terminal, wording
 @options.dry_run
 @options.yes
 @options.as_json
-def command(selector: str, states: Sequence[Any], where: str | None, dry_run: bool, yes: bool, as_json: bool) -> int | None:
+def command(
+    selector: str, states: Sequence[Any], where: str | None, dry_run: bool, yes: bool, as_json: bool
+) -> int | None:
     """End tasks that are queued or running. What they had reached is kept: `submit --retry` goes on from there."""
     from neurofit.experiments.store.state import State
     from neurofit.orchestrate.cancel import cancel, ending

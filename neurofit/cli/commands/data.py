@@ -22,7 +22,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         terminal.as_json({"data": [vars(one) for one in records]})
         return
-    rows = [[one.name, _there(one), wording.size(one.size_bytes) if one.size_bytes else "", one.description] for one in records]
+    rows = [
+        [one.name, _there(one), wording.size(one.size_bytes) if one.size_bytes else "", one.description]
+        for one in records
+    ]
     terminal.table(["data set", "there", "size", "what it is"], rows, styles=["bold", "", "", "dim"])
     absent = [one.name for one in records if one.missing]
     terminal.hint(f"neurofit data add {absent[0]} PATH" if absent else "neurofit list")

@@ -24,7 +24,13 @@ LINES_OF_MANY = 20
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the tasks are over.")
 @click.option("--stderr", "errors_only", is_flag=True, help="Only what went to stderr.")
 @click.option("--failed", is_flag=True, help="Only tasks that failed or were lost.")
-@click.option("--tail", "lines", type=click.IntRange(min=0), metavar="LINES", help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]")
+@click.option(
+    "--tail",
+    "lines",
+    type=click.IntRange(min=0),
+    metavar="LINES",
+    help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]",
+)
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt than the newest.")
 @options.as_json
 def command(
@@ -46,7 +52,9 @@ def command(
     several = len(keys) > 1
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
-        _print_all(choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only, named=several)
+        _print_all(
+            choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only, named=several
+        )
         terminal.hint(f"neurofit status {choice.name}")
         return
     chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
@@ -82,12 +90,19 @@ def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[st
         if owner is task and (data or log.path.exists())
     ]
     run, repetition = task.key
-    return {"run": run, "repetition": repetition, "attempt": task.attempt or None, "state": str(task.state), "logs": files}
+    return {
+        "run": run,
+        "repetition": repetition,
+        "attempt": task.attempt or None,
+        "state": str(task.state),
+        "logs": files,
+    }
 
 
 def _say_the_rest(name: str, number: int, chosen: list[TaskLogs], parts: list[tuple[TaskLogs, Log, bytes]]) -> None:
     if number > MOST_TASKS:
-        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: neurofit logs {wording.task(name, chosen[-1].key)}")
+        one = wording.task(name, chosen[-1].key)
+        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: neurofit logs {one}")
     if not chosen:
         terminal.note(f"No such task of {name}.")
     elif not parts:

@@ -16,12 +16,28 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
 @options.selector()
 @options.states
 @options.where
-@click.option("--format", "format", type=click.Choice(FORMATS), default="table", help="How to write it.  [default: table]")
-@click.option("--by", type=click.Choice(["task", "run"]), default="task", help="A row per task, or per run with mean and interval.")
+@click.option(
+    "--format", "format", type=click.Choice(FORMATS), default="table", help="How to write it.  [default: table]"
+)
+@click.option(
+    "--by",
+    type=click.Choice(["task", "run"]),
+    default="task",
+    help="A row per task, or per run with mean and interval.",
+)
 @click.option("--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition.")
 @click.option("--metric", help="Which metric --compare compares.")
 @options.as_json
-def command(selector: str, states: Sequence[Any], where: str | None, format: str, by: str, axis: str | None, metric: str | None, as_json: bool) -> None:
+def command(
+    selector: str,
+    states: Sequence[Any],
+    where: str | None,
+    format: str,
+    by: str,
+    axis: str | None,
+    metric: str | None,
+    as_json: bool,
+) -> None:
     """One row per task: arguments, state, metrics, cost, seeds and versions. The script is not loaded.
 
     A table leaves out columns that are the same in every row; csv and json have everything.
@@ -49,4 +65,6 @@ def command(selector: str, states: Sequence[Any], where: str | None, format: str
         terminal.problem(problem)
     for line in results.notes(rows):
         terminal.note(line)
-    terminal.hint(*([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"]))
+    terminal.hint(
+        *([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"])
+    )

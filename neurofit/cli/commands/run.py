@@ -38,5 +38,7 @@ def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | Non
     if ranges is None:
         return None
     if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
-        raise click.UsageError(f"'{selector}' means several tasks; `run` does one: {selection.experiment}:17/3. `submit` does them all.")
+        raise click.UsageError(
+            f"'{selector}' means several tasks; `run` does one: {selection.experiment}:17/3. `submit` does them all."
+        )
     return ranges[0].first

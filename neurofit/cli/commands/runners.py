@@ -25,7 +25,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for one in records:
         if one["error"]:
             terminal.problem(one["error"])
-    terminal.hint(f"neurofit runners check {records[0]['name']}", f"neurofit submit EXPERIMENT --backend {records[0]['name']}")
+    terminal.hint(
+        f"neurofit runners check {records[0]['name']}", f"neurofit submit EXPERIMENT --backend {records[0]['name']}"
+    )
 
 
 def _settings(settings: dict) -> str:
@@ -54,5 +56,7 @@ def check(name: str, as_json: bool) -> int:
         for finding in findings:
             mark = terminal.styled("✓", fg="green") if finding.ok else terminal.styled("✗", fg="red")
             terminal.say(f"{mark} {finding.what}" + (f": {finding.advice}" if finding.advice else ""))
-    terminal.hint(f"edit {_place(str(chosen.path))}" if bad and chosen.path else f"neurofit submit EXPERIMENT --backend {name}")
+    terminal.hint(
+        f"edit {_place(str(chosen.path))}" if bad and chosen.path else f"neurofit submit EXPERIMENT --backend {name}"
+    )
     return 1 if bad else 0

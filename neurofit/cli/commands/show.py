@@ -52,5 +52,8 @@ def say_runs(record: dict[str, Any]) -> None:
     runs, repetitions = wording.count(len(record["runs"]), "run"), wording.count(record["repetitions"], "repetition")
     terminal.say(f"{runs} × {repetitions}\n")
     names = list(record["axes"])
-    rows = [[run["run"], run["id"][:8], *(short(run["params"][n]) if n in run["params"] else "" for n in names)] for run in record["runs"]]
+    rows = [
+        [run["run"], run["id"][:8], *(short(run["params"][n]) if n in run["params"] else "" for n in names)]
+        for run in record["runs"]
+    ]
     terminal.table(["run", "id", *names], rows, styles=["bold", "dim"])

@@ -25,7 +25,14 @@ HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed"
 @click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
               help="Wait until nothing is queued or running; exit code 4 if it takes longer.")  # fmt: skip
 @options.as_json
-def command(selectors: Sequence[str], states: Sequence[Any], where: str | None, watch: bool, wait_seconds: float | None, as_json: bool) -> int:
+def command(
+    selectors: Sequence[str],
+    states: Sequence[Any],
+    where: str | None,
+    watch: bool,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> int:
     """How experiments stand: all of them, or those named; `exp3:17` and `--state failed` list tasks.
 
     Exit code 3 where tasks failed or were lost, 4 where --wait was over too soon, 5 where a queue could not be asked.
@@ -98,9 +105,13 @@ def _say_queues(look: Look) -> None:
 
     for queue in of_queues(look.found):
         for reason, number in queue["reasons"].items():
-            terminal.note(f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: {reason}")
+            terminal.note(
+                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: {reason}"
+            )
         for cause, number in queue["causes"].items():
-            terminal.note(f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} ended: {cause}")
+            terminal.note(
+                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} ended: {cause}"
+            )
         if queue["problem"]:
             age = queue["seconds_since_a_sign"]
             seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""

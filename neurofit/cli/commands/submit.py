@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 @options.dry_run
 @options.yes
 @options.as_json
-def command(selector: str, backend: str, dry_run: bool, yes: bool, as_json: bool, detach: bool, wait_seconds: float | None, **wish: Any) -> int:
+def command(
+    selector: str,
+    backend: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    detach: bool,
+    wait_seconds: float | None,
+    **wish: Any,
+) -> int:
     """Queue the tasks of an experiment that are not done yet.
 
     A local pool is watched until it is through; Ctrl-C stops it cleanly. Submitting again goes on where it stopped:
