@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.results import Row, arguments, column, metrics, origin, readable, runs, unlike
+from neurofit.experiments.results import Row, arguments, column, metrics, origin, other_arguments, readable, runs, unlike
 
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
 _LEVEL = 0.95
@@ -118,7 +118,7 @@ def _settings(groups: list[list[Row]], rows: list[Row]) -> dict[str, list]:
     for name in ("experiment", "architecture"):
         if len({_key(value) for value in ours[name]} - {None}) < 2:
             del ours[name]
-    given = {f"arg.{name}" if name in _OURS else name: values for name, values in arguments(rows).items()}
+    given = {f"arg.{name}" if name in _OURS else name: values for name, values in other_arguments(rows).items()}
     places = list(pairwise(np.cumsum([0, *map(len, groups)])))
     return {
         name: [next((value for value in values[a:b] if value is not None), None) for a, b in places]

@@ -36,7 +36,7 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
     task = {name: [row.get(name) for row in rows] for name in ("repetition", "state", "attempt")}
     taken = {*front, *task, *costs, *provenance}
     scores = _named_apart("metric.", metrics(rows), taken)
-    given = _named_apart("arg.", arguments(rows), taken)
+    given = _named_apart("arg.", other_arguments(rows), taken)
     facts = _named_apart("fact.", _other_facts(rows), taken)
     columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
@@ -87,6 +87,12 @@ def arguments(rows: list[Row]) -> dict[str, list]:
             names[name] = None
     merged = [{**last, **second, **first} for first, second, last in zip(given, derived, defaults)]
     return {name: [row.get(name) for row in merged] for name in names}
+
+
+def other_arguments(rows: list[Row]) -> dict[str, list]:
+    """All but an axis `architecture` that says the same as the column of that name."""
+    known = [row.get("architecture") for row in rows]
+    return {name: given for name, given in arguments(rows).items() if name != "architecture" or given != known}
 
 
 def metrics(rows: list[Row]) -> dict[str, np.ndarray]:

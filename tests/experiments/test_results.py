@@ -231,3 +231,8 @@ def test_a_shell_program_that_fails_is_quoted_in_the_error():
     fit = runpy.run_path(str(JOBS / "shell_program.py"))["fit"]
     with pytest.raises(RuntimeError, match=r"failed with status 2:(.|\n)*leaves no time for 5.0 ms"):
         fit(live_task(), rate=300.0, refractory_ms=5.0)
+
+
+def test_an_axis_architecture_is_shown_once():
+    rows = [record(run, 0, architecture=name, params={"architecture": name}) for run, name in enumerate(["hsm", "ln"])]
+    assert [name for name in table(rows).columns if "architecture" in name] == ["architecture"]
