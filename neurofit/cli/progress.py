@@ -40,7 +40,8 @@ def _drawn(rounds: Iterable[list[Look]], remark: str) -> list[Look]:
     console = terminal.console()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for looks in rounds:
-            pictures = [part for look in looks for part in _picture(look, console, named=len(looks) > 1)]
+            drawn = [look for look in looks if not look.is_over] or looks
+            pictures = [part for look in drawn for part in _picture(look, console, named=len(looks) > 1)]
             live.update(Group(*pictures[: console.height - 2], Text(remark, style="dim")), refresh=True)
     return looks
 

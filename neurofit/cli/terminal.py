@@ -1,4 +1,4 @@
-"""What is printed and how: facts on stdout, what is said about them on stderr; with rich on a terminal, plain elsewhere."""
+"""What is printed and how: facts on stdout, words about them on stderr; rich tables on a terminal, else plain ones."""
 
 from __future__ import annotations
 
@@ -164,18 +164,37 @@ def _rich_table(headers: Sequence[str], rows: list[list[Any]], shown: list[int],
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for place in shown:
-        right = all(_is_number(row[place]) for row in rows)
-        made.add_column(headers[place], justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    breadths = [
+        max(columns_of(str(text)) for text in (headers[place], *(row[place] for row in rows))) for place in shown
+    ]
+    fitting = _that_fit(breadths, console().width)
+    for place, breadth in fitting:
+        right = all(_is_number(row[shown[place]]) for row in rows)
+        justify = "right" if right else "left"
+        made.add_column(headers[shown[place]], justify=justify, no_wrap=True, overflow="ellipsis", width=breadth)
     for row in rows:
-        cells = []
-        for place in shown:
-            style = styles[place] if place < len(styles) else None
-            if style == "state":
-                style = STYLES.get(str(row[place]), "") if row[place] != 0 else "dim"
-            cells.append(Text(str(row[place]), style=style or ""))
-        made.add_row(*cells)
+        cells = [(str(row[shown[place]]), _style(row[shown[place]], styles, shown[place])) for place, _ in fitting]
+        made.add_row(*(Text(text.replace("\n", " "), style=style) for text, style in cells))
     console().print(made)
+    if len(fitting) < len(shown):
+        note(f"Too wide to show: {', '.join(headers[place] for place in shown[len(fitting) :])}. --json has them.")
+
+
+def _that_fit(breadths: list[int], room: int) -> list[tuple[int, int]]:
+    """Which columns find room, and how wide: the last of them may be cut, down to 20 characters."""
+    found, used = [], 0
+    for place, breadth in enumerate(breadths):
+        left = room - used
+        if breadth > left and (left < 20 or breadth < 20):
+            return found or [(0, room)]
+        found.append((place, min(breadth, left)))
+        used += breadth + 2
+    return found
+
+
+def _style(value: Any, styles: Sequence[str | None], place: int) -> str:
+    style = (styles[place] if place < len(styles) else None) or ""
+    return STYLES.get(str(value), "") if style == "state" else STYLES.get(style, style)
 
 
 def console() -> Any:

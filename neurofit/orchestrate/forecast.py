@@ -100,7 +100,7 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
         return runner
     if not runs_here(runner):
         raise UsageError(
-            f"--workers is for pools of this machine, and runner '{runner.name}' queues to {runner.kind}: its max_running "
-            "limits the jobs."
+            f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where its "
+            "max_running limits the jobs."
         )
     return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))

@@ -52,8 +52,12 @@ def say_runs(record: dict[str, Any]) -> None:
     runs, repetitions = wording.count(len(record["runs"]), "run"), wording.count(record["repetitions"], "repetition")
     terminal.say(f"{runs} × {repetitions}\n")
     names = list(record["axes"])
-    rows = [
-        [run["run"], run["id"][:8], *(short(run["params"][n]) if n in run["params"] else "" for n in names)]
-        for run in record["runs"]
-    ]
+    rows = [[run["run"], run["id"][:8], *(_cell(run["params"], name) for name in names)] for run in record["runs"]]
     terminal.table(["run", "id", *names], rows, styles=["bold", "dim"])
+
+
+def _cell(params: dict[str, Any], name: str) -> Any:
+    from neurofit.experiments.params import short
+
+    value = params.get(name, "")
+    return value if type(value) in (int, float) or name not in params else short(value)
