@@ -41,7 +41,7 @@ def experiment_name(study: studies.Study, name: str) -> str:
             "says what would be done."
         )
     there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."
-    hint = nearest(wanted, known) or nearest(wanted, scripts)
+    hint = nearest(wanted, [*known, *scripts])
     raise NameUnknown(
         f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts."
     )

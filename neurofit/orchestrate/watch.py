@@ -21,7 +21,8 @@ from neurofit.study import Study
 
 ENDED = frozenset({State.DONE, State.FAILED, State.LOST, State.CANCELLED, State.STOPPED})
 _SHOWN = 8
-_LEAST_PAUSE, _SHARE = 0.5, 4.0  # a look never takes more than a fifth of the time
+_FIRST_PAUSE, _PAUSE = 0.05, 0.5  # what is over soon is seen soon
+_SHARE = 4.0  # a look never takes more than a fifth of the time
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ class Watch:
 
 def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[Look]]:
     """A look of each now, and others until nothing is queued or running, or the time is over."""
-    began = time.monotonic()
+    began, least = time.monotonic(), _FIRST_PAUSE
     while True:
         before = time.monotonic()
         looks = [watch.look() for watch in watches]
         yield looks
         now = time.monotonic()
-        pause = max(_LEAST_PAUSE, _SHARE * (now - before))
+        pause, least = max(least, _SHARE * (now - before)), min(2 * least, _PAUSE)
         if limit_seconds is not None:
             pause = min(pause, began + limit_seconds - now)
         if pause <= 0 or all(look.is_over for look in looks):

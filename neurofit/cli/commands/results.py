@@ -46,7 +46,7 @@ def command(
         raise click.UsageError("--metric says what --compare compares: add --compare AXIS.")
     if axis and by == "run":
         raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
-    from neurofit.experiments import comparison, formats, results
+    from neurofit.experiments import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.standing import standing
     from neurofit.orchestrate.tables import records
@@ -63,7 +63,7 @@ def command(
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width()))
     for problem in found.problems + found.unanswered:
         terminal.problem(problem)
-    for line in results.notes(rows):
+    for line in notes.notes(rows):
         terminal.note(line)
     terminal.hint(
         *([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"])

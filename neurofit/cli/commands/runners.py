@@ -25,9 +25,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for one in records:
         if one["error"]:
             terminal.problem(one["error"])
-    terminal.hint(
-        f"neurofit runners check {records[0]['name']}", f"neurofit submit EXPERIMENT --backend {records[0]['name']}"
-    )
+    works = next((one["name"] for one in records if not one["error"]), "local")
+    terminal.hint(f"neurofit runners check {works}", f"neurofit submit EXPERIMENT --backend {works}")
 
 
 def _settings(settings: dict) -> str:
