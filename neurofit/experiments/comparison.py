@@ -14,7 +14,17 @@ import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.results import Row, arguments, column, metrics, origin, other_arguments, readable, runs, unlike
+from neurofit.experiments.results import (
+    Row,
+    arguments,
+    column,
+    metrics,
+    origin,
+    other_arguments,
+    readable,
+    runs,
+    unlike,
+)
 
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
 _LEVEL = 0.95

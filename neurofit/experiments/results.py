@@ -6,7 +6,6 @@ A record is the JSON object of docs/architecture.md, section Records. A damaged 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
@@ -21,7 +20,6 @@ _FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
 # Facts that are no result of a task, have a place of their own, or belong into the notes.
 _NO_COLUMN = (*_FACTS, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
 _SETS = ("test", "validation", "train")
-_STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 
 
 def table(records: Iterable[Row]) -> pd.DataFrame:
@@ -44,24 +42,6 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
     return frame
 
 
-def notes(records: Iterable[Row]) -> list[str]:
-    """What a reader of these results has to know, each a sentence; an empty list when there is nothing."""
-    records = list(records)
-    rows = readable(records)
-    done = [row for row in rows if row.get("state") == "done"]
-    sentences = [
-        _damaged(records, rows),
-        _missing(rows),
-        _other_code(done),
-        _mixed_runs(done),
-        _neuron_counts(done),
-        _monitored(done),
-        _off_grid(rows),
-        _warnings(done),
-    ]
-    return [sentence for sentence in sentences if sentence]
-
-
 def readable(records: Iterable[Row]) -> list[Row]:
     """The records that are objects, by run and repetition; those without a number come last."""
     return sorted((record for record in records if isinstance(record, Mapping)), key=_place)
@@ -79,7 +59,7 @@ def runs(rows: Iterable[Row]) -> list[list[Row]]:
 
 def arguments(rows: list[Row]) -> dict[str, list]:
     """Each argument's value in every row (None where it has none), given ones first, in the order of the grid."""
-    given, derived, defaults = (_parts(rows, key) for key in ("params", "derived", "defaults"))
+    given, derived, defaults = (parts_of(rows, key) for key in ("params", "derived", "defaults"))
     names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
     for name in dict.fromkeys(chain.from_iterable(defaults)):
         values = [part[name] for part in defaults if name in part]
@@ -97,7 +77,7 @@ def other_arguments(rows: list[Row]) -> dict[str, list]:
 
 def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
     """Each metric's number in every row (nan where it has none): test, validation, train, then those of no set."""
-    parts = _parts(rows, "metrics")
+    parts = parts_of(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
     return {name: numbers([part.get(name) for part in parts]) for name in names}
 
@@ -108,11 +88,11 @@ def unlike(done: list[Row]) -> str:
     several = [(codes, "codes"), (data, "data sets")]
     found = [f"{len(known)} {noun}" for values, noun in several if len(known := set(values) - {None}) > 1]
     if len(counts := set(scored) - {None}) > 1:
-        found.append(f"{_spoken(sorted(counts, key=str))} neurons")
+        found.append(f"{spoken(sorted(counts, key=str))} neurons")
     packages: dict[str, set] = {}
     for name, major in set(chain.from_iterable(versions)):
         packages.setdefault(name, set()).add(major)
-    found += [f"{name} {_spoken(sorted(of))}" for name, of in sorted(packages.items()) if len(of) > 1]
+    found += [f"{name} {spoken(sorted(of))}" for name, of in sorted(packages.items()) if len(of) > 1]
     return ", ".join(found)
 
 
@@ -159,18 +139,18 @@ def _front(rows: list[Row]) -> dict[str, list]:
 
 
 def _costs(rows: list[Row]) -> dict[str, list | np.ndarray]:
-    facts = _parts(rows, "facts")
+    facts = parts_of(rows, "facts")
     errors = [_error(row.get("error")) for row in rows]
     used = {name: numbers([row.get(name) for row in rows]) for name in ("wall_seconds", "peak_memory_gb")}
     return {"error": errors, **{name: [part.get(name) for part in facts] for name in _FACTS}, **used}
 
 
 def _provenance(rows: list[Row]) -> dict[str, list]:
-    data = [part.get("data_hash") for part in _parts(rows, "facts")]
+    data = [part.get("data_hash") for part in parts_of(rows, "facts")]
     plain = {name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")}
     families = {}
     for family in ("seeds", "versions"):
-        parts = _parts(rows, family)
+        parts = parts_of(rows, family)
         for name in dict.fromkeys(chain.from_iterable(parts)):
             families[f"{family}.{name}"] = [part.get(name) for part in parts]
     return {**plain, "data_hash": data, **families}
@@ -178,7 +158,7 @@ def _provenance(rows: list[Row]) -> dict[str, list]:
 
 def _other_facts(rows: list[Row]) -> dict[str, list]:
     """What a fit recorded of its own accord, as far as it fits into a cell."""
-    facts = _parts(rows, "facts")
+    facts = parts_of(rows, "facts")
     names = [name for name in dict.fromkeys(chain.from_iterable(facts)) if name not in _NO_COLUMN]
     columns = {name: [part.get(name) for part in facts] for name in names}
     return {name: values for name, values in columns.items() if not {dict, list} & set(map(type, values))}
@@ -195,59 +175,6 @@ def _named_apart(prefix: str, columns: dict, taken: set[str]) -> dict:
     return apart
 
 
-def _damaged(records: list, rows: list[Row]) -> str:
-    unreadable = len(records) - sum(map(len, runs(rows)))
-    return f"{_count(unreadable, 'record')} could not be read or named no run." if unreadable else ""
-
-
-def _missing(rows: list[Row]) -> str:
-    states = Counter(str(row.get("state") or "unknown") for row in rows if row.get("state") != "done")
-    if not states:
-        return ""
-    known = [state for state in _STATES if state in states] + sorted(set(states) - set(_STATES))
-    missing, listed = sum(states.values()), ", ".join(f"{states[state]} {state}" for state in known)
-    return f"{missing} of {_count(len(rows), 'task')} {'is' if missing == 1 else 'are'} missing ({listed})."
-
-
-def _other_code(done: list[Row]) -> str:
-    known = [row for row in done if row.get("code") is not None]
-    newest = max(known, key=lambda row: str(row.get("ended") or ""), default={}).get("code")
-    other = sum(row.get("code") != newest for row in known)
-    return f"{other} of {len(done)} done with other code than the newest." if other else ""
-
-
-def _mixed_runs(done: list[Row]) -> str:
-    found = {group[0].get("run"): text for group in runs(done) if (text := unlike(group))}
-    listed = "; ".join(f"run {run}: {text}" for run, text in list(found.items())[:3])
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-    verb = "averages" if len(found) == 1 else "average"
-    return f"{_count(len(found), 'run')} {verb} unlike repetitions ({listed}{more})." if found else ""
-
-
-def _neuron_counts(done: list[Row]) -> str:
-    counts = dict.fromkeys(n for part in _parts(done, "facts") if type(n := part.get("neurons_scored")) is int)
-    return f"Neuron counts differ between tasks: {_spoken(counts)} scored." if len(counts) > 1 else ""
-
-
-def _monitored(done: list[Row]) -> str:
-    """Early stopping that read the set whose score is reported; without a test set that is any set it read."""
-    sets = [{name.split("/")[0] for name in part if "/" in name} for part in _parts(done, "metrics")]
-    monitored = [str(part.get("monitored")) for part in _parts(done, "facts")]
-    found = {name for name, of in zip(monitored, sets) if name in of and (name == "test" or "test" not in of)}
-    return f"The monitored set is the reported one: {_spoken(sorted(found))}." if found else ""
-
-
-def _warnings(done: list[Row]) -> str:
-    """What fits recorded as `warnings`, a list of sentences."""
-    lists = (warnings for part in _parts(done, "facts") if isinstance(warnings := part.get("warnings"), list))
-    return " ".join(f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items())
-
-
-def _off_grid(rows: list[Row]) -> str:
-    off = sum(row.get("on_grid") is False for row in rows)
-    return f"{_count(off, 'task')} off the grid." if off else ""
-
-
 def _place(row: Row) -> tuple:
     run, repetition = row.get("run"), row.get("repetition")
     run = run if isinstance(run, int) else math.inf
@@ -259,7 +186,7 @@ def _part(row: Row, key: str) -> Mapping:
     return found if isinstance(found, Mapping) else {}
 
 
-def _parts(rows: list[Row], key: str) -> list[Mapping]:
+def parts_of(rows: list[Row], key: str) -> list[Mapping]:
     return [_part(row, key) for row in rows]
 
 
@@ -294,11 +221,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _spoken(words: Iterable) -> str:
+def spoken(words: Iterable) -> str:
     """'a', 'a and b', 'a, b and c'"""
     *first, last = map(str, words)
     return f"{', '.join(first)} and {last}" if first else last
