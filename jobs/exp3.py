@@ -1,4 +1,4 @@
-"""Which model predicts V1 better: differences of Gaussians and dense layers (HSM), or a convolution and what/where readouts?"""
+"""Which model predicts V1 better: differences of Gaussians and dense layers, or convolution and what/where readouts?"""
 
 from __future__ import annotations
 

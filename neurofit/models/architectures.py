@@ -31,7 +31,7 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
 def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="normal"):
     """[softplus(hidden · neurons) →] softplus(neurons) on the pixels: LN, or LNLN with hidden > 0.
 
-    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where it is another one.
+    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where that is another.
     """
     import keras
 
@@ -51,8 +51,8 @@ def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="norm
 def what_where(shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1, where_l1=0.01, biases="zeros"):
     """softplus(convolution) × layers → factorised readout: what each neuron looks for, and where.
 
-    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness: Laplacian penalty on
-    the kernels; where_l1: on the readout's positions.
+    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness: Laplacian penalty
+    on the kernels; where_l1: on the readout's positions.
     Source: doi:10.48550/arXiv.1711.02653.
     """
     import keras
@@ -60,13 +60,14 @@ def what_where(shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1
     from neurofit.models.layers import Convolution, FactorisedReadout
     from neurofit.models.regularizers import L1, Laplacian
 
+    start = {"activation": "softplus", "bias_initializer": biases}
+    smooth = penalty(Laplacian, smoothness)
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
-    for index in range(layers):
-        shape = {"size": size, "stride": stride} if index == 0 else {"size": 3}
-        model.add(Convolution(filters, **shape, activation="softplus", bias_initializer=biases,
-                              kernel_regularizer=penalty(Laplacian, smoothness), name=f"features_{index + 1}"))  # fmt: skip
-    model.add(FactorisedReadout(shapes.neurons, activation="softplus", bias_initializer=biases,
-                                where_regularizer=penalty(L1, where_l1), name="neurons"))  # fmt: skip
+    model.add(Convolution(filters, size, stride=stride, kernel_regularizer=smooth, name="features_1", **start))
+    for index in range(2, layers + 1):
+        model.add(Convolution(filters, 3, kernel_regularizer=smooth, name=f"features_{index}", **start))
+    sparse = penalty(L1, where_l1)
+    model.add(FactorisedReadout(shapes.neurons, where_regularizer=sparse, name="neurons", **start))
     return model
 
 

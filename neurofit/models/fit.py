@@ -5,7 +5,8 @@ What a task leaves in its folder:
     weights.weights.h5   of the model, for `model.load_weights`
     recipe.json          everything that made it: data, split, normalisation, architecture, arguments, training, seeds
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
-    predictions.npz      image_id, part (image,); predictions, responses, mask (image, neuron); recording, number (neuron,)
+    predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask (image, neuron);
+                         recording, number (neuron,)
     neurons.csv          recording, number and every score, a row per neuron
     history.csv          losses and correlation while training; the same in events.out.tfevents…, for TensorBoard
 """
@@ -33,14 +34,14 @@ class Fit:
     Parameters
     ----------
     architecture : `def name(shapes, *, filters=9, …) -> keras.Model`, whose arguments are axes; or a dict of several,
-        between which the axis `architecture` chooses. `shapes.image` is (height, width, channel), `shapes.neurons` a number
-    data : a name (then itself the axis `data`), or a function that returns a name or a Dataset; its arguments are axes, but
-        for `study`, which it gets as the study's folder
+        which need the axis `architecture`. `shapes.image` is (height, width, channel), `shapes.neurons` a number
+    data : a name (then itself the axis `data`), or a function that returns a name or a Dataset; its arguments are axes,
+        but for `study`, which it gets as the study's folder
     training : the settings that apply unless an axis says otherwise
     split : a `datasets.Split`, or its fields as a dict; an axis `split` takes the dict
     standardise : how inputs are scaled, as `datasets.standardise` names it, or its arguments as a dict; also an axis
-    initialise : `initialise(model, train)` sets weights from the training set before the first epoch (or an attribute of that
-        name of the architecture)
+    initialise : `initialise(model, train)` sets weights from the training set before the first epoch; or an attribute
+        of that name of the architecture
     scores : of `neurofit.scores`, computed on every part
     """
 

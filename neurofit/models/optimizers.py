@@ -1,7 +1,7 @@
 """Optimisers as functions: (weights, gradients, moments, step, learning rate) → (weights, moments).
 
-Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are scalars, or have an axis for each
-leading one. `step` counts from 1. A moment has the weights' shape, and starts at 0.
+Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are numbers, or (repetition, 1).
+`step` counts from 1. A moment has the weights' shape, and starts at 0.
 """
 
 from __future__ import annotations

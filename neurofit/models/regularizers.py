@@ -1,7 +1,7 @@
 """Penalties on weights: λ times a sum over the weight, never divided by its size.
 
-One penalty belongs to one weight of one layer (`kernel_regularizer=…`), and Keras applies it once. `penalties(model)` shows
-what each is worth. Axes are those of the weight: a convolution's kernel is (height, width, channel, filter).
+One penalty belongs to one weight of one layer (`kernel_regularizer=…`), and Keras applies it once. `penalties(model)`
+shows what each is worth. Axes are those of the weight: a convolution's kernel is (height, width, channel, filter).
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Laplacian(_Penalty):
     Parameters
     ----------
     axes : of the weight; for `grid`, of the grid. (0, 1) is NDN's d2x of a kernel (height, width, channel, filter)
-    grid : the shape of the weight's first axis where it is a flattened grid: (height, width, channel) for a dense layer on an image
+    grid : the shape of the weight's first axis where that is a flattened grid: for a dense layer on an image its
+        (height, width, channel)
 
     Raises
     ------
@@ -62,7 +63,7 @@ class Laplacian(_Penalty):
         shape = tuple(weight.shape)
         if self.grid is not None:
             if np.prod(self.grid) != shape[0]:
-                raise ShapeError(f"Laplacian(grid={self.grid}) does not fit a weight {shape}: its first axis is {shape[0]}.")
+                raise ShapeError(f"Laplacian(grid={self.grid}) does not fit a weight {shape}, whose first axis is it.")
             weight = ops.reshape(weight, (*self.grid, *shape[1:]))
         last = len(weight.shape) - 1  # the unit's axis: units are no neighbours of each other
         if not self.axes or not all(0 <= axis < last for axis in self.axes):

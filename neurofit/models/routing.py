@@ -37,7 +37,7 @@ class Router:
     data: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
-        """All that can be set, with its default or REQUIRED; a name that two places declare comes as place.name, twice."""
+        """All that can be set, with its default or REQUIRED; a name that two places declare comes as place.name."""
         declared = {place: self._declared(place, None) for place in PLACES}
         known: dict[str, Any] = {} if self.architecture else {"architecture": REQUIRED}
         for place, names in declared.items():
@@ -139,7 +139,7 @@ def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise GridError(f"{name_of(function)}({parameter}): write its arguments out, so that a grid can check them.")
+            raise GridError(f"{name_of(function)}({parameter}): write its arguments out, so that they can be checked.")
     if len(parameters) < after:
         raise GridError(f"{name_of(function)}() takes no arguments; its first must be `shapes`.")
     return {parameter.name: parameter.default for parameter in parameters[after:]}

@@ -24,11 +24,11 @@ class Training:
     weight_decay : of adamw: the share, times the learning rate, that a weight loses per step
     momentum : of sgd
     loss : "poisson" or "gaussian": summed over neurons, mean over images
-    unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response in the training
-        set, so that each spike counts alike), "train+monitored" (NDN3's: with the monitored images, which thus leak)
+    unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response to the
+        training images: each spike counts alike), "train+monitored" (as NDN did, which leaks the monitored images)
     validate_every : epochs between two looks at the monitored set
-    patience : epochs without a better monitored loss until training stops, or the learning rate decays; the best weights
-        are kept. None: train to the last epoch, and keep the last weights
+    patience : epochs without a better validation loss until training stops, or the learning rate decays; the best
+        weights are kept. None: train to the last epoch, and keep the last weights
     min_delta : how much lower a loss must be to be better
     decay, decays : instead of stopping, go back to the best weights with learning_rate × decay, this many times
     checkpoint_minutes : between checkpoints
@@ -90,4 +90,5 @@ def _number(name: str, value: object, kind: type, *, above: float | None = None,
     low, sign = (above, ">") if above is not None else (least, "≥")
     good = isinstance(value, kinds) and not isinstance(value, bool)
     if not good or not (value > low if above is not None else value >= low) or value == float("inf"):
-        raise GridError(f"Training: {name}={value!r}; expected {'a whole' if kind is int else 'a'} number {sign} {low}.")
+        what = "a whole number" if kind is int else "a number"
+        raise GridError(f"Training: {name}={value!r}; expected {what} {sign} {low}.")

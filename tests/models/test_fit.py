@@ -73,7 +73,7 @@ def test_an_argument_is_checked_against_the_chosen_architecture():
     fit.check({"architecture": "dog", "filters": 4})
     with pytest.raises(GridError, match="'filters'"):
         fit.check({"architecture": "linear", "filters": 4})
-    with pytest.raises(GridError, match="No architecture 'linea'.*Did you mean 'linear'"):
+    with pytest.raises(GridError, match=r"No architecture 'linea'.*Did you mean 'linear'"):
         fit.check({"architecture": "linea"})
     with pytest.raises(GridError, match="Which architecture"):
         fit.check({"filters": 4})

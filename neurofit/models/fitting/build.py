@@ -14,6 +14,8 @@ import numpy as np
 from neurofit import datasets
 from neurofit.errors import ShapeError, UsageError
 
+NOISE = "seed_generator_state"  # what Keras calls the state of a layer's random numbers
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -22,7 +24,7 @@ class Shapes:
     Parameters
     ----------
     inputs : name → shape of one image's input, (height, width, channel) of "image"
-    outputs : recording → number of neurons. A model returns one tensor (image, neuron), or one per recording in this order
+    outputs : recording → number of neurons. A model returns one (image, neuron), or one per recording in this order
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -70,7 +72,7 @@ def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], 
 def seed_noise(model: keras.Model, seed: int) -> None:
     """Every SeedGenerator (dropout, noise layers) starts from this seed, and differs from the others."""
     for index, variable in enumerate(model.non_trainable_variables):
-        if variable.name == "seed_generator_state":
+        if variable.name == NOISE:
             number = zlib.crc32(f"{seed}:{index}".encode()) % 2**31
             variable.assign(keras.ops.cast([number, 0], variable.dtype))
 

@@ -83,7 +83,7 @@ def as_split(split: Any) -> datasets.Split:
     try:
         return datasets.Split(**split)
     except TypeError as error:
-        raise DataError(f"split={split!r}: expected a neurofit.datasets.Split or a dict of its fields ({error}).") from None
+        raise DataError(f"split={split!r}: expected a datasets.Split or a dict of its fields ({error}).") from None
 
 
 def _by_name(name: str, study: Path) -> datasets.Dataset:

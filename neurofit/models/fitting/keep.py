@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from neurofit import datasets
+from neurofit.files import write_whole
 from neurofit.models.fit import plain
 from neurofit.models.fitting.build import shapes_of
 from neurofit.models.fitting.data import Material
@@ -93,4 +94,5 @@ def _plain_array(ids: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=1, default=str, ensure_ascii=False)
+    write_whole(path, f"{text}\n", durable=False)

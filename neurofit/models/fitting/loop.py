@@ -75,9 +75,9 @@ class Loop:
         while self.snapshot.progress.epoch < self.training.epochs:
             cost, penalised = self._train()
             epoch = self.snapshot.progress.epoch
-            if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
-                if self._look(cost, penalised) is Verdict.STOP:
-                    return "patience"
+            due = epoch % self.training.validate_every == 0 or epoch == self.training.epochs
+            if due and self._look(cost, penalised) is Verdict.STOP:
+                return "patience"
             self._checkpoint()
         return "epochs"
 

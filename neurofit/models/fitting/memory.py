@@ -16,7 +16,7 @@ from neurofit.models.fitting.program import State
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a training is: its state, its progress, and the best weights so far with the other variables of that moment."""
+    """Where a training is: its state and progress; the best weights so far, with the other variables of then."""
 
     state: State
     progress: Progress
@@ -38,18 +38,18 @@ def load(folder: Path, like: State) -> Snapshot | None:
     try:
         progress = Progress(**json.loads((folder / "progress.json").read_text()))
         with np.load(folder / "state.npz", allow_pickle=False) as arrays:
-            state = _state(arrays, "", "moment", like)
-            best = (tf.constant(arrays["best_weights"]), _listed(arrays, "best_other", like.other)) \
-                if "best_weights" in arrays else None  # fmt: skip
+            state = State(
+                _checked(arrays["weights"], like.weights),
+                _listed(arrays, "moment", like.moments),
+                _checked(arrays["step"], like.step),
+                _listed(arrays, "other", like.other),
+            )
+            best = None
+            if "best_weights" in arrays:
+                best = _checked(arrays["best_weights"], like.weights), _listed(arrays, "best_other", like.other)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return Snapshot(state, progress, best)
-
-
-def _state(arrays, prefix: str, moment: str, like: State) -> State:
-    weights = _checked(arrays["weights"], like.weights)
-    step = _checked(arrays["step"], like.step)
-    return State(weights, _listed(arrays, moment, like.moments), step, _listed(arrays, "other", like.other))
 
 
 def _numbered(name: str, tensors: tuple) -> dict:

@@ -1,11 +1,12 @@
 """A model's training compiled: many epochs per call, no Python between steps.
 
-All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each moment. The optimiser
-is then a dozen operations however many layers there are, and a repetition axis goes in front.
+All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each moment. The
+optimiser is then a dozen operations however many layers there are, and a repetition axis would go in front.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +47,10 @@ class Program:
         if len({str(one.dtype) for one in model.trainable_variables}) != 1:
             raise UsageError("The model needs weights to train, all of one dtype (float32).")
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
-        self._update = tf.function(self._one_update, jit_compile=True, autograph=False) if training.jit else self._one_update
-        self._compiled = tf.function(self._many_epochs, reduce_retracing=True, autograph=False)
-        self._predict = tf.function(self._forward, reduce_retracing=True, autograph=False)
-        self._loss_of = tf.function(self.loss, reduce_retracing=True, autograph=False)
+        self._update = _compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
+        self._epochs = _compiled(self._many_epochs)
+        self._predict = _compiled(self._forward)
+        self._loss_of = _compiled(self.loss)
 
     # States
 
@@ -79,7 +80,7 @@ class Program:
         """
         orders = tf.convert_to_tensor(orders, tf.int32)
         rate = tf.constant(learning_rate, state.weights.dtype)
-        weights, moments, step, other, lost = self._compiled(
+        weights, moments, step, other, lost = self._epochs(
             orders, state.weights, state.moments, state.step, state.other, rate
         )
         cost, penalised = lost.numpy().T
@@ -137,12 +138,12 @@ class Program:
 
     # Predicting
 
-    def predict(self, state_weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
-        """(image, neuron) predictions without dropout, and the penalties' value."""
+    def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
+        """(image, neuron) predictions without dropout, and what the penalties are worth."""
         found, penalty = [], 0.0
         for start in range(0, part.n_images, ROWS_AT_ONCE):
             rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in part.inputs.items()}
-            predictions, penalties = self._predict(_tensors(rows), state_weights, other)
+            predictions, penalties = self._predict(_tensors(rows), weights, other)
             found.append(predictions.numpy())
             penalty = float(penalties)
         return np.concatenate(found), penalty
@@ -172,6 +173,11 @@ class Program:
     def _weights(self, vector):
         pieces = tf.split(vector, [int(np.prod(shape)) for shape in self._shapes])
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes)]
+
+
+def _compiled(function: Callable, **how: bool) -> Callable:
+    # Without AutoGraph, which rewrites Python's `if` and `for`: nothing here needs it, and it takes seconds.
+    return tf.function(function, reduce_retracing=True, autograph=False, **how)
 
 
 def _tensors(values: Any) -> Any:

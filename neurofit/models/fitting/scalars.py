@@ -17,8 +17,8 @@ class Scalars:
     """One event file: records of TensorFlow's Event, the first of which says so. Written here, without a thread."""
 
     def __init__(self, folder: Path):
-        now = time.time()
-        path = folder / f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}"
+        now, earlier = time.time(), len(list(folder.glob(PATTERN)))  # brought over from the attempts before this one
+        path = folder / f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{earlier}"
         self._file = tf.io.TFRecordWriter(str(path))
         self._add(tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2"))
 

@@ -18,7 +18,7 @@ AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # 
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions per part, (image, neuron); metrics, "part/score"; the same per neuron, (neuron,); and the test set's counts."""
+    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's counts."""
 
     predictions: dict[str, np.ndarray]
     metrics: dict[str, float]

@@ -1,4 +1,4 @@
-"""The order of the images in each epoch: a function of seed and epoch, so that a resumed training meets the same batches."""
+"""The order of the images in each epoch: of seed and epoch alone, so that a resumed training meets the same batches."""
 
 from __future__ import annotations
 

@@ -57,11 +57,11 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     architecture = fit.built[routed.architecture]
     model = build(architecture, shapes_of(train), routed.build, task.seeds)
-    equal = [f"{one} and {other} start with equal values: give each its own initializer." for one, other in twins(model)]
-    for warning in equal:
+    warnings = [f"{one} and {other} start equal: give each an initializer of its own." for one, other in twins(model)]
+    for warning in warnings:
         log.warning(warning)
-    if equal:
-        task.record(warnings=equal)
+    if warnings:
+        task.record(warnings=warnings)
     initialise = fit.initialise or getattr(architecture, "initialise", None)
     if initialise is not None:
         initialise(model, train)

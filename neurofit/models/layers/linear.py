@@ -1,4 +1,4 @@
-"""Linear maps with an activation: dense, convolution, and one number. Penalties see the weights as the forward pass does."""
+"""Linear maps with an activation: dense, convolution, one number. Penalties see weights as the forward pass does."""
 
 from __future__ import annotations
 

@@ -54,13 +54,20 @@ def as_used(weight, normalised="none", positive=False):
     return weight * (ops.rsqrt(ops.maximum(ops.sum(squares), SMALLEST_SQUARE)) * weight.shape[-1])
 
 
-def penalty_on(regularizer, used):
-    """A penalty for Keras to apply to the raw weight, that is worth what it says of `used(weight)`; None for none.
+class _OnUsed(keras.regularizers.Regularizer):
+    """For Keras to apply to the raw weight: what a penalty says of the weight as it is used."""
 
-    Handed to `add_weight`, so that Keras applies it once, however often the layer is called.
-    """
+    def __init__(self, penalty, used):
+        self.penalty, self.used = penalty, used
+
+    def __call__(self, weight):
+        return self.penalty(self.used(weight))
+
+
+def penalty_on(regularizer, used):
+    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for none."""
     regularizer = keras.regularizers.get(regularizer)
-    return None if regularizer is None else lambda weight: regularizer(used(weight))
+    return None if regularizer is None else _OnUsed(regularizer, used)
 
 
 def one_of(layer, name, value, known):

@@ -1,0 +1,397 @@
+"""Trainings: what a step is, when one stops, what it leaves, and that it goes on to the last bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import neurofit as nf
+from neurofit.errors import DataError, NeurofitError
+
+pytestmark = pytest.mark.slow
+Fit, Training = nf.models.Fit, nf.models.Training
+
+
+def tiny(shapes, *, units=4, dropout=0.3, l2=0.01):
+    """A model with everything that training changes: weights, a penalty, dropout, batch statistics."""
+    import keras
+
+    from neurofit.models.layers import Dense
+    from neurofit.models.regularizers import L2
+
+    return keras.Sequential([
+        keras.Input(shapes.image),
+        Dense(units, activation="softplus", kernel_regularizer=L2(l2)),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(dropout),
+        Dense(shapes.neurons, activation="softplus"),
+    ])  # fmt: skip
+
+
+def plain(shapes):
+    import keras
+
+    from neurofit.models.layers import Dense
+
+    return keras.Sequential([keras.Input(shapes.image), Dense(shapes.neurons, activation="softplus")])
+
+
+def weights(desk):
+    model = nf.models.load_folder(desk.last.folder, FITS[desk.fit])
+    return [np.asarray(one) for one in model.variables if one.name != "seed_generator_state"]
+
+
+SPLIT = {"validation": 10}
+FITS = {}
+
+
+def fitted(desk, fit, **how):
+    FITS[id(fit)] = fit
+    desk.fit = id(fit)
+    return desk.run(fit, **how)
+
+
+@pytest.fixture
+def fit(small):
+    return Fit(tiny, data=small, split=SPLIT, training=Training(epochs=6, batch_size=16, learning_rate=1e-2))
+
+
+def test_a_task_leaves_its_files_and_named_metrics(fit, desk):
+    metrics = fitted(desk, fit)
+    names = {path.name for path in desk.last.folder.iterdir()}
+    assert {"weights.weights.h5", "recipe.json", "normalisation.json", "predictions.npz", "neurons.csv"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert {f"{part}/{score}" for part in ("train", "validation", "test") for score in fit.scores} == set(metrics)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert desk.facts["neurons_scored"] == 6 and desk.facts["monitored"] == "validation"
+    recipe = json.loads((desk.last.folder / "recipe.json").read_text())
+    assert recipe["arguments"] == {"units": 4, "dropout": 0.3, "l2": 0.01}
+    assert recipe["data"]["images"] == {"train": 60, "validation": 10, "test": 20}
+
+
+def test_predictions_are_those_of_the_saved_model(fit, desk, small):
+    metrics = fitted(desk, fit)
+    model = nf.models.load_folder(desk.last.folder, fit)
+    data, test = small(), desk.array("part") == "test"
+    rows = [list(data.image_ids).index(one) for one in desk.array("image_id")[test]]
+    images = nf.datasets.standardise_like(nf.models.saved.normalisation(desk.last.folder),
+                                          {"image": data.inputs["image"][rows]})  # fmt: skip
+    predictions = np.asarray(model(images["image"]))
+    assert np.abs(predictions - desk.array("predictions")[test]).max() < 1e-5
+    score = nf.scores.population(nf.scores.correlation, data.responses[rows], predictions).value
+    assert score == pytest.approx(metrics["test/correlation"], abs=1e-5)
+    with (desk.last.folder / "neurons.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert np.mean([float(row["test/correlation"]) for row in rows]) == pytest.approx(metrics["test/correlation"])
+
+
+def test_the_last_batch_is_a_step_of_its_own_with_its_own_number_of_images(small, keras, close):
+    """Two epochs of plain gradient descent over 60 images in batches of 16, by hand."""
+    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.fitting.program import Program
+    from neurofit.models.fitting.shuffles import orders
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3)).astype(np.float32), rng.normal(size=(60, 2)).astype(np.float32)
+    model = keras.Sequential([keras.Input((3,)), nf.models.layers.Dense(2)])
+    kernel, bias = (np.asarray(one, np.float64) for one in model.get_weights())
+    training = Training(loss="gaussian", optimizer="sgd", batch_size=16)
+    program = Program(model, training, Arrays({"image": x}, y, None))
+    order = orders(5, 0, 2, 60)
+    state, cost, _ = program.epochs(program.start(), order, 0.05)
+    expected = []
+    for epoch in order:
+        total = 0.0
+        for start in range(0, 60, 16):
+            rows = epoch[start : start + 16]
+            error = x[rows] @ kernel + bias - y[rows]
+            total += (error**2).sum()
+            kernel = kernel - 0.05 * 2 * x[rows].T @ error / len(rows)
+            bias = bias - 0.05 * 2 * error.sum(axis=0) / len(rows)
+        expected.append(total / 60)
+    program.install(state.weights, state.other)
+    close(model.get_weights()[0], kernel)
+    close(model.get_weights()[1], bias)
+    close(cost, expected)
+    assert int(state.step) == 8
+
+
+def test_every_epoch_has_an_order_of_its_own_that_depends_on_seed_and_epoch_alone():
+    from neurofit.models.fitting.shuffles import orders
+
+    all_at_once = orders(7, 0, 5, 100)
+    assert np.array_equal(all_at_once[3:], orders(7, 3, 2, 100))
+    assert not np.array_equal(all_at_once[0], all_at_once[1])
+    assert not np.array_equal(all_at_once[0], orders(8, 0, 1, 100)[0])
+    assert (np.sort(all_at_once, axis=1) == np.arange(100)).all()
+
+
+PATIENT = Training(epochs=14, batch_size=16, learning_rate=3e-2, patience=2, decays=2, decay=0.5)
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_training_goes_on_to_the_last_bit(how, small, desks):
+    """With dropout, batch statistics, patience and decays, interrupted again and again."""
+    fit = Fit(tiny, data=small, split=SPLIT, training=PATIENT)
+    whole, broken = desks("whole"), desks("broken")
+    metrics = fitted(whole, fit)
+    assert {row["learning_rate"] for row in whole.history()} > {"0.03"}, "no decay: the test tests too little"
+    if how == "stopped":
+        for looks in (0, 1, 2, 3):
+            assert fitted(broken, fit, stop_after=looks) is None
+        again = fitted(broken, fit)
+    else:
+        often = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, checkpoint_minutes=1e-9))
+        for epoch in (3, 5, 8):
+            with pytest.raises(Killed):
+                fitted(broken, Dying(often, epoch))
+        again = fitted(broken, often)
+    assert again == metrics
+    assert broken.history() == whole.history()
+    assert broken.facts["best_epoch"] == whole.facts["best_epoch"]
+    for one, other in zip(weights(whole), weights(broken)):
+        assert np.array_equal(one, other)
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class Dying:
+    """A fit that dies when it writes about an epoch."""
+
+    def __init__(self, fit, epoch):
+        self.fit, self.epoch = fit, epoch
+
+    def __call__(self, task):
+        log = task.log
+
+        def dying(step, **numbers):
+            if step == self.epoch:
+                raise Killed
+            log(step, **numbers)
+
+        task.log = dying
+        return self.fit(task)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(small, desks, fit):
+    whole, broken = desks("whole"), desks("broken")
+    metrics = fitted(whole, fit)
+    assert fitted(broken, fit, stop_after=1) is None
+    assert fitted(broken, fit, stop_after=1) is None
+    newest, older = broken.last.checkpoints
+    (newest / "state.npz").write_bytes((newest / "state.npz").read_bytes()[:-40])
+    assert fitted(broken, fit) == metrics
+    assert broken.facts["resumed_from"] == older.name
+
+
+def test_event_files_go_on_where_the_checkpoint_was(small, desk, tf):
+    fit = Fit(tiny, data=small, split=SPLIT, training=Training(epochs=4, checkpoint_minutes=1e-9))
+    with pytest.raises(Killed):
+        fitted(desk, Dying(fit, 3))
+    fitted(desk, fit)
+    steps = [
+        event.step
+        for path in sorted(desk.last.folder.glob("events.out.tfevents*"))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        if event.summary.value
+    ]
+    assert steps == [1, 2, 3, 4]
+    assert [row["step"] for row in desk.history()] == ["1", "2", "3", "4"]
+
+
+def test_how_many_epochs_a_call_has_changes_nothing(small, desks):
+    from neurofit.models.fitting import loop
+
+    found = []
+    for seconds in (0.0, 100.0):
+        fit = Fit(tiny, data=small, split=SPLIT, training=Training(epochs=12, validate_every=6))
+        desk = desks(str(seconds))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "SECONDS_PER_CALL", seconds)
+            fitted(desk, fit)
+        found.append(weights(desk))
+    assert all(np.array_equal(one, other) for one, other in zip(*found))
+
+
+def test_patience_keeps_the_best_weights_of_the_validation_set(small, desk):
+    fit = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, epochs=60, decays=0, learning_rate=0.1))
+    fitted(desk, fit)
+    losses = {int(row["step"]): float(row["validation/loss"]) for row in desk.history()}
+    assert desk.facts["stop_reason"] == "patience"
+    assert desk.facts["best_epoch"] == min(losses, key=losses.get) == desk.facts["epochs"] - 2
+
+
+def test_without_patience_the_last_weights_are_kept(fit, desk):
+    fitted(desk, fit)
+    assert (desk.facts["best_epoch"], desk.facts["stop_reason"]) == (6, "epochs")
+
+
+def test_patience_counts_epochs_and_waits_anew_after_a_decay():
+    from neurofit.models.fitting.patience import Progress, Verdict
+
+    training = Training(patience=4, decays=1, decay=0.1, validate_every=2, learning_rate=1.0)
+    progress, verdicts = Progress.start(training), []
+    for epoch, loss in enumerate((5.0, 4.0, 4.5, 4.0, 4.2, 3.9, 4.0, 4.0, 4.0), start=1):
+        progress, verdict = replace(progress, epoch=2 * epoch).after(loss, training, 2)
+        verdicts.append(verdict.value)
+    assert verdicts == ["better", "better", "wait", "decay", "wait", "better", "wait", "stop", "stop"]
+    assert (progress.best_epoch, progress.best_loss, progress.learning_rate) == (12, 3.9, 0.1)
+    assert Progress.start(training).after(1.0, training, 1)[1] is Verdict.BETTER
+
+
+@pytest.mark.parametrize("split", [{"validation": 0}, {"monitor_test": True}])
+def test_patience_without_a_validation_set_is_an_error(split, small, desk):
+    fit = Fit(tiny, data=small, split=split, training=Training(epochs=2, patience=1))
+    with pytest.raises(DataError, match="needs a validation set"):
+        desk.run(fit)
+
+
+def test_a_monitored_test_set_is_allowed_and_flagged(small, desk):
+    fit = Fit(tiny, data=small, split={"monitor_test": True}, training=Training(epochs=2))
+    metrics = desk.run(fit)
+    assert desk.facts["monitored"] == "test" and "monitored_test" in desk.facts
+    assert "test/loss" in desk.history()[0] and not any(name.startswith("validation") for name in metrics)
+
+
+def test_a_loss_that_is_no_number_names_the_epoch_and_the_remedy(small, desk):
+    def exploding(shapes):
+        import keras
+
+        return keras.Sequential([
+            keras.Input(shapes.image), nf.models.layers.Dense(shapes.neurons, activation="exponential")
+        ])  # fmt: skip
+
+    fit = Fit(exploding, data=small, split=SPLIT, training=Training(epochs=50, learning_rate=50.0))
+    with pytest.raises(NeurofitError, match=r"epoch \d+ \(learning rate 50\).*lower learning_rate, such as 5"):
+        desk.run(fit)
+
+
+def test_one_initializer_for_two_weights_is_told(small, desk):
+    def twins(shapes, *, one=True):
+        import keras
+
+        Normal = keras.initializers.RandomNormal
+        shared = Normal(stddev=0.1)
+        inputs = keras.Input(shapes.image)
+        flat = keras.layers.Flatten()(inputs)
+        both = [
+            keras.layers.Dense(3, name=name, kernel_initializer=shared if one else Normal())(flat)
+            for name in ("left", "right")
+        ]
+        return keras.Model(inputs, keras.layers.Dense(shapes.neurons, "softplus")(keras.layers.Concatenate()(both)))
+
+    fit = Fit(twins, data=small, split=SPLIT, training=Training(epochs=1))
+    desk.run(fit)
+    assert "left/kernel and right/kernel start equal" in desk.facts["warnings"][0]
+    desk.run(fit, one=False)
+    assert "warnings" not in desk.facts
+
+
+def test_missing_and_masked_responses_are_trained_around(small, desk):
+    def holes():
+        data = small()
+        responses = np.array(data.responses)
+        responses[::7, 1] = np.nan
+        mask = np.ones(responses.shape, bool)
+        mask[:30, 2] = False
+        return nf.datasets.Dataset("holes", data.inputs, responses, mask=mask, official=data.official)
+
+    metrics = desk.run(Fit(tiny, data=holes, split=SPLIT, training=Training(epochs=3, unit_rates="train")))
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert np.isnan(desk.array("responses")).any() and not desk.array("mask").all()
+
+
+def test_repetitions_differ_in_weights_and_order_and_share_the_split(fit, desk):
+    first = fitted(desk, fit, repetition=0)
+    ids, kernels = desk.array("image_id"), weights(desk)
+    second = fitted(desk, fit, repetition=1)
+    assert np.array_equal(ids, desk.array("image_id"))
+    assert first != second and not np.array_equal(kernels[0], weights(desk)[0])
+    assert fitted(desk, fit, repetition=0) == first
+
+
+def test_folds_validate_on_different_images(fit, desk):
+    found = []
+    for repetition in range(3):
+        fitted(desk, fit, repetition=repetition, split_by="fold")
+        found.append(set(desk.array("image_id")[desk.array("part") == "validation"]))
+    assert not (found[0] & found[1] or found[1] & found[2])
+
+
+def test_initialise_sets_weights_from_the_training_set(small, desk):
+    def bias(model, train):
+        """Output at the mean rate: softplus⁻¹ of it."""
+        kernel, _ = model.layers[-1].get_weights()
+        model.layers[-1].set_weights([0 * kernel, np.log(np.expm1(train.responses.mean(axis=0)))])
+
+    fit = Fit(plain, data=small, split=SPLIT, initialise=bias, training=Training(epochs=1, learning_rate=1e-9))
+    desk.run(fit)
+    rows = desk.array("predictions")
+    assert np.abs(rows - rows[0]).max() < 1e-3
+    data = small().take(np.setdiff1d(np.arange(70), desk.array("image_id")))
+    assert rows[0] == pytest.approx(data.responses.mean(axis=0), rel=1e-3)
+
+
+def test_several_inputs_and_several_readouts(desk, small):
+    def joint():
+        data = small()
+        size = np.arange(90.0)[:, None] / 90
+        neurons = data.neurons.assign(recording=["a", "a", "b", "b", "b", "b"], number=[0, 1, 0, 1, 2, 3])
+        return nf.datasets.Dataset("joint", {**data.inputs, "pupil": size}, data.responses, neurons=neurons,
+                                   official=data.official)  # fmt: skip
+
+    def two(shapes):
+        import keras
+
+        image, pupil = (keras.Input(shapes.inputs[name], name=name) for name in ("image", "pupil"))
+        seen = keras.layers.Concatenate()([keras.layers.Flatten()(image), pupil])
+        outputs = [keras.layers.Dense(count, "softplus", name=name)(seen) for name, count in shapes.outputs.items()]
+        return keras.Model({"image": image, "pupil": pupil}, outputs)
+
+    desk.run(Fit(two, data=joint, split=SPLIT, training=Training(epochs=2)))
+    assert desk.array("predictions").shape == (30, 6)
+    recipe = json.loads((desk.last.folder / "recipe.json").read_text())
+    assert recipe["shapes"] == {"inputs": {"image": [12, 12, 1], "pupil": [1]}, "outputs": {"a": 2, "b": 4}}
+
+
+def test_an_architecture_that_fits_no_population_is_an_error(small, desk):
+    def wrong(shapes):
+        import keras
+
+        return keras.Sequential([keras.Input(shapes.image), nf.models.layers.Dense(3)])
+
+    with pytest.raises(DataError, match=r"expected \(image, neuron\) with 6 neurons"):
+        desk.run(Fit(wrong, data=small, split=SPLIT))
+
+
+def test_constraints_of_weights_hold_after_every_step(small, desk):
+    def positive(shapes):
+        import keras
+
+        return keras.Sequential([
+            keras.Input(shapes.image),
+            keras.layers.Flatten(),
+            keras.layers.Dense(shapes.neurons, "softplus", kernel_constraint="non_neg"),
+        ])  # fmt: skip
+
+    fit = Fit(positive, data=small, split=SPLIT, training=Training(epochs=2, learning_rate=0.1))
+    fitted(desk, fit)
+    assert weights(desk)[0].min() == 0
+
+
+@pytest.mark.parametrize("name", ["hsm", "linear_nonlinear", "what_where"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_ready_made_architectures_train(name, jit, small, desk):
+    architecture = getattr(nf.models.architectures, name)
+    arguments = {"hsm": {"hidden": 0.5, "l2": 0.1}, "linear_nonlinear": {"hidden": 0.5}, "what_where": {"layers": 2}}
+    fit = Fit(architecture, data=small, split=SPLIT, training=Training(epochs=15, learning_rate=1e-2, jit=jit))
+    metrics = desk.run(fit, **arguments[name])
+    assert np.isfinite(metrics["test/correlation"])
+    losses = [float(row["train/penalised_loss"]) for row in desk.history()]
+    assert losses[-1] < losses[0]
