@@ -14,7 +14,11 @@ from neurofit.errors import QueueError
 
 PATIENCE_SECONDS = 60.0
 # What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to start.
-OF_A_JOB = re.compile(r"(SLURM|SLURMD|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|PBS|SGE_(?!ROOT$|CELL$|QMASTER_PORT$|EXECD_PORT$|CLUSTER_NAME$)|JOB_|TASK_|PE_|NSLOTS$|NHOSTS$|NQUEUES$|QUEUE$|REQUEST$|RESTARTED$|ARC$|ENVIRONMENT$|SUBMITIT)")  # fmt: skip # noqa: E501
+OF_A_JOB = re.compile(
+    r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT|PBS_"
+    r"|SGE_(?!ROOT$|CELL$|QMASTER_PORT$|EXECD_PORT$|CLUSTER_NAME$)|JOB_|TASK_|PE_"
+    r"|(NSLOTS|NHOSTS|NQUEUES|QUEUE|REQUEST|RESTARTED|ARC|ENVIRONMENT)$)"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def ask(words: Sequence[str], *, patience_seconds: float = PATIENCE_SECONDS) -> 
             env=clean_environment(),
         )
     except FileNotFoundError:
-        raise QueueError(f"There is no program '{words[0]}' on this host. Is this a submit host of the queue?") from None
+        raise QueueError(f"There is no program '{words[0]}' on this host. Is this a submit host?") from None
     except OSError as error:
         raise QueueError(f"`{shlex.join(words)[:500]}` could not be started: {error}.") from error
     except subprocess.TimeoutExpired:
