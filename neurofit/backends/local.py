@@ -87,7 +87,7 @@ class LocalBackend(Backend):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=submission.study,
+                cwd=folder,  # not the study: `python -m` would take a json.py there for the standard library's
             )
         process = Process.of(pool.pid)
         _wait_for_its_first_word(folder, pool)
@@ -150,7 +150,7 @@ class LocalBackend(Backend):
 
 
 def thread_environment(cpus: int) -> dict[str, str]:
-    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log."""
+    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log; Python to its own path."""
     threads = {
         name: str(cpus)
         for name in (
@@ -167,7 +167,8 @@ def thread_environment(cpus: int) -> dict[str, str]:
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_ENABLE_ONEDNN_OPTS": "0",
     }
-    return {**threads, **{name: os.environ.get(name, value) for name, value in quiet.items()}}
+    path = {"PYTHONSAFEPATH": "1"}  # a json.py in the study is not the standard library's (from Python 3.11 on)
+    return {**path, **threads, **{name: os.environ.get(name, value) for name, value in quiet.items()}}
 
 
 def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -41,5 +42,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def forget_current_folder() -> None:
+    """Have modules not looked for in the current folder, where `python -m` looks first: that is the study as it is now,
+    and tasks import it as it was submitted.
+    """
+    os.environ.pop("PYTHONSAFEPATH", None)  # what a task starts has an ordinary Python again
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+
+
 if __name__ == "__main__":
+    forget_current_folder()
     sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,7 @@ submitted.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Assignment:
     @classmethod
     def read(cls, folder: Path) -> Assignment:
         """From the submission's folder alone, wherever this machine has it mounted."""
-        submission = SubmissionFiles(folder.resolve())
+        submission = SubmissionFiles(Path(os.path.abspath(folder)))  # `training_data` may be a link to another disk
         record = read_submission(submission)
         levels = len(Path(record["experiment"]).parts)
         training_data = submission.folder.parents[1 + levels]

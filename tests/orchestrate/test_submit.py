@@ -289,3 +289,41 @@ def test_a_submission_names_what_it_ran(bench):
     bench.wait("quick")
     assert record["jobs"] == 3 and record["script"] == "jobs/quick.py" and record["runner"] == "local"
     assert standing(bench.study, "quick").repetitions == 2
+
+
+def test_jobs_run_modules_beside_jobs_as_they_were_submitted_too(bench):
+    (bench.root / "lib").mkdir()
+    (bench.root / "lib" / "__init__.py").write_text("VALUE = 1\n")
+    bench.script(
+        "late",
+        """
+        def fit(task):
+            import lib
+            return {"x": lib.VALUE, "copied": int(".code" in lib.__file__)}
+        experiment = nf.Experiment(fit=fit)
+    """,
+    )
+    assert bench.run("late") == {"done": 1}
+    assert bench.outcomes("late")[0]["metrics"] == {"x": 1, "copied": 1}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="before Python 3.11, `python -m` cannot be kept from it")
+def test_a_study_with_a_module_named_as_one_of_pythons_own(bench):
+    for name in ("json", "selectors", "argparse"):
+        (bench.root / f"{name}.py").write_text("raise RuntimeError('not the one of the standard library')\n")
+    bench.script("quick", QUICK)
+    assert bench.run("quick") == {"done": 6}
+
+
+def test_training_data_can_be_a_link_to_another_disk(bench, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (bench.root / "data").mkdir()
+    bench.study.training_data.rmdir()
+    bench.study.training_data.symlink_to(tmp_path / "scratch")
+    bench.script("data", """
+        def fit(task):
+            return {"found": int((task.study / "data").is_dir())}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    assert bench.run("data") == {"done": 1}
+    assert bench.outcomes("data")[0]["metrics"] == {"found": 1}
