@@ -87,6 +87,7 @@ def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
     if source.folder != attempt.folder:
         for name, length in record.get("lengths", {}).items():
             with contextlib.suppress(FileNotFoundError):
+                (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (attempt.folder / name).write_bytes((source.folder / name).read_bytes()[:length])
     _cut_history(source.history, attempt.history, rows)
     return rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import operator
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from neurofit.experiments import checkpoints
 from neurofit.experiments.definition import Seeds
 from neurofit.experiments.history import History
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 
 class Stopped(BaseException):  # an orderly end, which no `except Exception` of a fit should swallow
@@ -34,9 +38,14 @@ class StopRequest:
         self.time_is_over = False
 
     def listen(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._note)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker passes it on
+
+    def come_too_late(self) -> None:
+        """From now on a request changes nothing: the fit has ended, and its outcome is being written."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _note(self, number: int, frame: Any) -> None:
         first, self.made = not self.made, True
@@ -86,6 +95,7 @@ class LiveTask:
 
     def log(self, step: int, **numbers: float) -> None:
         """Add a row to `history.csv`."""
+        step = _step(step)
         self._history.add(step, numbers)
         self.progress = step
 
@@ -93,13 +103,12 @@ class LiveTask:
         """Add JSON facts to the outcome that are no metrics."""
         for name, value in facts.items():
             try:
-                json.dumps(value, allow_nan=False)
+                self.facts[name] = json.loads(json.dumps(value, allow_nan=False))  # as it is now
             except (TypeError, ValueError) as error:
                 raise UsageError(
                     f"task.record: '{name}' is a {type(value).__name__} that JSON cannot carry ({error}). "
                     "Use plain numbers, text, lists and dicts; arrays go into task.folder."
                 ) from None
-            self.facts[name] = value
 
     def keep(self, pattern: str) -> None:
         """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt has them
@@ -110,8 +119,10 @@ class LiveTask:
     @contextlib.contextmanager
     def save_checkpoint(self, step: int) -> Iterator[Path]:
         """Give a folder to write into; on leaving the block it is published, whole."""
-        paths = {path for pattern in self._kept_patterns for path in self.folder.glob(pattern)}
-        record = {"rows": self._history.rows, "lengths": {path.name: path.stat().st_size for path in sorted(paths)}}
+        step = _step(step)
+        found = (path for pattern in self._kept_patterns for path in self.folder.glob(pattern))
+        lengths = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()}
+        record = {"rows": self._history.rows, "lengths": dict(sorted(lengths.items()))}
         with checkpoints.publishing(self.files, self.attempt, step, record) as folder:
             yield folder
         self.progress = step
@@ -129,7 +140,17 @@ class LiveTask:
 
     def stop(self, step: int | None = None) -> NoReturn:
         """End this attempt as *stopped*; the next one goes on from the last checkpoint."""
-        raise Stopped(step if step is not None else self.progress)
+        raise Stopped(self.progress if step is None else _step(step))
 
     def close(self) -> None:
         self._history.close()
+
+
+def _step(step: Any) -> int | float:
+    """A step as a number that JSON carries, also where it is one of NumPy's."""
+    with contextlib.suppress(TypeError):
+        return operator.index(step)
+    with contextlib.suppress(TypeError, ValueError):
+        if math.isfinite(step):
+            return float(step)
+    raise UsageError(f"A step is {type(step).__name__} {str(step)[:60]!r}, expected an integer.")

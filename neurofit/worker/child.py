@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from neurofit.experiments import definition
 from neurofit.experiments.checkpoints import Superseded
@@ -61,20 +61,22 @@ def do(work: Work) -> None:
     """
     stop = StopRequest()
     stop.listen()
-    started = time.time()
+    process, started, clock = os.getpid(), time.time(), time.monotonic()
     for task in work.tasks:
         task.stop_request = stop
     try:
-        results = _results(work)
+        results = _results(work, stop)
     except Superseded:
         return
+    if os.getpid() != process:
+        return  # the fit forked, and this is what it forked: the task is its parent's
     for task, record, result in zip(work.tasks, work.records, results):
         task.close()
-        finish(task, {**record, **result, "versions": work.versions(), **_used(started)})
+        finish(task, {**record, **result, "versions": work.versions(), **_used(started, clock)})
 
 
-def _results(work: Work) -> list[dict[str, Any]]:
-    """What each task's outcome says beyond what was known before it."""
+def _results(work: Work, stop: StopRequest) -> list[dict[str, Any]]:
+    """What each task's outcome says beyond what was known before it; from then on nothing stops this process."""
     try:
         if work.fit is None:
             raise BadScript(work.problem or "the experiment could not be loaded")
@@ -85,19 +87,19 @@ def _results(work: Work) -> list[dict[str, Any]]:
                 raise BadMetrics(f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task.")
         else:
             returned = [definition.call(work.fit, work.tasks[0])]
+        stop.come_too_late()
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:
-        if work.tasks[0].stop_request.time_is_over:
-            return [
-                {"state": "failed", "error": work.time_over, "facts": t.facts, "progress": t.progress}
-                for t in work.tasks
-            ]
+        stop.come_too_late()
+        end = {"state": "failed", "error": work.time_over} if stop.time_is_over else {"state": "stopped"}
         return [
-            {"state": "stopped", "progress": stopped.step or task.progress, "facts": task.facts} for task in work.tasks
+            {**end, "facts": task.facts, "progress": task.progress if stopped.step is None else stopped.step}
+            for task in work.tasks
         ]
     except Superseded:
         raise
     except BaseException as error:
+        stop.come_too_late()
         return [_failed(task, error, work.code) for task in work.tasks]
 
 
@@ -113,7 +115,8 @@ def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
 
 
 def _failed(task: LiveTask, error: BaseException, code: Path) -> dict[str, Any]:
-    traceback.print_exception(error)
+    with contextlib.suppress(Exception):  # a fit may have closed its standard error
+        traceback.print_exception(error)
     return {"state": "failed", "error": exception_record(error, code), "facts": task.facts, "progress": task.progress}
 
 
@@ -141,21 +144,20 @@ def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
         shutil.rmtree(task.files.checkpoints, ignore_errors=True)
 
 
-def _used(started: float) -> dict[str, Any]:
+def _used(started: float, clock: float) -> dict[str, Any]:
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    now = time.time()
     return {
         "started": timestamp(started),
-        "ended": timestamp(now),
-        "wall_seconds": round(now - started, 4),
+        "ended": timestamp(time.time()),
+        "wall_seconds": round(time.monotonic() - clock, 4),  # not by the clock, which may be set meanwhile
         "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
         "peak_memory_gb": round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
     }
 
 
-def leave() -> None:
+def leave(status: int) -> NoReturn:
     """End this process at once, past the exit handlers that belong to the process it was forked from."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):  # whatever a fit made of it
             stream.flush()
-    os._exit(0)
+    os._exit(status)

@@ -217,5 +217,6 @@ def _limit(kind: str, limits: supervise.Limits, peak_gb: float = 0.0) -> dict[st
         )
     return limit_record(
         "memory",
-        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, then retry.",
+        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, then "
+        "retry.",
     )

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import traceback
 
 from neurofit.worker import child
 from neurofit.worker.assignment import Assignment
@@ -61,8 +62,6 @@ def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, serve
                 jobs.sendall(f"{worker.do_job(int(line))}\n".encode())
         status = 0
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         os._exit(status)

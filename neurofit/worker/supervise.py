@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from neurofit.worker import child
 
 GRACE_SECONDS = 30.0  # between asking a task to stop and ending it
 POLL_SECONDS = 1.0
+CRASHED = 70  # exit status of a child in which something else than the fit failed
 NEAR_LIMIT = "the job's time limit is near"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
@@ -184,6 +186,7 @@ def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
 
 
 def _be_child(start: Start, capture: Capture, parent: int) -> None:
+    status = CRASHED
     try:
         signal.set_wakeup_fd(-1)
         os.setpgid(0, 0)
@@ -194,12 +197,12 @@ def _be_child(start: Start, capture: Capture, parent: int) -> None:
             os.close(descriptor)
         os.environ.update(start.environment)
         start.do()
+        status = 0
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(70)
-    child.leave()
+        with contextlib.suppress(Exception):
+            traceback.print_exc()
+    finally:  # whatever happens: behind this frame lies the worker's own work
+        child.leave(status)
 
 
 class _Watcher:

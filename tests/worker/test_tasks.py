@@ -283,3 +283,82 @@ def test_a_fit_that_never_asks_is_stopped_where_it_stands(bench):
     bench.wait("deaf", until=lambda counts: counts["running"] == 1)
     os.kill(int(submitted.ids[0]), signal.SIGTERM)
     assert bench.wait("deaf", seconds=10) == {"stopped": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "words"),
+    [
+        ("task.log(np.int64(3), loss=1)", "done", None),
+        ("task.stop(np.int64(3))", "stopped", None),
+        ("with task.save_checkpoint(np.int64(3)): pass", "done", None),
+        ("task.log('three', loss=1)", "failed", "A step is str 'three'"),
+        ("facts = [1]; task.record(facts=facts); facts.append(float('nan'))", "done", None),
+        ("sys.stdout.close(); sys.stderr.close()", "done", None),
+        ("sys.stdout = sys.stderr = None", "done", None),
+        ("sys.stdout.close(); sys.stderr.close(); raise ValueError('closed')", "failed", "closed"),
+        ("os.closerange(0, 200)", "done", None),
+        ("os.chdir('/'); os.umask(0o777)", "done", None),
+        ("os.write(1, bytes(range(256))); print('\\udcff')", "done", None),
+        ("subprocess.Popen(['sleep', '5'], start_new_session=True)", "done", None),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "done", None),
+        ("if not os.fork(): raise ValueError('in what it forked')\n    time.sleep(0.3)", "done", None),
+        ("if not os.fork(): return {'x': 2}\n    time.sleep(0.3)", "done", None),
+    ],
+)
+def test_whatever_a_fit_does_to_its_process_its_outcome_is_its_own(bench, body, state, words):
+    script = f"""
+import os, signal, subprocess, sys, time
+import numpy as np
+def fit(task):
+    {body}
+    return {{'x': 1}}
+experiment = nf.Experiment(fit=fit)
+"""
+    bench.script("odd", script)
+    assert bench.run("odd") == {state: 1}
+    record = only(bench, "odd")
+    assert record["attempt"] == 1
+    assert record["metrics"] == ({"x": 1} if state == "done" else {})
+    assert words is None or words in record["error"]["message"]
+
+
+def test_a_stop_that_comes_while_the_outcome_is_written_comes_too_late(bench):
+    bench.script(
+        "late",
+        """
+        import os, signal
+        from neurofit.worker import child
+        publish = child.publish
+        def stopped_while_publishing(*arguments, **options):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return publish(*arguments, **options)
+        child.publish = stopped_while_publishing
+        def fit(task):
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit)
+    """,
+    )
+    assert bench.run("late") == {"done": 1}
+
+
+def test_files_that_checkpoints_keep_may_lie_in_folders(bench):
+    bench.script(
+        "events",
+        """
+        def fit(task):
+            task.keep("events/*")
+            for folder in task.checkpoints[:1]:
+                task.resume(folder)
+                return {"kept": int((task.folder / "events" / "a").read_text() == "before")}
+            (task.folder / "events").mkdir()
+            (task.folder / "events" / "a").write_text("before")
+            with task.save_checkpoint(1):
+                pass
+            (task.folder / "events" / "a").write_text("before and after")
+            task.stop()
+        experiment = nf.Experiment(fit=fit)
+    """,
+    )
+    assert bench.run("events") == {"stopped": 1}
+    assert bench.run("events") == {"done": 1}
+    assert only(bench, "events")["metrics"] == {"kept": 1}
