@@ -31,7 +31,9 @@ class Superseded(BaseException):
 
 
 def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
-    """The checkpoints to go on from, newest first; only those written after an attempt, where it starts afresh."""
+    """The checkpoints to go on from, newest first: the last attempt's before those of earlier ones. Only those written
+    after an attempt, where it starts afresh.
+    """
     found = []
     with contextlib.suppress(FileNotFoundError):
         for folder in task.checkpoints.iterdir():
@@ -41,9 +43,17 @@ def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
                 record = read_json(folder / RECORD)
                 if record["attempt"] > after_attempt:
                     found.append((record["attempt"], record["step"], folder))
-            except (StoreError, OSError, KeyError):
+            except (StoreError, OSError, KeyError, TypeError):
                 continue  # not whole: the one before it serves
-    return [folder for *_, folder in sorted(found, key=lambda entry: (entry[1], entry[0]), reverse=True)]
+    return [folder for *_, folder in sorted(found, reverse=True)]
+
+
+def discard(task: TaskFiles, up_to_attempt: int) -> None:
+    """Remove the checkpoints of these attempts: what starts afresh leaves nothing older to whoever goes on with it."""
+    newer = published(task, up_to_attempt)
+    for folder in published(task):
+        if folder not in newer:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

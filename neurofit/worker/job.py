@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurofit.experiments import checkpoints
 from neurofit.experiments.live import LiveTask
 from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish
 from neurofit.experiments.store.journal import HEARTBEAT_SECONDS, Journal
@@ -134,6 +135,8 @@ class _Job:
             self.journal.write({"skip": task.key, "why": attempt.why})
             return None
         self.journal.write({"claim": task.key, "attempt": attempt.number, "t": round(time.time(), 3)})
+        if self.worker.assignment.record["fresh"]:
+            checkpoints.discard(files, task.last_attempt)
         return attempt
 
     def _live(self, task: Planned, attempt: AttemptFiles) -> LiveTask:

@@ -362,3 +362,52 @@ def test_files_that_checkpoints_keep_may_lie_in_folders(bench):
     assert bench.run("events") == {"stopped": 1}
     assert bench.run("events") == {"done": 1}
     assert only(bench, "events")["metrics"] == {"kept": 1}
+
+
+STEPS = """
+    import time
+    def fit(task):
+        first = 0
+        for folder in task.checkpoints[:1]:
+            first = int((folder / "step").read_text())
+            task.resume(folder)
+        print(first)
+        for step in range(first, 1000):
+            if step == {until} or task.should_stop():
+                task.stop(step)
+            with task.save_checkpoint(step) as folder:
+                (folder / "step").write_text(str(step))
+        return {{"x": 1}}
+    experiment = nf.Experiment(fit=fit)
+"""
+
+
+def first_steps(bench, name: str) -> list[int]:
+    """Where each attempt at the only task began."""
+    return [int(path.read_text()) for path in sorted(bench.study.training_data.glob(f"{name}/runs/*/*/*/stdout.log"))]
+
+
+def test_a_rerun_starts_from_scratch_and_is_gone_on_with_from_its_own_checkpoint(bench):
+    bench.script("steps", STEPS.format(until=30))
+    assert bench.run("steps") == {"stopped": 1}
+    bench.script("steps", STEPS.format(until=10))
+    assert bench.run("steps", rerun=True) == {"stopped": 1}
+    assert bench.run("steps") == {"stopped": 1}
+    assert first_steps(bench, "steps") == [0, 0, 9]
+
+
+def test_a_rerun_that_left_no_checkpoint_leaves_none_of_before_either(bench):
+    bench.script("steps", STEPS.format(until=30))
+    bench.run("steps")
+    bench.script("steps", STEPS.format(until=0))
+    bench.run("steps", rerun=True)
+    bench.run("steps")
+    assert first_steps(bench, "steps") == [0, 0, 0]
+
+
+def test_a_retry_goes_on_from_the_checkpoint_of_what_failed(bench):
+    bench.script("steps", STEPS.replace("task.stop(step)", "raise ValueError").format(until=30))
+    assert bench.run("steps") == {"failed": 1}
+    bench.script("steps", STEPS.format(until=40))
+    assert bench.run("steps", retry=True) == {"stopped": 1}
+    assert first_steps(bench, "steps") == [0, 29]
