@@ -19,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neurofit.errors import GridError
+from neurofit.errors import GridError, nearest
 from neurofit.models.routing import Router, declared, name_of
 from neurofit.models.training import Training
 
 SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
+KNOWN_SCORES = (*SCORES, "explained_variance")
 UNTOLD = ("checkpoint_minutes",)  # settings of a training that change nothing in its result
 
 
@@ -42,7 +43,7 @@ class Fit:
     standardise : how inputs are scaled, as `datasets.standardise` names it, or its arguments as a dict; also an axis
     initialise : `initialise(model, train)` sets weights from the training set before the first epoch; or an attribute
         of that name of the architecture
-    scores : of `neurofit.scores`, computed on every part
+    scores : of `neurofit.scores`, computed on every part: KNOWN_SCORES
     """
 
     architecture: Callable | Mapping[str, Callable]
@@ -61,6 +62,10 @@ class Fit:
                 raise GridError(f"Fit: architecture '{name}' is a {type(function).__name__}, expected a function.")
         if not self.built:
             raise GridError("Fit: no architectures.")
+        for name in self.scores:
+            if name not in KNOWN_SCORES:
+                known = ", ".join(KNOWN_SCORES)
+                raise GridError(f"Fit: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}.")
         self.router.arguments()  # an architecture whose arguments cannot be told is an error here, not in a task
 
     @property

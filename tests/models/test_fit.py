@@ -102,6 +102,11 @@ def test_an_experiment_takes_a_fit_and_names_its_runs():
     assert [run.architecture for run in experiment.runs()] == ["dog", "dog", "linear"]
 
 
+def test_a_score_that_does_not_exist_is_refused_before_anything_runs():
+    with pytest.raises(GridError, match=r"no score 'corelation'\. Did you mean 'correlation'"):
+        Fit(dog, scores=("corelation",))
+
+
 def test_an_architecture_that_hides_its_arguments_is_refused():
     def hidden(shapes, **anything):
         """Not built here."""

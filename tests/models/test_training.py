@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -133,15 +136,15 @@ def test_every_epoch_has_an_order_of_its_own_that_depends_on_seed_and_epoch_alon
 PATIENT = Training(epochs=14, batch_size=16, learning_rate=3e-2, patience=2, decays=2, decay=0.5)
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_a_training_goes_on_to_the_last_bit(how, small, desks):
+@pytest.mark.parametrize(("how", "jit"), [("stopped", False), ("killed", False), ("stopped", True)])
+def test_a_training_goes_on_to_the_last_bit(how, jit, small, desks):
     """With dropout, batch statistics, patience and decays, interrupted again and again."""
-    fit = Fit(tiny, data=small, split=SPLIT, training=PATIENT)
+    fit = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, jit=jit))
     whole, broken = desks("whole"), desks("broken")
     metrics = fitted(whole, fit)
     assert {row["learning_rate"] for row in whole.history()} > {"0.03"}, "no decay: the test tests too little"
     if how == "stopped":
-        for looks in (0, 1, 2, 3):
+        for looks in (1, 3) if jit else (0, 1, 2, 3):
             assert fitted(broken, fit, stop_after=looks) is None
         again = fitted(broken, fit)
     else:
@@ -291,6 +294,67 @@ def test_one_initializer_for_two_weights_is_told(small, desk):
     assert "left/kernel and right/kernel start equal" in desk.facts["warnings"][0]
     desk.run(fit, one=False)
     assert "warnings" not in desk.facts
+
+
+def test_dropout_is_drawn_from_a_stream_of_its_own(keras):
+    from neurofit.models.fitting.build import NOISE, seed_noise
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5), keras.layers.GaussianNoise(1.0)])
+
+    def states(seed):
+        seed_noise(model, seed)
+        return [tuple(np.asarray(one.value)) for one in model.non_trainable_variables if one.name == NOISE]
+
+    assert len(set(states(1))) == 2
+    assert states(1) != states(2)
+    assert states(1) == states(1)
+
+
+def test_preparing_leaves_tensorflow_unstarted_so_that_a_fork_can_train():
+    code = """
+        import os, pathlib, sys
+        import neurofit as nf
+        fit = nf.models.Fit(nf.models.architectures.hsm)
+        fit.prepare(pathlib.Path("."))
+        from tensorflow.python.eager import context
+        assert context._context is None or not context._context._initialized
+        assert "neurofit.datasets.simulation" in sys.modules
+        if os.fork() == 0:
+            import tensorflow as tf
+            nf.models.layers.Dense(2)(tf.ones((1, 3)))
+            os._exit(0)
+        raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+    """
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stderr[-2000:]
+
+
+def test_a_model_that_is_a_class_trains_too(small, desk):
+    def classy(shapes, *, told=True):
+        import keras
+
+        class Classy(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.out = nf.models.layers.Dense(shapes.neurons, activation="softplus")
+
+            def build(self, input_shape):
+                self.out.build(input_shape)
+                self.built = True
+
+            def call(self, images, training=None):
+                return self.out(images)
+
+        class Untold(Classy):
+            def call(self, images):
+                return self.out(images)
+
+        return Classy() if told else Untold()
+
+    fit = Fit(classy, data=small, split=SPLIT, training=Training(epochs=2))
+    assert np.isfinite(desk.run(fit)["test/correlation"])
+    with pytest.raises(NeurofitError, match=r"Untold\.call has no argument `training`"):
+        desk.run(fit, told=False)
 
 
 def test_missing_and_masked_responses_are_trained_around(small, desk):

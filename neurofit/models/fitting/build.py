@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import zlib
 from collections.abc import Callable, Mapping
@@ -62,6 +63,11 @@ def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], 
     model = architecture(shapes, **arguments)
     if not isinstance(model, keras.Model):
         raise UsageError(f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model.")
+    if "training" not in inspect.signature(model.call).parameters:
+        raise UsageError(
+            f"{type(model).__name__}.call has no argument `training`, without which its dropout would do nothing. "
+            "Write `def call(self, inputs, training=None)`, and pass it on to the layers that take it."
+        )
     if not model.built:
         model.build(as_model_takes({name: (None, *shape) for name, shape in shapes.inputs.items()}))
     _check_output(model, shapes, architecture.__name__)

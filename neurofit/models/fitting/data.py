@@ -14,7 +14,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.errors import DataError
 
-_REMEMBERED: dict[str, datasets.Dataset] = {}
+_REMEMBERED: dict[tuple, Any] = {}
 _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
 
 
@@ -58,7 +58,7 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
     if isinstance(source, str):
         return _by_name(arguments["data"], study)
     told = {"study": study} if "study" in inspect.signature(source).parameters else {}
-    key = json.dumps([source.__module__, source.__qualname__, str(study), arguments], sort_keys=True, default=str)
+    key = (source, str(study), json.dumps(arguments, sort_keys=True, default=str))
     given = _remembered(key, lambda: source(**arguments, **told))
     if isinstance(given, str):
         return _by_name(given, study)
@@ -87,10 +87,10 @@ def as_split(split: Any) -> datasets.Split:
 
 
 def _by_name(name: str, study: Path) -> datasets.Dataset:
-    return _remembered(f"{study}:{name}", lambda: datasets.load(name, Path(study) / "data"))
+    return _remembered((name, str(study)), lambda: datasets.load(name, Path(study) / "data"))
 
 
-def _remembered(key: str, make: Callable[[], Any]) -> Any:
+def _remembered(key: tuple, make: Callable[[], Any]) -> Any:
     if key in _REMEMBERED:
         return _REMEMBERED[key]
     made = make()
