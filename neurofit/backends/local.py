@@ -65,12 +65,16 @@ class LocalBackend(Backend):
 
     def script(self, submission: Submission) -> str:
         lines = ["#!/bin/bash", "# What the local pool runs; it adds the submission's folder."]
-        return "\n".join([*lines, *self.setup, f'exec {self.command()} "$@"']) + "\n"
+        worker = f'exec {self.command()} "$@"'
+        if self.setup:  # which must not read what the pool says to the worker
+            lines, worker = [*lines, "exec 3<&0 </dev/null", *self.setup], f"{worker} <&3 3<&-"
+        return "\n".join([*lines, worker]) + "\n"
 
     def preview(self, submission: Submission) -> str:
         return f"# {len(self.slots())} at a time on this machine\n{self.script(submission)}"
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
+        """Starts the pool, which does nothing before its record is saved, and ends if this process dies before that."""
         folder = submission.folder
         settings = {
             "jobs": submission.jobs,
@@ -83,15 +87,20 @@ class LocalBackend(Backend):
         with open(folder / LOG, "ab") as log:
             pool = subprocess.Popen(
                 [sys.executable, "-m", "neurofit.backends.pool", str(folder)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 cwd=folder,  # not the study: `python -m` would take a json.py there for the standard library's
             )
         process = Process.of(pool.pid)
-        _wait_for_its_first_word(folder, pool)
-        yield Queued(folder, str(pool.pid), 0, submission.jobs - 1, process.record())
+        try:
+            _wait_for_its_first_word(folder, pool)
+            yield Queued(folder, str(pool.pid), 0, submission.jobs - 1, process.record())
+            with contextlib.suppress(BrokenPipeError):  # it was ended already
+                os.write(pool.stdin.fileno(), b"\n")
+        finally:
+            pool.stdin.close()
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
         found = []
@@ -183,8 +192,10 @@ def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> Non
 
 
 def _pool_of(folder: Path) -> Process | None:
-    records, _ = read_lines(folder / EVENTS)
-    return next((Process.from_record(record["pool"]) for record in records if "pool" in record), None)
+    for record in read_lines(folder / EVENTS)[0]:
+        with contextlib.suppress(KeyError, TypeError):
+            return Process.from_record(record["pool"])
+    return None
 
 
 def _endings(folder: Path) -> dict[int, str | None]:

@@ -60,13 +60,18 @@ class Pool:
         self.control: socket.socket | None = None
         self.control_said = b""
         self.server_starts = 0
+        self.ready = False  # the server is, so that there can be workers
         self.stopping: float | None = None
+        self.over = False
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> int:
-        append_event(self.folder, pool=Process.here().record())
         self._listen()
-        while self.waiting or any(slot.job is not None for slot in self.slots):
+        append_event(self.folder, pool=Process.here().record())
+        if not os.read(0, 1):
+            print("pool: whoever submitted this died before it was noted", file=sys.stderr, flush=True)
+            return 1
+        while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
             if self.stopping is None and self.server is None and not self._start_server():
                 return 1
             for slot in self.slots:
@@ -75,7 +80,7 @@ class Pool:
                 if not any(slot.job is not None for slot in self.slots):
                     break
                 if time.monotonic() > self.stopping:
-                    self._signal_workers(signal.SIGKILL)
+                    self._end_now()
             for key, _ in self.selector.select(timeout=1.0):
                 key.data()
         return 0
@@ -90,11 +95,17 @@ class Pool:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # goes on after logout
 
     def _stop(self, number: int, frame: object) -> None:
-        if self.stopping is not None:
-            self._signal_workers(signal.SIGKILL)
+        if self.stopping is not None or not self.ready:
+            self._end_now()
             return
         self.stopping = time.monotonic() + HARD_STOP_SECONDS
         self._signal_workers(signal.SIGTERM)
+
+    def _end_now(self) -> None:
+        self.over = True
+        self._signal_workers(signal.SIGKILL)
+        if self.server is not None:
+            self.server.kill()
 
     def _signal_workers(self, number: signal.Signals) -> None:
         for slot in self.slots:
@@ -117,6 +128,7 @@ class Pool:
         theirs.close()
         self.control = ours
         self.control_said = b""
+        self.ready = False
         self.selector.register(ours, selectors.EVENT_READ, self._hear_server)
         return True
 
@@ -131,6 +143,7 @@ class Pool:
         *lines, self.control_said = (self.control_said + data).split(b"\n")
         for line in lines:
             answer = json.loads(line)
+            self.ready = True
             if "slot" in answer:
                 self.slots[answer["slot"]].pid = answer["pid"]
                 if self.stopping is not None:
@@ -191,8 +204,10 @@ class Pool:
             slot.child = int(word.removeprefix("child "))
             return
         job, slot.job, slot.child = slot.job, None, None
-        if word == "again" and self.stopping is None:
+        if word in ("again", "stopped") and self.stopping is None:
             self.waiting.append(job)
+            if word == "stopped":  # by somebody else than this pool: that worker takes no more jobs
+                self._worker_ended(slot)
             return
         self.server_starts = min(self.server_starts, 1)
         self.restarts.pop(job, None)
@@ -210,7 +225,8 @@ class Pool:
             return
         self.restarts[job] += 1
         if self.restarts[job] > MOST_RESTARTS:
-            append_event(self.folder, ended=job, cause=f"its worker was killed {self.restarts[job]} times")
+            cause = f"its worker ended {self.restarts[job]} times before the job did; see logs/pool.log"
+            append_event(self.folder, ended=job, cause=cause)
             return
         self.waiting.appendleft(job)
 

@@ -73,9 +73,7 @@ class _Job:
 
     def do(self, tasks: list[Planned]) -> str:
         waiting = list(self._groups(tasks))
-        while waiting:
-            if self.worker.signals.stop:
-                return "stopped"
+        while waiting and not self.worker.signals.stop:
             group = [task for task in waiting.pop(0) if not self._cancelled(task)]
             if not group:
                 continue
@@ -84,7 +82,9 @@ class _Job:
                 waiting = [[task] for task in group] + waiting  # one of them did it: each alone
             elif ending == "near the limit":
                 return "again"
-        return "done"
+            elif ending == "stopped":
+                return "stopped"
+        return "stopped" if waiting else "done"
 
     def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
         """Tasks that are done in one process: a run's repetitions where the fit trains them together, else one."""
@@ -111,6 +111,8 @@ class _Job:
         crashed = self._settle(claimed, records, ending)
         if ending.asked == supervise.NEAR_LIMIT:
             return "near the limit"
+        if ending.asked and ending.asked == self.worker.signals.stop:
+            return "stopped"
         return "crashed" if crashed else "done"
 
     def _supervise(self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]]) -> supervise.Ending:

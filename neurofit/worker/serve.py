@@ -17,7 +17,7 @@ import traceback
 from neurofit.worker import child
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
-from neurofit.worker.supervise import Signals
+from neurofit.worker.supervise import STOP_SIGNALS, Signals
 
 
 def serve(assignment: Assignment) -> int:
@@ -26,6 +26,7 @@ def serve(assignment: Assignment) -> int:
     control = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the pool passes it on
     assignment.load()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # this process ends with the pool, and workers with it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the pool sees a worker's end by its socket; nobody waits here
     _say(control, {"ready": True, "problem": assignment.problem})
     while True:
@@ -54,12 +55,16 @@ def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, serve
         signals = Signals()
         signals.listen()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         worker = Worker(assignment, signals, environment=request["environment"])
         worker.forked = lambda pid: jobs.sendall(f"child {pid}\n".encode())
         worker.descriptors = (jobs.fileno(),)
         with jobs.makefile("r") as lines:
             for line in lines:
-                jobs.sendall(f"{worker.do_job(int(line))}\n".encode())
+                end = worker.do_job(int(line))
+                jobs.sendall(f"{end}\n".encode())
+                if end == "stopped":
+                    break
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -161,3 +163,71 @@ def test_queue_takes_back_only_what_nothing_was_taken_of(tmp_path):
     with pytest.raises(SubmissionError, match="quota"):
         queue(Refusing(), Submission(folder, "e", 1, tmp_path), SubmissionFiles(folder))
     assert not folder.exists()
+
+
+def test_setup_lines_read_nothing_of_what_the_pool_says(bench):
+    bench.script("env", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
+    bench.submit("env", bench.runner(text="backend: local\nsetup: ['cat > /dev/null']\n"))
+    assert bench.wait("env", seconds=15) == {"done": 1}
+
+
+NAP = """
+    import time
+    def fit(task, *, n=0):
+        for step in range(20):
+            if task.should_stop():
+                task.stop(step)
+            time.sleep(0.1)
+        return {"x": 1}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(n=list(range(6))))
+"""
+
+
+@pytest.mark.parametrize("generation", [1, 2], ids=["server", "worker"])
+def test_a_stop_that_was_meant_for_one_process_does_not_end_the_queue(bench, generation):
+    bench.script("nap", NAP)
+    submitted = bench.submit("nap")
+    bench.wait("nap", until=lambda counts: counts["running"] == 2)
+    pids = [int(submitted.ids[0])]
+    for _ in range(generation):
+        pids = [int(word) for pid in pids for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    os.kill(pids[0], signal.SIGTERM)
+    assert bench.wait("nap") == {"done": 6}
+    attempts = [record["attempt"] for record in bench.outcomes("nap")]
+    assert sum(attempts) == 6 + (generation == 2)
+
+
+def test_a_stop_to_all_processes_of_a_pool_at_once_lets_tasks_end_in_order(bench):
+    bench.script("nap", NAP)
+    submitted = bench.submit("nap")
+    bench.wait("nap", until=lambda counts: counts["running"] == 2)
+    os.killpg(int(submitted.ids[0]), signal.SIGTERM)
+    assert bench.wait("nap") == {"stopped": 2, "new": 4}
+
+
+def test_a_pool_whose_script_never_loads_can_be_stopped(bench):
+    bench.script("stuck", """
+        import sys, time
+        if "worker" in sys.argv[0]:
+            time.sleep(1000)
+        def fit(task):
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit)
+    """)
+    submitted = bench.submit("stuck")
+    assert bench.counts("stuck") == {"queued": 1}
+    time.sleep(0.3)
+    os.kill(int(submitted.ids[0]), signal.SIGTERM)
+    assert bench.wait("stuck", seconds=5) == {"new": 1}
+
+
+def test_a_pool_does_nothing_before_it_is_noted(tmp_path, bench):
+    held = Held(tmp_path, type(bench))
+    held.release()
+    submission = held.submission(1)
+    answers = held.backend.submit(submission)
+    next(answers)
+    time.sleep(0.3)
+    assert held.benches[submission.folder].counts("wait") == {"queued": 1}
+    answers.close()
+    assert held.benches[submission.folder].wait("wait", seconds=5) == {"new": 1}

@@ -100,18 +100,14 @@ class QueueMemory:
 
     calls: list[dict[str, Any]]
     absent_since: float | None  # time of the first answer without the submission's unfinished jobs
-    gone: bool  # noted once nothing of it is left in the queue
-    damaged: int
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
-    records, damaged = read_lines(files.queue)
-    absent, gone = None, False
-    for record in records:
-        if "absent_since" in record:
-            absent = record["absent_since"]
-        gone = record.get("gone", gone)
-    return QueueMemory([record for record in records if "id" in record], absent, gone, damaged)
+    """What can be read of it; a call that cannot be is looked up in the queue, as one that was never noted."""
+    records, _ = read_lines(files.queue)
+    calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
+    absences = [record["absent_since"] for record in records if "absent_since" in record]
+    return QueueMemory(calls, absences[-1] if absences else None)
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
