@@ -115,8 +115,7 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     kinds = failures(look.found, look.keys) if any(look.counts[state] for state in FAILED) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
-    for problem in look.found.problems + look.found.unanswered:
-        terminal.problem(problem)
+    terminal.problems_of(look.found)
     if not look.is_over:
         terminal.hint(f"neurofit status {name} --watch")
     elif interrupted:

@@ -71,25 +71,31 @@ def styled(text: str, **style: Any) -> str:
 
 def say(text: str = "") -> None:
     """A line of facts."""
-    click.echo(text)
+    print(text)  # not click.echo, which takes a terminal without Unicode for one that has it
 
 
 def note(text: str) -> None:
     """A line about the facts, apart from them."""
     sys.stdout.flush()
-    click.echo(_dimmed(text), err=True)
+    print(_dimmed(text), file=sys.stderr)
 
 
 def problem(text: str) -> None:
     """Something that is wrong, and does not keep the command from going on."""
     sys.stdout.flush()
-    click.echo(f"{_marked('Warning:', 'yellow')} {text}", err=True)
+    print(f"{_marked('Warning:', 'yellow')} {text}", file=sys.stderr)
+
+
+def problems_of(found: Any) -> None:
+    """What could not be read of an experiment, and which of its queues could not be asked."""
+    for text in dict.fromkeys([*found.problems, *found.unanswered]):
+        problem(text)
 
 
 def error(text: str) -> None:
     """What ended the command."""
     sys.stdout.flush()
-    click.echo(f"{_marked('Error:', 'red')} {text}", err=True)
+    print(f"{_marked('Error:', 'red')} {text}", file=sys.stderr)
 
 
 def hint(*commands: str) -> None:
@@ -99,9 +105,8 @@ def hint(*commands: str) -> None:
 
 def as_json(record: Any) -> None:
     """A record for programs."""
-    click.echo(
-        json.dumps(record, indent=2, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8"), default=str)
-    )
+    ascii_only = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    print(json.dumps(record, indent=2, ensure_ascii=ascii_only, default=str))
 
 
 def confirmed(question: str) -> bool:

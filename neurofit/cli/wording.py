@@ -85,7 +85,7 @@ def spread(plan: Plan, cost: Forecast) -> str:
 
 
 def _cost(cost: Forecast) -> str:
-    if cost.task_seconds is None or cost.total_seconds is None:
+    if cost.task_seconds is None or cost.total_seconds is None or cost.total_seconds < 2:
         return ""
     so_far = f"{roughly(cost.task_seconds)} a task so far"
     if cost.wall_seconds is not None:

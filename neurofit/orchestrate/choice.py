@@ -40,7 +40,7 @@ class Choice:
             number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
         }
         keys = [key for key in found.all_keys() if self.selection.matches(*key, list(runs))]
-        if not keys:
+        if not keys and not self.is_everything:
             raise UsageError(_nothing(found))
         if self.condition is not None:
             known = dict.fromkeys(name for arguments in values.values() for name in arguments)
@@ -72,7 +72,8 @@ def _nothing(found: Standing) -> str:
     numbers = list(found.registry.runs)
     if not numbers:
         return f"{found.name} has no runs yet. `neurofit submit {found.name}` queues them."
+    unread = "".join(f"\n{problem}" for problem in found.problems)
     return (
         f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to {numbers[-1]}, with "
-        f"{found.repetitions} repetition(s) each. `neurofit show {found.name}` lists them."
+        f"{found.repetitions} repetition(s) each. `neurofit show {found.name}` lists them.{unread}"
     )

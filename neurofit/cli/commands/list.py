@@ -31,7 +31,8 @@ def command(as_json: bool) -> int | None:
     for record in records:
         for text in filter(None, (record["error"], record["hint"])):
             terminal.problem(text)
-    terminal.hint(f"neurofit show {records[0]['name']}", f"neurofit submit {records[0]['name']} --dry-run")
+    works = next((record["name"] for record in records if not record["error"]), "EXPERIMENT")
+    terminal.hint(f"neurofit show {works}", f"neurofit submit {works} --dry-run")
     return None
 
 

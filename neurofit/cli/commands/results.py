@@ -61,8 +61,7 @@ def command(
     else:
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width()))
-    for problem in found.problems + found.unanswered:
-        terminal.problem(problem)
+    terminal.problems_of(found)
     for line in notes.notes(rows):
         terminal.note(line)
     terminal.hint(

@@ -30,7 +30,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 def _settings(settings: dict) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in settings.items())
+    import json
+
+    return ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items()).replace('"', "")
 
 
 def _place(path: str | None) -> str:

@@ -76,7 +76,7 @@ def _say(choices: list[Choice], looks: list[Look]) -> None:
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
     if whole:
-        rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:])] for one in whole]
+        rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:-1]), one["total"]] for one in whole]
         terminal.table(HEADERS, rows, styles=["bold", *HEADERS[1:-1], ""])
     for choice, look in zip(choices, looks):
         if not choice.is_everything:
@@ -116,7 +116,7 @@ def _say_queues(look: Look) -> None:
             age = queue["seconds_since_a_sign"]
             seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in look.found.problems:
+    for problem in dict.fromkeys(look.found.problems):
         terminal.problem(problem)
 
 

@@ -86,8 +86,7 @@ def _say_plan(plan: Plan, chosen: Runner, cost: Forecast) -> None:
         terminal.say(f"  {wording.count(plan.removed, 'run')} done before and no longer on the grid; the results stay.")
     if plan.tasks:
         terminal.say(wording.spread(plan, cost))
-    for problem in plan.standing.problems + plan.standing.unanswered:
-        terminal.problem(problem)
+    terminal.problems_of(plan.standing)
 
 
 def _say_script(plan: Plan, chosen: Runner, cost: Forecast, as_json: bool) -> int:

@@ -1,0 +1,86 @@
+"""What a terminal gets: colours where it can and wants them, plain text otherwise, and only what its encoding has."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+
+
+def in_terminal(study, *words: str, typed: str = "", **environment: str) -> str:
+    """What a terminal of 80 columns receives from a command; `typed` once something was asked."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neurofit", *words], cwd=study.root, env=environment, stdin=follower, stdout=follower,
+        stderr=follower, close_fds=True,
+    )  # fmt: skip
+    os.close(follower)
+    seen, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([leader], [], [], 0.1)[0]:
+            try:
+                data = os.read(leader, 65536)
+            except OSError:
+                break
+            seen += data
+        if typed and b"[y/N]" in seen:
+            os.write(leader, typed.encode())
+            typed = ""
+    os.close(leader)
+    in_terminal.code = process.wait()
+    return seen.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def test_states_have_colours(mixed):
+    mixed("submit", "mixed", code=3)
+    assert "\x1b[31m" in in_terminal(mixed, "status")
+    assert "\x1b[32m" in in_terminal(mixed, "status", "mixed")
+
+
+def test_no_color_and_dumb_terminals(mixed):
+    mixed("submit", "mixed", code=3)
+    uncoloured = in_terminal(mixed, "status", NO_COLOR="1")
+    assert "\x1b[3" not in uncoloured and "mixed" in uncoloured
+    for words in (["status"], ["submit", "mixed", "--retry"]):
+        assert "\x1b" not in in_terminal(mixed, *words, TERM="dumb")
+
+
+def test_live_progress(slow):
+    seen = in_terminal(slow, "submit", "slow")
+    assert "━" in seen and "2 running" in seen and "step " in seen and "loss 0." in seen
+    assert "slow: 2 done after" in seen and "\x1b[?25h" in seen  # the cursor is back
+
+
+def test_a_question_is_asked_and_no_is_the_default(quick):
+    quick("submit", "quick")
+    seen = in_terminal(quick, "submit", "quick", "--rerun", typed="\n")
+    assert "8 task(s) that are done would be done again, from scratch. Go on? [y/N]" in seen
+    assert in_terminal.code == 1 and "Nothing was queued." in seen
+    assert "8 done after" in in_terminal(quick, "submit", "quick", "--rerun", typed="y\n")
+
+
+def test_wide_tables_lose_their_last_columns_and_say_so(study):
+    axes = ", ".join(f"a_long_name_{number}=[1, 2]" for number in range(5))
+    names = ", ".join(f"a_long_name_{number}=1" for number in range(5))
+    study.script("wide", f"import neurofit as nf\ndef fit(task, *, {names}): return {{'m': 1}}\n"
+                         f"experiment = nf.Experiment(fit, grid=nf.grid({axes}))\n")  # fmt: skip
+    seen = in_terminal(study, "show", "wide", NO_COLOR="1")
+    assert "Too wide to show: a_long_name_4. --json has them." in seen
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in seen.splitlines()) <= 80
+
+
+def test_what_the_encoding_lacks_is_written_otherwise(study):
+    study.script("names", '"""Žluťoučký – a × b…"""\nimport neurofit as nf\ndef fit(task, *, note): return {"m": 1}\n'
+                          'experiment = nf.Experiment(fit, grid=nf.grid(note=["☃", "a\\nb", "\\x1b[31m"]))\n')  # fmt: skip
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = study("show", "names", env=ascii_only)
+    assert "\\u017dlu\\u0165ou\\u010dk\\xfd - a x b..." in shown.stdout and "\\u2603" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    for words in (["submit", "names"], ["status"], ["results", "names"], ["show", "names", "--json"], ["list"]):
+        study(*words, env=ascii_only)
+    assert "☃" in study("show", "names").stdout

@@ -1,0 +1,83 @@
+"""Who may import whom, as docs/architecture.md says."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "neurofit"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+GROUND = {"errors", "study", "files", "process", "neurofit"}  # may be used by all, and use only each other
+MAY_IMPORT = {
+    "cli": {"cli", "orchestrate", "experiments", "backends", "datasets"},
+    "orchestrate": {"orchestrate", "experiments", "backends", "worker"},
+    "experiments": {"experiments"},
+    "backends": {"backends"},
+    "worker": {"worker", "experiments"},
+    "models": {"models", "datasets", "scores"},
+    "datasets": {"datasets"},
+    "scores": {"scores"},
+    "reports": {"reports", "scores"},
+    "__main__": {"cli"},
+}
+EXCEPTIONS = {("experiments/definition.py", "neurofit.cli")}  # Experiment.main is an entry point
+
+ONLY_IN = {
+    "tensorflow": ("models/",),
+    "keras": ("models/",),
+    "submitit": ("backends/slurm.py",),
+    "click": ("cli/",),
+    "rich": ("cli/",),
+    "pandas": ("experiments/results.py", "experiments/comparison.py", "experiments/formats.py", "orchestrate/tables.py",
+               "datasets/"),
+    "subprocess": ("backends/", "worker/", "orchestrate/provenance.py"),  # the last asks git
+    "multiprocessing": ("backends/", "worker/"),
+}  # fmt: skip
+
+
+def imported(module: str) -> Iterator[str]:
+    """Every module that is imported, at the top or in a function."""
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are written in full"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "neurofit")
+
+
+def half(name: str) -> str:
+    """'experiments' of neurofit.experiments.store.layout, 'neurofit' of the package itself."""
+    return (name.split(".") + ["neurofit"])[1]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module):
+    own = Path(module).parts[0].removesuffix(".py")
+    allowed = GROUND | MAY_IMPORT.get(own, set())
+    wrong = [
+        name
+        for name in imported(module)
+        if name.split(".")[0] == "neurofit" and name != "neurofit" and half(name) not in allowed
+        and not half(name).startswith("__") and (module, name) not in EXCEPTIONS
+    ]  # fmt: skip
+    assert not wrong, f"{module} must not import {wrong}"
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_third_party_is_met_in_one_place(library):
+    wrong = [
+        module
+        for module in MODULES
+        if library in {name.split(".")[0] for name in imported(module)} and not module.startswith(ONLY_IN[library])
+    ]
+    assert not wrong
+
+
+def test_every_folder_of_the_package_has_a_rule():
+    folders = {Path(module).parts[0] for module in MODULES if "/" in module}
+    assert folders <= MAY_IMPORT.keys()
