@@ -67,10 +67,11 @@ def ask(parts: Iterable[Any], runners: Path) -> dict[str, JobsView]:
 def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> None:
     queued = {}
     for part in parts:
+        being_submitted = held_elsewhere(part.lock)  # asked before the calls: the one lets go after noting the others
         memory = read_queue(part.files)
         calls = calls_of(backend, part, memory)
-        if not calls and held_elsewhere(part.lock):
-            continue  # being submitted just now
+        if not calls and being_submitted:
+            continue
         foreign = [call for call in calls if not backend.can_ask(call)]
         if foreign:
             host = (foreign[0].process or {}).get("host") or part.record["host"]

@@ -35,7 +35,7 @@ from neurofit.process import Process
 from neurofit.study import Study
 
 
-@dataclass
+@dataclass(slots=True)
 class TaskStanding:
     """The state of one task and where to look for more."""
 
@@ -122,14 +122,15 @@ def standing(
 
 def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
     try:
-        record = read_submission(files)
-        part = Part(
-            files, record, read_jobs(files), facts, read_stops(files), is_at_home(files, record), found.files.lock
-        )
-    except (StoreError, OSError, KeyError) as error:
+        record, jobs = read_submission(files), read_jobs(files)
+        if len(jobs) != record["jobs"]:
+            raise StoreError(f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record['jobs']} job(s).")
+        stops, damaged = read_stops(files)
+    except (StoreError, OSError) as error:
         found.problems.append(str(error))
         return
-    found.parts.append(part)
+    found.parts.append(Part(files, record, jobs, facts, stops, is_at_home(files, record), found.files.lock))
+    found.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
     found.repetitions = (
         record["repetitions"] if record.get("whole_grid", True) else found.repetitions or record["repetitions"]
     )
@@ -143,7 +144,7 @@ def _decide_part(found: Standing, part: Part) -> None:
     doubtful = [task for number, task in planned if _in_doubt(part, view, number, task)]
     if doubtful:
         ids = {number: run.id for number, run in found.registry.runs.items()}
-        look_at_attempts(found.files, ids, doubtful, part.facts)
+        look_at_attempts(found.files, part.files.name, ids, doubtful, part.facts)
     beats = heartbeats(part.files, part.facts) if part.at_home else {}
     settled = True
     for number, task in planned:

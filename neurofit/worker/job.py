@@ -204,7 +204,7 @@ class _Job:
         folder = self.claimant.submission.stops
         number = len(os.listdir(folder))
         if number != self._stops[0]:
-            self._stops = (number, read_stops(self.claimant.submission))
+            self._stops = (number, read_stops(self.claimant.submission)[0])
         return any(stop.covers(task.key) for stop in self._stops[1])
 
 

@@ -327,3 +327,49 @@ def test_training_data_can_be_a_link_to_another_disk(bench, tmp_path):
     """)
     assert bench.run("data") == {"done": 1}
     assert bench.outcomes("data")[0]["metrics"] == {"found": 1}
+
+
+GARBAGE = [b"", b"{}\n", b"garbage\xff\x00", b'{"pool":{}}\n{"id":1}\n', None]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=["empty", "object", "binary", "lines", "gone"])
+@pytest.mark.parametrize("name", ["submission.json", "jobs.tasks", "queue.jsonl", "pool.jsonl", "stops/000001.json"])
+def test_a_submission_with_a_damaged_file_is_named_and_nothing_runs_twice(bench, own_home, name, content):
+    bench.script("nap", "import time\ndef fit(task, *, a=1):\n    time.sleep(0.6)\n    return {'x': a}\n"
+        "experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))\n")  # fmt: skip
+    path = bench.submit("nap").files.folder / name
+    bench.wait("nap", until=lambda counts: counts["running"] == 2)
+    path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+    shutil.rmtree(own_home / "cache")
+    found = bench.standing("nap")
+    unneeded = name in ("queue.jsonl", "pool.jsonl") or (name, content) == ("stops/000001.json", None)
+    assert unneeded or any(str(path) in problem for problem in found.problems)
+    bench.submit("nap")
+    deadline = time.monotonic() + 20
+    while bench.counts("nap") != {"done": 3}:
+        assert time.monotonic() < deadline, bench.counts("nap")
+        bench.submit("nap")
+        time.sleep(0.2)
+    assert {record["attempt"] for record in bench.outcomes("nap")} == {1}
+
+
+def test_a_damaged_index_is_built_again(bench, own_home):
+    bench.script("quick", QUICK)
+    bench.run("quick")
+    (index,) = (own_home / "cache" / "neurofit").iterdir()
+    whole = index.read_bytes()
+    other = whole.replace(b'"submissions":{', b'"submissions":[],"x":{')
+    for content in (b"", b"\xff", b"[]", whole[: len(whole) // 2], other):
+        index.write_bytes(content)
+        assert bench.counts("quick") == {"done": 6}
+
+
+@pytest.mark.parametrize("home", ["~", "relative", "/proc/none"])
+def test_a_user_without_a_home_needs_none(bench, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.chdir(bench.root)
+    bench.script("quick", QUICK)
+    before = sorted(path.name for path in bench.root.iterdir())
+    assert bench.run("quick") == {"done": 6}
+    assert sorted(path.name for path in bench.root.iterdir()) == before

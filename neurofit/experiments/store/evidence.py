@@ -12,14 +12,14 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import STALE_SECONDS, journals, now_on
-from neurofit.experiments.store.layout import ATTEMPT, ExperimentFiles, SubmissionFiles
+from neurofit.experiments.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.experiments.store.state import Heartbeat
 from neurofit.experiments.store.submissions import Planned, TaskKey
 from neurofit.files import parse_lines, read_json
 from neurofit.process import Process
 
 
-@dataclass
+@dataclass(slots=True)
 class TaskFacts:
     """The newest attempt that the files of a submission know of."""
 
@@ -112,8 +112,10 @@ def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
     return Heartbeat.FRESH if now - facts.touched.get(by, now) < STALE_SECONDS else Heartbeat.STALE
 
 
-def look_at_attempts(files: ExperimentFiles, ids: dict[int, str], doubtful: list[Planned], facts: Facts) -> None:
-    """Settle the tasks that the journals leave in doubt from the attempt folders themselves."""
+def look_at_attempts(
+    files: ExperimentFiles, submission: str, ids: dict[int, str], doubtful: list[Planned], facts: Facts
+) -> None:
+    """Settle the tasks that a submission's journals leave in doubt from the attempt folders themselves."""
     runs_there = _names(files.folder / "runs")
     for task in doubtful:
         run_id = ids.get(task.run)
@@ -123,10 +125,10 @@ def look_at_attempts(files: ExperimentFiles, ids: dict[int, str], doubtful: list
         numbers = [int(match.group(1)) for name in _names(folder.folder) if (match := ATTEMPT.match(name))]
         newest = max(numbers, default=0)
         if newest > task.last_attempt:
-            _look_at(files, folder.attempt(newest), facts.of(task.key), facts)
+            _look_at(folder.attempt(newest), submission, facts.of(task.key), facts)
 
 
-def _look_at(files: ExperimentFiles, attempt, task: TaskFacts, facts: Facts) -> None:
+def _look_at(attempt: AttemptFiles, submission: str, task: TaskFacts, facts: Facts) -> None:
     ended, code = None, None
     try:
         outcome = read_json(attempt.outcome)
@@ -138,19 +140,15 @@ def _look_at(files: ExperimentFiles, attempt, task: TaskFacts, facts: Facts) -> 
         ended = "damaged"
     by = task.by if task.attempt == attempt.number else None
     if ended is None and by is None:
-        by = _claimed_by(attempt, facts)
+        try:
+            claim = read_json(attempt.claim)
+            if claim["submission"] != submission:
+                return  # another submission's worker is at it, which is for that one's files to say
+            by = claim["job"], claim["start"]
+            facts.workers.setdefault(by, claim["process"])
+        except (StoreError, KeyError, OSError):
+            facts.damaged.add(str(attempt.claim))
     task.newer(attempt.number, ended, by, code)
-
-
-def _claimed_by(attempt, facts: Facts) -> tuple[int, int] | None:
-    try:
-        record = read_json(attempt.claim)
-        by = record["job"], record["start"]
-        facts.workers.setdefault(by, record["process"])
-        return by
-    except (StoreError, KeyError, OSError):
-        facts.damaged.add(str(attempt.claim))
-        return None
 
 
 def _names(folder) -> set[str]:

@@ -21,10 +21,12 @@ FORMAT = 2
 
 
 def cache_folder(environment: dict[str, str] | None = None) -> Path:
-    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache."""
+    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache; a folder that cannot be, for who has no home."""
     environment = dict(os.environ) if environment is None else environment
-    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "neurofit"
+    base = environment.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base if os.path.isabs(base) else os.devnull) / "neurofit"
 
 
 def _path(files: ExperimentFiles, folder: Path) -> Path:
@@ -39,7 +41,7 @@ def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
         if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
             return {}
         return {name: _facts(record) for name, record in kept["submissions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from neurofit.study import Study
@@ -125,7 +126,7 @@ class ExperimentFiles:
     study: Study
     name: str
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         return self.study.training_data / self.name
 
@@ -153,7 +154,7 @@ class ExperimentFiles:
         return [self.submission(name) for name in names]
 
     def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
-        return TaskFiles(self.folder / "runs" / f"{number:03d}-{run_id[:8]}" / f"rep-{repetition:02d}")
+        return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
 
 
 def code_store(study: Study) -> Path:

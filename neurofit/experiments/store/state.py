@@ -4,8 +4,8 @@ counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class State(str, Enum):
@@ -40,8 +40,7 @@ class Heartbeat(Enum):
     DEAD = "dead"  # its process was on this host, and is gone
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What is known of one task since a submission was written."""
 
     ended: str | None = None  # the newest attempt's outcome: done, failed, stopped, abandoned, damaged

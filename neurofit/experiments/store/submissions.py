@@ -18,6 +18,7 @@ from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
 
 TaskKey = tuple[int, int]  # run number, repetition
+NEEDED = ("experiment", "study", "script", "repetitions", "fresh", "code", "runner", "backend", "resources", "jobs")
 
 
 class Planned(NamedTuple):
@@ -91,7 +92,15 @@ def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
 
 
 def read_submission(files: SubmissionFiles) -> dict[str, Any]:
-    return read_json(files.record)
+    """What `submission.json` says. Raises StoreError where that is gone, or is not all of it."""
+    try:
+        record = read_json(files.record)
+    except FileNotFoundError:
+        raise StoreError(f"{files.record}: gone, so that this submission's tasks are not known.") from None
+    lacking = [name for name in NEEDED if name not in record]
+    if lacking:
+        raise StoreError(f"{files.record}: damaged, it lacks '{lacking[0]}'.")
+    return record
 
 
 @dataclass(frozen=True)
@@ -136,10 +145,14 @@ def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> 
     raise AssertionError("unreachable")
 
 
-def read_stops(files: SubmissionFiles) -> list[Stop]:
-    stops = []
+def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
+    """The cancellations, and those files that cannot be read as one."""
+    stops, damaged = [], []
     for path in sorted(files.stops.glob("[0-9]*.json")):
-        record = read_json(path)
-        tasks = record["tasks"]
-        stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
-    return stops
+        try:
+            record = read_json(path)
+            tasks = record["tasks"]
+            stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
+        except (StoreError, OSError, KeyError, TypeError, ValueError):
+            damaged.append(path)
+    return stops, damaged
