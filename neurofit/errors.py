@@ -11,6 +11,7 @@ NeurofitError
 │   └── LockedError       somebody else is writing to this experiment
 ├── QueueError            the queue could not be asked (exit code 5)
 │   └── SubmissionError   the queue refused a job
+├── Diverged              a training whose loss is no longer a number
 └── DataError             a recording that is missing, damaged or does not fit together
     └── ShapeError        two arrays whose axes differ
 """
@@ -65,6 +66,10 @@ class QueueError(NeurofitError):
 
 class SubmissionError(QueueError):
     exit_code = 1
+
+
+class Diverged(NeurofitError):
+    pass
 
 
 class DataError(NeurofitError):

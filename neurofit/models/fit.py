@@ -134,6 +134,12 @@ class Fit:
 
         return fit(self, task)
 
+    def load(self, folder: Path) -> Any:
+        """The trained Keras model of the task whose attempt left `folder` (see `models.load_folder`)."""
+        from neurofit.models.saved import load_folder
+
+        return load_folder(folder, self)
+
 
 def plain(value: Any) -> Any:
     """As JSON carries it."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurofit import scores
-from neurofit.errors import DataError, NeurofitError
+from neurofit.errors import DataError, Diverged
 from neurofit.models.fitting import memory
 from neurofit.models.fitting.data import Arrays
 from neurofit.models.fitting.memory import Snapshot
@@ -22,10 +22,6 @@ from neurofit.models.fitting.shuffles import orders
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
 
 log = logging.getLogger(__name__)
-
-
-class Diverged(NeurofitError):
-    """The loss is no longer a number."""
 
 
 @dataclass

@@ -1,0 +1,43 @@
+"""A finished task's model comes back, built by the code as it was submitted."""
+
+from __future__ import annotations
+
+import pytest
+
+import neurofit
+from neurofit.errors import NameUnknown, UsageError
+
+SCRIPT = """
+    class Memory:
+        def __call__(self, task):
+            (task.folder / "model.txt").write_text(str(task.params["a"] * 10 + task.repetition))
+            return {"x": 1}
+        def arguments(self):
+            return {"a": 1}
+        def load(self, folder):
+            return "%s " + (folder / "model.txt").read_text()
+    experiment = nf.Experiment(fit=Memory(), grid=nf.grid(a=[1, 2]), repetitions=2)
+"""
+
+
+def test_the_code_as_it_was_submitted_loads_what_the_task_left(bench):
+    bench.script("memory", SCRIPT % "then")
+    bench.run("memory")
+    bench.script("memory", SCRIPT % "now")
+    assert neurofit.load("memory:1/1", study=bench.root) == "then 21"
+
+
+def test_one_task_is_loaded_at_a_time_and_only_when_it_is_done(bench):
+    bench.script("memory", SCRIPT % "then")
+    bench.run("memory")
+    with pytest.raises(UsageError, match="'memory:1' means 2 tasks; one is loaded at a time: memory:1/0"):
+        neurofit.load("memory:1", study=bench.root)
+    with pytest.raises(NameUnknown, match="'memory:7/0' cannot be loaded: there is no such task"):
+        neurofit.load("memory:7/0", study=bench.root)
+
+
+def test_a_fit_that_loads_nothing_says_where_its_files_are(bench):
+    bench.script("plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
+    bench.run("plain")
+    with pytest.raises(UsageError, match=r"The fit of plain has no load\(folder\)\. What it saved is in .*attempt-01"):
+        neurofit.load("plain:0/0", study=bench.root)
