@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -153,3 +155,38 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+SUBMIT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from conftest import Workbench
+bench = Workbench(Path({root!r}))
+print("go", flush=True)
+bench.submit({name!r})
+"""
+
+
+def test_a_submit_that_is_killed_at_any_moment_is_simply_repeated(bench):
+    from conftest_path import TESTS
+
+    bench.runner()
+    generator = random.Random(3)
+    for name in (f"quick{number}" for number in range(12)):
+        bench.script(name, """
+            def fit(task, *, a=1):
+                return {"x": a}
+            experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))
+        """)  # fmt: skip
+        code = SUBMIT.format(tests=TESTS, root=str(bench.root), name=name)
+        program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        program.stdout.readline()
+        time.sleep(generator.uniform(0.0, 0.25))
+        program.kill()
+        program.communicate()
+        bench.submit(name)
+        assert bench.wait(name) == {"done": 3}, name
+        assert {record["attempt"] for record in bench.outcomes(name)} == {1}
+        claims = [path.read_text().count('"claim"') for path in bench.study.training_data.glob(f"{name}/*/*/journal/*")]
+        assert sum(claims) == 3, "no task was queued twice"
