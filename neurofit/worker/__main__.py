@@ -1,5 +1,8 @@
 """`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the pool's fork
 server.
+
+Exit status: 0, the job is over, however its tasks ended; 99, start it again, because its time limit or the queue
+interrupted it; anything else, an error.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from neurofit.errors import NeurofitError
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervise import Signals
+
+START_AGAIN = 99
+JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
 
 
 def main(arguments: list[str]) -> int:
@@ -32,10 +38,11 @@ def main(arguments: list[str]) -> int:
         signals = Signals()
         signals.listen()
         assignment.load()
-        worker = Worker(assignment, signals)
+        worker = Worker(assignment, signals, started=float(os.environ.get(JOB_STARTED) or 0) or None)
         for job in options.jobs:
-            if worker.do_job(job) != "done":
-                break
+            end = worker.do_job(job)
+            if end != "done":
+                return START_AGAIN if end == "again" else 0
     except (NeurofitError, OSError) as error:
         print(f"neurofit: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import logging
 import os
 import socket
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurofit.errors import StoreError
 from neurofit.experiments import checkpoints
 from neurofit.experiments.live import LiveTask
 from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish
@@ -24,6 +26,14 @@ from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
 
 STOP_MARGIN_SECONDS = 60.0
+MOST_STARTS_WITHOUT_PROGRESS = 5
+NO_PROGRESS = (
+    "The job's time limit is near, and no task got further than before, so it is not started again by itself. Raise "
+    "resources.walltime_minutes, or have the fit save checkpoints more often; then submit again."
+)
+NEVER_GOT_ON = "The queue interrupted this job again and again before any task got further; submit it again."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -37,6 +47,7 @@ class Worker:
     in_process: bool = False  # under a debugger: no child, no captured output
     forked: Callable[[int], None] = field(default=lambda pid: None)  # told each child's number
     descriptors: tuple[int, ...] = ()  # of this process alone: a child closes them
+    started: float | None = None  # when the queue started the job, by this machine's clock; None: now
 
     def do_job(self, number: int) -> str:
         """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start
@@ -59,7 +70,8 @@ class Worker:
         task_minutes = record.get("task_minutes")
         deadline = None
         if minutes:
-            deadline = time.monotonic() + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
+            used = max(time.time() - self.started, 0.0) if self.started else 0.0
+            deadline = time.monotonic() - used + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
         return supervise.Limits(60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline)
 
 
@@ -70,6 +82,7 @@ class _Job:
     claimant: Claimant
     limits: supervise.Limits
     _stops: tuple[int, list] = (-1, [])
+    _went_on: bool = False  # this start of the job got further than those before it
 
     def do(self, tasks: list[Planned]) -> str:
         waiting = list(self._groups(tasks))
@@ -80,11 +93,22 @@ class _Job:
             ending = self._do_group(group)
             if ending == "crashed" and len(group) > 1:
                 waiting = [[task] for task in group] + waiting  # one of them did it: each alone
-            elif ending == "near the limit":
-                return "again"
-            elif ending == "stopped":
-                return "stopped"
-        return "stopped" if waiting else "done"
+            elif ending in ("near the limit", "stopped"):
+                return self._interrupted([group, *waiting], near_limit=ending == "near the limit")
+        return self._interrupted(waiting, near_limit=False) if waiting else "done"
+
+    def _interrupted(self, waiting: list[list[Planned]], *, near_limit: bool) -> str:
+        """Whether this job should be started once more: not where all that is left was cancelled, not where a person
+        stopped it, and not for ever without progress.
+        """
+        if all(self._cancelled(task) for group in waiting for task in group):
+            return "done"
+        if not (near_limit or self.worker.signals.notice):
+            return "stopped"
+        if self._went_on or (not near_limit and self.journal.start < MOST_STARTS_WITHOUT_PROGRESS):
+            return "again"
+        log.warning("%s", NO_PROGRESS if near_limit else NEVER_GOT_ON)
+        return "stopped"
 
     def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
         """Tasks that are done in one process: a run's repetitions where the fit trains them together, else one."""
@@ -184,7 +208,9 @@ class _Job:
             if not attempt.outcome.exists():
                 crashed = crashed or not ending.asked
                 publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
-            self.journal.write({"outcome": read_json(attempt.outcome)})
+            outcome = read_json(attempt.outcome)
+            self.journal.write({"outcome": outcome})
+            self._went_on = self._went_on or _got_further(attempt, outcome)
             if not attempt.stderr.exists() or not attempt.stderr.stat().st_size:
                 attempt.stderr.unlink(missing_ok=True)
         return crashed
@@ -206,6 +232,23 @@ class _Job:
         if number != self._stops[0]:
             self._stops = (number, read_stops(self.claimant.submission)[0])
         return any(stop.covers(task.key) for stop in self._stops[1])
+
+
+def _got_further(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
+    """Whether a task came to an end, or to a later step than any attempt before."""
+    if outcome["state"] in ("done", "failed"):
+        return True
+    progress = outcome.get("progress")
+    if outcome["state"] != "stopped" or progress is None:
+        return False
+    return all(progress > (_progress(attempt, number) or 0) for number in range(1, attempt.number))
+
+
+def _progress(attempt: AttemptFiles, number: int) -> int | None:
+    try:
+        return read_json(attempt.folder.with_name(f"attempt-{number:02d}") / attempt.outcome.name).get("progress")
+    except (OSError, StoreError):
+        return None
 
 
 def _seconds(timestamp: str) -> float:

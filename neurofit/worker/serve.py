@@ -63,7 +63,7 @@ def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, serve
             for line in lines:
                 end = worker.do_job(int(line))
                 jobs.sendall(f"{end}\n".encode())
-                if end == "stopped":
+                if end == "stopped" or signals.stop:
                     break
         status = 0
     except BaseException:

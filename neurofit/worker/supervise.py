@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from neurofit.worker import child
 
@@ -31,19 +32,31 @@ class Signals:
     def __init__(self) -> None:
         self.stop: str | None = None  # why this worker should stop
         self.hard = False  # asked a second time
+        self.notice = False  # by the queue, which is about to end or suspend this job
         read, self._write = os.pipe()
         for descriptor in (read, self._write):
             os.set_blocking(descriptor, False)
         self.descriptor = read
+        self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler, the wake-up below is not written
+        self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        # without a handler, the wake-up below is not written
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Leave signals as they were before."""
+        if self._before:
+            signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        for descriptor in (self.descriptor, self._write):
+            os.close(descriptor)
 
     def _note(self, number: int, frame: object) -> None:
         self.hard = self.stop is not None and number == signal.SIGINT
+        self.notice = self.notice or number in (signal.SIGUSR1, signal.SIGUSR2)
         self.stop = self.stop or f"asked to by {signal.Signals(number).name}"
 
     def wait(self, seconds: float, also: list[int]) -> list[int]:
