@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neurofit.backends.base import Queued, Resources
+from neurofit.backends.local import append_event
 from neurofit.errors import UsageError
 from neurofit.experiments import fits
 from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.snapshot import code_hash
-from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles
+from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import RegisteredRun, Registry, register
 from neurofit.experiments.store.state import State
@@ -107,7 +108,10 @@ def run(
         name = submission_name(files, RUNNER)
         submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
         note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
-    return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
+    try:
+        return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
+    finally:
+        append_event(submission.folder, ended=0)  # this process, which is its queue, may live on
 
 
 def _work(
@@ -118,11 +122,23 @@ def _work(
         experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.path)
     else:
         signals.listen()
-    assignment.load(experiment, study.root)
-    Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
+    try:
+        assignment.load(experiment, study.root)
+        Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
+    finally:
+        signals.close()
     files = assignment.files.task(wanted.run.number, wanted.run.id, wanted.repetition)
-    attempt = files.attempts()[-1]
+    attempt = next((one for one in reversed(files.attempts()) if _is_of(one, assignment.submission)), None)
+    if attempt is None and signals.stop:
+        raise KeyboardInterrupt
+    if attempt is None:
+        name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
+        raise UsageError(f"{name} was begun by somebody else just now. `neurofit status {name}` shows how it stands.")
     return attempt, read_json(attempt.outcome)
+
+
+def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:
+    return read_json(attempt.claim).get("submission") == submission.name
 
 
 class Debugged:
