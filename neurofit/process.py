@@ -57,6 +57,7 @@ class Process:
     def is_alive(self) -> bool | None:
         """Whether it still runs; None where this host cannot know."""
         host, boot = _machine()
-        if self.host != host:
-            return None
-        return self.boot == boot and _started(self.pid) == self.started
+        (booted, _, namespace), (theirs, _, their_namespace) = boot.partition("/"), self.boot.partition("/")
+        if self.host != host or (theirs == booted and their_namespace != namespace):
+            return None  # of another container of this name, process numbers say nothing here
+        return theirs == booted and _started(self.pid) == self.started

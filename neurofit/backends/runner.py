@@ -22,6 +22,8 @@ from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, Resources
 from neurofit.errors import RunnerError, nearest
 
+COUNTS = ("workers", "max_running", "tasks_per_job", "resources.cpus")  # of which there is at least one
+
 
 @dataclass(frozen=True)
 class Runner:
@@ -127,8 +129,9 @@ def _value(hint: Any, value: Any, path: Path, key: str) -> Any:
     elif isinstance(value, bool) and bool not in origins:
         pass
     elif isinstance(value, tuple(origins)) or (float in origins and isinstance(value, int)):
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
-            raise RunnerError(f"{path}: '{key}' is {value}, expected a number that is not negative.")
+        least = 1 if key in COUNTS else 0
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
+            raise RunnerError(f"{path}: '{key}' is {value}, expected a number from {least} on.")
         return value
     expected = " or ".join("nothing" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise RunnerError(f"{path}: '{key}' is {value!r}, expected {expected}.")
