@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
@@ -30,10 +31,17 @@ class Journal:
         self.job = job
         self.path, self.start = _next_start(files, job)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self._torn = False
         self.write({"start": Process.here().record(), "job": job, "t": round(time.time(), 3), **facts})
 
     def write(self, record: dict[str, Any]) -> None:
-        os.write(self._descriptor, encoded(to_json(record) + "\n"))
+        """Add a line, on a fresh one after a line that the disk had no room for."""
+        line = encoded(to_json(record) + "\n")
+        whole, self._torn = (b"\n" + line if self._torn else line), True
+        written = os.write(self._descriptor, whole)
+        if written < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._torn = False
 
     def touch(self) -> None:
         os.utime(self._descriptor)
