@@ -27,6 +27,8 @@ from neurofit.files import read_json
 from neurofit.process import Process
 
 MOST_RESTARTS = 10  # of one job, without its being finished
+AT_ONCE = 2  # restarts of a job without a pause before them
+LONGEST_PAUSE_SECONDS = 30.0
 MOST_SERVER_STARTS = 5  # without a job finished in between
 HARD_STOP_SECONDS = 45.0
 
@@ -56,6 +58,7 @@ class Pool:
         self.slots = [Slot(number, environment) for number, environment in enumerate(settings["slots"])]
         self.slots = self.slots[: max(1, settings["jobs"])]
         self.restarts: collections.Counter[int] = collections.Counter()
+        self.not_before: dict[int, float] = {}  # when a job that was restarted often may start again
         self.server: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.control_said = b""
@@ -161,7 +164,7 @@ class Pool:
 
     def _occupy(self, slot: Slot) -> None:
         """Give a free slot the next job, with a worker in it."""
-        if slot.job is not None or not self.waiting or self.stopping is not None or self.control is None:
+        if slot.job is not None or self.stopping is not None or self.control is None or not self._is_due():
             return
         if slot.jobs is None and not self._start_worker(slot):
             return
@@ -170,6 +173,15 @@ class Pool:
             slot.jobs.sendall(f"{slot.job}\n".encode())
         except OSError:
             self._worker_ended(slot)
+
+    def _is_due(self) -> bool:
+        """Whether a job may start now; it then is the first of those that wait."""
+        now = time.monotonic()
+        for _ in range(len(self.waiting)):
+            if self.not_before.get(self.waiting[0], 0.0) <= now:
+                return True
+            self.waiting.rotate(-1)
+        return False
 
     def _start_worker(self, slot: Slot) -> bool:
         ours, theirs = socket.socketpair()
@@ -228,6 +240,9 @@ class Pool:
             cause = f"its worker ended {self.restarts[job]} times before the job did; see logs/pool.log"
             append_event(self.folder, ended=job, cause=cause)
             return
+        often = self.restarts[job] - AT_ONCE
+        if often > 0:  # what ends it (a full disk?) may pass
+            self.not_before[job] = time.monotonic() + min(2.0 ** (often - 1), LONGEST_PAUSE_SECONDS)
         self.waiting.appendleft(job)
 
     def _give_up(self, cause: str) -> None:

@@ -88,6 +88,8 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
     attempt = found.files.task(run.number, run.id, key[1]).attempt(task.attempt)
+    if task.cause and not attempt.outcome.exists():
+        return {**blank, "error": _cause(task)}
     journalled, size = outcomes.get((*key, task.attempt), (None, None))
     outcome = journalled if size is not None and _size(attempt.outcome) == size else _read(found, attempt, journalled)
     if outcome is None:

@@ -11,10 +11,11 @@ import pytest
 from contract import BackendContract
 
 from neurofit.backends.base import Resources, Submission
-from neurofit.backends.local import LocalBackend
+from neurofit.backends.local import LocalBackend, append_event
 from neurofit.errors import SubmissionError
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.submit import queue
+from neurofit.orchestrate.tables import records
 
 WAITING = """
     import time
@@ -231,3 +232,28 @@ def test_a_pool_does_nothing_before_it_is_noted(tmp_path, bench):
     assert held.benches[submission.folder].counts("wait") == {"queued": 1}
     answers.close()
     assert held.benches[submission.folder].wait("wait", seconds=5) == {"new": 1}
+
+
+def test_a_worker_that_keeps_ending_is_given_time_before_its_job_is_given_up(bench):
+    bench.script("nap", NAP.replace("range(6)", "range(1)"))
+    submitted = bench.submit("nap", bench.runner(text="backend: local\nworkers: 1\n"))
+    journals, deadline = submitted.files.journals, time.monotonic() + 3
+    away = journals.with_name("away")
+    journals.rename(away)
+    while time.monotonic() < deadline:
+        assert bench.counts("nap")["failed"] == 0
+        time.sleep(0.1)
+    away.rename(journals)
+    assert bench.wait("nap") == {"done": 1}
+
+
+def test_a_task_whose_job_was_given_up_says_so_and_nothing_of_damage(bench):
+    bench.script("nap", NAP.replace("range(6)", "range(1)"))
+    submitted = bench.submit("nap", bench.runner(text="backend: local\nworkers: 1\n"))
+    bench.wait("nap", until=lambda counts: counts["running"])
+    os.kill(int(submitted.ids[0]), signal.SIGKILL)
+    append_event(submitted.files.folder, ended=0, cause="its worker ended 11 times")
+    found = bench.standing("nap")
+    (record,) = records(found)
+    assert (record["state"], record["error"]["message"]) == ("failed", "its worker ended 11 times")
+    assert found.problems == []
