@@ -4,4 +4,6 @@ from __future__ import annotations
 
 BUILT_IN = {
     "local": "neurofit.backends.local:LocalBackend",
+    "slurm": "neurofit.backends.slurm:SlurmBackend",
+    "sge": "neurofit.backends.sge:SgeBackend",
 }

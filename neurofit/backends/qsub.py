@@ -1,0 +1,238 @@
+"""What Grid Engine and PBS share, because they share `qsub`: which of the two it is, the job's script, the splitting of
+a submission into arrays, and what to do when `qsub` gave no clear answer.
+
+The script is written into the submission's folder and knows that folder by a line of its own, quoted for the shell: no
+path of the user's is part of any option, where `:` and `,` mean something. It writes its own log, one per job, and turns
+the worker's exit status into what the queue understands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from neurofit.backends.base import Backend, Finding, Queued, Submission
+from neurofit.backends.commands import Answer, ask, ranges
+from neurofit.backends.local import thread_environment
+from neurofit.errors import QueueError, SubmissionError
+from neurofit.files import write_whole
+
+SCRIPT = "job.sh"
+START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
+UNSEEN = 97  # what the script ends with when its node does not see the submission's folder, or cannot write there
+DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
+TOKEN = re.compile(r"\d{8}-(\d{6})-.*-([a-z0-9]{4})$")
+
+
+def dialect(answer: Answer) -> str | None:
+    """Whose `qsub` answered `qsub --version` like this: a key of DIALECTS, or None."""
+    said = f"{answer.stdout}\n{answer.stderr}"
+    if "pbs_version" in said:
+        return "pbs"
+    if 'invalid option argument "--version"' in said or re.search(r"^\s*\w*(GE|GCS|OCS) ?\d", said, re.MULTILINE):
+        return "sge"
+    if re.search(r"^\s*Version: \d", said, re.MULTILINE):
+        return "torque"
+    if re.search(r"Unknown option: version|sbatch|slurm", said, re.IGNORECASE):
+        return "slurm"
+    return None
+
+
+def version(answer: Answer) -> str:
+    """What it says of its version, in parentheses; nothing where it says nothing."""
+    lines = [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if re.search(r"\d\.\d", line)]
+    return f" ({lines[0][:80]})" if lines else ""
+
+
+def job_name(token: str) -> str:
+    """A submission's name in the queue: a letter first and at most 15 letters and digits, as the oldest queues want."""
+    match = TOKEN.search(token)
+    return f"nf{match[2]}{match[1]}" if match else f"nf{hashlib.sha256(token.encode()).hexdigest()[:10]}"
+
+
+def clock(minutes: float) -> str:
+    """HH:MM:SS."""
+    seconds = max(1, round(60 * minutes))
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Jobs first to last of a submission, queued by one call; `running` of them at a time, None: all."""
+
+    first: int
+    last: int
+    running: int | None = None
+
+    @property
+    def is_array(self) -> bool:
+        return self.last > self.first
+
+
+def parts(jobs: int, array_size: int | None, max_running: int | None) -> list[Part]:
+    """A submission split at the site's limit; how many may run at a time is shared out among the parts."""
+    cut = list(ranges(jobs, array_size))
+    if not max_running:
+        return [Part(first, last) for first, last in cut]
+    share, rest = divmod(max_running, len(cut))
+    return [Part(*ends, max(1, share + (number < rest))) for number, ends in enumerate(cut)]
+
+
+@dataclass(frozen=True)
+class QsubBackend(Backend):
+    """A queue that is asked by `qsub`."""
+
+    queue: str | None = None  # None: whichever the site takes
+    directives: tuple[str, ...] = ()  # more options of qsub, one per line, as the site wants them
+
+    dialect: ClassVar[str]
+    prefix: ClassVar[str]  # of a line of options in a script
+    job_number: ClassVar[str]  # the job's number, as the shell knows it
+    ending: ClassVar[str]  # shell lines that make the queue's exit status of the worker's
+
+    # what differs
+
+    @abstractmethod
+    def options(self, name: str) -> list[str]:
+        """The options of a job, one line of the script each."""
+
+    @abstractmethod
+    def call(self, script: Path, part: Part) -> list[str]:
+        """The words that queue a part."""
+
+    @abstractmethod
+    def read_id(self, answer: Answer) -> str | None:
+        """The id in qsub's answer, whatever else is printed around it."""
+
+    @abstractmethod
+    def array_size(self) -> int | None:
+        """How long an array may be here."""
+
+    def identity(self) -> dict[str, str] | None:
+        """What it takes to know this queue again."""
+        return None
+
+    # what does not
+
+    def script(self, submission: Submission) -> str:
+        """`job.sh`, pure."""
+        options = [*self.options(job_name(submission.token)), *self.directives]
+        values = {
+            "options": "\n".join(f"{self.prefix} {line}" for line in options),
+            "queue": DIALECTS[self.dialect],
+            "experiment": "".join(char for char in submission.experiment if char.isprintable()),
+            "submission": shlex.quote(str(submission.folder)),
+            "study": shlex.quote(str(submission.study)),
+            "job": self.job_number,
+            "environment": "\n".join(
+                f"export {name}={shlex.quote(value)}" for name, value in thread_environment(self.resources.cpus).items()
+            ),
+            "setup": "\n".join(self.setup) or ":",
+            "command": f'{self._command()} "$submission" "$job"',
+            "ending": self.ending,
+            "again": START_AGAIN,
+            "unseen": UNSEEN,
+        }
+        return TEMPLATE.format(**values)
+
+    def _command(self) -> str:
+        """The worker's, behind whatever claims devices where the queue does not say which."""
+        if self.resources.gpus is None:
+            return self.command()
+        claim = ["-m", "neurofit.backends.devices", str(self.resources.gpus), "--"]
+        worker = [self.python, "-m", "neurofit.worker"]
+        return shlex.join([*shlex.split(self.launcher), self.python, *claim, *worker])
+
+    def preview(self, submission: Submission) -> str:
+        part = Part(0, submission.jobs - 1, self.max_running)
+        return f"# {shlex.join(self.call(submission.folder / SCRIPT, part))}\n{self.script(submission)}"
+
+    def submit(self, submission: Submission) -> Iterator[Queued]:
+        self.require_dialect()
+        script = submission.folder / SCRIPT
+        write_whole(script, self.script(submission))
+        for part in parts(submission.jobs, self.array_size(), self.max_running):
+            yield self._queue(submission, script, part)
+
+    def _queue(self, submission: Submission, script: Path, part: Part) -> Queued:
+        """Queue a part. Where qsub gave no id, the queue is looked through before that counts as a refusal."""
+        try:
+            answer = ask(self.call(script, part))
+            number = self.read_id(answer) if answer.status == 0 else None
+            why = answer.explained() if answer.status else f"{answer.explained()}\nNo job's id is in that."
+        except QueueError as error:
+            number, why = None, str(error)
+        if number is not None:
+            return Queued(submission.folder, number, part.first, part.last, self.identity())
+        try:
+            taken = [entry for entry in self.find([submission]) if part.first <= entry.first <= part.last]
+        except QueueError as error:
+            raise QueueError(f"{why}\nWhether that was queued is not known, because {error}") from error
+        if not taken:
+            raise SubmissionError(why)
+        return Queued(submission.folder, taken[0].id, part.first, part.last, self.identity())
+
+    def require_dialect(self) -> None:
+        """Raises SubmissionError where `qsub` is another queue's."""
+        found = self.dialect_here()
+        if not found.ok:
+            raise SubmissionError(f"{found.what}. {found.advice}")
+
+    def dialect_here(self) -> Finding:
+        """Whose `qsub` is on PATH."""
+        wanted = DIALECTS[self.dialect]
+        try:
+            answer = ask(["qsub", "--version"])
+        except QueueError as error:
+            return Finding(False, f"qsub is {wanted}'s", f"{error}")
+        found = dialect(answer)
+        if found == self.dialect:
+            return Finding(True, f"qsub is {wanted}'s{version(answer)}")
+        what = f"This runner is for {wanted}, and `qsub` here is {DIALECTS.get(found, 'unknown')}{version(answer)}"
+        other = f"Write `backend: {found}` into the profile" if found in ("sge", "pbs", "slurm") else "Use another host"
+        return Finding(False, what, f"{other}, or put {wanted}'s programs first in PATH.")
+
+    def calls(self, queued: Iterable[Queued]) -> dict[str, Queued]:
+        return {entry.id: entry for entry in queued}
+
+
+TEMPLATE = """\
+#!/bin/bash
+{options}
+# {experiment}: what {queue} runs for every job of this submission. Written by neurofit.
+
+submission={submission}
+study={study}
+job={job}
+export NEUROFIT_JOB_STARTED=$(date +%s)
+trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
+trap : TERM
+
+log=$submission/logs/$(printf %06d "$job").log
+mkdir -p "$submission/logs" && : >>"$log" || exit {unseen}
+exec >>"$log" 2>&1
+cd "$study" || exit {unseen}
+worked=
+finish() {{
+    status=$?
+    [ -n "$worked" ] || [ "$status" != {again} ] || status=1 # only a worker may ask for another start
+{ending}
+    [ -s "$log" ] || rm -f "$log"
+    exit "$status"
+}}
+trap finish EXIT
+
+{environment}
+{setup}
+
+{command}
+status=$?
+worked=yes
+exit "$status"
+"""

@@ -1,0 +1,265 @@
+"""What Grid Engine's programs print, read tolerantly; pure.
+
+What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone.
+Sources: qstat(1), qacct(1), accounting(5), sge_status(5); answers of SGE 8.1.9.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from neurofit.backends.base import Ending, Finding, Limits, QueueState
+from neurofit.backends.commands import Answer
+from neurofit.backends.qsub import START_AGAIN, UNSEEN
+from neurofit.errors import QueueError
+
+ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
+LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without it, as a site's wrapper may call it
+TASKS = re.compile(r"^(\d+)(?:-(\d+)(?::(\d+))?)?$")
+MISSING = re.compile(r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted")
+RESCHEDULED = 25  # accounting(5), `failed`: not an end
+TIME_LIMIT = 37
+CAUSES = {  # accounting(5), `failed`
+    1: "its node could not start it (before the job: {why})",
+    8: "the site's prolog failed on its node",
+    15: "the site's epilog failed on its node",
+    19: "its node failed (the job vanished from it)",
+    21: "Grid Engine did not know its node's state any more: its node failed",
+    26: "its output could not be opened",
+    28: "its node cannot change to the folder it starts in",
+    29: "its output could not be opened",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job of an array that qstat lists."""
+
+    id: str
+    job: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """A record of qacct: one start of a job."""
+
+    id: str
+    job: int
+    failed: int
+    why: str  # in Grid Engine's words
+    status: int
+    host: str
+    owner_of_deletion: str = ""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this was not the end: the queue starts the job again."""
+        return self.failed == RESCHEDULED or (self.failed == 0 and self.status == START_AGAIN)
+
+
+def job_id(stdout: str) -> str | None:
+    found = ID.findall(stdout) or LONG_ID.findall(stdout)
+    return found[-1] if found else None
+
+
+def words(line: str) -> list[str]:
+    return shlex.split(line)
+
+
+def _tree(answer: Answer) -> ElementTree.Element:
+    """The XML in an answer, whatever is printed around it."""
+    if answer.status != 0:
+        raise QueueError(answer.explained())
+    start, end = answer.stdout.find("<?xml"), answer.stdout.rfind(">")
+    try:
+        return ElementTree.fromstring(answer.stdout[start : end + 1] if start >= 0 else "")
+    except ElementTree.ParseError as error:
+        said = answer.stdout[:300] or "nothing"
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that cannot be read ({error}): {said}") from None
+
+
+def jobs(answer: Answer, wanted: set[str]) -> list[Listed]:
+    """Those of these ids that `qstat -xml` lists, array tasks unfolded."""
+    tree = _tree(answer)
+    if tree.tag != "job_info":
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is no list of jobs: <{tree.tag}>.")
+    found = []
+    for element in tree.iter("job_list"):
+        number = element.findtext("JB_job_number", "")
+        if number in wanted:
+            state = element.findtext("state") or element.get("state", "")
+            found += [Listed(number, task - 1, state) for task in tasks(element.findtext("tasks") or "1")]
+    return found
+
+
+def tasks(text: str) -> Iterator[int]:
+    """`3-20:1,25` as numbers."""
+    for word in text.split(","):
+        match = TASKS.match(word.strip())
+        if not match:
+            raise QueueError(f"`qstat -xml` lists tasks that cannot be read: {text[:100]}")
+        first = int(match[1])
+        yield from range(first, int(match[2] or first) + 1, int(match[3] or 1))
+
+
+def in_error(job: Listed) -> bool:
+    return "E" in job.state
+
+
+def all_pending(listed: list[Listed]) -> set[str]:
+    """Ids of which nothing runs and something waits without a hold: why, is worth a question."""
+    running = {job.id for job in listed if _phase(job.state) == "running"}
+    return {job.id for job in listed if "q" in job.state and not {"h", "E"} & set(job.state)} - running
+
+
+def _phase(state: str) -> str:
+    return "running" if set(state) & set("rtsSTd") and "q" not in state else "pending"
+
+
+def state(job: Listed, reason: str | None) -> QueueState:
+    """sge_status(5): letters, several at once."""
+    letters, phase = set(job.state), _phase(job.state)
+    if "E" in letters:
+        why = f": {reason}" if reason else ""
+        return QueueState(phase, f"in error{why}. Mend that and `qmod -cj {job.id}`, or cancel it")
+    if "d" in letters:
+        return QueueState(phase, "being deleted")
+    if letters & set("sST"):
+        return QueueState(phase, "suspended")
+    if "h" in letters:
+        return QueueState(phase, f"held; `qrls {job.id}` lets it go")
+    if phase == "pending":
+        again = "to be started again; " if "R" in letters else ""
+        return QueueState(phase, f"{again}{reason}" if reason else again.rstrip("; "))
+    return QueueState(phase, "starting" if "t" in letters else "")
+
+
+def reasons(stdout: str) -> dict[tuple[str, int | None], str]:
+    """From `qstat -xml -j`: why a task is in error, and (job None) why a job waits."""
+    try:
+        tree = ElementTree.fromstring(stdout[stdout.find("<?xml") :])
+    except ElementTree.ParseError:
+        return {}
+    found: dict[tuple[str, int | None], str] = {}
+    for element in tree.iterfind("./djob_info/element"):
+        number = element.findtext("JB_job_number", "")
+        for task in element.iterfind("./JB_ja_tasks/ulong_sublist"):
+            message = task.findtext(".//QIM_message")
+            if message:
+                text = re.sub(r"^[\d/]+ [\d:]+ \[\d+:\d+\]: (error: )?", "", message)
+                found[number, int(task.findtext("JAT_task_number", "1")) - 1] = text
+    everywhere = _messages(tree.iterfind(".//SME_global_message_list/element"))
+    for element in tree.iterfind(".//SME_message_list/element"):
+        for number in {node.text for node in element.iter("ULNG_value")}:
+            found.setdefault((number or "", None), "; ".join(_messages([element])))
+    for number in {node.text or "" for node in tree.iterfind("./djob_info/element/JB_job_number")}:
+        if everywhere:
+            found.setdefault((number, None), "; ".join(everywhere[:3]))
+    return found
+
+
+def _messages(elements) -> list[str]:
+    """Each once: Grid Engine prints every message twice."""
+    return list(dict.fromkeys(text for element in elements if (text := element.findtext("MES_message"))))
+
+
+def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
+    """From `qstat -xml -j NAMES`: id → name, first and last job."""
+    tree = _tree(answer)
+    if tree.tag == "unknown_jobs":
+        return {}
+    if tree.tag != "detailed_job_info":
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that cannot be read: <{tree.tag}>.")
+    found = {}
+    for element in tree.iterfind("./djob_info/element"):
+        low = [int(node.text or 1) for node in element.iterfind("./JB_ja_structure/task_id_range/RN_min")]
+        high = [int(node.text or 1) for node in element.iterfind("./JB_ja_structure/task_id_range/RN_max")]
+        name = element.findtext("JB_job_name", "")
+        found[element.findtext("JB_job_number", "")] = (name, min(low, default=1) - 1, max(high, default=1) - 1)
+    return found
+
+
+def accounting(answer: Answer) -> list[Accounted]:
+    """Records of `qacct -j`, oldest end last wins for a job; none where it found nothing."""
+    if answer.status != 0:
+        return []
+    found = []
+    for block in re.split(r"^=+\s*$", answer.stdout, flags=re.MULTILINE):
+        fields = dict(re.findall(r"^(\w+)[ \t]+(.*?)[ \t]*$", block, flags=re.MULTILINE))
+        record = _accounted(fields)
+        if record is not None:
+            found.append(record)
+    return found
+
+
+def _accounted(fields: dict[str, str]) -> Accounted | None:
+    try:
+        task = fields["taskid"]
+        number, _, why = fields["failed"].partition(":")
+        return Accounted(
+            id=fields["jobnumber"],
+            job=int(task) - 1 if task.isdigit() else 0,
+            failed=int(number.split()[0]),
+            why=why.strip(),
+            status=int(fields["exit_status"].split()[0]),
+            host=fields.get("hostname", ""),
+            owner_of_deletion=fields.get("deleted_by", ""),  # Univa and Altair say it
+        )
+    except (KeyError, ValueError, IndexError):
+        return None
+
+
+def ending(record: Accounted) -> Ending:
+    """Why a job ended, in our words."""
+    at = f" (on {record.host})" if record.host and record.host != "UNKNOWN" else ""
+    if record.failed == TIME_LIMIT:
+        return Ending(f"its time limit was reached{at}: raise resources.walltime_minutes")
+    if record.failed == 0 or record.failed == 100:
+        return Ending(_of_status(record, at))
+    words = CAUSES.get(record.failed, "{why}").format(why=record.why or f"reason {record.failed}")
+    return Ending(f"{words}{at}")
+
+
+def _of_status(record: Accounted, at: str) -> str | None:
+    if record.status == 0:
+        return None
+    if record.status == UNSEEN:
+        return f"its node does not see the study's folder, or cannot write there{at}"
+    if record.status == 137 and record.failed == 100:
+        by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
+        return f"it was deleted from the queue{by} or killed, perhaps for its memory{at}"
+    if record.status > 128:
+        return f"it was ended by signal {record.status - 128}{at}"
+    return f"its script ended with status {record.status}{at}; its log says more"
+
+
+def limits(stdout: str) -> Limits:
+    """From `qconf -sconf`; 0 is unlimited."""
+    fields = dict(re.findall(r"^(max_\w+)[ \t]+(\d+)", stdout, flags=re.MULTILINE))
+    return Limits(
+        array_size=int(fields.get("max_aj_tasks", 0)) or None,
+        running=int(fields.get("max_aj_instances", 0)) or None,
+    )
+
+
+def refused_deletions(answer: Answer) -> str:
+    """What `qdel` says against it, but for jobs that are gone already."""
+    lines = f"{answer.stdout}\n{answer.stderr}".splitlines()
+    if answer.status == 0:
+        return ""
+    return "\n".join(line for line in lines if line.strip() and not MISSING.search(line))[:2000]
+
+
+def verification(answer: Answer) -> Finding:
+    """Of `qsub -w v`."""
+    said = f"{answer.stdout}\n{answer.stderr}".strip()
+    if "found suitable queue" in said:
+        return Finding(True, "Grid Engine would accept such a job")
+    why = [line for line in said.splitlines() if line.strip() not in ("", "Exiting.")]
+    advice = re.sub(r"^Unable to run job: ", "", "; ".join(why)[:600])
+    return Finding(False, "Grid Engine would accept such a job", advice)
