@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import logging
@@ -122,7 +123,7 @@ class _Job:
         if not claimed:
             return "left alone"
         lives = [self._live(task, attempt) for task, attempt in claimed]
-        records = [self._record(task, attempt, claimed[0][1]) for task, attempt in claimed]
+        records = [self._record(task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
         assignment = self.worker.assignment
         fit = assignment.experiment and assignment.experiment.fit
         over = _limit("timeout", self.limits)
@@ -179,21 +180,20 @@ class _Job:
             fresh_after=task.last_attempt if assignment.record["fresh"] else 0,
         )
 
-    def _record(self, task: Planned, attempt: AttemptFiles, log: AttemptFiles) -> dict[str, Any]:
+    def _record(self, task: Planned, live: LiveTask, log: AttemptFiles) -> dict[str, Any]:
         """What is known of an attempt before it starts."""
         assignment = self.worker.assignment
         run, record = assignment.run(task.run), assignment.record
-        live = self._live(task, attempt)
         experiment = assignment.experiment
-        now = time.time()
+        now = timestamp(time.time())
         return {
             "experiment": assignment.files.name, "run": run.number, "id": run.id, "architecture": run.architecture,
             "params": run.params, "derived": run.derived, "on_grid": run.on_grid,
             "defaults": experiment.defaults(live.params) if experiment else {},
             "repetition": task.repetition, "repetitions": live.repetitions, "split_by": live.split_by,
-            "seeds": live.seeds.record(), "attempt": attempt.number, "state": "failed", "metrics": {}, "facts": {},
+            "seeds": live.seeds.record(), "attempt": live.attempt.number, "state": "failed", "metrics": {}, "facts": {},
             "progress": None, "error": None, "submission": assignment.submission.name, "job": self.claimant.job,
-            "host": self.claimant.process.host, "pid": os.getpid(), "started": timestamp(now), "ended": timestamp(now),
+            "host": self.claimant.process.host, "pid": os.getpid(), "started": now, "ended": now,
             "wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_gb": 0.0, "code": record["code_hash"],
             "commit": record["commit"], "dirty": record["dirty"], "versions": record["versions"],
             "log": log.folder.relative_to(assignment.files.folder).as_posix(),
@@ -211,8 +211,9 @@ class _Job:
             outcome = read_json(attempt.outcome)
             self.journal.write({"outcome": outcome})
             self._went_on = self._went_on or _got_further(attempt, outcome)
-            if not attempt.stderr.exists() or not attempt.stderr.stat().st_size:
-                attempt.stderr.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if not attempt.stderr.stat().st_size:
+                    attempt.stderr.unlink()
         return crashed
 
     def _death(self, ending: supervise.Ending, record: dict[str, Any], grouped: bool) -> dict[str, Any]:
