@@ -29,7 +29,7 @@ EXCEPTIONS = {("experiments/definition.py", "neurofit.cli")}  # Experiment.main 
 ONLY_IN = {
     "tensorflow": ("models/",),
     "keras": ("models/",),
-    "submitit": ("backends/slurm.py",),
+    "submitit": ("backends/submitit_job.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
     "pandas": ("experiments/results.py", "experiments/comparison.py", "experiments/formats.py", "orchestrate/tables.py",

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurofit.errors import QueueError
@@ -15,7 +15,7 @@ from neurofit.errors import QueueError
 PATIENCE_SECONDS = 60.0
 # What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to start.
 OF_A_JOB = re.compile(
-    r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT|PBS_"
+    r"(SLURM(?!_CONF$)|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT|PBS_"
     r"|SGE_(?!ROOT$|CELL$|QMASTER_PORT$|EXECD_PORT$|CLUSTER_NAME$)|JOB_|TASK_|PE_"
     r"|(NSLOTS|NHOSTS|NQUEUES|QUEUE|REQUEST|RESTARTED|ARC|ENVIRONMENT)$)"
 )
@@ -42,8 +42,17 @@ def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str,
     return {name: value for name, value in given.items() if not OF_A_JOB.match(name)}
 
 
-def ask(words: Sequence[str], *, patience_seconds: float = PATIENCE_SECONDS) -> Answer:
+def ask(
+    words: Sequence[str],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    environment: Mapping[str, str] | None = None,
+) -> Answer:
     """Run a program and give what it said, whatever its status.
+
+    Parameters
+    ----------
+    environment : what it sees besides this process's own, cleaned
 
     Raises
     ------
@@ -55,7 +64,7 @@ def ask(words: Sequence[str], *, patience_seconds: float = PATIENCE_SECONDS) -> 
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=patience_seconds,
-            env=clean_environment(),
+            env={**clean_environment(), **(environment or {})},
         )
     except FileNotFoundError:
         raise QueueError(f"There is no program '{words[0]}' on this host. Is this a submit host?") from None
@@ -77,3 +86,14 @@ def ranges(jobs: int, most: int | None) -> Iterator[tuple[int, int]]:
     size = min(most or jobs, jobs)
     for first in range(0, jobs, max(size, 1)):
         yield first, min(first + size, jobs) - 1
+
+
+def spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each stretch of consecutive numbers, in order."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
