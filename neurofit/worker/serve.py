@@ -62,8 +62,9 @@ def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, serve
         with jobs.makefile("r") as lines:
             for line in lines:
                 end = worker.do_job(int(line))
-                jobs.sendall(f"{end}\n".encode())
-                if end == "stopped" or signals.stop:
+                over = end == "stopped" and not signals.stop  # by its time limit, and getting no further
+                jobs.sendall(f"{'done' if over else end}\n".encode())
+                if signals.stop:
                     break
         status = 0
     except BaseException:

@@ -253,6 +253,7 @@ def test_a_task_whose_job_was_given_up_says_so_and_nothing_of_damage(bench):
     bench.wait("nap", until=lambda counts: counts["running"])
     os.kill(int(submitted.ids[0]), signal.SIGKILL)
     append_event(submitted.files.folder, ended=0, cause="its worker ended 11 times")
+    bench.wait("nap")
     found = bench.standing("nap")
     (record,) = records(found)
     assert (record["state"], record["error"]["message"]) == ("failed", "its worker ended 11 times")

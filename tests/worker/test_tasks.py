@@ -411,3 +411,30 @@ def test_a_retry_goes_on_from_the_checkpoint_of_what_failed(bench):
     bench.script("steps", STEPS.format(until=40))
     assert bench.run("steps", retry=True) == {"stopped": 1}
     assert first_steps(bench, "steps") == [0, 29]
+
+
+WALLTIME = "backend: local\nworkers: 1\nresources: {walltime_minutes: 0.02}\n"
+
+
+def test_a_job_over_its_walltime_goes_on_from_its_checkpoint(bench):
+    slowly = STEPS.replace("with task", "time.sleep(0.05)\n            with task").replace("1000", "50")
+    bench.script("long", slowly.format(until=-1))
+    bench.submit("long", bench.runner(text=WALLTIME))
+    assert bench.wait("long") == {"done": 1}
+    assert sorted(first_steps(bench, "long")) == first_steps(bench, "long") and only(bench, "long")["attempt"] > 1
+
+
+def test_a_job_that_its_walltime_brings_no_further_is_not_started_for_ever(bench):
+    bench.script(
+        "long",
+        """
+        import time
+        def fit(task):
+            time.sleep(60)
+            return {"x": 1}
+        experiment = nf.Experiment(fit=fit, repetitions=2)
+    """,
+    )
+    bench.submit("long", bench.runner(text=WALLTIME))
+    assert bench.wait("long", seconds=15) == {"stopped": 1, "new": 1}
+    assert "resources.walltime_minutes" in next(bench.study.training_data.glob("long/*/*/logs/pool.log")).read_text()
