@@ -109,8 +109,7 @@ class Backend(ABC):
     max_running: int | None = None
     tasks_per_job: int | None = None  # None: a whole run, its repetitions in sequence
     task_minutes: float | None = None
-
-    grace_seconds = 300.0  # how long a job may be missing from the queue's answers before that counts
+    grace_seconds: float = 300.0  # how long a job may be missing from the queue's answers before that counts
 
     @abstractmethod
     def preview(self, submission: Submission) -> str:

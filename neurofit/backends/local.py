@@ -42,7 +42,7 @@ class LocalBackend(Backend):
 
     workers: int | None = None  # None: as many as the cores, or the GPUs where `resources.gpus` asks for some, allow
 
-    grace_seconds = 0.0  # a process is there or it is not
+    grace_seconds: float = 0.0  # a process is there or it is not
 
     def slots(self) -> list[dict[str, str]]:
         """The environment of each worker: one entry per job that can run at a time."""

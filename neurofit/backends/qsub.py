@@ -2,8 +2,8 @@
 a submission into arrays, and what to do when `qsub` gave no clear answer.
 
 The script is written into the submission's folder and knows that folder by a line of its own, quoted for the shell: no
-path of the user's is part of any option, where `:` and `,` mean something. It writes its own log, one per job, and turns
-the worker's exit status into what the queue understands.
+path of the user's is part of any option, where `:` and `,` mean something. It writes its own log, one per job, and
+turns the worker's exit status into what the queue understands.
 """
 
 from __future__ import annotations

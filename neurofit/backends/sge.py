@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurofit.backends import sge_answers as answers
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.commands import Answer, ask, has, spans
 from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
@@ -185,17 +185,6 @@ def delete_commands(queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterato
         if len(numbers) == entry.last - entry.first + 1:
             targets.append(entry.id)
         else:
-            targets += [f"{entry.id}.{low + 1}-{high + 1}" for low, high in runs_of(numbers)]
+            targets += [f"{entry.id}.{low + 1}-{high + 1}" for low, high in spans(numbers)]
     for start in range(0, len(targets), RANGES_PER_CALL):
         yield ["qdel", *targets[start : start + RANGES_PER_CALL]]
-
-
-def runs_of(numbers: list[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as ranges."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found

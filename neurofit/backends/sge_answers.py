@@ -20,7 +20,9 @@ from neurofit.errors import QueueError
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
 LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without it, as a site's wrapper may call it
 TASKS = re.compile(r"^(\d+)(?:-(\d+)(?::(\d+))?)?$")
-MISSING = re.compile(r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted")
+MISSING = re.compile(
+    r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
+)
 RESCHEDULED = 25  # accounting(5), `failed`: not an end
 TIME_LIMIT = 37
 CAUSES = {  # accounting(5), `failed`

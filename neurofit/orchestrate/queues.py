@@ -11,10 +11,11 @@ from typing import Any
 
 from neurofit.backends import runner
 from neurofit.backends.base import Backend, Queued, Submission
+from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError
 from neurofit.experiments.store.lock import held_elsewhere
 from neurofit.experiments.store.state import Job
-from neurofit.experiments.store.submissions import QueueMemory, note_queue, read_queue
+from neurofit.experiments.store.submissions import Planned, QueueMemory, note_queue, read_queue
 
 
 @dataclass
@@ -25,7 +26,7 @@ class JobsView:
     live: dict[int, str] = field(default_factory=dict)  # job → phase
     reasons: dict[int, str] = field(default_factory=dict)  # why it waits
     causes: dict[int, str] = field(default_factory=dict)  # why it ended
-    grace_over: bool = True
+    in_grace: set[int] = field(default_factory=set)  # the queue has not yet answered without them for long enough
     problem: str | None = None  # why the queue could not be asked
     runner: str = ""
 
@@ -84,33 +85,55 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         queued[part.files.name] = (part, memory, calls)
     everything = [call for _, _, calls in queued.values() for call in calls]
     live = backend.poll(everything) if everything else {}
-    ended = backend.endings(everything) if everything else {}
+    missing = {
+        name: _missing(part, {job for token, job in live if token == name}) for name, (part, _, _) in queued.items()
+    }
+    unexplained = [call for call in everything if not missing[call.token].isdisjoint(range(call.first, call.last + 1))]
+    ended = backend.endings(unexplained) if unexplained else {}
     for name, (part, memory, _) in queued.items():
         view = views[name]
         view.answered = True
         view.live = {job: state.phase for (token, job), state in live.items() if token == name}
         view.reasons = {job: state.reason for (token, job), state in live.items() if token == name and state.reason}
         view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
-        view.grace_over = _grace_over(backend, part, memory, view)
+        view.in_grace = _in_grace(backend, part, memory, missing[name], view)
 
 
 def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
-    """What the queue took of a submission; one that was never confirmed is looked up by its token."""
-    if memory.calls:
-        return [Queued.from_record(part.files.folder, call) for call in memory.calls]
-    return backend.find([submission_of(part)])
+    """What the queue took of a submission; calls that were never confirmed are looked up by its token."""
+    calls = [Queued.from_record(part.files.folder, call) for call in memory.calls]
+    if memory.complete or sum(call.last - call.first + 1 for call in calls) >= part.record["jobs"]:
+        return calls
+    noted = {call.id for call in calls}
+    return calls + [call for call in backend.find([submission_of(part)]) if call.id not in noted]
 
 
 def submission_of(part: Any) -> Submission:
     return Submission(part.files.folder, part.record["experiment"], part.record["jobs"], Path(part.record["study"]))
 
 
-def _grace_over(backend: Backend, part: Any, memory: QueueMemory, view: JobsView) -> bool:
-    """Whether the queue has answered without the missing jobs for long enough; the first such answer is noted."""
-    if backend.grace_seconds == 0 or len(view.live) == part.record["jobs"]:
-        return True
-    if memory.absent_since is None:
+def _missing(part: Any, live: set[int]) -> set[int]:
+    """Jobs that the queue does not have, with a task of which the files do not say how it ended."""
+    return {
+        number
+        for number, tasks in enumerate(part.jobs)
+        if number not in live and not all(_is_over(part, task) for task in tasks)
+    }
+
+
+def _is_over(part: Any, task: Planned) -> bool:
+    facts = part.facts.tasks.get(task.key)
+    over = facts is not None and facts.attempt > task.last_attempt and facts.ended in ("done", "failed")
+    return over or any(stop.covers(task.key) for stop in part.stops)
+
+
+def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> set[int]:
+    """Missing jobs of which that does not count yet; the first answer without a job is noted."""
+    if backend.grace_seconds == 0:
+        return set()
+    now = time.time()
+    news = {"absent": spans(missing - memory.absent.keys()), "back": spans(memory.absent.keys() & view.live.keys())}
+    if any(news.values()):
         with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
-            note_queue(part.files, {"absent_since": time.time()})
-        return False
-    return time.time() - memory.absent_since > backend.grace_seconds
+            note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": now})
+    return {job for job in missing if now - memory.absent.get(job, now) <= backend.grace_seconds}

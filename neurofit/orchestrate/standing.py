@@ -179,7 +179,7 @@ def _evidence(part: Part, view: JobsView, beats: Mapping, number: int, task: Pla
         heartbeat=heartbeat,
         job=view.of(number),
         cancelled=any(stop.covers(task.key) for stop in part.stops),
-        grace_over=view.grace_over,
+        grace_over=number not in view.in_grace,
         cause=view.causes.get(number),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from neurofit.backends.base import Backend, Queued, Submission
 from neurofit.backends.runner import Runner
+from neurofit.errors import QueueError, SubmissionError
 from neurofit.experiments import snapshot
 from neurofit.experiments.definition import Experiment
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
@@ -67,15 +68,20 @@ def preview(plan: Plan, runner: Runner) -> str:
 
 def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> list[str]:
     """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken
-    back.
+    back. Where it is not known what was taken, because the queue gave no answer or this process is ended, the
+    submission stays, and the next command looks in the queue for it.
     """
     taken: list[Queued] = []
     try:
         for answer in backend.submit(submission):
             taken.append(answer)
             note_queue(files, answer.record())
-    except BaseException:
-        if not taken:
+    except Exception as error:
+        if isinstance(error, QueueError) and not isinstance(error, SubmissionError):
+            raise
+        if taken:
+            note_queue(files, {"complete": True})
+        else:
             shutil.rmtree(files.folder, ignore_errors=True)
         raise
     return [answer.id for answer in taken]

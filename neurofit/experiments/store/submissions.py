@@ -1,8 +1,9 @@
 """Submissions: what one `neurofit submit` queued, written before the queue is asked.
 
 `submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17,
-repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue; `stops/` has a
-file per cancellation.
+repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue: a line per call
+with its id and jobs, `complete` when no more calls were to come, and which unfinished jobs it first answered without,
+and when; `stops/` has a file per cancellation.
 """
 
 from __future__ import annotations
@@ -108,15 +109,22 @@ class QueueMemory:
     """What `queue.jsonl` remembers: ids as the queue gave them, and what was seen of the jobs since."""
 
     calls: list[dict[str, Any]]
-    absent_since: float | None  # time of the first answer without the submission's unfinished jobs
+    absent: dict[int, float]  # unfinished jobs that the queue answered without → when it first did
+    complete: bool = True  # False: the queue may have taken more than was noted
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
     """What can be read of it; a call that cannot be is looked up in the queue, as one that was never noted."""
     records, _ = read_lines(files.queue)
     calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
-    absences = [record["absent_since"] for record in records if "absent_since" in record]
-    return QueueMemory(calls, absences[-1] if absences else None)
+    absent: dict[int, float] = {}
+    for record in records:
+        for first, last in record.get("absent", ()):
+            absent.update((job, absent.get(job, record["t"])) for job in range(first, last + 1))
+        for first, last in record.get("back", ()):
+            for job in range(first, last + 1):
+                absent.pop(job, None)
+    return QueueMemory(calls, absent, any("complete" in record for record in records))
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
