@@ -138,8 +138,6 @@ class Capture:
             self.pass_on(ready)
         for read in list(self._pipes):
             self._close(read)
-        if not self.echo:
-            return
 
     def _close(self, read: int) -> None:
         file, _ = self._pipes.pop(read)

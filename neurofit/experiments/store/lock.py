@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurofit.errors import LockedError, StoreError
-from neurofit.files import read_json, to_json, told_apart, write_new
+from neurofit.files import encoded, read_json, to_json, told_apart, write_new
 from neurofit.process import Process
 
 PATIENCE_SECONDS = 60.0
@@ -36,7 +36,9 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.read_bytes() == encoded(content):  # otherwise it was deleted by hand, and is another's now
+                path.unlink()
 
 
 def held_elsewhere(path: Path) -> bool:

@@ -58,3 +58,10 @@ def test_many_processes_take_turns(tmp_path):
     for worker in workers:
         worker.join()
     assert counter.read_text() == "120"
+
+
+def test_a_lock_that_was_deleted_by_hand_and_taken_by_another_is_left_to_that_one(tmp_path):
+    path = tmp_path / ".lock"
+    with locked(path):
+        path.write_text(to_json({**Process("login7", "b", 41, 1).record(), "user": "mara", "since": "today"}))
+    assert read_json(path)["user"] == "mara"
