@@ -1,7 +1,7 @@
 """SLURM, through submitit: an array of jobs per submission, or several where the site's limit is smaller.
 
-Jobs carry the submission's name and their own numbers in theirs (`exp3-20261120-183012-slurm-gpu-k3f9.0-999`), so that an
-array of which no record was kept is found by it.
+An array's name holds the submission's and the numbers of its jobs, `exp3@20261120-183012-slurm-gpu-k3f9.0-999`, so that
+one of which no record was kept is found by it, and an id that has been used again is not taken for it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ import pwd
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurofit.backends import slurm_answers as answers
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has, ranges
+from neurofit.backends.commands import ask, has, ranges
 from neurofit.backends.local import thread_environment
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
 
 SCRIPT = "job.sh"
 OUTPUT = "logs/slurm-%A.out"  # what SLURM itself says of an array's jobs; theirs is in logs/000017.log
-WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else array indices are cut after 64 characters
+WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else lists of array indices are cut after 64 characters
+LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, by clocks that differ
+CANCELLED_AT_ONCE = 50  # words of one scancel
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,12 @@ class SlurmBackend(Backend):
     qos: str | None = None
     directives: tuple[str, ...] = ()  # options of sbatch as they stand, e.g. `--constraint=a100`
 
+    # what is queued
+
     def script(self, submission: Submission) -> str:
         """The submission's job.sh: what starts a worker."""
-        environment = [
-            f"export {name}={shlex.quote(value)}" for name, value in thread_environment(self.resources.cpus).items()
-        ]
+        threads = thread_environment(self.resources.cpus)
+        environment = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
         lines = ["#!/bin/bash", *environment, f"cd -- {shlex.quote(str(submission.study))} || exit 66"]
         return "\n".join([*lines, f'exec {self.command()} "$@"']) + "\n"
 
@@ -59,7 +63,7 @@ class SlurmBackend(Backend):
             parameters=self._parameters(name_of(submission, first, last), at_once or last - first + 1),
             setup=self.setup,
             directives=self.directives,
-            python=sys.executable if self.launcher else self.python,
+            python=sys.executable if self.launcher else self.python,  # the job's own may be in a container
         )
 
     def _parameters(self, name: str, at_once: int) -> dict[str, Any]:
@@ -78,14 +82,13 @@ class SlurmBackend(Backend):
             "additional_parameters": {
                 "output": OUTPUT,
                 "requeue": True,
-                # to the batch shell, which becomes the job; SLURM may be up to a minute early
+                # to the batch shell, which becomes the job; SLURM may send it up to a minute early
                 "signal": f"B:USR2@{90 if minutes is None else min(90, max(10, int(9 * minutes)))}",
             },
         }
 
     def preview(self, submission: Submission) -> str:
-        shares = self._shares(submission, None)
-        first, last, at_once = next(shares)
+        first, last, at_once = next(self._shares(submission, None))
         return f"{self.part(submission, first, last, at_once=at_once)}\n# {SCRIPT}\n{self.script(submission)}"
 
     def _shares(self, submission: Submission, most: int | None) -> Iterator[tuple[int, int, int | None]]:
@@ -103,9 +106,9 @@ class SlurmBackend(Backend):
         try:
             config = self._config()
         except QueueError as error:
-            raise SubmissionError(str(error)) from error
+            raise SubmissionError(str(error)) from error  # nothing was asked of the queue yet
         write_whole(submission.folder / SCRIPT, self.script(submission))
-        where = identity(config["ClusterName"])
+        where = {"cluster": config["ClusterName"], "user": _user()}
         for first, last, at_once in self._shares(submission, answers.limits(config, {}).array_size):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
@@ -118,46 +121,62 @@ class SlurmBackend(Backend):
         except SubmissionError:
             raise
         except QueueError as error:
-            found = [entry.id for entry in self.find([submission]) if entry.first == first]
-            if found:
-                return found[0]
-            raise QueueError(f"{error}\nWhether it took the jobs is not known yet; `neurofit status` will say.") from error
+            with contextlib.suppress(QueueError):
+                for entry in self.find([submission]):
+                    if entry.first == first:
+                        return entry.id
+            unknown = "Whether it took the jobs is not known; `neurofit status` says so once it answers."
+            raise QueueError(f"{error}\n{unknown}") from error
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
         asked = {plain(one.token): one for one in submissions if (one.folder / SCRIPT).exists()}
         if not asked:
-            return []
+            return []  # the queue was never asked
         users = {_owner(one.folder / SCRIPT) for one in asked.values()}
-        config = self._config()
-        names = {(entry.id, entry.name) for entry in self._squeue(users)}
-        since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - 86400
-        start = datetime.datetime.fromtimestamp(since).strftime("%Y-%m-%dT%H:%M:%S")
-        for user in users:
-            names |= {(entry.id, entry.name) for entry in self._sacct([answers.sacct_by_name(start, user)])}
+        since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
+        lines = [*self._squeue(users), *self._sacct([answers.sacct_by_name(users, _local_time(since))])]
+        cluster = self._config()["ClusterName"]
         found = {}
-        for id, name in sorted(names, key=lambda pair: int(pair[0])):
+        for id, name in sorted({(line.id, line.name) for line in lines}, key=lambda pair: int(pair[0])):
             token, first, last = parsed(name)
-            submission = asked.get(token)
-            if submission:
-                found[submission.token, first] = Queued(
-                    submission.folder, id, first, last, identity(config["ClusterName"], _owner(submission.folder / SCRIPT))
-                )
+            if submission := asked.get(token):
+                where = {"cluster": cluster, "user": _owner(submission.folder / SCRIPT)}
+                found[token, first] = Queued(submission.folder, id, first, last, where)
         return list(found.values())
+
+    # what becomes of it
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         entries = list(queued)
         if not entries:
             return {}
-        there = self._squeue({(entry.process or {}).get("user") or _user() for entry in entries})
         by_id: dict[str, list[answers.Waiting]] = {}
-        for line in there:
+        for line in self._squeue({_owned_by(entry) for entry in entries}):
             by_id.setdefault(line.id, []).append(line)
         live: dict[JobKey, QueueState] = {}
+        silent = []
         for entry in entries:
-            for line in by_id.get(entry.id, ()):
-                if parsed(line.name)[0] == plain(entry.token):
-                    _spread(live, entry, line.elements, line.state)
+            lines = [line for line in by_id.get(entry.id, ()) if parsed(line.name)[0] == plain(entry.token)]
+            for line in lines:
+                _spread(live, entry, line.elements, line.state)
+            if not lines:
+                silent.append(entry)
+        if silent:
+            self._add_hidden(live, silent)
         return live
+
+    def _add_hidden(self, live: dict[JobKey, QueueState], silent: list[Queued]) -> None:
+        """Jobs that this host or this user cannot see are not gone."""
+        config = self._config()
+        for entry in silent:
+            cluster, user = (entry.process or {}).get("cluster"), _owned_by(entry)
+            if cluster not in (None, config["ClusterName"]):
+                reason = f"it was queued on the cluster {cluster}; this host asks {config['ClusterName']}"
+            elif user != _user() and os.getuid() != 0 and "jobs" in config.get("PrivateData", ""):
+                reason = f"this cluster shows jobs only to who queued them, and that was {user}"
+            else:
+                continue
+            _spread(live, entry, None, QueueState("pending", reason))
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         entries = {entry.id: entry for entry in queued}
@@ -170,17 +189,15 @@ class SlurmBackend(Backend):
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
         doomed = set(jobs)
-        words = []
+        words: list[str] = []
         for entry in queued:
             numbers = [job - entry.first for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-            if len(numbers) == entry.last - entry.first + 1:
-                words.append(entry.id)
-            else:
-                words.extend(answers.folded(entry.id, numbers))
-        for start in range(0, len(words), 50):
-            answer = ask(["scancel", *words[start : start + 50]])
-            if answer.status and not re.search("Invalid job id|already complet", answer.stderr):
-                raise QueueError(answer.explained())
+            whole = len(numbers) == entry.last - entry.first + 1
+            words.extend([entry.id] if whole else answers.folded(entry.id, numbers))
+        for start in range(0, len(words), CANCELLED_AT_ONCE):
+            answers.read_scancel(ask(["scancel", *words[start : start + CANCELLED_AT_ONCE]]))
+
+    # the site
 
     def limits(self) -> Limits:
         return answers.limits(self._config(), self._partition())
@@ -188,23 +205,38 @@ class SlurmBackend(Backend):
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]
         if missing:
-            return [Finding(False, "SLURM's programs are here", f"there is no {', '.join(missing)}: is this a submit host?")]
-        findings = [Finding(True, "SLURM's programs are here")]
+            advice = f"there is no {', '.join(missing)}: is this a submit host?"
+            return [Finding(False, "SLURM's programs are here", advice)]
         try:
             config = self._config()
         except QueueError as error:
-            return [*findings, Finding(False, "the controller answers", str(error))]
-        return [*findings, Finding(True, f"the controller of {config['ClusterName']} answers")]
+            return [Finding(False, "SLURM's controller answers", str(error))]
+        accounts = config.get("AccountingStorageType", "").endswith("slurmdbd")
+        advice = "" if accounts else "without it, what SLURM ended is told as lost, without the cause"
+        return [
+            Finding(True, f"the controller of the cluster {config['ClusterName']} answers"),
+            Finding(True, f"accounting is {'on' if accounts else 'off'}", advice),
+            self._would_be_accepted(),
+        ]
+
+    def _would_be_accepted(self) -> Finding:
+        """What `sbatch --test-only` says of a job with these settings."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "job.sh")
+            path.write_text(self.part(Submission(Path(folder), "check", 1, Path(folder)), 0, 0, at_once=None))
+            answer = ask(["sbatch", "--test-only", f"--chdir={folder}", str(path)])
+        if answer.status:
+            said = answers.refusal(answer)
+            return Finding(False, "such a job would be accepted", f"{said}. Ask for what there is: `sinfo` lists it")
+        return Finding(True, "such a job would be accepted")
 
     # the programs
 
     def _config(self) -> dict[str, str]:
-        return answers.read_settings(ask(["scontrol", "show", "config"]))
+        return answers.read_config(ask(["scontrol", "show", "config"]))
 
     def _partition(self) -> dict[str, str]:
-        if self.queue is None:
-            return {}
-        return answers.read_settings(ask(["scontrol", "show", "partition", self.queue]))
+        return answers.read_partition(ask(["scontrol", "show", "partition", self.queue])) if self.queue else {}
 
     def _squeue(self, users: set[str]) -> list[answers.Waiting]:
         return answers.read_squeue(ask(answers.squeue(users), environment=WHOLE_LISTS))
@@ -227,24 +259,18 @@ def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | 
 
 
 def name_of(submission: Submission, first: int, last: int) -> str:
-    """The name of an array: letters and digits that no option treats specially."""
-    experiment = re.sub(r"[^\w.-]+", "_", submission.experiment.rpartition("/")[2], flags=re.ASCII)
-    return f"{experiment}@{plain(submission.token)}.{first}-{last}"
+    return f"{plain(submission.experiment.rpartition('/')[2])}@{plain(submission.token)}.{first}-{last}"
 
 
-def plain(token: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", token, flags=re.ASCII)
+def plain(name: str) -> str:
+    """A name of letters that no option treats specially."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
 
 
 def parsed(name: str) -> tuple[str, int, int]:
-    """Token, first and last job of an array's name; an empty token for a name that is not ours."""
+    """Token, first and last job in an array's name; an empty token where the name is not ours."""
     match = re.fullmatch(r"[\w.-]*@([\w.-]+)\.(\d+)-(\d+)", name)
     return (match[1], int(match[2]), int(match[3])) if match else ("", 0, 0)
-
-
-def identity(cluster: str, user: str | None = None) -> dict[str, str]:
-    """Whose jobs on which cluster."""
-    return {"cluster": cluster, "user": user or _user()}
 
 
 def _user() -> str:
@@ -253,7 +279,15 @@ def _user() -> str:
     return str(os.getuid())
 
 
+def _owned_by(entry: Queued) -> str:
+    return (entry.process or {}).get("user") or _user()
+
+
 def _owner(path: Path) -> str:
     with contextlib.suppress(KeyError, OSError):
         return path.owner()
     return _user()
+
+
+def _local_time(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%dT%H:%M:%S")

@@ -4,15 +4,14 @@ an answer; what cannot be understood is a QueueError, never an absence.
 
 from __future__ import annotations
 
-import contextlib
-import pwd
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, Limits, QueueState
-from neurofit.backends.commands import Answer
+from neurofit.backends.commands import Answer, spans
+from neurofit.backends.slurm_words import AT_WORK, OVER, ending, reason
 from neurofit.errors import QueueError, SubmissionError
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all of it
@@ -20,66 +19,8 @@ Element = tuple[str, int | None]  # id of an array, index in it; None: all of it
 _ID = r"\d+(?:_(?:\d+|\[[\d,:%\-.]+\]))?"
 _LINE = re.compile(rf"({_ID})\|(\w[^|]*)\|")
 _ELEMENTS = re.compile(r"(\d+)(?:_(?:(\d+)|\[([\d,:%\-.]+)\]))?$")
+ACCOUNTED = "JobID,State,ExitCode,NodeList,JobName"
 LONGEST_LIST = 4000  # characters of ids in one command
-
-# squeue(1), JOB STATE CODES: these are over, whatever else it says is still there
-OVER = frozenset(
-    {
-        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
-        "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
-    }
-)  # fmt: skip
-AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
-
-# squeue(1), JOB REASON CODES
-REASONS = {
-    "None": "",
-    "Resources": "waits for free resources",
-    "Priority": "others come first",
-    "JobArrayTaskLimit": "as many run as max_running allows",
-    "BeginTime": "is started again soon",
-    "Dependency": "waits for another job",
-    "DependencyNeverSatisfied": "can never run: the job it depends on failed; cancel it",
-    "JobHeldUser": "held by its user: `scontrol release` lets it go on",
-    "JobHeldAdmin": "held by the cluster's administrators: ask them",
-    "job requeued in held state": "held after an error: `scontrol release` lets it go on",
-    "launch failed requeued held": "held, because it could not be started: `scontrol release` lets it try again",
-    "PartitionConfig": "can never run: it asks for more than its partition gives",
-    "PartitionNodeLimit": "can never run as it is: it asks for more nodes than its partition gives",
-    "PartitionTimeLimit": "can never run as it is: its walltime is longer than its partition allows",
-    "PartitionDown": "its partition is closed just now",
-    "PartitionInactive": "its partition is closed just now",
-    "BadConstraints": "can never run: no node has what it asks for",
-    "InvalidAccount": "can never run: its account is not valid",
-    "InvalidQOS": "can never run: its QOS is not valid",
-    "AccountNotAllowed": "can never run: its account may not use this partition",
-    "QOSNotAllowed": "can never run: its QOS may not be used here",
-    "NodeDown": "its node is down",
-    "ReqNodeNotAvail": "waits for a node that is not available",
-    "Reservation": "waits for its reservation",
-    "Licenses": "waits for a licence",
-    "Prolog": "its node is being prepared",
-    "Cleaning": "the node tidies up after its last start",
-    "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions": (
-        "waits for nodes that are down, drained or reserved"
-    ),
-}
-NEVER = "can never run"
-
-
-def reason(word: str) -> str:
-    """Why a job waits, in words; SLURM's own where we have none."""
-    word = word.strip().strip("()")
-    if word in REASONS:
-        return REASONS[word]
-    name = word.partition(",")[0]
-    if name in REASONS:
-        return f"{REASONS[name]} ({word})"
-    if re.match(r"(QOS|Assoc)(Max|Grp)\w*PerJob", word):
-        return f"{NEVER} as it is: it asks for more than is allowed ({word})"
-    if re.match(r"(QOS|Assoc)(Max|Grp)", word):
-        return f"waits until less of its user's, account's or QOS's work is running ({word})"
-    return word
 
 
 @dataclass(frozen=True)
@@ -145,7 +86,7 @@ def elements_of(word: str) -> tuple[str, tuple[int, ...] | None]:
 def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
     """Elements as scancel takes them, '6_[1-5,7]', in words of bounded length."""
     parts: list[str] = []
-    for first, last in runs(indices):
+    for first, last in spans(indices):
         parts.append(f"{first}-{last}" if last > first else str(first))
         if sum(map(len, parts)) > LONGEST_LIST:
             yield f"{id}_[{','.join(parts)}]"
@@ -154,24 +95,10 @@ def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
         yield f"{id}_[{','.join(parts)}]"
 
 
-def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each unbroken run of numbers."""
-    first = last = None
-    for number in sorted(set(numbers)):
-        if last is not None and number == last + 1:
-            last = number
-            continue
-        if first is not None:
-            yield first, last
-        first = last = number
-    if first is not None:
-        yield first, last
-
-
 def sacct(ids: Sequence[str]) -> Iterator[list[str]]:
     """Questions about jobs by id, each of bounded length."""
     for part in _bounded(ids):
-        yield ["sacct", "-X", "-P", "--allusers", "-o", "JobID,State,ExitCode,NodeList,JobName", "-j", part]
+        yield ["sacct", "-X", "-P", "--allusers", "-o", ACCOUNTED, "-j", part]
 
 
 def _bounded(words: Iterable[str]) -> Iterator[str]:
@@ -185,8 +112,9 @@ def _bounded(words: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def sacct_by_name(since: str, user: str) -> list[str]:
-    return ["sacct", "-X", "-P", f"--user={user}", "-S", since, "-o", "JobID,State,ExitCode,NodeList,JobName"]
+def sacct_by_name(users: Iterable[str], since: str) -> list[str]:
+    """All that these users queued since then."""
+    return ["sacct", "-X", "-P", f"--user={','.join(sorted(users))}", "-S", since, "-o", ACCOUNTED]
 
 
 @dataclass(frozen=True)
@@ -213,49 +141,6 @@ def read_sacct(answer: Answer) -> list[Accounted]:
     return found
 
 
-def ending(state: str, code: str, node: str) -> Ending | None:
-    """How a job ended, in our own words."""
-    word, *rest = state.split() or [""]
-    status, _, number = code.partition(":")
-    if word not in OVER and word != "PREEMPTED":
-        return None
-    where = f" on {node}" if node and node != "None assigned" else ""
-    return Ending(
-        {
-            "COMPLETED": None,
-            "OUT_OF_MEMORY": f"it used more memory than it had asked for{where}: raise resources.memory_gb",
-            "TIMEOUT": f"its time limit was over{where}: raise resources.walltime_minutes",
-            "NODE_FAIL": f"its node failed ({node})",
-            "BOOT_FAIL": f"its node did not start ({node})",
-            "PREEMPTED": "jobs of higher priority took its place",
-            "DEADLINE": "its deadline passed before it ran",
-            "CANCELLED": f"cancelled by {_person(rest[-1])}" if rest else "cancelled",
-            "FAILED": _failure(status, number, where),
-        }.get(word, f"SLURM says {state}{where}")
-    )
-
-
-def _person(word: str) -> str:
-    with contextlib.suppress(KeyError, ValueError):
-        return pwd.getpwuid(int(word)).pw_name
-    return f"user {word}"
-
-
-def _failure(status: str, number: str, where: str) -> str:
-    known = {
-        ("0", "53"): f"its output could not be opened{where}: is the submission's folder seen there, and its logs/?",
-        ("66", "0"): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
-        ("67", "0"): f"its log could not be written{where}: is the disk full, or your quota?",
-        ("99", "0"): f"it was to be started again, and the queue refused{where}",
-        ("127", "0"): f"a program was not found{where}, perhaps the interpreter; its log says which",
-    }
-    if (status, number) in known:
-        return known[status, number]
-    if number not in ("", "0"):
-        return f"its job was ended by signal {number}{where}"
-    return f"its job ended with exit code {status}{where} before or beside its tasks; its log says more"
-
-
 def sbatch(folder: Path, output: str, script: Path) -> list[str]:
     """Have the array of a script started in a folder, its output there too: in its path, SLURM would replace `%j`."""
     place = str(folder).replace("%", "%%")
@@ -263,7 +148,7 @@ def sbatch(folder: Path, output: str, script: Path) -> list[str]:
 
 
 # sbatch(1) and slurm's error texts: after these nobody knows whether the job was taken
-_UNKNOWN = re.compile(r"timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I)
+_UNKNOWN = re.compile("timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I)
 
 
 def read_sbatch(answer: Answer) -> str:
@@ -285,21 +170,41 @@ def read_sbatch(answer: Answer) -> str:
     raise QueueError(f"`sbatch` answered without an id: {answer.stdout.strip()[-200:] or 'nothing came'}")
 
 
-def read_settings(answer: Answer) -> dict[str, str]:
-    """`scontrol show config`, or `show partition`, as names and values."""
+def refusal(answer: Answer) -> str:
+    """Why sbatch refused, in its own words, on a line."""
+    lines = (answer.stderr.strip() or answer.stdout.strip() or f"status {answer.status}").splitlines()
+    return re.sub("^(sbatch: error: |allocation failure: |Batch job submission failed: )+", "", lines[-1]).rstrip(".")
+
+
+def read_scancel(answer: Answer) -> None:
+    """Those already gone are no error."""
+    if answer.status and not re.search("Invalid job id|already complet", answer.stderr):
+        raise QueueError(answer.explained())
+
+
+def read_config(answer: Answer) -> dict[str, str]:
+    """`scontrol show config`, as names and values."""
     if answer.status:
         raise QueueError(answer.explained())
-    if answer.words[2] == "partition":
-        return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
     lines = (line.partition("=") for line in answer.stdout.splitlines() if "=" in line)
     settings = {name.strip(): value.strip() for name, _, value in lines}
-    if "MaxArraySize" not in settings or "ClusterName" not in settings:
-        raise QueueError(f"`{' '.join(answer.words)}` did not say all: {answer.stdout[-200:].strip()}")
+    if not {"ClusterName", "MaxArraySize"} <= settings.keys():
+        raise QueueError(
+            f"`{' '.join(answer.words)}` did not say all: {answer.stdout[-200:].strip() or 'nothing came'}"
+        )
     return settings
 
 
+def read_partition(answer: Answer) -> dict[str, str]:
+    """`scontrol show partition`, as names and values."""
+    if answer.status:
+        raise QueueError(answer.explained())
+    return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
+
+
 def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
-    sizes = [int(config["MaxArraySize"]), *map(int, re.findall(r"max_array_tasks=(\d+)", str(config)))]
+    smaller = re.findall(r"max_array_tasks=(\d+)", config.get("SchedulerParameters", ""))
+    sizes = [int(number) for number in (config["MaxArraySize"], *smaller)]
     return Limits(array_size=min(sizes), walltime_minutes=minutes(partition.get("MaxTime", "")))
 
 
