@@ -43,9 +43,9 @@ def test_an_interruption_stops_the_task_in_order(bench):
 
 def test_an_interruption_before_the_task_began_leaves_it_new(bench):
     bench.script("slow", INTERRUPTED.format(while_preparing=True, while_fitting=False))
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+    before = [signal.getsignal(number) for number in numbers]
     with pytest.raises(KeyboardInterrupt):
         run(bench, "slow")
     assert bench.study.training_data.joinpath("slow", "runs").exists() is False
-    assert signal.getsignal(signal.SIGTERM) == before
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in numbers] == before
