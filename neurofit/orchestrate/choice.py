@@ -22,11 +22,12 @@ class Choice:
     selection: Selection
     states: frozenset[State] = frozenset()  # none: whatever their state
     condition: str | None = None
+    one_by_one: bool = False  # asked for as tasks: exp3:all, unlike exp3
 
     @property
     def is_everything(self) -> bool:
-        selection = self.selection
-        return selection.runs is None and selection.repetitions is None and not self.states and self.condition is None
+        """Whether the experiment as a whole is meant."""
+        return not (self.one_by_one or self.states or self.condition)
 
     def keys(self, found: Standing) -> list[TaskKey]:
         """These tasks, by run and repetition.
@@ -40,7 +41,7 @@ class Choice:
             number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
         }
         keys = [key for key in found.all_keys() if self.selection.matches(*key, list(runs))]
-        if not keys and not self.is_everything:
+        if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
             raise UsageError(_nothing(found))
         if self.condition is not None:
             known = dict.fromkeys(name for arguments in values.values() for name in arguments)
@@ -65,7 +66,8 @@ def choose(study: Study, selector: str, states: Collection[State] = (), conditio
     NameUnknown : no such experiment, or nothing of it was ever submitted
     """
     selection = parse(selector)
-    return Choice(experiment_name(study, selection.experiment), selection, frozenset(states), condition)
+    name = experiment_name(study, selection.experiment)
+    return Choice(name, selection, frozenset(states), condition, one_by_one=":" in selector)
 
 
 def _nothing(found: Standing) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -56,9 +55,10 @@ def _seconds_so_far(found: Standing) -> dict[int, list[float]]:
             with open(entry.path, "rb") as file:
                 lines = [line for line in file.read().split(b"\n") if line.startswith(b'{"outcome":')]
             for line in parse_lines(b"\n".join(lines))[0]:
-                outcome = line["outcome"]
-                if outcome.get("state") == "done" and math.isfinite(outcome.get("wall_seconds", math.nan)):
-                    seconds.setdefault(outcome["run"], []).append(outcome["wall_seconds"])
+                outcome = line["outcome"] if isinstance(line["outcome"], dict) else {}
+                taken = outcome.get("wall_seconds")
+                if outcome.get("state") == "done" and "run" in outcome and isinstance(taken, (int, float)):
+                    seconds.setdefault(outcome["run"], []).append(taken)
                     read += 1
             if read >= _ENOUGH:
                 return seconds

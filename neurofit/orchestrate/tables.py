@@ -73,7 +73,10 @@ def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
             sizes = [len(line) - len(OUTCOME) for line in lines] if not damaged else [None] * len(parsed)
             for line, size in zip(parsed, sizes):
                 outcome = line["outcome"]
-                outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome, size
+                try:
+                    outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome, size
+                except (KeyError, TypeError):
+                    found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
     return outcomes
 
 

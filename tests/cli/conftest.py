@@ -123,3 +123,9 @@ def slow(study) -> Study:
     """With two tasks of four seconds that can be stopped and go on."""
     study.script("slow", SLOW)
     return study
+
+
+@pytest.fixture(scope="session")
+def make_study():
+    """Makes a study in a folder."""
+    return Study

@@ -75,8 +75,11 @@ def test_wide_tables_lose_their_last_columns_and_say_so(study):
 
 
 def test_what_the_encoding_lacks_is_written_otherwise(study):
-    study.script("names", '"""Žluťoučký – a × b…"""\nimport neurofit as nf\ndef fit(task, *, note): return {"m": 1}\n'
-                          'experiment = nf.Experiment(fit, grid=nf.grid(note=["☃", "a\\nb", "\\x1b[31m"]))\n')  # fmt: skip
+    script = """\
+        experiment = nf.Experiment(fit, grid=nf.grid(note=["☃", "a\\nb", "\\x1b[31m"]))
+    """
+    head = '"""Žluťoučký – a × b…"""\nimport neurofit as nf\ndef fit(task, *, note): return {"m": 1}\n'
+    study.script("names", head + script.strip())
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     shown = study("show", "names", env=ascii_only)
     assert "\\u017dlu\\u0165ou\\u010dk\\xfd - a x b..." in shown.stdout and "\\u2603" in shown.stdout
