@@ -96,7 +96,7 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         view.live = {job: state.phase for (token, job), state in live.items() if token == name}
         view.reasons = {job: state.reason for (token, job), state in live.items() if token == name and state.reason}
         view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
-        view.in_grace = _in_grace(backend, part, memory, missing[name], view)
+        view.in_grace = _in_grace(backend, part, memory, missing[name], view) - view.causes.keys()
 
 
 def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
