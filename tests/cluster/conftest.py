@@ -1,0 +1,28 @@
+"""Real queues on this host. A queue that does not come up fails its tests; it does not skip them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(REPOSITORY / "tests" / "backends")]
+
+
+def brought_up(script: str) -> Path:
+    """The script of a cluster that now runs."""
+    path = REPOSITORY / "scripts" / script
+    done = subprocess.run([path, "start"], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        pytest.fail(
+            f"{script} start gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}", pytrace=False
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Path:
+    return brought_up("cluster-slurm")
