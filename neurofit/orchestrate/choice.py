@@ -40,7 +40,7 @@ class Choice:
         values = {
             number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
         }
-        keys = [key for key in found.all_keys() if self.selection.matches(*key, list(runs))]
+        keys = [key for key in found.all_keys() if self.selection.matches(*key, runs)]
         if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
             raise UsageError(_nothing(found))
         if self.condition is not None:

@@ -285,6 +285,30 @@ def test_metrics(study, returned, said):
     assert study("results", "odd", "--format", "csv").stdout.count("failed") == 1
 
 
+TWINS = """\
+import neurofit as nf
+
+def two_layers(shapes):
+    import keras
+    start = keras.initializers.GlorotNormal(seed=1)
+    inputs = keras.Input(shapes.image)
+    hidden = keras.layers.Flatten()(inputs)
+    for _ in range(2):
+        hidden = keras.layers.Dense(7, kernel_initializer=start, use_bias=False)(hidden)
+    parts = [keras.layers.Dense(shapes.neurons, "softplus", kernel_initializer=start)(hidden) for _ in range(2)]
+    return keras.Model(inputs, keras.layers.Add()(parts))
+
+experiment = nf.Experiment(nf.models.Fit(two_layers, training=nf.models.Training(epochs=1)))
+"""
+
+
+@pytest.mark.slow
+def test_one_initializer_for_two_weights(study):
+    study.script("twins", TWINS)
+    assert "start equal: give each an initializer of its own" in study("run", "twins").stderr
+    assert "start equal" in study("results", "twins").stderr
+
+
 # the disk
 
 
