@@ -105,7 +105,12 @@ def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
     if memory.complete or sum(call.last - call.first + 1 for call in calls) >= part.record["jobs"]:
         return calls
     noted = {call.id for call in calls}
-    return calls + [call for call in backend.find([submission_of(part)]) if call.id not in noted]
+    found = [call for call in backend.find([submission_of(part)]) if call.id not in noted]
+    if found and not held_elsewhere(part.lock):  # nobody else will
+        with contextlib.suppress(NeurofitError):
+            for call in found:
+                note_queue(part.files, call.record())
+    return calls + found
 
 
 def submission_of(part: Any) -> Submission:

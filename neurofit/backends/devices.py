@@ -1,0 +1,146 @@
+"""Claim free GPUs of this machine for a command, where its queue only counts them:
+`python -m neurofit.backends.devices 1 -- COMMAND…` runs COMMAND with CUDA_VISIBLE_DEVICES set.
+
+A claim is a lock on a file per device in a folder that all users of the machine share. The kernel gives it up when the
+last process of the job is gone, however that went. A device on which some program computes is taken too, though nobody
+locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or Grid Engine's SGE_HGR_gpu), that holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = Path(os.environ.get("NEUROFIT_DEVICES", "/tmp/neurofit-devices"))
+PATIENCE_SECONDS = 120.0  # the queue promised a device: the job before may still be on its way out
+ASK_SECONDS = 30.0
+NO_DEVICE = 96  # exit status: none was free
+
+
+def granted() -> str | None:
+    """Devices that the queue has given this job; None where it only counted them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+    for name, value in os.environ.items():
+        if re.match(r"SGE_HGR_(gpu|cuda)", name, re.IGNORECASE):  # Univa's and Altair's RSMAP: `0 1`, or `gpu0 gpu1`
+            return ",".join(re.sub(r"^\D+", "", word) for word in re.split(r"[\s,]+", value.strip()))
+    return None
+
+
+def _smi(*query: str) -> list[list[str]]:
+    """Rows of `nvidia-smi`'s answer; none where it gives none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    words = ["nvidia-smi", *query, "--format=csv,noheader"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=ASK_SECONDS, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
+    return [row for row in rows if done.returncode == 0 and all(row)]
+
+
+def devices() -> list[str]:
+    """UUIDs of this machine's devices, which unlike numbers mean the same in every process."""
+    rows = [row for row in _smi("--query-gpu=index,uuid") if len(row) == 2 and row[1].startswith(("GPU-", "MIG-"))]
+    return [uuid for _, uuid in rows]
+
+
+def in_use() -> set[str]:
+    """Devices on which some process computes, whoever's."""
+    return {row[0] for row in _smi("--query-compute-apps=gpu_uuid,pid") if len(row) == 2}
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """One claimant at a time, so that two that need several devices do not each hold half."""
+    lock = _open("turn")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open(name: str) -> int:
+    """A file that every user of this machine can lock; a lock needs no more than reading."""
+    mask = os.umask(0)
+    try:
+        with contextlib.suppress(FileExistsError):
+            FOLDER.mkdir(mode=0o1777, parents=True)
+        path = FOLDER / re.sub(r"[^\w.-]", "_", name)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        except FileExistsError:
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    finally:
+        os.umask(mask)
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise OSError(f"{path} is no file")
+    return lock
+
+
+def claim(wanted: int, *, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, int]:
+    """Free devices, by UUID, with the locks that hold them: as many as wanted, or none."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        with _turn():
+            held = _claim_now(wanted)
+        if len(held) == wanted:
+            return held
+        for lock in held.values():
+            os.close(lock)
+        if time.monotonic() >= deadline:
+            return {}
+        time.sleep(1.0)
+
+
+def _claim_now(wanted: int) -> dict[str, int]:
+    held: dict[str, int] = {}
+    busy = in_use()
+    for device in devices():
+        if len(held) == wanted or device in busy:
+            continue
+        lock = _open(device)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held[device] = lock
+        except OSError:
+            os.close(lock)
+    return held
+
+
+def main(arguments: list[str]) -> int:
+    wanted, command = int(arguments[0]), arguments[arguments.index("--") + 1 :]
+    if wanted == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif (given := granted()) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = given
+    else:
+        held = claim(wanted)
+        if not held:
+            there = len(devices())
+            print(
+                f"neurofit: the job was given {wanted} GPU(s), but of the {there} on {os.uname().nodename} not as many "
+                f"are free. Somebody computes there past the queue; its locks are in {FOLDER}.",
+                file=sys.stderr,
+            )
+            return NO_DEVICE
+        for lock in held.values():
+            os.set_inheritable(lock, True)  # the job's processes hold it from now on
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(held)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

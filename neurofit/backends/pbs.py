@@ -1,0 +1,192 @@
+"""PBS (OpenPBS, PBS Pro): `qsub`, `qstat -F json`, `qselect`, `qdel`. What they print is read in `pbs_answers.py`.
+
+PBS starts nothing again that ended by itself. A job that is to go on queues its own number once more, from its node,
+and leaves the new id as a file's name in the submission's `resubmitted/`. Where a node may not submit, the next
+`neurofit submit` does it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.backends import pbs_answers as answers
+from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.backends.commands import Answer, ask, has, spans
+from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
+from neurofit.errors import QueueError
+
+DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
+TARGETS_PER_CALL = 500  # of qdel and qstat: a command line has an end
+RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
+ENDING = """\
+    if [ "$status" = 99 ]; then
+        status=0
+        PATH=$PATH:${PBS_EXEC:-/opt/pbs}/bin:$PBS_O_PATH
+        if id=$(qsub -v NEUROFIT_JOB="$job" "$submission/job.sh" 2>&1) && id=$(grep -xE '[0-9]+\\..+' <<<"$id"); then
+            mkdir -p "$submission/resubmitted" && : >"$submission/resubmitted/$(printf %06d "$job").$id"
+        else
+            echo "neurofit: this job could not be queued again from its node ($id); the next submit goes on with it."
+        fi
+    fi"""
+
+
+@dataclass(frozen=True)
+class PbsBackend(QsubBackend):
+    """A PBS with job arrays (OpenPBS, PBS Pro; not TORQUE)."""
+
+    gpu_resource: str = "ngpus"
+    select: str = ""  # more of the chunk that a job asks for, e.g. `model=a100`
+
+    dialect = "pbs"
+    prefix = "#PBS"
+    job_number = "${NEUROFIT_JOB:-$PBS_ARRAY_INDEX}"
+    ending = ENDING
+
+    def options(self, name: str) -> list[str]:
+        resources = self.resources
+        lines = [f"-N {name}", "-S /bin/bash", "-j oe", "-o /dev/null", "-r y"]
+        if self.queue:
+            lines.append(f"-q {self.queue}")
+        chunk = ["1", f"ncpus={resources.cpus}"]
+        if resources.memory_gb:
+            chunk.append(f"mem={math.ceil(1024 * resources.memory_gb)}mb")
+        if resources.gpus:
+            chunk.append(f"{self.gpu_resource}={resources.gpus}")
+        lines.append(f"-l select={':'.join([*chunk, *filter(None, [self.select])])}")
+        if resources.walltime_minutes:
+            lines.append(f"-l walltime={clock(resources.walltime_minutes)}")
+        return lines
+
+    def call(self, script: Path, part: Part) -> list[str]:
+        if not part.is_array:  # PBS refuses an array of one
+            return ["qsub", "-v", f"NEUROFIT_JOB={part.first}", str(script)]
+        throttle = f"%{part.running}" if part.running else ""
+        return ["qsub", "-J", f"{part.first}-{part.last}{throttle}", str(script)]
+
+    def read_id(self, answer: Answer) -> str | None:
+        return answers.job_id(answer.stdout)
+
+    def array_size(self) -> int | None:
+        return self._asked_limits().array_size or DEFAULT_ARRAY_SIZE
+
+    def _asked_limits(self) -> Limits:
+        said = ""
+        for words in (["qstat", "-B", "-f"], *([["qstat", "-Q", "-f", self.queue]] if self.queue else [])):
+            try:
+                said += ask(words).stdout
+            except QueueError:
+                continue
+        return answers.limits(said)
+
+    def limits(self) -> Limits:
+        return self._asked_limits()
+
+    def find(self, submissions: Iterable[Submission]) -> list[Queued]:
+        found = []
+        for submission in submissions:
+            name = job_name(submission.token)
+            ids = answers.selected(ask(["qselect", "-x", "-N", name]))
+            if ids:
+                listed = answers.jobs(ask(["qstat", "-x", "-f", "-F", "json", *ids]))
+                spans_of = [(job.id, *job.span) for job in listed if job.name == name and job.span is not None]
+                found += [Queued(submission.folder, number, first, last) for number, first, last in spans_of]
+        return found
+
+    def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
+        queued = list(queued)
+        listed = self._listed(queued)
+        comments = {answers.number(job.id): job.comment for job in listed if job.is_array}
+        states = {}
+        for key, job in self._by_key(queued, listed):
+            if not job.is_over:
+                states[key] = answers.state(job, comments.get(answers.number(job.id), ""))
+        return states
+
+    def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
+        queued = list(queued)
+        by_key = list(self._by_key(queued, self._listed(queued)))
+        live = {key for key, job in by_key if not job.is_over}
+        return {key: answers.ending(job) for key, job in by_key if job.is_over and key not in live}
+
+    def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
+        """One question for all of them, those that nodes queued again too; finished ones are in the answer."""
+        ids = [entry.id for entry in queued] + [id for entry in queued for id in resubmitted(entry)]
+        return answers.jobs(ask(["qstat", "-x", "-t", "-f", "-F", "json", *ids])) if ids else []
+
+    def _by_key(self, queued: list[Queued], listed: list[answers.Listed]) -> Iterator[tuple[JobKey, answers.Listed]]:
+        arrays = {answers.number(entry.id): entry for entry in queued}
+        again = {answers.number(id): (entry, job) for entry in queued for id, job in resubmitted(entry).items()}
+        for job in listed:
+            number = answers.number(job.id)
+            if job.is_array:
+                continue
+            if number in again:
+                entry, index = again[number]
+                yield (entry.token, index), job
+            elif number in arrays:
+                entry = arrays[number]
+                index = entry.first if job.index is None else job.index
+                if entry.first <= index <= entry.last:
+                    yield (entry.token, index), job
+
+    def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
+        for words in delete_commands(queued, jobs):
+            problem = answers.refused_deletions(ask(words))
+            if problem:
+                raise QueueError(f"Not all of it could be cancelled: {problem}")
+
+    def check(self) -> list[Finding]:
+        findings = [self.dialect_here()]
+        findings += [Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+                     for name in ("qstat", "qdel", "qselect")]  # fmt: skip
+        if findings[0].ok:
+            findings.append(self._would_be_accepted())
+        return findings
+
+    def _would_be_accepted(self) -> Finding:
+        """A held job, deleted again."""
+        options = [word for line in (*self.options("nfcheck"), *self.directives) for word in line.split()]
+        what = "PBS would accept such a job"
+        try:
+            answer = ask(["qsub", "-h", *options, "--", "/bin/true"])
+            number = self.read_id(answer) if answer.status == 0 else None
+            if number is None:
+                return Finding(False, what, (answer.stderr or answer.stdout).strip()[:600])
+            ask(["qdel", number])
+        except QueueError as error:
+            return Finding(False, what, str(error))
+        return Finding(True, what)
+
+
+def resubmitted(entry: Queued) -> dict[str, int]:
+    """Ids under which nodes queued jobs of this entry again → the job's number."""
+    try:
+        names = os.listdir(entry.folder / "resubmitted")
+    except OSError:
+        return {}
+    found = {match[2]: int(match[1]) for name in names if (match := RESUBMITTED.match(name))}
+    return {id: job for id, job in found.items() if entry.first <= job <= entry.last}
+
+
+def delete_commands(queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
+    """`qdel` of these jobs: whole arrays where all of one goes, ranges of subjobs elsewhere."""
+    doomed = set(jobs)
+    targets = []
+    for entry in queued:
+        numbers = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
+        if len(numbers) == entry.last - entry.first + 1:
+            targets.append(entry.id)
+        else:
+            targets += [_subjobs(entry.id, low, high) for low, high in spans(numbers)]
+        targets += [id for id, job in resubmitted(entry).items() if (entry.token, job) in doomed]
+    for start in range(0, len(targets), TARGETS_PER_CALL):
+        yield ["qdel", *targets[start : start + TARGETS_PER_CALL]]
+
+
+def _subjobs(array: str, low: int, high: int) -> str:
+    return array.replace("[]", f"[{low}-{high}]" if high > low else f"[{low}]")

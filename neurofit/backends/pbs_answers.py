@@ -1,0 +1,190 @@
+"""What PBS's programs print, read tolerantly; pure.
+
+What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone.
+Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job Attributes"); answers of OpenPBS 23.06.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from neurofit.backends.base import Ending, Limits, QueueState
+from neurofit.backends.commands import Answer
+from neurofit.backends.qsub import UNSEEN
+from neurofit.errors import QueueError
+
+ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
+FINISHED, UNKNOWN = 35, 153  # exit status: some of the jobs are finished, or not known; about the others it has told
+GONE = re.compile(r"Unknown Job|has finished|Request invalid for state|finished", re.IGNORECASE)
+NEVER = re.compile(r"can never run", re.IGNORECASE)
+DELETED = 91  # substate of a finished job
+PENDING = {
+    "Q": "",
+    "H": "held",
+    "W": "waits for its start time",
+    "T": "is being moved",
+    "M": "was moved to another server",
+}
+RUNNING = {"R": "", "E": "ending", "S": "suspended", "U": "suspended, because its machine is in use", "B": ""}
+OVER = ("F", "X", "C")
+LIMITS = {  # Exit_status below 0: what PBS itself did
+    -24: "it used more processors than resources.cpus allows",
+    -25: "it used more processors than resources.cpus allows",
+    -26: "it used more virtual memory than it asked for: raise resources.memory_gb",
+    -27: "it used more memory than it asked for: raise resources.memory_gb",
+    -28: "its limit of processor time was reached",
+    -29: "its time limit was reached: raise resources.walltime_minutes",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job, an array or a subjob that qstat lists."""
+
+    id: str
+    name: str
+    letter: str
+    index: int | None
+    comment: str
+    status: int | None
+    substate: int | None
+    span: tuple[int, int] | None  # jobs that it holds, as far as it says
+    host: str
+
+    @property
+    def is_array(self) -> bool:
+        return "[]" in self.id
+
+    @property
+    def is_over(self) -> bool:
+        return self.letter in OVER
+
+
+def job_id(stdout: str) -> str | None:
+    found = ID.findall(stdout)
+    return found[-1] if found else None
+
+
+def number(id: str) -> str:
+    """What a job, its subjobs and its array have in common."""
+    return re.match(r"\d*", id)[0]
+
+
+def selected(answer: Answer) -> list[str]:
+    """Ids that `qselect` gives."""
+    if answer.status != 0:
+        raise QueueError(answer.explained())
+    return ID.findall(answer.stdout)
+
+
+def jobs(answer: Answer) -> list[Listed]:
+    """All that `qstat -f -F json` lists; those that are finished or unknown may be missing."""
+    if answer.status not in (0, FINISHED, UNKNOWN):
+        raise QueueError(answer.explained())
+    record = _record(answer)
+    if record is None:
+        if answer.status and GONE.search(answer.stderr) and not answer.stdout.strip():
+            return []
+        said = (answer.stdout.strip() or answer.stderr.strip() or "nothing")[:300]
+        raise QueueError(f"`{shlex.join(answer.words)[:300]}` gave an answer that cannot be read: {said}")
+    return [_listed(id, job) for id, job in record.get("Jobs", {}).items() if isinstance(job, dict)]
+
+
+def _record(answer: Answer) -> dict[str, Any] | None:
+    """The JSON object in an answer, whatever is printed around it."""
+    start, end = answer.stdout.find("{"), answer.stdout.rfind("}")
+    try:
+        record = json.loads(answer.stdout[start : end + 1], strict=False)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "timestamp" in record else None
+
+
+def _listed(id: str, job: dict[str, Any]) -> Listed:
+    index = job.get("array_index")
+    if index is None and (match := re.match(r"\d+\[(\d+)\]", id)):
+        index = match[1]
+    return Listed(
+        id=id,
+        name=str(job.get("Job_Name", "")),
+        letter=str(job.get("job_state", "?")),
+        index=_int(index),
+        comment=str(job.get("comment", "")),
+        status=_int(job.get("Exit_status")),
+        substate=_int(job.get("substate")),
+        span=_span(job),
+        host=str(job.get("exec_host", "")).split("/")[0],
+    )
+
+
+def _int(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _span(job: dict[str, Any]) -> tuple[int, int] | None:
+    match = re.match(r"(\d+)(?:-(\d+))?", str(job.get("array_indices_submitted", "")))
+    if match:
+        return int(match[1]), int(match[2] or match[1])
+    variables = job.get("Variable_List")
+    alone = _int(variables.get("NEUROFIT_JOB")) if isinstance(variables, dict) else None
+    return None if alone is None else (alone, alone)
+
+
+def state(job: Listed, of_array: str) -> QueueState:
+    """Phase and reason; `of_array`: the comment on the array, which its waiting subjobs do not repeat."""
+    if job.letter in RUNNING:
+        return QueueState("running", RUNNING[job.letter])
+    comment = job.comment or of_array
+    if NEVER.search(comment):
+        return QueueState("pending", f"can never run: {_after(comment)}. Cancel it and ask for less")
+    if job.letter == "H":
+        return QueueState("pending", f"held; `qrls {job.id}` lets it go")
+    reason = PENDING.get(job.letter, f"in state {job.letter}")
+    return QueueState("pending", reason or _after(comment))
+
+
+def _after(comment: str) -> str:
+    """`Not Running: Insufficient amount of resource: ncpus` → what follows the first colon."""
+    return re.sub(
+        r"^(Not Running|Can Never Run|Job Array Began.*?|Job was sent.*?)\s*(:\s*|$)", "", comment, flags=re.I
+    )
+
+
+def ending(job: Listed) -> Ending:
+    """Why a job ended, in our words."""
+    at = f" (on {job.host})" if job.host else ""
+    status = job.status
+    if job.substate == DELETED:
+        return Ending("it was deleted from the queue")
+    if status is None or status == 0:
+        return Ending(None)
+    if status < 0:
+        return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
+    if status == UNSEEN:
+        return Ending(f"its node does not see the study's folder, or cannot write there{at}")
+    if status > 128:
+        return Ending(f"it was ended by signal {status - (256 if status > 256 else 128)}{at}")
+    return Ending(f"its script ended with status {status}{at}; its log says more")
+
+
+def limits(said: str) -> Limits:
+    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say."""
+    sizes = [int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said, flags=re.MULTILINE)]
+    times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", said, flags=re.MULTILINE)
+    minutes = [60 * int(hours) + int(minutes) + int(seconds) / 60 for hours, minutes, seconds in times]
+    return Limits(array_size=min(sizes, default=None), walltime_minutes=min(minutes, default=None))
+
+
+def refused_deletions(answer: Answer) -> str:
+    """What `qdel` says against it, but for jobs that are gone already."""
+    if answer.status == 0:
+        return ""
+    lines = f"{answer.stdout}\n{answer.stderr}".splitlines()
+    return "\n".join(line for line in lines if line.strip() and not GONE.search(line))[:2000]
