@@ -223,6 +223,28 @@ def test_logs_of_a_task_that_never_began(study):
     assert "not on this machine" in answer.stdout
 
 
+TOGETHER = """\
+import neurofit as nf
+
+class Fit:
+    def arguments(self): return {"x": 1}
+    def __call__(self, task): return self.together([task])[0]
+    def together(self, tasks):
+        print(f"{len(tasks)} together", flush=True)
+        return [{"m": task.repetition} for task in tasks]
+
+experiment = nf.Experiment(Fit(), grid=nf.grid(x=[1]), repetitions=3)
+"""
+
+
+def test_logs_of_tasks_that_share_a_process(study):
+    study.script("in/a/group", TOGETHER)
+    study("submit", "in/a/group")
+    assert study("logs", "group:0/2").stdout == "3 together\n"
+    assert study("logs", "group").stdout == "==> in/a/group:0/0, stdout <==\n3 together\n"
+    assert study("status").stdout.split()[-3:] == ["in/a/group", "3", "3"]
+
+
 def test_runners(study):
     (study.root / "runners" / "two.yaml").write_text("backend: local\nworkers: 2\nresources: {cpus: 2, memory_gb: 4}\n")
     listed = [line.split("  ") for line in study("runners").stdout.splitlines()]

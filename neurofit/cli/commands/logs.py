@@ -63,7 +63,7 @@ def command(
     if as_json:
         terminal.as_json({"experiment": choice.name, "tasks": [_record(task, parts) for task in chosen]})
         return
-    parts = [part for part in parts if part[2]]
+    parts = list({log.path: (task, log, data) for task, log, data in reversed(parts) if data}.values())[::-1]
     _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1)
     _say_the_rest(choice.name, len(keys), chosen, parts)
 

@@ -17,6 +17,7 @@ training_data/
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,10 +163,11 @@ def code_store(study: Study) -> Path:
 
 
 def experiments_with_files(study: Study) -> list[str]:
-    """Names of the experiments that have something under `training_data/`."""
+    """Names of the experiments that have something under `training_data/`, in however many groups."""
     found = []
-    for registry in sorted(study.training_data.glob("*/runs.jsonl")) + sorted(
-        study.training_data.glob("*/*/runs.jsonl")
-    ):
-        found.append(registry.parent.relative_to(study.training_data).as_posix())
+    for above, folders, files in os.walk(study.training_data, followlinks=True):
+        is_one = "runs.jsonl" in files
+        if is_one:
+            found.append(Path(above).relative_to(study.training_data).as_posix())
+        folders[:] = [name for name in folders if name[0] != "." and not (is_one and name in ("runs", "submissions"))]
     return sorted(found)
