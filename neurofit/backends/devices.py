@@ -3,7 +3,8 @@
 
 A claim is a lock on a file per device in a folder that all users of the machine share. The kernel gives it up when the
 last process of the job is gone, however that went. A device on which some program computes is taken too, though nobody
-locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or Grid Engine's SGE_HGR_gpu), that holds.
+locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or Grid Engine's SGE_HGR_gpu),
+that holds.
 """
 
 from __future__ import annotations

@@ -26,3 +26,8 @@ def brought_up(script: str) -> Path:
 @pytest.fixture(scope="session")
 def slurm() -> Path:
     return brought_up("cluster-slurm")
+
+
+@pytest.fixture(scope="session")
+def gridengine() -> Path:
+    return brought_up("cluster-gridengine")

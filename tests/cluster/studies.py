@@ -1,0 +1,82 @@
+"""Experiments that queues are tried with, and what is looked at afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from neurofit.files import read_json
+
+QUICK = """
+    def fit(task, *, x=0):
+        return {"m": x}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=list(range(%d))))
+"""
+
+MIXED = """
+    def fit(task, *, x=1):
+        print("x is", x)
+        if x == 2 and task.attempt.number == 1:
+            raise ValueError("x=2 is too much")
+        return {"m": x + task.repetition}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[1, 2, 3]), repetitions=2)
+"""
+
+WAITS = """
+    import time
+    from pathlib import Path
+    def fit(task, *, x=0):
+        deadline = time.monotonic() + 60
+        while not Path(%r).exists() and time.monotonic() < deadline:
+            if task.should_stop():
+                task.stop()
+            time.sleep(0.05)
+        return {"m": x}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[0, 1, 2, 3]), repetitions=2)
+"""
+
+STEPS = """
+    import json, random, time
+    def fit(task, *, seconds=0.0, steps=40):
+        generator, value, first = random.Random(task.seeds.init), 0.0, 0
+        for folder in task.checkpoints[:1]:
+            state = json.loads((folder / "state.json").read_text())
+            generator.setstate((state["state"][0], tuple(state["state"][1]), state["state"][2]))
+            value, first = state["value"], state["step"]
+            task.resume(folder)
+        for step in range(first, steps):
+            value = 0.9 * value + generator.random()
+            task.log(step, value=value)
+            time.sleep(seconds)
+            if task.should_stop():
+                with task.save_checkpoint(step + 1) as folder:
+                    (folder / "state.json").write_text(json.dumps(
+                        {"state": generator.getstate(), "value": value, "step": step + 1}))
+                task.stop(step + 1)
+        return {"value": value}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(seconds=[%s]))
+"""
+
+
+def until(question, seconds: float = 60.0):
+    """The question's first answer that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"not after {seconds} s"
+        time.sleep(0.2)
+    return answer
+
+
+def attempts(bench, name: str) -> dict[str, Counter[str]]:
+    """Task's folder → its attempts by how they ended."""
+    found: dict[str, Counter[str]] = {}
+    for path in sorted((bench.study.training_data / name / "runs").glob("*/*/attempt-*/outcome.json")):
+        found.setdefault(str(path.parents[1]), Counter())[read_json(path)["state"]] += 1
+    return found
+
+
+def undisturbed(bench) -> float:
+    """What STEPS gives where nothing interrupts it."""
+    bench.script("calm", STEPS % "0.0")
+    assert bench.run("calm") == {"done": 1}
+    return bench.outcomes("calm")[0]["metrics"]["value"]
