@@ -227,9 +227,9 @@ def test_a_pool_does_nothing_before_it_is_noted(tmp_path, bench):
     held.release()
     submission = held.submission(1)
     answers = held.backend.submit(submission)
-    next(answers)
-    time.sleep(0.3)
-    assert held.benches[submission.folder].counts("wait") == {"queued": 1}
+    pool = next(answers)
+    time.sleep(0.5)
+    assert held.backend.poll([pool]) and not list((submission.folder / "journal").iterdir())
     answers.close()
     assert held.benches[submission.folder].wait("wait", seconds=5) == {"new": 1}
 
