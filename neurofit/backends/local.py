@@ -23,6 +23,7 @@ EVENTS = "pool.jsonl"
 SCRIPT = "job.sh"
 LOG = Path("logs") / "pool.log"
 START_SECONDS = 15.0
+END_SECONDS = 3.0  # that a pool takes at most to notice that its submitter died
 
 
 def visible_gpus() -> list[str]:
@@ -103,14 +104,12 @@ class LocalBackend(Backend):
             pool.stdin.close()
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        found = []
-        for submission in submissions:
-            process = _pool_of(submission.folder)
-            if process is not None:
-                found.append(
-                    Queued(submission.folder, str(process.pid), 0, submission.jobs - 1, process.record()),
-                )
-        return found
+        pools = {submission: _begun_pool_of(submission.folder) for submission in submissions}
+        return [
+            Queued(submission.folder, str(pool.pid), 0, submission.jobs - 1, pool.record())
+            for submission, pool in pools.items()
+            if pool is not None
+        ]
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live = {}
@@ -196,6 +195,19 @@ def _pool_of(folder: Path) -> Process | None:
         with contextlib.suppress(KeyError, TypeError):
             return Process.from_record(record["pool"])
     return None
+
+
+def _begun_pool_of(folder: Path) -> Process | None:
+    """The submission's pool. One whose submitter died before it told the pool to begin is about to end by itself."""
+    pool = _pool_of(folder)
+    deadline = time.monotonic() + END_SECONDS
+    while pool is not None and time.monotonic() < deadline:
+        if any("begun" in record for record in read_lines(folder / EVENTS)[0]):
+            return pool
+        if not pool.is_alive():
+            return None
+        time.sleep(0.01)
+    return pool
 
 
 def _endings(folder: Path) -> dict[int, str | None]:

@@ -74,6 +74,7 @@ class Pool:
         if not os.read(0, 1):
             print("pool: whoever submitted this died before it was noted", file=sys.stderr, flush=True)
             return 1
+        append_event(self.folder, begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
             if self.stopping is None and self.server is None and not self._start_server():
                 return 1
