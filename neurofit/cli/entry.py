@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -21,6 +22,7 @@ BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 def run(command: click.Command, name: str, arguments: list[str] | None = None) -> int:
     """The exit code of a command, whose callback returns one or None."""
     terminal.set_up()
+    gc.set_threshold(50_000)  # ten thousand tasks are many objects, none of them garbage before the command ends
     try:
         status = command.main(arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()

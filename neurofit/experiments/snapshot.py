@@ -18,6 +18,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError, StudyError
 from neurofit.experiments.imports import closure
+from neurofit.files import told_apart, write_whole
 from neurofit.study import Study
 
 __all__ = ["closure", "code_hash", "collect", "digest", "take"]
@@ -68,6 +69,7 @@ def take(files: Mapping[str, Path], store_folder: Path) -> Path:
     contents = _read(files)
     target = store_folder / _digest(contents)[:12]
     if target.is_dir():
+        _mend(target, contents)
         return target
     partial = store_folder / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
     try:
@@ -86,6 +88,16 @@ def take(files: Mapping[str, Path], store_folder: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _mend(target: Path, contents: Mapping[str, tuple[bytes, bool]]) -> None:
+    """Write anew what somebody has changed in a copy: its name promises its content."""
+    for relative, (content, _) in contents.items():
+        path = target / relative
+        if not path.is_file() or path.read_bytes() != content:
+            with told_apart(path, "mend this copy of the code"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
 
 
 def code_hash(root: Path, script: Path) -> str:

@@ -259,3 +259,14 @@ def test_a_copy_has_the_code_hash_of_what_it_copies(tmp_path):
     for script in ("jobs/group/exp3.py", "jobs/exp4.py"):
         copy = snapshot.take(snapshot.collect(study, Path(script)), tmp_path / "store")
         assert snapshot.code_hash(copy, copy / script) == snapshot.code_hash(study.root, study.root / script)
+
+
+def test_a_copy_that_somebody_changed_is_mended(tmp_path):
+    study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1\n", "jobs/lib.py": "y = 2\n"})
+    files = snapshot.collect(study)
+    copy = snapshot.take(files, tmp_path / "store")
+    (copy / "jobs" / "exp3.py").write_text("x = 666\n")
+    (copy / "jobs" / "lib.py").unlink()
+    assert snapshot.take(files, tmp_path / "store") == copy
+    assert (copy / "jobs" / "exp3.py").read_text() == "x = 1\n"
+    assert (copy / "jobs" / "lib.py").read_text() == "y = 2\n"
