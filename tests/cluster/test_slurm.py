@@ -19,10 +19,11 @@ from held import Held
 
 from neurofit.backends.slurm import SlurmBackend
 from neurofit.files import read_json
+from neurofit.orchestrate.failures import failures
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 
-SMALL = "resources: {cpus: 1, memory_gb: 0.5}\ngrace_seconds: 2\n"
+SMALL = "resources: {cpus: 1, memory_gb: 0.5}\ngrace_seconds: 20\n"  # accounting may be seconds late
 PROFILE = "backend: slurm\nqueue: cpu\n" + SMALL
 
 
@@ -78,7 +79,9 @@ def test_from_submit_to_results_on_the_command_line(bench):
     bench.wait("mixed")
     assert bench.counts("mixed") == {"done": 4, "failed": 2}
     assert "x is 3" in bench.command("logs", "mixed:2/0").stdout
-    assert "x=2 is too much" in bench.command("failures", "mixed").stdout
+    found = bench.standing("mixed")
+    (failure,) = failures(found, found.all_keys())
+    assert failure.message == "ValueError: x=2 is too much" and len(failure.tasks) == 2
     assert bench.command("submit", "mixed", "--backend", "queue", "--retry").returncode == 0
     assert bench.wait("mixed") == {"done": 6}
     rows = json.loads(bench.command("results", "mixed", "--json").stdout)
@@ -115,15 +118,16 @@ def undisturbed(bench) -> float:
 
 
 @pytest.mark.parametrize(
-    "limit",
+    ("limit", "seconds"),
     [
-        "resources: {cpus: 1, walltime_minutes: 0.2}\n",  # neurofit's own clock
-        "resources: {cpus: 1}\ndirectives: ['--time=1', '--signal=B:USR2@55']\n",  # SLURM's notice
+        ("resources: {cpus: 1, walltime_minutes: 0.4}\n", "0.4"),  # neurofit's own clock: half of that
+        # SLURM's notice; it looks at its clock every half minute
+        ("resources: {cpus: 1}\ndirectives: ['--time=1', '--signal=B:USR2@55']\n", "0.9"),
     ],
     ids=["clock", "notice"],
 )
-def test_a_job_near_its_time_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(bench, limit):
-    bench.script("steps", STEPS % "0.5")
+def test_a_job_near_its_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(bench, limit, seconds):
+    bench.script("steps", STEPS % seconds)
     bench.submit("steps", bench.runner("queue", f"backend: slurm\ngrace_seconds: 2\n{limit}"))
     assert bench.wait("steps", seconds=150) == {"done": 1}
     (states,) = states_of_attempts(bench, "steps").values()
@@ -266,7 +270,7 @@ def test_a_drained_node_is_told_in_words(bench):
     try:
         bench.submit("one", bench.runner("queue", PROFILE))
         reasons = until(lambda: [task.cause for task in bench.standing("one").tasks.values() if task.cause])
-        assert "down, drained or reserved" in reasons[0]
+        assert re.search("a node that is not available|nodes that are down, drained or reserved", reasons[0])
         assert bench.counts("one") == {"queued": 1}
     finally:
         slurm_says("scontrol", "update", f"NodeName={node}", "State=RESUME")
@@ -286,10 +290,10 @@ def test_a_controller_that_is_away_changes_no_state(bench, tmp_path, slurm):
         assert (
             "could not be asked" in found.unanswered[0] and "Unable to contact slurm controller" in found.unanswered[0]
         )
-        assert "could not be asked" in bench.command("status", "waits").stdout
+        assert "could not be asked" in bench.command("status", "waits").stderr
         bench.script("more", QUICK % 1)
         refused = bench.command("submit", "more", "--backend", "queue")
-        assert refused.returncode not in (0, 1) and "Unable to contact slurm controller" in refused.stderr
+        assert refused.returncode and "Unable to contact slurm controller" in refused.stderr
         (tmp_path / "go").touch()
         time.sleep(2)
         assert bench.counts("waits")["done"] == 8  # nodes go on without it
@@ -303,7 +307,7 @@ def test_a_controller_that_is_away_changes_no_state(bench, tmp_path, slurm):
 def test_a_submit_that_is_killed_anywhere_is_simply_repeated(bench):
     bench.script("many", QUICK % 8)
     (bench.study.runners / "mysite.py").write_text(SMALL_SITE)
-    bench.runner("queue", f"backend: mysite.py:Small\nqueue: cpu\n{SMALL.replace('2', '5')}")
+    bench.runner("queue", f"backend: mysite.py:Small\nqueue: cpu\n{SMALL.replace('20', '5')}")
     generator = random.Random(3)
     for _ in range(8):
         submitting = subprocess.Popen(
