@@ -49,7 +49,8 @@ class SlurmBackend(Backend):
         """The submission's job.sh: what starts a worker."""
         threads = thread_environment(self.resources.cpus)
         environment = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
-        lines = ["#!/bin/bash", *environment, f"cd -- {shlex.quote(str(submission.study))} || exit 66"]
+        early = "trap '' USR1 USR2  # until the worker listens"
+        lines = ["#!/bin/bash", early, *environment, f"cd -- {shlex.quote(str(submission.study))} || exit 66"]
         return "\n".join([*lines, f'exec {self.command()} "$@"']) + "\n"
 
     def part(self, submission: Submission, first: int, last: int, *, at_once: int | None) -> str:

@@ -52,9 +52,14 @@ class Job:
     def __call__(self) -> NoReturn:
         element = int(os.environ["SLURM_ARRAY_TASK_ID"])
         job = self.first + element
-        worker = subprocess.Popen(["/bin/bash", str(Path(self.folder, SCRIPT)), self.folder, str(job)])
+        early: list[int] = []
+        pass_on = early.append
         for number in PASSED_ON:
-            signal.signal(number, lambda number, frame: worker.send_signal(number))
+            signal.signal(number, lambda number, frame: pass_on(number))
+        worker = subprocess.Popen(["/bin/bash", str(Path(self.folder, SCRIPT)), self.folder, str(job)])
+        pass_on = worker.send_signal
+        for number in early:
+            worker.send_signal(number)
         status = worker.wait()
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         self._tidy(f"{array}_{element}", job)
