@@ -183,7 +183,7 @@ def _place(row: Row) -> tuple:
 
 def _part(row: Row, key: str) -> Mapping:
     found = row.get(key)
-    return found if isinstance(found, Mapping) else {}
+    return found if type(found) is dict or isinstance(found, Mapping) else {}
 
 
 def parts_of(rows: list[Row], key: str) -> list[Mapping]:

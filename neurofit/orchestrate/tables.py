@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from neurofit.errors import NameUnknown, StoreError, nearest
 from neurofit.experiments import script
 from neurofit.experiments.selection import Selection, parse
 from neurofit.experiments.store.journal import journals
-from neurofit.experiments.store.layout import AttemptFiles, experiments_with_files
+from neurofit.experiments.store.layout import experiments_with_files
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import parse_lines, read_json
@@ -86,41 +87,43 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
         return None  # its line in runs.jsonl is damaged, which is said already
     blank = {
         "experiment": found.name, **run.record(), "defaults": {}, "repetition": key[1], "attempt": task.attempt or None,
-        "state": str(task.state), "metrics": {}, "facts": {}, "error": None, "submission": task.submission, "job": task.job,
+        "state": task.state.value, "metrics": {}, "facts": {}, "error": None,
+        "submission": task.submission, "job": task.job,
     }  # fmt: skip
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
-    attempt = found.files.task(run.number, run.id, key[1]).attempt(task.attempt)
-    if task.cause and not attempt.outcome.exists():
+    path = found.files.outcome_text(run.number, run.id, key[1], task.attempt)
+    there = _size(path)
+    if task.cause and there < 0:
         return {**blank, "error": _cause(task)}
     journalled, size = outcomes.get((*key, task.attempt), (None, None))
-    outcome = journalled if size is not None and _size(attempt.outcome) == size else _read(found, attempt, journalled)
+    outcome = journalled if there == size else _read(found, Path(path), journalled)
     if outcome is None:
-        return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{attempt.outcome} is damaged"}}
+        return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}}
     return {
         **blank,
         **outcome,
-        "state": str(task.state),
+        "state": task.state.value,
         "on_grid": run.on_grid,
         "error": outcome.get("error") or _cause(task),
     }
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except OSError:
         return -1
 
 
-def _read(found: Standing, attempt: AttemptFiles, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
+def _read(found: Standing, path: Path, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
     """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is named."""
     try:
-        return read_json(attempt.outcome)
+        return read_json(path)
     except (StoreError, OSError) as error:
         what = "gone" if isinstance(error, OSError) else "damaged"
         instead = "its row is the journal's copy" if journalled else "its row has no metrics"
-        found.problems.append(f"{attempt.outcome}: {what}; {instead}.")
+        found.problems.append(f"{path}: {what}; {instead}.")
         return journalled
 
 

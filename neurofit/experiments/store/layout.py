@@ -157,6 +157,10 @@ class ExperimentFiles:
     def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
 
+    def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
+        """The path of an outcome as text: a table asks for thousands, and a Path costs more than the question."""
+        return f"{self.folder}/runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}/attempt-{attempt:02d}/outcome.json"
+
 
 def code_store(study: Study) -> Path:
     return study.training_data / ".code"
