@@ -91,7 +91,7 @@ def _open(name: str) -> int:
     return lock
 
 
-def claim(wanted: int, *, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, int]:
+def claim(wanted: int, *, patience_seconds: float) -> dict[str, int]:
     """Free devices, by UUID, with the locks that hold them: as many as wanted, or none."""
     deadline = time.monotonic() + patience_seconds
     while True:
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> int:
     elif (given := granted()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = given
     else:
-        held = claim(wanted)
+        held = claim(wanted, patience_seconds=PATIENCE_SECONDS)
         if not held:
             there = len(devices())
             print(

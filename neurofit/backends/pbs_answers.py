@@ -14,7 +14,7 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import UNSEEN
+from neurofit.backends.qsub import STATUSES
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
@@ -167,8 +167,8 @@ def ending(job: Listed) -> Ending:
         return Ending(None)
     if status < 0:
         return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
-    if status == UNSEEN:
-        return Ending(f"its node does not see the study's folder, or cannot write there{at}")
+    if status in STATUSES:
+        return Ending(f"{STATUSES[status]}{at}")
     if status > 128:
         return Ending(f"it was ended by signal {status - (256 if status > 256 else 128)}{at}")
     return Ending(f"its script ended with status {status}{at}; its log says more")

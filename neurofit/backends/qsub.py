@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from neurofit.backends.base import Backend, Finding, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges
+from neurofit.backends.devices import NO_DEVICE
 from neurofit.backends.local import thread_environment
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
@@ -26,6 +27,10 @@ from neurofit.files import write_whole
 SCRIPT = "job.sh"
 START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
 UNSEEN = 97  # what the script ends with when its node does not see the submission's folder, or cannot write there
+STATUSES = {  # what a script ends with by itself
+    UNSEEN: "its node does not see the study's folder, or cannot write there",
+    NO_DEVICE: "not as many GPUs as it was given were free on its node; its log says more",
+}
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
 TOKEN = re.compile(r"\d{8}-(\d{6})-.*-([a-z0-9]{4})$")
 
@@ -215,7 +220,7 @@ trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the she
 trap : TERM
 
 log=$submission/logs/$(printf %06d "$job").log
-mkdir -p "$submission/logs" && : >>"$log" || exit {unseen}
+cd "$submission" && mkdir -p logs && : >>"$log" || exit {unseen}
 exec >>"$log" 2>&1
 cd "$study" || exit {unseen}
 worked=

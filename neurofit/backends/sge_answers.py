@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from neurofit.backends.base import Ending, Finding, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import START_AGAIN, UNSEEN
+from neurofit.backends.qsub import START_AGAIN, STATUSES
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
@@ -23,6 +23,7 @@ TASKS = re.compile(r"^(\d+)(?:-(\d+)(?::(\d+))?)?$")
 MISSING = re.compile(
     r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
 )
+NOT_ASKED_FOR = "not contained in its hard queue list"
 RESCHEDULED = 25  # accounting(5), `failed`: not an end
 TIME_LIMIT = 37
 CAUSES = {  # accounting(5), `failed`
@@ -155,13 +156,15 @@ def reasons(stdout: str) -> dict[tuple[str, int | None], str]:
             if message:
                 text = re.sub(r"^[\d/]+ [\d:]+ \[\d+:\d+\]: (error: )?", "", message)
                 found[number, int(task.findtext("JAT_task_number", "1")) - 1] = text
-    everywhere = _messages(tree.iterfind(".//SME_global_message_list/element"))
+    own: dict[str, list[str]] = {}
     for element in tree.iterfind(".//SME_message_list/element"):
-        for number in {node.text for node in element.iter("ULNG_value")}:
-            found.setdefault((number or "", None), "; ".join(_messages([element])))
+        for number in {node.text or "" for node in element.iter("ULNG_value")}:
+            own.setdefault(number, []).extend(_messages([element]))
+    everywhere = _messages(tree.iterfind(".//SME_global_message_list/element"))
     for number in {node.text or "" for node in tree.iterfind("./djob_info/element/JB_job_number")}:
-        if everywhere:
-            found.setdefault((number, None), "; ".join(everywhere[:3]))
+        messages = [text for text in [*own.get(number, []), *everywhere] if NOT_ASKED_FOR not in text]
+        if messages:
+            found[number, None] = "; ".join(messages[:3])
     return found
 
 
@@ -230,8 +233,8 @@ def ending(record: Accounted) -> Ending:
 def _of_status(record: Accounted, at: str) -> str | None:
     if record.status == 0:
         return None
-    if record.status == UNSEEN:
-        return f"its node does not see the study's folder, or cannot write there{at}"
+    if record.status in STATUSES:
+        return f"{STATUSES[record.status]}{at}"
     if record.status == 137 and record.failed == 100:
         by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
         return f"it was deleted from the queue{by} or killed, perhaps for its memory{at}"

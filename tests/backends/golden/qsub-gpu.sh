@@ -1,0 +1,54 @@
+# qsub -terse -t 1-20 -tc 4 '/home/ann'"'"'s work, 1:2/study/training_data/exp3/submissions/20261120-183012-qsub-gpu-k3f9/job.sh'
+#!/bin/bash
+#$ -N nfk3f9183012
+#$ -S /bin/bash
+#$ -wd /tmp
+#$ -o /dev/null
+#$ -j y
+#$ -r y
+#$ -notify
+#$ -q gpu.q
+#$ -l mem_free=8G,act_mem_free=8G
+#$ -l gpu=1
+#$ -l h_rt=12:00:00
+#$ -m a
+# exp3: what Grid Engine runs for every job of this submission. Written by neurofit.
+
+submission='/home/ann'"'"'s work, 1:2/study/training_data/exp3/submissions/20261120-183012-qsub-gpu-k3f9'
+study='/home/ann'"'"'s work, 1:2/study'
+job=$((SGE_TASK_ID - 1))
+export NEUROFIT_JOB_STARTED=$(date +%s)
+trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
+trap : TERM
+
+log=$submission/logs/$(printf %06d "$job").log
+cd "$submission" && mkdir -p logs && : >>"$log" || exit 97
+exec >>"$log" 2>&1
+cd "$study" || exit 97
+worked=
+finish() {
+    status=$?
+    [ -n "$worked" ] || [ "$status" != 99 ] || status=1 # only a worker may ask for another start
+    [ "$status" != 100 ] || status=1 # would put the job into its error state
+    [ -s "$log" ] || rm -f "$log"
+    exit "$status"
+}
+trap finish EXIT
+
+export PYTHONSAFEPATH=1
+export OMP_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export NUMEXPR_NUM_THREADS=1
+export TF_NUM_INTRAOP_THREADS=1
+export TF_NUM_INTEROP_THREADS=1
+export TF_CPP_MIN_LOG_LEVEL=2
+export TF_FORCE_GPU_ALLOW_GROWTH=true
+export TF_ENABLE_ONEDNN_OPTS=0
+source /etc/profile
+module load python
+
+/usr/bin/python3 -m neurofit.backends.devices 1 -- /usr/bin/python3 -m neurofit.worker "$submission" "$job"
+status=$?
+worked=yes
+exit "$status"

@@ -1,0 +1,212 @@
+"""PBS: what its programs print, recorded from OpenPBS 23.06, and every ugly answer they can give."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes import Fakes
+
+from neurofit.backends import pbs_answers as answers
+from neurofit.backends.base import Queued, Submission
+from neurofit.backends.pbs import PbsBackend, delete_commands
+from neurofit.errors import QueueError
+
+
+def listing(**jobs: dict) -> str:
+    named = {id.replace("_", "."): job for id, job in jobs.items()}
+    return json.dumps({"timestamp": 1795199026, "pbs_version": "23.06.06", "pbs_server": "pbshost", "Jobs": named})
+
+
+def array(**states: dict) -> str:
+    jobs = {"2[].pbshost": {"Job_Name": "nfk3f9183012", "job_state": "B", "comment": "Job Array Began at Fri Nov 20",
+                            "array_indices_submitted": "0-4"}}  # fmt: skip
+    jobs |= {f"2[{index[1:]}].pbshost": {"array_index": int(index[1:]), **job} for index, job in states.items()}
+    return json.dumps({"timestamp": 1, "pbs_version": "23.06.06", "Jobs": jobs})
+
+
+NO_JOBS = json.dumps({"timestamp": 1795199026, "pbs_version": "23.06.06", "pbs_server": "pbshost"})
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch) -> Fakes:
+    return Fakes(tmp_path / "queue", monkeypatch, ["qsub", "qstat", "qdel", "qselect"])
+
+
+@pytest.fixture
+def entry(tmp_path) -> Queued:
+    return Queued(tmp_path / "20261120-183012-pbs-k3f9", "2[].pbshost", 0, 4)
+
+
+def test_one_question_for_all(queue, entry):
+    queue.say(
+        "qstat", array(i0={"job_state": "R"}, i1={"job_state": "Q"}, i2={"job_state": "X"}, i3={"job_state": "F"})
+    )
+    live = PbsBackend().poll([entry, Queued(entry.folder.with_name("other"), "9.pbshost", 5, 5)])
+    assert {job: state.phase for (_, job), state in live.items()} == {0: "running", 1: "pending"}
+    assert queue.calls("qstat") == [["-x", "-t", "-f", "-F", "json", "2[].pbshost", "9.pbshost"]]
+
+
+def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
+    (entry.folder / "resubmitted").mkdir(parents=True)
+    (entry.folder / "resubmitted" / "000003.44.pbshost").touch()
+    single = Queued(entry.folder.with_name("other"), "9.pbshost", 5, 5)
+    text = json.loads(array(i3={"job_state": "X", "substate": 92, "Exit_status": 0}))
+    text["Jobs"] |= {"9.pbshost": {"job_state": "H"}, "44.pbshost": {"job_state": "R"}}
+    queue.say("qstat", json.dumps(text))
+    live = PbsBackend().poll([entry, single])
+    assert {key[1]: state.phase for key, state in live.items()} == {3: "running", 5: "pending"}
+    assert "44.pbshost" in queue.calls("qstat")[0]
+    assert (entry.token, 3) not in PbsBackend().endings([entry, single]), "it goes on under another id"
+    assert list(delete_commands([entry], [(entry.token, 3)])) == [["qdel", "2[3].pbshost", "44.pbshost"]]
+
+
+@pytest.mark.parametrize(
+    ("letter", "phase", "reason"),
+    [
+        ("Q", "pending", ""), ("H", "pending", "held; `qrls"), ("W", "pending", "waits for its start time"),
+        ("T", "pending", "is being moved"), ("R", "running", ""), ("S", "running", "suspended"),
+        ("E", "running", "ending"), ("U", "running", "suspended"), ("?", "pending", "in state ?"), ("Zombie", "pending", "in state Zombie"),
+    ],
+)  # fmt: skip
+def test_states_in_words_and_an_unknown_one_is_still_there(queue, entry, letter, phase, reason):
+    queue.say("qstat", array(i1={"job_state": letter}))
+    (state,) = PbsBackend().poll([entry]).values()
+    assert state.phase == phase and state.reason.startswith(reason)
+
+
+def test_why_a_job_waits_and_that_it_never_can(queue, entry):
+    never = "Can Never Run: Insufficient amount of resource: ncpus (R: 99 A: 8 T: 8)"
+    waits = "Not Running: Not enough free nodes available"
+    queue.say("qstat", array(i0={"job_state": "Q", "comment": never}, i1={"job_state": "Q", "comment": waits}))
+    live = PbsBackend().poll([entry])
+    assert live[entry.token, 0].reason.startswith("can never run: Insufficient amount of resource: ncpus")
+    assert live[entry.token, 1].reason == "Not enough free nodes available"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"stdout": NO_JOBS},
+        {"stdout": f"Notice: maintenance\n{NO_JOBS}\n", "stderr": "qstat: Unknown Job Id 2[].pbshost\n", "status": 153},
+        {"stderr": "qstat: Unknown Job Id 2[].pbshost\n", "status": 153},
+        {
+            "stderr": "qstat: 2[].pbshost Job has finished, use -x or -H to obtain historical job information\n",
+            "status": 35,
+        },
+    ],
+)
+def test_finished_and_unknown_jobs_are_gone_and_no_failure(queue, entry, answer):
+    queue.say("qstat", **answer)
+    assert PbsBackend().poll([entry]) == {} and PbsBackend().endings([entry]) == {}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"stdout": ""},
+        {"stdout": "Welcome\n"},
+        {"stdout": array(i0={"job_state": "R"})[:-60]},
+        {"stdout": "{}"},
+        {"stdout": "[]"},
+        {"status": 153},
+        {"stderr": "qstat: cannot connect to server pbshost (errno=15010)", "status": 255},
+        {"stdout": NO_JOBS, "stderr": "Connection refused", "status": 111},
+    ],
+)
+def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answer):
+    queue.say("qstat", **answer)
+    with pytest.raises(QueueError):
+        PbsBackend().poll([entry])
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"),
+    [
+        ({"substate": 92, "Exit_status": 0}, None),
+        ({"substate": 93, "Exit_status": 3}, "its script ended with status 3 (on node07)"),
+        ({"substate": 93, "Exit_status": 97}, "does not see the study's folder"),
+        ({"substate": 93, "Exit_status": -29}, "its time limit was reached: raise resources.walltime_minutes"),
+        ({"substate": 93, "Exit_status": -27}, "more memory than it asked for"),
+        ({"substate": 93, "Exit_status": -1}, "could not run it on its node (code -1)"),
+        ({"substate": 91, "Exit_status": 0}, "it was deleted from the queue"),
+        ({"substate": 91}, "it was deleted from the queue"),
+        ({"substate": 93, "Exit_status": 265}, "ended by signal 9"),
+        ({"substate": 93, "Exit_status": 271}, "ended by signal 15"),
+        ({"substate": 93, "Exit_status": 139}, "ended by signal 11"),
+        ({"Exit_status": None}, None),
+    ],
+)
+@pytest.mark.parametrize("letter", ["F", "X"])
+def test_endings_in_words(queue, entry, job, cause, letter):
+    queue.say("qstat", array(i2={"job_state": letter, "exec_host": "node07/0", **job}))
+    (found,) = PbsBackend().endings([entry]).items()
+    assert found[0] == (entry.token, 2)
+    assert found[1].cause is None if cause is None else cause in found[1].cause
+
+
+def test_jobs_are_cancelled_whole_or_by_ranges(entry):
+    jobs = [(entry.token, job) for job in (0, 1, 3)]
+    assert list(delete_commands([entry], jobs)) == [["qdel", "2[0-1].pbshost", "2[3].pbshost"]]
+    assert list(delete_commands([entry], [(entry.token, job) for job in range(5)])) == [["qdel", "2[].pbshost"]]
+
+
+def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(queue, entry):
+    for words, status in (("qdel: Unknown Job Id 2[].pbshost", 153), ("qdel: Job has finished 2[].pbshost", 35)):
+        queue.say("qdel", stderr=words, status=status)
+        PbsBackend().cancel([entry], [(entry.token, 0)])
+    queue.say("qdel", stderr="qdel: Unauthorized Request  2[].pbshost", status=159)
+    with pytest.raises(QueueError, match="Unauthorized Request"):
+        PbsBackend().cancel([entry], [(entry.token, 0)])
+
+
+def test_limits_are_the_smaller_of_server_and_queue(queue):
+    server = "Server: pbshost\n    server_state = Active\n    max_array_size = 500\n"
+    limits = "Queue: short\n    max_array_size = 20\n    resources_max.walltime = 02:30:00\n"
+    queue.say("qstat", server, call=1)
+    queue.say("qstat", limits, call=2)
+    found = PbsBackend(queue="short").limits()
+    assert (found.array_size, found.walltime_minutes) == (20, 150)
+    assert answers.limits("").array_size is None
+
+
+def test_a_submission_is_split_without_an_array_of_one(queue, entry, tmp_path):
+    entry.folder.mkdir()
+    queue.say("qstat", "    max_array_size = 2\n")
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
+    for call, id in enumerate(("7[].pbshost", "8[].pbshost", "9.pbshost"), start=2):
+        queue.say("qsub", f"{id}\n", call=call)
+    backend = PbsBackend(max_running=3)
+    queued = list(backend.submit(Submission(entry.folder, "exp3", 5, tmp_path)))
+    assert [(one.id, one.first, one.last) for one in queued] == [
+        ("7[].pbshost", 0, 1), ("8[].pbshost", 2, 3), ("9.pbshost", 4, 4),
+    ]  # fmt: skip
+    assert [call[:2] for call in queue.calls("qsub")[1:]] == [
+        ["-J", "0-1%1"],
+        ["-J", "2-3%1"],
+        ["-v", "NEUROFIT_JOB=4"],
+    ]
+
+
+def test_what_was_never_confirmed_is_found_by_its_name(queue, entry, tmp_path):
+    queue.say("qselect", "7[].pbshost\n9.pbshost\n")
+    jobs = {
+        "7[].pbshost": {"Job_Name": "nfk3f9183012", "job_state": "B", "array_indices_submitted": "0-3"},
+        "9.pbshost": {"Job_Name": "nfk3f9183012", "job_state": "Q", "Variable_List": {"NEUROFIT_JOB": 4}},
+    }
+    queue.say("qstat", json.dumps({"timestamp": 1, "Jobs": jobs}))
+    found = PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
+    assert [(one.id, one.first, one.last) for one in found] == [("7[].pbshost", 0, 3), ("9.pbshost", 4, 4)]
+    assert queue.calls("qselect") == [["-x", "-N", "nfk3f9183012"]]
+    queue.say("qselect", "")
+    assert PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)]) == []
+
+
+def test_a_held_job_tells_whether_such_a_one_is_accepted_and_is_deleted(queue):
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
+    queue.say("qsub", "3.pbshost\n", call=2)
+    assert all(finding.ok for finding in PbsBackend().check())
+    assert queue.calls("qsub")[1][0] == "-h" and queue.calls("qdel") == [["3.pbshost"]]
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=3)
+    queue.say("qsub", stderr="qsub: Unknown queue", status=170)
+    assert PbsBackend().check()[-1].advice == "qsub: Unknown queue"
