@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from contract import BackendContract
@@ -304,18 +305,32 @@ def test_a_controller_that_is_away_changes_no_state(bench, tmp_path, slurm):
     assert bench.wait("more") == {"done": 1}
 
 
-def test_a_submit_that_is_killed_anywhere_is_simply_repeated(bench):
+SLOW_SBATCH = """#!/bin/bash
+sleep 0.2
+id=$(/usr/bin/sbatch "$@") || exit
+sleep 0.2
+echo "$id"
+"""
+
+
+def test_a_submit_that_is_killed_anywhere_is_simply_repeated(bench, tmp_path, monkeypatch):
     bench.script("many", QUICK % 8)
     (bench.study.runners / "mysite.py").write_text(SMALL_SITE)
     bench.runner("queue", f"backend: mysite.py:Small\nqueue: cpu\n{SMALL.replace('20', '5')}")
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sbatch").write_text(SLOW_SBATCH)  # killed before, while and after it asks, three times
+    (tmp_path / "slow" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
     generator = random.Random(3)
     for _ in range(8):
         submitting = subprocess.Popen(
             [sys.executable, "-m", "neurofit", "submit", "many", "--backend", "queue"],
-            cwd=bench.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(generator.uniform(0.25, 0.9))
-        submitting.kill()
+            cwd=bench.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(generator.uniform(0.2, 1.8))
+        submitting.kill()  # its sbatch lives on, and may yet be heard
         submitting.wait()
     until(lambda: bench.command("submit", "many", "--backend", "queue").returncode == 0, 30)
     deadline = time.monotonic() + 60
@@ -324,6 +339,13 @@ def test_a_submit_that_is_killed_anywhere_is_simply_repeated(bench):
         bench.command("submit", "many", "--backend", "queue")
     attempts = states_of_attempts(bench, "many")
     assert len(attempts) == 8 and all(states == {"done": 1} for states in attempts.values())
+    tokens = [folder.name for folder in (bench.study.training_data / "many" / "submissions").iterdir()]
+    assert until(lambda: [name for name in elements() if any(token in name for token in tokens)][7:]) == [ANY]  # of 8
+
+
+def elements() -> list[str]:
+    """The name of every element of an array that accounting knows; it may be late."""
+    return slurm_says("sacct", "-X", "-P", "-n", "-o", "JobName", "-S", "now-1hours").split()
 
 
 COUNTING = """#!/bin/bash
