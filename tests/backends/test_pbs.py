@@ -64,9 +64,16 @@ def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
 @pytest.mark.parametrize(
     ("letter", "phase", "reason"),
     [
-        ("Q", "pending", ""), ("H", "pending", "held; `qrls"), ("W", "pending", "waits for its start time"),
-        ("T", "pending", "is being moved"), ("R", "running", ""), ("S", "running", "suspended"),
-        ("E", "running", "ending"), ("U", "running", "suspended"), ("?", "pending", "in state ?"), ("Zombie", "pending", "in state Zombie"),
+        ("Q", "pending", ""),
+        ("H", "pending", "held; `qrls"),
+        ("W", "pending", "waits for its start time"),
+        ("T", "pending", "is being moved"),
+        ("R", "running", ""),
+        ("S", "running", "suspended"),
+        ("E", "running", "ending"),
+        ("U", "running", "suspended"),
+        ("?", "pending", "in state ?"),
+        ("Zombie", "pending", "in state Zombie"),
     ],
 )  # fmt: skip
 def test_states_in_words_and_an_unknown_one_is_still_there(queue, entry, letter, phase, reason):
