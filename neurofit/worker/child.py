@@ -23,7 +23,7 @@ from neurofit.experiments import definition
 from neurofit.experiments.checkpoints import Superseded
 from neurofit.experiments.live import LiveTask, Stopped, StopRequest
 from neurofit.experiments.store.attempts import publish
-from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp
+from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
 
 PR_SET_PDEATHSIG = 1
 DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
@@ -116,7 +116,7 @@ def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
 
 def _failed(task: LiveTask, error: BaseException, code: Path) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # a fit may have closed its standard error
-        traceback.print_exception(error)
+        traceback.print_exception(type(error), error, users_part(error, code))
     return {"state": "failed", "error": exception_record(error, code), "facts": task.facts, "progress": task.progress}
 
 

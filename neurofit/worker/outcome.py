@@ -8,12 +8,12 @@ import numbers
 import signal
 import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from neurofit.errors import NeurofitError
 
 TRACEBACK_CHARACTERS = 20_000
-OWN_FOLDER = str(Path(__file__).resolve().parents[1])
 
 
 def timestamp(seconds: float) -> str:
@@ -65,7 +65,7 @@ def _number(name: str, value: Any) -> float | int:
 def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
     """What went wrong, with the last frames in the user's own code."""
     kind = "memory" if isinstance(error, MemoryError) else "metrics" if isinstance(error, BadMetrics) else "exception"
-    text = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(type(error), error, users_part(error, code)))
     return {
         "kind": kind,
         "type": type(error).__name__,
@@ -73,6 +73,18 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
         "frames": user_frames(error, code),
         "traceback": text[-TRACEBACK_CHARACTERS:],
     }
+
+
+def users_part(error: BaseException, code: Path) -> TracebackType | None:
+    """The traceback from the first frame in the submitted code on; all of it where there is none."""
+    frame = error.__traceback__
+    while frame is not None and not _is_inside(frame.tb_frame.f_code.co_filename, code):
+        frame = frame.tb_next
+    return frame or error.__traceback__
+
+
+def _is_inside(file: str, code: Path) -> bool:
+    return Path(file).resolve().is_relative_to(code.resolve())
 
 
 def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[str, Any]]:

@@ -79,6 +79,7 @@ def test_an_exception_names_the_users_own_line(bench):
     last = error["frames"][-1]
     assert (last["file"], last["function"], last["code"]) == ("jobs/deep.py", "inner", 'return json.loads("{")')
     assert "json/decoder.py" in error["traceback"]
+    assert "neurofit/" not in error["traceback"], "it begins where the user's code does"
 
 
 def test_output_is_captured_at_descriptor_level_with_programs_and_libraries(bench):
