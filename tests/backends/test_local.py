@@ -58,7 +58,7 @@ class Held:
         record |= {"runner": "local", "backend": "local", "resources": asdict(Resources()), "task_minutes": None}
         written = write_submission(files, "20260101-000000-local-test", record, plan.jobs(None))
         submission = Submission(written.folder, "wait", jobs, bench.study.root)
-        self.benches[submission.folder] = bench
+        self.benches[submission] = bench
         return submission
 
     def release(self) -> None:
@@ -66,13 +66,12 @@ class Held:
 
     def wait(self) -> None:
         deadline = time.monotonic() + 20
-        for folder in self.benches:
-            submission = Submission(folder, "wait", 1, folder)
+        for submission in self.benches:
             while time.monotonic() < deadline and self.backend.poll(self.backend.find([submission])):
                 time.sleep(0.02)
 
     def did_run(self, submission: Submission) -> bool:
-        return self.benches[submission.folder].counts("wait")["done"] == submission.jobs
+        return self.benches[submission].counts("wait")["done"] == submission.jobs
 
 
 class TestLocal(BackendContract):
