@@ -29,7 +29,8 @@ def record(run=1, repetition=0, **other) -> dict:
         "params": {"filters": 4 * run}, "derived": {}, "defaults": {"l2": 0.1}, "repetition": repetition,
         "repetitions": 2, "split_by": None, "seeds": {"init": 10 + repetition, "split": 7}, "attempt": 1,
         "state": "done", "on_grid": True, "metrics": {"train/correlation": 0.7, "test/correlation": 0.5},
-        "facts": {"best_epoch": 40, "stop_reason": "patience", "neurons_scored": 50, "neurons_silent": 1, "data_hash": "d0"},
+        "facts": {"best_epoch": 40, "stop_reason": "patience", "neurons_scored": 50, "neurons_silent": 1,
+                  "data_hash": "d0"},
         "error": None, "ended": 100.0, "wall_seconds": 2.5, "peak_memory_gb": 0.5, "code": "c0", "commit": "f00",
         "dirty": False, "versions": {"python": "3.11.2", "keras": "3.5.0"},
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -75,10 +76,8 @@ def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_pa
         targets = victims["pool" if kind == "stop" else kind]
         if there and blows < 6 and targets:
             blows += 1
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(generator.choice(targets), signal.SIGTERM if kind == "stop" else signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         time.sleep(generator.uniform(0.5, 1.5))
     assert bench.counts("net") == {"done": 4} and blows >= 4
     assert any("resumed_from" in record["facts"] for record in bench.outcomes("net"))
