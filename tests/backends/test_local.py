@@ -206,14 +206,17 @@ def test_a_stop_to_all_processes_of_a_pool_at_once_lets_tasks_end_in_order(bench
 
 
 def test_a_pool_whose_script_never_loads_can_be_stopped(bench):
-    bench.script("stuck", """
+    bench.script(
+        "stuck",
+        """
         import sys, time
         if "worker" in sys.argv[0]:
             time.sleep(1000)
         def fit(task):
             return {"x": 1}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     submitted = bench.submit("stuck")
     assert bench.counts("stuck") == {"queued": 1}
     time.sleep(0.3)
