@@ -233,7 +233,7 @@ def test_a_pool_does_nothing_before_it_is_noted(tmp_path, bench):
     time.sleep(0.5)
     assert held.backend.poll([pool]) and not list((submission.folder / "journal").iterdir())
     answers.close()
-    assert held.benches[submission.folder].wait("wait", seconds=5) == {"new": 1}
+    assert held.benches[submission].wait("wait", seconds=5) == {"new": 1}
 
 
 def test_a_worker_that_keeps_ending_is_given_time_before_its_job_is_given_up(bench):
