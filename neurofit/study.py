@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,18 +46,6 @@ if __name__ == "__main__":
     experiment.main()  # python jobs/example.py --points 500: one task, here and now
 '''
 
-LOCAL_RUNNER = """\
-# Runs tasks on this machine: neurofit submit example --backend local
-backend: local
-
-# How many tasks at a time; null means as many as the machine's CPUs allow.
-workers: null
-
-# What each task may use.
-resources:
-  cpus: 1
-"""
-
 DATA_README = """\
 # data
 
@@ -74,7 +63,6 @@ __pycache__/
 FOLDERS = ("jobs", "runners", "data", "training_data")
 FILES = {
     "jobs/example.py": EXAMPLE_JOB,
-    "runners/local.yaml": LOCAL_RUNNER,
     "data/README.md": DATA_README,
     ".gitignore": GITIGNORE,
 }
@@ -122,24 +110,28 @@ def find(start: Path) -> Study:
                      "beside it. Change to your study's folder, or make one: neurofit init FOLDER.")
 
 
-def missing(folder: Path) -> list[Path]:
+def missing(folder: Path, runners: Mapping[str, str] | None = None) -> list[Path]:
     """The folders and files that `create` would make in this folder, in that order."""
-    paths = [folder, *(folder / name for name in (*FOLDERS, *FILES))]
+    paths = [folder, *(folder / name for name in (*FOLDERS, *_files(runners)))]
     return [path for path in paths if not os.path.lexists(path)]
 
 
-def create(folder: Path) -> list[Path]:
+def create(folder: Path, runners: Mapping[str, str] | None = None) -> list[Path]:
     """Make a study of this folder and return what was made. Nothing that exists is changed.
+
+    Parameters
+    ----------
+    runners : name of a first profile → its text
 
     Raises
     ------
     StudyError : something in the way, or no permission
     """
-    made = missing(folder)
+    made = missing(folder, runners)
     try:
         for path in (folder, *(folder / name for name in FOLDERS)):
             path.mkdir(parents=True, exist_ok=True)
-        for name, text in FILES.items():
+        for name, text in _files(runners).items():
             if folder / name in made:
                 with (folder / name).open("x", encoding="utf-8") as file:
                     file.write(text)
@@ -147,6 +139,10 @@ def create(folder: Path) -> list[Path]:
         raise StudyError(f"{error.filename or folder}: {error.strerror}. A study needs a folder that you can write to; "
                          f"in it, {', '.join(FOLDERS)} are folders.") from error
     return made
+
+
+def _files(runners: Mapping[str, str] | None) -> dict[str, str]:
+    return {**FILES, **{f"runners/{name}.yaml": text for name, text in (runners or {}).items()}}
 
 
 def _is_study(folder: Path, start: Path) -> bool:

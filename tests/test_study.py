@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from neurofit import study
 from neurofit.errors import StudyError
@@ -77,7 +76,6 @@ def test_a_new_study_has_its_folders_and_an_example(tmp_path):
         "data",
         "training_data",
         "jobs/example.py",
-        "runners/local.yaml",
         "data/README.md",
         ".gitignore",
     }
@@ -93,10 +91,12 @@ def test_making_a_study_twice_changes_nothing(tmp_path):
     assert study.create(tmp_path) == []
 
 
-def test_the_local_runner_is_a_profile(tmp_path):
-    study.create(tmp_path)
-    profile = yaml.safe_load((tmp_path / "runners" / "local.yaml").read_text())
-    assert profile == {"backend": "local", "workers": None, "resources": {"cpus": 1}}
+def test_a_new_study_gets_the_profiles_that_it_is_given(tmp_path):
+    profiles = {"local": "backend: local\n", "slurm-gpu": "backend: slurm\n"}
+    assert study.missing(tmp_path, profiles) == study.create(tmp_path, profiles)
+    assert (tmp_path / "runners" / "slurm-gpu.yaml").read_text() == "backend: slurm\n"
+    (tmp_path / "runners" / "local.yaml").write_text("mine")
+    assert study.create(tmp_path, profiles) == [] and (tmp_path / "runners" / "local.yaml").read_text() == "mine"
 
 
 def test_the_example_is_an_experiment(tmp_path):

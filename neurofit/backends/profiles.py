@@ -1,0 +1,148 @@
+"""First profiles for a new study: the commented texts in `profile_texts/` for the queues that this host has, filled in
+with what their programs say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+from neurofit.backends.commands import ask, has
+from neurofit.backends.qsub import dialect
+from neurofit.errors import QueueError
+
+TEXTS = Path(__file__).with_name("profile_texts")
+PATIENCE_SECONDS = 5.0  # for all questions together
+PLAIN_WORD = re.compile(r"[A-Za-z][\w.@/-]*")
+NO_WORD = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML's own
+SHARED_MEMORY = ("smp", "shm", "threaded", "threads", "openmp", "omp", "mp")  # usual names of such environments
+GPU_COMPLEXES = ("gpu", "gpus", "ngpus", "num_gpu", "cuda")
+
+
+class _Host:
+    """This host's programs, with one patience for all of them."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self.deadline = time.monotonic() + patience_seconds
+
+    def lines(self, *words: str) -> list[str] | None:
+        """What a program says; None where it cannot be asked, or says that something is wrong."""
+        left = self.deadline - time.monotonic()
+        if left <= 0 or not has(words[0]):
+            return None
+        try:
+            answer = ask(words, patience_seconds=left, environment={"SGE_SINGLE_LINE": "1"})
+        except QueueError:
+            return None
+        return None if answer.status else [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+    def dialect(self) -> str | None:
+        """Whose `qsub` is here."""
+        left = self.deadline - time.monotonic()
+        if left <= 0 or not has("qsub"):
+            return None
+        try:
+            return dialect(ask(["qsub", "--version"], patience_seconds=left))
+        except QueueError:
+            return None
+
+
+def text(name: str) -> str:
+    """The commented profile of that name."""
+    return (TEXTS / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def for_this_host(patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
+    """Profiles by name, for the queues that this host has. A queue that does not answer in time has none, or one with
+    nothing filled in; it is never an error.
+    """
+    host = _Host(patience_seconds)
+    found = {"local": text("local"), **_slurm(host)}
+    kind = host.dialect()
+    if kind == "sge":
+        found |= _gridengine(host)
+    elif kind == "pbs":
+        found |= _pbs(host)
+    return found
+
+
+def _slurm(host: _Host) -> dict[str, str]:
+    """For a controller that answers: the default partition, and one that has GPUs."""
+    lines = host.lines("sinfo", "--noheader", "-o", "%P|%G") if has("sbatch") else None
+    pairs = [line.partition("|")[::2] for line in lines or [] if "|" in line]
+    if not pairs:
+        return {}
+    default = next((name.rstrip("*") for name, _ in pairs if name.endswith("*")), None)
+    with_gpus = [name.rstrip("*") for name, devices in pairs if "gpu" in devices.lower()]
+    found = {"slurm-cpu": filled(text("slurm-cpu"), queue=default)}
+    if with_gpus:
+        named = next((name for name in with_gpus if "gpu" in name.lower()), with_gpus[0])
+        found["slurm-gpu"] = filled(text("slurm-gpu"), queue=named)
+    return found
+
+
+def _gridengine(host: _Host) -> dict[str, str]:
+    """With its queues, parallel environments and complexes; as it stands where the qmaster does not answer."""
+    queues = host.lines("qconf", "-sql")
+    environments = host.lines("qconf", "-spl") if queues else None
+    said = host.lines("qconf", "-sc") if queues else None
+    if not queues:
+        return {name: text(name) for name in ("qsub-cpu", "qsub-gpu")}
+    complexes = {line.split()[0] for line in said or [] if not line.startswith("#")}
+    gpu_queues = [name for name in queues if "gpu" in name.lower()]
+    others = [name for name in queues if name not in gpu_queues] or queues
+    gpu_complex = next((name for name in GPU_COMPLEXES if name in complexes), None)
+    common = {}
+    if environments:
+        named = (name for word in SHARED_MEMORY for name in environments if word in name.lower())
+        common["parallel_environment"] = next(named, environments[0])
+    found = {"qsub-cpu": _with_memory(filled(text("qsub-cpu"), queue=_preferred(others), **common), complexes)}
+    if gpu_queues or gpu_complex:
+        gpu = {"queue": _preferred(gpu_queues or others), **({"gpu_complex": gpu_complex} if gpu_complex else {})}
+        found["qsub-gpu"] = _with_memory(filled(text("qsub-gpu"), **gpu, **common), complexes)
+    return found
+
+
+def _preferred(queues: list[str]) -> str:
+    return next((name for name in ("cpu.q", "gpu.q", "all.q") if name in queues), queues[0])
+
+
+def _with_memory(profile: str, complexes: set[str]) -> str:
+    """Without the complexes that the site does not have: a job that asks for one is refused."""
+    if not complexes:
+        return profile
+    for key in ("memory_complexes", "memory_per_slot"):
+        line = re.search(rf"^{key}: \[(.*?)\]", profile, re.MULTILINE)
+        named = [name.strip() for name in line[1].split(",") if name.strip()]
+        profile = filled(profile, **{key: [name for name in named if name in complexes]})
+    return profile
+
+
+def _pbs(host: _Host) -> dict[str, str]:
+    """With the queue for GPUs, where one is named so; else the site's default is as good as any."""
+    lines = host.lines("qstat", "-Q") or []
+    queues = [line.split()[0] for line in lines if not line.startswith(("Queue", "-"))]
+    gpu = next((name for name in queues if "gpu" in name.lower()), None)
+    return {"pbs-cpu": text("pbs-cpu"), "pbs-gpu": filled(text("pbs-gpu"), queue=gpu)}
+
+
+def filled(profile: str, **values: str | list[str] | None) -> str:
+    """The profile with these values in place of its own, its comments kept where they stand."""
+    for key, value in values.items():
+        line = re.search(rf"^{key}: (?P<old>.*?)(?P<comment> +#.*)?$", profile, re.MULTILINE)
+        new = f"{key}: {_yaml(value)}"
+        if line["comment"]:
+            new = new.ljust(line.start("comment") - line.start() + line["comment"].index("#") - 1)
+            new += f" {line['comment'].strip()}"
+        profile = profile[: line.start()] + new + profile[line.end() :]
+    return profile
+
+
+def _yaml(value: str | list[str] | None) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    return value if PLAIN_WORD.fullmatch(value) and value.lower() not in NO_WORD else json.dumps(value)
