@@ -62,7 +62,8 @@ def compare(records: Iterable[Row], axis: str, metric: str | None = None) -> pd.
     `wins` counts the pairs in which `b` has the larger number, whatever the metric (of a loss, less is better);
     `unpaired` the done tasks of both values without a partner; `mixed` the pairs that differ in code, data or neurons.
     Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the fit's own
-    settings, that with the higher number counts. The interval takes all pairs as independent of each other.
+    settings, that with the higher number counts. Architectures have arguments of their own: they pair by the arguments
+    that both were given. The interval takes all pairs as independent of each other.
     """
     rows = [row for group in runs(readable(records)) for row in group]
     scores = metrics(rows)
@@ -70,13 +71,12 @@ def compare(records: Iterable[Row], axis: str, metric: str | None = None) -> pd.
     axes = _axes(rows)
     levels = _levels(axes, axis)
     done = [i for i in np.flatnonzero(np.isfinite(numbers)) if rows[i].get("state") == "done"]
-    cells = _cells(rows, axes, axis, done)
     count = Counter(_key(axes[axis][i]) for i in done)
     found = []
     for a, b in combinations(levels, 2):
-        pairs = [(cells[a][cell], cells[b][cell]) for cell in cells[a] if cell in cells[b]]
+        pairs = _pairs(rows, axes, axis, {level: [i for i in done if _key(axes[axis][i]) == level] for level in (a, b)})
         named = {"axis": axis, "a": levels[a], "b": levels[b], "metric": metric, "pairs": len(pairs)}
-        unpaired = count[a] + count[b] - 2 * len(pairs)
+        unpaired = count[a] + count[b] - sum(len(set(side)) for side in zip(*pairs))
         end = {"unpaired": unpaired, "mixed": _unlike_pairs(rows, pairs)}
         found.append({**named, **_difference(numbers, pairs), **end})
     frame = pd.DataFrame({name: column([row[name] for row in found]) for name in found[0]}, copy=False)
@@ -150,14 +150,26 @@ def _mixed(done: list[Row]) -> str | None:
     return unlike(done) or None
 
 
-def _cells(rows: list[Row], axes: dict[str, list], axis: str, done: list[int]) -> dict[Any, dict[tuple, int]]:
-    """Per value of the axis, the row of each cell: a repetition, and everything else that a run was given."""
-    others = [values for name, values in axes.items() if name != axis]
-    cells: dict[Any, dict[tuple, int]] = {_key(value): {} for value in axes[axis]}
-    for i in done:
-        cell = (_key(rows[i].get("repetition")), *(_key(values[i]) for values in others))
-        cells[_key(axes[axis][i])][cell] = i
-    return cells
+def _pairs(
+    rows: list[Row], axes: dict[str, list], axis: str, done: dict[Any, list[int]]
+) -> list[tuple[int, int]]:
+    """The rows of one value and of another that are alike in repetition and in everything else that runs were given."""
+    others = [name for name in axes if name != axis]
+    if axis == "architecture":
+        others = [name for name in others if all(_is_given(rows, name, chosen) for chosen in done.values())]
+    sides = []
+    for chosen in done.values():
+        cells: dict[tuple, list[int]] = {}
+        for i in chosen:
+            cell = (_key(rows[i].get("repetition")), *(_key(axes[name][i]) for name in others))
+            cells[cell] = [*cells.get(cell, ()), i] if axis == "architecture" else [i]
+        sides.append(cells)
+    first, second = sides
+    return [(a, b) for cell in first if cell in second for a in first[cell] for b in second[cell]]
+
+
+def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
+    return any(name in params for i in chosen if isinstance(params := rows[i].get("params"), Mapping))
 
 
 def _metric(scores: dict[str, np.ndarray], metric: str | None) -> str:

@@ -221,3 +221,18 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_compared(key, dama
     frame = compare(records, "drug")
     assert 10 in frame["pairs"].tolist()
     assert by_run(records)["test/correlation mean"].iloc[0] == pytest.approx(0.75)
+
+
+def test_architectures_pair_by_the_arguments_that_both_were_given():
+    rows = [
+        record(run, repetition, score, {"architecture": name, **params}, architecture=name, defaults=defaults)
+        for run, (name, params, defaults, score) in enumerate([
+            ("hsm", {"filters": 4, "hidden": 0.4}, {"l2": 0.0}, 0.5),
+            ("hsm", {"filters": 9, "hidden": 0.4}, {"l2": 0.0}, 0.6),
+            ("cnn", {"filters": 4}, {"size": 9, "l2": 0.1}, 0.7),
+        ])
+        for repetition in (0, 1)
+    ]  # fmt: skip
+    (pair,) = compare(rows, "architecture").to_dict("records")
+    assert (pair["a"], pair["b"], pair["pairs"], pair["unpaired"]) == ("hsm", "cnn", 2, 2)
+    assert pair["difference mean"] == pytest.approx(0.2)
