@@ -58,10 +58,11 @@ def is_asked() -> bool:
 
 
 def width() -> int | None:
-    """Columns of the terminal, None where the output is none."""
+    """Columns of the terminal; where the output is none, what COLUMNS says, or None."""
     import shutil
 
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    asked = os.environ.get("COLUMNS", "").isdigit()
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or asked else None
 
 
 def styled(text: str, **style: Any) -> str:
