@@ -162,8 +162,10 @@ def _table(sheet: Sheet, width: int | None) -> str:
     lines = ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
-        names = ", ".join(column.name for column in left_out)
-        remarks.append(f"Too wide to show: {names}. csv and json have all columns.")
+        names = [column.name for column in left_out]
+        more = f" and {len(names) - 4} more" if len(names) > 5 else ""
+        named = ", ".join(names[:4] if more else names)
+        remarks.append(f"Too wide to show: {named}{more}. csv and json have all columns.")
     for remark in filter(None, remarks):
         lines += ["", *textwrap.wrap(remark, width or 120)]
     return "\n".join(lines)
