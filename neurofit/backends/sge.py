@@ -6,7 +6,7 @@ import math
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.backends import sge_answers as answers
@@ -158,13 +158,26 @@ class SgeBackend(QsubBackend):
         return findings
 
     def _would_be_accepted(self) -> Finding:
-        """`qsub -w v`, which queues nothing."""
-        options = [word for line in (*self.options("nfcheck"), *self.directives) for word in answers.words(line)]
+        """`qsub -w v`, which queues nothing. It assumes hosts that report no load, so that none has a `mem_free`; where
+        that is all it has against the job, `qsub -w p` asks hosts as they are, which may be busy now.
+        """
         try:
-            answer = ask(["qsub", "-w", "v", *options, "-t", "1-1", "-b", "y", "/bin/true"])
+            found = self._verified("v")
+            if found.ok or self.resources.memory_gb is None:
+                return found
+            now = self._verified("p")
+            if now.ok:
+                return now
+            if replace(self, resources=replace(self.resources, memory_gb=None))._verified("v").ok:
+                memory = ", ".join(self.memory_complexes)
+                return Finding(True, found.what, f"whether hosts have so much {memory} is not known before one is free")
         except QueueError as error:
-            return Finding(False, "Grid Engine would accept such a job", str(error))
-        return answers.verification(answer)
+            return Finding(False, answers.ACCEPTED, str(error))
+        return found
+
+    def _verified(self, level: str) -> Finding:
+        options = [word for line in (*self.options("nfcheck"), *self.directives) for word in answers.words(line)]
+        return answers.verification(ask(["qsub", "-w", level, *options, "-t", "1-1", "-b", "y", "/bin/true"]))
 
 
 def cluster() -> str | None:

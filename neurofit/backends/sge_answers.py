@@ -24,6 +24,7 @@ MISSING = re.compile(
     r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
 )
 NOT_ASKED_FOR = "not contained in its hard queue list"
+ACCEPTED = "Grid Engine would accept such a job"
 RESCHEDULED = 25  # accounting(5), `failed`: not an end
 TIME_LIMIT = 37
 CAUSES = {  # accounting(5), `failed`
@@ -261,10 +262,10 @@ def refused_deletions(answer: Answer) -> str:
 
 
 def verification(answer: Answer) -> Finding:
-    """Of `qsub -w v`."""
+    """Of `qsub -w v` and `qsub -w p`."""
     said = f"{answer.stdout}\n{answer.stderr}".strip()
     if "found suitable queue" in said:
-        return Finding(True, "Grid Engine would accept such a job")
+        return Finding(True, ACCEPTED)
     why = [line for line in said.splitlines() if line.strip() not in ("", "Exiting.")]
     advice = re.sub(r"^Unable to run job: ", "", "; ".join(why)[:600])
-    return Finding(False, "Grid Engine would accept such a job", advice)
+    return Finding(False, ACCEPTED, advice)

@@ -265,3 +265,25 @@ def test_memory_is_asked_for_as_the_site_counts_it():
 def test_whether_such_a_job_would_be_accepted(said, status, ok, advice):
     finding = answers.verification(Answer(("qsub",), status, "", said))
     assert finding.ok is ok and advice in finding.advice
+
+
+NOT_WITHOUT_LOAD = "Job 3 cannot run in PE \"smp\" because it only offers 0 slots\nverification: no suitable queues\n"
+SUITABLE = "verification: found suitable queue(s)\n"
+
+
+@pytest.mark.parametrize(
+    ("levels", "ok", "advice"),
+    [
+        ([NOT_WITHOUT_LOAD, SUITABLE], True, ""),
+        ([NOT_WITHOUT_LOAD, NOT_WITHOUT_LOAD, SUITABLE], True, "so much mem_free is not known"),
+        ([NOT_WITHOUT_LOAD] * 3, False, "0 slots"),
+    ],
+)
+def test_memory_that_only_running_hosts_report_does_not_speak_against_a_job(queue, levels, ok, advice):
+    queue.say("qsub", 'qsub: invalid option argument "--version"\nSGE 8.1.9\n', status=7, call=1)
+    for call, said in enumerate(levels, start=2):
+        queue.say("qsub", said, call=call)
+    finding = SgeBackend(resources=Resources(cpus=2, memory_gb=4)).check()[-1]
+    assert finding.ok is ok and advice in finding.advice
+    assert [words[1] for words in queue.calls("qsub")[1:]] == ["v", "p", "v"][: len(levels)]
+    assert all("-l" in words and "mem_free=4G" in words for words in queue.calls("qsub")[1:3])

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from neurofit.cli import options, terminal, wording
+
+if TYPE_CHECKING:
+    from neurofit.backends.base import Finding
+    from neurofit.backends.runner import Runner
+    from neurofit.orchestrate.canary import Canary
+    from neurofit.study import Study
+
+STILL_WAITING, NOT_ASKED = 4, 5
 
 
 @click.group(invoke_without_command=True)
@@ -43,21 +53,67 @@ def _place(path: str | None) -> str:
 
 @command.command()
 @click.argument("name", shell_complete=options.complete_runner)
+@click.option("--canary/--no-canary", default=True, help="Whether to queue a job that tells what it sees.")
+@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=120, metavar="SECONDS",
+              help="How long that job may take; 120 without.")  # fmt: skip
 @options.as_json
-def check(name: str, as_json: bool) -> int:
-    """Whether a job would be accepted by this runner, here and now."""
+def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
+    """Whether a job would be accepted by this runner, and what it would see.
+
+    One small job is queued, as any other would be, and tells of its node: interpreter, libraries, cores, memory, GPUs,
+    folders, clock. It leaves nothing behind.
+
+    Exit code 1 where something is wrong, 4 where the job did not end in time, 5 where the queue could not be asked.
+    """
     from neurofit.backends import runner
 
-    chosen = runner.load(options.here().runners, name)
-    findings = chosen.backend.check()
-    bad = not all(finding.ok for finding in findings)
+    study = options.here()
+    chosen = runner.load(study.runners, name)
+    found = chosen.backend.check()
+    if not as_json:
+        _print(found)
+    sent = None
+    if canary and all(finding.ok for finding in found):
+        sent, seen = _send(study, chosen, wait_seconds, as_json)
+        found = [*found, *seen]
+    bad = not all(finding.ok for finding in found)
     if as_json:
-        terminal.as_json({"runner": name, "ok": not bad, "findings": [vars(finding) for finding in findings]})
+        records = [vars(finding) for finding in found]
+        terminal.as_json({"runner": name, "ok": not bad, "findings": records, "canary": sent and vars(sent)})
+    elif canary and sent is None:
+        terminal.note("No job was queued, because of that.")
+    if not bad:
+        terminal.hint(f"neurofit submit EXPERIMENT --backend {name}")
+    elif sent and sent.is_waiting:
+        terminal.hint(f"neurofit runners check {name} --wait {max(600, 2 * wait_seconds):.0f}")
     else:
-        for finding in findings:
-            mark = terminal.styled("✓", fg="green") if finding.ok else terminal.styled("✗", fg="red")
-            terminal.say(f"{mark} {finding.what}" + (f": {finding.advice}" if finding.advice else ""))
-    terminal.hint(
-        f"edit {_place(str(chosen.path))}" if bad and chosen.path else f"neurofit submit EXPERIMENT --backend {name}"
-    )
+        terminal.hint(f"edit {_place(str(chosen.path))}" if chosen.path else "neurofit runners")
+    return _exit_code(sent, bad)
+
+
+def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:
+    from neurofit.orchestrate import canary, sightings
+
+    say = (lambda text: None) if as_json else (lambda text: terminal.note(f"  a job of neurofit is {text}"))
+    sent = canary.send(study, chosen, wait_seconds, say)
+    seen = sightings.findings(sent, chosen, study)
+    if not as_json:
+        _print(seen)
+    if sent.left:
+        terminal.problem(f"{sent.left} stays, because the queue may still have the job. Remove it when it is gone.")
+    return sent, seen
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        mark = terminal.styled("✓", fg="green") if finding.ok else terminal.styled("✗", fg="red")
+        advice = f": {finding.advice}".replace("\n", "\n    ") if finding.advice else ""
+        terminal.say(f"{mark} {finding.what}{advice}")
+
+
+def _exit_code(sent: Canary | None, bad: bool) -> int:
+    if sent and sent.problem and not sent.facts:
+        return NOT_ASKED
+    if sent and sent.is_waiting:
+        return STILL_WAITING
     return 1 if bad else 0

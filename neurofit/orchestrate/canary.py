@@ -1,0 +1,173 @@
+"""One small job through a queue and back, to see what jobs of a runner will see: `neurofit runners check`.
+
+It is an experiment of a study of its own, `training_data/.check/NAME/`, so that it goes the way of every submission
+(the plan, the queue, the worker, its outcome) and leaves nothing among the study's results. The folder is removed at
+the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurofit.backends.runner import Runner
+from neurofit.errors import NeurofitError, StoreError, SubmissionError
+from neurofit.experiments.store.layout import ExperimentFiles
+from neurofit.experiments.store.state import State
+from neurofit.files import read_json
+from neurofit.orchestrate import cancel, failures, logs
+from neurofit.orchestrate.plan import AT_WORK, Wish, load, make
+from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.submit import Submitted, submission_name, submit
+from neurofit.study import Study
+from neurofit.worker.canary import clock_seconds
+
+FOLDER = ".check"
+NAME, TASK = "canary", (0, 0)
+END_SECONDS = 30.0  # that a queue takes to end a job that was cancelled
+LOG_LINES = 12
+SCRIPT = '''\
+"""What a job sees: neurofit runners check."""
+import neurofit as nf
+from neurofit.worker.canary import look
+
+experiment = nf.Experiment(fit=look)
+'''
+
+
+@dataclass
+class Canary:
+    """How it went."""
+
+    state: str  # of its task, or "refused"
+    seconds: float  # waited
+    reason: str | None = None  # why it waits, or how it ended
+    problem: str | None = None  # why the queue could not be asked
+    facts: dict[str, Any] = field(default_factory=dict)
+    here: dict[str, Any] = field(default_factory=dict)  # the clock and so on, of this host
+    log: str = ""  # the end of its output, where it failed
+    left: Path | None = None  # what could not be removed
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in (str(state) for state in AT_WORK)
+
+
+def send(study: Study, runner: Runner, wait_seconds: float, say: Callable[[str], None] = lambda text: None) -> Canary:
+    """Submit it, wait for it, clean up after it.
+
+    Parameters
+    ----------
+    say : is told what it waits for, whenever that changes
+
+    Raises
+    ------
+    QueueError : the queue gave no answer to the submission
+    StoreError : there is no place for it
+    """
+    own = _prepare(study, runner)
+    begun = time.monotonic()
+    found = Canary("refused", 0.0)
+    submitted = None
+    try:
+        submitted = submit(make(own, load(own, NAME), Wish()), runner)
+        found = _wait(own, submitted, begun + wait_seconds, say)
+        found.here = {"clock_seconds": clock_seconds(own.root)}
+    except SubmissionError as error:
+        found.reason = str(error)
+    finally:
+        found.seconds = round(time.monotonic() - begun, 1)
+        found.left = _clean_up(own)
+    return found
+
+
+def _prepare(study: Study, runner: Runner) -> Study:
+    """A study in the study, with its runners."""
+    folder = study.training_data / FOLDER
+    name = submission_name(ExperimentFiles(study, FOLDER), runner.name)
+    own = Study(folder / name)
+    try:
+        own.jobs.mkdir(parents=True)
+        (own.jobs / f"{NAME}.py").write_text(SCRIPT, encoding="utf-8")
+        own.runners.symlink_to(os.path.relpath(study.runners, own.root))
+    except OSError as error:
+        raise StoreError(f"{error.filename or own.root}: {error.strerror}. The check writes there.") from error
+    return own
+
+
+def _look(own: Study) -> Standing:
+    return standing(own, NAME, cache=own.root / ".cache")
+
+
+def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str], None]) -> Canary:
+    told, pause = None, 0.1
+    while True:
+        found = _look(own)
+        task = found.of(TASK)
+        result = Canary(str(task.state), 0.0, _reason(found, submitted.name), "; ".join(found.unanswered) or None)
+        if task.state not in AT_WORK:
+            return _ended(found, result)
+        if result.reason != told:
+            told = result.reason
+            say(f"{result.state}: {told}" if told else result.state)
+        if time.monotonic() >= deadline:
+            return _with_log(found, result)
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(2.0, pause * 1.3)
+
+
+def _reason(found: Standing, submission: str) -> str | None:
+    view = found.queues.get(submission)
+    if view is None or not view.answered:
+        return None
+    if view.in_grace:
+        return "the queue no longer has it, and it left no word so far"
+    if found.of(TASK).state is State.QUEUED and "running" in view.live.values():
+        return "its job has started, and has not come to it yet (setup lines, a free GPU, imports)"
+    return found.of(TASK).cause
+
+
+def _ended(found: Standing, result: Canary) -> Canary:
+    run = found.registry.runs[TASK[0]]
+    if result.state == str(State.DONE):
+        attempt = found.files.task(run.number, run.id, TASK[1]).attempt(found.of(TASK).attempt)
+        result.facts = read_json(attempt.outcome)["facts"]
+        return result
+    if found.of(TASK).state in failures.FAILED:
+        result.reason = failures.cause(found, TASK)
+    return _with_log(found, result)
+
+
+def _with_log(found: Standing, result: Canary) -> Canary:
+    said = [logs.tail(log.path, LOG_LINES) for log in logs.task_logs(found, TASK).logs]
+    result.log = b"".join(said).decode(errors="replace").strip()
+    return result
+
+
+def _clean_up(own: Study) -> Path | None:
+    """End what is left of it in the queue, and remove its folder; gives the folder where that must stay, because the
+    queue may still have the job.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    with contextlib.suppress(NeurofitError, OSError):
+        found = _look(own)
+        cancel.cancel(own, cancel.ending(found, [TASK]))
+        while found.unanswered or any(view.live for view in found.queues.values()):
+            if time.monotonic() > deadline:
+                return own.root
+            time.sleep(0.2)
+            found = _look(own)
+        for _ in range(20):  # the last of its processes may be writing its last line
+            shutil.rmtree(own.root, ignore_errors=True)
+            if not own.root.exists():
+                break
+            time.sleep(0.1)
+        with contextlib.suppress(OSError):
+            own.root.parent.rmdir()  # not if another check is under way
+    return own.root if own.root.exists() else None

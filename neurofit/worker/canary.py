@@ -1,0 +1,144 @@
+"""What a job sees where a queue has put it: the fit of the one task that `neurofit runners check` submits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import neurofit
+
+CLOCK = ".canary-clock"
+IMPORT_SECONDS = 90.0
+UNLIMITED_GB = 1 << 20
+IMPORTS = """
+import importlib, json
+for name in ("numpy", "tensorflow", "keras"):
+    try:
+        module = importlib.import_module(name)
+        said = {"version": getattr(module, "__version__", "unknown")}
+        if name == "tensorflow":
+            said["gpus"] = len(module.config.list_physical_devices("GPU"))
+    except Exception as error:
+        said = {"error": f"{type(error).__name__}: {error}"[:300]}
+    print("\\n" + json.dumps({name: said}), flush=True)
+"""
+
+
+def look(task: Any) -> dict[str, float]:
+    """The canary's fit: its facts are in the outcome."""
+    begun = time.monotonic()
+    training_data = task.study.parents[1]  # the canary's own study is training_data/.check/NAME
+    task.record(
+        host=socket.gethostname(),
+        python=sys.executable,
+        python_version=".".join(map(str, sys.version_info[:3])),
+        neurofit=neurofit.__version__,
+        neurofit_folder=str(Path(neurofit.__file__).parent),
+        cpus=len(os.sched_getaffinity(0)),
+        memory_gb=memory_gb(),
+        cuda_visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        gpus=gpu_names(),
+        study=str(training_data.parent),
+        study_seen=(training_data.parent / "jobs").is_dir(),
+        writable=is_writable(training_data),
+        data=entries(training_data.parent / "data"),
+        clock_seconds=clock_seconds(task.study),
+        imports=imports(Path(task.folder)),
+    )
+    return {"seconds": time.monotonic() - begun}
+
+
+def clock_seconds(folder: Path) -> float | None:
+    """How far this host's clock is ahead of the file system's, which all hosts share."""
+    probe = folder / f"{CLOCK}-{socket.gethostname()}-{os.getpid()}"
+    try:
+        probe.write_bytes(b".")
+        return time.time() - probe.stat().st_mtime
+    except OSError:
+        return None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def entries(folder: Path) -> int | None:
+    """How many files and folders are in it; None where it cannot be read."""
+    try:
+        return len(os.listdir(folder))
+    except OSError:
+        return None
+
+
+def is_writable(folder: Path) -> bool:
+    return clock_seconds(folder) is not None
+
+
+def imports(folder: Path) -> dict[str, dict[str, Any]]:
+    """Library → its version, or why it cannot be imported; asked of a process of its own, which may crash."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd=folder
+        )
+        said, end = done.stdout, f"importing it ended Python with status {done.returncode}"
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode(errors="replace")
+        end = f"importing it took longer than {IMPORT_SECONDS:g} s"
+    found = {name: {"error": end} for name in ("numpy", "tensorflow", "keras")}
+    for line in said.splitlines():
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            found.update(record if isinstance(record, dict) else {})
+    return found
+
+
+def gpu_names() -> list[str]:
+    """Of the GPUs that are in this host, whoever may use them."""
+    if shutil.which("nvidia-smi"):
+        words = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+            if done.returncode == 0:
+                return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    found = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with contextlib.suppress(OSError):
+            lines = dict(line.partition(":")[::2] for line in path.read_text().splitlines())
+            found.append(lines.get("Model", "unknown").strip())
+    return found
+
+
+def memory_gb() -> float | None:
+    """What this process may use at most: its control groups' and its own limits; None where there is none."""
+    limits = [resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limits = [limit for limit in limits if limit != resource.RLIM_INFINITY] + _of_control_groups()
+    least = min(limits, default=None)
+    return None if least is None or least / 2**30 >= UNLIMITED_GB else round(least / 2**30, 3)
+
+
+def _of_control_groups() -> list[int]:
+    found = []
+    try:
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return []
+    for _, controllers, name in groups:
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup")
+        file = "memory.limit_in_bytes" if controllers else "memory.max"
+        own = root / name.lstrip("/")
+        for folder in (own, *own.parents):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int((folder / file).read_text()))  # "max" is no number
+            if folder == root:
+                break
+    return found
