@@ -49,7 +49,7 @@ def _nothing_queued(plan: Plan, record: dict[str, Any], as_json: bool) -> int:
         terminal.hint(f"neurofit status {name} --watch")
     elif any(plan.counts[state] for state in FAILED):
         terminal.say("Nothing is to be queued; what failed waits for --retry.")
-        terminal.hint(f"neurofit logs {name} --failed", f"neurofit submit {name} --retry")
+        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name} --retry")
     else:
         terminal.say("Nothing is to be queued.")
         terminal.hint(f"neurofit results {name}")
@@ -121,7 +121,7 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     elif interrupted:
         terminal.hint(f"neurofit submit {name}")
     elif kinds:
-        terminal.hint(f"neurofit logs {wording.task(name, kinds[0].example)}", f"neurofit submit {name} --retry")
+        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name} --retry")
     else:
         terminal.hint(f"neurofit results {name}")
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Do one task here and now, in the foreground.",
     "status": "How experiments stand.",
     "logs": "What tasks printed.",
+    "failures": "Why tasks failed, and what helps.",
     "cancel": "End what is queued or running.",
     "results": "The table of results.",
     "runners": "The queues that this study can use, and whether they work.",

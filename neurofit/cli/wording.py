@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.failures import Failure
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.shares import Share
 
 
 def clock(seconds: float) -> str:
@@ -100,18 +101,31 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
     for failure in found[:most]:
         others = f" (and {count(len(failure.tasks) - 1, 'other')} alike)" if len(failure.tasks) > 1 else ""
         first, *more = failure.message.strip().splitlines() or [""]
-        lines.append(f"{task(name, failure.example)} failed: {_cut(first)}{others}")
-        lines += [f"    {_cut(line)}" for line in more[:3]]
+        lines.append(f"{task(name, failure.example)} failed: {cut(first)}{others}")
+        lines += [f"    {cut(line)}" for line in more[:3]]
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
     if len(found) > most:
         lines.append(
-            f"{count(len(found) - most, 'other kind')} of failure; `neurofit logs {name} --failed` shows them."
+            f"{count(len(found) - most, 'other kind')} of failure; `neurofit failures {name}` shows them."
         )
     return lines
 
 
-def _cut(line: str, most: int = 300) -> str:
+def shared(shares: Iterable[Share]) -> list[str]:
+    """'12 of 14 on gpu07; of the tasks that are done: 3 of 290', and so on."""
+    from neurofit.experiments.params import short
+
+    lines = []
+    for one in shares:
+        what = f"on {one.value}" if one.name == "host" else f"with {one.name}={short(one.value)}"
+        number = "all" if one.failed == one.of_failed else f"{one.failed:,} of {one.of_failed:,}"
+        among = f"{one.done:,} of {one.of_done:,}" if one.done else f"none of {one.of_done:,}"
+        lines.append(f"{number} {what}; of the tasks that are done: {among}")
+    return lines
+
+
+def cut(line: str, most: int = 300) -> str:
     text = "".join(one if one.isprintable() else " " for one in line)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
+from neurofit.experiments.alike import Signature, in_words, signature
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
-from neurofit.orchestrate.logs import task_logs
+from neurofit.orchestrate.logs import ended_before_it_began, task_logs
 from neurofit.orchestrate.standing import Standing
 
 FAILED = frozenset({State.FAILED, State.LOST})
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?|'[^']*'|/\S+", re.IGNORECASE)
+QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Failure:
     where: str | None  # in the user's code: "jobs/exp3.py, line 17, in fit: total / 0"
     log: Path | None
     tasks: list[TaskKey]
+    error: dict[str, Any] = field(default_factory=dict)  # of the example, as its outcome has it
 
     @property
     def example(self) -> TaskKey:
@@ -35,42 +36,38 @@ class Failure:
 
 def failures(found: Standing, keys: Collection[TaskKey]) -> list[Failure]:
     """The failures among these tasks, the most frequent first."""
-    groups: dict[tuple, Failure] = {}
+    groups: dict[tuple[State, Signature], Failure] = {}
     for key in keys:
-        if found.of(key).state in FAILED:
+        state = found.of(key).state
+        if state in FAILED:
             error = _error(found, key)
-            message = _message(error)
-            where = _where(error)
-            kind = _VARYING.sub("#", message), where
+            kind = state, signature(error)
             if kind not in groups:
-                groups[kind] = Failure(message, where, _log(found, key), [])
+                groups[kind] = Failure(in_words(error), _where(error), _log(found, key), [], error)
             groups[kind].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 
 
 def cause(found: Standing, key: TaskKey) -> str:
     """Why this one failed or was lost, on a line."""
-    error = _error(found, key)
-    return " ".join(_message(error).split())[:300]
+    return " ".join(in_words(_error(found, key)).split())[:300]
 
 
 def _error(found: Standing, key: TaskKey) -> dict[str, Any]:
+    """What its outcome says; where its job ended without one, what the queue says of that."""
     task, run = found.of(key), found.registry.runs.get(key[0])
-    if run is not None and task.attempt and not task.cause:
+    if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
         outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
-            return read_json(outcome).get("error") or {}
+            error = read_json(outcome).get("error")
+            if error:
+                return error
         except FileNotFoundError:
             pass
         except (StoreError, OSError) as error:
-            return {"message": str(error)}
+            return {"kind": "damaged", "message": str(error)}
     lost = "its worker vanished, and no queue says why" if task.state is State.LOST else "it left no outcome"
-    return {"message": task.cause or lost}
-
-
-def _message(error: dict[str, Any]) -> str:
-    kind, message = error.get("type"), str(error.get("message") or "unknown")
-    return f"{kind}: {message}" if kind and error.get("kind") == "exception" and kind != message else message
+    return {"kind": QUEUE, "message": task.cause or lost}
 
 
 def _where(error: dict[str, Any]) -> str | None:

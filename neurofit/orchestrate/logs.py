@@ -51,14 +51,14 @@ def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> Task
     if attempt is not None and attempt not in [one.number for one in made]:
         there = ", ".join(str(one.number) for one in made) or "none"
         raise NameUnknown(f"{found.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
-    if not made or (attempt is None and _ended_before_it_began(found, key, made[-1].number)):
+    if not made or (attempt is None and ended_before_it_began(found, key, made[-1].number)):
         return TaskLogs(key, 0, task.state, list(_of_job(found, key)))
     chosen = made[-1] if attempt is None else files.attempt(attempt)
     written = _written_by(found, files, chosen)
     return TaskLogs(key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)])
 
 
-def _ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
+def ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
     """Whether the last submission of a task ended without an attempt of its own."""
     task = found.of(key)
     part = _part(found, task.submission)

@@ -60,7 +60,7 @@ def test_failures_are_explained(mixed):
         '    jobs/mixed.py, line 8, in fit: raise ValueError(f"x={x} is too much")',
         "    log: training_data/mixed/runs/001-RUN-ID/rep-00/attempt-01/stderr.log",
     ]
-    assert answer.stderr == "Next: neurofit logs mixed:1/0  ·  neurofit submit mixed --retry\n"
+    assert answer.stderr == "Next: neurofit failures mixed  ·  neurofit submit mixed --retry\n"
     again = mixed("submit", "mixed", code=3)
     assert "2 failed    left alone (--retry)" in again.stdout and "what failed waits for --retry" in again.stdout
     retried = mixed("submit", "mixed", "--retry", "--json", code=3)

@@ -126,7 +126,7 @@ def _next(looks: list[Look]) -> list[str]:
 
     for look in looks:
         if any(look.counts[state] for state in FAILED):
-            return [f"neurofit logs {look.found.name} --failed", f"neurofit submit {look.found.name} --retry"]
+            return [f"neurofit failures {look.found.name}", f"neurofit submit {look.found.name} --retry"]
     for look in looks:
         if not look.is_over:
             return [f"neurofit status {look.found.name} --watch"]

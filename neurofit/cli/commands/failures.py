@@ -1,0 +1,62 @@
+"""`neurofit failures`: why tasks failed or were lost, and what helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from neurofit.cli import options, terminal, wording
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.explain import Explanation
+
+
+@click.command()
+@options.selector()
+@options.where
+@options.as_json
+def command(selector: str, where: str | None, as_json: bool) -> int | None:
+    """Why tasks failed or were lost: alike ones together, what they share, the end of one log, and what helps."""
+    from neurofit.cli.following import SOME_FAILED
+    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.explain import explained
+    from neurofit.orchestrate.failures import FAILED
+    from neurofit.orchestrate.standing import standing
+
+    study = options.here()
+    choice = choose(study, selector, FAILED, where)
+    found = standing(study, choice.name)
+    explanations = explained(found, choice.keys(found))
+    if as_json:
+        terminal.as_json({"experiment": choice.name, "failures": [one.record(choice.name) for one in explanations]})
+        return SOME_FAILED if explanations else None
+    for one in explanations:
+        _say(choice.name, one)
+    terminal.problems_of(found)
+    if not explanations:
+        terminal.say("No such task failed or was lost.")
+        terminal.hint(f"neurofit status {choice.name}")
+        return None
+    terminal.hint(explanations[0].remedy.command)
+    return SOME_FAILED
+
+
+def _say(name: str, one: Explanation) -> None:
+    failure = one.failure
+    first, *more = failure.message.strip().splitlines() or [""]
+    number = wording.count(len(failure.tasks), "task")
+    state = terminal.styled(str(one.state), fg=terminal.STYLES[str(one.state)])
+    terminal.say(f"{number} {state}: {wording.cut(first)}")
+    for line in more[:3]:
+        terminal.say(f"    {wording.cut(line)}")
+    if failure.where:
+        terminal.say(f"    {failure.where}")
+    for line in wording.shared(one.shares):
+        terminal.say(f"  {line}")
+    if failure.log and one.last_lines:
+        terminal.say(f"  {wording.task(name, failure.example)}, the end of {wording.short_path(failure.log)}:")
+        for line in one.last_lines:
+            terminal.say(f"    | {wording.cut(line)}".rstrip())
+    then = f"{one.remedy.first}; then " if one.remedy.first else ""
+    terminal.say(f"  What helps: {then}{one.remedy.command}\n")

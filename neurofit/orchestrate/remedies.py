@@ -1,0 +1,81 @@
+"""What helps against a failure: a command, and what to do before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from neurofit.experiments.alike import EXCEPTIONS
+from neurofit.experiments.store.state import State
+from neurofit.experiments.store.submissions import TaskKey
+
+MORE_MEMORY, MORE_TIME = 1.5, 2.0  # times what was used
+_MOST_PARTS = 6  # of a selector
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do first, where there is something, and the command after it."""
+
+    first: str
+    command: str
+
+
+def kind_of(error: dict[str, Any]) -> str:
+    """The error's kind; of one that only the queue knows: `memory`, `walltime`, or `queue`."""
+    kind, message = str(error.get("kind") or ""), str(error.get("message") or "")
+    if kind != "queue":
+        return kind
+    if "memory" in message:
+        return "memory"
+    return "walltime" if "walltime_minutes" in message else kind
+
+
+def remedy(
+    name: str, error: dict[str, Any], state: State, tasks: Collection[TaskKey], *,
+    all_failed: int, runner: str | None, resources: dict[str, Any], peak_gb: float,
+) -> Remedy:  # fmt: skip
+    """What helps these tasks.
+
+    Parameters
+    ----------
+    all_failed : tasks of the experiment that failed or were lost, of whatever cause
+    runner, resources : what they were queued with
+    peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
+    """
+    kind = kind_of(error)
+    queue = f" --backend {runner}" if runner and runner != "local" else ""
+    submit = f"neurofit submit {name if len(tasks) == all_failed else selector(name, tasks)}{queue}"
+    one = f"neurofit logs {name}:{min(tasks)[0]}/{min(tasks)[1]}"
+    if kind == "memory":
+        used = max(peak_gb, resources.get("memory_gb") or 0.0)
+        return Remedy("", f"{submit} --retry" + (f" --memory {rounded_up(MORE_MEMORY * used)}" if used else ""))
+    if kind == "walltime":
+        minutes = resources.get("walltime_minutes")
+        return Remedy("", f"{submit} --retry" + (f" --minutes {math.ceil(MORE_TIME * minutes)}" if minutes else ""))
+    if kind == "timeout":
+        return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", f"{submit} --retry")
+    if state is State.LOST:
+        return Remedy("", submit)
+    if kind in EXCEPTIONS:
+        return Remedy(f"{one}, and fix it", f"{submit} --retry")
+    return Remedy(f"{one}, for what was said last", f"{submit} --retry")
+
+
+def rounded_up(memory_gb: float) -> str:
+    """'24'; below 2 GB to a tenth."""
+    return f"{math.ceil(memory_gb)}" if memory_gb > 2 else f"{math.ceil(10 * memory_gb) / 10:g}"
+
+
+def selector(name: str, tasks: Collection[TaskKey]) -> str:
+    """The runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long."""
+    parts: list[list[int]] = []
+    for run in sorted({run for run, _ in tasks}):
+        if parts and run == parts[-1][1] + 1:
+            parts[-1][1] = run
+        else:
+            parts.append([run, run])
+    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in parts]
+    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else name

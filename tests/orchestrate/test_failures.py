@@ -1,0 +1,107 @@
+"""Failures explained: grouped, set apart from what is done, and with what helps."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from neurofit.experiments.store.state import State
+from neurofit.orchestrate.explain import explained
+from neurofit.orchestrate.failures import failures
+from neurofit.orchestrate.remedies import remedy, selector
+from neurofit.orchestrate.shares import shares
+
+THREE_CAUSES = """
+    import os, signal
+    def fit(task, *, batch=1, rate=0.1):
+        print("batch", batch)
+        if batch == 512:
+            raise ValueError(f"batch {batch} is too much for '{task.folder}'")
+        if batch == 128 and rate == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return {"m": 1.0}
+    experiment = nf.Experiment(fit, grid=nf.grid(batch=[16, 64, 128, 512], rate=[0.1, 1]), repetitions=2)
+"""
+
+
+def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
+    bench.script("three", THREE_CAUSES)
+    assert bench.run("three") == {"done": 10, "failed": 6}
+    found = bench.standing("three")
+    error, crash = explained(found, found.all_keys())
+    assert (len(error.failure.tasks), error.kind, crash.kind) == (4, "exception", "signal")
+    assert [(share.name, share.value, share.failed, share.done) for share in error.shares] == [("batch", 512, 4, 0)]
+    assert crash.shares[0].name == "batch" and (crash.shares[0].done, crash.shares[0].of_done) == (2, 10)
+    assert error.last_lines[-1].startswith("ValueError: batch 512")
+    assert error.remedy.command == "neurofit submit three:6-7 --retry"
+    assert crash.remedy.first == "neurofit logs three:5/0, for what was said last"
+
+    said = bench.command("failures", "three")
+    assert said.returncode == 3, said.stderr
+    assert "4 tasks failed: ValueError: batch 512" in said.stdout
+    assert "  all with batch=512; of the tasks that are done: none of 10\n" in said.stdout
+    assert "jobs/three.py, line 7, in fit" in said.stdout
+    record = json.loads(bench.command("failures", "three:5", "--json").stdout)
+    assert [len(one["tasks"]) for one in record["failures"]] == [2]
+    assert bench.command("failures", "three:0").stdout == "No such task failed or was lost.\n"
+
+
+def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
+    bench.script("three", THREE_CAUSES)
+    bench.submit("three", bench.runner(text="backend: local\nsetup: [module load no-such-thing, exit 3]\n"))
+    assert bench.wait("three") == {"failed": 16}
+    found = bench.standing("three")
+    (failure,) = failures(found, found.all_keys())
+    assert len(failure.tasks) == 16 and failure.log.name == "pool.log"
+    said = bench.command("failures", "three").stdout
+    assert "fork server ended" in said and "pool.log:" in said and "module" in said
+    assert "What helps: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry" in said
+
+
+def test_an_earlier_exception_is_not_blamed_for_a_job_that_never_began(bench):
+    bench.script("three", THREE_CAUSES)
+    bench.run("three")
+    bench.submit("three", bench.runner("bad", "backend: local\nsetup: [exit 3]\n"), retry=True)
+    bench.wait("three")
+    found = bench.standing("three")
+    (one,) = explained(found, found.all_keys())
+    assert one.kind == "queue" and "fork server" in one.failure.message
+    assert one.remedy.command == "neurofit submit three --backend bad --retry"
+
+
+def test_values_that_done_tasks_often_have_are_no_explanation():
+    done = [{"a": a, "b": b} for a in (1, 2) for b in (1, 2, 3, 4)]
+    assert shares([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)[0].name == "b"
+    assert len(shares([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)) == 1
+    assert shares([{"a": 1, "b": 5}], done) == [] == shares([{"a": 9}] * 5, [])
+
+
+def test_nine_in_ten_is_enough_and_eight_is_not():
+    done = [{"host": f"gpu{n}"} for n in range(10)]
+    assert shares([{"host": "gpu7"}] * 9 + [{"host": "gpu1"}], done)[0].failed == 9
+    assert shares([{"host": "gpu7"}] * 8 + [{"host": "gpu1"}] * 2, done) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "command"),
+    [
+        ({"kind": "memory", "message": ""}, State.FAILED, "neurofit submit e --backend q --retry --memory 23"),
+        ({"kind": "queue", "message": "it used more memory than it asked for on n7"}, State.FAILED,
+         "neurofit submit e --backend q --retry --memory 23"),
+        ({"kind": "queue", "message": "its time limit was over: raise resources.walltime_minutes"}, State.FAILED,
+         "neurofit submit e --backend q --retry --minutes 120"),
+        ({"kind": "queue", "message": "its node failed (n7)"}, State.FAILED, "neurofit submit e --backend q --retry"),
+        ({"kind": "queue", "message": "its worker vanished"}, State.LOST, "neurofit submit e --backend q"),
+    ],
+)  # fmt: skip
+def test_each_cause_has_its_command(error, state, command):
+    resources = {"memory_gb": 12, "walltime_minutes": 60}
+    tasks = [(0, 0), (1, 0)]
+    found = remedy("e", error, state, tasks, all_failed=2, runner="q", resources=resources, peak_gb=15.2)
+    assert found.command == command
+
+
+def test_runs_as_a_selector():
+    assert selector("e", [(1, 0), (4, 0), (5, 3), (6, 0)]) == "e:1,4-6"
+    assert selector("e", [(run, 0) for run in range(0, 40, 2)]) == "e"
