@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+AMOUNT = click.FloatRange(min=0, min_open=True)
 where = click.option("--where", metavar="CONDITION", help="Only runs whose arguments meet it: 'lr < 1e-3'.")
 
 

@@ -85,6 +85,12 @@ def spread(plan: Plan, cost: Forecast) -> str:
     return f"{count(len(plan.tasks), 'task')} in {jobs}{at_a_time}{_cost(cost)}."
 
 
+def resources(asked: Mapping[str, float | None]) -> str:
+    """'16 GB, 120 min, 2 cores'; only of what is given."""
+    units = {"memory_gb": "GB", "walltime_minutes": "min", "cpus": "core(s)"}
+    return ", ".join(f"{value:g} {units[name]}" for name, value in asked.items() if value is not None)
+
+
 def _cost(cost: Forecast) -> str:
     if cost.task_seconds is None or cost.total_seconds is None or cost.total_seconds < 2:
         return ""
@@ -106,9 +112,7 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
     if len(found) > most:
-        lines.append(
-            f"{count(len(found) - most, 'other kind')} of failure; `neurofit failures {name}` shows them."
-        )
+        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `neurofit failures {name}` shows them.")
     return lines
 
 

@@ -104,3 +104,15 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
             "max_running limits the jobs."
         )
     return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))
+
+
+def with_resources(
+    runner: Runner, *, memory_gb: float | None = None, walltime_minutes: float | None = None, cpus: int | None = None
+) -> Runner:
+    """The runner asking for other resources, where one is given."""
+    given = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        return runner
+    resources = dataclasses.replace(runner.backend.resources, **changes)
+    return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, resources=resources))

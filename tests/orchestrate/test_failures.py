@@ -105,3 +105,14 @@ def test_each_cause_has_its_command(error, state, command):
 def test_runs_as_a_selector():
     assert selector("e", [(1, 0), (4, 0), (5, 3), (6, 0)]) == "e:1,4-6"
     assert selector("e", [(run, 0) for run in range(0, 40, 2)]) == "e"
+
+
+def test_a_submission_may_ask_for_other_resources_than_its_runner(bench):
+    bench.script("three", THREE_CAUSES)
+    bench.runner(text="backend: local\nworkers: 2\nresources: {cpus: 2, memory_gb: 3}\n")
+    words = ("submit", "three:0", "--memory", "4.5", "--minutes", "30")
+    assert ", runner local with 4.5 GB, 30 min\n" in bench.command(*words, "--dry-run").stdout
+    assert bench.command(*words, "--cpus", "1").returncode == 0
+    (part,) = bench.standing("three").parts
+    assert part.record["resources"] == {"cpus": 1, "gpus": None, "memory_gb": 4.5, "walltime_minutes": 30}
+    assert bench.command("submit", "three", "--memory", "0").returncode == 2

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 @click.option("--backend", default="local", metavar="RUNNER", shell_complete=options.complete_runner,
               help="The profile in runners/, or a bare backend.  [default: local]")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), help="Tasks at a time, in a local pool.")
+@click.option("--memory", "memory_gb", type=options.AMOUNT, metavar="GB", help="Of each job, in place of the runner's.")
+@click.option("--minutes", "walltime_minutes", type=options.AMOUNT, metavar="MINUTES",
+              help="Time limit of each job, in place of the runner's.")  # fmt: skip
+@click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Of each job, in place of the runner's.")
 @options.where
 @click.option("--repetitions", type=click.IntRange(min=1), help="In place of the experiment's own number.")
 @click.option("--retry", is_flag=True, help="Also what failed or was cancelled, from its last checkpoint.")
@@ -37,6 +41,9 @@ def command(
     as_json: bool,
     detach: bool,
     wait_seconds: float | None,
+    memory_gb: float | None,
+    walltime_minutes: float | None,
+    cpus: int | None,
     **wish: Any,
 ) -> int:
     """Queue the tasks of an experiment that are not done yet.
@@ -45,16 +52,18 @@ def command(
     what is done, queued or running is never queued twice.
     """
     from neurofit.backends import runner
-    from neurofit.orchestrate.forecast import forecast, with_workers
+    from neurofit.orchestrate.forecast import forecast, with_resources, with_workers
 
     if detach and wait_seconds is not None:
         raise click.UsageError("--detach returns at once, --wait does not: give one of them.")
     study = options.here()
     chosen = with_workers(runner.load(study.runners, backend), wish.pop("workers"))
+    asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
+    chosen = with_resources(chosen, **asked)
     plan = _plan(study, selector, **wish)
     cost = forecast(plan, chosen)
     if not as_json:
-        _say_plan(plan, chosen, cost)
+        _say_plan(plan, chosen, cost, wording.resources(asked))
     if dry_run:
         return _say_script(plan, chosen, cost, as_json)
     if plan.tasks and not _is_meant(plan, cost, yes):
@@ -76,10 +85,10 @@ def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
     return make(study, experiment, Wish(selection, where and condition(experiment, where), **wish))
 
 
-def _say_plan(plan: Plan, chosen: Runner, cost: Forecast) -> None:
+def _say_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
     experiment = plan.experiment
     runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
-    terminal.say(f"{experiment.name}: {runs} × {repetitions}, runner {chosen.name}")
+    terminal.say(f"{experiment.name}: {runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}")
     for state, number, fate in wording.fates(plan):
         terminal.say(f"  {number:>7,} {terminal.styled(f'{state:<9}', fg=terminal.STYLES[state])} {fate}")
     if plan.removed:
