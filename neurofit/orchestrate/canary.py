@@ -8,7 +8,6 @@ the end.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -37,7 +36,7 @@ SCRIPT = '''\
 import neurofit as nf
 from neurofit.worker.canary import look
 
-experiment = nf.Experiment(fit=look)
+experiment = nf.Experiment(fit=look, grid=nf.grid(job_memory_gb=[%r]))
 '''
 
 
@@ -94,8 +93,8 @@ def _prepare(study: Study, runner: Runner) -> Study:
     own = Study(folder / name)
     try:
         own.jobs.mkdir(parents=True)
-        (own.jobs / f"{NAME}.py").write_text(SCRIPT, encoding="utf-8")
-        own.runners.symlink_to(os.path.relpath(study.runners, own.root))
+        (own.jobs / f"{NAME}.py").write_text(SCRIPT % runner.backend.resources.memory_gb, encoding="utf-8")
+        own.runners.symlink_to(study.runners)  # which only this host reads
     except OSError as error:
         raise StoreError(f"{error.filename or own.root}: {error.strerror}. The check writes there.") from error
     return own

@@ -12,7 +12,7 @@ from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.canary import Canary
 from neurofit.study import Study
-from neurofit.worker.canary import entries
+from neurofit.worker.canary import HEAVY_GB, entries
 
 CLOCK_SECONDS = 60.0  # by which clocks may differ
 
@@ -62,8 +62,10 @@ def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
     for name, said in facts["imports"].items():
         if "error" in said:
             yield Finding(False, f"{name} can be imported", said["error"])
-        else:
+        elif "version" in said:
             yield Finding(True, f"{name} {said['version']}")
+        else:
+            yield Finding(True, f"{name} was not tried", f"it needs {HEAVY_GB:g} GB, more than resources.memory_gb")
 
 
 def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:

@@ -18,10 +18,13 @@ import neurofit
 
 CLOCK = ".canary-clock"
 IMPORT_SECONDS = 90.0
+HEAVY_GB = 1.5  # TensorFlow and what it imports
+LIGHT = ("numpy",)
+LIBRARIES = (*LIGHT, "tensorflow", "keras")
 UNLIMITED_GB = 1 << 20
 IMPORTS = """
-import importlib, json
-for name in ("numpy", "tensorflow", "keras"):
+import importlib, json, sys
+for name in sys.argv[1:]:
     try:
         module = importlib.import_module(name)
         said = {"version": getattr(module, "__version__", "unknown")}
@@ -33,8 +36,13 @@ for name in ("numpy", "tensorflow", "keras"):
 """
 
 
-def look(task: Any) -> dict[str, float]:
-    """The canary's fit: its facts are in the outcome."""
+def look(task: Any, *, job_memory_gb: float | None = None) -> dict[str, float]:
+    """The canary's fit: its facts are in the outcome.
+
+    Parameters
+    ----------
+    job_memory_gb : that the job asked for; with little, TensorFlow is not tried, which would end the job
+    """
     begun = time.monotonic()
     training_data = task.study.parents[1]  # the canary's own study is training_data/.check/NAME
     task.record(
@@ -52,7 +60,7 @@ def look(task: Any) -> dict[str, float]:
         writable=is_writable(training_data),
         data=entries(training_data.parent / "data"),
         clock_seconds=clock_seconds(task.study),
-        imports=imports(Path(task.folder)),
+        imports=imports(Path(task.folder), LIGHT if (job_memory_gb or HEAVY_GB) < HEAVY_GB else LIBRARIES),
     )
     return {"seconds": time.monotonic() - begun}
 
@@ -82,22 +90,21 @@ def is_writable(folder: Path) -> bool:
     return clock_seconds(folder) is not None
 
 
-def imports(folder: Path) -> dict[str, dict[str, Any]]:
+def imports(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Library → its version, or why it cannot be imported; asked of a process of its own, which may crash."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd=folder
-        )
+        words = [sys.executable, "-c", IMPORTS, *names]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd=folder)
         said, end = done.stdout, f"importing it ended Python with status {done.returncode}"
     except subprocess.TimeoutExpired as error:
         said = (error.stdout or b"").decode(errors="replace")
         end = f"importing it took longer than {IMPORT_SECONDS:g} s"
-    found = {name: {"error": end} for name in ("numpy", "tensorflow", "keras")}
+    found: dict[str, dict[str, Any]] = {name: {"error": end} for name in names}
     for line in said.splitlines():
         with contextlib.suppress(ValueError):
             record = json.loads(line)
             found.update(record if isinstance(record, dict) else {})
-    return found
+    return {**found, **{name: {} for name in LIBRARIES if name not in names}}
 
 
 def gpu_names() -> list[str]:

@@ -38,7 +38,9 @@ def nothing_is_left(study) -> bool:
     return not (study.root / "training_data").exists() or os.listdir(study.root / "training_data") == []
 
 
-def test_a_canary_tells_what_it_saw_and_leaves_nothing(study):
+def test_a_canary_tells_what_it_saw_and_leaves_nothing(study, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (study.root / "training_data").symlink_to(tmp_path / "elsewhere")
     answer = json.loads(study("runners", "check", "local", "--json", code=None).stdout)
     facts = answer["canary"]["facts"]
     assert answer["canary"]["state"] == "done" and facts["host"] == os.uname().nodename
