@@ -96,6 +96,7 @@ class Finding:
     ok: bool
     what: str
     advice: str = ""
+    answered: bool = True  # False: the queue could not be asked
 
 
 @dataclass(frozen=True)

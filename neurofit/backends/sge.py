@@ -172,7 +172,7 @@ class SgeBackend(QsubBackend):
                 memory = ", ".join(self.memory_complexes)
                 return Finding(True, found.what, f"whether hosts have so much {memory} is not known before one is free")
         except QueueError as error:
-            return Finding(False, answers.ACCEPTED, str(error))
+            return Finding(False, answers.ACCEPTED, str(error), answered=False)
         return found
 
     def _verified(self, level: str) -> Finding:

@@ -24,6 +24,7 @@ MISSING = re.compile(
     r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
 )
 NOT_ASKED_FOR = "not contained in its hard queue list"
+NO_QMASTER = re.compile("commlib error|unable to (send message to|contact) qmaster", re.IGNORECASE)
 ACCEPTED = "Grid Engine would accept such a job"
 RESCHEDULED = 25  # accounting(5), `failed`: not an end
 TIME_LIMIT = 37
@@ -268,4 +269,4 @@ def verification(answer: Answer) -> Finding:
         return Finding(True, ACCEPTED)
     why = [line for line in said.splitlines() if line.strip() not in ("", "Exiting.")]
     advice = re.sub(r"^Unable to run job: ", "", "; ".join(why)[:600])
-    return Finding(False, ACCEPTED, advice)
+    return Finding(False, ACCEPTED, advice, answered=not NO_QMASTER.search(said))

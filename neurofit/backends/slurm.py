@@ -211,7 +211,7 @@ class SlurmBackend(Backend):
         try:
             config = self._config()
         except QueueError as error:
-            return [Finding(False, "SLURM's controller answers", str(error))]
+            return [Finding(False, "SLURM's controller answers", str(error), answered=False)]
         accounts = config.get("AccountingStorageType", "").endswith("slurmdbd")
         advice = "" if accounts else "without it, what SLURM ended is told as lost, without the cause"
         return [

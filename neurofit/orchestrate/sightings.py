@@ -21,8 +21,8 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
     """What there is to say of it; the advice also explains what is fine but unlike here."""
     if canary.state == "refused":
         return [Finding(False, "the queue takes a job", canary.reason or "")]
-    if canary.problem:
-        return [Finding(False, "the queue can be asked", canary.problem)]
+    if canary.problem and not canary.facts:
+        return [Finding(False, "the queue can be asked", canary.problem, answered=False)]
     if canary.is_waiting:
         return [Finding(False, f"a job is done within {canary.seconds:.0f} s", _waiting(canary))]
     if not canary.facts:

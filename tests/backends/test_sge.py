@@ -264,7 +264,13 @@ def test_memory_is_asked_for_as_the_site_counts_it():
 )  # fmt: skip
 def test_whether_such_a_job_would_be_accepted(said, status, ok, advice):
     finding = answers.verification(Answer(("qsub",), status, "", said))
-    assert finding.ok is ok and advice in finding.advice
+    assert finding.ok is ok and advice in finding.advice and finding.answered
+
+
+def test_a_qmaster_that_does_not_answer_has_refused_nothing():
+    said = 'error: commlib error: got select error\nunable to send message to qmaster using port 6444 on host "vm"\n'
+    finding = answers.verification(Answer(("qsub",), 1, "", said))
+    assert not finding.ok and not finding.answered
 
 
 NOT_WITHOUT_LOAD = "Job 3 cannot run in PE \"smp\" because it only offers 0 slots\nverification: no suitable queues\n"

@@ -88,7 +88,7 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
         terminal.hint(f"neurofit runners check {name} --wait {max(600, 2 * wait_seconds):.0f}")
     else:
         terminal.hint(f"edit {_place(str(chosen.path))}" if chosen.path else "neurofit runners")
-    return _exit_code(sent, bad)
+    return _exit_code(sent, found)
 
 
 def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:
@@ -111,9 +111,9 @@ def _print(findings: list[Finding]) -> None:
         terminal.say(f"{mark} {finding.what}{advice}")
 
 
-def _exit_code(sent: Canary | None, bad: bool) -> int:
-    if sent and sent.problem and not sent.facts:
+def _exit_code(sent: Canary | None, found: list[Finding]) -> int:
+    if not all(finding.answered for finding in found):
         return NOT_ASKED
     if sent and sent.is_waiting:
         return STILL_WAITING
-    return 1 if bad else 0
+    return 0 if all(finding.ok for finding in found) else 1
