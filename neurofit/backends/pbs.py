@@ -26,8 +26,10 @@ RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
 ENDING = """\
     if [ "$status" = 99 ]; then
         status=0
-        PATH=$PATH:${PBS_EXEC:-/opt/pbs}/bin:$PBS_O_PATH
-        if id=$(qsub -v NEUROFIT_JOB="$job" "$submission/job.sh" 2>&1) && id=$(grep -xE '[0-9]+\\..+' <<<"$id"); then
+        PATH=$PBS_O_PATH:${PBS_EXEC:-/opt/pbs}/bin:$PATH # first whose qsub took this job: a node may have another's too
+        id=$(qsub --version 2>&1)
+        if [[ $id == *pbs_version* ]] && id=$(qsub -v NEUROFIT_JOB="$job" "$submission/job.sh" 2>&1) &&
+            id=$(grep -xE '[0-9]+\\..+' <<<"$id"); then
             mkdir -p "$submission/resubmitted" && : >"$submission/resubmitted/$(printf %06d "$job").$id"
         else
             echo "neurofit: this job could not be queued again from its node ($id); the next submit goes on with it."
@@ -90,9 +92,9 @@ class PbsBackend(QsubBackend):
         found = []
         for submission in submissions:
             name = job_name(submission.token)
-            ids = answers.selected(ask(["qselect", "-x", "-N", name]))
+            ids = answers.selected(_ask_of_finished_too("qselect", "-N", name))
             if ids:
-                listed = answers.jobs(ask(["qstat", "-x", "-f", "-F", "json", *ids]))
+                listed = answers.jobs(_ask_of_finished_too("qstat", "-f", "-F", "json", *ids))
                 spans_of = [(job.id, *job.span) for job in listed if job.name == name and job.span is not None]
                 found += [Queued(submission.folder, number, first, last) for number, first, last in spans_of]
         return found
@@ -116,7 +118,7 @@ class PbsBackend(QsubBackend):
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
         """One question for all of them, those that nodes queued again too; finished ones are in the answer."""
         ids = [entry.id for entry in queued] + [id for entry in queued for id in resubmitted(entry)]
-        return answers.jobs(ask(["qstat", "-x", "-t", "-f", "-F", "json", *ids])) if ids else []
+        return answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)) if ids else []
 
     def _by_key(self, queued: list[Queued], listed: list[answers.Listed]) -> Iterator[tuple[JobKey, answers.Listed]]:
         arrays = {answers.number(entry.id): entry for entry in queued}
@@ -161,6 +163,12 @@ class PbsBackend(QsubBackend):
         except QueueError as error:
             return Finding(False, what, str(error))
         return Finding(True, what)
+
+
+def _ask_of_finished_too(program: str, *words: str) -> Answer:
+    """The answer with finished jobs in it; where PBS keeps no record of them, as it comes, that of the others."""
+    answer = ask([program, "-x", *words])
+    return ask([program, *words]) if answers.has_no_history(answer) else answer
 
 
 def resubmitted(entry: Queued) -> dict[str, int]:

@@ -20,7 +20,9 @@ from neurofit.errors import QueueError
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
 FINISHED, UNKNOWN = 35, 153  # exit status: some of the jobs are finished, or not known; about the others it has told
 GONE = re.compile(r"Unknown Job|has finished|Request invalid for state|finished", re.IGNORECASE)
+NO_HISTORY = "not configured to maintain job history"
 NEVER = re.compile(r"can never run", re.IGNORECASE)
+BEGUN = re.compile(r"Job (Array Began|was sent|run) ", re.IGNORECASE)  # at a time of day, with a colon in it
 DELETED = 91  # substate of a finished job
 PENDING = {
     "Q": "",
@@ -79,6 +81,11 @@ def selected(answer: Answer) -> list[str]:
     if answer.status != 0:
         raise QueueError(answer.explained())
     return ID.findall(answer.stdout)
+
+
+def has_no_history(answer: Answer) -> bool:
+    """Whether it was asked about finished jobs and keeps none: it then lists nothing at all, and exits with 0."""
+    return NO_HISTORY in answer.stderr
 
 
 def jobs(answer: Answer) -> list[Listed]:
@@ -151,10 +158,10 @@ def state(job: Listed, of_array: str) -> QueueState:
 
 
 def _after(comment: str) -> str:
-    """`Not Running: Insufficient amount of resource: ncpus` → what follows the first colon."""
-    return re.sub(
-        r"^(Not Running|Can Never Run|Job Array Began.*?|Job was sent.*?)\s*(:\s*|$)", "", comment, flags=re.I
-    )
+    """`Not Running: Insufficient amount of resource: ncpus` → what follows the first colon; no news of a start."""
+    if BEGUN.match(comment):
+        return ""
+    return re.sub(r"^(Not Running|Can Never Run)\s*(:\s*|$)", "", comment, flags=re.IGNORECASE)
 
 
 def ending(job: Listed) -> Ending:

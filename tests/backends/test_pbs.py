@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 from fakes import Fakes
@@ -89,6 +91,55 @@ def test_why_a_job_waits_and_that_it_never_can(queue, entry):
     live = PbsBackend().poll([entry])
     assert live[entry.token, 0].reason.startswith("can never run: Insufficient amount of resource: ncpus")
     assert live[entry.token, 1].reason == "Not enough free nodes available"
+
+
+def test_news_of_a_start_is_no_reason_to_wait(queue, entry):
+    began = "Job Array Began at Fri Nov 20 at 21:54"
+    text = json.loads(array(i0={"job_state": "Q"}, i1={"job_state": "Q", "comment": began}))
+    text["Jobs"]["2[].pbshost"]["comment"] = began
+    queue.say("qstat", json.dumps(text))
+    assert [state.reason for state in PbsBackend().poll([entry]).values()] == ["", ""]
+
+
+def test_where_no_history_is_kept_the_jobs_that_are_left_are_asked_for_without_it(queue, entry, tmp_path):
+    """OpenPBS as it is installed: with -x, `qstat` and `qselect` list nothing of what is running, and exit with 0."""
+    queue.say("qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=1)
+    queue.say("qstat", array(i0={"job_state": "R"}, i1={"job_state": "X", "substate": 92}), call=2)
+    assert {key[1]: state.phase for key, state in PbsBackend().poll([entry]).items()} == {0: "running"}
+    assert queue.calls("qstat") == [
+        ["-x", "-t", "-f", "-F", "json", "2[].pbshost"],
+        ["-t", "-f", "-F", "json", "2[].pbshost"],
+    ]
+    queue.say("qselect", "", stderr="qselect: PBS is not configured to maintain job history\n", call=1)
+    queue.say("qselect", "2[].pbshost\n", call=2)
+    queue.say("qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=3)
+    queue.say("qstat", array(), call=4)
+    (found,) = PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
+    assert (found.id, found.first, found.last) == ("2[].pbshost", 0, 4)
+    assert queue.calls("qselect") == [["-x", "-N", "nfk3f9183012"], ["-N", "nfk3f9183012"]]
+
+
+def test_a_node_queues_a_job_again_at_the_pbs_that_it_came_from_and_nowhere_else(entry, tmp_path):
+    """A node's own PATH may hold Grid Engine's `qsub`, which took such a job."""
+    calls = tmp_path / "calls"
+    gridengine = f'echo sge "$1" >>{calls}; [ "$1" = --version ] && echo "SGE 8.1.9" && exit 2; exit 0'
+    pbs = f'echo pbs "$1" >>{calls}; [ "$1" = --version ] && echo "pbs_version = 23.06.06" || echo 15.pbshost'
+    for name, text in (("node", gridengine), ("pbs", pbs)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "qsub").write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name / "qsub").chmod(0o755)
+    entry.folder.mkdir()
+    script = entry.folder / "job.sh"
+    backend = PbsBackend()
+    text = backend.script(Submission(entry.folder, "exp3", 5, tmp_path))
+    script.write_text(text.replace(backend.command(), "(exit 99) #"))
+    for path, said in ((tmp_path / "pbs", ["pbs --version", "pbs -v"]), (tmp_path / "nowhere", ["sge --version"])):
+        calls.unlink(missing_ok=True)
+        environment = {"PATH": f"{tmp_path / 'node'}:{os.environ['PATH']}", "PBS_O_PATH": str(path), "PBS_EXEC": "/no"}
+        done = subprocess.run(["bash", script], env={**environment, "NEUROFIT_JOB": "3"}, timeout=30)
+        assert done.returncode == 0 and calls.read_text().splitlines() == said
+    assert [path.name for path in (entry.folder / "resubmitted").iterdir()] == ["000003.15.pbshost"]
+    assert "the next submit goes on with it" in (entry.folder / "logs" / "000003.log").read_text()
 
 
 @pytest.mark.parametrize(
