@@ -109,12 +109,15 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
 
 def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     from neurofit.orchestrate.failures import FAILED, failures
+    from neurofit.orchestrate.halts import halted
 
     name = look.found.name
     terminal.say(progress.summary(look))
     kinds = failures(look.found, look.keys) if any(look.counts[state] for state in FAILED) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
+    for sentence in halted(look.found):
+        terminal.problem(sentence)
     terminal.problems_of(look.found)
     if not look.is_over:
         terminal.hint(f"neurofit status {name} --watch")

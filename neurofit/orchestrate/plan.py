@@ -32,6 +32,7 @@ class Wish:
     repetitions: int | None = None  # in place of the experiment's own number
     retry: bool = False  # also what failed or was cancelled
     rerun: bool = False  # also what is done; everything from scratch
+    keep_going: bool = False  # also after identical failures of the first tasks
     tasks_per_job: int | None = None
 
 

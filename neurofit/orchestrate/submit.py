@@ -102,6 +102,7 @@ def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:
     return {
         **base_record(plan.study, plan.experiment, plan.code_hash, plan.repetitions, fresh=plan.wish.rerun),
         "whole_grid": True,
+        "keep_going": plan.wish.keep_going,
         "runner": runner.name,
         "backend": runner.kind,
         "resources": asdict(runner.backend.resources),

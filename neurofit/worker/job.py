@@ -24,6 +24,7 @@ from neurofit.files import read_json
 from neurofit.process import Process
 from neurofit.worker import child, supervise
 from neurofit.worker.assignment import Assignment, versions
+from neurofit.worker.halting import Halting
 from neurofit.worker.outcome import death_record, limit_record, timestamp
 
 STOP_MARGIN_SECONDS = 60.0
@@ -56,7 +57,8 @@ class Worker:
         """
         journal = Journal(self.assignment.submission, number, host=socket.gethostname())
         claimant = Claimant(self.assignment.submission, number, journal.start, Process.here())
-        job = _Job(self, journal, claimant, self._limits())
+        halting = Halting(self.assignment.submission, self.assignment.record.get("keep_going", True))
+        job = _Job(self, journal, claimant, self._limits(), halting)
         try:
             end = job.do(read_job(self.assignment.submission, number))
             journal.write({"end": end})
@@ -82,12 +84,15 @@ class _Job:
     journal: Journal
     claimant: Claimant
     limits: supervise.Limits
+    halting: Halting
     _stops: tuple[int, list] = (-1, [])
     _went_on: bool = False  # this start of the job got further than those before it
 
     def do(self, tasks: list[Planned]) -> str:
         waiting = list(self._groups(tasks))
         while waiting and not self.worker.signals.stop:
+            if self.halting.is_halted():
+                return "done"
             group = [task for task in waiting.pop(0) if not self._cancelled(task)]
             if not group:
                 continue
@@ -210,6 +215,7 @@ class _Job:
                 publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
             outcome = read_json(attempt.outcome)
             self.journal.write({"outcome": outcome})
+            self.halting.saw(outcome)
             self._went_on = self._went_on or _got_further(attempt, outcome)
             with contextlib.suppress(FileNotFoundError):
                 if not attempt.stderr.stat().st_size:

@@ -163,7 +163,7 @@ def test_status_needs_no_script(quick):
 
 def test_status_of_nothing(study):
     assert study("status").stdout == "Nothing was submitted yet.\n"
-    assert json.loads(study("status", "--json").stdout) == {"experiments": [], "queues": []}
+    assert json.loads(study("status", "--json").stdout) == {"halted": [], "experiments": [], "queues": []}
 
 
 def test_results(quick):

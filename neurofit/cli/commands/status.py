@@ -59,9 +59,11 @@ def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
 
 
 def _print_json(choices: list[Choice], looks: list[Look]) -> None:
+    from neurofit.orchestrate.halts import halted
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_tasks
 
     record: dict[str, Any] = {
+        "halted": [sentence for look in looks for sentence in halted(look.found)],
         "experiments": [of_experiment(look.found) for look in looks],
         "queues": [queue for look in looks for queue in of_queues(look.found)],
     }
@@ -101,6 +103,7 @@ def _say_tasks(look: Look) -> None:
 
 
 def _say_queues(look: Look) -> None:
+    from neurofit.orchestrate.halts import halted
     from neurofit.orchestrate.overview import of_queues
 
     for queue in of_queues(look.found):
@@ -116,7 +119,7 @@ def _say_queues(look: Look) -> None:
             age = queue["seconds_since_a_sign"]
             seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in dict.fromkeys(look.found.problems):
+    for problem in dict.fromkeys([*halted(look.found), *look.found.problems]):
         terminal.problem(problem)
 
 

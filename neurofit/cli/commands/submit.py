@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--repetitions", type=click.IntRange(min=1), help="In place of the experiment's own number.")
 @click.option("--retry", is_flag=True, help="Also what failed or was cancelled, from its last checkpoint.")
 @click.option("--rerun", is_flag=True, help="Also what is done; everything from scratch.")
+@click.option("--keep-going", is_flag=True, help="Do not stop when the first tasks all fail with one exception.")
 @click.option("--detach", is_flag=True, help="Return at once; a local pool goes on, also after logout.")
 @click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
               help="Watch for so long at most; exit code 4 if it is not over then.")  # fmt: skip

@@ -7,7 +7,7 @@ training_data/
     ├── runs.jsonl                      number, id, arguments of every run that ever was
     ├── submissions/20261120-183012-local-k3f9/
     │   ├── submission.json  jobs.tasks  queue.jsonl
-    │   ├── stops/000001.json           one per cancellation
+    │   ├── stops/000001.json           one per cancellation; alike.json: too many identical failures
     │   ├── journal/000017.1.jsonl      one per start of a job
     │   └── logs/
     └── runs/012-3f9a1c2e/rep-03/
@@ -107,6 +107,10 @@ class SubmissionFiles:
     @property
     def stops(self) -> Path:
         return self.folder / "stops"
+
+    @property
+    def halt(self) -> Path:
+        return self.stops / "alike.json"
 
     @property
     def journals(self) -> Path:
