@@ -15,7 +15,8 @@ from neurofit.errors import QueueError
 PATIENCE_SECONDS = 60.0
 # What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to start.
 OF_A_JOB = re.compile(
-    r"(SLURM(?!_CONF$)|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT|PBS_"
+    r"(SLURM(?!_CONF$)|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT"
+    r"|PBS_(?!CONF_FILE$|EXEC$|SERVER$|DEFAULT$|PRIMARY$|SECONDARY$)"
     r"|SGE_(?!ROOT$|CELL$|QMASTER_PORT$|EXECD_PORT$|CLUSTER_NAME$)|JOB_|TASK_|PE_"
     r"|(NSLOTS|NHOSTS|NQUEUES|QUEUE|REQUEST|RESTARTED|ARC|ENVIRONMENT)$)"
 )
