@@ -161,17 +161,26 @@ def test_grid_engine_starts_again_what_a_worker_asks_for_and_nothing_else_is_tak
 
 
 def test_pbs_queues_the_job_once_more_from_its_node_and_leaves_the_new_id(run, submission, queue):
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
     queue.say("qsub", "Welcome to this node\n77.pbshost\n")
     assert run(PbsBackend(), status=99) == 0
-    assert queue.calls("qsub") == [["-v", "NEUROFIT_JOB=2", str(submission.folder / "job.sh")]]
+    assert queue.calls("qsub") == [["--version"], ["-v", "NEUROFIT_JOB=2", str(submission.folder / "job.sh")]]
     assert os.listdir(submission.folder / "resubmitted") == ["000002.77.pbshost"]
 
 
 def test_where_a_node_may_not_submit_the_log_says_so_and_the_job_is_over(run, submission, queue):
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
     queue.say("qsub", stderr="qsub: Bad UID for job execution", status=159)
     assert run(PbsBackend(), status=99) == 0
     assert "Bad UID for job execution); the next submit goes on" in (submission.folder / "logs/000002.log").read_text()
     assert not (submission.folder / "resubmitted").exists()
+
+
+def test_a_node_whose_qsub_is_of_another_queue_gets_no_job_from_us(run, submission, queue):
+    queue.say("qsub", stderr=SGE_VERSION, status=2)
+    assert run(PbsBackend(), status=99) == 0
+    assert queue.calls("qsub") == [["--version"]]
+    assert "the next submit goes on" in (submission.folder / "logs/000002.log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,10 @@ finish() {
     [ -n "$worked" ] || [ "$status" != 99 ] || status=1 # only a worker may ask for another start
     if [ "$status" = 99 ]; then
         status=0
-        PATH=$PATH:${PBS_EXEC:-/opt/pbs}/bin:$PBS_O_PATH
-        if id=$(qsub -v NEUROFIT_JOB="$job" "$submission/job.sh" 2>&1) && id=$(grep -xE '[0-9]+\..+' <<<"$id"); then
+        PATH=$PBS_O_PATH:${PBS_EXEC:-/opt/pbs}/bin:$PATH # first whose qsub took this job: a node may have another's too
+        id=$(qsub --version 2>&1)
+        if [[ $id == *pbs_version* ]] && id=$(qsub -v NEUROFIT_JOB="$job" "$submission/job.sh" 2>&1) &&
+            id=$(grep -xE '[0-9]+\..+' <<<"$id"); then
             mkdir -p "$submission/resubmitted" && : >"$submission/resubmitted/$(printf %06d "$job").$id"
         else
             echo "neurofit: this job could not be queued again from its node ($id); the next submit goes on with it."
