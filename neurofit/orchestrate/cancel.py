@@ -8,7 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from neurofit.backends.base import Backend, Queued
-from neurofit.experiments.selection import Selection
 from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.orchestrate import provenance
 from neurofit.orchestrate.plan import AT_WORK
@@ -24,12 +23,6 @@ class Cancellation:
     part: Part
     tasks: list[TaskKey]
     jobs: list[int]  # those of which no task is left
-
-
-def covered(found: Standing, selection: Selection) -> list[Cancellation]:
-    """What a cancellation would end: tasks that are queued or running, by submission."""
-    numbers = list(found.registry.runs)
-    return ending(found, [key for key in found.tasks if selection.matches(*key, numbers)])
 
 
 def ending(found: Standing, keys: Collection[TaskKey]) -> list[Cancellation]:

@@ -13,7 +13,7 @@ import pytest
 from neurofit.errors import StoreError, UsageError
 from neurofit.experiments.selection import parse
 from neurofit.files import read_json
-from neurofit.orchestrate.cancel import cancel, covered
+from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.standing import standing
 
@@ -40,6 +40,11 @@ FLAKY = """
         return {"x": a}
     experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]), repetitions=2)
 """
+
+
+def covered(found, selection):
+    """What it takes to end the tasks of a selection."""
+    return ending(found, [key for key in found.tasks if selection.matches(*key, list(found.registry.runs))])
 
 
 def plan(bench, name, **wish):
