@@ -15,6 +15,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
+    import time
+
     def model(shapes, *, hidden=8, rate=0.2):
         import keras
         return keras.Sequential([
@@ -22,8 +24,16 @@ SCRIPT = """
             keras.layers.Dense(hidden, "softplus"), keras.layers.Dropout(rate),
             keras.layers.Dense(shapes.neurons, "softplus"),
         ])
+    class Unhurried(nf.models.Fit):
+        def __call__(self, task):
+            def log(step, **numbers):
+                type(task).log(task, step, **numbers)
+                time.sleep(0.1)  # there must be time to be killed in, however fast the machine is
+            task.log = log
+            return super().__call__(task)
+
     experiment = nf.Experiment(
-        fit=nf.models.Fit(model, training=nf.models.Training(
+        fit=Unhurried(model, training=nf.models.Training(
             epochs=%d, batch_size=64, patience=15, decays=1, checkpoint_minutes=0.002)),
         grid=nf.grid(hidden=[4, 8]), repetitions=2)
 """
