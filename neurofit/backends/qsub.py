@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from neurofit.backends.base import Backend, Finding, Queued, Submission
+from neurofit.backends.base import Backend, Finding, JobKey, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges
 from neurofit.backends.devices import NO_DEVICE
 from neurofit.backends.local import thread_environment
@@ -123,6 +123,14 @@ class QsubBackend(Backend):
         """What it takes to know this queue again."""
         return None
 
+    @abstractmethod
+    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
+        """The words that delete these jobs, as few calls as can be."""
+
+    @abstractmethod
+    def read_refusals(self, answer: Answer) -> str:
+        """What `qdel` says against it, but for jobs that are gone already."""
+
     # what does not
 
     def script(self, submission: Submission) -> str:
@@ -182,6 +190,11 @@ class QsubBackend(Backend):
         if not taken:
             raise SubmissionError(why)
         return Queued(submission.folder, taken[0].id, part.first, part.last, self.identity())
+
+    def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
+        refusals = [said for words in self.delete_commands(queued, jobs) if (said := self.read_refusals(ask(words)))]
+        if refusals:
+            raise QueueError("Not all of it could be cancelled: " + "\n".join(refusals))
 
     def require_dialect(self) -> None:
         """Raises SubmissionError where `qsub` is another queue's."""

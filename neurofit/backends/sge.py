@@ -143,11 +143,11 @@ class SgeBackend(QsubBackend):
         except QueueError:
             return []
 
-    def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        for words in delete_commands(queued, jobs):
-            problem = answers.refused_deletions(ask(words))
-            if problem:
-                raise QueueError(f"Not all of it could be cancelled: {problem}")
+    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
+        return delete_commands(queued, jobs)
+
+    def read_refusals(self, answer: Answer) -> str:
+        return answers.refused_deletions(answer)
 
     def check(self) -> list[Finding]:
         findings = [self.dialect_here()]

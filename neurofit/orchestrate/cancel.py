@@ -8,12 +8,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from neurofit.backends.base import Backend, Queued
+from neurofit.errors import QueueError
 from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.orchestrate import provenance
 from neurofit.orchestrate.plan import AT_WORK
 from neurofit.orchestrate.queues import backend_of, calls_of
 from neurofit.orchestrate.standing import Part, Standing
 from neurofit.study import Study
+
+UNTOLD = (
+    "The tasks are cancelled all the same: a worker that has one stops within seconds, and a job that has not begun "
+    "ends as soon as it does."
+)
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,33 @@ def _of_part(found: Standing, part: Part, doomed: set[TaskKey]) -> Cancellation:
 
 
 def cancel(study: Study, cancellations: list[Cancellation]) -> int:
-    """End them; gives how many tasks."""
+    """End them; gives how many tasks.
+
+    Raises
+    ------
+    QueueError : a queue could not be told, or would not: its jobs end all the same once their workers look
+    """
     by = provenance.who()["user"]
     for one in cancellations:
         write_stop(one.part.files, one.tasks, by)
-        if not one.part.at_home:
-            continue  # a copy of the study: the queue has the original's jobs, not these
+    problems = [problem for one in cancellations if (problem := _tell_queue(study, one))]
+    if problems:
+        raise QueueError("\n".join([*problems, UNTOLD]))
+    return sum(len(one.tasks) for one in cancellations)
+
+
+def _tell_queue(study: Study, one: Cancellation) -> str | None:
+    """What the queue said against it."""
+    if not one.part.at_home:
+        return None  # a copy of the study: the queue has the original's jobs, not these
+    try:
         backend, calls = _queued(study, one.part)
         backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
-    return sum(len(one.tasks) for one in cancellations)
+    except QueueError as error:
+        who = one.part.record.get("user")
+        whose = f" ({who} submitted it)" if who and who != provenance.who()["user"] else ""
+        return f"{one.part.files.name}{whose}: {error}"
+    return None
 
 
 def stop(study: Study, part: Part) -> None:
