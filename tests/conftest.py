@@ -7,8 +7,10 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neurofit.backends import runner
@@ -92,6 +94,26 @@ class Workbench:
         from neurofit.orchestrate.tables import records
 
         return records(self.standing(name))
+
+    def saved(self, name: str) -> dict[tuple[int, int], dict[str, np.ndarray]]:
+        """(run, repetition) → every weight of the model, its predictions and its history, by name."""
+        import h5py
+
+        found = {}
+        for record in self.outcomes(name):
+            folder = self.study.training_data / name / record["log"]
+            arrays = found[record["run"], record["repetition"]] = {
+                "predictions": np.load(folder / "predictions.npz")["predictions"],
+                "history": np.array((folder / "history.csv").read_text()),
+            }
+            with h5py.File(folder / "weights.weights.h5") as file:
+                file.visititems(partial(_keep_array, arrays))
+        return found
+
+
+def _keep_array(into: dict, name: str, item) -> None:
+    if hasattr(item, "shape"):
+        into[name] = item[()]
 
 
 @pytest.fixture

@@ -58,6 +58,44 @@ STEPS = """
 """
 
 
+MODEL = """
+    import time
+
+    def model(shapes):
+        import keras
+        return keras.Sequential([
+            keras.layers.Input(shapes.image), keras.layers.Flatten(), keras.layers.Dense(8, "softplus"),
+            keras.layers.Dropout(0.2), keras.layers.Dense(shapes.neurons, "softplus"),
+        ])
+
+    class Unhurried(nf.models.Fit):
+        def __call__(self, task):
+            def log(step, **numbers):
+                type(task).log(task, step, **numbers)
+                time.sleep(0.5)
+            task.log = log
+            return super().__call__(task)
+
+    experiment = nf.Experiment(
+        fit=Unhurried(model, training=nf.models.Training(epochs=60, batch_size=64, patience=60, decays=1)))
+"""
+
+ALL_FAIL = """
+    def fit(task, *, x=0):
+        if %s:
+            raise ValueError("the data set is not there")
+        return {"m": x}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=list(range(12))))
+"""
+
+FILLS = """
+    def fit(task, *, megabytes=1):
+        (task.folder / "large.bin").write_bytes(bytes(megabytes * 2**20))
+        return {"m": 1}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(megabytes=[1, 20]))
+"""
+
+
 def until(question, seconds: float = 60.0):
     """The question's first answer that is true."""
     deadline = time.monotonic() + seconds
@@ -80,3 +118,11 @@ def undisturbed(bench) -> float:
     bench.script("calm", STEPS % "0.0")
     assert bench.run("calm") == {"done": 1}
     return bench.outcomes("calm")[0]["metrics"]["value"]
+
+
+def like_an_undisturbed_one(bench, name: str) -> None:
+    """The metric and every row of the history."""
+    (record,) = bench.outcomes(name)
+    assert record["metrics"]["value"] == undisturbed(bench)
+    history = (bench.study.training_data / name / record["log"] / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in history] == ["step", *map(str, range(40))]

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import random
 import re
-import signal
 import subprocess
-import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from contract import BackendContract
 from held import Held
-from studies import MIXED, QUICK, STEPS, WAITS, attempts, undisturbed, until
+from queue_tests import Queue, QueueTests
+from studies import QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
 
 from neurofit.backends.sge import SgeBackend
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("gridengine")]
 
-PROFILE = "backend: sge\nqueue: cpu.q\nresources: {cpus: 1, memory_gb: 0.25}\ngrace_seconds: 2\n"
+PROFILE = "backend: sge\nqueue: cpu.q\nresources: {cpus: 1, memory_gb: 0.25}\ngrace_seconds: 5\n"
 SINGLE_LINE = {**os.environ, "SGE_SINGLE_LINE": "1"}
 
 
@@ -36,23 +32,41 @@ def is_listed(job: str) -> bool:
     return f"<JB_job_number>{job}<" in gridengine_says("qstat", "-xml", "-u", "*")
 
 
-@contextlib.contextmanager
-def array_limit(tasks: int, tmp_path: Path):
-    """The site's limit for a while."""
-    before = gridengine_says("qconf", "-sconf")
-    for text in (re.sub(r"(max_aj_tasks +)\d+", rf"\g<1>{tasks}", before), before):
+class GridEngine(Queue):
+    profile = PROFILE
+    on_hold = "directives: [-h]"
+    calls = ("qsub", "qstat", "qacct", "qdel", "qconf")
+    question = "qstat"
+    away = "unable to send message to qmaster"
+
+    def is_listed(self, id):
+        return is_listed(id)
+
+    def has_left(self, id, element):
+        listed = gridengine_says("qstat", "-xml", "-g", "d", "-u", "*")
+        return f">{id}<" in listed and f"<tasks>{element + 1}</tasks>" not in listed
+
+    def release(self, id):
+        gridengine_says("qrls", id)
+
+    @contextlib.contextmanager
+    def split_at_three(self, bench, tmp_path):
+        before = gridengine_says("qconf", "-sconf")
+        try:
+            self._configure(tmp_path, re.sub(r"(max_aj_tasks +)\d+", r"\g<1>3", before))
+            yield PROFILE
+        finally:
+            self._configure(tmp_path, before)
+
+    def _configure(self, tmp_path, text):
         (tmp_path / "global").write_text(text)
         gridengine_says("qconf", "-Mconf", str(tmp_path / "global"))
-        if text != before:
-            try:
-                yield
-            except BaseException:
-                (tmp_path / "global").write_text(before)
-                gridengine_says("qconf", "-Mconf", str(tmp_path / "global"))
-                raise
+
+    def server(self):
+        return int(Path("/var/run/gridengine/qmaster.pid").read_text())
 
 
-class TestGridEngine(BackendContract):
+class TestGridEngineKeepsTheContract(BackendContract):
     @pytest.fixture
     def backend(self, held):
         return held.backend
@@ -65,36 +79,22 @@ class TestGridEngine(BackendContract):
         held.wait()
 
 
+class TestExperimentsOnGridEngine(QueueTests):
+    @pytest.fixture
+    def queue(self):
+        return GridEngine()
+
+    @pytest.fixture
+    def start(self, gridengine):
+        return gridengine
+
+
 def test_the_cluster_says_what_it_is(gridengine):
     backend = SgeBackend(queue="cpu.q")
     assert backend.limits().array_size == 75000
     assert all(finding.ok for finding in backend.check()), backend.check()
     (refused,) = [finding for finding in SgeBackend(queue="nope.q").check() if not finding.ok]
     assert 'unknown queue "nope.q"' in refused.advice
-
-
-def test_from_submit_to_results_on_the_command_line(bench):
-    bench.script("mixed", MIXED)
-    bench.runner("queue", PROFILE)
-    said = bench.command("submit", "mixed", "--backend", "queue")
-    assert said.returncode == 0, said.stderr
-    bench.wait("mixed")
-    assert bench.counts("mixed") == {"done": 4, "failed": 2}
-    assert "x is 3" in bench.command("logs", "mixed:2/0").stdout
-    assert "done" in bench.command("status", "mixed").stdout
-    assert bench.command("submit", "mixed", "--backend", "queue", "--retry").returncode == 0
-    assert bench.wait("mixed") == {"done": 6}
-    assert len(json.loads(bench.command("results", "mixed", "--json").stdout)) >= 1
-
-
-def test_a_job_near_its_time_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(bench):
-    bench.script("steps", STEPS % "0.5")
-    text = "backend: sge\nqueue: cpu.q\ngrace_seconds: 2\nresources: {cpus: 1, walltime_minutes: 0.3}\n"
-    submitted = bench.submit("steps", bench.runner("queue", text))
-    assert bench.wait("steps", seconds=150) == {"done": 1}
-    assert list(attempts(bench, "steps").values()) == [{"done": 1, "stopped": 2}]
-    assert len(submitted.ids) == 1  # the same job, started again
-    like_an_undisturbed_one(bench, "steps")
 
 
 def test_a_job_that_is_suspended_or_rescheduled_for_others_goes_on_where_it_was(bench):
@@ -111,13 +111,6 @@ def test_a_job_that_is_suspended_or_rescheduled_for_others_goes_on_where_it_was(
         assert bench.wait(name) == {"done": 1}
         assert list(attempts(bench, name).values()) == [{"done": 1, "stopped": 1}]
         like_an_undisturbed_one(bench, name)
-
-
-def like_an_undisturbed_one(bench, name: str) -> None:
-    (record,) = bench.outcomes(name)
-    assert record["metrics"]["value"] == undisturbed(bench)
-    history = (bench.study.training_data / name / record["log"] / "history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in history] == ["step", *map(str, range(40))]
 
 
 def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypatch):
@@ -144,35 +137,6 @@ def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypat
     bench.submit("gpu", bench.runner("queue", text))
     assert bench.wait("gpu") == {"done": 4}
     assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}
-
-
-def test_a_submission_above_the_sites_limit_is_split_and_the_throttle_shared(bench, tmp_path):
-    bench.script("many", QUICK % 8)
-    with array_limit(3, tmp_path):
-        submitted = bench.submit("many", bench.runner("queue", f"{PROFILE}max_running: 4\n"))
-    assert len(submitted.ids) == 3
-    assert bench.wait("many") == {"done": 8}
-    assert all(states == {"done": 1} for states in attempts(bench, "many").values())
-
-
-def test_cancelling_a_task_a_job_and_all_of_them(bench, tmp_path):
-    bench.script("waits", WAITS % str(tmp_path / "go"))
-    submitted = bench.submit("waits", bench.runner("queue", PROFILE))
-    first = min(bench.standing("waits").registry.runs)
-    bench.wait("waits", until=lambda counts: counts["running"] == 4)
-    assert bench.command("cancel", f"waits:{first}/0", "--yes").returncode == 0  # a task inside a job
-    bench.wait("waits", until=lambda counts: counts["cancelled"] == 1 and counts["running"] == 4, seconds=30)
-    assert bench.command("cancel", f"waits:{first + 1}", "--yes").returncode == 0  # an element of the array
-    bench.wait("waits", until=lambda counts: counts["cancelled"] == 3, seconds=30)
-    until(lambda: "<tasks>2</tasks>" not in gridengine_says("qstat", "-xml", "-u", "*"))
-    assert bench.command("cancel", "waits", "--yes").returncode == 0
-    assert bench.wait("waits", seconds=30) == {"cancelled": 8}
-    until(lambda: not is_listed(submitted.ids[0]))
-    time.sleep(1)
-    assert not is_listed(submitted.ids[0]), "a cancelled job was started again"
-    (tmp_path / "go").touch()
-    assert bench.submit("waits", bench.runner("queue", PROFILE), retry=True)
-    assert bench.wait("waits") == {"done": 8}
 
 
 def test_a_job_deleted_by_hand_is_told_and_not_started_again(bench, tmp_path):
@@ -252,88 +216,3 @@ def test_a_disabled_queue_and_a_hold_and_an_error_are_told_in_words(bench):
     assert bench.counts("broken") == {"queued": 1}
     assert bench.command("cancel", "broken", "--yes").returncode == 0
     assert bench.wait("broken") == {"cancelled": 1}
-
-
-def test_a_qmaster_that_is_away_changes_no_state(bench, tmp_path, gridengine):
-    bench.script("waits", WAITS % str(tmp_path / "go"))
-    bench.submit("waits", bench.runner("queue", PROFILE))
-    before = bench.wait("waits", until=lambda counts: counts["running"] == 4)
-    pid = int(Path("/var/run/gridengine/qmaster.pid").read_text())
-    os.kill(pid, signal.SIGTERM)
-    until(lambda: not Path(f"/proc/{pid}").exists())
-    try:
-        found = bench.standing("waits")
-        assert Counter({str(state): number for state, number in found.counts().items()}) == before
-        assert "could not be asked" in found.unanswered[0]
-        assert "could not be asked" in bench.command("status", "waits").stderr
-        bench.script("more", QUICK % 1)
-        refused = bench.command("submit", "more", "--backend", "queue")
-        assert refused.returncode not in (0, 1), refused
-        (tmp_path / "go").touch()
-        until(lambda: bench.counts("waits")["done"] == 8, 20)  # nodes go on without it
-    finally:
-        subprocess.run([gridengine, "start"], check=True, capture_output=True, timeout=120)
-    assert bench.wait("waits") == {"done": 8}
-    until(lambda: bench.command("submit", "more", "--backend", "queue") and bench.counts("more")["done"] == 1)
-
-
-def test_a_submit_that_is_killed_anywhere_is_simply_repeated(bench, tmp_path):
-    bench.script("many", QUICK % 8)
-    bench.runner("queue", PROFILE.replace("grace_seconds: 2", "grace_seconds: 5"))
-    generator = random.Random(3)
-    with array_limit(3, tmp_path):
-        for _ in range(8):
-            submitting = subprocess.Popen(
-                [sys.executable, "-m", "neurofit", "submit", "many", "--backend", "queue"],
-                cwd=bench.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            time.sleep(generator.uniform(0.25, 0.9))
-            submitting.kill()
-            submitting.wait()
-        until(lambda: bench.command("submit", "many", "--backend", "queue").returncode == 0, 30)
-    deadline = time.monotonic() + 60
-    while bench.wait("many", seconds=90) != {"done": 8}:
-        assert time.monotonic() < deadline
-        bench.command("submit", "many", "--backend", "queue")
-    tasks = attempts(bench, "many")
-    assert len(tasks) == 8 and all(states == {"done": 1} for states in tasks.values())
-
-
-COUNTING = """#!/bin/bash
-echo "$(basename "$0") $*" >>"$CALLS"
-exec "/usr/bin/$(basename "$0")" "$@"
-"""
-
-
-@pytest.fixture
-def calls(tmp_path, monkeypatch):
-    """Every question to the queue from now on, as lines."""
-    folder, log = tmp_path / "counting", tmp_path / "calls"
-    folder.mkdir()
-    for name in ("qsub", "qstat", "qacct", "qdel", "qconf"):
-        (folder / name).write_text(COUNTING)
-        (folder / name).chmod(0o755)
-    log.touch()
-    monkeypatch.setenv("CALLS", str(log))
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return lambda: log.read_text().splitlines()
-
-
-def test_ten_thousand_tasks_cost_the_queue_a_few_questions(bench, calls, capsys):
-    bench.script("large", (QUICK % 1000).replace("))))", "))), repetitions=10)"))
-    profile = bench.runner("queue", f"{PROFILE}directives: [-h]\n")
-    began = time.perf_counter()
-    submitted = bench.submit("large", profile)
-    seconds, to_submit = time.perf_counter() - began, calls()
-    began = time.perf_counter()
-    assert bench.counts("large") == {"queued": 10_000}
-    status = time.perf_counter() - began
-    asked = calls()[len(to_submit) :]
-    assert len(to_submit) <= 20
-    assert [line.split()[0] for line in asked] == ["qstat"]
-    assert len(submitted.ids) == 1
-    assert bench.command("cancel", "large", "--yes").returncode == 0
-    assert bench.counts("large") == {"cancelled": 10_000}
-    with capsys.disabled():
-        names = dict(Counter(line.split()[0] for line in to_submit))
-        print(f"\n10,000 tasks: submitted in {seconds:.2f} s with {names}; status in {status:.2f} s, one qstat")

@@ -39,23 +39,6 @@ SCRIPT = """
 """
 
 
-def weights(bench) -> dict[tuple[int, int], list[np.ndarray]]:
-    """Every weight of every task, and its predictions and history, as saved."""
-    import h5py
-
-    found = {}
-    for record in bench.outcomes("net"):
-        run = f"{record['run']:03d}-{record['id'][:8]}/rep-{record['repetition']:02d}"
-        folder = bench.study.training_data / "net" / "runs" / run / f"attempt-{record['attempt']:02d}"
-        arrays = []
-        with h5py.File(folder / "weights.weights.h5") as file:
-            file.visititems(lambda name, item: arrays.append(item[()]) if isinstance(item, h5py.Dataset) else None)  # noqa: B023
-        arrays.append(np.load(folder / "predictions.npz")["predictions"])
-        arrays.append(np.array([(folder / "history.csv").read_text()]))
-        found[record["run"], record["repetition"]] = arrays
-    return found
-
-
 def children(pid: int) -> list[int]:
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -91,8 +74,9 @@ def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_pa
         time.sleep(generator.uniform(0.5, 1.5))
     assert bench.counts("net") == {"done": 4} and blows >= 4
     assert any("resumed_from" in record["facts"] for record in bench.outcomes("net"))
-    expected, found = weights(undisturbed), weights(bench)
+    expected, found = undisturbed.saved("net"), bench.saved("net")
     assert expected.keys() == found.keys()
     for key in expected:
-        for one, other in zip(expected[key], found[key]):
-            np.testing.assert_array_equal(one, other, err_msg=str(key))
+        assert expected[key].keys() == found[key].keys()
+        for name, values in expected[key].items():
+            np.testing.assert_array_equal(values, found[key][name], err_msg=f"{key} {name}")

@@ -37,6 +37,13 @@ def test_all_workers_see_it(bench):
     assert ENOUGH <= counts["failed"] <= ENOUGH + 3 and counts["failed"] + counts["new"] == 60
 
 
+def test_jobs_of_one_task_stop_it_too(bench):
+    bench.script("broken", BROKEN % (list(range(12)), 1))
+    bench.submit("broken", bench.runner(text="backend: local\nworkers: 1\n"))
+    counts = bench.wait("broken")
+    assert counts == {"failed": ENOUGH, "new": 12 - ENOUGH}
+
+
 def test_keep_going_tries_all(bench):
     bench.script("broken", BROKEN % (list(range(8)), 1))
     assert bench.command("submit", "broken", "--keep-going").returncode == 3

@@ -6,6 +6,7 @@ begin no further task; those at work go on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from neurofit.errors import StoreError
 from neurofit.experiments.alike import EXCEPTIONS, in_words, signature
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import SubmissionFiles
-from neurofit.experiments.store.submissions import TaskKey, read_jobs
+from neurofit.experiments.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.files import parse_lines, read_json, to_json, write_new
 
 ENOUGH = 5  # identical failures
@@ -42,33 +43,31 @@ def write_halt(files: SubmissionFiles, halt: Halt) -> None:
     write_new(files.halt, to_json(asdict(halt)))
 
 
-def ended_tasks(files: SubmissionFiles) -> tuple[bool, dict[TaskKey, dict[str, Any]]]:
-    """Whether a task is done, as far as it takes to know; if none is, the error of each that failed."""
-    errors = {}
+def judge(files: SubmissionFiles) -> Halt | bool:
+    """A reason to begin no further task; or whether one may still turn up. Reads no more journals than that takes."""
+    errors: dict[TaskKey, dict[str, Any]] = {}
+    for outcome in _outcomes(files):
+        if outcome["state"] == "done":
+            return False
+        if outcome["state"] == "failed":
+            errors[outcome["run"], outcome["repetition"]] = error = outcome.get("error") or {}
+            if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(next(iter(errors.values()))):
+                return False
+    if len(errors) < ENOUGH or not _is_enough(errors.keys(), read_jobs(files)):
+        return True
+    return Halt(len(errors), " ".join(in_words(errors[min(errors)]).split())[:300])
+
+
+def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:
+    """They are of more than one run, where there are more, and something else is left."""
+    planned = {task.key for job in jobs for task in job}
+    runs = {run for run, _ in planned}
+    return len({run for run, _ in failed}) >= min(LEAST_RUNS, len(runs)) and not planned <= failed
+
+
+def _outcomes(files: SubmissionFiles) -> Iterator[dict[str, Any]]:
     for entry in journals(files).values():
         with open(entry.path, "rb") as file:
             lines = [line for line in file.read().split(b"\n") if line.startswith(_OUTCOME)]
         for record in parse_lines(b"\n".join(lines))[0]:
-            outcome = record["outcome"]
-            if outcome["state"] == "done":
-                return True, {}
-            if outcome["state"] == "failed":
-                errors[outcome["run"], outcome["repetition"]] = outcome.get("error") or {}
-    return False, errors
-
-
-def is_alike(errors: dict[TaskKey, dict[str, Any]]) -> bool:
-    """Whether these are all one exception."""
-    kinds = {signature(error) for error in errors.values()}
-    return len(kinds) == 1 and next(iter(kinds))[0] in EXCEPTIONS
-
-
-def halt_of(files: SubmissionFiles, errors: dict[TaskKey, dict[str, Any]]) -> Halt | None:
-    """What these failures, which are alike, are reason for; None where they are too few or nothing else is left."""
-    if len(errors) < ENOUGH:
-        return None
-    planned = {task.key for job in read_jobs(files) for task in job}
-    runs = {run for run, _ in planned}
-    if len({run for run, _ in errors}) < min(LEAST_RUNS, len(runs)) or planned <= errors.keys():
-        return None
-    return Halt(len(errors), " ".join(in_words(errors[min(errors)]).split())[:300])
+            yield record["outcome"]
