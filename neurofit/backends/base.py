@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 JobKey = tuple[str, int]  # submission's name, number of the job in it
+NO_ROOM = 95  # what a worker ends with when the disk is too full even for an outcome; see neurofit/worker/__main__.py
+NO_ROOM_LEFT = "the disk, or your quota on it, is full: make room (`neurofit clean` lists what can go)"
 
 
 @dataclass(frozen=True)

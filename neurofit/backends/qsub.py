@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from neurofit.backends.base import Backend, Finding, JobKey, Queued, Submission
+from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Backend, Finding, JobKey, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges
 from neurofit.backends.devices import NO_DEVICE
 from neurofit.backends.local import thread_environment
@@ -27,7 +27,8 @@ from neurofit.files import write_whole
 SCRIPT = "job.sh"
 START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
 UNSEEN = 97  # what the script ends with when its node does not see the submission's folder, or cannot write there
-STATUSES = {  # what a script ends with by itself
+STATUSES = {  # what a script or its worker ends with where no file could tell more
+    NO_ROOM: NO_ROOM_LEFT,
     UNSEEN: "its node does not see the study's folder, or cannot write there",
     NO_DEVICE: "not as many GPUs as it was given were free on its node; its log says more",
 }

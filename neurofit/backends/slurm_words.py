@@ -6,7 +6,7 @@ import contextlib
 import pwd
 import re
 
-from neurofit.backends.base import Ending
+from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Ending
 
 # squeue(1), JOB STATE CODES: these are over, whatever else it says is still there
 OVER = frozenset(
@@ -101,6 +101,7 @@ def _failure(status: str, number: str, where: str) -> str:
         ("0", "53"): f"its output could not be opened{where}: is the submission's folder seen there, and its logs/?",
         ("66", "0"): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
         ("67", "0"): f"its log could not be written{where}: is the disk full, or your quota?",
+        (str(NO_ROOM), "0"): f"{NO_ROOM_LEFT}{where}",
         ("99", "0"): f"it was to be started again, and the queue refused{where}",
         ("127", "0"): f"a program was not found{where}, perhaps the interpreter; its log says which",
     }

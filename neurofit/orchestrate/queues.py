@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurofit.backends import runner
-from neurofit.backends.base import Backend, Queued, Submission
+from neurofit.backends.base import Backend, Ending, JobKey, Queued, Submission
 from neurofit.backends.commands import spans
-from neurofit.errors import NeurofitError
+from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.store.lock import held_elsewhere
 from neurofit.experiments.store.state import Job
 from neurofit.experiments.store.submissions import Planned, QueueMemory, note_queue, read_queue
@@ -89,14 +89,24 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         name: _missing(part, {job for token, job in live if token == name}) for name, (part, _, _) in queued.items()
     }
     unexplained = [call for call in everything if not missing[call.token].isdisjoint(range(call.first, call.last + 1))]
-    ended = backend.endings(unexplained) if unexplained else {}
+    ended, silence = _endings(backend, unexplained)
     for name, (part, memory, _) in queued.items():
         view = views[name]
         view.answered = True
+        if silence and missing[name]:
+            view.problem = f"{name}: why its jobs ended could not be asked: {silence}"
         view.live = {job: state.phase for (token, job), state in live.items() if token == name}
         view.reasons = {job: state.reason for (token, job), state in live.items() if token == name and state.reason}
         view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
         view.in_grace = _in_grace(backend, part, memory, missing[name], view) - view.causes.keys()
+
+
+def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKey, Ending], str | None]:
+    """What accounting knows, or why it could not be asked. Jobs are gone all the same, where the queue said so."""
+    try:
+        return (backend.endings(unexplained) if unexplained else {}), None
+    except QueueError as error:
+        return {}, str(error)
 
 
 def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:

@@ -2,12 +2,14 @@
 server.
 
 Exit status: 0, the job is over, however its tasks ended; 99, start it again, because its time limit or the queue
-interrupted it; anything else, an error.
+interrupted it; 95, the disk had no room for what there is to say; anything else, an error.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import logging
 import os
 import sys
@@ -19,6 +21,7 @@ from neurofit.worker.job import Worker
 from neurofit.worker.supervise import Signals
 
 START_AGAIN = 99
+NO_ROOM = 95
 JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
 
 
@@ -44,8 +47,10 @@ def main(arguments: list[str]) -> int:
             if end != "done":
                 return START_AGAIN if end == "again" else 0
     except (NeurofitError, OSError) as error:
-        print(f"neurofit: {error}", file=sys.stderr)
-        return 1
+        with contextlib.suppress(OSError):  # the log is on the same disk
+            print(f"neurofit: {error}", file=sys.stderr)
+        full = getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        return NO_ROOM if full else 1
     return 0
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 from neurofit.files import read_json
 
@@ -88,6 +92,12 @@ ALL_FAIL = """
     experiment = nf.Experiment(fit=fit, grid=nf.grid(x=list(range(12))))
 """
 
+ODD = """
+    def fit(task, *, a=""):
+        return {"m": len(a)}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(a=%s))
+"""
+
 FILLS = """
     def fit(task, *, megabytes=1):
         (task.folder / "large.bin").write_bytes(bytes(megabytes * 2**20))
@@ -103,6 +113,14 @@ def until(question, seconds: float = 60.0):
         assert time.monotonic() < deadline, f"not after {seconds} s"
         time.sleep(0.2)
     return answer
+
+
+def kill_job(folder: Path) -> None:
+    """End every process of a submission's jobs at once, with no last word."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def attempts(bench, name: str) -> dict[str, Counter[str]]:

@@ -1,0 +1,272 @@
+"""What becomes of experiments on any real queue; each queue's tests subclass this and say how it is spoken to."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from studies import ALL_FAIL, FILLS, MIXED, MODEL, ODD, QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
+
+from neurofit.orchestrate.failures import failures
+
+COUNTING = """#!/bin/bash
+echo "$(basename "$0") $*" >>"$CALLS"
+exec "/usr/bin/$(basename "$0")" "$@"
+"""
+SLOW = """#!/bin/bash
+sleep 0.2
+id=$(/usr/bin/{} "$@") || exit
+sleep 0.2
+echo "$id"
+"""
+OF_A_JOB = {  # what a job's environment says of it; a submit from within a job must not pass it on
+    "SLURM_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "7", "SLURM_MEM_PER_NODE": "999999", "SLURM_CPUS_PER_TASK": "99",
+    "SBATCH_PARTITION": "nope", "SBATCH_ARRAY_INX": "1-3", "SGE_TASK_ID": "7", "SGE_TASK_FIRST": "3", "JOB_ID": "9",
+    "QUEUE": "nope", "NSLOTS": "99", "PBS_JOBID": "9.nowhere", "PBS_ARRAY_INDEX": "7", "RESTARTED": "1",
+}  # fmt: skip
+
+
+class Queue(ABC):
+    """A real queue of this host."""
+
+    profile: str  # of a small job on CPUs
+    on_hold: str  # a profile's line that has jobs wait
+    calls: tuple[str, ...]  # its programs
+    question: str  # the program that status asks, once
+    away: str  # what its programs say while its server is away
+
+    @abstractmethod
+    def is_listed(self, id: str) -> bool: ...
+
+    @abstractmethod
+    def has_left(self, id: str, element: int) -> bool:
+        """Whether this element (from 0) is gone while others of its array are there."""
+
+    @abstractmethod
+    def release(self, id: str) -> None: ...
+
+    @abstractmethod
+    def split_at_three(self, bench, tmp_path: Path) -> AbstractContextManager[str]:
+        """A profile of a site that takes arrays of three."""
+
+    @abstractmethod
+    def server(self) -> int:
+        """The process that answers questions."""
+
+
+class QueueTests:
+    """Fixtures to give: `queue`, a Queue; `start`, its script."""
+
+    @pytest.fixture
+    def calls(self, queue, tmp_path, monkeypatch):
+        """Every question to the queue from now on, as lines."""
+        folder, log = tmp_path / "counting", tmp_path / "calls"
+        folder.mkdir()
+        for name in queue.calls:
+            (folder / name).write_text(COUNTING)
+            (folder / name).chmod(0o755)
+        log.touch()
+        monkeypatch.setenv("CALLS", str(log))
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        return lambda: log.read_text().splitlines()
+
+    def test_from_submit_to_results_on_the_command_line(self, queue, bench):
+        bench.script("mixed", MIXED)
+        bench.runner("queue", queue.profile)
+        said = bench.command("submit", "mixed", "--backend", "queue")
+        assert said.returncode == 0, said.stderr
+        bench.wait("mixed")
+        assert bench.counts("mixed") == {"done": 4, "failed": 2}
+        assert bench.command("status", "mixed").returncode == 3
+        assert "x is 3" in bench.command("logs", "mixed:2/0").stdout
+        found = bench.standing("mixed")
+        (failure,) = failures(found, found.all_keys())
+        assert failure.message == "ValueError: x=2 is too much" and len(failure.tasks) == 2
+        told = bench.command("failures", "mixed").stdout
+        assert "2 tasks failed: ValueError: x=2 is too much" in told and "all with x=2" in told, told
+        assert bench.command("submit", "mixed", "--backend", "queue", "--retry").returncode == 0
+        assert bench.wait("mixed") == {"done": 6}
+        rows = json.loads(bench.command("results", "mixed", "--json").stdout)
+        assert sorted((row["x"], row["repetition"], row["attempt"]) for row in rows) == [
+            (x, repetition, 2 if x == 2 else 1) for x in (1, 2, 3) for repetition in (0, 1)
+        ]
+
+    def test_a_job_near_its_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(self, queue, bench):
+        bench.script("steps", STEPS % "0.4")
+        limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.4")
+        submitted = bench.submit("steps", bench.runner("queue", limited))
+        assert bench.wait("steps", seconds=150) == {"done": 1}
+        (states,) = attempts(bench, "steps").values()
+        assert states["done"] == 1 and states["stopped"] >= 1
+        assert len(submitted.ids) == 1  # the same job, started again
+        like_an_undisturbed_one(bench, "steps")
+
+    @pytest.mark.slow
+    def test_a_models_weights_after_a_time_limit_are_those_of_an_undisturbed_training(self, queue, bench, tmp_path):
+        undisturbed = type(bench)(tmp_path / "undisturbed")
+        for one in (undisturbed, bench):
+            one.script("net", MODEL)
+        assert undisturbed.run("net") == {"done": 1}
+        limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.6").replace("0.25", "3")
+        bench.submit("net", bench.runner("queue", limited))
+        assert bench.wait("net", seconds=240) == {"done": 1}, bench.command("logs", "net:0/0").stdout
+        (states,) = attempts(bench, "net").values()
+        assert states["done"] == 1 and states["stopped"] >= 1
+        (expected,), (found,) = undisturbed.saved("net").values(), bench.saved("net").values()
+        assert expected.keys() == found.keys() and len(expected) > 4
+        for name, values in expected.items():
+            np.testing.assert_array_equal(values, found[name], err_msg=name)
+
+    def test_identical_failures_of_the_first_tasks_stop_a_submission(self, queue, bench):
+        bench.script("all_fail", ALL_FAIL % "True")
+        profile = bench.runner("queue", f"{queue.profile}max_running: 1\n")
+        bench.submit("all_fail", profile)
+        counts = bench.wait("all_fail", seconds=120)
+        assert counts["failed"] == 5 and counts["new"] == 7, counts
+        assert "stopped after 5 identical failures" in bench.command("status", "all_fail").stderr
+        bench.script("all_fail", ALL_FAIL % "False")
+        bench.submit("all_fail", bench.runner("queue", queue.profile), retry=True)
+        assert bench.wait("all_fail", seconds=90) == {"done": 12}
+
+    def test_a_submission_above_the_sites_limit_is_split(self, queue, bench, tmp_path):
+        bench.script("many", QUICK % 8)
+        with queue.split_at_three(bench, tmp_path) as profile:
+            submitted = bench.submit("many", bench.runner("queue", f"{profile}max_running: 4\n"))
+        assert len(submitted.ids) == 3
+        assert bench.wait("many") == {"done": 8}
+        assert all(states == {"done": 1} for states in attempts(bench, "many").values())
+
+    def test_cancelling_a_task_a_job_and_all_of_them(self, queue, bench, tmp_path):
+        bench.script("waits", WAITS % str(tmp_path / "go"))
+        submitted = bench.submit("waits", bench.runner("queue", queue.profile))
+        first = min(bench.standing("waits").registry.runs)
+        bench.wait("waits", until=lambda counts: counts["running"] == 4)
+        assert bench.command("cancel", f"waits:{first}/0", "--yes").returncode == 0  # a task inside a job
+        bench.wait("waits", until=lambda counts: counts["cancelled"] == 1 and counts["running"] == 4, seconds=30)
+        assert bench.command("cancel", f"waits:{first + 1}", "--yes").returncode == 0  # an element of the array
+        bench.wait("waits", until=lambda counts: counts["cancelled"] == 3, seconds=30)
+        until(lambda: queue.has_left(submitted.ids[0], 1))
+        assert bench.command("cancel", "waits", "--yes").returncode == 0
+        assert bench.wait("waits", seconds=30) == {"cancelled": 8}
+        until(lambda: not queue.is_listed(submitted.ids[0]))
+        time.sleep(1)
+        assert not queue.is_listed(submitted.ids[0]), "a cancelled job was started again"
+        (tmp_path / "go").touch()
+        assert bench.submit("waits", bench.runner("queue", queue.profile), retry=True)
+        assert bench.wait("waits") == {"done": 8}
+
+    def test_a_full_disk_fails_a_task_in_words_and_leaves_no_half_a_file(self, queue, bench, tmp_path):
+        small = tmp_path / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
+        try:
+            crowded = type(bench)(small / "study")
+            crowded.script("fills", FILLS)
+            crowded.submit("fills", crowded.runner("queue", queue.profile))
+            assert crowded.wait("fills") == {"done": 1, "failed": 1}
+            (failure,) = failures(found := crowded.standing("fills"), found.all_keys())
+            assert re.search("No space left on device|the disk, or your quota on it, is full", failure.message)
+            assert not found.problems
+            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+            assert crowded.command("submit", "fills", "--backend", "queue", "--retry").returncode == 0
+            assert crowded.wait("fills") == {"done": 2}
+        finally:
+            subprocess.run(["umount", "--lazy", small], check=True)
+
+    def test_a_submit_from_within_a_job_starts_afresh(self, queue, bench, monkeypatch):
+        for name, value in OF_A_JOB.items():
+            monkeypatch.setenv(name, value)
+        bench.script("quick", QUICK % 2)
+        bench.runner("queue", queue.profile)
+        said = bench.command("submit", "quick", "--backend", "queue")
+        assert said.returncode == 0, said.stderr
+        assert bench.wait("quick") == {"done": 2}
+
+    def test_a_study_under_a_symbolic_link_with_a_difficult_name(self, queue, bench, tmp_path):
+        real = type(bench)(tmp_path / "real, with: a 'name' %A $(x)")
+        (tmp_path / "link").symlink_to(real.root)
+        linked = type(bench)(tmp_path / "link")
+        value = "\"'$(touch no)\n;`%A` ü"
+        linked.script("odd", ODD % [value])
+        linked.submit("odd", linked.runner("queue", queue.profile))
+        assert linked.wait("odd") == real.counts("odd") == {"done": 1}
+        assert linked.outcomes("odd")[0]["metrics"] == {"m": len(value)}
+
+    def test_a_server_that_is_away_changes_no_state_and_is_asked_again_later(self, queue, start, bench, tmp_path):
+        bench.script("waits", WAITS % str(tmp_path / "go"))
+        bench.submit("waits", bench.runner("queue", f"{queue.profile}max_running: 2\n"))
+        before = bench.wait("waits", until=lambda counts: counts["running"] == 2)
+        pid = queue.server()
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not Path(f"/proc/{pid}").exists())
+        try:
+            found = bench.standing("waits")
+            assert Counter({str(state): number for state, number in found.counts().items()}) == before
+            assert "could not be asked" in found.unanswered[0] and queue.away in found.unanswered[0]
+            said = bench.command("status", "waits")
+            assert said.returncode == 5 and "could not be asked" in said.stderr
+            bench.script("more", QUICK % 1)
+            assert bench.command("submit", "more", "--backend", "queue").returncode
+            (tmp_path / "go").touch()
+            until(lambda: bench.counts("waits")["done"] >= 4, 30)  # nodes go on without it
+        finally:
+            subprocess.run([start, "start"], check=True, capture_output=True, timeout=120)
+        assert bench.wait("waits") == {"done": 8}
+        until(lambda: bench.command("submit", "more", "--backend", "queue") and bench.counts("more")["done"] == 1)
+
+    def test_a_submit_that_is_killed_anywhere_is_simply_repeated(self, queue, bench, tmp_path, monkeypatch):
+        bench.script("many", QUICK % 8)
+        slow = tmp_path / "slow"
+        slow.mkdir()
+        program = queue.calls[0]  # killed before, while and after it asks, three times
+        (slow / program).write_text(SLOW.format(program))
+        (slow / program).chmod(0o755)
+        generator = random.Random(3)
+        with queue.split_at_three(bench, tmp_path) as profile, monkeypatch.context() as slowly:
+            slowly.setenv("PATH", f"{slow}:{os.environ['PATH']}")
+            bench.runner("queue", profile)
+            for _ in range(8):
+                submitting = subprocess.Popen(
+                    [sys.executable, "-m", "neurofit", "submit", "many", "--backend", "queue"],
+                    cwd=bench.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+                time.sleep(generator.uniform(0.2, 1.8))
+                submitting.kill()  # what it asked lives on, and may yet be heard
+                submitting.wait()
+            until(lambda: bench.command("submit", "many", "--backend", "queue").returncode == 0, 30)
+        deadline = time.monotonic() + 90
+        while bench.wait("many", seconds=120) != {"done": 8}:
+            assert time.monotonic() < deadline
+            bench.command("submit", "many", "--backend", "queue")
+        tasks = attempts(bench, "many")
+        assert len(tasks) == 8 and all(states == {"done": 1} for states in tasks.values())
+
+    def test_ten_thousand_tasks_cost_the_queue_a_few_questions(self, queue, bench, calls, capsys):
+        bench.script("large", (QUICK % 1000).replace("))))", "))), repetitions=10)"))
+        profile = bench.runner("queue", f"{queue.profile}{queue.on_hold}\n")
+        began = time.perf_counter()
+        submitted = bench.submit("large", profile)
+        seconds, to_submit = time.perf_counter() - began, calls()
+        began = time.perf_counter()
+        assert bench.counts("large") == {"queued": 10_000}
+        status = time.perf_counter() - began
+        asked = [line.split()[0] for line in calls()[len(to_submit) :]]
+        assert len(submitted.ids) == 1 and len(to_submit) <= 20
+        assert asked == [queue.question]
+        assert bench.command("cancel", "large", "--yes").returncode == 0
+        assert bench.counts("large") == {"cancelled": 10_000}
+        names = dict(Counter(line.split()[0] for line in to_submit))
+        with capsys.disabled():
+            print(f"\n10,000 tasks: submitted in {seconds:.2f} s with {names}; status in {status:.2f} s, with {asked}")
