@@ -95,8 +95,9 @@ class PbsBackend(QsubBackend):
             ids = answers.selected(_ask_of_finished_too("qselect", "-N", name))
             if ids:
                 listed = answers.jobs(_ask_of_finished_too("qstat", "-f", "-F", "json", *ids))
-                spans_of = [(job.id, *job.span) for job in listed if job.name == name and job.span is not None]
-                found += [Queued(submission.folder, number, first, last) for number, first, last in spans_of]
+                again = {answers.number(id) for id in resubmissions(submission.folder)}
+                ours = [job for job in listed if job.name == name and answers.number(job.id) not in again]
+                found += [Queued(submission.folder, job.id, *job.span) for job in ours if job.span is not None]
         return found
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
@@ -158,10 +159,11 @@ class PbsBackend(QsubBackend):
             answer = ask(["qsub", "-h", *options, "--", "/bin/true"])
             number = self.read_id(answer) if answer.status == 0 else None
             if number is None:
-                return Finding(False, what, (answer.stderr or answer.stdout).strip()[:600])
+                said = (answer.stderr or answer.stdout).strip()[:600]
+                return Finding(False, what, said, answered=not answers.NO_SERVER.search(said))
             ask(["qdel", number])
         except QueueError as error:
-            return Finding(False, what, str(error))
+            return Finding(False, what, str(error), answered=False)
         return Finding(True, what)
 
 
@@ -171,14 +173,18 @@ def _ask_of_finished_too(program: str, *words: str) -> Answer:
     return ask([program, *words]) if answers.has_no_history(answer) else answer
 
 
-def resubmitted(entry: Queued) -> dict[str, int]:
-    """Ids under which nodes queued jobs of this entry again → the job's number."""
+def resubmissions(folder: Path) -> dict[str, int]:
+    """Ids under which nodes queued jobs of a submission again → the job's number."""
     try:
-        names = os.listdir(entry.folder / "resubmitted")
+        names = os.listdir(folder / "resubmitted")
     except OSError:
         return {}
-    found = {match[2]: int(match[1]) for name in names if (match := RESUBMITTED.match(name))}
-    return {id: job for id, job in found.items() if entry.first <= job <= entry.last}
+    return {match[2]: int(match[1]) for name in names if (match := RESUBMITTED.match(name))}
+
+
+def resubmitted(entry: Queued) -> dict[str, int]:
+    """Those of one call's jobs."""
+    return {id: job for id, job in resubmissions(entry.folder).items() if entry.first <= job <= entry.last}
 
 
 def delete_commands(queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:

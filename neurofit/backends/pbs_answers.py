@@ -20,6 +20,7 @@ from neurofit.errors import QueueError
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
 FINISHED, UNKNOWN = 35, 153  # exit status: some of the jobs are finished, or not known; about the others it has told
 GONE = re.compile(r"Unknown Job|has finished|Request invalid for state|finished", re.IGNORECASE)
+NO_SERVER = re.compile(r"cannot connect to server|Connection refused")
 NO_HISTORY = "not configured to maintain job history"
 NEVER = re.compile(r"can never run", re.IGNORECASE)
 BEGUN = re.compile(r"Job (Array Began|was sent|run) ", re.IGNORECASE)  # at a time of day, with a colon in it

@@ -256,6 +256,9 @@ def test_what_was_never_confirmed_is_found_by_its_name(queue, entry, tmp_path):
     found = PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
     assert [(one.id, one.first, one.last) for one in found] == [("7[].pbshost", 0, 3), ("9.pbshost", 4, 4)]
     assert queue.calls("qselect") == [["-x", "-N", "nfk3f9183012"]]
+    (entry.folder / "resubmitted").mkdir(parents=True)
+    (entry.folder / "resubmitted" / "000004.9.pbshost").touch()  # queued again by its node, and known by that
+    assert [one.id for one in PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])] == ["7[].pbshost"]
     queue.say("qselect", "")
     assert PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)]) == []
 
@@ -268,3 +271,10 @@ def test_a_held_job_tells_whether_such_a_one_is_accepted_and_is_deleted(queue):
     queue.say("qsub", "pbs_version = 23.06.06\n", call=3)
     queue.say("qsub", stderr="qsub: Unknown queue", status=170)
     assert PbsBackend().check()[-1].advice == "qsub: Unknown queue"
+
+
+def test_a_server_that_is_away_is_told_from_one_that_refuses(queue):
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
+    queue.say("qsub", stderr="Connection refused\nqsub: cannot connect to server pbshost (errno=15010)", status=171)
+    (finding,) = [finding for finding in PbsBackend().check() if not finding.ok]
+    assert not finding.answered and "cannot connect to server" in finding.advice
