@@ -24,12 +24,14 @@ class Remedy:
 
 
 def kind_of(error: dict[str, Any]) -> str:
-    """The error's kind; of one that only the queue knows: `memory`, `walltime`, or `queue`."""
+    """The error's kind; of one that only the queue knows: `memory`, `walltime`, `disk`, or `queue`."""
     kind, message = str(error.get("kind") or ""), str(error.get("message") or "")
     if kind != "queue":
         return kind
     if "memory" in message:
         return "memory"
+    if "neurofit clean" in message:
+        return "disk"
     return "walltime" if "walltime_minutes" in message else kind
 
 
@@ -57,6 +59,8 @@ def remedy(
         return Remedy("", f"{submit} --retry" + (f" --minutes {math.ceil(MORE_TIME * minutes)}" if minutes else ""))
     if kind == "timeout":
         return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", f"{submit} --retry")
+    if kind == "disk":
+        return Remedy("neurofit clean, or make room otherwise", f"{submit} --retry")
     if state is State.LOST:
         return Remedy("", submit)
     if kind in EXCEPTIONS:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from neurofit.backends.base import NO_ROOM_LEFT
 from neurofit.experiments.store.state import State
 from neurofit.orchestrate.explain import explained
 from neurofit.orchestrate.failures import failures
@@ -91,6 +92,7 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
          "neurofit submit e --backend q --retry --memory 23"),
         ({"kind": "queue", "message": "its time limit was over: raise resources.walltime_minutes"}, State.FAILED,
          "neurofit submit e --backend q --retry --minutes 120"),
+        ({"kind": "queue", "message": NO_ROOM_LEFT}, State.FAILED, "neurofit submit e --backend q --retry"),
         ({"kind": "queue", "message": "its node failed (n7)"}, State.FAILED, "neurofit submit e --backend q --retry"),
         ({"kind": "queue", "message": "its worker vanished"}, State.LOST, "neurofit submit e --backend q"),
     ],
@@ -99,7 +101,7 @@ def test_each_cause_has_its_command(error, state, command):
     resources = {"memory_gb": 12, "walltime_minutes": 60}
     tasks = [(0, 0), (1, 0)]
     found = remedy("e", error, state, tasks, all_failed=2, runner="q", resources=resources, peak_gb=15.2)
-    assert found.command == command
+    assert found.command == command and ("make room" in found.first) == (error["message"] == NO_ROOM_LEFT)
 
 
 def test_runs_as_a_selector():
