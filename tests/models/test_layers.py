@@ -207,7 +207,23 @@ def test_layers_that_need_a_picture_say_so():
 def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
     with pytest.raises(ValueError, match="kernel_regularizer"):
         nf.models.layers.DifferenceOfGaussians(3, kernel_regularizer="l2")
-    smooth = nf.models.layers.Dense(3, kernel_regularizer=nf.models.regularizers.Laplacian(1.0))
+    penalties = nf.models.regularizers
+    smooth = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0))
     with pytest.raises(ShapeError, match="say grid="):
-        smooth(IMAGES[:, 0, :, 0])
-        smooth.losses  # noqa: B018
+        smooth.build((None, 12))
+    one_winner = nf.models.layers.Convolution(3, 5, kernel_regularizer=penalties.MaxFilters(1.0))
+    with pytest.raises(ShapeError, match="about several channels"):
+        one_winner.build((None, 9, 12, 1))
+    readout = nf.models.layers.FactorisedReadout(3, what_regularizer=penalties.MaxSpace(1.0))
+    with pytest.raises(ShapeError, match="about several places"):
+        readout.build((None, 9, 12, 2))
+
+
+def test_a_penalty_on_a_dense_layer_of_images_knows_their_places(keras):
+    penalties, found = nf.models.regularizers, []
+    for grid in (None, (9, 12, 1)):
+        layer = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0, grid=grid))
+        model = keras.Sequential([keras.Input((9, 12, 1)), layer])
+        layer.kernel.assign(np.arange(9 * 12 * 3).reshape(108, 3) / 100)
+        found.append(float(sum(model.losses)))
+    assert found[0] == found[1] > 0

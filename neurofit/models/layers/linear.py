@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import ops
 
@@ -22,7 +24,7 @@ class _Linear(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def _add(self, shape):
-        penalty = penalty_on(self.kernel_regularizer, self._used)
+        penalty = penalty_on(self.kernel_regularizer, self._penalised, shape)
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer=self.kernel_initializer, regularizer=penalty
         )
@@ -32,6 +34,9 @@ class _Linear(keras.layers.Layer):
 
     def _used(self, kernel):
         return as_used(kernel, self.normalised, self.positive)
+
+    def _penalised(self, kernel):
+        return self._used(kernel)
 
     def _activated(self, out):
         out = self.activation(out if self.bias is None else out + self.bias)
@@ -57,13 +62,15 @@ class Dense(_Linear):
 
     In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
     `normalised`: see `weights.as_used`; `positive`: max(W, 0); the last `inhibitory` units are multiplied by −1.
+    A penalty sees the kernel of images as (height, width, channel, unit).
     """
 
     def build(self, input_shape):
-        size = 1
-        for length in input_shape[1:]:
-            size *= length
-        self._add((size, self.units))
+        self.grid = tuple(input_shape[1:])
+        self._add((math.prod(self.grid), self.units))
+
+    def _penalised(self, kernel):
+        return ops.reshape(self._used(kernel), (*self.grid, self.units))
 
     def call(self, inputs):
         flat = ops.reshape(inputs, (-1, self.kernel.shape[0])) if len(inputs.shape) > 2 else inputs
@@ -112,7 +119,8 @@ class Scale(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
-        self.kernel = self.add_weight(name="kernel", shape=(), initializer="ones", regularizer=self.kernel_regularizer)
+        penalty = penalty_on(self.kernel_regularizer, lambda weight: weight, ())
+        self.kernel = self.add_weight(name="kernel", shape=(), initializer="ones", regularizer=penalty)
         self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
 
     def call(self, inputs):

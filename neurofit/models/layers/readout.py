@@ -53,7 +53,7 @@ class FactorisedReadout(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.neurons,), initializer=self.bias_initializer)
 
     def _factor(self, name, shape, start, regularizer):
-        penalty = penalty_on(regularizer, lambda weight: self._used(name, weight))
+        penalty = penalty_on(regularizer, lambda weight: self._used(name, weight), shape)
         return self.add_weight(name=name, shape=shape, initializer=start, regularizer=penalty)
 
     def _used(self, name, weight):

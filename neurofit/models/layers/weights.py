@@ -63,11 +63,24 @@ class _OnUsed(keras.regularizers.Regularizer):
     def __call__(self, weight):
         return self.penalty(self.used(weight))
 
+    def parts(self, weight):
+        used = self.used(weight)
+        return self.penalty.parts(used) if hasattr(self.penalty, "parts") else {"": self.penalty(used)}
 
-def penalty_on(regularizer, used):
-    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for none."""
+
+def penalty_on(regularizer, used, shape):
+    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for none.
+
+    Raises
+    ------
+    ShapeError : it cannot be computed for a weight of this shape (of the raw weight)
+    """
     regularizer = keras.regularizers.get(regularizer)
-    return None if regularizer is None else _OnUsed(regularizer, used)
+    if regularizer is None:
+        return None
+    penalty = _OnUsed(regularizer, used)
+    penalty(ops.zeros(shape))  # tried now, so that what does not fit is an error here and not in the first epoch
+    return penalty
 
 
 def one_of(layer, name, value, known):

@@ -1,0 +1,44 @@
+"""Penalties by the names that NDN gives them."""
+
+from __future__ import annotations
+
+from neurofit.errors import UsageError, nearest
+from neurofit.models.regularizers.competition import Glocal, Local, Max, MaxFilters, MaxSpace
+from neurofit.models.regularizers.norms import L1, L2, Norm2, Orthogonal
+from neurofit.models.regularizers.penalty import OnKernel, Penalty
+from neurofit.models.regularizers.smoothness import Center, Laplacian
+
+KEYS = {
+    "l1": (L1, {}),
+    "l2": (L2, {}),
+    "norm2": (Norm2, {}),
+    "max": (Max, {}),
+    "max_filt": (MaxFilters, {}),
+    "max_space": (MaxSpace, {}),
+    "d2x": (Laplacian, {"axes": (0, 1)}),
+    "d2t": (Laplacian, {"axes": (2,)}),
+    "d2xt": (Laplacian, {"axes": (0, 1, 2)}),
+    "local": (Local, {}),
+    "glocal": (Glocal, {}),
+    "center": (Center, {}),
+    "orth": (Orthogonal, {}),
+}
+
+
+def named(key: str, strength: float | None, grid: tuple[int, int, int] | None = None) -> Penalty | None:
+    """The penalty that NDN calls `key`, one of KEYS; None where the strength is 0 or None.
+
+    grid : (height, width, channel) of a flattened weight's first axis, for penalties that know places or channels.
+    NDN's norm2_filt and norm2_space are norm2 on a readout's `what` and `where`.
+
+    Raises
+    ------
+    UsageError : no such key, or a strength below 0
+    """
+    if key not in KEYS:
+        raise UsageError(f"No penalty '{key}'.{nearest(key, KEYS)} There are: {', '.join(KEYS)}.")
+    if not strength:
+        return None
+    kind, settings = KEYS[key]
+    where = {"grid": grid} if issubclass(kind, OnKernel) else {}
+    return kind(strength, **settings, **where)

@@ -1,0 +1,83 @@
+"""Several penalties on one weight, a penalty on a product of weights, and what the penalties of a model are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from neurofit.errors import UsageError
+from neurofit.models.regularizers.penalty import Penalty
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Sum(keras.regularizers.Regularizer):
+    """Several penalties on one weight, added up. `added` makes it and leaves out those that are None."""
+
+    def __init__(self, terms):
+        self.terms = [keras.regularizers.get(term) for term in terms]
+        if not self.terms or None in self.terms:
+            raise UsageError(f"Sum({terms!r}): expected penalties. `added(…)` leaves out those that are None.")
+
+    def __call__(self, weight):
+        return sum(term(weight) for term in self.terms)
+
+    def parts(self, weight) -> dict[str, Any]:
+        """Name → value, of each term; terms of one name add up."""
+        worth: dict[str, Any] = {}
+        for term in self.terms:
+            name = type(term).__name__
+            worth[name] = worth.get(name, 0.0) + term(weight)
+        return worth
+
+    def get_config(self):
+        return {"terms": [keras.regularizers.serialize(term) for term in self.terms]}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls([keras.regularizers.deserialize(term) for term in config["terms"]])
+
+
+class OfProduct(Penalty):
+    """λ Σ|w · v| over all products of this weight (…, unit) with `other()` (…, unit) of the same unit.
+
+    The sum over all pairs is the product of the sums, Σ_units (Σ|w|)(Σ|v|): the product itself is never made. A layer
+    makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved.
+    """
+
+    def __init__(self, strength, other: Callable[[], Any]):
+        super().__init__(strength)
+        self.other = other
+
+    def __call__(self, weight):
+        one, other = (_sizes(factor) for factor in (weight, self.other()))
+        return self.strength * keras.ops.sum(one * other)
+
+
+def _sizes(weight):
+    return keras.ops.sum(keras.ops.abs(weight), axis=tuple(range(len(weight.shape) - 1)))
+
+
+def added(*terms: keras.regularizers.Regularizer | None) -> keras.regularizers.Regularizer | None:
+    """One penalty of several: the sum of those that are not None; None where all are."""
+    there = [term for term in terms if term is not None]
+    return Sum(there) if len(there) > 1 else (there or [None])[0]
+
+
+def penalties(model: keras.Model) -> dict[str, float]:
+    """What each penalty is worth now, "layer/weight" → value; their sum is what training adds to the loss.
+
+    Of a weight with several, each is told: "layer/weight/L1", "layer/weight/Laplacian".
+    """
+    found = {}
+    for variable in model.trainable_variables:
+        for name, value in _parts(variable.regularizer, variable.value).items():
+            found["/".join(filter(None, (variable.path, name)))] = float(value)
+    return found
+
+
+def _parts(regularizer, weight) -> dict[str, Any]:
+    if regularizer is None:
+        return {}
+    return regularizer.parts(weight) if hasattr(regularizer, "parts") else {"": regularizer(weight)}
