@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from neurofit.models.layers.activations import OutputNonlinearity
+from neurofit.models.layers.convolution import Convolution, SeparableConvolution
+from neurofit.models.layers.gabor import GaborEnergy
 from neurofit.models.layers.gaussians import ConvolutionalDifferenceOfGaussians, DifferenceOfGaussians
-from neurofit.models.layers.linear import Convolution, Dense, Scale
-from neurofit.models.layers.readout import FactorisedReadout
+from neurofit.models.layers.linear import Dense, Scale
+from neurofit.models.layers.positions import GaussianReadout
+from neurofit.models.layers.readout import FactorisedReadout, RankOneReadout
 
 __all__ = [
     "Convolution",
@@ -12,5 +16,10 @@ __all__ = [
     "Dense",
     "DifferenceOfGaussians",
     "FactorisedReadout",
+    "GaborEnergy",
+    "GaussianReadout",
+    "OutputNonlinearity",
+    "RankOneReadout",
     "Scale",
+    "SeparableConvolution",
 ]

@@ -1,9 +1,18 @@
-"""Activations that Keras lacks. (It has linear, relu, elu, softplus, exponential, sigmoid, tanh.)"""
+"""Activations that Keras lacks: functions, and one that each neuron learns for itself.
+
+Keras has linear, relu, elu, softplus, exponential, sigmoid, tanh.
+"""
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import keras
+import numpy as np
 from keras import ops
+
+from neurofit.errors import ShapeError, UsageError
+from neurofit.models.layers.weights import penalty_on
 
 
 @keras.saving.register_keras_serializable("neurofit")
@@ -22,3 +31,50 @@ def rectified_quadratic(x):
 def leaky_relu(x):
     """x, or .1 x below 0 (Keras' own takes .2)."""
     return ops.maximum(x, 0.1 * x)
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class OutputNonlinearity(keras.layers.Layer):
+    """f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0: what a neuron makes of its drive, learned.
+
+    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant beyond both
+    ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
+
+    In and out (image, neuron). Weight: `log_gain` (knot, neuron), 0; its penalty, `gain_regularizer`, is to hold it
+    smooth: `regularizers.Differences`.
+
+    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019), whose m falls to 0 at the lowest knot, where a neuron
+    then has no gradient.
+    """
+
+    def __init__(self, *, bins=50, low=-3.0, high=6.0, gain_regularizer=None, **kwargs):
+        super().__init__(**kwargs)
+        if not (isinstance(bins, Integral) and bins >= 1 and low < high):
+            told = f"OutputNonlinearity(bins={bins!r}, low={low!r}, high={high!r})"
+            raise UsageError(f"{told}: expected a whole number of bins ≥ 1, and low < high.")
+        self.bins, self.low, self.high = bins, float(low), float(high)
+        self.gain_regularizer = keras.regularizers.get(gain_regularizer)
+
+    def build(self, input_shape):
+        if len(input_shape) != 2:
+            raise ShapeError(f"OutputNonlinearity needs (image, neuron), not {tuple(input_shape)}.")
+        shape = (self.bins + 1, input_shape[-1])
+        penalty = penalty_on(self, self.gain_regularizer, shape)
+        self.log_gain = self.add_weight(name="log_gain", shape=shape, initializer="zeros", regularizer=penalty)
+
+    def call(self, drive):
+        knots = np.linspace(self.low, self.high, self.bins + 1)[:, None]
+        apart = ops.abs(ops.clip(drive, self.low, self.high)[:, None, :] - ops.cast(knots, drive.dtype))
+        shares = ops.maximum(1 - apart * (self.bins / (self.high - self.low)), 0)  # (image, knot, neuron)
+        return (keras.activations.elu(drive - 1) + 1) * ops.sum(shares * ops.exp(self.log_gain), axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "bins": self.bins,
+            "low": self.low,
+            "high": self.high,
+            "gain_regularizer": keras.regularizers.serialize(self.gain_regularizer),
+        }

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from neurofit.errors import ShapeError
-from neurofit.models.layers.weights import initializer
+from neurofit.models.layers.convolution import Window
+from neurofit.models.layers.weights import initializer, needs_maps
 
 SMALLEST_AMPLITUDE = float(np.finfo(np.float64).eps)
 LARGEST_FIRST_AMPLITUDE = 10.0
@@ -107,7 +107,7 @@ class DifferenceOfGaussians(_Gaussians):
         super().__init__(filters, variance_bounds=variance_bounds, **kwargs)
 
     def build(self, input_shape):
-        _four(self, input_shape)
+        needs_maps(self, input_shape)
         self._add(*input_shape[1:3])
 
     def call(self, images):
@@ -125,34 +125,31 @@ class DifferenceOfGaussians(_Gaussians):
 class ConvolutionalDifferenceOfGaussians(_Gaussians):
     """A convolution whose kernels are differences of Gaussians on a grid (size, size), the same for every channel.
 
-    In (image, height, width, channel), out (image, ⌈height / s⌉, ⌈width / s⌉, filter), zeros beyond the edges.
+    In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding "same".
     Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in [2, size − 2]
     (always 2 for a size below 4), σ in (1, int(.82 · size)) unless `variance_bounds` says otherwise.
+    `stride`, `dilation` [pixels]: see `Window`; all lengths of the kernel are before dilation.
 
     Source: petrroll/NDN3.
     """
 
-    def __init__(self, filters, size, *, stride=1, variance_bounds=None, **kwargs):
+    def __init__(self, filters, size, *, stride=1, dilation=1, variance_bounds=None, **kwargs):
         super().__init__(filters, variance_bounds=variance_bounds or (1.0, int(0.82 * size)), **kwargs)
-        self.size, self.stride = size, stride
+        self.window = Window(size, stride, dilation).checked(self)
 
     def build(self, input_shape):
-        _four(self, input_shape)
-        self._add(self.size, self.size)
+        needs_maps(self, input_shape)
+        self._add(self.window.size, self.window.size)
 
     def call(self, images):
         flat = images if images.shape[-1] == 1 else ops.sum(images, axis=-1, keepdims=True)
-        out = ops.conv(flat, self.kernel()[:, :, None, :], self.stride, "same", data_format="channels_last")
+        out = self.window.convolved(flat, self.kernel()[:, :, None, :])
         return self.activation(out if self.bias is None else out + self.bias)
 
     def compute_output_shape(self, input_shape):
-        height, width = (-(-length // self.stride) for length in input_shape[1:3])
-        return (input_shape[0], height, width, self.filters)
+        return self.window.shape(self, input_shape, self.filters)
 
     def get_config(self):
-        return super().get_config() | {"size": self.size, "stride": self.stride}
-
-
-def _four(layer, shape):
-    if len(shape) != 4:
-        raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")
+        told = self.window.told()
+        told.pop("padding")
+        return super().get_config() | told

@@ -1,4 +1,4 @@
-"""Linear maps with an activation: dense, convolution, one number. Penalties see weights as the forward pass does."""
+"""Linear maps with an activation: dense, and one number. Penalties see weights as the forward pass does."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import keras
 from keras import ops
 
-from neurofit.errors import ShapeError
 from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs
 
 
-class _Linear(keras.layers.Layer):
+class Linear(keras.layers.Layer):
+    """What a dense layer and a convolution share: a kernel whose last axis is the unit's, a bias, an activation."""
+
     def __init__(self, units, *, activation=None, normalised="none", positive=False, inhibitory=0, use_bias=True,
                  kernel_initializer=None, bias_initializer="zeros", kernel_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
@@ -23,8 +24,8 @@ class _Linear(keras.layers.Layer):
         self.bias_initializer = initializer(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def _add(self, shape):
-        penalty = penalty_on(self.kernel_regularizer, self._penalised, shape)
+    def add_kernel(self, shape):
+        penalty = penalty_on(self, self.kernel_regularizer, shape, self.penalised)
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer=self.kernel_initializer, regularizer=penalty
         )
@@ -32,13 +33,15 @@ class _Linear(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=self.bias_initializer)
 
-    def _used(self, kernel):
+    def used(self, kernel):
+        """The kernel as the forward pass sees it."""
         return as_used(kernel, self.normalised, self.positive)
 
-    def _penalised(self, kernel):
-        return self._used(kernel)
+    def penalised(self, kernel):
+        """The kernel as a penalty sees it."""
+        return self.used(kernel)
 
-    def _activated(self, out):
+    def activated(self, out):
         out = self.activation(out if self.bias is None else out + self.bias)
         return out * ops.cast(signs(self.units, self.inhibitory), out.dtype) if self.inhibitory else out
 
@@ -57,7 +60,7 @@ class _Linear(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("neurofit")
-class Dense(_Linear):
+class Dense(Linear):
     """act(x · W + b), for (image, …): what comes after the first axis is flattened, channels fastest.
 
     In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
@@ -67,46 +70,17 @@ class Dense(_Linear):
 
     def build(self, input_shape):
         self.grid = tuple(input_shape[1:])
-        self._add((math.prod(self.grid), self.units))
+        self.add_kernel((math.prod(self.grid), self.units))
 
-    def _penalised(self, kernel):
-        return ops.reshape(self._used(kernel), (*self.grid, self.units))
+    def penalised(self, kernel):
+        return ops.reshape(self.used(kernel), (*self.grid, self.units))
 
     def call(self, inputs):
         flat = ops.reshape(inputs, (-1, self.kernel.shape[0])) if len(inputs.shape) > 2 else inputs
-        return self._activated(ops.matmul(flat, self._used(self.kernel)))
+        return self.activated(ops.matmul(flat, self.used(self.kernel)))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)
-
-
-@keras.saving.register_keras_serializable("neurofit")
-class Convolution(_Linear):
-    """act(x ∗ K + b): cross-correlation, padded with zeros so that a stride s gives ⌈size / s⌉ (TensorFlow's SAME).
-
-    In (image, height, width, channel), out (image, ⌈height / s⌉, ⌈width / s⌉, filter).
-    Weights: `kernel` (size, size, channel, filter), N(0, .1); `bias` (filter,), 0. The rest as for `Dense`.
-    """
-
-    def __init__(self, filters, size, *, stride=1, **kwargs):
-        super().__init__(filters, **kwargs)
-        self.size, self.stride = size, stride
-
-    def build(self, input_shape):
-        _four(self, input_shape)
-        self._add((self.size, self.size, input_shape[-1], self.units))
-
-    def call(self, inputs):
-        kernel = self._used(self.kernel)
-        return self._activated(ops.conv(inputs, kernel, self.stride, "same", data_format="channels_last"))
-
-    def compute_output_shape(self, input_shape):
-        height, width = (-(-length // self.stride) for length in input_shape[1:3])
-        return (input_shape[0], height, width, self.units)
-
-    def get_config(self):
-        config = super().get_config()
-        return config | {"filters": config.pop("units"), "size": self.size, "stride": self.stride}
 
 
 @keras.saving.register_keras_serializable("neurofit")
@@ -119,7 +93,7 @@ class Scale(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
-        penalty = penalty_on(self.kernel_regularizer, lambda weight: weight, ())
+        penalty = penalty_on(self, self.kernel_regularizer, ())
         self.kernel = self.add_weight(name="kernel", shape=(), initializer="ones", regularizer=penalty)
         self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
 
@@ -135,7 +109,3 @@ class Scale(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
-
-def _four(layer, shape):
-    if len(shape) != 4:
-        raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")

@@ -1,18 +1,64 @@
-"""Readouts: from a map of features to one number per neuron."""
+"""Readouts: from a map of features to one number per neuron, by weights that are products of what and where."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from neurofit.errors import ShapeError
-from neurofit.models.layers.weights import as_used, initializer, one_of, penalty_on
+from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on
+from neurofit.models.regularizers import OfProduct, added
 
 FACTORS = ("none", "what", "where", "both")
 
 
+class Readout(keras.layers.Layer):
+    """What readouts share: weights by name, each with its own start and penalty, a bias and an activation."""
+
+    factors_named: tuple[str, ...] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
+
+    def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, **kwargs):
+        super().__init__(**kwargs)
+        self.neurons, self.use_bias = neurons, use_bias
+        self.activation = keras.activations.get(activation)
+        self.bias_initializer = initializer(bias_initializer)
+        self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}
+        self.regularizers = {name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named}
+
+    def used(self, name, weight):
+        """A factor as the forward pass sees it."""
+        return weight
+
+    def add_factor(self, name, shape, also=None):
+        """A weight of that name; `also`: a further penalty on it."""
+        regularizer = added(self.regularizers[name], also)
+        penalty = penalty_on(self, regularizer, shape, lambda weight: self.used(name, weight))
+        return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
+
+    def add_bias(self):
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.neurons,), initializer=self.bias_initializer)
+
+    def activated(self, out):
+        return self.activation(out if self.bias is None else out + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.neurons)
+
+    def get_config(self):
+        start, regularizer = keras.initializers.serialize, keras.regularizers.serialize
+        return super().get_config() | {
+            "neurons": self.neurons,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "bias_initializer": start(self.bias_initializer),
+            **{f"{name}_initializer": start(one) for name, one in self.starts.items()},
+            **{f"{name}_regularizer": regularizer(one) for name, one in self.regularizers.items()},
+        }
+
+
 @keras.saving.register_keras_serializable("neurofit")
-class FactorisedReadout(keras.layers.Layer):
+class FactorisedReadout(Readout):
     """What each neuron looks for, and where: act(Σ_{h,w,c} x[h, w, c] · where[h, w] · what[c] + b).
 
     In (image, height, width, channel), out (image, neuron).
@@ -23,46 +69,49 @@ class FactorisedReadout(keras.layers.Layer):
     normalised; NDN3's `sep` has normalised="what" by default. Penalties see the factors as the forward pass does, so
     that Σ w² of a normalised one is constant; the optimiser moves the raw ones.
 
-    Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017), without its penalty on the product.
+    `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. To take
+    scale from one factor to the other does not escape it, so that with it no factor need be normalised. Keras applies
+    it to `where`, or to `what` while `where` is frozen.
+
+    Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
     """
 
-    def __init__(self, neurons, *, normalised="what", positive="none", activation=None, use_bias=True,
+    factors_named = ("what", "where")
+
+    def __init__(self, neurons, *, normalised="what", positive="none", product_l1=0.0, activation=None, use_bias=True,
                  what_initializer=None, where_initializer=None, bias_initializer="zeros",
                  what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
-        super().__init__(**kwargs)
-        self.neurons = neurons
+        super().__init__(
+            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            starts={"what": what_initializer, "where": where_initializer},
+            regularizers={"what": what_regularizer, "where": where_regularizer}, **kwargs,
+        )  # fmt: skip
         self.normalised = one_of(self, "normalised", normalised, FACTORS)
         self.positive = one_of(self, "positive", positive, FACTORS)
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.what_initializer = initializer(what_initializer)
-        self.where_initializer = initializer(where_initializer)
-        self.bias_initializer = initializer(bias_initializer)
-        self.what_regularizer = keras.regularizers.get(what_regularizer)
-        self.where_regularizer = keras.regularizers.get(where_regularizer)
+        self.product_l1 = product_l1
 
     def build(self, input_shape):
-        if len(input_shape) != 4:
-            raise ShapeError(f"FactorisedReadout needs (image, height, width, channel), not {tuple(input_shape)}.")
+        needs_maps(self, input_shape)
         _, height, width, channels = input_shape
-        self.what = self._factor("what", (channels, self.neurons), self.what_initializer, self.what_regularizer)
-        shape = (height, width, self.neurons)
-        self.where = self._factor("where", shape, self.where_initializer, self.where_regularizer)
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(self.neurons,), initializer=self.bias_initializer)
+        on_where = on_what = None
+        if self.product_l1:
+            on_where = OfProduct(self.product_l1, lambda: self.factors()[0])
+            on_what = OfProduct(self.product_l1, lambda: self.factors()[1], unless=self._where_moves)
+        self.where = None
+        self.what = self.add_factor("what", (channels, self.neurons), on_what)
+        self.where = self.add_factor("where", (height, width, self.neurons), on_where)
+        self.add_bias()
 
-    def _factor(self, name, shape, start, regularizer):
-        penalty = penalty_on(regularizer, lambda weight: self._used(name, weight), shape)
-        return self.add_weight(name=name, shape=shape, initializer=start, regularizer=penalty)
+    def _where_moves(self):
+        return self.where is None or self.where.trainable
 
-    def _used(self, name, weight):
+    def used(self, name, weight):
         normalised = "unit" if self.normalised in (name, "both") else "none"
         return as_used(weight, normalised, positive=self.positive in (name, "both"))
 
     def factors(self):
         """what (channel, neuron) and where (height, width, neuron), as the forward pass uses them."""
-        return self._used("what", self.what), self._used("where", self.where)
+        return self.used("what", self.what), self.used("where", self.where)
 
     def call(self, features):
         what, where = self.factors()
@@ -70,22 +119,50 @@ class FactorisedReadout(keras.layers.Layer):
         pixels = ops.transpose(ops.reshape(features, (-1, where.shape[0] * where.shape[1], channels)), (0, 2, 1))
         # Where first: (image, channel, neuron) is the smallest of the three ways, and the fastest.
         there = ops.matmul(pixels, ops.reshape(where, (-1, neurons)))
-        out = ops.sum(there * what, axis=1)
-        return self.activation(out if self.bias is None else out + self.bias)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.neurons)
+        return self.activated(ops.sum(there * what, axis=1))
 
     def get_config(self):
-        return super().get_config() | {
-            "neurons": self.neurons,
-            "normalised": self.normalised,
-            "positive": self.positive,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "what_initializer": keras.initializers.serialize(self.what_initializer),
-            "where_initializer": keras.initializers.serialize(self.where_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "what_regularizer": keras.regularizers.serialize(self.what_regularizer),
-            "where_regularizer": keras.regularizers.serialize(self.where_regularizer),
-        }
+        own = {"normalised": self.normalised, "positive": self.positive, "product_l1": self.product_l1}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class RankOneReadout(Readout):
+    """act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b): one row, one column, one mix of channels.
+
+    In (image, height, width, channel), out (image, neuron).
+    Weights, all N(0, .1): `what` (channel, neuron), `where_y` (height, neuron), `where_x` (width, neuron); `bias`
+    (neuron,), 0. Each may have a penalty; smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`.
+
+    Source: doi:10.1038/s41467-025-61171-9 (Du et al. 2025, w_x, w_y, w_c).
+    """
+
+    factors_named = ("what", "where_y", "where_x")
+
+    def __init__(self, neurons, *, activation=None, use_bias=True, bias_initializer="zeros",
+                 what_initializer=None, where_y_initializer=None, where_x_initializer=None,
+                 what_regularizer=None, where_y_regularizer=None, where_x_regularizer=None, **kwargs):  # fmt: skip
+        super().__init__(
+            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            starts={"what": what_initializer, "where_y": where_y_initializer, "where_x": where_x_initializer},
+            regularizers={"what": what_regularizer, "where_y": where_y_regularizer, "where_x": where_x_regularizer},
+            **kwargs,
+        )  # fmt: skip
+
+    def build(self, input_shape):
+        needs_maps(self, input_shape)
+        _, height, width, channels = input_shape
+        self.what = self.add_factor("what", (channels, self.neurons))
+        self.where_y = self.add_factor("where_y", (height, self.neurons))
+        self.where_x = self.add_factor("where_x", (width, self.neurons))
+        self.add_bias()
+
+    def where(self):
+        """where_y · where_x, (height, width, neuron)."""
+        return self.where_y[:, None, :] * self.where_x[None, :, :]
+
+    def call(self, features):
+        _, height, width, channels = features.shape
+        pixels = ops.transpose(ops.reshape(features, (-1, height * width, channels)), (0, 2, 1))
+        there = ops.matmul(pixels, ops.reshape(self.where(), (height * width, self.neurons)))
+        return self.activated(ops.sum(there * self.what, axis=1))

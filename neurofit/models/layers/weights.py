@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from neurofit.errors import UsageError, nearest
+from neurofit.errors import ShapeError, UsageError, nearest
 
 NORMALISATIONS = ("none", "unit", "at_most_one", "matrix")
 SMALLEST_SQUARE = 1e-12  # of a norm, as TensorFlow's l2_normalize has it
@@ -68,8 +68,10 @@ class _OnUsed(keras.regularizers.Regularizer):
         return self.penalty.parts(used) if hasattr(self.penalty, "parts") else {"": self.penalty(used)}
 
 
-def penalty_on(regularizer, used, shape):
+def penalty_on(layer, regularizer, shape, used=None):
     """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for none.
+
+    shape : of the raw weight; used : makes of it what the penalty sees
 
     Raises
     ------
@@ -78,8 +80,8 @@ def penalty_on(regularizer, used, shape):
     regularizer = keras.regularizers.get(regularizer)
     if regularizer is None:
         return None
-    penalty = _OnUsed(regularizer, used)
-    penalty(ops.zeros(shape))  # tried now, so that what does not fit is an error here and not in the first epoch
+    penalty = _OnUsed(regularizer, used or (lambda weight: weight))
+    penalty(ops.zeros(shape, layer.variable_dtype))  # what does not fit is an error here, not in the first epoch
     return penalty
 
 
@@ -88,6 +90,12 @@ def one_of(layer, name, value, known):
         offer = nearest(str(value), known)
         raise UsageError(f"{type(layer).__name__}({name}={value!r}): known are {', '.join(known)}.{offer}")
     return value
+
+
+def needs_maps(layer, shape):
+    """Raises ShapeError unless a layer's input is (image, height, width, channel)."""
+    if len(shape) != 4:
+        raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")
 
 
 def signs(units, inhibitory):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from neurofit.models.regularizers.competition import Glocal, Local, Max, MaxFilters, MaxSpace
 from neurofit.models.regularizers.named import KEYS, named
 from neurofit.models.regularizers.norms import L1, L2, GroupSparsity, Norm2, Orthogonal
-from neurofit.models.regularizers.smoothness import Center, Laplacian, NormalisedLaplacian
+from neurofit.models.regularizers.smoothness import Center, Differences, Laplacian, NormalisedLaplacian
 from neurofit.models.regularizers.together import OfProduct, Sum, added, penalties
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "L1",
     "L2",
     "Center",
+    "Differences",
     "Glocal",
     "GroupSparsity",
     "Laplacian",

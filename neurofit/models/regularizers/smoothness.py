@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import ShapeError
-from neurofit.models.regularizers.penalty import OnKernel
+from neurofit.models.regularizers.penalty import OnKernel, Penalty
 
 LAPLACE = np.array([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
 SMALLEST_SQUARE = 1e-12  # of a kernel's norm: one that is all 0 is as smooth as can be
@@ -77,6 +77,23 @@ class Center(OnKernel):
         kernel = self.kernel(weight, needs="places")
         y, x = places(*kernel.shape[:2])
         return self.strength * ops.sum(ops.cast(0.01 * (y**2 + x**2), kernel.dtype) * ops.square(kernel))
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Differences(Penalty):
+    """λ Σ_units [mean (Δw)² + mean (ΔΔw)²], Δ the difference of neighbours along the first axis: a smooth curve.
+
+    Nothing is assumed beyond the ends: a constant costs nothing.
+    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019, of the output nonlinearity).
+    """
+
+    def __call__(self, weight):
+        if len(weight.shape) < 2 or weight.shape[0] < 3:
+            shape = tuple(weight.shape)
+            raise ShapeError(f"Differences needs a weight (place, unit) of three places or more, not {shape}.")
+        first = weight[1:] - weight[:-1]
+        second = first[1:] - first[:-1]
+        return self.strength * sum(ops.sum(ops.mean(ops.square(one), axis=0)) for one in (first, second))
 
 
 def places(height, width):

@@ -27,8 +27,9 @@ class Sum(keras.regularizers.Regularizer):
         """Name → value, of each term; terms of one name add up."""
         worth: dict[str, Any] = {}
         for term in self.terms:
-            name = type(term).__name__
-            worth[name] = worth.get(name, 0.0) + term(weight)
+            parts = term.parts(weight) if hasattr(term, "parts") else {type(term).__name__: term(weight)}
+            for name, value in parts.items():
+                worth[name] = worth.get(name, 0.0) + value
         return worth
 
     def get_config(self):
@@ -43,16 +44,21 @@ class OfProduct(Penalty):
     """λ Σ|w · v| over all products of this weight (…, unit) with `other()` (…, unit) of the same unit.
 
     The sum over all pairs is the product of the sums, Σ_units (Σ|w|)(Σ|v|): the product itself is never made. A layer
-    makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved.
+    makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while this
+    says True, another weight bears the penalty.
     """
 
-    def __init__(self, strength, other: Callable[[], Any]):
+    def __init__(self, strength, other: Callable[[], Any], unless: Callable[[], bool] = lambda: False):
         super().__init__(strength)
-        self.other = other
+        self.other, self.unless = other, unless
 
     def __call__(self, weight):
-        one, other = (_sizes(factor) for factor in (weight, self.other()))
-        return self.strength * keras.ops.sum(one * other)
+        return sum(self.parts(weight).values(), keras.ops.zeros((), weight.dtype))
+
+    def parts(self, weight) -> dict[str, Any]:
+        if self.unless():
+            return {}
+        return {"OfProduct": self.strength * keras.ops.sum(_sizes(weight) * _sizes(self.other()))}
 
 
 def _sizes(weight):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import neurofit as nf
-from neurofit.errors import NeurofitError, ShapeError
 
 pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
@@ -172,58 +171,3 @@ def test_absolute_normal_weights_are_never_negative():
     values = np.asarray(AbsoluteNormal(seed=1)((200, 200)))
     assert values.min() >= 0
     assert abs(values.mean() - 0.1 * np.sqrt(2 / np.pi)) < 1e-3
-
-
-def all_layers():
-    layers, penalties = nf.models.layers, nf.models.regularizers
-    return [
-        layers.DifferenceOfGaussians(3, variance_bounds=(1, 9), activation="softplus", start_below=1),
-        layers.ConvolutionalDifferenceOfGaussians(3, 5, stride=2, bias_initializer="normal"),
-        layers.Convolution(3, 5, stride=2, normalised="unit", kernel_regularizer=penalties.Laplacian(0.1)),
-        layers.Dense(3, positive=True, inhibitory=1, kernel_regularizer=penalties.L2(0.1), use_bias=False),
-        layers.FactorisedReadout(3, normalised="both", where_regularizer=penalties.L1(0.3)),
-        layers.Scale(activation="softplus"),
-    ]
-
-
-@pytest.mark.parametrize("index", range(6))
-def test_a_layer_survives_its_own_description(index, keras, close):
-    layer = all_layers()[index]
-    model = keras.Sequential([keras.Input((9, 12, 1)), layer])
-    copy = keras.Sequential.from_config(model.get_config())
-    copy.set_weights(model.get_weights())
-    close(copy(IMAGES), model(IMAGES))
-    assert len(copy.losses) == len(model.losses)
-    assert tuple(model(IMAGES).shape) == layer.compute_output_shape(IMAGES.shape)
-
-
-def test_layers_that_need_a_picture_say_so():
-    with pytest.raises(ShapeError, match=r"needs \(image, height, width, channel\)"):
-        nf.models.layers.DifferenceOfGaussians(3).build((None, 100))
-    with pytest.raises(NeurofitError, match="Did you mean 'where'"):
-        nf.models.layers.FactorisedReadout(3, normalised="were")
-
-
-def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
-    with pytest.raises(ValueError, match="kernel_regularizer"):
-        nf.models.layers.DifferenceOfGaussians(3, kernel_regularizer="l2")
-    penalties = nf.models.regularizers
-    smooth = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0))
-    with pytest.raises(ShapeError, match="say grid="):
-        smooth.build((None, 12))
-    one_winner = nf.models.layers.Convolution(3, 5, kernel_regularizer=penalties.MaxFilters(1.0))
-    with pytest.raises(ShapeError, match="about several channels"):
-        one_winner.build((None, 9, 12, 1))
-    readout = nf.models.layers.FactorisedReadout(3, what_regularizer=penalties.MaxSpace(1.0))
-    with pytest.raises(ShapeError, match="about several places"):
-        readout.build((None, 9, 12, 2))
-
-
-def test_a_penalty_on_a_dense_layer_of_images_knows_their_places(keras):
-    penalties, found = nf.models.regularizers, []
-    for grid in (None, (9, 12, 1)):
-        layer = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0, grid=grid))
-        model = keras.Sequential([keras.Input((9, 12, 1)), layer])
-        layer.kernel.assign(np.arange(9 * 12 * 3).reshape(108, 3) / 100)
-        found.append(float(sum(model.losses)))
-    assert found[0] == found[1] > 0

@@ -1,0 +1,159 @@
+"""Convolutions with an activation: full, and separable into places and channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import keras
+from keras import ops
+
+from neurofit.errors import ShapeError, UsageError
+from neurofit.models.layers.linear import Linear
+from neurofit.models.layers.weights import initializer, needs_maps, one_of, penalty_on
+
+PADDINGS = ("same", "valid")
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel moves over a map.
+
+    size, stride, dilation [pixels]: of the kernel; between two places; between two neighbours in the kernel
+    padding : "same", zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's SAME); "valid",
+        only where the whole kernel lies on the map: ⌈(n − (size − 1) · dilation) / stride⌉
+    """
+
+    size: int
+    stride: int = 1
+    dilation: int = 1
+    padding: str = "same"
+
+    def checked(self, layer) -> Window:
+        """Itself, if a layer can use it; UsageError otherwise."""
+        one_of(layer, "padding", self.padding, PADDINGS)
+        for name in ("size", "stride", "dilation"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise UsageError(f"{type(layer).__name__}({name}={value!r}): expected a whole number ≥ 1.")
+        if self.stride > 1 and self.dilation > 1:
+            raise UsageError(
+                f"{type(layer).__name__}(stride={self.stride}, dilation={self.dilation}): TensorFlow's convolutions "
+                "have one of the two. Set the other to 1."
+            )
+        return self
+
+    def shape(self, layer, input_shape, channels) -> tuple:
+        """(image, height, width, channel) of the output, for an input of these axes."""
+        needs_maps(layer, input_shape)
+        shrink = (self.size - 1) * self.dilation if self.padding == "valid" else 0
+        if min(input_shape[1:3]) <= shrink:
+            raise ShapeError(
+                f"{type(layer).__name__}: a kernel {shrink + 1} pixels wide does not fit in a map of "
+                f"{input_shape[1]} × {input_shape[2]}. A smaller size, or padding='same'."
+            )
+        height, width = (-(-(length - shrink) // self.stride) for length in input_shape[1:3])
+        return (input_shape[0], height, width, channels)
+
+    def convolved(self, inputs, kernel):
+        """The cross-correlation with a kernel (size, size, channel, filter)."""
+        return ops.conv(inputs, kernel, **self._settings())
+
+    def convolved_each(self, inputs, kernel):
+        """Every channel with its own kernel (size, size, channel, 1)."""
+        return ops.depthwise_conv(inputs, kernel, **self._settings())
+
+    def _settings(self):
+        return {"strides": self.stride, "padding": self.padding, "data_format": "channels_last",
+                "dilation_rate": self.dilation}  # fmt: skip
+
+    def told(self) -> dict:
+        """The settings of a layer that it stands for."""
+        return {"size": self.size, "stride": self.stride, "dilation": self.dilation, "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Convolution(Linear):
+    """act(x ∗ K + b): cross-correlation. `size`, `stride`, `dilation`, `padding`: see `Window`.
+
+    In (image, height, width, channel), out (image, height', width', filter).
+    Weights: `kernel` (size, size, channel, filter), N(0, .1); `bias` (filter,), 0. The rest as for `Dense`.
+    """
+
+    def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", **kwargs):
+        super().__init__(filters, **kwargs)
+        self.window = Window(size, stride, dilation, padding).checked(self)
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+        self.add_kernel((self.window.size, self.window.size, input_shape[-1], self.units))
+
+    def call(self, inputs):
+        return self.activated(self.window.convolved(inputs, self.used(self.kernel)))
+
+    def compute_output_shape(self, input_shape):
+        return self.window.shape(self, input_shape, self.units)
+
+    def get_config(self):
+        config = super().get_config()
+        return config | {"filters": config.pop("units"), **self.window.told()}
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class SeparableConvolution(keras.layers.Layer):
+    """act(Σ_channel (x ∗ D)[channel] · P[channel] + b): each channel with its own kernel, then a mix of the channels.
+
+    In (image, height, width, channel), out (image, height', width', filter).
+    Weights: `depthwise` (size, size, 1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0.
+    size² + filters weights per channel in place of size² · filters. `size`, `stride`, `dilation`, `padding`: see
+    `Window`. A penalty on `depthwise` sees every channel's kernel as a unit of its own.
+
+    Source: the cores of doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), which mix channels before as well.
+    """
+
+    def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", activation=None, use_bias=True,
+                 depthwise_initializer=None, pointwise_initializer=None, bias_initializer="zeros",
+                 depthwise_regularizer=None, pointwise_regularizer=None, **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self.filters, self.use_bias = filters, use_bias
+        self.window = Window(size, stride, dilation, padding).checked(self)
+        self.activation = keras.activations.get(activation)
+        self.depthwise_initializer = initializer(depthwise_initializer)
+        self.pointwise_initializer = initializer(pointwise_initializer)
+        self.bias_initializer = initializer(bias_initializer)
+        self.depthwise_regularizer = keras.regularizers.get(depthwise_regularizer)
+        self.pointwise_regularizer = keras.regularizers.get(pointwise_regularizer)
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+        size, channels = self.window.size, input_shape[-1]
+        self.depthwise = self._weight("depthwise", (size, size, 1, channels))
+        self.pointwise = self._weight("pointwise", (channels, self.filters))
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
+
+    def _weight(self, name, shape):
+        penalty = penalty_on(self, getattr(self, f"{name}_regularizer"), shape)
+        start = getattr(self, f"{name}_initializer")
+        return self.add_weight(name=name, shape=shape, initializer=start, regularizer=penalty)
+
+    def call(self, inputs):
+        each = self.window.convolved_each(inputs, ops.transpose(self.depthwise, (0, 1, 3, 2)))
+        out = ops.matmul(each, self.pointwise)
+        return self.activation(out if self.bias is None else out + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return self.window.shape(self, input_shape, self.filters)
+
+    def get_config(self):
+        return super().get_config() | self.window.told() | {
+            "filters": self.filters,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": keras.initializers.serialize(self.depthwise_initializer),
+            "pointwise_initializer": keras.initializers.serialize(self.pointwise_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "depthwise_regularizer": keras.regularizers.serialize(self.depthwise_regularizer),
+            "pointwise_regularizer": keras.regularizers.serialize(self.pointwise_regularizer),
+        }  # fmt: skip

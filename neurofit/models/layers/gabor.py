@@ -1,0 +1,102 @@
+"""The energy of pairs of Gabor filters: what complex cells are said to compute, fixed or learned."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from neurofit.errors import UsageError
+from neurofit.models.layers.convolution import Window
+from neurofit.models.layers.weights import one_of
+
+ROWS = ("orientation", "frequency", "spread", "aspect")
+OUTPUTS = ("amplitude", "energy")
+SMALLEST_ENERGY = 1e-6  # added before a square root, whose slope has no end at 0
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class GaborEnergy(keras.layers.Layer):
+    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per filter.
+
+    On a grid (size, size), X and Y from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ:
+    envelope = exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0;
+    odd = envelope · sin 2πfu; both then divided by their L2 norms. So light that is everywhere the same gives 0, and a
+    filter's size does not matter to its scale. Channels are added up.
+
+    In (image, height, width, channel), out (image, height', width', filter): amplitude, √(even² + odd² + 1e-6), or
+    "energy", even² + odd².
+    Weights: `gabors` (4, filter), rows as in ROWS: θ [rad] (0: stripes upright), f [cycles per pixel], σ [pixels], γ.
+    They start as every orientation k π / `orientations` with every one of `frequencies`, frequency by frequency, γ 1
+    and σ such that the filter's half-amplitude bandwidth is `octaves`. `learned`: whether training changes them; the
+    forward pass clips f into [0, .5], σ into [.5, size], γ into [.1, 10].
+    `size`, `stride`, `dilation`, `padding`: see `Window`.
+
+    Source: doi:10.1364/JOSAA.2.000284 (Adelson & Bergen 1985, the energy model).
+    """
+
+    def __init__(self, size, *, orientations=8, frequencies=(0.1, 0.2), octaves=1.0, learned=False,
+                 output="amplitude", stride=1, dilation=1, padding="same", **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self.window = Window(size, stride, dilation, padding).checked(self)
+        self.orientations, self.octaves, self.learned = orientations, float(octaves), learned
+        self.frequencies = tuple(float(frequency) for frequency in frequencies)
+        self.output_kind = one_of(self, "output", output, OUTPUTS)
+        if orientations < 1 or octaves <= 0 or not all(0 < frequency <= 0.5 for frequency in self.frequencies):
+            raise UsageError(
+                f"GaborEnergy(orientations={orientations!r}, frequencies={self.frequencies}, octaves={octaves!r}): "
+                "expected one orientation or more, frequencies in (0, .5] cycles per pixel, and octaves > 0."
+            )
+
+    @property
+    def filters(self) -> int:
+        return self.orientations * len(self.frequencies)
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+        self.gabors = self.add_weight(
+            name="gabors", shape=(len(ROWS), self.filters), initializer=self._start, trainable=self.learned
+        )
+
+    def _start(self, shape, dtype=None):
+        frequency = np.repeat(self.frequencies, self.orientations)
+        orientation = np.tile(np.arange(self.orientations) * np.pi / self.orientations, len(self.frequencies))
+        wide = 2**self.octaves
+        spread = np.sqrt(np.log(2) / 2) / np.pi * (wide + 1) / (wide - 1) / frequency
+        return ops.convert_to_tensor(np.stack([orientation, frequency, spread, np.ones(self.filters)]), dtype)
+
+    def kernels(self):
+        """The even and the odd filters, (size, size, filter) each."""
+        theta, frequency, spread, aspect = ops.unstack(ops.cast(self.gabors, self.compute_dtype), num=4, axis=0)
+        frequency, spread = ops.clip(frequency, 0, 0.5), ops.clip(spread, 0.5, self.window.size)
+        middle = ops.arange(self.window.size, dtype=self.compute_dtype) - (self.window.size - 1) / 2
+        y, x = middle[:, None, None], middle[None, :, None]
+        along, across = x * ops.cos(theta) + y * ops.sin(theta), y * ops.cos(theta) - x * ops.sin(theta)
+        squares = ops.square(along) + ops.square(ops.clip(aspect, 0.1, 10) * across)
+        envelope = ops.exp(-squares / (2 * ops.square(spread)))
+        even, odd = (envelope * wave(2 * np.pi * frequency * along) for wave in (ops.cos, ops.sin))
+        even = even - envelope * (ops.sum(even, axis=(0, 1)) / ops.sum(envelope, axis=(0, 1)))
+        return _unit(even), _unit(odd)
+
+    def call(self, images):
+        flat = images if images.shape[-1] == 1 else ops.sum(images, axis=-1, keepdims=True)
+        both = self.window.convolved(flat, ops.concatenate(self.kernels(), axis=-1)[:, :, None, :])
+        energy = ops.square(both[..., : self.filters]) + ops.square(both[..., self.filters :])
+        return energy if self.output_kind == "energy" else ops.sqrt(energy + SMALLEST_ENERGY)
+
+    def compute_output_shape(self, input_shape):
+        return self.window.shape(self, input_shape, self.filters)
+
+    def get_config(self):
+        return super().get_config() | self.window.told() | {
+            "orientations": self.orientations,
+            "frequencies": list(self.frequencies),
+            "octaves": self.octaves,
+            "learned": self.learned,
+            "output": self.output_kind,
+        }  # fmt: skip
+
+
+def _unit(kernels):
+    squares = ops.sum(ops.square(kernels), axis=(0, 1))
+    return kernels * ops.rsqrt(ops.maximum(squares, 1e-12))

@@ -1,0 +1,122 @@
+"""A readout that looks at one learned position per neuron."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from neurofit.errors import UsageError
+from neurofit.models.layers.readout import Readout
+from neurofit.models.layers.weights import needs_maps
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class GaussianReadout(Readout):
+    """act(Σ_c x[y, x, c] · what[c] + b): the features at one position (y, x) per neuron, between pixels bilinear.
+
+    While training, the position is drawn from N(μ, S Sᵀ) anew for every image and neuron, so that gradients reach
+    positions further away than the next pixel; else it is μ. −1 is the first pixel's centre and 1 the last's, along y
+    and along x; drawn positions and μ are clipped to them (gradient 0 outside).
+
+    In (image, height, width, channel), out (image, neuron).
+    Weights: `what` (channel, neuron), 1 / channel; `position` μ (2, neuron), y and x, uniform within ±`start_within`;
+    `spread` S (2, 2, neuron), `start_spread` times the unit matrix; `bias` (neuron,), 0. `learned_positions=False`
+    leaves μ and S as they start or are assigned; `sampled=False` always looks at μ.
+
+    Source: doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), with their defaults but for S, which there starts random.
+    """
+
+    factors_named = ("what",)
+
+    def __init__(self, neurons, *, learned_positions=True, sampled=True, start_within=0.3, start_spread=0.1,
+                 activation=None, use_bias=True, bias_initializer="zeros", what_initializer=None,
+                 what_regularizer=None, seed=None, **kwargs):  # fmt: skip
+        super().__init__(
+            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            starts={"what": _one_over_channels if what_initializer is None else what_initializer},
+            regularizers={"what": what_regularizer}, **kwargs,
+        )  # fmt: skip
+        if not 0 <= start_within <= 1 or start_spread < 0:
+            raise UsageError(
+                f"GaussianReadout(start_within={start_within!r}, start_spread={start_spread!r}): expected a number in "
+                "[0, 1], and one ≥ 0."
+            )
+        self.learned_positions, self.sampled = learned_positions, sampled
+        self.start_within, self.start_spread = float(start_within), float(start_spread)
+        self.random = keras.random.SeedGenerator(seed) if sampled else None
+
+    def build(self, input_shape):
+        needs_maps(self, input_shape)
+        self.what = self.add_factor("what", (input_shape[-1], self.neurons))
+        uniform = keras.initializers.RandomUniform(-self.start_within, self.start_within)
+        self.position = self.add_weight(
+            name="position", shape=(2, self.neurons), initializer=uniform, trainable=self.learned_positions
+        )
+        self.spread = None
+        if self.sampled:
+            self.spread = self.add_weight(
+                name="spread", shape=(2, 2, self.neurons), initializer=self._start_spread,
+                trainable=self.learned_positions,
+            )  # fmt: skip
+        self.add_bias()
+
+    def _start_spread(self, shape, dtype=None):
+        return self.start_spread * ops.eye(2, dtype=dtype)[:, :, None] * ops.ones(shape, dtype)
+
+    def positions(self, images=None):
+        """Where it looks, (2, 1, neuron) or, drawn for each of so many images, (2, image, neuron); in [−1, 1]."""
+        centre = ops.cast(self.position, self.compute_dtype)[:, None, :]
+        if images is not None:
+            shape = (2, images, self.neurons)
+            noise = keras.random.normal(shape, dtype=self.compute_dtype, seed=self.random)
+            centre = centre + ops.einsum("abn,bin->ain", ops.cast(self.spread, self.compute_dtype), noise)
+        return ops.clip(centre, -1, 1)
+
+    def call(self, features, training=None):
+        drawn = training and self.sampled
+        places = self.positions(ops.shape(features)[0] if drawn else None)
+        there = bilinear(features, places[0], places[1])
+        return self.activated(ops.sum(there * ops.transpose(self.what), axis=-1))
+
+    def get_config(self):
+        return super().get_config() | {
+            "learned_positions": self.learned_positions,
+            "sampled": self.sampled,
+            "start_within": self.start_within,
+            "start_spread": self.start_spread,
+        }
+
+
+def bilinear(maps, y, x):
+    """Values between pixels, (image, neuron, channel), of maps (image, height, width, channel).
+
+    y, x : (image or 1, neuron), in [−1, 1] from the first pixel's centre to the last's
+    """
+    _, height, width, channels = maps.shape
+    flat = ops.reshape(maps, (-1, height * width, channels))
+    rows, columns = _around(y, height), _around(x, width)
+    value = 0.0
+    for row, share_y in rows:
+        for column, share_x in columns:
+            value = value + _taken(flat, row * width + column) * (share_y * share_x)[..., None]
+    return value
+
+
+def _around(along, length):
+    """The two pixels around each position and their shares, which add up to 1."""
+    place = (along + 1) * (length - 1) / 2
+    first = ops.clip(ops.floor(place), 0, max(length - 2, 0))
+    share = place - first
+    first = ops.cast(first, "int32")
+    return [(first, 1 - share), (ops.minimum(first + 1, length - 1), share)]
+
+
+def _taken(flat, index):
+    if index.shape[0] == 1:
+        return ops.take(flat, index[0], axis=1)
+    return ops.take_along_axis(flat, index[..., None], axis=1)
+
+
+@keras.saving.register_keras_serializable("neurofit")
+def _one_over_channels(shape, dtype=None):
+    return ops.ones(shape, dtype) / shape[0]

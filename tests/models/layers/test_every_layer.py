@@ -1,0 +1,108 @@
+"""What holds for every layer: it can be described and made again, and says what it cannot do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import neurofit as nf
+from neurofit.errors import ShapeError, UsageError
+
+pytestmark = pytest.mark.slow
+IMAGES = np.random.default_rng(0).normal(size=(5, 9, 12, 1)).astype(np.float32)  # (image, height, width, channel)
+
+
+def all_layers():
+    layers, penalties = nf.models.layers, nf.models.regularizers
+    return [
+        layers.DifferenceOfGaussians(3, variance_bounds=(1, 9), activation="softplus", start_below=1),
+        layers.ConvolutionalDifferenceOfGaussians(3, 5, stride=2, bias_initializer="normal"),
+        layers.Convolution(3, 5, stride=2, normalised="unit", kernel_regularizer=penalties.Laplacian(0.1)),
+        layers.Dense(3, positive=True, inhibitory=1, kernel_regularizer=penalties.L2(0.1), use_bias=False),
+        layers.FactorisedReadout(3, normalised="both", where_regularizer=penalties.L1(0.3)),
+        layers.Scale(activation="softplus"),
+        layers.ConvolutionalDifferenceOfGaussians(3, 5, dilation=2),
+        layers.Convolution(3, 3, dilation=2, padding="valid", kernel_regularizer=penalties.added(
+            penalties.L1(0.1), penalties.Laplacian(0.2))),
+        layers.SeparableConvolution(4, 5, stride=2, padding="valid", activation="elu",
+                                    depthwise_regularizer=penalties.NormalisedLaplacian(0.1),
+                                    pointwise_regularizer=penalties.L1(0.1)),
+        layers.FactorisedReadout(3, normalised="none", product_l1=0.2, where_regularizer=penalties.Norm2(0.1)),
+        layers.RankOneReadout(3, activation="softplus", where_y_regularizer=penalties.Laplacian(0.1, axes=(0,))),
+        layers.GaussianReadout(3, start_within=0.9, what_regularizer=penalties.L1(0.1)),
+        layers.GaussianReadout(3, sampled=False, learned_positions=False, use_bias=False),
+        layers.GaborEnergy(5, orientations=3, frequencies=(0.1, 0.25), learned=True, stride=2),
+        layers.GaborEnergy(5, output="energy", padding="valid", octaves=1.5),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(15))
+def test_a_layer_survives_its_own_description(index, keras, close):
+    layer = all_layers()[index]
+    model = keras.Sequential([keras.Input((9, 12, 1)), layer])
+    copy = keras.Sequential.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    close(copy(IMAGES), model(IMAGES))
+    assert len(copy.losses) == len(model.losses)
+    assert float(sum(copy.losses)) == float(sum(model.losses))
+    assert tuple(model(IMAGES).shape) == layer.compute_output_shape(IMAGES.shape)
+
+
+def test_an_output_nonlinearity_survives_its_own_description(keras, close):
+    smooth = nf.models.regularizers.Differences(0.1)
+    layer = nf.models.layers.OutputNonlinearity(bins=7, low=-1, high=2, gain_regularizer=smooth)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    layer.log_gain.assign(np.random.default_rng(1).normal(size=(8, 3)))
+    copy = keras.Sequential.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    drive = np.linspace(-3, 3, 12, dtype=np.float32).reshape(4, 3)
+    close(copy(drive), model(drive))
+    assert float(sum(copy.losses)) == float(sum(model.losses)) > 0
+
+
+def test_layers_that_need_a_picture_say_so():
+    with pytest.raises(ShapeError, match=r"needs \(image, height, width, channel\)"):
+        nf.models.layers.DifferenceOfGaussians(3).build((None, 100))
+    with pytest.raises(ShapeError, match=r"needs \(image, neuron\)"):
+        nf.models.layers.OutputNonlinearity().build((None, 9, 12, 1))
+    with pytest.raises(ShapeError, match="a kernel 13 pixels wide does not fit in a map of 9 × 12"):
+        nf.models.layers.Convolution(3, 7, dilation=2, padding="valid").build((None, 9, 12, 1))
+
+
+@pytest.mark.parametrize(("make", "told"), [
+    (lambda layers: layers.FactorisedReadout(3, normalised="were"), "Did you mean 'where'"),
+    (lambda layers: layers.Convolution(3, 5, stride=2, dilation=2), "Set the other to 1"),
+    (lambda layers: layers.Convolution(3, 5, padding="vald"), "Did you mean 'valid'"),
+    (lambda layers: layers.SeparableConvolution(3, 0), "size=0"),
+    (lambda layers: layers.GaussianReadout(3, start_within=2), "start_within=2"),
+    (lambda layers: layers.GaborEnergy(7, frequencies=(0.7,)), "cycles per pixel"),
+    (lambda layers: layers.OutputNonlinearity(low=1, high=0), "low < high"),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_errors(make, told):
+    with pytest.raises(UsageError, match=told):
+        make(nf.models.layers)
+
+
+def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
+    with pytest.raises(ValueError, match="kernel_regularizer"):
+        nf.models.layers.DifferenceOfGaussians(3, kernel_regularizer="l2")
+    penalties = nf.models.regularizers
+    smooth = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0))
+    with pytest.raises(ShapeError, match="say grid="):
+        smooth.build((None, 12))
+    one_winner = nf.models.layers.Convolution(3, 5, kernel_regularizer=penalties.MaxFilters(1.0))
+    with pytest.raises(ShapeError, match="about several channels"):
+        one_winner.build((None, 9, 12, 1))
+    readout = nf.models.layers.FactorisedReadout(3, what_regularizer=penalties.MaxSpace(1.0))
+    with pytest.raises(ShapeError, match="about several places"):
+        readout.build((None, 9, 12, 2))
+
+
+def test_a_penalty_on_a_dense_layer_of_images_knows_their_places(keras):
+    penalties, found = nf.models.regularizers, []
+    for grid in (None, (9, 12, 1)):
+        layer = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0, grid=grid))
+        model = keras.Sequential([keras.Input((9, 12, 1)), layer])
+        layer.kernel.assign(np.arange(9 * 12 * 3).reshape(108, 3) / 100)
+        found.append(float(sum(model.losses)))
+    assert found[0] == found[1] > 0
