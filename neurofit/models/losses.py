@@ -12,10 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
+from neurofit.errors import DataError
 from neurofit.models.training import Training
 
 EPSILON = 1e-6  # added to a predicted rate before its logarithm [spikes per presentation]
 SMALLEST_DIVISOR = 1e-8
+CLOSEST = 1e-7  # of a probability to 0 or 1
 
 
 def poisson(responses, predictions, mask=None, rates=None):
@@ -24,9 +26,9 @@ def poisson(responses, predictions, mask=None, rates=None):
     `rates` (neuron,): what each neuron's part is divided by, so that a busy neuron's spike counts as a quiet one's
     (`mean_rates`). Those of the *training* images are right; NDN took those of all it was given, validation included.
     """
-    y, p = _counted(responses, predictions, mask)
+    y, p, _ = _counted(responses, predictions, mask)
     terms = y * ops.log(EPSILON + p) - p
-    images = ops.cast(ops.shape(predictions)[-2], terms.dtype)
+    images = _images(predictions)
     if rates is None:
         return -ops.sum(terms, axis=(-2, -1)) / images
     return -ops.sum(terms / ops.maximum(ops.cast(rates, terms.dtype) * images, SMALLEST_DIVISOR), axis=(-2, -1))
@@ -34,15 +36,56 @@ def poisson(responses, predictions, mask=None, rates=None):
 
 def gaussian(responses, predictions, mask=None):
     """Σ (y − p)² / images."""
-    y, p = _counted(responses, predictions, mask)
-    return ops.sum(ops.square(y - p), axis=(-2, -1)) / ops.cast(ops.shape(predictions)[-2], p.dtype)
+    y, p, _ = _counted(responses, predictions, mask)
+    return ops.sum(ops.square(y - p), axis=(-2, -1)) / _images(predictions)
+
+
+def bernoulli(responses, predictions, mask=None):
+    """−Σ [y log p + (1 − y) log(1 − p)] / images: the cross-entropy of responses in [0, 1], a spike or none.
+
+    Predictions are probabilities, of a last layer with a sigmoid (NDN's are what goes into it); they are clipped into
+    [1e-7, 1 − 1e-7], outside of which the gradient is 0.
+    """
+    y, p, valid = _counted(responses, predictions, mask)
+    p = ops.clip(p, CLOSEST, 1 - CLOSEST)
+    terms = ops.where(valid, y * ops.log(p) + (1 - y) * ops.log(1 - p), 0)
+    return -ops.sum(terms, axis=(-2, -1)) / _images(predictions)
+
+
+def gamma(responses, predictions, mask=None):
+    """Σ [y / (p + 1e-6) + log(p + 1e-6)] / images: for responses ≥ 0 whose standard deviation grows with their mean.
+
+    The negative log likelihood of a gamma distribution with mean p, but for what does not depend on p and for its
+    shape, a factor: the best p is the same for every shape. Fluorescence is such a response; counts are not.
+    Source: McCullagh & Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6, ch. 8.
+    """
+    y, p, valid = _counted(responses, predictions, mask)
+    mean = p + EPSILON
+    terms = ops.where(valid, y / mean + ops.log(mean), 0)
+    return ops.sum(terms, axis=(-2, -1)) / _images(predictions)
+
+
+PLAIN = {"gaussian": gaussian, "bernoulli": bernoulli, "gamma": gamma}
+RANGES = {"bernoulli": (0, 1), "gamma": (0, np.inf)}  # of responses
 
 
 def loss(training: Training, rates: np.ndarray | None = None) -> Callable:
     """(responses, predictions, mask) → the loss that a training names."""
-    if training.loss == "gaussian":
-        return gaussian
+    if training.loss in PLAIN:
+        return PLAIN[training.loss]
     return lambda responses, predictions, mask=None: poisson(responses, predictions, mask, rates)
+
+
+def check_responses(name: str, responses: np.ndarray) -> None:
+    """Raises DataError where a loss makes no sense of responses (NaN is missing, and fine)."""
+    low, high = RANGES.get(name, (-np.inf, np.inf))
+    wrong = np.asarray(responses)[(responses < low) | (responses > high)]
+    if wrong.size:
+        wanted = f"in [{low}, {high}]" if np.isfinite(high) else f"≥ {low}"
+        raise DataError(
+            f"loss '{name}' is of responses {wanted}, and {wrong.size} are not, such as {wrong.flat[0]:g}. "
+            "Another loss ('gaussian' takes any), or other responses."
+        )
 
 
 def mean_rates(responses: list[np.ndarray], valid: list[np.ndarray]) -> np.ndarray:
@@ -57,10 +100,15 @@ def mean_rates(responses: list[np.ndarray], valid: list[np.ndarray]) -> np.ndarr
     return np.where(heard, means, means[heard].mean() if heard.any() else 1.0).astype(np.float32)
 
 
+def _images(predictions):
+    return ops.cast(ops.shape(predictions)[-2], predictions.dtype)
+
+
 def _counted(responses, predictions, mask):
+    """Responses and predictions, 0 where they do not count, and where they do."""
     # Both are set to 0 before anything is computed with them: the gradient of where(…, NaN) would be NaN all the same.
     valid = ops.isfinite(responses)
     if mask is not None:
         valid = ops.logical_and(valid, ops.cast(mask, "bool"))
     zero = ops.zeros((), predictions.dtype)
-    return ops.where(valid, ops.cast(responses, predictions.dtype), zero), ops.where(valid, predictions, zero)
+    return ops.where(valid, ops.cast(responses, predictions.dtype), zero), ops.where(valid, predictions, zero), valid

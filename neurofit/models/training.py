@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from neurofit.errors import GridError, nearest
 
-LOSSES = ("poisson", "gaussian")
+LOSSES = ("poisson", "gaussian", "bernoulli", "gamma")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 RATES = ("none", "train", "train+monitored")
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import neurofit as nf
+from neurofit.errors import DataError
 
 pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
 Y = RNG.poisson(2.0, (7, 4)).astype(np.float32)  # (image, neuron)
 P = RNG.uniform(0.1, 4.0, (7, 4)).astype(np.float32)
+SPIKES = (Y > 1).astype(np.float32), RNG.uniform(0.05, 0.95, (7, 4)).astype(np.float32)
 
 
 def test_losses_are_sums_over_neurons_and_means_over_images(close):
@@ -21,13 +23,78 @@ def test_losses_are_sums_over_neurons_and_means_over_images(close):
     close(losses.poisson(Y, P, rates=rates), -((Y * np.log(1e-6 + P) - P) / rates).sum() / 7)
 
 
+def test_bernoulli_is_the_cross_entropy_and_gamma_the_likelihood_of_its_distribution(close):
+    from scipy import stats
+
+    losses, (y, p) = nf.models.losses, SPIKES
+    close(losses.bernoulli(y, p), -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum() / 7)
+    close(losses.gamma(Y, P), (Y / (P + 1e-6) + np.log(P + 1e-6)).sum() / 7)
+    responses, other = Y + 0.5, RNG.uniform(0.1, 4.0, (7, 4)).astype(np.float32)
+    for shape in (1.0, 3.0):  # only the part that depends on the prediction: two predictions differ alike
+        likelihood = [stats.gamma.logpdf(responses, shape, scale=mean / shape).sum() for mean in (P, other)]
+        found = [float(losses.gamma(responses, mean)) * 7 for mean in (P, other)]
+        assert shape * (found[0] - found[1]) == pytest.approx(likelihood[1] - likelihood[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["poisson", "gaussian", "bernoulli", "gamma"])
+def test_the_gradient_of_a_loss_is_its_slope(name, tf, slope, close):
+    y, p = SPIKES if name == "bernoulli" else (Y, P)
+    point = tf.constant(p, tf.float64)
+
+    def value(predictions):
+        return getattr(nf.models.losses, name)(tf.constant(y, tf.float64), predictions)
+
+    with tf.GradientTape() as tape:
+        tape.watch(point)
+        total = value(point)
+    close(tape.gradient(total, point), slope(value, p, 1e-6), 1e-6)
+
+
+def test_certain_predictions_leave_bernoulli_finite():
+    found = nf.models.losses.bernoulli(np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32))
+    assert 2 * 15 < float(found) < 2 * 17
+
+
+def test_responses_that_a_loss_makes_no_sense_of_are_errors():
+    check = nf.models.losses.check_responses
+    check("bernoulli", np.array([[0, 1, np.nan]]))
+    check("gaussian", np.array([[-3.0]]))
+    with pytest.raises(DataError, match=r"responses in \[0, 1\], and 1 are not, such as 2"):
+        check("bernoulli", np.array([[0, 2]]))
+    with pytest.raises(DataError, match="'gamma' is of responses ≥ 0"):
+        check("gamma", np.array([[-1.0]]))
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "gamma"])
+def test_a_training_with_each_loss_finds_what_was_planted(name, keras):
+    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.fitting.program import Program
+
+    rng = np.random.default_rng(1)
+    inputs = rng.normal(size=(400, 3)).astype(np.float32)
+    drive = inputs @ np.array([[1.0, 0.2], [-1.5, 0.8], [0.3, 1.0]]) - 0.2
+    if name == "bernoulli":
+        activation, mean = "sigmoid", 1 / (1 + np.exp(-drive))
+        responses = rng.random(mean.shape) < mean
+    else:
+        activation, mean = "softplus", np.log1p(np.exp(drive))
+        responses = rng.gamma(2.0, mean / 2)
+    model = keras.Sequential([keras.Input((3,)), nf.models.layers.Dense(2, activation=activation)])
+    part = Arrays({"image": inputs}, responses.astype(np.float32), None)
+    program = Program(model, nf.models.Training(loss=name), part)
+    state, *_ = program.epochs(program.start(), np.repeat(np.arange(400)[None], 30, axis=0), 0.01)
+    found, _ = program.predict(state.weights, state.other, part)
+    assert np.corrcoef(found.ravel(), mean.ravel())[0, 1] > 0.98
+    assert np.abs(found.mean(axis=0) - mean.mean(axis=0)).max() < 0.05
+
+
 def test_a_missing_response_adds_nothing_to_the_loss_nor_to_the_gradient(tf):
     missing = np.zeros_like(Y, bool)
     missing[2, 1] = missing[5, 3] = True
-    for loss in (nf.models.losses.poisson, nf.models.losses.gaussian):
-        found = []
-        for responses, mask in ((np.where(missing, np.nan, Y), None), (Y, 1.0 - missing)):
-            predictions = tf.constant(P)
+    for loss in (getattr(nf.models.losses, name) for name in ("poisson", "gaussian", "bernoulli", "gamma")):
+        found, (y, p) = [], SPIKES if loss.__name__ == "bernoulli" else (Y, P)
+        for responses, mask in ((np.where(missing, np.nan, y), None), (y, 1.0 - missing)):
+            predictions = tf.constant(p)
             with tf.GradientTape() as tape:
                 tape.watch(predictions)
                 value = loss(tf.constant(responses, tf.float32), predictions, mask)
@@ -39,7 +106,7 @@ def test_a_missing_response_adds_nothing_to_the_loss_nor_to_the_gradient(tf):
 
 def test_losses_keep_a_leading_axis_of_repetitions(close):
     both = np.stack([P, P + 1])
-    for loss in (nf.models.losses.poisson, nf.models.losses.gaussian):
+    for loss in (nf.models.losses.poisson, nf.models.losses.gaussian, nf.models.losses.gamma):
         close(loss(Y, both), [float(loss(Y, P)), float(loss(Y, P + 1))])
 
 
