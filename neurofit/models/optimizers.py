@@ -6,6 +6,7 @@ Elementwise: weights may be (weight,) or (repetition, weight); step and learning
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,9 @@ def adam(weights, gradients, moments, step, learning_rate):
     mean = BETA_1 * mean + (1 - BETA_1) * gradients
     square = BETA_2 * square + (1 - BETA_2) * ops.square(gradients)
     step = ops.cast(step, weights.dtype)
-    rate = learning_rate * ops.sqrt(1 - ops.power(BETA_2, step)) / (1 - ops.power(BETA_1, step))
+    # 1 − βᵗ by expm1: float32 has few digits of it left in the first steps, enough to move weights by 2e-6 after 200.
+    one, two = (-ops.expm1(step * math.log(beta)) for beta in (BETA_1, BETA_2))
+    rate = learning_rate * ops.sqrt(two) / one
     return weights - rate * mean / (ops.sqrt(square) + EPSILON), (mean, square)
 
 

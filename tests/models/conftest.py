@@ -34,7 +34,7 @@ def tf():
 
 @pytest.fixture(scope="session")
 def reference():
-    """reference("A_dog9_31_lin") → what NDN3 itself returned: arrays by name, and `meta`."""
+    """reference("A_dog9_31_lin") → what NDN3 itself returned: arrays by name, `meta`, the folder."""
 
     def load(name: str) -> SimpleNamespace:
         if not (REFERENCE / f"{name}.npz").exists():
@@ -42,7 +42,7 @@ def reference():
         with np.load(REFERENCE / f"{name}.npz") as file:
             arrays = {key: file[key] for key in file.files if key != "meta"}
             named = {key.replace("-", "_"): value for key, value in arrays.items()}
-            return SimpleNamespace(meta=json.loads(str(file["meta"])), arrays=arrays, **named)
+            return SimpleNamespace(meta=json.loads(str(file["meta"])), arrays=arrays, folder=REFERENCE, **named)
 
     return load
 
