@@ -36,11 +36,11 @@ def every_penalty():
     penalties = nf.models.regularizers
     kinds = [penalties.L1, penalties.L2, penalties.Norm2, penalties.Orthogonal, penalties.GroupSparsity,
              penalties.Laplacian, penalties.NormalisedLaplacian, penalties.Center, penalties.Max, penalties.MaxFilters,
-             penalties.MaxSpace, penalties.Local, penalties.Glocal]  # fmt: skip
+             penalties.MaxSpace, penalties.Local, penalties.Glocal, penalties.Differences]  # fmt: skip
     return [kind(0.3) for kind in kinds] + [penalties.added(penalties.L1(0.3), penalties.Laplacian(0.1, axes=(2,)))]
 
 
-@pytest.mark.parametrize("index", range(14))
+@pytest.mark.parametrize("index", range(15))
 def test_the_gradient_of_a_penalty_is_its_slope(index, tf, slope, close):
     penalty, point = every_penalty()[index], tf.constant(KERNEL)
     with tf.GradientTape() as tape:
@@ -49,7 +49,7 @@ def test_the_gradient_of_a_penalty_is_its_slope(index, tf, slope, close):
     close(tape.gradient(value, point), slope(penalty, KERNEL, 1e-5), 1e-6)
 
 
-@pytest.mark.parametrize("index", range(14))
+@pytest.mark.parametrize("index", range(15))
 def test_a_penalty_survives_its_own_description(index, keras, ops):
     penalty, kernel = every_penalty()[index], ops.convert_to_tensor(KERNEL)
     copy = keras.regularizers.deserialize(keras.regularizers.serialize(penalty))
@@ -184,6 +184,8 @@ def test_penalties_that_do_not_fit_are_errors(ops):
         penalties.Laplacian(1.0, axes=(2,))(ops.ones((5, 5, 1, 3)))
     with pytest.raises(ShapeError, match=r"needs a weight \(input, unit\)"):
         penalties.Norm2(1.0)(ops.ones((9,)))
+    with pytest.raises(ShapeError, match="three places or more"):
+        penalties.Differences(1.0)(ops.ones((2, 3)))
     with pytest.raises(UsageError, match="number ≥ 0"):
         penalties.L1(-1.0)
     with pytest.raises(UsageError, match="expected penalties"):

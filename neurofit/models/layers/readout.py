@@ -114,12 +114,7 @@ class FactorisedReadout(Readout):
         return self.used("what", self.what), self.used("where", self.where)
 
     def call(self, features):
-        what, where = self.factors()
-        channels, neurons = what.shape
-        pixels = ops.transpose(ops.reshape(features, (-1, where.shape[0] * where.shape[1], channels)), (0, 2, 1))
-        # Where first: (image, channel, neuron) is the smallest of the three ways, and the fastest.
-        there = ops.matmul(pixels, ops.reshape(where, (-1, neurons)))
-        return self.activated(ops.sum(there * what, axis=1))
+        return self.activated(_looked(features, *self.factors()))
 
     def get_config(self):
         own = {"normalised": self.normalised, "positive": self.positive, "product_l1": self.product_l1}
@@ -157,12 +152,18 @@ class RankOneReadout(Readout):
         self.where_x = self.add_factor("where_x", (width, self.neurons))
         self.add_bias()
 
-    def where(self):
-        """where_y · where_x, (height, width, neuron)."""
-        return self.where_y[:, None, :] * self.where_x[None, :, :]
+    def factors(self):
+        """what (channel, neuron) and where_y · where_x (height, width, neuron)."""
+        return ops.convert_to_tensor(self.what), self.where_y[:, None, :] * self.where_x[None, :, :]
 
     def call(self, features):
-        _, height, width, channels = features.shape
-        pixels = ops.transpose(ops.reshape(features, (-1, height * width, channels)), (0, 2, 1))
-        there = ops.matmul(pixels, ops.reshape(self.where(), (height * width, self.neurons)))
-        return self.activated(ops.sum(there * self.what, axis=1))
+        return self.activated(_looked(features, *self.factors()))
+
+
+def _looked(features, what, where):
+    """Σ_{h,w,c} features · where · what, (image, neuron)."""
+    channels, neurons = what.shape
+    pixels = ops.transpose(ops.reshape(features, (-1, where.shape[0] * where.shape[1], channels)), (0, 2, 1))
+    # Where first: (image, channel, neuron) is the smallest of the three ways, and the fastest.
+    there = ops.matmul(pixels, ops.reshape(where, (-1, neurons)))
+    return ops.sum(there * what, axis=1)
