@@ -63,6 +63,7 @@ class GaborEnergy(keras.layers.Layer):
         orientation = np.tile(np.arange(self.orientations) * np.pi / self.orientations, len(self.frequencies))
         wide = 2**self.octaves
         spread = np.sqrt(np.log(2) / 2) / np.pi * (wide + 1) / (wide - 1) / frequency
+        spread = np.clip(spread, 0.5, self.window.size)  # beyond its bounds it would have gradient 0 for ever
         return ops.convert_to_tensor(np.stack([orientation, frequency, spread, np.ones(self.filters)]), dtype)
 
     def kernels(self):
