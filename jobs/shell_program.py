@@ -33,7 +33,7 @@ BEGIN {
 """
 
 
-def fit(task, *, rate=40.0, refractory_ms=0.0, duration=100.0, note="it's \"quoted\", $(not run)"):
+def fit(task, *, rate=40.0, refractory_ms=0.0, duration=100.0, note='it\'s "quoted", $(not run)'):
     """Mean rate [1/s] of a simulated neuron, and its intervals' coefficient of variation: 1 without refractoriness."""
     said = run("awk", SIMULATOR, rate, refractory_ms, duration, task.seeds.noise, note)
     return numbers(said, wanted=("rate", "interval_cv"))

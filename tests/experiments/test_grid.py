@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import csv
 import itertools
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from neurofit.errors import GridError
 from neurofit.experiments.grid import Grid, grid
-from neurofit.experiments.params import canonical, parse
+from neurofit.experiments.params import canonical
 
 
 def values(made: Grid) -> list[dict]:
@@ -354,105 +352,3 @@ def test_a_grid_that_would_not_end_is_refused(monkeypatch):
         grid(axes).points()
     with pytest.raises(GridError, match="more than 1,000 points"):
         (grid(a=[1]) * (grid(b=[1] * 2000))).points()
-
-
-# ---- the grids of a thesis, against its literal list of runs
-
-ORACLE = Path(__file__).parents[3] / "shared" / "spec" / "msc_neuro_grid.csv"
-CONV = {"c_size": [3, 7, 15], "c_filters": [9, 30]}
-STRENGTHS = [0.01, 0.1, 1]
-WHAT_WHERE = {"c_filters": [48], "cd2x": [0.1, 0.5, 1]}
-
-THESIS = {
-    "experiments_2/bl3_exp12": grid(hidden=[0.2, 0.3], reg_h=[0, 0.05, 0.1, 0.5], reg_l=[0, 0.05, 0.1, 0.5]),
-    "experiments_2/bs2_exp1": grid(learning_rate=[1e-5, 1e-4, 5e-4, 1e-3, 5e-3]),
-    "experiments_2/bs3_exp2": grid(bs=[2, 8, 16, 32, 64, 128, 512, 1024, 1800]).derive(
-        epochs=lambda bs: max(int(bs / 16 * 5000), 5000)
-    ),
-    "experiments_2/bs3_exp3": grid(hidden=[0.05, 0.1, 0.2, 0.3, 0.4], dog_layers=[4, 9, 15, 20, 30]),
-    "experiments_2/bs3_exp5": grid(hidden=[0.2, 0.4], reg_type=["l1", "l2"], reg_lambda=[1e-1, 1e-3, 1e-5, 1e-7, 1e-9]),
-    "experiments_2/bs3_exp5_2": grid(hidden=[0.2, 0.4], reg_type=["l1", "l2"], reg_lambda=[10, 1]),
-    "experiments_2/bs3_exp6": grid(hidden=[0.1, 0.2, 0.4], c_filters=[9, 20], c_size=[3, 5, 7, 15, 30]),
-    "experiments_2/bs3_exp7": grid(hidden=[0.1, 0.2, 0.4], c_filters=[9], c_size=[3, 5, 7, 15]),
-    "experiments_2/bs3_exp10": grid(
-        lin_scale=[True, False], input_scale=["normalize_mean_std", "times_mil", "identity"]
-    ),
-    "experiments_2/bs3_exp11": grid(hidden=[0.2, 0.3, 0.4], dropout_h=[0, 0.05, 0.1, 0.2, 0.4, 0.5]),
-    "experiments_3/bs4_exp1": grid(hidden=[0.1, 0.2], reg_h=[0, 0.1, 0.5, 1, 10], reg_l=[0.1, 0.5]),
-    "experiments_3/bs4_exp2": grid(reg_l=[0, 0.001, 0.01, 0.1, 0.5, 1, 5, 10, 100, 1000, 1e4, 1e5]),
-    "experiments_3/bs4_exp5": grid(hidden_lt=["sep"])
-    * grid(CONV, cd2x=[0.01, 0.1], hidden_t=["l1", "l2"], hidden_s=STRENGTHS)
-    + grid(start=172, hidden_lt=["normal"]) * grid(CONV, cd2x=[0.01, 0.1], hidden_t=["max", "l2"], hidden_s=STRENGTHS),
-    "experiments_3/bs4_exp6": grid(c_filters=[12, 24, 48], cd2x=STRENGTHS, norm2_filt=[0, 0.1, 1], l1=[0.1]),
-    "experiments_3/bs4_exp7": grid(c_filters=[48], cd2x=[0.01, 0.1], max_filt=[0, 0.1, 1], l1=STRENGTHS),
-    "experiments_3/bs4_exp8": grid(
-        WHAT_WHERE,
-        conv_reg_type=["max_filt"],
-        conv_reg_str=[1, 10],
-        last_type=["l1", "l2"],
-        last_str=lambda last_type: [0.005, 0.01, 0.05] if last_type == "l1" else [0.01, 0.05, 0.1],
-        secondary_conv_size=[3],
-        spacing=[2],
-    )
-    + grid(
-        start=100,
-        c_filters=[48],
-        cd2x=[0.1],
-        conv_reg_type=["max_filt", "l2", "max"],
-        conv_reg_str=STRENGTHS,
-        last_type=["l1"],
-        last_str=[0.01],
-        secondary_conv_size=[3, 8],
-        spacing=[1, 2, 0],
-    ),
-    "experiments_4/bs4_exp9": grid(hidden_lt=["sep"]) * grid(CONV, hidden_t=["l1"], hidden_s=STRENGTHS)
-    + grid(start=118, hidden_lt=["normal"]) * grid(CONV, hidden_t=["max", "l1"], hidden_s=STRENGTHS)
-    + grid(start=200, hidden_lt=["sep"]) * grid(c_size=[7, 15], c_filters=[4], hidden_t=["l1"], hidden_s=[0.01, 0.1])
-    + grid(start=304, hidden_lt=["normal"])
-    * grid(c_size=[7, 15], c_filters=[4], hidden_t=["max", "l1"], hidden_s=STRENGTHS),
-    "experiments_4/bs4_exp10": grid(start=200, hidden_lt=["sep"])
-    * grid(c_size=[7, 15], c_filters=[9], hidden_t=["l1"], hidden_s=[0.01, 0.1])
-    + grid(start=304, hidden_lt=["normal"])
-    * grid(c_size=[7, 15], c_filters=[9], hidden_t=["l1"], hidden_s=[0.01, 0.1]),
-    "experiments_mult1/bs3_exp4": grid(regions=[[1], [2]], hidden=[0.2], dog_layers=[9])
-    + grid(hidden=[0.2, 0.4], dog_layers=[9, 15, 25], regions=[[1, 2], [1, 2, 3]]),
-    "experiments_mult1/bs3_exp4_2": grid(regions=[[3]], hidden=[0.2], dog_layers=[9])
-    + grid(hidden=[0.2, 0.4], dog_layers=[9, 15, 25], regions=[[2, 3]]),
-    "experiments_mult1/bs3_exp9": (
-        grid(regions=[[1], [2], [3]], hidden=[0.2], dog_layers=[9])
-        + grid(hidden=[0.2, 0.3], dog_layers=[9, 15, 25], regions=[[1, 2], [1, 2, 3]])
-    )
-    * grid(l2=[0, 0.1, 1]),
-    "experiments_gen_1/bs3_exp8": grid(noise_coef=[0.25, 0.5, 1, 1.3, 2], eval_noised=[True, False]),
-    "experiments_gen_1/bs3_exp8_2": grid(noise_coef=[0.3, 0.35, 0.4], eval_noised=[True, False]),
-}
-
-
-def literal_runs(script: str) -> list[tuple[int, str]]:
-    """(number, canonical arguments) of a script's runners, in order."""
-    found = []
-    with ORACLE.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["runner"] in (f"{script}_runner.py", f"{script}_runner2.py"):
-                words = (word.split("=", 1) for word in row["parameters"].split(" "))
-                found.append((int(row["run"]), canonical({name: parse(value) for name, value in words})))
-    return found
-
-
-@pytest.mark.skipif(not ORACLE.exists(), reason="the literal list of runs is not part of the repository")
-@pytest.mark.parametrize("script", THESIS)
-def test_the_grids_of_a_thesis_have_the_numbers_and_arguments_that_they_had(script):
-    expected = literal_runs(script)
-    assert expected
-    assert [(point.number, canonical(point.values)) for point in THESIS[script].points()] == expected
-
-
-def test_epochs_that_keep_the_number_of_updates():
-    derived = [point.derived["epochs"] for point in THESIS["experiments_2/bs3_exp2"].points()]
-    assert derived == [5000, 5000, 5000, 10_000, 20_000, 40_000, 160_000, 320_000, 562_500]
-
-
-def test_a_point_that_two_numbered_blocks_share_keeps_both_numbers():
-    points = {point.number: point.values for point in THESIS["experiments_3/bs4_exp8"].points()}
-    assert len(points) == 90
-    assert points[1] == points[113]

@@ -1,7 +1,4 @@
-"""Architectures that jobs share: each a function of shapes and arguments that returns a Keras model.
-
-Cheap to import: Keras loads when a model is built.
-"""
+"""Three models to begin with: of differences of Gaussians, of pixels, and what/where. Cheap to import."""
 
 from __future__ import annotations
 

@@ -1,0 +1,19 @@
+"""Do regions 1 and 2 need more filters than one? bs1_exp11 with 16 differences of Gaussians."""
+
+from __future__ import annotations
+
+import neurofit as nf
+
+experiment = nf.Experiment(
+    fit=nf.models.thesis.fit(
+        nf.models.architectures.dog_hidden,
+        data=nf.models.thesis.several_regions,
+        standardise="times_mil",
+        learning_rate=1e-4,
+    ),
+    grid=nf.grid(regions=[[1, 2]], dog_layers=[16], biases=["zeros"]),
+    repetitions=10,
+)
+
+if __name__ == "__main__":
+    experiment.main()

@@ -1,0 +1,17 @@
+"""Do regions gain from a shared model? Baseline 3 for 5,000 epochs on one, two and three regions."""
+
+from __future__ import annotations
+
+import neurofit as nf
+
+experiment = nf.Experiment(
+    fit=nf.models.thesis.fit(nf.models.architectures.dog_hidden, data=nf.models.thesis.several_regions),
+    grid=(
+        nf.grid(regions=[[1], [2]], hidden=[0.2], dog_layers=[9])
+        + nf.grid(hidden=[0.2, 0.4], dog_layers=[9, 15, 25], regions=[[1, 2], [1, 2, 3]])
+    ),
+    repetitions=10,
+)
+
+if __name__ == "__main__":
+    experiment.main()

@@ -1,0 +1,19 @@
+"""How good is LNLN in each region?
+
+The thesis' MultiEval_tr and MultiEval_val are train/correlation and test/correlation.
+"""
+
+from __future__ import annotations
+
+import neurofit as nf
+
+experiment = nf.Experiment(
+    fit=nf.models.thesis.fit(
+        nf.models.architectures.lnln, data=nf.models.thesis.one_region, epochs=35_000, validate_every=700
+    ),
+    grid=nf.grid(start=12, hidden=[0.2], reg_h=[0.1], reg_l=[0.1], region=[1, 2, 3]),
+    repetitions=10,
+)
+
+if __name__ == "__main__":
+    experiment.main()
