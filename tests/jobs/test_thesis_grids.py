@@ -18,12 +18,8 @@ import pytest
 from neurofit.experiments import script
 from neurofit.experiments.params import canonical, parse
 from neurofit.orchestrate import overview, plan
-from neurofit.study import Study
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-STUDY = Study(REPOSITORY)
 LIST = Path(__file__).with_name("thesis_grid.csv")
-GROUPS = ("exp_repro", "experiments_1", "experiments_2", "experiments_3", "experiments_4", "gen_1", "mult1", "multeval")
 BASELINES = ("bl1", "bl2", "bl3", "bl4")
 RENAMED = {"bs": "batch_size", "input_scale": "standardise"}  # the thesis' word → the argument that it is here
 SCALES = {
@@ -53,20 +49,13 @@ def literal() -> dict[str, dict[int, dict]]:
 LITERAL = literal()
 
 
-def names() -> list[str]:
-    """All of the thesis' experiments."""
-    every = [entry.name for entry in script.discover(STUDY)]
-    return [name for name in every if name in BASELINES or name.partition("/")[0] in GROUPS]
-
-
 def test_the_list_is_whole():
     assert sum(map(len, LITERAL.values())) == 671
-    assert set(LITERAL) <= set(names())
 
 
 @pytest.mark.parametrize("name", LITERAL)
-def test_a_grid_has_the_numbers_and_the_arguments_that_it_had(name):
-    experiment = plan.load(STUDY, name)
+def test_a_grid_has_the_numbers_and_the_arguments_that_it_had(study, name):
+    experiment = plan.load(study, name)
     shown = overview.of_grid(experiment, experiment.runs())  # what `neurofit show --json` prints
     runs = {run["run"]: run["params"] for run in shown["runs"]}
     axes = {axis for arguments in LITERAL[name].values() for axis in arguments}
@@ -77,36 +66,33 @@ def test_a_grid_has_the_numbers_and_the_arguments_that_it_had(name):
     assert all(len(values) == 1 for values in fixed.values()), "what the scripts had hard-coded has one value"
 
 
-def test_show_prints_the_grid():
+def test_show_prints_the_grid(study):
     words = [sys.executable, "-m", "neurofit", "show", "experiments_3/bs4_exp8", "--json"]
-    answer = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    answer = subprocess.run(words, cwd=study.root, capture_output=True, text=True, check=True)
     runs = {run["run"]: run for run in json.loads(answer.stdout)["runs"]}
     assert len(runs) == 90
     assert (runs[1]["id"], runs[1]["params"]) == (runs[113]["id"], runs[113]["params"])  # one point, two numbers
 
 
-@pytest.mark.parametrize("name", names())
-def test_repetitions_are_those_of_the_thesis(name):
-    assert plan.load(STUDY, name).repetitions == REPETITIONS.get(name, 10)
+def test_repetitions_are_those_of_the_thesis(experiment):
+    assert experiment.repetitions == REPETITIONS.get(experiment.name, 10)
 
 
-def test_epochs_that_keep_the_number_of_updates():
-    runs = plan.load(STUDY, "bs3_exp2").runs()
+def test_epochs_that_keep_the_number_of_updates(study):
+    runs = plan.load(study, "bs3_exp2").runs()
     epochs = [run.derived["epochs"] for run in runs]
     assert epochs == [5_000, 5_000, 5_000, 10_000, 20_000, 40_000, 160_000, 320_000, 562_500]
 
 
-def test_the_baselines_are_the_runs_that_they_were():
-    ids = [plan.load(STUDY, name).runs()[0].id for name in (*BASELINES, "bs4_exp3")]
+def test_the_baselines_are_the_runs_that_they_were(study):
+    ids = [plan.load(study, name).runs()[0].id for name in (*BASELINES, "bs4_exp3")]
     assert ids == ["ad821d75e0ec3c57", "d33d510e56e5c13e", "d714fe9a65a8c57b", "bff1b6050e7d53ad", "a054fb2a79240c72"]
 
 
-@pytest.mark.parametrize("name", names())
-def test_a_script_loads_nothing_slow_and_says_its_question(name):
-    experiment = plan.load(STUDY, name)
+def test_a_script_loads_nothing_slow_and_says_its_question(experiment):
     assert experiment.hint is None
     assert script.head(experiment.path)
 
 
-def test_the_short_name_of_a_baseline_is_its_own():
-    assert [script.find(STUDY, name).name for name in BASELINES] == list(BASELINES)
+def test_the_short_name_of_a_baseline_is_its_own(study):
+    assert [script.find(study, name).name for name in BASELINES] == list(BASELINES)
