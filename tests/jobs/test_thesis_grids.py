@@ -94,5 +94,11 @@ def test_a_script_loads_nothing_slow_and_says_its_question(experiment):
     assert script.head(experiment.path)
 
 
+def test_the_guide_names_every_experiment(study, experiment):
+    guide = (study.root / "docs" / "thesis.md").read_text(encoding="utf-8")
+    group, _, last = experiment.name.rpartition("/")
+    assert f"{last}`" in guide or f"`{group}/*`" in guide or f"rest of `{group}`" in guide
+
+
 def test_the_short_name_of_a_baseline_is_its_own(study):
     assert [script.find(study, name).name for name in BASELINES] == list(BASELINES)
