@@ -21,8 +21,8 @@ def synthetic(dataset: Any, rates: Any, *, noise_coef: float, eval_noised: bool)
     """The data set with noised rates (image, neuron) in place of its responses.
 
     noise_coef: the noise's standard deviation is this times √rate; a test image's response is the mean of RUNS. Where
-    eval_noised is False, test responses are the rates themselves. What is below 0 then is made good by adding what the
-    lowest lacks (the thesis subtracted it, to the opposite of its purpose).
+    eval_noised is False, test responses are the rates themselves. If the lowest is negative then, what it
+    lacks is added to all (the thesis added the lowest itself, which made more of them negative).
 
     Returns
     -------
@@ -34,8 +34,9 @@ def synthetic(dataset: Any, rates: Any, *, noise_coef: float, eval_noised: bool)
 
     rng = np.random.default_rng(SEED)
     test = dataset.official == "test"
-    noisy = np.mean([_noised(rates, noise_coef, rng) for _ in range(RUNS)], axis=0)
+    noisy = np.empty_like(rates)
     noisy[~test] = _noised(rates[~test], noise_coef, rng)
+    noisy[test] = np.mean([_noised(rates[test], noise_coef, rng) for _ in range(RUNS)], axis=0)
     responses = noisy if eval_noised else np.where(test[:, None], rates, noisy)
     truth = {
         "rates": rates,
