@@ -183,10 +183,11 @@ def test_a_script_that_raises_is_an_error_with_the_place_in_the_users_code(study
     write(study, "jobs/_helper.py", "def f():\n    return {}['x']\n")
     write(study, "jobs/_broken.py", "def (")
     (study.jobs / "exp3.py").write_bytes(text.encode("utf-8", "surrogateescape"))
+    before = set(sys.modules)  # scripts that other tests loaded stay
     with pytest.raises(ScriptError, match=message) as caught:
         load(study)
     assert "definition.py" not in str(caught.value)
-    assert not [name for name in sys.modules if name.startswith("neurofit_job_")]
+    assert not [name for name in sys.modules if name.startswith("neurofit_job_") and name not in before]
 
 
 def test_a_script_that_cannot_be_read_is_an_error(study):
