@@ -19,7 +19,7 @@ import logging
 from neurofit.errors import UsageError
 from neurofit.models.architectures.thesis_dense import START_BELOW
 
-SIZES = (13, 3, 3)  # of the what/where model's convolutions
+FIRST_SIZE = 13  # pixels, of the what/where model's first convolution
 LAST_L2 = 0.1  # on the last layer, where there is a dense one
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _three_convolutions(shapes, filters, smoothness, second, secondary_size, spa
     from neurofit.models.layers import Convolution
     from neurofit.models.regularizers import added, named
 
-    for index, size in enumerate((SIZES[0], secondary_size, secondary_size)):
+    for index, size in enumerate((FIRST_SIZE, secondary_size, secondary_size)):
         one_channel = index == 0 and shapes.image[-1] == 1
         extra = None if second[0] == "max_filt" and one_channel else named(*second)
         yield Convolution(
