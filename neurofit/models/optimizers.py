@@ -20,9 +20,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`update` as above, and how many moments it keeps."""
+    """`update` as above, and how many moments it keeps. None: of L-BFGS, which is SciPy's (`descent.lbfgs`)."""
 
-    update: Callable
+    update: Callable | None
     moments: int
 
 
@@ -60,6 +60,8 @@ def optimizer(training: Training) -> Optimizer:
     """The one that a training names, with its settings filled in."""
     if training.optimizer == "adam":
         return Optimizer(adam, moments=2)
+    if training.optimizer == "lbfgs":
+        return Optimizer(None, moments=0)
     if training.optimizer == "adamw":
         return Optimizer(partial(adamw, weight_decay=training.weight_decay), moments=2)
     return Optimizer(partial(sgd, momentum=training.momentum), moments=1 if training.momentum else 0)

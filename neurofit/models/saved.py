@@ -33,7 +33,8 @@ def load_folder(folder: Path, fit: Fit) -> keras.Model:
         raise StoreError(f"{folder}: made with architecture '{name}'; this fit has {', '.join(fit.built)}.")
     inputs = {key: tuple(shape) for key, shape in made["shapes"]["inputs"].items()}
     shapes = Shapes(inputs, made["shapes"]["outputs"])
-    model = build(fit.built[name], shapes, made["arguments"], SimpleNamespace(**made["seeds"]))
+    seeds, dtype = SimpleNamespace(**made["seeds"]), made.get("dtype", "float32")
+    model = build(fit.built[name], shapes, made["arguments"], seeds, dtype)
     now = {one.path: list(one.shape) for one in model.trainable_variables}
     if list(now.values()) != list(made["weights"].values()):
         raise StoreError(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from neurofit.errors import GridError, nearest
 
 LOSSES = ("poisson", "gaussian", "bernoulli", "gamma")
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 RATES = ("none", "train", "train+monitored")
+TURNS = ("none", "recording")
+LEAST_ROUND = 10  # iterations of L-BFGS between two looks
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Training:
     epochs : at most; every image once per epoch, in an order that seed and epoch decide
     batch_size : images per step; an epoch's last, smaller batch is a step of its own
     learning_rate : of every step, until `decays` change it
-    optimizer : "adam" (β₁ .9, β₂ .999, ε 1e-8), "adamw" or "sgd"
+    optimizer : "adam" (β₁ .9, β₂ .999, ε 1e-8), "adamw", "sgd"; or "lbfgs" (SciPy's, in float64, all images at once):
+        an epoch is then an iteration, and what it remembers of curvature starts anew after each look
     weight_decay : of adamw: the share, times the learning rate, that a weight loses per step
     momentum : of sgd
     loss : "poisson" or "gaussian": summed over neurons, mean over images
@@ -31,6 +35,11 @@ class Training:
         weights are kept. None: train to the last epoch, and keep the last weights
     min_delta : how much lower a loss must be to be better
     decay, decays : instead of stopping, go back to the best weights with learning_rate × decay, this many times
+    turns : "recording": every batch is of one recording's images, in rotation, the shorter ones repeated until the
+        longest is through; "none": batches are drawn from all images
+    start : a folder of training_data/ with a finished task whose weights are taken over where they fit
+        (`fitting.start.take_over`); `{repetition}` stands for this task's
+    freeze : names of layers ("core"), or of single weights ("neurons/where"), that are not trained
     checkpoint_minutes : between checkpoints
     jit : compile a step with XLA: up to twice as many steps per second for small models on a CPU, 2 s later
     """
@@ -48,12 +57,34 @@ class Training:
     min_delta: float = 0.0
     decay: float = 0.3
     decays: int = 0
+    turns: str = "none"
+    start: str | None = None
+    freeze: tuple[str, ...] = ()
     checkpoint_minutes: float = 1.0
     jit: bool = False
 
+    @classmethod
+    def klindt(cls, **changes: Any) -> Training:
+        """The recipe of Klindt et al.: Adam at 1e-3, batches of 256, a look every 50 steps, patience of ten looks, the
+        rate cut to a third twice. Looks and patience are in epochs of 1,440 images (6 steps); `changes` replace any.
+
+        Source: doi:10.48550/arXiv.1711.02653.
+        """
+        recipe = {"epochs": 5_000, "batch_size": 256, "learning_rate": 1e-3, "validate_every": 8, "patience": 80,
+                  "decay": 1 / 3, "decays": 2}  # fmt: skip
+        return cls(**{**recipe, **changes})
+
+    @property
+    def dtype(self) -> str:
+        """Of weights and data while training."""
+        return "float64" if self.optimizer == "lbfgs" else "float32"
+
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("unit_rates", RATES)):
+        object.__setattr__(self, "freeze", _names("freeze", self.freeze))
+        for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("unit_rates", RATES), ("turns", TURNS)):
             _one_of(name, getattr(self, name), known)
+        if self.start is not None and not isinstance(self.start, str):
+            raise GridError(f"Training: start={self.start!r}; expected the path of a task's folder, as text.")
         for name in ("epochs", "batch_size", "validate_every"):
             _number(name, getattr(self, name), int, above=0)
         for name in ("learning_rate", "decay", "checkpoint_minutes"):
@@ -72,12 +103,34 @@ class Training:
             "unit_rates": self.unit_rates != "none" and self.loss != "poisson" and "loss 'poisson'",
             "decays": self.decays and self.patience is None and "a patience",
         }
+        if self.optimizer == "lbfgs":
+            self._nothing_in_vain_for_lbfgs()
         for name, needed in vain.items():
             if needed:
                 raise GridError(f"Training: {name}={getattr(self, name)!r} does nothing without {needed}.")
 
 
+    def _nothing_in_vain_for_lbfgs(self) -> None:
+        for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
+            if getattr(self, name) != FIELDS[name]:
+                raise GridError(
+                    f"Training: {name}={getattr(self, name)!r} does nothing with optimizer 'lbfgs', which takes all "
+                    "images at once and finds its own steps."
+                )
+        if self.validate_every < LEAST_ROUND:
+            raise GridError(
+                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which starts anew after each "
+                f"look; expected a whole number ≥ {LEAST_ROUND}, such as 100."
+            )
+
+
 FIELDS = {field.name: field.default for field in fields(Training)}
+
+
+def _names(name: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, (list, tuple)) and all(isinstance(one, str) for one in given):
+        return tuple(given)
+    raise GridError(f"Training: {name}={given!r}; expected a list of names, such as ['core', 'neurons/where'].")
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

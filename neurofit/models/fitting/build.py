@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +50,10 @@ def shapes_of(dataset: datasets.Dataset) -> Shapes:
     return Shapes(inputs, dict(counts))
 
 
-def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any) -> keras.Model:
-    """The model: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
+def build(
+    architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any, dtype: str = "float32"
+) -> keras.Model:
+    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
 
     Raises
     ------
@@ -60,7 +63,8 @@ def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND.")
     keras.utils.set_random_seed(seeds.init)
-    model = architecture(shapes, **arguments)
+    with _precision(dtype):
+        model = architecture(shapes, **arguments)
     if not isinstance(model, keras.Model):
         raise UsageError(f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model.")
     if "training" not in inspect.signature(model.call).parameters:
@@ -68,11 +72,29 @@ def build(architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], 
             f"{type(model).__name__}.call has no argument `training`, without which its dropout would do nothing. "
             "Write `def call(self, inputs, training=None)`, and pass it on to the layers that take it."
         )
-    if not model.built:
-        model.build(as_model_takes({name: (None, *shape) for name, shape in shapes.inputs.items()}))
+    with _precision(dtype):
+        _complete(model, shapes)
     _check_output(model, shapes, architecture.__name__)
     seed_noise(model, seeds.noise)
     return model
+
+
+@contextlib.contextmanager
+def _precision(dtype: str) -> Iterator[None]:
+    """What Keras makes meanwhile is of this dtype."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def _complete(model: keras.Model, shapes: Shapes) -> None:
+    if not model.built:
+        model.build(as_model_takes({name: (None, *shape) for name, shape in shapes.inputs.items()}))
 
 
 def seed_noise(model: keras.Model, seed: int) -> None:

@@ -67,12 +67,30 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
     return given
 
 
-def arrays(part: datasets.Dataset) -> Arrays:
-    """float32; the mask is None where every response counts."""
+def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
+    """Of this dtype; the mask is None where every response counts."""
     valid = part.valid
-    responses = np.where(valid, part.responses, 0).astype(np.float32)
-    inputs = {name: np.asarray(values, np.float32) for name, values in part.inputs.items()}
-    return Arrays(inputs, responses, None if valid.all() else valid.astype(np.float32))
+    responses = np.where(valid, part.responses, 0).astype(dtype)
+    inputs = {name: np.asarray(values, dtype) for name, values in part.inputs.items()}
+    return Arrays(inputs, responses, None if valid.all() else valid.astype(dtype))
+
+
+def recordings(part: datasets.Dataset) -> np.ndarray:
+    """(image,) the number of the recording that each image's responses are of.
+
+    Raises
+    ------
+    DataError : an image has responses of several recordings, so that these are no turns to take
+    """
+    names, numbers = np.unique(part.neurons["recording"].to_numpy().astype(str), return_inverse=True)
+    seen = np.stack([part.valid[:, numbers == number].any(axis=1) for number in range(len(names))], axis=1)
+    if (seen.sum(axis=1) > 1).any():
+        image = part.image_ids[np.argmax(seen.sum(axis=1) > 1)]
+        raise DataError(
+            f"turns='recording': image {image} has responses of several recordings ({', '.join(names)}), which are "
+            "trained together anyway. Leave turns out."
+        )
+    return seen.argmax(axis=1)
 
 
 def as_split(split: Any) -> datasets.Split:

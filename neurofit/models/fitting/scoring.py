@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from neurofit import datasets, scores
 from neurofit.errors import DataError
+from neurofit.models.descent.program import Program
 from neurofit.models.fitting import data
-from neurofit.models.fitting.program import Program
 
 AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
 
@@ -35,7 +35,8 @@ def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Part
     ------
     DataError : no neuron of the test set can be scored
     """
-    predictions = {name: program.predict(*kept, data.arrays(part))[0] for name, part in parts.items()}
+    dtype = program.training.dtype
+    predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
     means = _means(parts.train)
     metrics, per_neuron, counts = {}, {}, None
     for part_name, part in reversed(parts.items()):

@@ -10,13 +10,15 @@ import keras
 
 from neurofit import datasets
 from neurofit.errors import NeurofitError
-from neurofit.models import losses
-from neurofit.models.fitting import data, keep
+from neurofit.models import losses, saved
+from neurofit.models.descent.lbfgs import LbfgsProgram
+from neurofit.models.descent.loop import Loop
+from neurofit.models.descent.program import Program
+from neurofit.models.fitting import data, keep, start
 from neurofit.models.fitting.build import build, shapes_of, twins
 from neurofit.models.fitting.data import Material
-from neurofit.models.fitting.loop import Loop
-from neurofit.models.fitting.program import Program
 from neurofit.models.fitting.scoring import Scored, scored
+from neurofit.models.fitting.telling import told
 from neurofit.models.routing import REQUIRED, Routed
 from neurofit.models.training import Training
 
@@ -39,24 +41,30 @@ def prepare(fit: Fit, study: Path) -> None:
 
 def fit(fit: Fit, task: Any) -> dict[str, float]:
     routed = fit.router.route(task.params)
+    training = routed.training
     material = data.material(fit.data, routed.data, fit.router.data, task)
     parts = material.parts
     model = _model(fit, routed, parts.train, task)
-    program = Program(model, routed.training, data.arrays(parts.train), _rates(routed.training, parts))
-    monitored = parts.monitored and data.arrays(parts.monitored)
-    name = monitored and ("test" if parts.monitors_test else "validation")
     keep.before(fit, routed, material, model, task)
-    loop = Loop(program, task, monitored, name or "")
+    start.freeze(model, training.freeze)
+    kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
+    program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
+    monitored = parts.monitored and data.arrays(parts.monitored, training.dtype)
+    name = monitored and ("test" if parts.monitors_test else "validation")
+    turns = data.recordings(parts.train) if training.turns == "recording" else None
+    loop = Loop(program, task, monitored, name or "", turns)
     reason = loop.run()
     result = scored(program, loop.kept(), parts, fit.scores)
     keep.after(model, parts, result, task.folder)
-    task.record(**_facts(loop, reason, name, material, result))
+    facts = _facts(loop, reason, name, material, result)
+    task.record(**facts)
+    print(told(saved.recipe(task.folder), facts, result.metrics))
     return result.metrics
 
 
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     architecture = fit.built[routed.architecture]
-    model = build(architecture, shapes_of(train), routed.build, task.seeds)
+    model = build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
     warnings = [f"{one} and {other} start equal: give each an initializer of its own." for one, other in twins(model)]
     for warning in warnings:
         log.warning(warning)
@@ -65,6 +73,8 @@ def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> kera
     initialise = fit.initialise or getattr(architecture, "initialise", None)
     if initialise is not None:
         initialise(model, train)
+    if routed.training.start is not None:
+        task.record(start=start.take_over(model, fit, routed.training.start, task))
     return model
 
 

@@ -16,8 +16,8 @@ RESPONSES = RNG.poisson(1.0, (24, 3)).astype(np.float32)
 @pytest.fixture
 def program(keras):
     """program(layer, …): a Program of these layers on MAPS."""
+    from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
-    from neurofit.models.fitting.program import Program
 
     def made(*layers, jit=False):
         model = keras.Sequential([keras.Input(MAPS.shape[1:]), *layers])

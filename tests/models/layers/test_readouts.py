@@ -104,8 +104,8 @@ def test_a_gaussian_readout_finds_a_neurons_place():
     """Pixels that are noise of their own, smoothed; the neuron is one of them."""
     import keras
 
+    from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
-    from neurofit.models.fitting.program import Program
 
     rng = np.random.default_rng(3)
     noise = rng.normal(size=(200, 13, 13))
@@ -163,8 +163,8 @@ def test_the_penalty_on_a_product_moves_both_factors_also_when_one_is_frozen(tf,
 
 
 def test_the_penalty_on_a_product_is_in_the_compiled_training(keras):
+    from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
-    from neurofit.models.fitting.program import Program
 
     layer = nf.models.layers.FactorisedReadout(4, product_l1=0.3, activation="softplus")
     model = keras.Sequential([keras.Input((7, 8, 3)), layer])

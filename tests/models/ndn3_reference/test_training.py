@@ -48,8 +48,8 @@ def test_gradients_with_and_without_penalties_are_ndn3s(name, dtype, tf, referen
 @pytest.fixture(params=RUNS, ids=lambda run: f"{run[0]}-{run[1]}-{'xla' if run[2] else 'plain'}")
 def trained(request, reference, ndn3):
     """A case, its expected arrays in one precision, its model and layers, the program that trains it, its data."""
+    from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
-    from neurofit.models.fitting.program import Program
 
     name, dtype, jit = request.param
     case = reference(name)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from neurofit.models.fitting.patience import Progress
-from neurofit.models.fitting.program import State
+from neurofit.models.descent.patience import Progress
+from neurofit.models.descent.program import State
 
 
 @dataclass(frozen=True)

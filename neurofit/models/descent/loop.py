@@ -11,13 +11,13 @@ import numpy as np
 
 from neurofit import scores
 from neurofit.errors import DataError, Diverged
-from neurofit.models.fitting import memory
+from neurofit.models.descent import memory
+from neurofit.models.descent.memory import Snapshot
+from neurofit.models.descent.patience import Progress, Verdict
+from neurofit.models.descent.program import Program
+from neurofit.models.descent.scalars import PATTERN, Scalars
+from neurofit.models.descent.shuffles import orders, orders_in_turn
 from neurofit.models.fitting.data import Arrays
-from neurofit.models.fitting.memory import Snapshot
-from neurofit.models.fitting.patience import Progress, Verdict
-from neurofit.models.fitting.program import Program
-from neurofit.models.fitting.scalars import PATTERN, Scalars
-from neurofit.models.fitting.shuffles import orders
 
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
 
@@ -31,12 +31,14 @@ class Loop:
     Parameters
     ----------
     monitored, name : the part that is looked at, and what it is called in the history; None and "" where there is none
+    recordings : (image,), the number of each training image's recording, where they are trained in turn; else None
     """
 
     program: Program
     task: Any
     monitored: Arrays | None = None
     name: str = ""
+    recordings: np.ndarray | None = None
     clock: Any = time.monotonic
     _pace: float | None = field(default=None, init=False)  # seconds per epoch, of the last call that traced nothing
     _traced: bool = field(default=False, init=False)
@@ -52,7 +54,9 @@ class Loop:
         self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
 
     def run(self) -> str:
-        """Trains to the end, and says why it ended: "epochs" or "patience". The model then has the weights to keep."""
+        """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has the weights
+        to keep.
+        """
         self.task.keep(PATTERN)
         self._resume()
         self._scalars = Scalars(self.task.folder)
@@ -71,9 +75,11 @@ class Loop:
         while self.snapshot.progress.epoch < self.training.epochs:
             cost, penalised = self._train()
             epoch = self.snapshot.progress.epoch
-            due = epoch % self.training.validate_every == 0 or epoch == self.training.epochs
+            due = epoch % self.training.validate_every == 0 or epoch == self.training.epochs or self.program.converged
             if due and self._look(cost, penalised) is Verdict.STOP:
                 return "patience"
+            if self.program.converged:
+                return "converged"
             self._checkpoint()
         return "epochs"
 
@@ -82,8 +88,9 @@ class Loop:
         progress, seed = self.snapshot.progress, self.task.seeds.shuffle
         count = self._how_many(progress.epoch)
         started = self.clock()
-        rows = orders(seed, progress.epoch, count, self.program.n_images)
+        rows = self._orders(seed, progress.epoch, count)
         state, cost, penalised = self.program.epochs(self.snapshot.state, rows, progress.learning_rate)
+        count = len(cost)
         self._pace = (self.clock() - started) / count if self._traced else None
         self._traced = True
         if not np.isfinite(penalised).all():
@@ -91,10 +98,17 @@ class Loop:
         self.snapshot = replace(self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count))
         return float(cost[-1]), float(penalised[-1])
 
+    def _orders(self, seed: int, first: int, count: int) -> np.ndarray:
+        if self.recordings is None:
+            return orders(seed, first, count, self.program.n_images)
+        return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
+
     def _how_many(self, epoch: int) -> int:
         """About a second's worth; never beyond the next look. How many it is changes no number that comes out."""
         every = self.training.validate_every
         left = min(every - epoch % every, self.training.epochs - epoch)
+        if self.program.whole_rounds:
+            return left
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
 
     def _look(self, cost: float, penalised: float) -> Verdict:

@@ -37,6 +37,9 @@ class State:
 class Program:
     """Compiled epochs, predictions and losses of one model with one training, on one training set."""
 
+    whole_rounds = False  # whether a call must do all epochs until the next look
+    converged = False  # whether no epoch can improve anything any more
+
     def __init__(self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None):
         self.model, self.training = model, training
         self.optimizer = optimizers.optimizer(training)
@@ -46,12 +49,12 @@ class Program:
         self._shapes = [tuple(one.shape) for one in model.trainable_variables]
         self._constraints = [one.constraint for one in model.trainable_variables]
         if len({str(one.dtype) for one in model.trainable_variables}) != 1:
-            raise UsageError("The model needs weights to train, all of one dtype (float32).")
+            raise UsageError(f"The model needs weights to train, all of one dtype ({training.dtype}).")
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
-        self._update = _compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
-        self._epochs = _compiled(self._many_epochs)
-        self._predict = _compiled(self._forward)
-        self._loss_of = _compiled(self.loss)
+        self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
+        self._epochs = compiled(self._many_epochs)
+        self._predict = compiled(self._forward)
+        self._loss_of = compiled(self.loss)
 
     # States
 
@@ -79,7 +82,7 @@ class Program:
 
         An epoch's loss is the mean over its batches, weighted by their images, each before its own update.
         """
-        orders = tf.convert_to_tensor(orders, tf.int32)
+        orders = tf.convert_to_tensor(orders, tf.int32)  # one shape for all calls: the row's length is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         weights, moments, step, other, lost = self._epochs(
             orders, state.weights, state.moments, state.step, state.other, rate
@@ -100,8 +103,8 @@ class Program:
         return *state, rows.stack()
 
     def _one_epoch(self, order, weights, moments, step, other, rate):
-        size = self.training.batch_size
-        full = self.n_images // size
+        size, images = self.training.batch_size, order.shape[0]
+        full = images // size
 
         def body(index, total, *state):
             *state, lost = self._one_step(order[index * size : (index + 1) * size], *state, rate)
@@ -109,11 +112,11 @@ class Program:
 
         state = (0, tf.zeros((2,), weights.dtype), weights, moments, step, other)
         _, total, *state = tf.while_loop(lambda index, *_: index < full, body, state)
-        rest = self.n_images - full * size
+        rest = images - full * size
         if rest:
             *state, lost = self._one_step(order[full * size :], *state, rate)
             total = total + lost * rest
-        return *state, total / self.n_images
+        return *state, total / images
 
     def _one_step(self, rows, weights, moments, step, other, rate):
         # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
@@ -176,7 +179,7 @@ class Program:
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes)]
 
 
-def _compiled(function: Callable, **how: bool) -> Callable:
+def compiled(function: Callable, **how: bool) -> Callable:
     # Without AutoGraph, which rewrites Python's `if` and `for`: nothing here needs it, and it takes seconds.
     return tf.function(function, reduce_retracing=True, autograph=False, **how)
 

@@ -1,0 +1,66 @@
+"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is the same each time it is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from neurofit.errors import UsageError
+from neurofit.models.descent.program import Program, State, compiled
+from neurofit.models.fitting.build import NOISE
+
+PAIRS = 20  # of steps and gradients that are remembered
+ENOUGH = {"ftol": 1e-12, "gtol": 1e-8}  # relative decrease of the loss, largest gradient: less is no progress
+EVALUATIONS = 20  # at most, per iteration: a line search takes one or two
+
+
+class LbfgsProgram(Program):
+    """A `Program` whose epochs are iterations of L-BFGS.
+
+    A call is one run of SciPy, which remembers nothing of the call before: what a training has come to is then its
+    weights alone, and one that was stopped goes on to the last bit. So a call must be many iterations.
+    """
+
+    whole_rounds = True
+
+    def __init__(self, model, training, train, rates=None):
+        super().__init__(model, training, train, rates)
+        moving = [one.path for one in model.non_trainable_variables if one.name == NOISE or "moving_" in one.name]
+        if moving:
+            raise UsageError(
+                f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(moving)} changes it. "
+                "Leave out dropout, noise and batch normalisation (or freeze the latter), or take adam."
+            )
+        self._slope = compiled(self._loss_and_gradient)
+
+    def epochs(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray, np.ndarray]:
+        """As many iterations as `orders` has rows, or fewer where no progress is left; the losses after each."""
+        losses: list[tuple[float, float]] = []
+        last = (np.nan, np.nan)
+
+        def objective(weights):
+            nonlocal last
+            cost, penalised, gradient = (one.numpy() for one in self._slope(weights, state.other))
+            if gradient.dtype != np.float64:
+                raise UsageError(f"optimizer='lbfgs': a layer's gradient is {gradient.dtype}, not float64.")
+            last = float(cost), float(penalised)
+            return last[1], gradient
+
+        found = scipy.optimize.minimize(
+            objective, state.weights.numpy(), jac=True, method="L-BFGS-B",
+            callback=lambda xk: losses.append(last),  # the point that a line search ends at is the one it asked last
+            options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
+        )  # fmt: skip
+        self.converged = found.nit < len(orders)
+        cost, penalised = np.array(losses or [last]).T
+        return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
+
+    def _loss_and_gradient(self, weights, other):
+        inputs, responses, mask = self._data
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            predictions, _, penalties = self._called(weights, other, inputs, training=True)
+            cost = self.loss(responses, predictions, mask)
+            penalised = cost + penalties
+        return cost, penalised, tape.gradient(penalised, weights)

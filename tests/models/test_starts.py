@@ -1,0 +1,207 @@
+"""Where a training begins: earlier weights, frozen ones, recordings in turn; and L-BFGS, whose steps are its own."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+import neurofit as nf
+from neurofit.errors import DataError, GridError, StoreError, UsageError
+
+pytestmark = pytest.mark.slow
+Fit, Training = nf.models.Fit, nf.models.Training
+SPLIT = {"validation": 10}
+
+
+def core_and_readout(shapes, *, units=4):
+    import keras
+
+    from neurofit.models.layers import Dense
+
+    return keras.Sequential([
+        keras.Input(shapes.image),
+        Dense(units, activation="softplus", name="core"),
+        Dense(shapes.neurons, activation="softplus", name="neurons"),
+    ])  # fmt: skip
+
+
+def linear(shapes):
+    import keras
+
+    from neurofit.models.layers import Dense
+
+    return keras.Sequential([keras.Input(shapes.image), Dense(shapes.neurons, name="neurons")])
+
+
+def noisy(shapes):
+    import keras
+
+    return keras.Sequential([keras.Input(shapes.image), keras.layers.Flatten(), keras.layers.Dropout(0.5),
+                             keras.layers.Dense(shapes.neurons)])  # fmt: skip
+
+
+def layers(desk, fit):
+    model = nf.models.load_folder(desk.last.folder, fit)
+    return {layer.name: [np.asarray(one) for one in layer.get_weights()] for layer in model.layers}
+
+
+def finished(desk):
+    """As a worker leaves an attempt whose fit has returned."""
+    (desk.last.folder / "outcome.json").write_text("{}")
+    return desk.last.folder.relative_to(desk.root)
+
+
+def test_a_frozen_layer_and_a_frozen_weight_stay_as_they_were(small, desks):
+    fit = Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=3, learning_rate=0.1))
+    started, trained = desks("started"), desks("trained")
+    started.run(fit, learning_rate=1e-12, epochs=1)
+    trained.run(fit, freeze=["core", "neurons/bias"])
+    before, after = layers(started, fit), layers(trained, fit)
+    np.testing.assert_allclose(after["core"][0], before["core"][0], atol=1e-7)
+    np.testing.assert_array_equal(after["neurons"][1], 0)
+    assert np.abs(after["neurons"][0] - before["neurons"][0]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["cor"], r"no 'cor'\. Did you mean 'core'"), (["core", "neurons"], "nothing is left to train")],
+)
+def test_what_cannot_be_frozen_is_an_error(names, message, small, desk):
+    with pytest.raises(UsageError, match=message):
+        desk.run(Fit(core_and_readout, data=small, split=SPLIT), freeze=names)
+
+
+def test_a_core_is_taken_over_for_other_neurons(small, desk):
+    fit = Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=3, learning_rate=0.05))
+    desk.run(fit)
+    core, folder = layers(desk, fit)["core"], finished(desk)
+    others = Fit(core_and_readout, data=lambda: small().select_neurons([0, 2, 3]), split=SPLIT,
+                 training=Training(epochs=3, start=str(folder), freeze=("core",)))  # fmt: skip
+    assert desk.run(others) is not None
+    after = layers(desk, others)
+    for one, other in zip(core, after["core"]):
+        np.testing.assert_array_equal(one, other)
+    assert after["neurons"][0].shape == (4, 3)
+    assert desk.facts["start"]["taken"] == ["core/kernel", "core/bias"]
+    assert desk.facts["start"]["left"] == ["neurons/kernel", "neurons/bias"]
+
+
+def test_a_start_that_is_not_there_is_an_error(small, desk):
+    with pytest.raises(StoreError, match="has no trained model of a finished task"):
+        desk.run(Fit(core_and_readout, data=small, split=SPLIT), start="training_data/nowhere")
+
+
+LBFGS = Training(optimizer="lbfgs", loss="gaussian", epochs=400, validate_every=100)
+
+
+def test_lbfgs_finds_the_least_squares_solution_in_float64(small, desk):
+    fit = Fit(linear, data=small, split=SPLIT, training=LBFGS)
+    desk.run(fit)
+    kernel, bias = layers(desk, fit)["neurons"]
+    assert kernel.dtype == np.float64
+    from types import SimpleNamespace
+
+    from neurofit.models.fitting import data
+
+    task = SimpleNamespace(study=desk.root, split_by=None, seeds=desk.last.seeds)
+    train = data.material(small, {}, fit.router.data, task).parts.train
+    x = np.c_[train.inputs["image"].reshape(train.n_images, -1).astype(float), np.ones(train.n_images)]
+    residual = x @ np.r_[kernel, bias[None]] - train.responses
+    best = x @ np.linalg.lstsq(x, train.responses, rcond=None)[0] - train.responses
+    assert (residual**2).sum() <= (best**2).sum() + 1e-4 * (train.responses**2).sum()
+
+
+def test_lbfgs_goes_on_to_the_last_bit(small, desks):
+    fit = Fit(core_and_readout, data=small, split=SPLIT,
+              training=Training(optimizer="lbfgs", epochs=60, validate_every=10, checkpoint_minutes=1e-9))  # fmt: skip
+    whole, parts = desks("whole"), desks("parts")
+    whole.run(fit)
+    assert parts.run(fit, stop_after=2) is None
+    assert parts.run(fit) is not None
+    assert parts.facts["resumed_from"]
+    for name, values in layers(whole, fit).items():
+        for one, other in zip(values, layers(parts, fit)[name]):
+            np.testing.assert_array_equal(one, other)
+    assert whole.history() == parts.history()
+
+
+def test_lbfgs_refuses_a_loss_that_differs_each_time(small, desk):
+    with pytest.raises(UsageError, match="needs a loss that is the same each time"):
+        desk.run(Fit(noisy, data=small, split=SPLIT, training=LBFGS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "lbfgs"}, "expected a whole number ≥ 10"),
+        ({"optimizer": "lbfgs", "validate_every": 50, "batch_size": 8}, "batch_size=8 does nothing"),
+        ({"freeze": "core"}, "expected a list of names"),
+        ({"start": 3}, "expected the path"),
+    ],
+)
+def test_a_training_that_makes_no_sense_is_refused(settings, message):
+    with pytest.raises(GridError, match=message):
+        Training(**settings)
+
+
+def test_batches_in_turn_are_of_one_recording_and_miss_no_image():
+    from neurofit.models.descent.shuffles import orders_in_turn
+
+    recordings = np.array([0] * 20 + [1] * 7)
+    rows = orders_in_turn(3, 0, 2, recordings, 8)
+    assert rows.shape == (2, 2 * 3 * 8)
+    for row in rows:
+        batches = recordings[row].reshape(-1, 8)
+        assert (batches == batches[:, :1]).all() and batches[:, 0].tolist() == [0, 1] * 3
+        assert set(row) == set(range(27))
+    assert np.array_equal(rows[1:], orders_in_turn(3, 1, 1, recordings, 8))
+
+
+def readouts(shapes, *, units=4):
+    """One per recording, over a core that they share."""
+    import keras
+
+    from neurofit.models.layers import Dense
+
+    image = keras.Input(shapes.image)
+    core = Dense(units, activation="softplus", name="core")(image)
+    return keras.Model(image, [
+        Dense(neurons, activation="softplus", name=name)(core) for name, neurons in shapes.outputs.items()
+    ])  # fmt: skip
+
+
+def two_recordings():
+    made = [nf.datasets.simulate(n_images=90, n_neurons=3 + number, size=12, n_test=20, seed=number)
+            for number in (0, 1)]  # fmt: skip
+    named = [one.derived(name=f"r{number}", neurons=one.neurons.assign(recording=f"r{number}"))
+             for number, one in enumerate(made)]  # fmt: skip
+    return nf.datasets.stack(named)
+
+
+def test_recordings_with_images_of_their_own_train_a_shared_core(desk):
+    fit = Fit(readouts, data=two_recordings, split=SPLIT, training=Training(epochs=4, turns="recording"))
+    metrics = desk.run(fit)
+    assert np.isfinite(metrics["test/correlation"])
+    with (desk.last.folder / "neurons.csv").open() as file:
+        assert [row["recording"] for row in csv.DictReader(file)] == ["r0"] * 3 + ["r1"] * 4
+
+
+def test_turns_need_recordings_with_images_of_their_own(small, desk):
+    mixed = small().derived(neurons=small().neurons.assign(recording=["a", "b", "a", "b", "a", "b"]))
+    with pytest.raises(DataError, match="has responses of several recordings"):
+        desk.run(Fit(core_and_readout, data=lambda: mixed, split=SPLIT), turns="recording")
+
+
+def test_the_klindt_recipe_can_be_changed():
+    assert Training.klindt().batch_size == 256 and Training.klindt(epochs=7).epochs == 7
+
+
+def test_a_fit_tells_its_whole_recipe(small, desk, capsys):
+    desk.run(Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=2, freeze=("core",))), units=3)
+    said = capsys.readouterr().out
+    assert "model: core_and_readout(units=3)\n" in said
+    assert "images: 60 train, 10 validation, 20 test" in said
+    assert "epochs=2, batch_size=16, learning_rate=0.001, optimizer=adam, loss=poisson, freeze=['core']\n" in said
+    assert "ended: epochs after 2 epochs" in said and "test/correlation=" in said
