@@ -13,7 +13,7 @@ _WHERE = {
     "load_folder": "saved",
     "penalties": "regularizers",
 }
-_MODULES = ("architectures", "layers", "losses", "optimizers", "regularizers", "saved", "thesis")
+_MODULES = ("architectures", "inspection", "layers", "losses", "optimizers", "regularizers", "saved", "thesis")
 __all__ = sorted([*_WHERE, *_MODULES])
 
 

@@ -24,6 +24,7 @@ from neurofit.models.routing import Router, declared, name_of
 from neurofit.models.training import Training
 
 SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
+VIEWS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")  # of `models.inspection.views`
 KNOWN_SCORES = (*SCORES, "explained_variance")
 UNTOLD = ("checkpoint_minutes",)  # settings of a training that change nothing in its result
 
@@ -139,6 +140,17 @@ class Fit:
         from neurofit.models.saved import load_folder
 
         return load_folder(folder, self)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        return VIEWS
+
+    def view(self, folder: Path, name: str, neurons: Any = None) -> list[dict[str, Any]]:
+        """What the trained model that is in `folder` shows, for `neurofit plot` (see `models.inspection`)."""
+        from neurofit.models.inspection.views import view
+        from neurofit.models.saved import normalisation
+
+        return view(self.load(folder), normalisation(folder), name, neurons=neurons)
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,89 @@
+"""The image that excites a neuron most, among those of no more than a given norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from neurofit.errors import UsageError
+from neurofit.models.inspection import responses
+
+START = 0.1  # of the budget: how strong the noise is from which the ascent starts
+FIRST_STEP = 0.2  # of the budget; falls linearly to 0
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """images (neuron, height, width, channel), normalised; responses (neuron,) to them; trace (step, neuron)."""
+
+    images: np.ndarray
+    responses: np.ndarray
+    trace: np.ndarray
+
+
+def most_exciting_images(
+    model: keras.Model, *, neurons=None, norm: float | None = None, steps: int = 100, seed: int = 0,
+    blur: float = 0.0, lowest: float | None = None, highest: float | None = None,
+) -> Exciting:  # fmt: skip
+    """Gradient ascent on each neuron's response, put back into the ball of the budget after every step.
+
+    Parameters
+    ----------
+    neurons : indices; None for all
+    norm : the budget, the largest L2 norm over pixels, normalised units (distance from the mean grey); None for
+        √(number of pixels), that of an image as contrasty as a typical one of the training set
+    steps, seed : of the ascent; the noise that it starts from
+    blur : std [pixels] of a Gaussian that smooths gradients, against patterns finer than any filter; 0 for none
+    lowest, highest : of every pixel, normalised (`Units.to_model` of 0 and 255); None for no limit; 0 must be allowed
+
+    Returns
+    -------
+    The best image of each neuron's ascent, its response, and the responses at every step
+
+    Raises
+    ------
+    UsageError : a budget or a number of steps that is not above 0, limits that exclude grey
+
+    Source: the most exciting inputs of doi:10.1038/s41593-019-0517-x (Walker et al. 2019), with a budget on the norm.
+    """
+    indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
+    budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)
+    limits = (-np.inf if lowest is None else lowest, np.inf if highest is None else highest)
+    _check(budget, steps, limits)
+    images = np.random.default_rng(seed).standard_normal((len(indices), *shape))
+    images = _within(START * budget * images / _norms(images), budget, limits)
+    best, best_responses, trace = images, np.full(len(indices), -np.inf), []
+    for step in range(steps + 1):
+        slopes, excited = responses.gradients(model, images, indices)
+        trace.append(excited)
+        better = excited > best_responses
+        best = np.where(better[:, None, None, None], images, best)
+        best_responses = np.where(better, excited, best_responses)
+        direction = _smoothed(slopes, blur)
+        length = FIRST_STEP * budget * (1 - step / (steps + 1))
+        images = _within(images + length * direction / np.maximum(_norms(direction), 1e-12), budget, limits)
+    return Exciting(best.astype(np.float32), best_responses, np.stack(trace))
+
+
+def _norms(images: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(images).sum(axis=(1, 2, 3), keepdims=True))
+
+
+def _within(images: np.ndarray, budget: float, limits: tuple[float, float]) -> np.ndarray:
+    """The norm first: limits around 0 only make it smaller."""
+    return np.clip(images * np.minimum(1, budget / np.maximum(_norms(images), 1e-12)), *limits)
+
+
+def _smoothed(slopes: np.ndarray, blur: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(slopes, (0, blur, blur, 0)) if blur else slopes
+
+
+def _check(budget: float, steps: int, limits: tuple[float, float]) -> None:
+    if not budget > 0 or steps < 1:
+        raise UsageError(f"most_exciting_images(norm={budget:g}, steps={steps}): expected a norm and steps above 0.")
+    if not limits[0] <= 0 <= limits[1]:
+        raise UsageError(f"most_exciting_images(lowest, highest = {limits}): 0, the mean grey, must lie between them.")

@@ -1,0 +1,46 @@
+"""Where each neuron looks, by the readout that says so."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from neurofit.models.inspection.weights import layers
+
+
+def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
+    """Layer → (neuron, height, width): weights over positions of the feature map, as the forward pass uses them.
+
+    Of every layer with `factors()` (what, where) or `where()`: the factorised and the rank-one readout.
+    """
+    found = {}
+    for layer in layers(model):
+        if callable(getattr(layer, "factors", None)):
+            found[layer.name] = _first(layer.factors()[1])
+        elif callable(getattr(layer, "where", None)):
+            found[layer.name] = _first(layer.where())
+    return found
+
+
+def positions(model: keras.Model) -> dict[str, np.ndarray]:
+    """Layer → (neuron, 2): y and x where each neuron looks, −1 the first and 1 the last pixel of the feature map.
+
+    The centre of mass of a map's absolute weights, or the one position of a layer with `positions()` (the Gaussian
+    readout). nan where a map is 0 everywhere.
+    """
+    found = {}
+    for layer in layers(model):
+        if callable(getattr(layer, "positions", None)):
+            found[layer.name] = keras.ops.convert_to_numpy(layer.positions())[:, 0, :].T
+    return found | {name: _centres(np.abs(maps)) for name, maps in where_maps(model).items()}
+
+
+def _centres(maps: np.ndarray) -> np.ndarray:
+    y, x = (np.linspace(-1, 1, length) if length > 1 else np.zeros(1) for length in maps.shape[1:])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = maps.sum(axis=(1, 2))
+        return np.stack([maps.sum(axis=2) @ y / total, maps.sum(axis=1) @ x / total], axis=-1)
+
+
+def _first(maps) -> np.ndarray:
+    return np.moveaxis(keras.ops.convert_to_numpy(maps), -1, 0)

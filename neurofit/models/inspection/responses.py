@@ -1,0 +1,100 @@
+"""A model's responses to images, and their gradients."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from neurofit.errors import ShapeError, UsageError
+
+IMAGES_AT_A_TIME = 256
+
+
+def respond(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """(image, neuron) predictions for (image, height, width, channel); several outputs side by side, in order."""
+    images = _checked(model, images)
+    parts = [_outputs(model, images[at : at + IMAGES_AT_A_TIME]) for at in range(0, len(images), IMAGES_AT_A_TIME)]
+    return np.concatenate([part.numpy() for part in parts])
+
+
+def gradients(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How the response of neuron `neurons[i]` changes with each pixel of image i, and what that response is.
+
+    Parameters
+    ----------
+    images : (image, height, width, channel), normalised
+    neurons : (image,) indices
+
+    Returns
+    -------
+    (image, height, width, channel), responses per normalised unit; (image,)
+    """
+    images, neurons = _checked(model, images), np.asarray(neurons)
+    found, values = [], []
+    for at in range(0, len(images), IMAGES_AT_A_TIME):
+        chosen = slice(at, at + IMAGES_AT_A_TIME)
+        slopes, responses = _gradient(model, images[chosen], neurons[chosen])
+        found.append(slopes)
+        values.append(responses)
+    return np.concatenate(found), np.concatenate(values)
+
+
+def image_shape(model: keras.Model) -> tuple[int, int, int]:
+    """(height, width, channel) of the one image that the model takes.
+
+    Raises
+    ------
+    UsageError : it has several inputs, or none that is known
+    ShapeError : its input is no image
+    """
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1:
+        raise UsageError(
+            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs the one image. Build it "
+            "with keras.Input; of several inputs, wrap those that are held: keras.Model(image, model([image, held]))."
+        )
+    shape = tuple(inputs[0].shape[1:])
+    if len(shape) != 3 or None in shape:
+        raise ShapeError(f"The model '{model.name}' takes {shape}, expected (height, width, channel).")
+    return shape
+
+
+def n_neurons(model: keras.Model) -> int:
+    return int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))
+
+
+def chosen(model: keras.Model, neurons) -> np.ndarray:
+    """Indices of neurons, all of them for None.
+
+    Raises
+    ------
+    UsageError : there is no such neuron
+    """
+    count = n_neurons(model)
+    indices = np.arange(count) if neurons is None else np.atleast_1d(np.asarray(neurons, int))
+    if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
+        raise UsageError(f"neurons={neurons!r}: the model '{model.name}' has neurons 0 to {count - 1}.")
+    return indices
+
+
+def _gradient(model, images, neurons):
+    variable = tf.convert_to_tensor(images)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        # Without training, each row depends on its own image alone: the gradient of the sum is every row's own.
+        responses = tf.gather(_outputs(model, variable), tf.convert_to_tensor(neurons), axis=1, batch_dims=1)
+        total = tf.reduce_sum(responses)
+    slopes = tape.gradient(total, variable, unconnected_gradients="zero")
+    return slopes.numpy(), responses.numpy()
+
+
+def _outputs(model, images):
+    return tf.concat(keras.tree.flatten(model(images, training=False)), axis=-1)
+
+
+def _checked(model, images) -> np.ndarray:
+    images, shape = np.asarray(images, np.float32), image_shape(model)
+    if images.ndim != 4 or images.shape[1:] != shape:
+        raise ShapeError(f"images are {images.shape}, expected (image, {', '.join(map(str, shape))}).")
+    return images

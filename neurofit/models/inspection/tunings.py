@@ -1,0 +1,136 @@
+"""Tuning of a model's neurons to gratings, as one would measure it in an animal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from neurofit.errors import UsageError
+from neurofit.models.inspection import fields, responses
+from neurofit.models.inspection.stimuli import gratings
+from neurofit.models.inspection.units import Units
+
+ORIENTATIONS = tuple(range(0, 180, 15))  # degrees
+FREQUENCIES = (0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32)  # cycles per pixel
+CONTRASTS = (0.0, 0.06, 0.12, 0.25, 0.5, 0.75, 1.0)
+PHASES = 8
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Responses averaged over phases, and what each neuron prefers.
+
+    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : what was shown
+    by_orientation (neuron, orientation) at the preferred frequency; by_frequency (neuron, frequency) at the preferred
+    orientation; by_diameter, by_contrast (neuron, …) at both, around the neuron's centre
+    preferred_orientation, preferred_frequency (neuron,); centres (neuron, 2): y, x [pixels]
+    modulation (neuron,): F1 / F0 over the phases of the preferred grating, > 1 for a simple cell, < 1 for a complex
+    one; nan for a silent neuron
+    """
+
+    orientations: np.ndarray
+    frequencies: np.ndarray
+    diameters: np.ndarray
+    contrasts: np.ndarray
+    by_orientation: np.ndarray
+    by_frequency: np.ndarray
+    by_diameter: np.ndarray
+    by_contrast: np.ndarray
+    preferred_orientation: np.ndarray
+    preferred_frequency: np.ndarray
+    centres: np.ndarray
+    modulation: np.ndarray
+
+
+def tuning(
+    model: keras.Model, *, neurons=None, orientations=ORIENTATIONS, frequencies=FREQUENCIES, diameters=None,
+    contrasts=CONTRASTS, contrast: float = 1.0, units: Units | None = None, centres: np.ndarray | None = None,
+) -> Tuning:  # fmt: skip
+    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of both.
+
+    Parameters
+    ----------
+    neurons : indices; None for all
+    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : to show; None for diameters
+        from 2 pixels to the image's diagonal
+    contrast : of gratings whose contrast does not vary
+    units : of the model, so that contrasts are those of a screen; without, they are amplitudes in normalised units
+    centres : (neuron, 2), y and x [pixels], around which sizes grow; None for those of the receptive fields
+
+    Raises
+    ------
+    UsageError : nothing to show, or no such neuron
+    """
+    indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
+    if diameters is None:
+        diameters = np.unique(np.round(np.geomspace(2, np.hypot(*shape[:2]), 10)))
+    orientations, frequencies, diameters, contrasts = shown = [
+        np.asarray(values, float) for values in (orientations, frequencies, diameters, contrasts)
+    ]
+    if not all(len(values) for values in shown):
+        raise UsageError("tuning: orientations, frequencies, diameters and contrasts each need one value or more.")
+    grid = _full_field(model, shape, orientations, frequencies, contrast, units)[..., indices]
+    best = grid.mean(axis=2).reshape(-1, len(indices)).argmax(axis=0)
+    angle, wave = np.unravel_index(best, grid.shape[:2])
+    each = np.arange(len(indices))
+    centres = _centres(model, indices, shape) if centres is None else np.asarray(centres, float)
+    own = {"orientation": orientations[angle], "frequency": frequencies[wave], "units": units, "centre": centres}
+    by_size, _ = _own_gratings(model, indices, shape, diameter=diameters, contrast=np.full(1, contrast), **own)
+    by_contrast, phases = _own_gratings(model, indices, shape, diameter=np.full(1, np.inf), contrast=contrasts, **own)
+    means = grid.mean(axis=2)
+    return Tuning(
+        orientations, frequencies, diameters, contrasts, means[:, wave, each].T, means[angle, :, each], by_size,
+        by_contrast, orientations[angle], frequencies[wave], centres, _modulation(phases[:, contrasts.argmax()]),
+    )  # fmt: skip
+
+
+def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> np.ndarray:
+    """|Σ r e^{2iθ}| / Σ r, one minus the circular variance: (…, orientation) ≥ 0 and degrees in, (…) in [0, 1] out.
+
+    nan where a neuron is silent. Source: doi:10.1523/JNEUROSCI.22-13-05639.2002 (Ringach, Shapley, Hawken 2002).
+    """
+    turned = np.exp(2j * np.deg2rad(np.asarray(orientations, float)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.abs(responses @ turned) / np.sum(responses, axis=-1)
+
+
+def _full_field(model, shape, orientations, frequencies, contrast, units):
+    """(orientation, frequency, phase, neuron)"""
+    axes = np.meshgrid(orientations, frequencies, _phases(), indexing="ij")
+    angle, wave, phase = (axis.ravel() for axis in axes)
+    images = gratings(shape, orientation=angle, frequency=wave, phase=phase, contrast=contrast, units=units)
+    return responses.respond(model, images).reshape(*axes[0].shape, -1)
+
+
+def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diameter, contrast, units):
+    """Each neuron's own gratings: (neuron, diameter or contrast) averaged over phases, and (neuron, …, phase)."""
+    count = max(len(diameter), len(contrast))
+    found = np.empty((len(indices), count, PHASES))
+    size, strength = (np.broadcast_to(values, count).repeat(PHASES) for values in (diameter, contrast))
+    phase = np.tile(_phases(), count)
+    for place, neuron in enumerate(indices):
+        images = gratings(
+            shape, orientation=orientation[place], frequency=frequency[place], phase=phase, diameter=size,
+            contrast=strength, centre=centre[place], units=units,
+        )  # fmt: skip
+        found[place] = responses.respond(model, images)[:, neuron].reshape(count, PHASES)
+    return found.mean(axis=-1), found
+
+
+def _centres(model, indices, shape):
+    """Those of the receptive fields; the middle where a neuron has none at grey."""
+    found = fields.centres(fields.receptive_fields(model, neurons=indices))
+    return np.where(np.isfinite(found), found, (np.array(shape[:2]) - 1) / 2)
+
+
+def _modulation(phases):
+    """F1 / F0 of (neuron, phase)."""
+    turned = np.exp(1j * _phases())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 2 * np.abs(phases @ turned) / phases.sum(axis=-1)
+
+
+def _phases():
+    return np.arange(PHASES) * 2 * np.pi / PHASES

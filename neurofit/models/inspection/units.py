@@ -1,0 +1,63 @@
+"""Between pixels and the units that a model was trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurofit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Units:
+    """normalised = (pixels − mean) / std, as the training set had it.
+
+    Parameters
+    ----------
+    mean, std : one number, or (height, width, channel)
+    grey : [pixels] the light of a blank screen, around which gratings vary; above 0
+    """
+
+    mean: Any
+    std: Any
+    grey: float
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], *, name: str = "image", grey: float | None = None) -> Units:
+        """Those of a task: `Units.of(neurofit.models.saved.normalisation(folder))`.
+
+        Parameters
+        ----------
+        name : of the input
+        grey : where None, the mean of all pixels; inputs that were not centred (ways `std`, `none`) need it given
+
+        Raises
+        ------
+        DataError : no such input, or no grey above 0 is known
+        """
+        inputs = record["parts"]["train"]["inputs"]
+        if name not in inputs:
+            raise DataError(f"No statistics for input '{name}'; there are some for {', '.join(inputs)}.")
+        mean, std = (np.asarray(inputs[name][key], np.float64) for key in ("mean", "std"))
+        grey = float(mean.mean()) if grey is None else float(grey)
+        if not grey > 0:
+            raise DataError(
+                f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light of a blank "
+                "screen in pixels: Units.of(record, grey=127.5)."
+            )
+        return cls(mean, std, grey)
+
+    def to_model(self, pixels: np.ndarray) -> np.ndarray:
+        """(image, height, width, channel) as the model takes it, float32."""
+        return ((np.asarray(pixels, np.float64) - self.mean) / self.std).astype(np.float32)
+
+    def to_pixels(self, images: np.ndarray) -> np.ndarray:
+        """(image, height, width, channel) as recorded."""
+        return np.asarray(images, np.float64) * self.std + self.mean
+
+    def fields_to_pixels(self, fields: np.ndarray) -> np.ndarray:
+        """Gradients per normalised unit as gradients per pixel value."""
+        return np.asarray(fields, np.float64) / self.std

@@ -1,0 +1,101 @@
+"""What `neurofit plot` shows of a model, as panels of plain arrays (docs/architecture.md, "Views")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from neurofit.errors import DataError, UsageError, nearest
+from neurofit.models.inspection import exciting, fields, readouts, responses, tunings, weights
+from neurofit.models.inspection.units import Units
+
+AT_MOST = 36  # neurons, unless some are named
+Panel = dict[str, Any]
+
+
+def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=None) -> list[Panel]:
+    """The panels of one view.
+
+    Parameters
+    ----------
+    record : the normalisation of the model's inputs (`saved.normalisation(folder)`)
+    name : one of VIEWS
+    neurons : indices; None for the first 36
+
+    Raises
+    ------
+    UsageError : no such view or neuron, or the model has nothing of that kind
+    """
+    if name not in VIEWS:
+        raise UsageError(f"There is no view '{name}'.{nearest(name, VIEWS)} Views: {', '.join(VIEWS)}.")
+    indices = responses.chosen(model, None if neurons is None else neurons)
+    panels = VIEWS[name](model, record, indices if neurons is not None else indices[:AT_MOST])
+    if not panels:
+        raise UsageError(f"The model '{model.name}' has no {name}: none of its layers is of such a kind.")
+    return panels
+
+
+def _filters(model, record, indices) -> list[Panel]:
+    return [_maps(layer, maps, "weight") for layer, maps in weights.filters(model).items()]
+
+
+def _receptive_fields(model, record, indices) -> list[Panel]:
+    found = fields.receptive_fields(model, neurons=indices)
+    return [_maps("receptive fields: gradient at the mean grey", found, "response per std of the pixels", indices)]
+
+
+def _readouts(model, record, indices) -> list[Panel]:
+    maps = readouts.where_maps(model)
+    panels = [_maps(f"{layer}: where", found[_of(found, indices)], "weight", _of(found, indices))
+              for layer, found in maps.items()]  # fmt: skip
+    for layer, found in readouts.positions(model).items():
+        title, axes = f"{layer}: centres", {"x_label": "x (−1 left, 1 right)", "y_label": "y (1 below)"}
+        panels.append({"kind": "points", "title": title, "points": found, "limits": [-1, 1], **axes})
+    return panels
+
+
+def _exciting(model, record, indices) -> list[Panel]:
+    found = exciting.most_exciting_images(model, neurons=indices)
+    title = f"most exciting images of norm ≤ {np.sqrt(found.images[0].size):.3g}"
+    return [_maps(title, found.images, "std of the pixels from the mean grey", indices)]
+
+
+def _tuning(model, record, indices) -> list[Panel]:
+    try:
+        units, contrast = Units.of(record), "contrast"
+    except DataError:  # inputs that were not centred: no grey is known, so no contrast
+        units, contrast = None, "amplitude [normalised units]"
+    found = tunings.tuning(model, neurons=indices, units=units)
+    return [
+        _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices),
+        _lines("spatial frequency", found.frequencies, found.by_frequency, "frequency [cycles/pixel]", indices, "log"),
+        _lines("size", found.diameters, found.by_diameter, "diameter [pixels]", indices, "log"),
+        _lines("contrast response", found.contrasts, found.by_contrast, contrast, indices),
+    ]
+
+
+def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
+    labels = list(range(len(maps))) if labels is None else labels
+    return {"kind": "maps", "title": title, "maps": maps, "labels": [str(one) for one in labels], "unit": unit}
+
+
+def _lines(title, x, y, x_label, labels, scale="linear") -> Panel:
+    return {"kind": "lines", "title": title, "x": x, "y": y, "labels": [str(one) for one in labels],
+            "x_label": x_label, "y_label": "response", "x_scale": scale}  # fmt: skip
+
+
+def _of(maps: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Those of the indices that this readout has; with one readout, all."""
+    return indices[indices < len(maps)]
+
+
+VIEWS: dict[str, Callable[..., list[Panel]]] = {
+    "filters": _filters,
+    "receptive-fields": _receptive_fields,
+    "readouts": _readouts,
+    "exciting-images": _exciting,
+    "tuning": _tuning,
+}

@@ -1,0 +1,69 @@
+"""Filters as the forward pass uses them: differences of Gaussians rendered, Gabor filters, kernels, dense weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+
+def filters(model: keras.Model) -> dict[str, np.ndarray]:
+    """Layer → (filter, height, width, channel), for every layer whose weights are pictures, in the model's order.
+
+    Differences of Gaussians as (filter, height, width, 1); kernels of convolutions; weights of a dense layer that sees
+    the image itself; Gabor energy as NAME/even and NAME/odd.
+    """
+    found = {}
+    for layer in layers(model):
+        found |= {name: np.asarray(maps, np.float32) for name, maps in _of(layer, _sees_image(model, layer))}
+    return found
+
+
+def layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer, those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from layers(layer)
+        else:
+            yield layer
+
+
+def _of(layer, image) -> Iterator[tuple[str, np.ndarray]]:
+    if callable(rendered := getattr(layer, "kernel", None)):
+        yield layer.name, _first(rendered())[..., None]
+    elif callable(pair := getattr(layer, "kernels", None)):
+        yield from ((f"{layer.name}/{part}", _first(maps)[..., None]) for part, maps in zip(("even", "odd"), pair()))
+    elif (depthwise := getattr(layer, "depthwise", None)) is not None:
+        yield layer.name, np.moveaxis(keras.ops.convert_to_numpy(depthwise)[:, :, 0], -1, 0)[..., None]
+    elif (kernel := getattr(layer, "kernel", None)) is not None:
+        kernel = keras.ops.convert_to_numpy(_used(layer, kernel))
+        if kernel.ndim == 4:
+            yield layer.name, _first(kernel)
+        elif image is not None and kernel.shape[0] == np.prod(image):
+            yield layer.name, _first(kernel.reshape(*image, -1))
+
+
+def _first(kernel) -> np.ndarray:
+    """The last axis, the filter's, comes first."""
+    return np.moveaxis(keras.ops.convert_to_numpy(kernel), -1, 0)
+
+
+def _used(layer, kernel):
+    """The kernel after the layer's own normalisation, of layers that have one."""
+    made = getattr(layer, "used", None) or getattr(layer, "_used", None)
+    return made(kernel) if made else kernel
+
+
+def _sees_image(model, layer):
+    """(height, width, channel) where the layer's input is the model's, perhaps flattened or scaled; else None."""
+    first = next((one for one in layers(model) if _is_spatial(one)), None)
+    shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
+    return shape if first is layer and len(shape) == 3 else None
+
+
+def _is_spatial(layer) -> bool:
+    """Whether it weighs places or units, unlike a layer with one factor for all."""
+    kernel = getattr(layer, "kernel", None)
+    others = any(getattr(layer, name, None) is not None for name in ("kernels", "depthwise"))
+    return others or (kernel is not None and getattr(kernel, "ndim", 2) >= 2)
