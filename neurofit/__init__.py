@@ -15,8 +15,10 @@ _WHERE = {
     "results": "neurofit.orchestrate.tables",
     "neurons": "neurofit.orchestrate.tables",
     "load": "neurofit.orchestrate.reload",
+    "folder": "neurofit.orchestrate.reload",
+    "curves": "neurofit.orchestrate.curves",
 }
-_FOLDERS = ("datasets", "errors", "models", "scores")
+_FOLDERS = ("datasets", "errors", "models", "reports", "scores")
 __all__ = sorted([*_WHERE, *_FOLDERS, "__version__"])
 
 

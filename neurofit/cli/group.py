@@ -20,6 +20,7 @@ COMMANDS = {
     "failures": "Why tasks failed, and what helps.",
     "cancel": "End what is queued or running.",
     "results": "The table of results.",
+    "plot": "Pictures of results, training and models.",
     "runners": "The queues that this study can use, and whether they work.",
     "data": "The recordings under data/; `data add` puts some there.",
     "clean": "Remove what no result needs.",

@@ -58,6 +58,27 @@ class History:
         write_whole(self.path, "".join(map(_line, table)), durable=False)
 
 
+def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Column → steps and numbers, of the rows that have one; a torn last row is passed over.
+
+    Raises
+    ------
+    FileNotFoundError : nothing was logged
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    header, *rows = list(csv.reader(lines)) or [[]]
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in header[1:]}
+    for row in rows:
+        for name, cell in zip(header[1:], row[1:]):
+            if cell:
+                found[name][0].append(float(row[0]))
+                found[name][1].append(float(cell))
+    return found
+
+
 def _line(cells: list) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)

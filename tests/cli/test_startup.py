@@ -13,7 +13,7 @@ LOADED_BY_HELP = {
     "neurofit", "neurofit.__main__", "neurofit.cli", "neurofit.cli.entry", "neurofit.cli.group",
     "neurofit.cli.terminal", "neurofit.errors",
 }  # fmt: skip
-HEAVY = ("numpy", "pandas", "scipy", "rich", "tensorflow", "keras", "submitit", "importlib.metadata")
+HEAVY = ("numpy", "pandas", "scipy", "rich", "tensorflow", "keras", "matplotlib", "submitit", "importlib.metadata")
 EVERY_HELP = [[], *([name] for name in COMMANDS), ["runners", "check"], ["data", "add"]]
 
 

@@ -1,0 +1,150 @@
+"""Curves over repetitions, as numbers: percentiles by step, thesis' tables, ensembles weighted by neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurofit.errors import ShapeError, UsageError
+
+MOST_POINTS = 500
+ERROR_BARS = 50
+MEDIAN = (50, 90, 10, 25)  # percentiles: middle, top, bottom, second line
+UPPER_QUARTILE = (75, 95, 5, 25)
+
+
+@dataclass(frozen=True)
+class History:
+    """One repetition of one metric: steps (step,), rising, and values (step,); neurons it is the mean of."""
+
+    steps: np.ndarray
+    values: np.ndarray
+    repetition: int = 0
+    neurons: int | None = None
+
+    def __post_init__(self) -> None:
+        steps, values = np.asarray(self.steps, float), np.asarray(self.values, float)
+        if steps.shape != values.shape or steps.ndim != 1:
+            raise ShapeError(f"A history has {steps.shape} steps and {values.shape} values; expected (step,) twice.")
+        kept = np.isfinite(values)
+        object.__setattr__(self, "steps", steps[kept])
+        object.__setattr__(self, "values", values[kept])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric by step over repetitions.
+
+    steps, middle, top, bottom, second (step,): percentiles over the repetitions that came so far; count (step,): how
+    many did, less than `repetitions` where some stopped earlier; last (repetition,): each one's value at its own end
+    """
+
+    label: str
+    steps: np.ndarray
+    middle: np.ndarray
+    top: np.ndarray
+    bottom: np.ndarray
+    second: np.ndarray
+    count: np.ndarray
+    last: np.ndarray
+    percentiles: tuple[float, float, float, float] = MEDIAN
+    normalised: bool = False
+
+    @property
+    def repetitions(self) -> int:
+        return len(self.last)
+
+
+def over_repetitions(
+    histories: Sequence[History], label: str = "", *, percentiles: tuple[float, float, float, float] = MEDIAN,
+    normalise_steps: bool = False, limit: tuple[float, float] | None = None,
+) -> Curve:  # fmt: skip
+    """Percentiles by step over repetitions, at no more than 500 steps.
+
+    Repetitions that logged at other steps are interpolated linearly between their own, never beyond their ends.
+
+    Parameters
+    ----------
+    percentiles : middle, top, bottom and second line: MEDIAN (50, 90, 10, 25), or UPPER_QUARTILE (75, 95, 5, 25)
+    normalise_steps : each repetition's last step becomes 1, so that batch sizes compare
+    limit : first and last step, of steps as they were logged, before they are normalised
+
+    Raises
+    ------
+    UsageError : there is no history, or none with a step inside the limits
+    """
+    cut = [_cut(one, limit) for one in histories]
+    cut = [one for one in cut if len(one.steps)]
+    if not cut:
+        within = f" between steps {limit[0]:g} and {limit[1]:g}" if limit else ""
+        raise UsageError(f"'{label}': no repetition has a value{within}.")
+    if normalise_steps:
+        cut = [replace(one, steps=one.steps / max(one.steps[-1], 1e-12)) for one in cut]
+    steps = _grid([one.steps for one in cut])
+    matrix = np.stack([np.interp(steps, one.steps, one.values, left=np.nan, right=np.nan) for one in cut])
+    steps, matrix = steps[np.isfinite(matrix).any(axis=0)], matrix[:, np.isfinite(matrix).any(axis=0)]
+    middle, top, bottom, second = np.nanpercentile(matrix, percentiles, axis=0)
+    last = np.array([one.values[-1] for one in cut])
+    count = np.isfinite(matrix).sum(axis=0)
+    return Curve(label, steps, middle, top, bottom, second, count, last, percentiles, normalise_steps)
+
+
+def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:
+    """One population made of several, such as the regions that models were fitted to one by one.
+
+    Parameters
+    ----------
+    groups : the histories of each population, a mean over its neurons each; `neurons` are the weights
+
+    Returns
+    -------
+    For every repetition that all of them have, Σ neurons · value / Σ neurons, at the steps that all of them span
+
+    Raises
+    ------
+    UsageError : the number of neurons is unknown, or no repetition is in all groups
+    """
+    by_repetition = [{one.repetition: one for one in group if len(one.steps)} for group in groups]
+    shared = sorted(set.intersection(*(set(group) for group in by_repetition))) if groups else []
+    if not shared:
+        raise UsageError("An ensemble pairs repetitions, and none is done in all of its parts.")
+    return [_together([group[repetition] for group in by_repetition]) for repetition in shared]
+
+
+def last_steps(curve: Curve) -> tuple[float, float, float]:
+    """(middle, top, bottom) over repetitions at each one's last step: a cell of the thesis' tables."""
+    middle, top, bottom = np.percentile(curve.last, curve.percentiles[:3])
+    return float(middle), float(top), float(bottom)
+
+
+def error_bar_places(n: int) -> slice:
+    """One error bar per ⌈n / 50⌉ points."""
+    return slice(None, None, -(-n // ERROR_BARS) or 1)
+
+
+def _cut(history: History, limit: tuple[float, float] | None) -> History:
+    if limit is None:
+        return history
+    inside = (history.steps >= limit[0]) & (history.steps <= limit[1])
+    return replace(history, steps=history.steps[inside], values=history.values[inside])
+
+
+def _grid(steps: Sequence[np.ndarray]) -> np.ndarray:
+    """All steps that occur; of more than 500, as many, evenly chosen, with both ends."""
+    every = np.unique(np.concatenate(steps))
+    if len(every) <= MOST_POINTS:
+        return every
+    return every[np.round(np.linspace(0, len(every) - 1, MOST_POINTS)).astype(int)]
+
+
+def _together(parts: Sequence[History]) -> History:
+    neurons = [one.neurons for one in parts]
+    if not all(neurons):
+        raise UsageError("An ensemble is weighted by neurons, and some of its tasks do not say how many they had.")
+    low, high = max(one.steps[0] for one in parts), min(one.steps[-1] for one in parts)
+    steps = np.unique(np.concatenate([one.steps for one in parts]))
+    steps = steps[(steps >= low) & (steps <= high)]
+    values = np.average([np.interp(steps, one.steps, one.values) for one in parts], axis=0, weights=neurons)
+    return History(steps, values, parts[0].repetition, sum(neurons))

@@ -1,0 +1,43 @@
+"""Bars: a score of every neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurofit.reports.style import COLOURS, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@styled
+def draw_neurons(
+    scores: np.ndarray, axes: Axes, *, metric: str = "", numbers: Sequence[str] = (), title: str = ""
+) -> Axes:
+    """A bar per neuron, its median over repetitions, with a whisker from the 10th to the 90th percentile.
+
+    Parameters
+    ----------
+    scores : (neuron,), or (repetition, neuron); nan where a neuron was not scored, which leaves its place empty
+    metric : what they are, for the axis
+    numbers : (neuron,) names; their places where there are none
+    """
+    scores = np.atleast_2d(np.asarray(scores, float))
+    scored = np.isfinite(scores).any(axis=0)
+    place, known = np.arange(scores.shape[1])[scored], scores[:, scored]
+    middle, top, bottom = np.nanpercentile(known, (50, 90, 10), axis=0)
+    axes.bar(place, middle, width=0.8, color=COLOURS[0], linewidth=0)
+    if len(scores) > 1:
+        axes.errorbar(place, middle, yerr=[middle - bottom, top - middle], fmt="none", ecolor="black", elinewidth=0.6)
+    mean = float(np.mean(middle)) if len(middle) else np.nan
+    axes.axhline(mean, color="black", linewidth=0.8, linestyle="--", label=f"mean {mean:.3f}")
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set(xlabel="neuron", ylabel=metric.replace("/", " "), title=title, xlim=(-0.8, scores.shape[1] - 0.2))
+    if len(numbers):
+        every = -(-scores.shape[1] // 25)
+        axes.set_xticks(np.arange(0, scores.shape[1], every), [str(one) for one in numbers[::every]])
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 1.12))
+    return axes

@@ -1,0 +1,106 @@
+"""How pictures look, and where they go: no pyplot, no display, no state between two pictures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurofit.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # doi:10.1038/nmeth.1618
+DASHES = ("-", "--", ":", "-.")  # once around the colours
+GREY = "#7f7f7f"
+DIVERGING = "RdBu_r"  # blue below 0, red above, white between
+FORMATS = ("png", "pdf", "svg")
+STYLE = {
+    "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
+    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
+    "figure.constrained_layout.use": True, "savefig.dpi": 300, "figure.dpi": 150, "pdf.fonttype": 42,
+    "svg.fonttype": "none", "axes.titlelocation": "left",
+}  # fmt: skip
+
+
+def installed() -> None:
+    """
+    Raises
+    ------
+    UsageError : matplotlib is not there
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "Pictures need matplotlib, which is not installed: pip install 'neurofit[plots]'. The numbers are there "
+            "without it: neurofit plot … --json."
+        ) from None
+
+
+def styled(draw: Callable) -> Callable:
+    """For functions that draw: neurofit's defaults while they do, whatever matplotlib's are before and after."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments, **named):
+        installed()
+        from matplotlib import rc_context
+
+        with rc_context(STYLE):
+            return draw(*arguments, **named)
+
+    return drawn
+
+
+@styled
+def figure(
+    rows: int = 1, columns: int = 1, *, width: float = 120, height: float = 80, ratios: tuple[float, ...] | None = None
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its (row, column) array of Axes; the size is in millimetres.
+
+    ratios : of the rows' heights
+    """
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width / 25.4, height / 25.4))
+    return made, made.subplots(rows, columns, squeeze=False, height_ratios=ratios)
+
+
+@styled
+def save(figure: Figure, path: Path | str) -> Path:
+    """Writes png, pdf or svg, by the name's end, whole or not at all.
+
+    Raises
+    ------
+    UsageError : another end, or no such folder
+    """
+    path = checked(path)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        figure.savefig(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def checked(path: Path | str) -> Path:
+    """A place where a picture can be written."""
+    path = Path(path)
+    if path.suffix.lower().lstrip(".") not in FORMATS:
+        raise UsageError(f"{path}: a picture's name ends in {', '.join(f'.{one}' for one in FORMATS)}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such folder; make it first.")
+    return path
+
+
+def line_style(place: int) -> dict[str, str]:
+    """Colour and dash of the line at this place, so that neighbours differ in grey as well."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+    }
