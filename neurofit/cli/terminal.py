@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
+import re
 import sys
+import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -26,6 +29,7 @@ PLAIN = {
     "✓": "+",
     "✗": "x",
 }
+LIBRARY_LOG = re.compile(r"[IWE]\d{4} \d|WARNING: All log messages before absl|To enable the following instructions: ")
 STYLES = {
     "done": "green", "failed": "red", "lost": "magenta", "running": "cyan", "queued": "blue",
     "stopped": "yellow", "cancelled": "yellow", "new": "white",
@@ -97,6 +101,26 @@ def error(text: str) -> None:
     """What ended the command."""
     sys.stdout.flush()
     print(f"{_marked('Error:', 'red')} {text}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def without_library_logs() -> Iterator[None]:
+    """Leaves out what C++ libraries log on stderr of their own accord (TensorFlow does so whatever it is told)."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            lines = said.read().decode("utf-8", "replace").splitlines()
+            for line in lines:
+                if not LIBRARY_LOG.match(line):
+                    print(line, file=sys.stderr)
 
 
 def hint(*commands: str) -> None:

@@ -138,6 +138,9 @@ def _drawn(panels: Sequence[Mapping[str, Any]]) -> Figure:
         getattr(reports, name)(*(panel[operand] for operand in operands), one, **settings)
     for one in axes.flat[len(panels) :]:
         one.set_visible(False)
+    for place, one in enumerate(axes.flat):
+        if place != columns - 1 and one.get_legend():  # panels share their lines: one legend, where there is room
+            one.get_legend().remove()
     return figure
 
 

@@ -83,6 +83,8 @@ def over_repetitions(
     if normalise_steps:
         cut = [replace(one, steps=one.steps / max(one.steps[-1], 1e-12)) for one in cut]
     steps = _grid([one.steps for one in cut])
+    if normalise_steps:  # where all have begun
+        steps = steps[steps >= max(one.steps[0] for one in cut)]
     matrix = np.stack([np.interp(steps, one.steps, one.values, left=np.nan, right=np.nan) for one in cut])
     steps, matrix = steps[np.isfinite(matrix).any(axis=0)], matrix[:, np.isfinite(matrix).any(axis=0)]
     middle, top, bottom, second = np.nanpercentile(matrix, percentiles, axis=0)

@@ -86,20 +86,26 @@ def draw_progress(
 @styled
 def draw_lines(
     x: np.ndarray, y: np.ndarray, axes: Axes, *, labels: Sequence[str] = (), x_label: str = "", y_label: str = "",
-    title: str = "", x_scale: str = "linear",
+    title: str = "", x_scale: str = "linear", x_ticks: Sequence[float] | None = None,
 ) -> Axes:  # fmt: skip
-    """One line per row of y, (line, x): in colours with a legend up to seven, else grey, the median black."""
+    """One line per row of y, (line, x): in colours and with names beside up to seven, else grey, the median black."""
     few = len(y) <= len(COLOURS)
     for place, row in enumerate(y):
-        style = {**line_style(place), "label": labels[place]} if few and len(labels) else line_style(place)
-        axes.plot(x, row, marker=".", markersize=3, **(style if few else {"color": GREY, "alpha": 0.4, "lw": 0.6}))
+        style = line_style(place) if few else {"color": GREY, "alpha": 0.4, "linewidth": 0.6}
+        label = labels[place] if few and len(labels) else None
+        axes.plot(x, row, marker=".", markersize=3, label=label, **style)
     if not few:
         axes.plot(x, np.nanmedian(y, axis=0), color="black", label=f"median of {len(y)}")
     axes.set(xlabel=x_label, ylabel=y_label, title=title, xscale=x_scale)
     if x_scale == "log":
         _plain_log_ticks(axes)
+    if x_ticks is not None:
+        axes.set_xticks(x_ticks)
     axes.set_ylim(bottom=min(0, np.nanmin(y)))
-    _legend(axes)
+    if few and len(labels):
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        _legend(axes)
     return axes
 
 

@@ -90,4 +90,5 @@ def _bar(axes: Axes, image, unit: str, scale: float | None) -> None:
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_ticks([-1, 0, 1], labels=[f"{-scale:.3g}", "0", f"{scale:.3g}"] if scale else ["−max", "0", "max"])
-    bar.set_label(unit if scale else f"{unit}, each by its largest")
+    bar.ax.tick_params(labelsize=6, length=2)
+    bar.set_label(unit if scale else f"{unit}, each to its max", fontsize=6)

@@ -23,7 +23,7 @@ STYLE = {
     "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
     "figure.constrained_layout.use": True, "savefig.dpi": 300, "figure.dpi": 150, "pdf.fonttype": 42,
-    "svg.fonttype": "none", "axes.titlelocation": "left",
+    "svg.fonttype": "none", "axes.titlelocation": "left", "savefig.bbox": "tight", "savefig.pad_inches": 0.03,
 }  # fmt: skip
 
 

@@ -86,7 +86,9 @@ def command(
         style.checked(target)
     wish = Wish(metric, by, ensemble, MEDIAN if median else UPPER_QUARTILE, normalise_steps, limit)
     chosen = tuple(selectors), wish, tuple(states), where, tuple(references), bands, neurons, events
-    found = picture(None if events else options.here(), Request(what, *chosen))
+    study = None if events else options.here()
+    with terminal.without_library_logs():  # a model's picture needs no word about its processor
+        found = picture(study, Request(what, *chosen))
     if draws:
         style.save(found.draw(), target)
     if as_json:

@@ -13,6 +13,7 @@ from neurofit.models.inspection import exciting, fields, readouts, responses, tu
 from neurofit.models.inspection.units import Units
 
 AT_MOST = 36  # neurons, unless some are named
+FEW = 7  # neurons whose lines have a colour each
 Panel = dict[str, Any]
 
 
@@ -44,7 +45,7 @@ def _filters(model, record, indices) -> list[Panel]:
 
 def _receptive_fields(model, record, indices) -> list[Panel]:
     found = fields.receptive_fields(model, neurons=indices)
-    return [_maps("receptive fields: gradient at the mean grey", found, "response per std of the pixels", indices)]
+    return [_maps("receptive fields: gradient at the mean grey", found, "response per pixel std", indices)]
 
 
 def _readouts(model, record, indices) -> list[Panel]:
@@ -60,7 +61,7 @@ def _readouts(model, record, indices) -> list[Panel]:
 def _exciting(model, record, indices) -> list[Panel]:
     found = exciting.most_exciting_images(model, neurons=indices)
     title = f"most exciting images of norm ≤ {np.sqrt(found.images[0].size):.3g}"
-    return [_maps(title, found.images, "std of the pixels from the mean grey", indices)]
+    return [_maps(title, found.images, "pixel std from the mean grey", indices)]
 
 
 def _tuning(model, record, indices) -> list[Panel]:
@@ -70,21 +71,33 @@ def _tuning(model, record, indices) -> list[Panel]:
         units, contrast = None, "amplitude [normalised units]"
     found = tunings.tuning(model, neurons=indices, units=units)
     return [
-        _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices),
+        _orientation(found, indices),
         _lines("spatial frequency", found.frequencies, found.by_frequency, "frequency [cycles/pixel]", indices, "log"),
         _lines("size", found.diameters, found.by_diameter, "diameter [pixels]", indices, "log"),
         _lines("contrast response", found.contrasts, found.by_contrast, contrast, indices),
     ]
 
 
+def _orientation(found: tunings.Tuning, indices) -> Panel:
+    """Of a few neurons as it is; of many, from each one's preferred, so that their median means something."""
+    if len(indices) <= FEW:
+        panel = _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices)
+        return {**panel, "x_ticks": [0, 45, 90, 135, 180]}
+    half = len(found.orientations) // 2
+    turned = [np.roll(one, half - one.argmax()) for one in found.by_orientation]
+    x = found.orientations - found.orientations[half]
+    panel = _lines("orientation", x, np.stack(turned), "orientation from the preferred one [°]", indices)
+    return {**panel, "x_ticks": [-90, -45, 0, 45, 90]}
+
+
 def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
-    labels = list(range(len(maps))) if labels is None else labels
+    labels = range(len(maps)) if labels is None else labels
     return {"kind": "maps", "title": title, "maps": maps, "labels": [str(one) for one in labels], "unit": unit}
 
 
 def _lines(title, x, y, x_label, labels, scale="linear") -> Panel:
-    return {"kind": "lines", "title": title, "x": x, "y": y, "labels": [str(one) for one in labels],
-            "x_label": x_label, "y_label": "response", "x_scale": scale}  # fmt: skip
+    return {"kind": "lines", "title": title, "x": x, "y": y, "labels": [f"neuron {one}" for one in labels],
+            "x_label": x_label, "y_label": "predicted response", "x_scale": scale}  # fmt: skip
 
 
 def _of(maps: np.ndarray, indices: np.ndarray) -> np.ndarray:
