@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from neurofit.orchestrate.reload import view
 from neurofit.reports import curves as numbers
 from neurofit.reports.curves import History
 from neurofit.reports.references import Reference
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_RUNS = 6  # of a picture with a panel per run
 DRAWN_AS = {  # kind of panel: the function of reports, and which of its entries are operands
@@ -30,12 +27,12 @@ DRAWN_AS = {  # kind of panel: the function of reports, and which of its entries
 
 @dataclass(frozen=True)
 class Picture:
-    """facts: what was drawn, as JSON; rows: the same in short, a table; draw: makes the figure."""
+    """facts: what was drawn, as JSON; rows: the same in short, a table; draw: makes the matplotlib figure."""
 
     facts: dict[str, Any]
     headers: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    draw: Callable[[], Figure]
+    draw: Callable[[], Any]
     notes: Sequence[str] = ()
 
 
@@ -52,7 +49,7 @@ def of_curves(made: Made, references: Sequence[Reference], *, bands: bool) -> Pi
                         "source": one.source} for one in references],
     }  # fmt: skip
 
-    def draw() -> Figure:
+    def draw() -> Any:
         from neurofit import reports
 
         figure, axes = reports.figure(width=150, height=95)
@@ -76,7 +73,7 @@ def of_progress(told: Sequence[Told]) -> Picture:
             rows.append([label, one.row["repetition"], last, stop, _fact(one, "stop_reason")])
         panels.append((label, losses, stops))
 
-    def draw() -> Figure:
+    def draw() -> Any:
         from neurofit import reports
 
         figure, axes = reports.figure(len(panels), width=120, height=30 + 55 * len(panels))
@@ -99,7 +96,7 @@ def of_neurons(told: Sequence[Told], metric: str | None) -> Picture:
                      _three(np.nanmax(medians))])  # fmt: skip
         facts.append({"run": members[0].row["run"], "neurons": neurons, "median": [_number(one) for one in medians]})
 
-    def draw() -> Figure:
+    def draw() -> Any:
         from neurofit import reports
 
         figure, axes = reports.figure(len(panels), width=170, height=20 + 50 * len(panels))
@@ -124,7 +121,7 @@ def of_view(selector: str, what: str, neurons: Sequence[int] | None, study: Path
     return Picture(facts, ["panel", "kind", "shape"], rows, lambda: _drawn(panels))
 
 
-def _drawn(panels: Sequence[Mapping[str, Any]]) -> Figure:
+def _drawn(panels: Sequence[Mapping[str, Any]]) -> Any:
     from neurofit import reports
 
     columns = 1 if len(panels) == 1 else 2

@@ -51,8 +51,7 @@ def _first(kernel) -> np.ndarray:
 
 def _used(layer, kernel):
     """The kernel after the layer's own normalisation, of layers that have one."""
-    made = getattr(layer, "used", None) or getattr(layer, "_used", None)
-    return made(kernel) if made else kernel
+    return layer.used(kernel) if callable(getattr(layer, "used", None)) else kernel
 
 
 def _sees_image(model, layer):
