@@ -17,6 +17,7 @@ _WHERE = {
     "load": "neurofit.orchestrate.reload",
     "folder": "neurofit.orchestrate.reload",
     "curves": "neurofit.orchestrate.curves",
+    "ensemble": "neurofit.orchestrate.reload",
 }
 _FOLDERS = ("datasets", "errors", "models", "reports", "scores")
 __all__ = sorted([*_WHERE, *_FOLDERS, "__version__"])

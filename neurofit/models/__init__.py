@@ -13,7 +13,9 @@ _WHERE = {
     "load_folder": "saved",
     "penalties": "regularizers",
 }
-_MODULES = ("architectures", "inspection", "layers", "losses", "optimizers", "regularizers", "saved", "thesis")
+_MODULES = (
+    "architectures", "ensembles", "inspection", "layers", "losses", "optimizers", "regularizers", "saved", "thesis",
+)  # fmt: skip
 __all__ = sorted([*_WHERE, *_MODULES])
 
 

@@ -6,7 +6,7 @@ What a task leaves in its folder:
     recipe.json          everything that made it: data, split, normalisation, architecture, arguments, training, seeds
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
     predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask (image, neuron);
-                         recording, number (neuron,)
+                         recording, number, training_mean (neuron,)
     neurons.csv          recording, number and every score, a row per neuron
     history.csv          losses and correlation while training; the same in events.out.tfevents…, for TensorBoard
 """
@@ -151,6 +151,12 @@ class Fit:
         from neurofit.models.saved import normalisation
 
         return view(self.load(folder), normalisation(folder), name, neurons=neurons)
+
+    def ensemble(self, folders: list[Path]) -> Any:
+        """The mean prediction of repetitions that left these folders, scored (see `models.ensembles.Ensemble`)."""
+        from neurofit.models.ensembles import ensemble
+
+        return ensemble(folders)
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A finished task again: its model, rebuilt by the code as it was submitted, what that shows, and its folder."""
+"""Finished tasks again, by the code as it was submitted: a model, what it shows, its folder; repetitions as one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from neurofit import study as studies
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import script
 from neurofit.experiments.selection import parse
-from neurofit.experiments.store.layout import code_store
+from neurofit.experiments.store.layout import AttemptFiles, code_store
 from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import read_submission
-from neurofit.orchestrate.standing import standing
+from neurofit.experiments.store.submissions import TaskKey, read_submission
+from neurofit.orchestrate.standing import Standing, standing
 from neurofit.orchestrate.tables import experiment_name
 
 
@@ -57,18 +57,59 @@ def view(selector: str, name: str, *, neurons: Any = None, study: Path | str | N
 
 def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
     """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
-    home = studies.find(Path(study) if study else Path.cwd())
-    selection = parse(selector)
-    found = standing(home, experiment_name(home, selection.experiment))
-    numbers = list(found.registry.runs)
-    keys = [key for key in found.all_keys() if selection.matches(*key, numbers)]
+    home, found, keys = _selected(selector, study)
     if len(keys) > 1:
         raise UsageError(f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0.")
     if not keys or found.of(keys[0]).state is not State.DONE:
         state = f"it is {found.of(keys[0]).state}" if keys else "there is no such task"
         raise NameUnknown(f"'{selector}' cannot be loaded: {state}. `neurofit status {selector}` shows what is done.")
-    task, run = found.of(keys[0]), found.registry.runs[keys[0][0]]
-    attempt = found.files.task(run.number, run.id, keys[0][1]).attempt(task.attempt)
-    record = read_submission(found.files.submission(task.submission))
+    return _submitted_fit(home, found, keys[0]), _attempt(found, keys[0]).folder
+
+
+def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
+    """The mean prediction of a run's repetitions as one model, e.g. `neurofit.ensemble("exp3:17")` or "exp3:17/0-4":
+    what the fit's own `ensemble(folders)` makes of those that are done (of `nf.models.Fit`: `models.ensembles`).
+
+    Parameters
+    ----------
+    selector : of one run, perhaps of some of its repetitions; those that are not done are left out
+    study : a folder in the study; the current folder without
+
+    Raises
+    ------
+    UsageError : several runs are meant, or fewer than two repetitions are done, or they were split differently, or the
+        fit has no `ensemble`
+    """
+    home, found, keys = _selected(selector, study)
+    runs = list(dict.fromkeys(number for number, _ in keys))
+    if len(runs) > 1:
+        raise UsageError(f"'{selector}' means {len(runs)} runs; an ensemble is of one run: {found.name}:{runs[0]}.")
+    done = [key for key in keys if found.of(key).state is State.DONE]
+    if len(done) < 2:
+        raise UsageError(
+            f"'{selector}': {len(done)} repetitions are done, and an ensemble needs two. "
+            f"`neurofit status {selector}` shows them."
+        )
+    fit = _submitted_fit(home, found, done[-1])
+    if not hasattr(fit, "ensemble"):
+        raise UsageError(f"The fit of {found.name} has no ensemble(folders), which would know what its files mean.")
+    return fit.ensemble([_attempt(found, key).folder for key in done])
+
+
+def _selected(selector: str, study: Path | str | None) -> tuple[studies.Study, Standing, list[TaskKey]]:
+    home = studies.find(Path(study) if study else Path.cwd())
+    selection = parse(selector)
+    found = standing(home, experiment_name(home, selection.experiment))
+    numbers = list(found.registry.runs)
+    return home, found, [key for key in found.all_keys() if selection.matches(*key, numbers)]
+
+
+def _attempt(found: Standing, key: TaskKey) -> AttemptFiles:
+    run = found.registry.runs[key[0]]
+    return found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
+
+
+def _submitted_fit(home: studies.Study, found: Standing, key: TaskKey) -> Any:
+    record = read_submission(found.files.submission(found.of(key).submission))
     code = code_store(home) / record["code"]
-    return script.load(code, code / record["script"], found.name).fit, attempt.folder
+    return script.load(code, code / record["script"], found.name).fit

@@ -41,3 +41,36 @@ def test_a_fit_that_loads_nothing_says_where_its_files_are(bench):
     bench.run("plain")
     with pytest.raises(UsageError, match=r"The fit of plain has no load\(folder\)\. What it saved is in .*attempt-01"):
         neurofit.load("plain:0/0", study=bench.root)
+
+
+MEAN = """
+    class Mean:
+        def __call__(self, task):
+            if task.repetition == 2:
+                raise ValueError
+            (task.folder / "guess.txt").write_text(str(task.params["a"] * 10 + task.repetition))
+            return {"x": 1}
+        def arguments(self):
+            return {"a": 1}
+        def ensemble(self, folders):
+            return [(folder / "guess.txt").read_text() for folder in folders]
+    experiment = nf.Experiment(fit=Mean(), grid=nf.grid(a=[1, 2]), repetitions=3)
+"""
+
+
+def test_an_ensemble_is_of_the_repetitions_of_one_run_that_are_done(bench):
+    bench.script("mean", MEAN)
+    bench.run("mean")
+    numbers = sorted(bench.standing("mean").registry.runs)
+    assert neurofit.ensemble(f"mean:{numbers[1]}", study=bench.root) == ["20", "21"]
+    with pytest.raises(UsageError, match=f"'mean' means 2 runs; an ensemble is of one run: mean:{numbers[0]}"):
+        neurofit.ensemble("mean", study=bench.root)
+    with pytest.raises(UsageError, match="1 repetitions are done, and an ensemble needs two"):
+        neurofit.ensemble(f"mean:{numbers[0]}/0", study=bench.root)
+
+
+def test_a_fit_that_averages_nothing_says_so(bench):
+    bench.script("plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n")
+    bench.run("plain")
+    with pytest.raises(UsageError, match=r"The fit of plain has no ensemble\(folders\)"):
+        neurofit.ensemble("plain:0", study=bench.root)

@@ -17,7 +17,7 @@ from neurofit.files import write_whole
 from neurofit.models.fit import plain
 from neurofit.models.fitting.build import shapes_of
 from neurofit.models.fitting.data import Material
-from neurofit.models.fitting.scoring import Scored
+from neurofit.models.fitting.scoring import Scored, training_means
 from neurofit.models.routing import Routed
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
         mask=np.concatenate([part.valid for _, part in shown]),
         recording=neurons["recording"].to_numpy().astype(str),
         number=neurons["number"].to_numpy().astype(np.int64),
+        training_mean=training_means(parts.train),
     )
 
 

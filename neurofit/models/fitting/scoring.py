@@ -37,7 +37,7 @@ def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Part
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
-    means = _means(parts.train)
+    means = training_means(parts.train)
     metrics, per_neuron, counts = {}, {}, None
     for part_name, part in reversed(parts.items()):
         for name in names:
@@ -56,7 +56,7 @@ def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Part
     return Scored(predictions, metrics, per_neuron, counts.n_scored, counts.n_silent, counts.n_constant_predictions)
 
 
-def _means(train: datasets.Dataset) -> np.ndarray:
+def training_means(train: datasets.Dataset) -> np.ndarray:
     """(neuron,) mean training response; 0 for a neuron without any."""
     valid = train.valid
     return np.where(valid, train.responses, 0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)

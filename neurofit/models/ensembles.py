@@ -1,0 +1,116 @@
+"""Repetitions of one run as one model: the mean of their predictions, scored. NumPy alone, from `predictions.npz`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from neurofit import scores
+from neurofit.errors import DataError, StoreError, UsageError
+
+SAME = {"image_id": "images", "part": "parts", "recording": "neurons", "number": "neurons", "responses": "responses",
+        "mask": "masks"}  # fmt: skip
+MEASURES = ("correlation", "explained_variance", "fraction_of_variance_explained", "poisson_log_likelihood")
+AGAINST_TRAIN = MEASURES[2:]  # measured against the training set's mean, which the file holds as `training_mean`
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What the mean of several repetitions' predictions is worth.
+
+    Parameters
+    ----------
+    members : how many repetitions
+    metrics : "part/score" of the mean prediction, as a task has them, of validation and test set
+    alone : the same names: mean over the repetitions of each one's own score
+    per_neuron : "part/score" → (neuron,), nan for one that cannot be scored
+    predictions : (image, neuron), the mean
+    image_id, part : (image,)
+    """
+
+    members: int
+    metrics: Mapping[str, float]
+    alone: Mapping[str, float]
+    per_neuron: Mapping[str, np.ndarray] = field(repr=False)
+    predictions: np.ndarray = field(repr=False)
+    image_id: np.ndarray = field(repr=False)
+    part: np.ndarray = field(repr=False)
+
+
+def ensemble(folders: Sequence[Path]) -> Ensemble:
+    """The ensemble of the repetitions that left these folders (an attempt's, of `Fit`, each).
+
+    Raises
+    ------
+    UsageError : fewer than two; or they were split or scaled differently, so that what one trained on, another tests on
+    StoreError : a `predictions.npz` is missing or damaged
+    DataError : no neuron of the test set can be scored
+    """
+    if len(folders) < 2:
+        raise UsageError(f"An ensemble is of two repetitions or more; {len(folders)} given.")
+    saved = [_read(Path(folder) / "predictions.npz") for folder in folders]
+    for folder, one in zip(folders[1:], saved[1:]):
+        _check_alike(folders[0], saved[0], folder, one)
+    first = saved[0]
+    mean = np.mean([one["predictions"] for one in saved], axis=0, dtype=np.float64)
+    summaries = _scored(mean, first)
+    each = [_scored(one["predictions"], first) for one in saved]
+    return Ensemble(
+        members=len(saved),
+        metrics={name: one.value for name, one in summaries.items()},
+        alone={name: float(np.mean([found[name].value for found in each])) for name in summaries},
+        per_neuron={name: one.per_neuron for name, one in summaries.items()},
+        predictions=mean,
+        image_id=first["image_id"],
+        part=first["part"],
+    )
+
+
+def _scored(predictions: np.ndarray, saved: Mapping[str, np.ndarray]) -> dict[str, scores.Summary]:
+    found = {}
+    for part in dict.fromkeys(saved["part"].tolist()):
+        rows = saved["part"] == part
+        for name in MEASURES:
+            measure = getattr(scores, name)
+            if name in AGAINST_TRAIN:
+                if "training_mean" not in saved:  # of a task that was done before it was kept
+                    continue
+                measure = partial(measure, baseline_mean=saved["training_mean"])
+            try:
+                given = saved["responses"][rows], predictions[rows], saved["mask"][rows]
+                found[f"{part}/{name}"] = scores.population(measure, *given)
+            except DataError:
+                if part == "test":
+                    raise
+    return found
+
+
+def _check_alike(folder: Path, one: Mapping[str, np.ndarray], other_folder: Path, other: Mapping) -> None:
+    for name, called in SAME.items():
+        if not _equal(one[name], other[name]):
+            raise UsageError(
+                f"{folder} and {other_folder} have different {called}: they were split or scaled differently, and the "
+                "mean of their predictions would be tested on what some of them trained on. Average repetitions of "
+                "one split (an experiment without split_by)."
+            )
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f" == other.dtype.kind)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        missing = {"predictions", *SAME} - found.keys()
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path}: missing or damaged ({error}).") from error
+    if missing:
+        raise StoreError(f"{path}: damaged, it has no {', '.join(sorted(missing))}.")
+    return found
