@@ -1,13 +1,15 @@
 """Architectures that jobs share: each a function of shapes and arguments that returns a Keras model.
 
-`basic` has the ones to begin with; `thesis_dense` and `thesis_convolution` those of the thesis' experiments, whose
-arguments are called as the thesis called them, so that its run lists and ours read alike (`docs/thesis.md`).
+`basic` has the ones to begin with, `klindt` the field's convolutional network; `thesis_dense` and `thesis_convolution`
+those of the thesis' experiments, whose arguments are called as the thesis called them, so that its run lists and ours
+read alike (`docs/thesis.md`).
 Cheap to import: Keras loads when a model is built.
 """
 
 from __future__ import annotations
 
 from neurofit.models.architectures.basic import hsm, linear_nonlinear, penalty, what_where
+from neurofit.models.architectures.klindt import klindt
 from neurofit.models.architectures.thesis_convolution import (
     conv_dog,
     conv_factorised,
@@ -30,6 +32,7 @@ __all__ = [
     "dog_l2",
     "dog_penalised",
     "hsm",
+    "klindt",
     "linear_nonlinear",
     "ln",
     "lnln",

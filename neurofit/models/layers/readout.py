@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from neurofit.errors import UsageError
 from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on
 from neurofit.models.regularizers import OfProduct, added
 
@@ -67,7 +68,8 @@ class FactorisedReadout(Readout):
     `normalised` says which factors are divided by their L2 norm per neuron, `positive` which have their negative part
     set to 0 before ("none", "what", "where", "both"). Only the product of the factors matters, so one of them should be
     normalised; NDN3's `sep` has normalised="what" by default. Penalties see the factors as the forward pass does, so
-    that Σ w² of a normalised one is constant; the optimiser moves the raw ones.
+    that Σ w² of a normalised one is constant; the optimiser moves the raw ones. `magnitude` says which count by their
+    absolute value instead: not negative either, but with a gradient on both sides of 0, so that none is stuck there.
 
     `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. To take
     scale from one factor to the other does not escape it, so that with it no factor need be normalised. Keras applies
@@ -78,9 +80,9 @@ class FactorisedReadout(Readout):
 
     factors_named = ("what", "where")
 
-    def __init__(self, neurons, *, normalised="what", positive="none", product_l1=0.0, activation=None, use_bias=True,
-                 what_initializer=None, where_initializer=None, bias_initializer="zeros",
-                 what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
+    def __init__(self, neurons, *, normalised="what", positive="none", magnitude="none", product_l1=0.0,
+                 activation=None, use_bias=True, what_initializer=None, where_initializer=None,
+                 bias_initializer="zeros", what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(
             neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where": where_initializer},
@@ -88,6 +90,12 @@ class FactorisedReadout(Readout):
         )  # fmt: skip
         self.normalised = one_of(self, "normalised", normalised, FACTORS)
         self.positive = one_of(self, "positive", positive, FACTORS)
+        self.magnitude = one_of(self, "magnitude", magnitude, FACTORS)
+        if "none" not in (positive, magnitude) and (positive == magnitude or "both" in (positive, magnitude)):
+            raise UsageError(
+                f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is positive already. "
+                "Give each factor one of the two."
+            )
         self.product_l1 = product_l1
 
     def build(self, input_shape):
@@ -95,8 +103,8 @@ class FactorisedReadout(Readout):
         _, height, width, channels = input_shape
         on_where = on_what = None
         if self.product_l1:
-            on_where = OfProduct(self.product_l1, lambda: self.factors()[0])
-            on_what = OfProduct(self.product_l1, lambda: self.factors()[1], unless=self._where_moves)
+            on_where = OfProduct(self.product_l1, lambda: self.used("what", self.what))
+            on_what = OfProduct(self.product_l1, lambda: self.used("where", self.where), unless=self._where_moves)
         self.where = None
         self.what = self.add_factor("what", (channels, self.neurons), on_what)
         self.where = self.add_factor("where", (height, width, self.neurons), on_where)
@@ -107,6 +115,8 @@ class FactorisedReadout(Readout):
 
     def used(self, name, weight):
         normalised = "unit" if self.normalised in (name, "both") else "none"
+        if self.magnitude in (name, "both"):
+            weight = ops.abs(weight)
         return as_used(weight, normalised, positive=self.positive in (name, "both"))
 
     def factors(self):
@@ -117,8 +127,8 @@ class FactorisedReadout(Readout):
         return self.activated(_looked(features, *self.factors()))
 
     def get_config(self):
-        own = {"normalised": self.normalised, "positive": self.positive, "product_l1": self.product_l1}
-        return super().get_config() | own
+        own = ("normalised", "positive", "magnitude", "product_l1")
+        return super().get_config() | {name: getattr(self, name) for name in own}
 
 
 @keras.saving.register_keras_serializable("neurofit")
