@@ -62,9 +62,24 @@ class Router:
             if bare in sent[place]:
                 raise GridError(f"'{bare}' is given twice: as '{bare}' and as '{place}.{bare}'.")
             sent[place][bare] = value
-        self._complete("architecture", chosen, sent["architecture"])
         self._complete("data", chosen, sent["data"])
-        return Routed(chosen, sent["architecture"], replace(self.training, **sent["training"]), sent["data"])
+        training = replace(self.training, **sent["training"])
+        self._check_path(training, chosen, sent["architecture"])
+        return Routed(chosen, sent["architecture"], training, sent["data"])
+
+    def _check_path(self, training: Training, chosen: str, given: Mapping[str, Any]) -> None:
+        """The argument that a regularisation path sets is the architecture's, and nobody else sets it."""
+        name, known = training.path, self._declared("architecture", chosen)
+        if name is None:
+            return self._complete("architecture", chosen, given)
+        if name not in known:
+            has = ", ".join(known) or "none"
+            raise GridError(
+                f"path={name!r}: no argument of architecture '{chosen}'.{nearest(name, known)} It has: {has}."
+            )
+        if name in given:
+            raise GridError(f"'{name}' is given twice: as an argument and as what the path goes along.")
+        return self._complete("architecture", chosen, {**given, name: None})
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that apply because `params` leaves them out."""

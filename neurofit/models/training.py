@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -39,6 +40,8 @@ class Training:
         longest is through; "none": batches are drawn from all images
     start : a folder of training_data/ with a finished task whose weights are taken over where they fit
         (`fitting.start.take_over`); `{repetition}` stands for this task's
+    path, strengths : a regularisation path: the name of an argument of the architecture, such as "smoothness", and its
+        ascending values. One training for each, from where the last one ended; the validation loss chooses among them
     freeze : names of layers ("core"), or of single weights ("neurons/where"), that are not trained
     checkpoint_minutes : between checkpoints
     jit : compile a step with XLA: up to twice as many steps per second for small models on a CPU, 2 s later
@@ -59,6 +62,8 @@ class Training:
     decays: int = 0
     turns: str = "none"
     start: str | None = None
+    path: str | None = None
+    strengths: tuple[float, ...] = ()
     freeze: tuple[str, ...] = ()
     checkpoint_minutes: float = 1.0
     jit: bool = False
@@ -81,6 +86,7 @@ class Training:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "freeze", _names("freeze", self.freeze))
+        object.__setattr__(self, "strengths", _ascending("strengths", self.strengths))
         for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("unit_rates", RATES), ("turns", TURNS)):
             _one_of(name, getattr(self, name), known)
         if self.start is not None and not isinstance(self.start, str):
@@ -102,13 +108,14 @@ class Training:
             "momentum": self.momentum and self.optimizer != "sgd" and "optimizer 'sgd'",
             "unit_rates": self.unit_rates != "none" and self.loss != "poisson" and "loss 'poisson'",
             "decays": self.decays and self.patience is None and "a patience",
+            "strengths": self.strengths and self.path is None and "a path",
+            "path": self.path is not None and len(self.strengths) < 2 and "two strengths or more",
         }
         if self.optimizer == "lbfgs":
             self._nothing_in_vain_for_lbfgs()
         for name, needed in vain.items():
             if needed:
                 raise GridError(f"Training: {name}={getattr(self, name)!r} does nothing without {needed}.")
-
 
     def _nothing_in_vain_for_lbfgs(self) -> None:
         for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
@@ -131,6 +138,17 @@ def _names(name: str, given: Any) -> tuple[str, ...]:
     if isinstance(given, (list, tuple)) and all(isinstance(one, str) for one in given):
         return tuple(given)
     raise GridError(f"Training: {name}={given!r}; expected a list of names, such as ['core', 'neurons/where'].")
+
+
+def _ascending(name: str, given: Any) -> tuple[float, ...]:
+    numbers = isinstance(given, (list, tuple)) and all(_is_strength(one) for one in given)
+    if not numbers or any(one >= other for one, other in itertools.pairwise(given)):
+        raise GridError(f"Training: {name}={given!r}; expected ascending numbers ≥ 0, such as [0.01, 0.1, 1].")
+    return tuple(given)
+
+
+def _is_strength(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

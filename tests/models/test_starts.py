@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,17 +98,19 @@ def test_a_start_that_is_not_there_is_an_error(small, desk):
 LBFGS = Training(optimizer="lbfgs", loss="gaussian", epochs=400, validate_every=100)
 
 
+def trained_on(source, fit, desk):
+    from neurofit.models.fitting import data
+
+    task = SimpleNamespace(study=desk.root, split_by=None, seeds=desk.last.seeds)
+    return data.material(source, {}, fit.router.data, task).parts.train
+
+
 def test_lbfgs_finds_the_least_squares_solution_in_float64(small, desk):
     fit = Fit(linear, data=small, split=SPLIT, training=LBFGS)
     desk.run(fit)
     kernel, bias = layers(desk, fit)["neurons"]
     assert kernel.dtype == np.float64
-    from types import SimpleNamespace
-
-    from neurofit.models.fitting import data
-
-    task = SimpleNamespace(study=desk.root, split_by=None, seeds=desk.last.seeds)
-    train = data.material(small, {}, fit.router.data, task).parts.train
+    train = trained_on(small, fit, desk)
     x = np.c_[train.inputs["image"].reshape(train.n_images, -1).astype(float), np.ones(train.n_images)]
     residual = x @ np.r_[kernel, bias[None]] - train.responses
     best = x @ np.linalg.lstsq(x, train.responses, rcond=None)[0] - train.responses
@@ -130,6 +134,49 @@ def test_lbfgs_goes_on_to_the_last_bit(small, desks):
 def test_lbfgs_refuses_a_loss_that_differs_each_time(small, desk):
     with pytest.raises(UsageError, match="needs a loss that is the same each time"):
         desk.run(Fit(noisy, data=small, split=SPLIT, training=LBFGS))
+
+
+def normalised(shapes, *, dropout=0.0):
+    import keras
+
+    layers = [keras.layers.Dropout(dropout)] if dropout else []
+    return keras.Sequential([
+        keras.Input(shapes.image), keras.layers.Flatten(), keras.layers.BatchNormalization(name="norm"), *layers,
+        keras.layers.Dense(shapes.neurons),
+    ])  # fmt: skip
+
+
+def test_lbfgs_takes_batch_statistics_that_are_frozen_and_only_those(small, desk):
+    fit = Fit(normalised, data=small, split=SPLIT, training=LBFGS)
+    assert desk.run(fit, freeze=["norm"], epochs=20)
+    with pytest.raises(UsageError, match=r"norm/moving_mean, .*norm/moving_variance changes it"):
+        desk.run(fit)
+
+
+def test_lbfgs_ends_where_nothing_is_left_to_gain(small, desk):
+    fit = Fit(penalised, data=small, split=SPLIT, training=replace(LBFGS, epochs=4000, validate_every=1000))
+    desk.run(fit)
+    assert desk.facts["stop_reason"] == "converged" and desk.facts["epochs"] < 4000
+    kernel, bias = layers(desk, fit)["neurons"]
+    train = trained_on(small, fit, desk)
+    x = train.inputs["image"].reshape(train.n_images, -1).astype(np.float64)
+    centred, y = x - x.mean(axis=0), train.responses - train.responses.mean(axis=0)
+    # d/dW of Σ(y − xW − b)²/images + ½ λ ΣW² is 0 at the ridge solution with λ · images / 2.
+    ridge = centred.T @ np.linalg.solve(centred @ centred.T + 0.5 * train.n_images * np.eye(len(x)), y)
+    np.testing.assert_allclose(kernel, ridge, atol=1e-4 * np.abs(ridge).max())
+    np.testing.assert_allclose(bias, train.responses.mean(axis=0) - x.mean(axis=0) @ ridge, atol=1e-4)
+
+
+def penalised(shapes):
+    import keras
+
+    from neurofit.models.layers import Dense
+    from neurofit.models.regularizers import L2
+
+    return keras.Sequential([
+        keras.Input(shapes.image),
+        Dense(shapes.neurons, kernel_regularizer=L2(1.0), name="neurons"),
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -185,7 +232,27 @@ def test_recordings_with_images_of_their_own_train_a_shared_core(desk):
     metrics = desk.run(fit)
     assert np.isfinite(metrics["test/correlation"])
     with (desk.last.folder / "neurons.csv").open() as file:
-        assert [row["recording"] for row in csv.DictReader(file)] == ["r0"] * 3 + ["r1"] * 4
+        rows = list(csv.DictReader(file))
+    assert [row["recording"] for row in rows] == ["r0"] * 3 + ["r1"] * 4
+    values = np.array([float(row["test/correlation"]) for row in rows])
+    assert metrics["test/correlation"] == pytest.approx(values.mean())
+    assert metrics["test/correlation/r0"] == pytest.approx(values[:3].mean())
+    assert metrics["test/correlation/r1"] == pytest.approx(values[3:].mean())
+
+
+def test_recordings_in_turn_go_on_to_the_last_bit(desks):
+    training = Training(epochs=6, turns="recording", patience=2, learning_rate=3e-2, freeze=("r1/bias",))
+    fit = Fit(readouts, data=two_recordings, split=SPLIT, training=training)
+    whole, parts = desks("whole"), desks("parts")
+    metrics = whole.run(fit)
+    assert parts.run(fit, stop_after=1) is None
+    assert parts.run(fit, stop_after=0) is None
+    assert parts.run(fit) == metrics
+    assert int(parts.facts["resumed_from"]) == 3
+    assert whole.history() == parts.history()
+    for name, values in layers(whole, fit).items():
+        for one, other in zip(values, layers(parts, fit)[name]):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_turns_need_recordings_with_images_of_their_own(small, desk):

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from neurofit.errors import UsageError
 from neurofit.models.descent.program import Program, State, compiled
-from neurofit.models.fitting.build import NOISE
 
 PAIRS = 20  # of steps and gradients that are remembered
 ENOUGH = {"ftol": 1e-12, "gtol": 1e-8}  # relative decrease of the loss, largest gradient: less is no progress
@@ -26,7 +25,7 @@ class LbfgsProgram(Program):
 
     def __init__(self, model, training, train, rates=None):
         super().__init__(model, training, train, rates)
-        moving = [one.path for one in model.non_trainable_variables if one.name == NOISE or "moving_" in one.name]
+        moving = self._moving()
         if moving:
             raise UsageError(
                 f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(moving)} changes it. "
@@ -52,9 +51,18 @@ class LbfgsProgram(Program):
             callback=lambda xk: losses.append(last),  # the point that a line search ends at is the one it asked last
             options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
         )  # fmt: skip
-        self.converged = found.nit < len(orders)
+        # Status 1: all iterations or evaluations used; 2: a line search failed, which a new start may get over.
+        self.converged = found.status == 0 or (found.status == 2 and found.nit == 0)
         cost, penalised = np.array(losses or [last]).T
         return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
+
+    def _moving(self) -> list[str]:
+        """Variables that a call while training changes: batch statistics, the states of random numbers."""
+        before = self.start()
+        inputs = tf.nest.map_structure(lambda one: one[:2], self._data[0])
+        _, after, _ = self._called(before.weights, before.other, inputs, training=True)
+        changed = [not np.array_equal(one, other) for one, other in zip(before.other, after)]
+        return [one.path for one, moved in zip(self.model.non_trainable_variables, changed) if moved]
 
     def _loss_and_gradient(self, weights, other):
         inputs, responses, mask = self._data

@@ -32,6 +32,7 @@ class Loop:
     ----------
     monitored, name : the part that is looked at, and what it is called in the history; None and "" where there is none
     recordings : (image,), the number of each training image's recording, where they are trained in turn; else None
+    first : epochs that were before this training: rows, events and checkpoints count from there
     """
 
     program: Program
@@ -39,6 +40,7 @@ class Loop:
     monitored: Arrays | None = None
     name: str = ""
     recordings: np.ndarray | None = None
+    first: int = 0
     clock: Any = time.monotonic
     _pace: float | None = field(default=None, init=False)  # seconds per epoch, of the last call that traced nothing
     _traced: bool = field(default=False, init=False)
@@ -52,6 +54,10 @@ class Loop:
                 "Give the split a validation part, or leave patience out."
             )
         self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
+
+    def begin(self, weights: Any, other: tuple) -> None:
+        """Start from these weights and other variables, and not from the model's own."""
+        self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
 
     def run(self) -> str:
         """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has the weights
@@ -121,8 +127,8 @@ class Loop:
             numbers |= {f"{self.name}/{key}": value for key, value in seen.items()}
             verdict = self._decide(seen["loss"])
         numbers["learning_rate"] = progress.learning_rate
-        self.task.log(progress.epoch, **numbers)
-        self._scalars.write(progress.epoch, numbers)
+        self.task.log(self.first + progress.epoch, **numbers)
+        self._scalars.write(self.first + progress.epoch, numbers)
         return verdict
 
     def _monitor(self) -> dict[str, float]:
@@ -159,12 +165,12 @@ class Loop:
         stop = self.task.should_stop() and epoch < self.training.epochs
         if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
             self._scalars.flush()
-            with self.task.save_checkpoint(epoch) as folder:
+            with self.task.save_checkpoint(self.first + epoch) as folder:
                 memory.save(folder, self.snapshot)
             self._saved = self.clock()
         if stop:
             self._scalars.close()
-            self.task.stop(epoch)
+            self.task.stop(self.first + epoch)
 
     def _resume(self) -> None:
         for folder in self.task.checkpoints:

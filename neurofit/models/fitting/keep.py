@@ -34,6 +34,13 @@ def before(fit: Fit, routed: Routed, material: Material, model: keras.Model, tas
     _write(task.folder / NORMALISATION, material.normalisation)
 
 
+def chosen(folder: Path, argument: str, value: float) -> None:
+    """What training made of an argument: the recipe then makes the model whose weights are kept."""
+    made = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+    made["arguments"][argument] = value
+    _write(folder / RECIPE, made)
+
+
 def after(model: keras.Model, parts: datasets.Parts, result: Scored, folder: Path) -> None:
     """What training made: weights, predictions, scores per neuron."""
     model.save_weights(folder / WEIGHTS)

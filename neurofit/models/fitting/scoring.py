@@ -60,3 +60,20 @@ def training_means(train: datasets.Dataset) -> np.ndarray:
     """(neuron,) mean training response; 0 for a neuron without any."""
     valid = train.valid
     return np.where(valid, train.responses, 0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
+
+
+def by_recording(result: Scored, recordings: np.ndarray) -> dict[str, float]:
+    """"part/score/recording" → mean over that recording's neurons, where there are several recordings.
+
+    recordings : (neuron,) of names. One of which no neuron can be scored on a part has no score there
+    """
+    names = list(dict.fromkeys(recordings.astype(str).tolist()))
+    if len(names) < 2:
+        return {}
+    found = {}
+    for score, values in result.per_neuron.items():
+        for name in names:
+            own = values[(recordings == name) & ~np.isnan(values)]
+            if own.size:
+                found[f"{score}/{name}"] = float(own.mean())
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from neurofit.errors import NeurofitError
 from neurofit.models import losses, saved
 from neurofit.models.descent.lbfgs import LbfgsProgram
 from neurofit.models.descent.loop import Loop
+from neurofit.models.descent.patience import Progress
 from neurofit.models.descent.program import Program
-from neurofit.models.fitting import data, keep, start
+from neurofit.models.fitting import data, keep, path, start
 from neurofit.models.fitting.build import build, shapes_of, twins
 from neurofit.models.fitting.data import Material
-from neurofit.models.fitting.scoring import Scored, scored
+from neurofit.models.fitting.scoring import Scored, by_recording, scored
 from neurofit.models.fitting.telling import told
 from neurofit.models.routing import REQUIRED, Routed
 from neurofit.models.training import Training
@@ -41,9 +43,24 @@ def prepare(fit: Fit, study: Path) -> None:
 
 def fit(fit: Fit, task: Any) -> dict[str, float]:
     routed = fit.router.route(task.params)
-    training = routed.training
     material = data.material(fit.data, routed.data, fit.router.data, task)
-    parts = material.parts
+    if routed.training.path is None:
+        loop = _loop(fit, routed, material, task)
+        kept, facts = _trained(loop)
+    else:
+        loop, kept, facts = _walked(fit, routed, material, task)
+    result = scored(loop.program, kept, material.parts, fit.scores)
+    keep.after(loop.program.model, material.parts, result, task.folder)
+    facts |= _facts(loop.name, material, result)
+    task.record(**facts)
+    metrics = result.metrics | by_recording(result, material.dataset.neurons["recording"].to_numpy().astype(str))
+    print(told(saved.recipe(task.folder), facts, metrics))
+    return metrics
+
+
+def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 0) -> Loop:
+    """The training of a fresh model, not yet begun; its recipe is written."""
+    training, parts = routed.training, material.parts
     model = _model(fit, routed, parts.train, task)
     keep.before(fit, routed, material, model, task)
     start.freeze(model, training.freeze)
@@ -52,14 +69,28 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     monitored = parts.monitored and data.arrays(parts.monitored, training.dtype)
     name = monitored and ("test" if parts.monitors_test else "validation")
     turns = data.recordings(parts.train) if training.turns == "recording" else None
-    loop = Loop(program, task, monitored, name or "", turns)
+    return Loop(program, task, monitored, name or "", turns, first)
+
+
+def _trained(loop: Loop) -> tuple[path.Weights, dict[str, Any]]:
     reason = loop.run()
-    result = scored(program, loop.kept(), parts, fit.scores)
-    keep.after(model, parts, result, task.folder)
-    facts = _facts(loop, reason, name, material, result)
-    task.record(**facts)
-    print(told(saved.recipe(task.folder), facts, result.metrics))
-    return result.metrics
+    return loop.kept(), _end(reason, loop.snapshot.progress)
+
+
+def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Loop, path.Weights, dict[str, Any]]:
+    """A regularisation path: the last loop, the weights of the best point, and how each point ended."""
+    argument = routed.training.path
+
+    def loop_of(strength: float, leg: Any, first: int) -> Loop:
+        stronger = replace(routed, build={**routed.build, argument: strength})
+        return _loop(fit, stronger, material, leg, first)
+
+    loop, way = path.walk(loop_of, task, routed.training.strengths)
+    chosen = way.chosen
+    keep.chosen(task.folder, argument, chosen.strength)
+    points = [{argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
+              for one in way.points]  # fmt: skip
+    return loop, way.best, {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength}
 
 
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
@@ -88,17 +119,17 @@ def _rates(training: Training, parts: datasets.Parts):
     return losses.mean_rates([part.responses for part in used], [part.valid for part in used])
 
 
-def _facts(loop: Loop, reason: str, monitored: str | None, material: Material, result: Scored) -> dict[str, Any]:
-    progress = loop.snapshot.progress
+def _end(reason: str, progress: Progress) -> dict[str, Any]:
+    return {"best_epoch": progress.best_epoch or progress.epoch, "epochs": progress.epoch, "stop_reason": reason}
+
+
+def _facts(monitored: str, material: Material, result: Scored) -> dict[str, Any]:
     facts = {
-        "best_epoch": progress.best_epoch or progress.epoch,
-        "epochs": progress.epoch,
-        "stop_reason": reason,
         "neurons_scored": result.n_scored,
         "neurons_silent": result.n_silent,
         "constant_predictions": result.n_constant,
         "data_hash": material.dataset.hash(),
-        "monitored": monitored,
+        "monitored": monitored or None,
     }
     if monitored == "test":
         facts["monitored_test"] = "the test set was monitored while training, and is what is reported"

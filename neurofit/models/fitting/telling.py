@@ -22,10 +22,17 @@ def told(recipe: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[s
         f"model: {recipe['architecture']}({_listed(recipe['arguments'])})",
         f"data: {_data(recipe)}",
         f"training: {_training(recipe['training'])}",
+        *_path(facts),
         f"ended: {facts['stop_reason']} after {facts['epochs']} epochs, weights of epoch {facts['best_epoch']}",
         f"scores: {_listed({name: f'{value:.4f}' for name, value in metrics.items()})}"
         f" ({facts['neurons_scored']} neurons, {facts['neurons_silent']} silent left out)",
     ])  # fmt: skip
+
+
+def _path(facts: Mapping[str, Any]) -> list[str]:
+    points = [_listed({name: value for name, value in point.items() if name not in ("best_epoch", "stop_reason")})
+              for point in facts.get("path", [])]  # fmt: skip
+    return [f"path: {'; '.join(points)}; lowest validation loss at {facts['path_chose']}"] if points else []
 
 
 def _data(recipe: Mapping[str, Any]) -> str:

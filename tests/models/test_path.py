@@ -1,0 +1,188 @@
+"""Regularisation paths: stronger and stronger, each from where the last one ended, chosen by validation alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import neurofit as nf
+from neurofit.errors import DataError, GridError
+
+Fit, Training = nf.models.Fit, nf.models.Training
+SPLIT = {"validation": 10}
+PATH = Training(epochs=5, learning_rate=1e-2, path="l2", strengths=(0.01, 0.3, 20.0))
+
+
+def noisy(shapes, *, l2=0.01, dropout=0.3):
+    """With everything that a training changes: weights, a penalty, dropout, batch statistics."""
+    import keras
+
+    from neurofit.models.layers import Dense
+    from neurofit.models.regularizers import L2
+
+    return keras.Sequential([
+        keras.Input(shapes.image),
+        Dense(4, activation="softplus", kernel_regularizer=L2(l2), name="core"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(dropout),
+        Dense(shapes.neurons, activation="softplus", name="neurons"),
+    ])  # fmt: skip
+
+
+def smooth(shapes, *, l2=0.01):
+    import keras
+
+    from neurofit.models.layers import Dense
+    from neurofit.models.regularizers import L2
+
+    return keras.Sequential([
+        keras.Input(shapes.image),
+        Dense(shapes.neurons, activation="softplus", kernel_regularizer=L2(l2), name="neurons"),
+    ])  # fmt: skip
+
+
+def weights(desk, fit):
+    model = nf.models.load_folder(desk.last.folder, fit)
+    return [np.asarray(one) for one in model.variables if one.name != "seed_generator_state"]
+
+
+@pytest.mark.slow
+def test_each_point_is_a_fit_that_starts_where_the_last_one_ended(small, desk, desks):
+    strengths = (0.01, 20.0)
+    desk.run(Fit(smooth, data=small, split=SPLIT, training=replace(PATH, strengths=strengths)))
+    losses, start = [], None
+    for index, strength in enumerate(strengths):
+        alone = desks("alone")
+        plain = replace(PATH, path=None, strengths=(), start=start)
+        alone.run(Fit(smooth, data=small, split=SPLIT, training=plain), l2=strength)
+        (alone.last.folder / "outcome.json").write_text("{}")
+        start = str(alone.last.folder.relative_to(alone.root))
+        rows = desk.history()[5 * index : 5 * index + 5]
+        names = ("train/loss", "train/penalised_loss", "validation/loss", "validation/correlation")
+        assert [[row[name] for name in names] for row in rows] == [
+            [row[name] for name in names] for row in alone.history()
+        ]
+        assert [row["step"] for row in rows] == [str(5 * index + epoch) for epoch in range(1, 6)]
+        assert {row["strength"] for row in rows} == {str(strength)}
+        losses.append(float(alone.history()[-1]["validation/loss"]))
+    assert [one["validation/loss"] for one in desk.facts["path"]] == pytest.approx(losses, rel=1e-6)
+    assert [one["l2"] for one in desk.facts["path"]] == list(strengths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strengths", [(0.01, 0.3, 300.0), (1e-5, 2e-5)])
+def test_the_validation_loss_chooses_and_the_chosen_weights_are_kept(strengths, small, desk, capsys):
+    fit = Fit(smooth, data=small, split=SPLIT, training=replace(PATH, strengths=strengths, epochs=30))
+    metrics = desk.run(fit)
+    points = desk.facts["path"]
+    best = min(points, key=lambda point: point["validation/loss"])
+    assert desk.facts["path_chose"] == best["l2"] < 300.0
+    recipe = nf.models.saved.recipe(desk.last.folder)
+    assert recipe["arguments"]["l2"] == best["l2"]
+    data, validation = small(), desk.array("part") == "validation"
+    rows = [list(data.image_ids).index(one) for one in desk.array("image_id")[validation]]
+    scaled = nf.datasets.standardise_like(nf.models.saved.normalisation(desk.last.folder),
+                                          {"image": data.inputs["image"][rows]})  # fmt: skip
+    predicted = np.asarray(nf.models.load_folder(desk.last.folder, fit)(scaled["image"]), np.float64)
+    responses = data.responses[rows]
+    loss = -(responses * np.log(predicted + 1e-6) - predicted).sum() / len(rows)
+    assert loss == pytest.approx(best["validation/loss"], rel=1e-5)
+    assert metrics["validation/correlation"] == pytest.approx(
+        nf.scores.correlation(responses, predicted).mean(), abs=1e-5
+    )
+    assert f"lowest validation loss at {best['l2']}" in capsys.readouterr().out
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class Dying:
+    """A fit that dies when it writes about an epoch."""
+
+    def __init__(self, fit, epoch):
+        self.fit, self.epoch = fit, epoch
+
+    def __call__(self, task):
+        log = task.log
+
+        def dying(step, **numbers):
+            if step == self.epoch:
+                raise Killed
+            log(step, **numbers)
+
+        task.log = dying
+        return self.fit(task)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_path_goes_on_to_the_last_bit(how, small, desks):
+    training = replace(PATH, epochs=6, patience=2, learning_rate=3e-2, strengths=(0.01, 5.0, 300.0))
+    fit = Fit(noisy, data=small, split=SPLIT, training=training)
+    whole, broken = desks("whole"), desks("broken")
+    metrics = whole.run(fit)
+    epochs = [one["epochs"] for one in whole.facts["path"]]
+    if how == "stopped":
+        assert epochs == [3, 3, 3], "other looks would stop it"
+        for looks in (1, 1, 0):  # in each of the three; a look for every epoch but the one that ends a point
+            assert broken.run(fit, stop_after=looks) is None
+        again = broken.run(fit)
+    else:
+        often = Fit(noisy, data=small, split=SPLIT, training=replace(training, checkpoint_minutes=1e-9))
+        for epoch in (2, epochs[0] + 1, sum(epochs)):
+            with pytest.raises(Killed):
+                broken.run(Dying(often, epoch))
+        again = broken.run(often)
+    assert int(broken.facts["resumed_from"]) > sum(epochs[:2])
+    assert again == metrics
+    assert broken.history() == whole.history()
+    assert broken.facts["path"] == whole.facts["path"]
+    for one, other in zip(weights(whole, fit), weights(broken, fit)):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_of_a_path_is_passed_over(small, desks):
+    fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATH, epochs=4, strengths=(0.01, 20.0)))
+    whole, broken = desks("whole"), desks("broken")
+    metrics = whole.run(fit)
+    assert broken.run(fit, stop_after=2) is None
+    assert broken.run(fit, stop_after=2) is None
+    newest, older = broken.last.checkpoints
+    (newest / "path.npz").write_bytes(b"torn")
+    assert broken.run(fit) == metrics
+    assert broken.facts["resumed_from"] == older.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", [{"validation": 0}, {"monitor_test": True}])
+def test_a_path_is_chosen_on_a_validation_set_or_not_at_all(split, small, desk):
+    with pytest.raises(DataError, match="A regularisation path needs a validation set"):
+        desk.run(Fit(smooth, data=small, split=split, training=PATH))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"path": "l3"}, r"no argument of architecture 'smooth'\. It has: l2"),
+        ({"l2": 0.3}, "'l2' is given twice"),
+        ({"strengths": [0.1]}, "does nothing without two strengths or more"),
+        ({"strengths": [1, 0.1]}, "expected ascending numbers"),
+        ({"path": None}, r"strengths=\(0.01, 0.3, 20.0\) does nothing without a path"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(GridError, match=message):
+        Fit(smooth, training=PATH).check(settings)
+
+
+def test_an_argument_without_default_may_get_its_value_from_the_path():
+    def bare(shapes, *, l2):
+        """Not built here."""
+
+    Fit(bare, training=PATH).check({})
+    with pytest.raises(GridError, match="needs a value for l2"):
+        Fit(bare).check({})
