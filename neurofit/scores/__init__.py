@@ -1,21 +1,73 @@
-"""How good: scores of predicted responses, one value per neuron (`measures`), and of a population (`summary`).
+"""How good: one value per neuron, and of a population. docs/scores.md says which score is for what.
 
-Names load on first use, so that importing this package costs nothing.
+`measures`: predictions against responses; `trials`: what repeated trials are; `ceilings`: how well they could be
+predicted; `corrected`: predictions against trials, noise set aside; `sparseness`; `similarity`: of representations;
+`summary`: one number of many neurons'. Pure NumPy. Names load on first use, so that importing this package costs
+nothing.
 """
 
 from __future__ import annotations
 
 import importlib
 
-_WHERE = {
-    "correlation": "measures",
-    "explained_variance": "measures",
-    "fraction_of_variance_explained": "measures",
-    "poisson_log_likelihood": "measures",
-    "Summary": "summary",
-    "population": "summary",
-    "scored": "summary",
+_IN = {
+    "measures": (
+        "correlation",
+        "explained_variance",
+        "r_squared",
+        "fraction_of_variance_explained",
+        "poisson_log_likelihood",
+        "null_adjusted_log_likelihood",
+        "poisson_deviance",
+        "deviance_explained",
+    ),
+    "trials": (
+        "trial_mean",
+        "anscombe",
+        "noise_variance",
+        "total_variance",
+        "mean_variance",
+        "signal_variance",
+    ),
+    "ceilings": (
+        "signal_power",
+        "correlation_ceiling",
+        "signal_share",
+        "fev",
+        "signal_to_noise",
+        "oracle_jackknife",
+        "oracle_jackknife_by_trial",
+        "oracle_conservative",
+        "split_half",
+        "split_half_consistency",
+        "split_half_ceiling",
+    ),
+    "corrected": (
+        "single_trial_correlation",
+        "feve",
+        "normalised_correlation",
+        "signal_power_explained",
+        "r2_er",
+    ),
+    "sparseness": (
+        "gini",
+        "lifetime_sparseness",
+    ),
+    "similarity": (
+        "dissimilarities",
+        "representational_similarity",
+        "linear_cka",
+    ),
+    "summary": (
+        "Aggregation",
+        "Summary",
+        "aggregate",
+        "ceiled_score",
+        "population",
+        "scored",
+    ),
 }
+_WHERE = {name: module for module, names in _IN.items() for name in names}
 __all__ = sorted(_WHERE)
 
 

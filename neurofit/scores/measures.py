@@ -29,7 +29,7 @@ def correlation(responses, predictions, mask=None) -> np.ndarray:
     """
     y, p, valid = paired(responses, predictions, mask)
     undefined = is_constant(y, valid) | is_constant(p, valid)
-    y, p = _unit(_centred(y, valid)), _unit(_centred(p, valid))
+    y, p = _unit(centred(y, valid)), _unit(centred(p, valid))
     return np.where(undefined, np.nan, np.clip((y * p).sum(axis=0), -1, 1))
 
 
@@ -45,9 +45,25 @@ def explained_variance(responses, predictions, mask=None) -> np.ndarray:
     ShapeError : the shapes differ
     """
     y, p, valid = paired(responses, predictions, mask)
-    error = (_centred(y - p, valid) ** 2).sum(axis=0)
-    variance = (_centred(y, valid) ** 2).sum(axis=0)
+    error = (centred(y - p, valid) ** 2).sum(axis=0)
+    variance = (centred(y, valid) ** 2).sum(axis=0)
     return np.where(is_constant(y, valid), np.nan, 1 - divided(error, variance))
+
+
+def r_squared(responses, predictions, mask=None) -> np.ndarray:
+    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these very responses: both an offset and a wrong scale cost.
+
+    Returns
+    -------
+    (neuron,), at most 1, unbounded below; nan where responses are constant
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    error = ((y - p) ** 2).sum(axis=0)
+    return np.where(is_constant(y, valid), np.nan, 1 - divided(error, (centred(y, valid) ** 2).sum(axis=0)))
 
 
 def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
@@ -89,10 +105,72 @@ def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None
     ------
     ShapeError : the shapes differ
     """
+    gain, y, _ = _gain(responses, predictions, baseline_mean, mask)
+    return divided(gain, y.sum(axis=0) * np.log(2))
+
+
+def null_adjusted_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
+    """The same gain, (LL(p) − LL(baseline)) / images, in nats per image: a busy neuron's counts for more.
+
+    Returns
+    -------
+    (neuron,), unbounded; 0 for the baseline itself, and for a neuron without spikes whose rates are 0; nan for a
+    prediction ≤ −ε, or where no image counts
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    gain, _, valid = _gain(responses, predictions, baseline_mean, mask)
+    return divided(gain, valid.sum(axis=0))
+
+
+def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
+    """2 Σ [y log(y / p) − (y − p)] / images, y log y = 0 at 0: how far below the best log likelihood, p = y, this is.
+
+    Returns
+    -------
+    (neuron,), ≥ 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates or
+    responses, or where no image counts
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
+    y, p, valid = paired(responses, predictions, mask)
+    return divided(2 * _missed(y, p, valid), valid.sum(axis=0))
+
+
+def deviance_explained(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
+    """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts. `baseline_mean` as in the log likelihood.
+
+    Returns
+    -------
+    (neuron,), at most 1, unbounded below; nan where the baseline misses nothing (a silent neuron)
+
+    Raises
+    ------
+    ShapeError : the shapes differ
+    """
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
-    gain = _log_likelihood(y, p, valid) - _log_likelihood(y, np.broadcast_to(baseline, y.shape), valid)
-    return divided(gain, y.sum(axis=0) * np.log(2))
+    unexplained = _missed(y, np.broadcast_to(baseline, y.shape), valid)
+    return np.where(is_constant(y, valid), np.nan, 1 - divided(_missed(y, p, valid), unexplained))
+
+
+def _gain(responses, predictions, baseline_mean, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """LL(p) − LL(baseline), (neuron,); the responses and which count, (image, neuron)."""
+    y, p, valid = paired(responses, predictions, mask)
+    baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
+    return _log_likelihood(y, p, valid) - _log_likelihood(y, np.broadcast_to(baseline, y.shape), valid), y, valid
+
+
+def _missed(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Half the deviance, (neuron,)."""
+    possible = (y >= 0) & (rate >= 0)  # NaN is not
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spikes = np.where(y > 0, y * np.log(y / rate), 0)
+    return np.where(valid, np.where(possible, spikes - (y - rate), np.nan), 0).sum(axis=0)
 
 
 def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -100,7 +178,8 @@ def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.nd
     return np.where(valid, y * logarithm - rate, 0).sum(axis=0)
 
 
-def _centred(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def centred(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Less the mean over valid images; 0 where not valid. `values` is 0 there."""
     return np.where(valid, values - mean(values, valid), 0)
 
 

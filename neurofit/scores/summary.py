@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neurofit.errors import DataError
+from neurofit.errors import DataError, ShapeError, UsageError, nearest
 from neurofit.scores.pairs import counted, is_constant, paired
+
+AVERAGES = ("mean", "median")
+UNDEFINED = ("zero", "drop")
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """How one number is made of many neurons' scores: every project does it differently, so it is told.
+
+    Parameters
+    ----------
+    average : "mean" or "median" over neurons
+    undefined : what a score that is nan is worth: "zero" (a model that predicts nothing must not gain by it), or "drop"
+    threshold : neurons whose reliability is not above it are left out; None = nobody
+    per_recording : average each recording's neurons first, and then take the mean over recordings, so that each weighs
+        alike; else all neurons are pooled
+    """
+
+    average: str = "mean"
+    undefined: str = "zero"
+    threshold: float | None = None
+    per_recording: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("average", AVERAGES), ("undefined", UNDEFINED)):
+            value = getattr(self, name)
+            if value not in known:
+                offer = nearest(str(value), known)
+                raise UsageError(f"Aggregation({name}={value!r}): known are {', '.join(known)}.{offer}")
 
 
 @dataclass(frozen=True)
@@ -17,12 +46,15 @@ class Summary:
 
     Parameters
     ----------
-    value : mean over the scored neurons; never nan
-    n_scored : neurons whose responses vary, so that they can be scored
+    value : average over the scored neurons; never nan
+    n_scored : neurons that are in it: their responses vary, and they are reliable enough where that was asked
     n_silent : neurons left out because their responses on this split are constant, or fewer than two; a matter of the
         data, so the same ones for every model
-    n_constant_predictions : scored neurons whose predictions are constant, NaN or infinite: undefined scores count 0
-    per_neuron : (neuron,), what the mean was taken of; nan for the silent ones
+    n_constant_predictions : scored neurons whose predictions are constant, NaN or infinite
+    per_neuron : (neuron,), what the average was taken of; nan for those left out
+    n_unreliable : neurons left out by the threshold
+    n_dropped : neurons left out because their score is not defined (`undefined="drop"`)
+    per_recording : each recording's average, where that was asked
     """
 
     value: float
@@ -30,6 +62,9 @@ class Summary:
     n_silent: int
     n_constant_predictions: int
     per_neuron: np.ndarray = field(repr=False, compare=False)
+    n_unreliable: int = 0
+    n_dropped: int = 0
+    per_recording: dict[str, float] = field(default_factory=dict)
 
 
 def scored(responses, mask=None) -> np.ndarray:
@@ -38,15 +73,26 @@ def scored(responses, mask=None) -> np.ndarray:
     return ~is_constant(responses, counted(responses, mask))
 
 
-def population(score: Callable[..., np.ndarray], responses, predictions, mask=None) -> Summary:
-    """The mean of a score over the neurons that can be scored.
+def population(
+    score: Callable[..., np.ndarray],
+    responses,
+    predictions,
+    mask=None,
+    *,
+    how: Aggregation = Aggregation(),
+    reliability=None,
+    recordings=None,
+) -> Summary:
+    """The average of a score over the neurons that can be scored.
 
     A neuron with constant responses is left out, whatever was predicted. Where the score of another is nan (a constant
-    prediction has no correlation; a NaN has nothing) it counts 0; a score that a constant prediction does have stays.
+    prediction has no correlation; a NaN has nothing) it counts 0, or is dropped, as `how` says; a score that a constant
+    prediction does have stays.
 
     Parameters
     ----------
     score : one of `measures`, (responses, predictions, mask=…) -> (neuron,); `functools.partial` fills in a baseline
+    how, reliability, recordings : see `aggregate`
 
     Raises
     ------
@@ -59,13 +105,92 @@ def population(score: Callable[..., np.ndarray], responses, predictions, mask=No
         raise DataError(
             f"None of {keep.size} neurons can be scored: each one's responses to these {len(y)} images are constant."
         )
+    values = score(responses, predictions, mask=mask)
+    found = aggregate(values, how=how, among=keep, reliability=reliability, recordings=recordings)
     flat = is_constant(p, valid) | (valid & np.isnan(p)).any(axis=0)
-    values = np.asarray(score(responses, predictions, mask=mask), np.float64)
-    values = np.where(keep, np.where(np.isnan(values), 0, values), np.nan)
+    return replace(found, n_constant_predictions=int((flat & np.isfinite(found.per_neuron)).sum()))
+
+
+def aggregate(values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None) -> Summary:
+    """One number of scores that are there already, such as those against trials.
+
+    Parameters
+    ----------
+    values : (neuron,), nan where a score is not defined
+    among : (neuron,) bool, neurons that can be scored at all (`scored`); the others count as silent. None = all
+    reliability : (neuron,), what the threshold is for, such as `ceilings.fev`; nan is not above any
+    recordings : (neuron,), which recording each neuron is of; needed for `per_recording`
+
+    Raises
+    ------
+    UsageError : a threshold without reliability, or averages per recording without recordings
+    ShapeError : these are not one per neuron
+    DataError : no neuron is left
+    """
+    values = np.asarray(values, np.float64)
+    keep = np.ones(values.shape, bool) if among is None else _of_neurons("among", among, values).astype(bool)
+    reliable = _reliable(how, reliability, values)
+    defined = np.isfinite(values) | (how.undefined == "zero")
+    left = keep & reliable & defined
+    if not left.any():
+        raise DataError(
+            f"None of {values.size} neurons is left: {(~keep).sum()} silent, {(keep & ~reliable).sum()} not above the "
+            f"threshold {how.threshold}, {(keep & reliable & ~defined).sum()} without a score."
+        )
+    kept = np.where(left, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), np.nan)
+    value, per_recording = _averaged(kept, left, how, recordings)
     return Summary(
-        value=float(values[keep].mean()),
-        n_scored=int(keep.sum()),
+        value=value,
+        n_scored=int(left.sum()),
         n_silent=int((~keep).sum()),
-        n_constant_predictions=int((flat & keep).sum()),
-        per_neuron=values,
+        n_constant_predictions=0,
+        per_neuron=kept,
+        n_unreliable=int((keep & ~reliable).sum()),
+        n_dropped=int((keep & reliable & ~defined).sum()),
+        per_recording=per_recording,
     )
+
+
+def ceiled_score(correlations, consistencies) -> float:
+    """Brain-Score's: (median r)² / median consistency, the latter `ceilings.split_half_consistency`, not its square.
+
+    Both (neuron,); medians over the neurons for which they are defined. r² is over r here because the consistency is
+    itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed 1 by chance; nan where
+    the median consistency is not above 0.
+    Source: Schrimpf et al. 2018, doi:10.1101/407007.
+    """
+    medians = []
+    for values in (correlations, consistencies):
+        values = np.asarray(values, np.float64)
+        values = values[np.isfinite(values)]
+        medians.append(np.median(values) if values.size else np.nan)
+    return float(medians[0] ** 2 / medians[1]) if medians[1] > 0 else float("nan")
+
+
+def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:
+    if how.threshold is None:
+        return np.ones(values.shape, bool)
+    if reliability is None:
+        raise UsageError(
+            f"threshold={how.threshold} is for a reliability of each neuron: give reliability=fev(trials)."
+        )
+    return _of_neurons("reliability", reliability, values).astype(np.float64) > how.threshold
+
+
+def _averaged(values: np.ndarray, left: np.ndarray, how: Aggregation, recordings) -> tuple[float, dict[str, float]]:
+    average = np.mean if how.average == "mean" else np.median
+    if not how.per_recording:
+        return float(average(values[left])), {}
+    if recordings is None:
+        raise UsageError("per_recording=True needs recordings=…, the recording that each neuron is of.")
+    labels = _of_neurons("recordings", recordings, values)
+    names = [name for name in dict.fromkeys(labels.tolist()) if left[labels == name].any()]
+    each = {str(name): float(average(values[left & (labels == name)])) for name in names}
+    return float(np.mean(list(each.values()))), each
+
+
+def _of_neurons(name: str, given, values: np.ndarray) -> np.ndarray:
+    given = np.asarray(given)
+    if given.shape != values.shape:
+        raise ShapeError(f"{name} {given.shape} must be (neuron,), one of the {values.shape} scores each.")
+    return given

@@ -5,7 +5,16 @@ import pytest
 from scipy import stats
 
 from neurofit.errors import ShapeError
-from neurofit.scores import correlation, explained_variance, fraction_of_variance_explained, poisson_log_likelihood
+from neurofit.scores import (
+    correlation,
+    deviance_explained,
+    explained_variance,
+    fraction_of_variance_explained,
+    null_adjusted_log_likelihood,
+    poisson_deviance,
+    poisson_log_likelihood,
+    r_squared,
+)
 
 BASELINE = np.array([2.0, 2.0, 2.0])
 
@@ -25,6 +34,10 @@ def every_score(responses, predictions, mask=None):
         "explained_variance": explained_variance(responses, predictions, mask),
         "fraction": fraction_of_variance_explained(responses, predictions, baseline, mask),
         "likelihood": poisson_log_likelihood(responses, predictions, baseline, mask),
+        "per_image": null_adjusted_log_likelihood(responses, predictions, baseline, mask),
+        "r_squared": r_squared(responses, predictions, mask),
+        "deviance": poisson_deviance(responses, predictions, mask),
+        "deviance_explained": deviance_explained(responses, predictions, baseline, mask),
     }
 
 
@@ -165,3 +178,47 @@ def test_nothing_is_broadcast():
         correlation(np.ones((5, 3)), np.ones((5, 3)), np.ones(5, bool))
     with pytest.raises(ShapeError, match=r"baseline_mean \(2,\) must be \(neuron,\), one of responses \(5, 3\) each"):
         fraction_of_variance_explained(np.ones((5, 3)), np.ones((5, 3)), np.ones(2))
+
+
+def test_r_squared_is_scikit_learns_and_forgives_no_offset():
+    # r2_score([3, -0.5, 2, 7], [2.5, 0.0, 2, 8]) = 0.948...
+    y, p = np.array([[3.0], [-0.5], [2.0], [7.0]]), np.array([[2.5], [0.0], [2.0], [8.0]])
+    np.testing.assert_allclose(r_squared(y, p), [0.9486081370449679])
+    assert r_squared(y, y + 5) < 0
+
+
+def test_poisson_deviance_is_that_of_scikit_learns_documentation():
+    # mean_poisson_deviance([2, 0, 1, 4], [0.5, 0.5, 2., 2.]) = 1.4260...
+    y, p = np.array([[2.0], [0.0], [1.0], [4.0]]), np.array([[0.5], [0.5], [2.0], [2.0]])
+    np.testing.assert_allclose(poisson_deviance(y, p), [1.4260151319598084])
+
+
+def test_poisson_deviance_is_twice_what_the_best_likelihood_has_more(pair):
+    y, p = pair
+    best = stats.poisson.logpmf(y, np.maximum(y, 1e-300)).sum(axis=0)
+    expected = 2 * (best - stats.poisson.logpmf(y, p).sum(axis=0)) / len(y)
+    np.testing.assert_allclose(poisson_deviance(y, p), expected)
+
+
+def test_deviances_at_the_edges():
+    y = np.array([[1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 2.0]])
+    p = np.array([[0.0, 0.0, -1.0, 1.0], [1.0, 0.0, 1.0, 2.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(poisson_deviance(y, p), [np.inf, 0, np.nan, 0])
+        np.testing.assert_array_equal(deviance_explained(y, p), [np.nan, np.nan, np.nan, 1])
+
+
+def test_deviance_explained_is_one_less_the_ratio(pair):
+    y, p = pair
+    expected = 1 - poisson_deviance(y, p) / poisson_deviance(y, np.broadcast_to(BASELINE, y.shape))
+    np.testing.assert_allclose(deviance_explained(y, p, BASELINE), expected)
+    np.testing.assert_allclose(deviance_explained(y, np.broadcast_to(y.mean(axis=0), y.shape)), 0, atol=1e-12)
+
+
+def test_the_null_adjusted_likelihood_is_the_gain_in_nats_per_image(pair):
+    y, p = pair
+    gain = stats.poisson.logpmf(y, p).sum(axis=0) - stats.poisson.logpmf(y, BASELINE).sum(axis=0)
+    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p, BASELINE), gain / len(y), rtol=1e-5)
+    bits = poisson_log_likelihood(y, p) * np.log(2) * y.mean(axis=0)
+    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p), bits)

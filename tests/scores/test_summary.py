@@ -3,8 +3,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from neurofit.errors import DataError, ShapeError
-from neurofit.scores import correlation, fraction_of_variance_explained, population, scored
+from neurofit.errors import DataError, ShapeError, UsageError
+from neurofit.scores import (
+    Aggregation,
+    aggregate,
+    ceiled_score,
+    correlation,
+    fraction_of_variance_explained,
+    population,
+    scored,
+)
 
 RESPONSES = np.array([[1.0, 5.0, 0.0, 1.0], [2.0, 5.0, 1.0, 3.0], [4.0, 5.0, 0.0, 2.0]])
 
@@ -60,3 +68,58 @@ def test_a_population_that_cannot_be_scored_is_an_error():
 def test_shapes_are_checked_before_anything_else():
     with pytest.raises(ShapeError, match=r"responses \(3, 4\) and predictions \(3, 3\)"):
         population(correlation, RESPONSES, RESPONSES[:, :3])
+
+
+VALUES = np.array([0.1, 0.2, np.nan, 0.9, 0.8])
+
+
+def test_average_and_undefined_scores_are_told():
+    assert aggregate(VALUES).value == pytest.approx(2.0 / 5)
+    assert aggregate(VALUES, how=Aggregation(undefined="drop")).value == pytest.approx(2.0 / 4)
+    assert aggregate(VALUES, how=Aggregation(average="median")).value == pytest.approx(0.2)
+    found = aggregate(VALUES, how=Aggregation(average="median", undefined="drop"))
+    assert (found.value, found.n_scored, found.n_dropped) == (pytest.approx(0.5), 4, 1)
+
+
+def test_neurons_not_above_the_threshold_are_left_out_and_counted():
+    found = aggregate(VALUES, how=Aggregation(threshold=0.15), reliability=[0.15, 0.16, 0.5, 0.5, np.nan])
+    assert (found.value, found.n_scored, found.n_unreliable) == (pytest.approx(1.1 / 3), 3, 2)
+    np.testing.assert_allclose(found.per_neuron, [np.nan, 0.2, 0, 0.9, np.nan])
+
+
+def test_recordings_can_weigh_alike():
+    labels = ["a", "a", "a", "a", "b"]
+    found = aggregate(VALUES, how=Aggregation(per_recording=True, undefined="drop"), recordings=labels)
+    assert found.per_recording == {"a": pytest.approx(0.4), "b": pytest.approx(0.8)}
+    assert found.value == pytest.approx(0.6)
+    silent = np.array([False, False, False, False, True])
+    alone = aggregate(VALUES, how=Aggregation(per_recording=True), recordings=labels, among=silent)
+    assert (alone.per_recording, alone.n_silent) == ({"b": pytest.approx(0.8)}, 4)
+
+
+def test_a_population_takes_the_same_rules():
+    predictions = RESPONSES.copy()
+    predictions[:, 2] = 0.3  # constant: no correlation
+    how = Aggregation(undefined="drop", threshold=0.1)
+    found = population(correlation, RESPONSES, predictions, how=how, reliability=[0.0, 1.0, 1.0, 1.0])
+    assert (found.value, found.n_scored, found.n_silent) == (pytest.approx(1), 1, 1)
+    assert (found.n_unreliable, found.n_dropped, found.n_constant_predictions) == (1, 1, 0)
+
+
+def test_an_aggregation_that_lacks_something_says_what():
+    with pytest.raises(UsageError, match=r"Aggregation\(average='meen'\): known are mean, median. Did you mean 'mean'"):
+        Aggregation(average="meen")
+    with pytest.raises(UsageError, match=r"give reliability=fev\(trials\)"):
+        aggregate(VALUES, how=Aggregation(threshold=0.1))
+    with pytest.raises(UsageError, match="needs recordings"):
+        aggregate(VALUES, how=Aggregation(per_recording=True))
+    with pytest.raises(ShapeError, match=r"reliability \(2,\) must be \(neuron,\), one of the \(5,\) scores each"):
+        aggregate(VALUES, how=Aggregation(threshold=0.1), reliability=[1, 2])
+    with pytest.raises(DataError, match="None of 5 neurons is left: 0 silent, 5 not above the threshold 2, 0 without"):
+        aggregate(VALUES, how=Aggregation(threshold=2), reliability=VALUES)
+
+
+def test_brain_scores_ceiled_score_is_the_squared_median_over_the_unsquared_consistency():
+    assert ceiled_score([0.2, 0.4, 0.6, np.nan], [0.5, np.nan, 0.7]) == pytest.approx(0.16 / 0.6)
+    assert np.isnan(ceiled_score([0.2], [-0.1]))
+    assert np.isnan(ceiled_score([np.nan], [0.5]))

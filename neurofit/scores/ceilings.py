@@ -1,0 +1,180 @@
+"""How well a neuron's responses could be predicted at all: from its repeated trials alone, one number per neuron.
+
+All take trials (image, trial, neuron) and a mask, as `trials` says; images with fewer than two trials do not count.
+Where a ceiling is not defined (silent neuron, one image, no repeats) it is nan.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from neurofit.scores.measures import centred, correlation
+from neurofit.scores.pairs import divided
+from neurofit.scores.trials import (
+    anscombe,
+    counted_trials,
+    mean_variance,
+    noise_variance,
+    repeated,
+    signal_variance,
+    total_variance,
+)
+
+
+def signal_power(trials, mask=None) -> np.ndarray:
+    """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): variance that all trials share.
+
+    Computed as what it equals: the covariance of two trials over images, mean over all pairs of trials. Where trials
+    are missing, a pair is told by the images that have both, and weighs by their number less one.
+
+    Returns
+    -------
+    (neuron,); below 0 by chance; nan where no two trials share two images
+
+    Source: Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    """
+    y, valid = repeated(trials, mask)
+    products, weights = np.zeros(y.shape[2]), np.zeros(y.shape[2], np.int64)
+    for one, other in combinations(range(y.shape[1]), 2):
+        both = valid[:, one] & valid[:, other]
+        left, right = (centred(np.where(both, y[:, trial], 0), both) for trial in (one, other))
+        products += (left * right).sum(axis=0)
+        weights += np.maximum(both.sum(axis=0) - 1, 0)
+    return divided(products, weights)
+
+
+def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
+    """CC_max = √(SP / Var(ȳ)): the correlation with the trial mean that the true rates would have.
+
+    Parameters
+    ----------
+    signal : (neuron,), the signal's variance where another estimate than `signal_power` is wanted (`signal_variance`)
+
+    Returns
+    -------
+    (neuron,), in [0, 1]; 0 where there is no signal (SP ≤ 0); nan for a silent neuron
+
+    Source: doi:10.3389/fncom.2016.00010.
+    """
+    signal = signal_power(trials, mask) if signal is None else np.asarray(signal, np.float64)
+    return np.sqrt(np.clip(divided(signal, mean_variance(trials, mask)), 0, 1))
+
+
+def signal_share(trials, mask=None) -> np.ndarray:
+    """signal / (signal + noise) of a single trial, by `signal_variance`: (neuron,), in [0, 1]; nan if silent."""
+    signal = np.maximum(signal_variance(trials, mask), 0)
+    return divided(signal, signal + noise_variance(trials, mask))
+
+
+def fev(trials, mask=None) -> np.ndarray:
+    """Fraction of explainable variance: (total − noise) / total, total over all trials of all images, both n − 1.
+
+    Returns
+    -------
+    (neuron,), at most 1, below 0 by chance; nan for a silent neuron
+
+    Source: Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    """
+    total = total_variance(trials, mask)
+    return divided(total - noise_variance(trials, mask), total)
+
+
+def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
+    """Var_image(ȳ) / mean_image Var_trial(y), the former with n: (neuron,), ≥ 0; what noise does to ȳ is not taken off.
+
+    counts: of Anscombe's transform of the responses (`trials.anscombe`), where these are counts.
+    Source: neuralpredictors; doi:10.1371/journal.pcbi.1009212 argues for it as a criterion.
+    """
+    y = anscombe(trials) if counts else trials
+    images = (repeated(y, mask)[1].any(axis=1)).sum(axis=0)
+    return divided(mean_variance(y, mask) * (images - 1) / np.maximum(images, 1), noise_variance(y, mask))
+
+
+def oracle_jackknife(trials, mask=None) -> np.ndarray:
+    """Correlation, over all trials of all images together, of a response with the mean of that image's other trials.
+
+    Returns
+    -------
+    (neuron,), in [-1, 1]; nan where they are constant
+
+    Source: Walker et al. 2019, doi:10.1038/s41593-019-0517-x; neuralpredictors.
+    """
+    y, others, valid = _left_out(trials, mask)
+    return correlation(*(values.reshape(-1, y.shape[2]) for values in (y, others, valid)))
+
+
+def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
+    """The same correlation over images, one for each left-out trial position; their mean (of those defined): (neuron,).
+
+    A drift from trial to trial lowers `oracle_jackknife`, and not this.
+    """
+    y, others, valid = _left_out(trials, mask)
+    each = np.array([correlation(y[:, k], others[:, k], valid[:, k]) for k in range(y.shape[1])])
+    return _mean_of_defined(each, y.shape[2])
+
+
+def oracle_conservative(trials, mask=None) -> np.ndarray:
+    """V / √(V · (V + noise)), V = Var_image(ȳ), noise = mean_image Var_trial(y), both with n, not n − 1.
+
+    The correlation of single trials with ȳ, as if ȳ were the truth: (neuron,), in [0, 1]; nan for a silent neuron.
+    Source: neuralpredictors.
+    """
+    y, valid = repeated(trials, mask)
+    count = valid.sum(axis=1)
+    mean = y.sum(axis=1) / np.maximum(count, 1)
+    noise = (np.where(valid, y - mean[:, None, :], 0) ** 2).sum(axis=1) / np.maximum(count, 1)
+    images = np.maximum((count > 0).sum(axis=0), 1)
+    signal = mean_variance(trials, mask) * (images - 1) / images
+    return np.sqrt(divided(signal, signal + noise.sum(axis=0) / images))
+
+
+def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+    """Correlation over images of the means of two halves of the trials, mean over splits: (neuron,), in [-1, 1]."""
+    return _halves(trials, mask, splits, seed, lambda r: r)
+
+
+def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+    """Split-half correlation as of all trials, 2r / (1 + r) (Spearman-Brown), mean over splits: (neuron,), at most 1.
+
+    Halves are drawn at random, all images alike; 200 of them leave the mean over neurons uncertain by about .001.
+    Source: doi:10.1101/407007 (Brain-Score), where it is the ceiling, unsquared.
+    """
+    return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, 1 + r))
+
+
+def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+    """√ of `split_half_consistency`: what a perfect model's correlation with the trial mean would be; 0 below 0."""
+    return np.sqrt(np.maximum(split_half_consistency(trials, mask, splits=splits, seed=seed), 0))
+
+
+def _left_out(trials, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """trials, the mean of the image's other trials, valid: each (image, trial, neuron)."""
+    y, valid = repeated(trials, mask)
+    rest = valid.sum(axis=1, keepdims=True) - 1
+    others = (y.sum(axis=1, keepdims=True) - y) / np.maximum(rest, 1)
+    return y, np.where(valid, others, 0), valid
+
+
+def _halves(trials, mask, splits: int, seed: int, of) -> np.ndarray:
+    y, valid = counted_trials(trials, mask)
+    each = []
+    for chosen in _ways(y.shape[1], splits, seed):
+        counts = [valid[:, half].sum(axis=1) for half in (chosen, ~chosen)]
+        means = [y[:, half].sum(axis=1) / np.maximum(n, 1) for half, n in zip((chosen, ~chosen), counts)]
+        each.append(of(correlation(*means, (counts[0] > 0) & (counts[1] > 0))))
+    return _mean_of_defined(np.array(each), y.shape[2])
+
+
+def _ways(n: int, splits: int, seed: int):
+    """(trial,) bools: True for the first half, of n // 2 trials; all images are split alike."""
+    rng = np.random.default_rng(seed)
+    if n > 1:
+        yield from (np.isin(np.arange(n), rng.permutation(n)[: n // 2]) for _ in range(splits))
+
+
+def _mean_of_defined(each: np.ndarray, n_neurons: int) -> np.ndarray:
+    each = each.reshape(-1, n_neurons)
+    defined = np.isfinite(each)
+    return divided(np.where(defined, each, 0).sum(axis=0), defined.sum(axis=0))

@@ -1,0 +1,100 @@
+"""How alike two populations, or a population and a model's layer, represent the same images.
+
+Both are (image, unit), whatever their numbers of units; nothing is fitted, and nothing is squared that is not so by its
+definition. Every value must be finite: leave out images or neurons with missing responses first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurofit.errors import DataError, ShapeError
+
+
+def dissimilarities(responses) -> np.ndarray:
+    """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of each two images.
+
+    Returns
+    -------
+    (image, image), in [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units respond alike
+
+    Source: Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.
+    """
+    y = _matrix(responses)
+    constant = y.max(axis=1) == y.min(axis=1)
+    y = y - y.mean(axis=1, keepdims=True)
+    norm = np.where(constant, np.nan, np.sqrt((y**2).sum(axis=1)))
+    found = np.clip(1 - (y / norm[:, None]) @ (y / norm[:, None]).T, 0, 2)
+    np.fill_diagonal(found, np.where(constant, np.nan, 0))
+    return found
+
+
+def representational_similarity(responses, others) -> float:
+    """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles): in [-1, 1].
+
+    Pairs with an image to which all units respond alike are left out; nan where nothing varies over the pairs.
+    """
+    one, other = dissimilarities(responses), dissimilarities(others)
+    _same_images(one, other)
+    upper = np.triu_indices(len(one), 1)
+    defined = np.isfinite(one[upper]) & np.isfinite(other[upper])
+    ranks = [_ranks(matrix[upper][defined]) for matrix in (one, other)]
+    if any(np.ptp(rank) == 0 if rank.size else True for rank in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def linear_cka(responses, others) -> float:
+    """Linear centred kernel alignment by the unbiased HSIC: 1 for rotated or rescaled copies, about 0 for unrelated.
+
+    HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ; below 0 by chance. The plain estimator is far above 0 for
+    unrelated ones as soon as there are more units than images. nan where one of them does not vary.
+
+    Raises
+    ------
+    DataError : fewer than four images
+
+    Source: Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414; the estimator: Song et al. 2012; Nguyen, Raghu &
+    Kornblith 2021, doi:10.48550/arXiv.2010.15327.
+    """
+    one, other = _matrix(responses), _matrix(others)
+    _same_images(one, other)
+    if len(one) < 4:
+        raise DataError(f"linear_cka needs at least four images; there are {len(one)}.")
+    kernels = [_kernel(values) for values in (one, other)]
+    cross, own, others_own = (_hsic(kernels[i], kernels[j]) for i, j in ((0, 1), (0, 0), (1, 1)))
+    return float(cross / np.sqrt(own * others_own)) if own > 0 and others_own > 0 else float("nan")
+
+
+def _kernel(y: np.ndarray) -> np.ndarray:
+    y = y - y.mean(axis=0)  # changes nothing in exact numbers, and keeps digits
+    kernel = y @ y.T
+    np.fill_diagonal(kernel, 0)
+    return kernel
+
+
+def _hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
+    """[tr(KL) + ΣK ΣL / ((n − 1)(n − 2)) − 2 / (n − 2) · 1ᵀKL1] / (n (n − 3)), diagonals 0."""
+    n = len(k)
+    sums = k.sum() * l.sum() / ((n - 1) * (n - 2))
+    return ((k * l).sum() + sums - 2 / (n - 2) * (k.sum(axis=0) @ l.sum(axis=0))) / (n * (n - 3))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+
+
+def _matrix(responses) -> np.ndarray:
+    responses = np.asarray(responses, np.float64)
+    if responses.ndim != 2:
+        raise ShapeError(f"responses {responses.shape} must be (image, unit).")
+    if not np.isfinite(responses).all():
+        raise DataError("Some responses are NaN or infinite: leave out their images or units first.")
+    return responses
+
+
+def _same_images(one: np.ndarray, other: np.ndarray) -> None:
+    if len(one) != len(other):
+        raise ShapeError(f"{len(one)} and {len(other)} images: both must be responses to the same ones, in order.")

@@ -1,0 +1,115 @@
+"""Repeated trials of one neuron after another: which count, their means and variances.
+
+Trials are (image, trial, neuron), NaN where an image had fewer. A mask, True where a response counts, is (image, trial,
+neuron), or (image, neuron) for all trials of an image alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurofit.errors import ShapeError
+from neurofit.scores.measures import centred
+from neurofit.scores.pairs import divided
+
+
+def trial_mean(trials, mask=None) -> np.ndarray:
+    """(image, neuron) mean over the trials that count; nan where none does."""
+    y, valid = counted_trials(trials, mask)
+    return divided(y.sum(axis=1), valid.sum(axis=1))
+
+
+def anscombe(counts) -> np.ndarray:
+    """2 √(y + 3/8): the variance of a Poisson count becomes about 1, whatever its rate.
+
+    Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
+    """
+    return 2 * np.sqrt(np.asarray(counts, np.float64) + 3 / 8)
+
+
+def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
+    """trials, valid, each (image, trial, neuron): float64 with zeros wherever `valid` is False.
+
+    Raises
+    ------
+    ShapeError : trials have not these three axes, or the mask does not fit them
+    """
+    trials = np.asarray(trials, np.float64)
+    if trials.ndim != 3:
+        raise ShapeError(f"trials {trials.shape} must be (image, trial, neuron).")
+    valid = np.isfinite(trials)
+    if mask is not None:
+        mask = np.asarray(mask)
+        if mask.shape not in (trials.shape, trials.shape[::2]):
+            raise ShapeError(f"mask {mask.shape} fits trials {trials.shape} neither by trial nor by (image, neuron).")
+        valid &= (mask if mask.ndim == 3 else mask[:, None, :]).astype(bool)
+    return np.where(valid, trials, 0), valid
+
+
+def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
+    """As `counted_trials`, but an image counts for a neuron only where it has at least two of its trials.
+
+    With fewer than two such images nothing counts: there is no telling signal from noise. Responses are told from the
+    neuron's smallest, so that those of a silent neuron are exactly 0.
+    """
+    y, valid = counted_trials(trials, mask)
+    valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
+    valid &= valid.any(axis=1).sum(axis=0) > 1
+    smallest = np.where(valid, y, np.inf).min(axis=(0, 1), initial=np.inf)
+    return np.where(valid, y - np.where(np.isfinite(smallest), smallest, 0), 0), valid
+
+
+def noise_variance(trials, mask=None) -> np.ndarray:
+    """Variance over trials (n − 1), mean over the images with at least two of them.
+
+    Returns
+    -------
+    (neuron,), ≥ 0; nan where fewer than two images have two trials
+    """
+    y, valid = repeated(trials, mask)
+    return _noise(y, valid)
+
+
+def total_variance(trials, mask=None) -> np.ndarray:
+    """Variance (n − 1) over all trials of all images with at least two of them: (neuron,)."""
+    y, valid = repeated(trials, mask)
+    flat, counts = y.reshape(-1, y.shape[2]), valid.reshape(-1, y.shape[2])
+    return variance(flat, counts)
+
+
+def mean_variance(trials, mask=None) -> np.ndarray:
+    """Variance (n − 1) over images of the mean response, of the images with at least two trials: (neuron,)."""
+    y, valid = repeated(trials, mask)
+    return _of_means(y, valid)
+
+
+def signal_variance(trials, mask=None) -> np.ndarray:
+    """What of `mean_variance` is not noise: Var(ȳ) − noise · mean_image(1 / trials); below 0 by chance.
+
+    Returns
+    -------
+    (neuron,); nan where fewer than two images have two trials
+    """
+    y, valid = repeated(trials, mask)
+    count = valid.sum(axis=1)
+    inverse = ((count > 0) / np.maximum(count, 1)).sum(axis=0)
+    return _of_means(y, valid) - _noise(y, valid) * divided(inverse, (count > 0).sum(axis=0))
+
+
+def variance(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(neuron,) over the first axis, n − 1; nan where fewer than two values count."""
+    count = valid.sum(axis=0)
+    squares = (centred(np.where(valid, values, 0), valid) ** 2).sum(axis=0)
+    return np.where(count > 1, divided(squares, np.maximum(count - 1, 1)), np.nan)
+
+
+def _noise(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    count = valid.sum(axis=1)
+    mean = y.sum(axis=1) / np.maximum(count, 1)
+    within = (np.where(valid, y - mean[:, None, :], 0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)
+    return divided(within.sum(axis=0), (count > 1).sum(axis=0))
+
+
+def _of_means(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    count = valid.sum(axis=1)
+    return variance(y.sum(axis=1) / np.maximum(count, 1), count > 0)
