@@ -24,6 +24,7 @@ _WHERE = {
     "join": "merging",
     "stack": "merging",
     "simulate": "simulation",
+    "planted_hsm": "simulation",
 }
 __all__ = sorted(_WHERE)
 

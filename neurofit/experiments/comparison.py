@@ -18,6 +18,7 @@ from neurofit.experiments.results import (
     Row,
     arguments,
     column,
+    is_of_a_model,
     metrics,
     origin,
     other_arguments,
@@ -52,7 +53,8 @@ def by_run(records: Iterable[Row]) -> pd.DataFrame:
             del columns[f"{name} n"]
     columns |= {"varied": [_varied(group) for group in done], "mixed": [_mixed(group) for group in done]}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
-    frame.attrs["always"] = ["run", "repetitions", "missing", *(f"{name} mean" for name in spreads)]
+    means = [f"{name} mean" for name in spreads if is_of_a_model(name)]
+    frame.attrs["always"] = ["run", "repetitions", "missing", *means]
     return frame
 
 

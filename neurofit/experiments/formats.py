@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LONGEST = 40
+_SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
 _LATEX = {
@@ -62,7 +63,12 @@ def sheet(frame: pd.DataFrame) -> Sheet:
     columns: list[Column] = []
     constant: dict[str, str] = {}
     stems = {name[:-5] for name in map(str, frame) if name.endswith(" mean") and f"{name[:-5]} low" in frame}
+    steady = {stem for stem in stems if f"{stem} mean" not in always and _is_steady(frame, stem)}
     for name in map(str, frame):
+        if _stem(name, steady, *_SPREAD):
+            if _stem(name, steady, "mean"):
+                constant[_one_line(name[:-5])] = _cells(name, _values(frame[name])[:1])[0]
+            continue
         values = _values(frame[name])
         alike = bool(values) and name not in always and values.count(values[0]) == len(values)
         if alike and values[0] is None:
@@ -74,6 +80,13 @@ def sheet(frame: pd.DataFrame) -> Sheet:
         elif not _stem(name, stems, "low", "high", "p90"):
             columns.append(Column(_one_line(name), _cells(name, values), _is_numeric(values)))
     return Sheet(columns, constant)
+
+
+def _is_steady(frame: pd.DataFrame, stem: str) -> bool:
+    """Every row has this mean, and nothing is spread around it: a number that repetitions do not change."""
+    values = [value for part in _SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])]
+    full = len(frame) > 1 and not frame[f"{stem} mean"].isna().any()
+    return full and len({f"{value:.6g}" for value in values if value is not None}) == 1
 
 
 def _stem(name: str, stems: set[str], *parts: str) -> bool:

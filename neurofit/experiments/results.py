@@ -38,7 +38,7 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
     facts = _named_apart("fact.", _other_facts(rows), taken)
     columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
-    frame.attrs["always"] = ["run", "repetition", "state", *scores]
+    frame.attrs["always"] = ["run", "repetition", "state", *filter(is_of_a_model, scores)]
     return frame
 
 
@@ -80,6 +80,11 @@ def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
     parts = parts_of(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
     return {name: numbers([part.get(name) for part in parts]) for name in names}
+
+
+def is_of_a_model(metric: str) -> bool:
+    """False of a ceiling, which is a matter of the data: where it is the same in every row, once is enough."""
+    return not metric.endswith("_ceiling")
 
 
 def unlike(done: list[Row]) -> str:

@@ -6,7 +6,8 @@ What a task leaves in its folder:
     recipe.json          everything that made it: data, split, normalisation, architecture, arguments, training, seeds
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
     predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask (image, neuron);
-                         recording, number, training_mean (neuron,)
+                         recording, number, training_mean (neuron,); where there are trials, trials (image, trial,
+                         neuron), NaN = none
     neurons.csv          recording, number and every score, a row per neuron
     history.csv          losses and correlation while training; the same in events.out.tfevents…, for TensorBoard
 """
@@ -23,9 +24,10 @@ from neurofit.errors import GridError, nearest
 from neurofit.models.routing import Router, declared, name_of
 from neurofit.models.training import Training
 
-SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
+PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
+SCORES = (*PLAIN_SCORES, "correlation_ceiling", "normalised_correlation", "feve")
+KNOWN_SCORES = (*SCORES, "explained_variance", "r_squared", "deviance_explained", "truth_correlation")
 VIEWS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")  # of `models.inspection.views`
-KNOWN_SCORES = (*SCORES, "explained_variance")
 UNTOLD = ("checkpoint_minutes",)  # settings of a training that change nothing in its result
 
 
@@ -44,7 +46,9 @@ class Fit:
     standardise : how inputs are scaled, as `datasets.standardise` names it, or its arguments as a dict; also an axis
     initialise : `initialise(model, train)` sets weights from the training set before the first epoch; or an attribute
         of that name of the architecture
-    scores : of `neurofit.scores`, computed on every part: KNOWN_SCORES
+    scores : of `neurofit.scores`, computed on every part: KNOWN_SCORES. Those that need repeated trials
+        (`correlation_ceiling`, `normalised_correlation`, `feve`) are of a test set that has them, and left out of
+        another; `truth_correlation`, of a simulation's test set, is with the noiseless responses
     """
 
     architecture: Callable | Mapping[str, Callable]

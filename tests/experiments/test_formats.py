@@ -55,6 +55,14 @@ def test_columns_that_a_person_always_wants_stay_and_a_single_row_keeps_all():
     assert render(frame(run=[1], commit=["f00"])).splitlines()[0] == "run  commit"
 
 
+def test_a_number_that_repetitions_do_not_change_is_told_once():
+    ceiling = {"c mean": [0.9, 0.9], "c low": [0.9, None], "c high": [0.9, None], "c median": [0.9, 0.9]}
+    page = sheet(frame(run=[1, 2], **ceiling))
+    assert ([column.name for column in page.columns], page.constant) == (["run"], {"c": "0.9"})
+    assert [column.name for column in sheet(frame(["c mean"], run=[1, 2], **ceiling)).columns] == ["run", "c"]
+    assert "c" in [column.name for column in sheet(frame(run=[1, 2], **{**ceiling, "c mean": [0.9, 0.8]})).columns]
+
+
 def test_long_texts_that_differ_in_their_middle_are_not_taken_for_the_same():
     page = sheet(frame(run=[1, 2], note=["a" * 50 + "1" + "b" * 50, "a" * 50 + "2" + "b" * 50]))
     assert [column.name for column in page.columns] == ["run", "note"] and not page.constant

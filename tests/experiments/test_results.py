@@ -238,3 +238,11 @@ def test_a_shell_program_that_fails_is_quoted_in_the_error():
 def test_an_axis_architecture_is_shown_once():
     rows = [record(run, 0, architecture=name, params={"architecture": name}) for run, name in enumerate(["hsm", "ln"])]
     assert [name for name in table(rows).columns if "architecture" in name] == ["architecture"]
+
+
+def test_a_ceiling_that_is_the_same_in_every_row_needs_no_column():
+    metrics = {"test/correlation": 0.5, "test/correlation_ceiling": 0.9}
+    found = table([record(run, metrics=metrics) for run in (1, 2)])
+    assert "test/correlation" in found.attrs["always"]
+    assert "test/correlation_ceiling" not in found.attrs["always"]
+    assert "test/correlation_ceiling" in found

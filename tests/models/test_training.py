@@ -14,6 +14,7 @@ import pytest
 
 import neurofit as nf
 from neurofit.errors import DataError, NeurofitError
+from neurofit.models.fit import PLAIN_SCORES
 
 pytestmark = pytest.mark.slow
 Fit, Training = nf.models.Fit, nf.models.Training
@@ -68,7 +69,8 @@ def test_a_task_leaves_its_files_and_named_metrics(fit, desk):
     names = {path.name for path in desk.last.folder.iterdir()}
     assert {"weights.weights.h5", "recipe.json", "normalisation.json", "predictions.npz", "neurons.csv"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    assert {f"{part}/{score}" for part in ("train", "validation", "test") for score in fit.scores} == set(metrics)
+    told = {f"{part}/{score}" for part in ("train", "validation", "test") for score in PLAIN_SCORES}
+    assert told | {f"test/{score}" for score in fit.scores} == set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
     assert desk.facts["neurons_scored"] == 6 and desk.facts["monitored"] == "validation"
     recipe = json.loads((desk.last.folder / "recipe.json").read_text())

@@ -77,6 +77,7 @@ def recipe(fit: Fit, routed: Routed, material: Material, model: keras.Model, tas
 def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
     shown = [(name, part) for name, part in parts.items() if name != "train"]
     neurons = parts.test.neurons
+    repeated = {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
     np.savez_compressed(
         path,
         image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),
@@ -87,6 +88,7 @@ def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
         recording=neurons["recording"].to_numpy().astype(str),
         number=neurons["number"].to_numpy().astype(np.int64),
         training_mean=training_means(parts.train),
+        **repeated,
     )
 
 

@@ -13,12 +13,23 @@ from neurofit.errors import DataError
 from neurofit.models.descent.program import Program
 from neurofit.models.fitting import data
 
-AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
+AGAINST_TRAIN = (
+    "fraction_of_variance_explained",
+    "poisson_log_likelihood",
+    "deviance_explained",
+)  # measured against the training set's mean
+AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")  # of a test set with repeated trials
+AGAINST_TRUTH = "truth_correlation"  # of a test set whose noiseless responses are known
+# What is divided by a neuron's signal says nothing where there is hardly any: doi:10.1371/journal.pcbi.1006897.
+RELIABLE = scores.Aggregation(threshold=0.15)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's counts."""
+    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's counts.
+
+    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not scored.
+    """
 
     predictions: dict[str, np.ndarray]
     metrics: dict[str, float]
@@ -26,34 +37,82 @@ class Scored:
     n_scored: int
     n_silent: int
     n_constant: int
+    n_reliable: int | None = None
 
 
 def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]) -> Scored:
-    """Every score on every part.
+    """Every score on every part; those against trials and truth on the test set alone.
 
     Raises
     ------
-    DataError : no neuron of the test set can be scored
+    DataError : no neuron of the test set can be scored; a correlation with the truth is wanted, and there is none
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
-    means = training_means(parts.train)
-    metrics, per_neuron, counts = {}, {}, None
+    test, means = parts.test, training_means(parts.train)
+    found = _against_responses("test", test, predictions["test"], names, means)
+    counts = next(iter(found.values()), None) or scores.population(
+        scores.correlation, test.responses, predictions["test"], test.mask
+    )
+    against_trials = _against_trials(test, predictions["test"], names)
+    found |= against_trials | _against_truth(test, predictions["test"], names)
     for part_name, part in reversed(parts.items()):
-        for name in names:
-            measure = getattr(scores, name)
-            if name in AGAINST_TRAIN:
-                measure = partial(measure, baseline_mean=means)
-            try:
-                summary = scores.population(measure, part.responses, predictions[part_name], part.mask)
-            except DataError:
-                if part_name == "test":
-                    raise
-                continue  # nothing varies in this part: it has no score, and the test set's stand
-            metrics[f"{part_name}/{name}"] = summary.value
-            per_neuron[f"{part_name}/{name}"] = summary.per_neuron
-            counts = counts or summary
-    return Scored(predictions, metrics, per_neuron, counts.n_scored, counts.n_silent, counts.n_constant_predictions)
+        if part_name != "test":
+            found |= _against_responses(part_name, part, predictions[part_name], names, means)
+    reliable = [against_trials[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found]
+    return Scored(
+        predictions,
+        metrics={name: summary.value for name, summary in found.items()},
+        per_neuron={name: summary.per_neuron for name, summary in found.items()},
+        n_scored=counts.n_scored,
+        n_silent=counts.n_silent,
+        n_constant=counts.n_constant_predictions,
+        n_reliable=reliable[0] if reliable else None,
+    )
+
+
+def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
+    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an error."""
+    found = {}
+    for score in wanted:
+        if score in AGAINST_TRIALS or score == AGAINST_TRUTH:
+            continue
+        measure = getattr(scores, score)
+        if score in AGAINST_TRAIN:
+            measure = partial(measure, baseline_mean=means)
+        try:
+            found[f"{name}/{score}"] = scores.population(measure, part.responses, predictions, part.mask)
+        except DataError:
+            if name == "test":
+                raise
+    return found
+
+
+def _against_trials(test: datasets.Dataset, predictions, wanted: tuple[str, ...]) -> dict:
+    """The scores that repeated trials allow: the ceiling over all neurons, the others over those reliable enough."""
+    if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
+        return {}
+    told, found = {"among": scores.scored(test.responses, test.mask)}, {}
+    reliable = {"how": RELIABLE, "reliability": scores.fev(test.trials, test.mask)}
+    for score in AGAINST_TRIALS:
+        if score not in wanted:
+            continue
+        if score == "correlation_ceiling":
+            found[f"test/{score}"] = scores.aggregate(scores.correlation_ceiling(test.trials, test.mask), **told)
+        elif (reliable["reliability"] > RELIABLE.threshold).any():
+            values = getattr(scores, score)(test.trials, predictions, test.mask)
+            found[f"test/{score}"] = scores.aggregate(values, **told, **reliable)
+    return found
+
+
+def _against_truth(test: datasets.Dataset, predictions, wanted: tuple[str, ...]) -> dict:
+    if AGAINST_TRUTH not in wanted:
+        return {}
+    if test.truth is None:
+        raise DataError(
+            f"{test.name} has no truth for the score {AGAINST_TRUTH}: only a simulation knows its own rates."
+        )
+    return {f"test/{AGAINST_TRUTH}": scores.population(scores.correlation, test.truth["rates"], predictions)}
 
 
 def training_means(train: datasets.Dataset) -> np.ndarray:

@@ -131,6 +131,8 @@ def _facts(monitored: str, material: Material, result: Scored) -> dict[str, Any]
         "data_hash": material.dataset.hash(),
         "monitored": monitored or None,
     }
+    if result.n_reliable is not None:
+        facts["neurons_reliable"] = result.n_reliable
     if monitored == "test":
         facts["monitored_test"] = "the test set was monitored while training, and is what is reported"
     return facts
