@@ -26,7 +26,7 @@ from neurofit.models.training import Training
 
 PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
 SCORES = (*PLAIN_SCORES, "correlation_ceiling", "normalised_correlation", "feve")
-KNOWN_SCORES = (*SCORES, "explained_variance", "r_squared", "deviance_explained", "truth_correlation")
+KNOWN_SCORES = (*SCORES, "explained_variance", "r_squared", "truth_correlation")
 VIEWS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")  # of `models.inspection.views`
 UNTOLD = ("checkpoint_minutes",)  # settings of a training that change nothing in its result
 

@@ -91,7 +91,8 @@ def r2_er(trials, predictions, mask=None) -> np.ndarray:
     -------
     (neuron,), outside [0, 1] by chance; nan where the denominator is not above 0
 
-    Source: r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its definition.
+    Source: r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its definition, and
+    tested against the figures that they print.
     """
     y, p, valid = _means(trials, predictions, mask)
     count, images = repeated(trials, mask)[1].sum(axis=1), valid.sum(axis=0)

@@ -103,6 +103,18 @@ def test_r2_er_with_missing_trials_stays_unbiased():
     assert r2_er(trials, predictions).mean() == pytest.approx(0.5, abs=0.01)
 
 
+def test_r2_er_is_as_in_the_figure_of_its_paper():
+    # Figure 2A of doi:10.1371/journal.pcbi.1009212: 362 images, 4 trials, σ² = .25, SNR .5, true r² = 1.
+    rng = np.random.default_rng(0)
+    predictions = np.repeat(rng.normal(0, 1, (362, 1)), 2000, axis=1)
+    truth = predictions * np.sqrt(0.5 * 0.25) / predictions.std()
+    trials = truth[:, None, :] + rng.normal(0, 0.5, (362, 4, 2000))
+    found = r2_er(trials, predictions)
+    assert (correlation(trials.mean(axis=1), predictions) ** 2).mean() == pytest.approx(0.67, abs=0.005)
+    assert found.mean() == pytest.approx(1.00, abs=0.005)
+    np.testing.assert_allclose(np.quantile(found, [0.05, 0.95]), [0.93, 1.07], atol=0.01)
+
+
 def test_r2_er_by_hand():
     # Means 0, 2, 4 and predictions 0, 1, 2; noise variance 2 in each image, of a mean of two trials 1.
     trials = np.array([[-1.0, 1.0], [1.0, 3.0], [3.0, 5.0]])[:, :, None]

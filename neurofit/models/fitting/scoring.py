@@ -13,11 +13,7 @@ from neurofit.errors import DataError
 from neurofit.models.descent.program import Program
 from neurofit.models.fitting import data
 
-AGAINST_TRAIN = (
-    "fraction_of_variance_explained",
-    "poisson_log_likelihood",
-    "deviance_explained",
-)  # measured against the training set's mean
+AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
 AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")  # of a test set with repeated trials
 AGAINST_TRUTH = "truth_correlation"  # of a test set whose noiseless responses are known
 # What is divided by a neuron's signal says nothing where there is hardly any: doi:10.1371/journal.pcbi.1006897.
@@ -40,26 +36,39 @@ class Scored:
     n_reliable: int | None = None
 
 
+def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
+    """What would otherwise fail only after the training.
+
+    Raises
+    ------
+    DataError : a correlation with the truth is wanted, and the data set has none
+    """
+    if AGAINST_TRUTH in names and test.truth is None:
+        raise DataError(
+            f"{test.name} has no truth for the score {AGAINST_TRUTH}: only a simulation knows its own rates. "
+            "Leave it out of Fit(scores=…)."
+        )
+
+
 def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]) -> Scored:
     """Every score on every part; those against trials and truth on the test set alone.
 
     Raises
     ------
-    DataError : no neuron of the test set can be scored; a correlation with the truth is wanted, and there is none
+    DataError : no neuron of the test set can be scored
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
     test, means = parts.test, training_means(parts.train)
+    counts = scores.population(scores.correlation, test.responses, predictions["test"], test.mask)
     found = _against_responses("test", test, predictions["test"], names, means)
-    counts = next(iter(found.values()), None) or scores.population(
-        scores.correlation, test.responses, predictions["test"], test.mask
-    )
-    against_trials = _against_trials(test, predictions["test"], names)
-    found |= against_trials | _against_truth(test, predictions["test"], names)
+    found |= _against_trials(test, predictions["test"], names)
+    if AGAINST_TRUTH in names:
+        found[f"test/{AGAINST_TRUTH}"] = scores.population(scores.correlation, test.truth["rates"], predictions["test"])
     for part_name, part in reversed(parts.items()):
         if part_name != "test":
             found |= _against_responses(part_name, part, predictions[part_name], names, means)
-    reliable = [against_trials[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found]
+    reliable = [found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found]
     return Scored(
         predictions,
         metrics={name: summary.value for name, summary in found.items()},
@@ -92,27 +101,17 @@ def _against_trials(test: datasets.Dataset, predictions, wanted: tuple[str, ...]
     """The scores that repeated trials allow: the ceiling over all neurons, the others over those reliable enough."""
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
-    told, found = {"among": scores.scored(test.responses, test.mask)}, {}
-    reliable = {"how": RELIABLE, "reliability": scores.fev(test.trials, test.mask)}
+    among, reliability = scores.scored(test.responses, test.mask), scores.fev(test.trials, test.mask)
+    enough, found = (among & (reliability > RELIABLE.threshold)).any(), {}
     for score in AGAINST_TRIALS:
         if score not in wanted:
             continue
         if score == "correlation_ceiling":
-            found[f"test/{score}"] = scores.aggregate(scores.correlation_ceiling(test.trials, test.mask), **told)
-        elif (reliable["reliability"] > RELIABLE.threshold).any():
+            found[f"test/{score}"] = scores.aggregate(scores.correlation_ceiling(test.trials, test.mask), among=among)
+        elif enough:
             values = getattr(scores, score)(test.trials, predictions, test.mask)
-            found[f"test/{score}"] = scores.aggregate(values, **told, **reliable)
+            found[f"test/{score}"] = scores.aggregate(values, how=RELIABLE, among=among, reliability=reliability)
     return found
-
-
-def _against_truth(test: datasets.Dataset, predictions, wanted: tuple[str, ...]) -> dict:
-    if AGAINST_TRUTH not in wanted:
-        return {}
-    if test.truth is None:
-        raise DataError(
-            f"{test.name} has no truth for the score {AGAINST_TRUTH}: only a simulation knows its own rates."
-        )
-    return {f"test/{AGAINST_TRUTH}": scores.population(scores.correlation, test.truth["rates"], predictions)}
 
 
 def training_means(train: datasets.Dataset) -> np.ndarray:

@@ -19,7 +19,7 @@ from neurofit.models.descent.program import Program
 from neurofit.models.fitting import data, keep, path, start
 from neurofit.models.fitting.build import build, shapes_of, twins
 from neurofit.models.fitting.data import Material
-from neurofit.models.fitting.scoring import Scored, by_recording, scored
+from neurofit.models.fitting.scoring import Scored, by_recording, check, scored
 from neurofit.models.fitting.telling import told
 from neurofit.models.routing import REQUIRED, Routed
 from neurofit.models.training import Training
@@ -44,6 +44,7 @@ def prepare(fit: Fit, study: Path) -> None:
 def fit(fit: Fit, task: Any) -> dict[str, float]:
     routed = fit.router.route(task.params)
     material = data.material(fit.data, routed.data, fit.router.data, task)
+    check(material.parts.test, fit.scores)
     if routed.training.path is None:
         loop = _loop(fit, routed, material, task)
         kept, facts = _trained(loop)
