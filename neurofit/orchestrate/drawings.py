@@ -108,6 +108,39 @@ def of_neurons(told: Sequence[Told], metric: str | None) -> Picture:
     return Picture({"what": "neurons", "metric": name, "runs": facts}, headers, rows, draw)
 
 
+def of_predictions(told: Sequence[Told]) -> Picture:
+    """Test responses and predictions of the best, the median and the worst neuron of one task.
+
+    Raises
+    ------
+    UsageError : several tasks, or one that saved no predictions
+    """
+    if len(told) != 1:
+        one = told[0].row
+        raise UsageError(f"Predictions are of one task, not {len(told)}: {one['experiment']}:{one['run']}/0.")
+    name, neurons, ((*scores,),) = _scores(told, "test/correlation")
+    ranked = [place for place in np.argsort(scores) if np.isfinite(scores[place])]
+    if not ranked:
+        raise UsageError(f"{told[0].folder}: no neuron of the test set was scored.")
+    shown = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
+    responses, predictions = _predicted(told[0].folder / "predictions.npz")
+    rows = [[which, neurons[place], _three(scores[place])] for which, place in shown.items()]
+    facts = [{"which": which, "neuron": neurons[place], name: scores[place],
+              "responses": [_number(one) for one in responses[:, place]],
+              "predictions": predictions[:, place].tolist()} for which, place in shown.items()]  # fmt: skip
+
+    def draw() -> Any:
+        from neurofit import reports
+
+        figure, axes = reports.figure(1, 3, width=180, height=60)
+        for one, (which, place) in zip(axes[0], shown.items()):
+            title = f"{which}: neuron {neurons[place]}, r = {_three(scores[place])}"
+            reports.draw_predictions(responses[:, place], predictions[:, place], one, title=title)
+        return figure
+
+    return Picture({"what": "predictions", "neurons": facts}, ["which", "neuron", "r"], rows, draw)
+
+
 def of_view(selector: str, what: str, neurons: Sequence[int] | None, study: Path) -> Picture:
     """What one task's model looks like."""
     panels = view(selector, what, neurons=neurons, study=study)
@@ -115,7 +148,7 @@ def of_view(selector: str, what: str, neurons: Sequence[int] | None, study: Path
     rows = [[panel["title"], panel["kind"], " × ".join(map(str, np.shape(panel[shown[panel["kind"]]])))]
             for panel in panels]  # fmt: skip
     facts = {"what": what, "task": selector, "panels": [
-        {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in panel.items()}
+        {key: _listed(value) if isinstance(value, np.ndarray) else value for key, value in panel.items()}
         for panel in panels
     ]}  # fmt: skip
     return Picture(facts, ["panel", "kind", "shape"], rows, lambda: _drawn(panels))
@@ -172,10 +205,25 @@ def _scores(members: Sequence[Told], metric: str | None) -> tuple[str, list[str]
     name = metric or next((one for one in ("test/correlation", *known) if one in known), "")
     if name not in known:
         raise UsageError(f"No score '{name}' per neuron.{nearest(name, known)} There are: {', '.join(known)}.")
-    several = len(set(tables[0]["recording"])) > 1
-    neurons = [f"{recording}/{number}" if several else number
-               for recording, number in zip(tables[0]["recording"], tables[0]["number"])]  # fmt: skip
-    return name, neurons, np.array([[float(cell or "nan") for cell in table[name]] for table in tables])
+    return name, _names(tables[0]), np.array([[float(cell or "nan") for cell in table[name]] for table in tables])
+
+
+def _names(table: dict[str, list[str]]) -> list[str]:
+    """Numbers of neurons, with their recording where there are several; places in a table that has no numbers."""
+    numbers = table.get("number") or [str(place) for place in range(len(next(iter(table.values()))))]
+    recordings = table.get("recording") or [""] * len(numbers)
+    several = len(set(recordings)) > 1
+    return [f"{recording}/{number}" if several else number for recording, number in zip(recordings, numbers)]
+
+
+def _predicted(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Test responses, nan where they do not count, and predictions: (image, neuron) each."""
+    try:
+        with np.load(path) as file:
+            test = file["part"] == "test"
+            return np.where(file["mask"], file["responses"], np.nan)[test], file["predictions"][test]
+    except FileNotFoundError:
+        raise UsageError(f"{path.parent} has no predictions.npz: its fit saved no predictions.") from None
 
 
 def _table(path: Path) -> dict[str, list[str]]:
@@ -207,6 +255,11 @@ def _fact(one: Told, name: str) -> Any:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _listed(values: np.ndarray) -> list:
+    """As JSON has it, which knows no nan."""
+    return np.where(np.isfinite(values), values, None).tolist()
 
 
 def _three(value: float) -> str:

@@ -15,7 +15,7 @@ from neurofit.reports.curves import over_repetitions
 from neurofit.reports.references import reference
 from neurofit.study import Study
 
-OF_TASKS = ("curves", "progress", "neurons")  # every other kind is a view of one model, which its fit knows
+OF_TASKS = ("curves", "progress", "neurons", "predictions")  # any other is a view of a model, known to its fit
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def picture(study: Study | None, request: Request) -> Picture:
         found = drawings.of_progress(told)
     elif request.what == "neurons":
         found = drawings.of_neurons(told, request.wish.metric)
+    elif request.what == "predictions":
+        found = drawings.of_predictions(told)
     else:
         found = _curves(made(told, request.wish), request)
     return Picture(found.facts, found.headers, found.rows, found.draw, [*problems, *found.notes])

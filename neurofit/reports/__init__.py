@@ -20,6 +20,7 @@ _WHERE = {
     "draw_references": "lines",
     "draw_lines": "lines",
     "draw_neurons": "neurons",
+    "draw_predictions": "neurons",
     "draw_maps": "maps",
     "draw_points": "maps",
     "read_events": "events",

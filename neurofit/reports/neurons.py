@@ -1,4 +1,4 @@
-"""Bars: a score of every neuron."""
+"""Neurons: a score of every one as bars; what one of them did, and what was predicted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofit.reports.style import COLOURS, styled
+from neurofit.reports.style import COLOURS, GREY, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,4 +40,19 @@ def draw_neurons(
         every = -(-scores.shape[1] // 25)
         axes.set_xticks(np.arange(0, scores.shape[1], every), [str(one) for one in numbers[::every]])
     axes.legend(loc="upper right", bbox_to_anchor=(1, 1.12))
+    return axes
+
+
+@styled
+def draw_predictions(responses: np.ndarray, predictions: np.ndarray, axes: Axes, *, title: str = "") -> Axes:
+    """One neuron's responses as dots and its predictions as a line, images by their prediction.
+
+    responses, predictions : (image,); a response that is nan is left out
+    """
+    responses, predictions = np.asarray(responses, float), np.asarray(predictions, float)
+    order = np.argsort(predictions, kind="stable")
+    axes.plot(responses[order], ".", color=GREY, markersize=3, label="response")
+    axes.plot(predictions[order], color=COLOURS[1], label="prediction")
+    axes.set(xlabel="image, by its prediction", ylabel="response", title=title)
+    axes.legend(loc="upper left")
     return axes

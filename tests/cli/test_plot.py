@@ -11,6 +11,7 @@ pytest.importorskip("matplotlib")
 
 LOGGING = '''
 """Two regions and a shared model."""
+import numpy as np
 import neurofit as nf
 
 class Fit:
@@ -26,6 +27,8 @@ class Fit:
             task.log(step, **{"train/loss": 5.0 - step, "validation/loss": 6.0 - step,
                               "validation/correlation": 0.1 * step + 0.01 * r + (neurons == 1)})
         (task.folder / "neurons.csv").write_text("recording,number,test/correlation\\nq,0,0.5\\nq,1,\\nq,2,0.25\\n")
+        np.savez(task.folder / "predictions.npz", part=["validation", "test", "test"], mask=np.ones((3, 3), bool),
+                 responses=[[9, 9, 9], [1, 2, 3], [4, 5, 6]], predictions=[[9.0] * 3, [1.5] * 3, [3.5] * 3])
         task.record(best_epoch=3, stop_reason="patience", neurons_scored=neurons)
         return {"test/correlation": x / 10}
 
@@ -102,6 +105,18 @@ def test_scores_of_neurons(logged):
     assert answer.stdout.splitlines()[1].split() == ["logged:0", "3", "3", "0.375", "0.250", "0.500"]
     record = json.loads(logged("plot", "logged:0", "--what", "neurons", "--json").stdout)
     assert record["runs"] == [{"run": 0, "neurons": ["0", "1", "2"], "median": [0.5, None, 0.25]}]
+
+
+def test_predictions_of_the_best_and_the_worst_neuron(logged):
+    answer = logged("plot", "logged:0/0", "--what", "predictions", "-o", "r.svg")
+    assert [line.split() for line in answer.stdout.splitlines()[1:4]] == [
+        ["best", "0", "0.500"], ["median", "0", "0.500"], ["worst", "2", "0.250"],
+    ]  # fmt: skip
+    assert "best: neuron 0, r = 0.500" in (logged.root / "r.svg").read_text()
+    record = json.loads(logged("plot", "logged:0/0", "--what", "predictions", "--json").stdout)
+    assert record["neurons"][2] == {"which": "worst", "neuron": "2", "test/correlation": 0.25,
+                                    "responses": [3, 6], "predictions": [1.5, 3.5]}  # fmt: skip
+    assert "of one task, not 3: logged:0/0" in logged("plot", "logged:0", "--what", "predictions", code=2).stderr
 
 
 def test_views_are_what_the_fit_shows(logged):

@@ -68,6 +68,13 @@ def test_bars_are_medians_over_repetitions_and_leave_out_the_unscored(axes):
     assert [text.get_text() for text in axes.get_xticklabels()] == ["7", "8", "9"]
 
 
+def test_predictions_are_sorted_with_their_responses(axes):
+    reports.draw_predictions([1, np.nan, 3], [30, 20, 10], axes)
+    responses, predictions = axes.lines
+    np.testing.assert_array_equal(responses.get_ydata(), [3, np.nan, 1])
+    assert predictions.get_ydata().tolist() == [10, 20, 30]
+
+
 def test_maps_lie_side_by_side_each_to_its_largest(axes):
     maps = np.zeros((3, 2, 2))
     maps[0, 0, 0], maps[1, 1, 1], maps[2] = 4, -2, 1

@@ -12,11 +12,12 @@ from neurofit.cli import options, terminal
 
 EPILOG = """\b
 What can be drawn:
-  curves      a metric over repetitions, a line per run
-  progress    losses while training, and the step whose weights were kept
-  neurons     a score per neuron, as bars
+  curves       a metric over repetitions, a line per run
+  progress     losses while training, and the step whose weights were kept
+  neurons      a score per neuron, as bars
+  predictions  what was predicted of the best, median and worst neuron: exp3:17/0
   filters, receptive-fields, readouts, exciting-images, tuning
-              of one task's model: exp3:17/0
+               of one task's model: exp3:17/0
 
 \b
 Examples:
@@ -24,7 +25,8 @@ Examples:
   neurofit plot exp3:0 --what neurons -o neurons.pdf
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
 """
-KINDS = ("curves", "progress", "neurons", "filters", "receptive-fields", "readouts", "exciting-images", "tuning")
+OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
+KINDS = ("curves", "progress", "neurons", "predictions", *OF_MODELS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -113,8 +115,8 @@ def _hint(selectors: Sequence[str], what: str) -> None:
     name = selectors[0].partition(":")[0]
     if what == "curves":
         terminal.hint(f"neurofit plot {name}:0 --what progress", f"neurofit results {selectors[0]} --by run")
-    elif what in ("progress", "neurons"):
+    elif what not in OF_MODELS:
         terminal.hint(f"neurofit plot {name}:0/0 --what receptive-fields")
     else:
-        others = [kind for kind in KINDS[3:] if kind != what]
+        others = [kind for kind in OF_MODELS if kind != what]
         terminal.hint(f"neurofit plot {selectors[0]} --what {others[0]}")

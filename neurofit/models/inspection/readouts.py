@@ -11,15 +11,10 @@ from neurofit.models.inspection.weights import layers
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
     """Layer → (neuron, height, width): weights over positions of the feature map, as the forward pass uses them.
 
-    Of every layer with `factors()` (what, where) or `where()`: the factorised and the rank-one readout.
+    Of every layer with `factors()`, which gives what and where: the factorised and the rank-one readout.
     """
-    found = {}
-    for layer in layers(model):
-        if callable(getattr(layer, "factors", None)):
-            found[layer.name] = _first(layer.factors()[1])
-        elif callable(getattr(layer, "where", None)):
-            found[layer.name] = _first(layer.where())
-    return found
+    readouts = [layer for layer in layers(model) if callable(getattr(layer, "factors", None))]
+    return {layer.name: _first(layer.factors()[1]) for layer in readouts}
 
 
 def positions(model: keras.Model) -> dict[str, np.ndarray]:

@@ -60,10 +60,6 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     return shape
 
 
-def n_neurons(model: keras.Model) -> int:
-    return int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))
-
-
 def chosen(model: keras.Model, neurons) -> np.ndarray:
     """Indices of neurons, all of them for None.
 
@@ -71,7 +67,8 @@ def chosen(model: keras.Model, neurons) -> np.ndarray:
     ------
     UsageError : there is no such neuron
     """
-    count = n_neurons(model)
+    image_shape(model)  # says what is missing of a model without known inputs and outputs
+    count = int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))
     indices = np.arange(count) if neurons is None else np.atleast_1d(np.asarray(neurons, int))
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
         raise UsageError(f"neurons={neurons!r}: the model '{model.name}' has neurons 0 to {count - 1}.")

@@ -49,9 +49,12 @@ def _receptive_fields(model, record, indices) -> list[Panel]:
 
 
 def _readouts(model, record, indices) -> list[Panel]:
-    maps = readouts.where_maps(model)
-    panels = [_maps(f"{layer}: where", found[_of(found, indices)], "weight", _of(found, indices))
-              for layer, found in maps.items()]  # fmt: skip
+    panels, first = [], 0
+    for layer, maps in readouts.where_maps(model).items():  # neurons count through all readouts
+        own = indices[(indices >= first) & (indices < first + len(maps))]
+        if len(own):
+            panels.append(_maps(f"{layer}: where", maps[own - first], "weight", own))
+        first += len(maps)
     for layer, found in readouts.positions(model).items():
         title, axes = f"{layer}: centres", {"x_label": "x (−1 left, 1 right)", "y_label": "y (1 below)"}
         panels.append({"kind": "points", "title": title, "points": found, "limits": [-1, 1], **axes})
@@ -98,11 +101,6 @@ def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
 def _lines(title, x, y, x_label, labels, scale="linear") -> Panel:
     return {"kind": "lines", "title": title, "x": x, "y": y, "labels": [f"neuron {one}" for one in labels],
             "x_label": x_label, "y_label": "predicted response", "x_scale": scale}  # fmt: skip
-
-
-def _of(maps: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Those of the indices that this readout has; with one readout, all."""
-    return indices[indices < len(maps)]
 
 
 VIEWS: dict[str, Callable[..., list[Panel]]] = {

@@ -138,14 +138,32 @@ def test_where_a_factorised_readout_looks(inspection, keras):
     np.testing.assert_allclose(inspection.positions(model)["cells"], [[-1, 1], [0, 0]], atol=1e-6)
 
 
-def test_where_a_readout_of_one_position_looks(inspection, keras):
-    class Pointing(keras.layers.Layer):
-        def call(self, inputs):
-            return keras.ops.mean(inputs, axis=(1, 2))
+def test_where_a_rank_one_readout_looks(inspection, keras):
+    from neurofit.models.layers import RankOneReadout
 
-        def positions(self):
-            return keras.ops.convert_to_tensor([[[0.5, -1.0]], [[0.25, 1.0]]])  # y and x, (2, 1, neuron)
+    model = keras.Sequential([keras.Input((3, 5, 2)), RankOneReadout(1, name="cells")])
+    model.layers[0].where_y.assign([[0.0], [0.0], [2.0]])
+    model.layers[0].where_x.assign([[1.0], [0.0], [0.0], [0.0], [0.0]])
+    assert np.argwhere(inspection.where_maps(model)["cells"]).tolist() == [[0, 2, 0]]
+    assert inspection.positions(model)["cells"].tolist() == [[1, -1]]
 
-    model = keras.Sequential([keras.Input((3, 5, 2)), Pointing(name="cells")])
+
+def test_where_a_gaussian_readout_looks(inspection, keras):
+    from neurofit.models.layers import GaussianReadout
+
+    model = keras.Sequential([keras.Input((3, 5, 2)), GaussianReadout(2, name="cells")])
+    model.layers[0].position.assign([[0.5, -1.0], [0.25, 1.0]])  # y, then x
     assert inspection.positions(model)["cells"].tolist() == [[0.5, 0.25], [-1.0, 1.0]]
     assert inspection.where_maps(model) == {}
+
+
+def test_gabors_and_separable_kernels_are_filters(inspection, keras):
+    from neurofit.models.layers import GaborEnergy, SeparableConvolution
+
+    energy = GaborEnergy(7, orientations=2, frequencies=(0.1, 0.2), name="gabor")
+    model = keras.Sequential([keras.Input((9, 9, 1)), energy, SeparableConvolution(5, 3, name="mix")])
+    found = inspection.filters(model)
+    assert {name: maps.shape for name, maps in found.items()} == {
+        "gabor/even": (4, 7, 7, 1), "gabor/odd": (4, 7, 7, 1), "mix": (4, 3, 3, 1),
+    }  # fmt: skip
+    np.testing.assert_allclose(found["gabor/odd"], -found["gabor/odd"][:, ::-1, ::-1], atol=1e-6)

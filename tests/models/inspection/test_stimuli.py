@@ -119,3 +119,25 @@ def test_the_fit_names_the_views_that_there_are(inspection):
     from neurofit.models.fit import VIEWS
 
     assert tuple(inspection.VIEWS) == VIEWS
+
+
+def test_readouts_of_several_recordings_count_through(inspection, keras):
+    from neurofit.models.layers import FactorisedReadout
+
+    image = keras.Input((6, 6, 1))
+    heads = [FactorisedReadout(count, name=name) for name, count in (("first", 2), ("second", 3))]
+    model = keras.Model(image, [head(image) for head in heads])
+    panels = inspection.view(model, RECORD, "readouts", neurons=[1, 2, 4])
+    assert [(panel["title"], panel["labels"]) for panel in panels[:2]] == [
+        ("first: where", ["1"]), ("second: where", ["2", "4"]),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(panels[1]["maps"], inspection.where_maps(model)["second"][[0, 2]])
+
+
+def test_a_model_without_known_inputs_is_said(inspection, keras):
+    class Bare(keras.Model):
+        def call(self, images, training=None):
+            return images
+
+    with pytest.raises(UsageError, match="0 known inputs"):
+        inspection.receptive_fields(Bare())
