@@ -16,7 +16,7 @@ _WHERE = {
     "neurons": "neurofit.orchestrate.tables",
     "load": "neurofit.orchestrate.reload",
     "folder": "neurofit.orchestrate.reload",
-    "curves": "neurofit.orchestrate.curves",
+    "curves": "neurofit.orchestrate.pictures.curves",
     "ensemble": "neurofit.orchestrate.reload",
 }
 _FOLDERS = ("datasets", "errors", "models", "reports", "scores")

@@ -10,16 +10,21 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from neurofit.backends import runner
 from neurofit.orchestrate.plan import Wish, load, make
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.submit import Submitted, submit
 from neurofit.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# No test is a stopwatch: on a busy machine making an example may take seconds.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.status.watch import Look, Watch
     from neurofit.orchestrate.submit import Submitted
-    from neurofit.orchestrate.watch import Look, Watch
 
 SOME_FAILED, STILL_RUNNING, NOT_ASKED = 3, 4, 5
 
@@ -38,7 +38,7 @@ def queue_and_follow(
 
 
 def _nothing_queued(plan: Plan, record: dict[str, Any], as_json: bool) -> int:
-    from neurofit.orchestrate.failures import FAILED
+    from neurofit.orchestrate.causes.failures import FAILED
     from neurofit.orchestrate.plan import AT_WORK
 
     name = plan.experiment.name
@@ -67,7 +67,7 @@ def _watched(
     plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: bool, wait_seconds: float | None, as_json: bool
 ) -> int:
     from neurofit.experiments.store.submissions import read_jobs
-    from neurofit.orchestrate.watch import Watch
+    from neurofit.orchestrate.status.watch import Watch
 
     keys = [task.key for job in read_jobs(queued.files) for task in job]
     watch = Watch(plan.study, plan.experiment.name, lambda found: keys, details=terminal.is_rich())
@@ -85,7 +85,7 @@ def _watched(
 
 
 def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> Look:
-    from neurofit.orchestrate.watch import until_over
+    from neurofit.orchestrate.status.watch import until_over
 
     rounds = until_over([watch], limit_seconds)
     return (list(rounds)[-1] if as_json else progress.show(rounds, remark))[0]
@@ -108,8 +108,8 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
 
 
 def _say_how_it_ended(look: Look, interrupted: bool) -> None:
-    from neurofit.orchestrate.failures import FAILED, failures
-    from neurofit.orchestrate.halts import halted
+    from neurofit.orchestrate.causes.failures import FAILED, failures
+    from neurofit.orchestrate.status.halts import halted
 
     name = look.found.name
     terminal.say(progress.summary(look))
@@ -131,7 +131,7 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
 
 def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
     """What a script wants to know of these experiments; `waited` for their end."""
-    from neurofit.orchestrate.failures import FAILED
+    from neurofit.orchestrate.causes.failures import FAILED
 
     if any(look.found.unanswered for look in looks):
         return NOT_ASKED

@@ -10,7 +10,7 @@ from neurofit.cli import terminal
 from neurofit.cli.wording import clock, counted, roughly, task, took
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.watch import Look
+    from neurofit.orchestrate.status.watch import Look
 
 _LINE_SECONDS = 10.0
 

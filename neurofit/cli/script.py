@@ -127,7 +127,7 @@ def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:
 
 def _list(experiment: Experiment) -> None:
     from neurofit.cli.commands.show import say_runs
-    from neurofit.orchestrate.overview import of_grid
+    from neurofit.orchestrate.status.overview import of_grid
 
     say_runs(of_grid(experiment, experiment.runs()))
     terminal.hint(f"neurofit show {experiment.name}")

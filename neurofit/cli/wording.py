@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.failures import Failure
+    from neurofit.orchestrate.causes.failures import Failure
+    from neurofit.orchestrate.causes.shares import Share
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
-    from neurofit.orchestrate.shares import Share
 
 
 def clock(seconds: float) -> str:

@@ -12,8 +12,8 @@ from neurofit.errors import QueueError
 from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.orchestrate import provenance
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.queues import backend_of, calls_of
-from neurofit.orchestrate.standing import Part, Standing
+from neurofit.orchestrate.status.queues import backend_of, calls_of
+from neurofit.orchestrate.status.standing import Part, Standing
 from neurofit.study import Study
 
 UNTOLD = (

@@ -9,7 +9,7 @@ from neurofit.errors import UsageError
 from neurofit.experiments.selection import Selection, parse, where
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.status.standing import Standing
 from neurofit.orchestrate.tables import experiment_name
 from neurofit.study import Study
 

@@ -28,7 +28,7 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import read_submission
 from neurofit.files import read_json, told_apart
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
 LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS = (

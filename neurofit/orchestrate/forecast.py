@@ -12,7 +12,7 @@ from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.state import State
 from neurofit.files import parse_lines
 from neurofit.orchestrate.plan import Plan
-from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.status.standing import Standing
 
 _ENOUGH = 200  # outcomes to learn from
 _MANY_TASKS = 2000

@@ -23,7 +23,7 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import Planned, note_queue, write_submission
 from neurofit.files import read_json
 from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
-from neurofit.orchestrate.standing import standing
+from neurofit.orchestrate.status.standing import standing
 from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.process import Process
 from neurofit.study import Study

@@ -15,7 +15,7 @@ from neurofit.experiments.selection import Selection, Where, where
 from neurofit.experiments.store.registry import RegisteredRun, Registry
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import Planned
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})

@@ -12,7 +12,7 @@ from neurofit.experiments.selection import parse
 from neurofit.experiments.store.layout import AttemptFiles, code_store
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey, read_submission
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.tables import experiment_name
 
 

@@ -15,7 +15,7 @@ from neurofit.experiments.store.layout import experiments_with_files
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import parse_lines, read_json
-from neurofit.orchestrate.standing import Standing, TaskStanding, standing
+from neurofit.orchestrate.status.standing import Standing, TaskStanding, standing
 
 if TYPE_CHECKING:
     import pandas

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from studies import ALL_FAIL, FILLS, MIXED, MODEL, ODD, QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
 
-from neurofit.orchestrate.failures import failures
+from neurofit.orchestrate.causes.failures import failures
 
 COUNTING = """#!/bin/bash
 echo "$(basename "$0") $*" >>"$CALLS"

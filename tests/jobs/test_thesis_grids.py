@@ -17,7 +17,8 @@ import pytest
 
 from neurofit.experiments import script
 from neurofit.experiments.params import canonical, parse
-from neurofit.orchestrate import overview, plan
+from neurofit.orchestrate import plan
+from neurofit.orchestrate.status import overview
 
 LIST = Path(__file__).with_name("thesis_grid.csv")
 BASELINES = ("bl1", "bl2", "bl3", "bl4")

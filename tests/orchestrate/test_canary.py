@@ -12,8 +12,8 @@ import neurofit
 from neurofit.backends.base import Resources
 from neurofit.backends.local import LocalBackend
 from neurofit.backends.runner import Runner
-from neurofit.orchestrate.canary import Canary
-from neurofit.orchestrate.sightings import findings
+from neurofit.orchestrate.check.canary import Canary
+from neurofit.orchestrate.check.sightings import findings
 from neurofit.study import Study
 
 SEEN = {

@@ -8,10 +8,10 @@ import pytest
 
 from neurofit.backends.base import NO_ROOM_LEFT
 from neurofit.experiments.store.state import State
-from neurofit.orchestrate.explain import explained
-from neurofit.orchestrate.failures import failures
-from neurofit.orchestrate.remedies import remedy, selector
-from neurofit.orchestrate.shares import shares
+from neurofit.orchestrate.causes.explain import explained
+from neurofit.orchestrate.causes.failures import failures
+from neurofit.orchestrate.causes.remedies import remedy, selector
+from neurofit.orchestrate.causes.shares import shares
 
 THREE_CAUSES = """
     import os, signal

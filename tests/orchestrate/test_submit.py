@@ -15,7 +15,7 @@ from neurofit.experiments.selection import parse
 from neurofit.files import read_json
 from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.orchestrate.plan import Wish, load, make
-from neurofit.orchestrate.standing import standing
+from neurofit.orchestrate.status.standing import standing
 
 QUICK = """
     def fit(task, *, a=1, b=1):

@@ -24,7 +24,7 @@ def command(
     from neurofit.experiments.store.state import State
     from neurofit.orchestrate.cancel import cancel, ending
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.standing import standing
+    from neurofit.orchestrate.status.standing import standing
 
     study = options.here()
     choice = choose(study, selector, states, where)

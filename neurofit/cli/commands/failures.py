@@ -9,7 +9,7 @@ import click
 from neurofit.cli import options, terminal, wording
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.explain import Explanation
+    from neurofit.orchestrate.causes.explain import Explanation
 
 
 @click.command()
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def command(selector: str, where: str | None, as_json: bool) -> int | None:
     """Why tasks failed or were lost: alike ones together, what they share, the end of one log, and what helps."""
     from neurofit.cli.following import SOME_FAILED
+    from neurofit.orchestrate.causes.explain import explained
+    from neurofit.orchestrate.causes.failures import FAILED
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.explain import explained
-    from neurofit.orchestrate.failures import FAILED
-    from neurofit.orchestrate.standing import standing
+    from neurofit.orchestrate.status.standing import standing
 
     study = options.here()
     choice = choose(study, selector, FAILED, where)

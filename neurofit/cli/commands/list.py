@@ -12,7 +12,7 @@ from neurofit.cli import options, terminal
 def command(as_json: bool) -> int | None:
     """The experiments of this study, and how much of each is done."""
     from neurofit.experiments.script import discover
-    from neurofit.orchestrate.overview import of_script
+    from neurofit.orchestrate.status.overview import of_script
 
     study = options.here()
     records = [of_script(study, entry) for entry in discover(study)]

@@ -11,7 +11,7 @@ import click
 from neurofit.cli import options, terminal, wording
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.logs import Log, TaskLogs
+    from neurofit.orchestrate.status.logs import Log, TaskLogs
 
 MOST_TASKS = 20
 LINES_OF_MANY = 20
@@ -38,10 +38,10 @@ def command(
     lines: int | None, attempt: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """What tasks printed, in their newest attempt; of a task that never began, what its job left."""
-    from neurofit.orchestrate import logs
+    from neurofit.orchestrate.causes.failures import FAILED
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.failures import FAILED
-    from neurofit.orchestrate.standing import standing
+    from neurofit.orchestrate.status import logs
+    from neurofit.orchestrate.status.standing import standing
 
     if follow and (as_json or attempt):
         raise click.UsageError("--follow goes with neither --json nor --attempt.")

@@ -76,8 +76,8 @@ def command(
 
     The numbers are printed as well; with --json, all of them, and a file is written only with -o.
     """
-    from neurofit.orchestrate.curves import Wish
-    from neurofit.orchestrate.pictures import Request, picture
+    from neurofit.orchestrate.pictures.curves import Wish
+    from neurofit.orchestrate.pictures.pictures import Request, picture
     from neurofit.reports import style
     from neurofit.reports.curves import MEDIAN, UPPER_QUARTILE
 

@@ -48,7 +48,7 @@ def command(
         raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
     from neurofit.experiments import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.standing import standing
+    from neurofit.orchestrate.status.standing import standing
     from neurofit.orchestrate.tables import records
 
     study = options.here()

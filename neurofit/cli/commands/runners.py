@@ -11,7 +11,7 @@ from neurofit.cli import options, terminal, wording
 if TYPE_CHECKING:
     from neurofit.backends.base import Finding
     from neurofit.backends.runner import Runner
-    from neurofit.orchestrate.canary import Canary
+    from neurofit.orchestrate.check.canary import Canary
     from neurofit.study import Study
 
 STILL_WAITING, NOT_ASKED = 4, 5
@@ -24,7 +24,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """The queues that this study can use, with their settings; `runners check NAME` tries one."""
     if ctx.invoked_subcommand is not None:
         return
-    from neurofit.orchestrate.overview import of_runners
+    from neurofit.orchestrate.status.overview import of_runners
 
     records = of_runners(options.here())
     if as_json:
@@ -92,7 +92,7 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
 
 
 def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:
-    from neurofit.orchestrate import canary, sightings
+    from neurofit.orchestrate.check import canary, sightings
 
     say = (lambda text: None) if as_json else (lambda text: terminal.note(f"  a job of neurofit is {text}"))
     sent = canary.send(study, chosen, wait_seconds, say)

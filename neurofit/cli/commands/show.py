@@ -19,8 +19,8 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     from neurofit.experiments.selection import parse
     from neurofit.experiments.store.layout import ExperimentFiles
     from neurofit.experiments.store.registry import read_registry
-    from neurofit.orchestrate.overview import of_grid
     from neurofit.orchestrate.plan import chosen, condition, load, runs_of
+    from neurofit.orchestrate.status.overview import of_grid
 
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)

@@ -12,7 +12,7 @@ from neurofit.cli.following import exit_code
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.choice import Choice
-    from neurofit.orchestrate.watch import Look
+    from neurofit.orchestrate.status.watch import Look
 
 HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed", "lost", "cancelled", "total"]
 
@@ -39,7 +39,7 @@ def command(
     """
     from neurofit.experiments.store.layout import experiments_with_files
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.watch import Watch, until_over
+    from neurofit.orchestrate.status.watch import Watch, until_over
 
     study = options.here()
     choices = [choose(study, one, states, where) for one in selectors or experiments_with_files(study)]
@@ -59,8 +59,8 @@ def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
 
 
 def _print_json(choices: list[Choice], looks: list[Look]) -> None:
-    from neurofit.orchestrate.halts import halted
-    from neurofit.orchestrate.overview import of_experiment, of_queues, of_tasks
+    from neurofit.orchestrate.status.halts import halted
+    from neurofit.orchestrate.status.overview import of_experiment, of_queues, of_tasks
 
     record: dict[str, Any] = {
         "halted": [sentence for look in looks for sentence in halted(look.found)],
@@ -74,7 +74,7 @@ def _print_json(choices: list[Choice], looks: list[Look]) -> None:
 
 
 def _say(choices: list[Choice], looks: list[Look]) -> None:
-    from neurofit.orchestrate.overview import of_experiment
+    from neurofit.orchestrate.status.overview import of_experiment
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
     if whole:
@@ -91,7 +91,7 @@ def _say(choices: list[Choice], looks: list[Look]) -> None:
 
 
 def _say_tasks(look: Look) -> None:
-    from neurofit.orchestrate.overview import of_tasks
+    from neurofit.orchestrate.status.overview import of_tasks
 
     name = look.found.name
     records = of_tasks(look.found, look.keys)
@@ -103,8 +103,8 @@ def _say_tasks(look: Look) -> None:
 
 
 def _say_queues(look: Look) -> None:
-    from neurofit.orchestrate.halts import halted
-    from neurofit.orchestrate.overview import of_queues
+    from neurofit.orchestrate.status.halts import halted
+    from neurofit.orchestrate.status.overview import of_queues
 
     for queue in of_queues(look.found):
         for reason, number in queue["reasons"].items():
@@ -125,7 +125,7 @@ def _say_queues(look: Look) -> None:
 
 def _next(looks: list[Look]) -> list[str]:
     """What somebody would do now, about the first experiment that needs something."""
-    from neurofit.orchestrate.failures import FAILED
+    from neurofit.orchestrate.causes.failures import FAILED
 
     for look in looks:
         if any(look.counts[state] for state in FAILED):

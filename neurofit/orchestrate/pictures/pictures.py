@@ -7,9 +7,9 @@ from pathlib import Path
 
 from neurofit.errors import UsageError
 from neurofit.experiments.store.state import State
-from neurofit.orchestrate import drawings
-from neurofit.orchestrate.curves import MOST_CURVES, Made, Wish, made, tasks
-from neurofit.orchestrate.drawings import Picture
+from neurofit.orchestrate.pictures import drawings
+from neurofit.orchestrate.pictures.curves import MOST_CURVES, Made, Wish, made, tasks
+from neurofit.orchestrate.pictures.drawings import Picture
 from neurofit.reports import events
 from neurofit.reports.curves import over_repetitions
 from neurofit.reports.references import reference

@@ -9,11 +9,11 @@ from typing import Any
 
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.failures import FAILED, QUEUE, Failure, failures
-from neurofit.orchestrate.logs import tail
-from neurofit.orchestrate.remedies import Remedy, kind_of, remedy
-from neurofit.orchestrate.shares import Share, shares
-from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.causes.failures import FAILED, QUEUE, Failure, failures
+from neurofit.orchestrate.causes.remedies import Remedy, kind_of, remedy
+from neurofit.orchestrate.causes.shares import Share, shares
+from neurofit.orchestrate.status.logs import tail
+from neurofit.orchestrate.status.standing import Standing
 from neurofit.orchestrate.tables import records
 
 LAST_LINES = 6

@@ -14,9 +14,10 @@ from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.store.journal import now_on
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate import failures, plan
-from neurofit.orchestrate.queues import JobsView
-from neurofit.orchestrate.standing import Part, Standing, standing
+from neurofit.orchestrate import plan
+from neurofit.orchestrate.causes import failures
+from neurofit.orchestrate.status.queues import JobsView
+from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
 
 

@@ -14,7 +14,7 @@ from neurofit.experiments.params import short
 from neurofit.experiments.results import Row, other_arguments, readable, unlike
 from neurofit.experiments.store.state import State
 from neurofit.orchestrate.choice import choose
-from neurofit.orchestrate.standing import standing
+from neurofit.orchestrate.status.standing import standing
 from neurofit.orchestrate.tables import records
 from neurofit.reports.curves import MEDIAN, Curve, History, ensemble, over_repetitions
 from neurofit.study import Study

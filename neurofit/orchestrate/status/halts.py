@@ -5,7 +5,7 @@ from __future__ import annotations
 from neurofit.experiments.store.evidence import TaskFacts
 from neurofit.experiments.store.halt import read_halt
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.status.standing import Standing
 
 
 def halted(found: Standing) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurofit.errors import UsageError, nearest
-from neurofit.orchestrate.curves import Made, Told
+from neurofit.orchestrate.pictures.curves import Made, Told
 from neurofit.orchestrate.reload import view
 from neurofit.reports import curves as numbers
 from neurofit.reports.curves import History

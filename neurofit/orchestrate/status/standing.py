@@ -30,7 +30,7 @@ from neurofit.experiments.store.submissions import (
     read_stops,
     read_submission,
 )
-from neurofit.orchestrate.queues import JobsView, ask
+from neurofit.orchestrate.status.queues import JobsView, ask
 from neurofit.process import Process
 from neurofit.study import Study
 

@@ -14,9 +14,9 @@ from neurofit.experiments.store.layout import AttemptFiles
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
-from neurofit.orchestrate.logs import tail
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status.logs import tail
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
 ENDED = frozenset({State.DONE, State.FAILED, State.LOST, State.CANCELLED, State.STOPPED})

@@ -20,9 +20,11 @@ from neurofit.errors import NeurofitError, StoreError, SubmissionError
 from neurofit.experiments.store.layout import ExperimentFiles
 from neurofit.experiments.store.state import State
 from neurofit.files import read_json
-from neurofit.orchestrate import cancel, failures, logs
+from neurofit.orchestrate import cancel
+from neurofit.orchestrate.causes import failures
 from neurofit.orchestrate.plan import AT_WORK, Wish, load, make
-from neurofit.orchestrate.standing import Standing, standing
+from neurofit.orchestrate.status import logs
+from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
 from neurofit.study import Study
 from neurofit.worker.canary import clock_seconds

@@ -12,7 +12,7 @@ from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
-from neurofit.orchestrate.standing import Part, Standing, standing
+from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
 
 STDOUT, STDERR, JOB = "stdout", "stderr", "job"

@@ -10,7 +10,7 @@ from typing import Any
 import neurofit
 from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
-from neurofit.orchestrate.canary import Canary
+from neurofit.orchestrate.check.canary import Canary
 from neurofit.study import Study
 from neurofit.worker.canary import HEAVY_GB, entries
 

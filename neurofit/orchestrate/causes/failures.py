@@ -12,8 +12,8 @@ from neurofit.experiments.alike import Signature, in_words, signature
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
-from neurofit.orchestrate.logs import ended_before_it_began, task_logs
-from neurofit.orchestrate.standing import Standing
+from neurofit.orchestrate.status.logs import ended_before_it_began, task_logs
+from neurofit.orchestrate.status.standing import Standing
 
 FAILED = frozenset({State.FAILED, State.LOST})
 QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of

@@ -1,0 +1,1 @@
+"""Why tasks failed: alike ones together, what they share, and what helps."""

@@ -1,0 +1,1 @@
+"""What `neurofit plot` draws: which numbers, of which tasks."""
