@@ -84,7 +84,7 @@ def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
 
 def is_of_a_model(metric: str) -> bool:
     """False of a ceiling, which is a matter of the data: where it is the same in every row, once is enough."""
-    return not metric.endswith("_ceiling")
+    return not any(part.endswith("_ceiling") for part in metric.split("/"))
 
 
 def unlike(done: list[Row]) -> str:
