@@ -155,8 +155,8 @@ def ceiled_score(correlations, consistencies) -> float:
     """Brain-Score's: (median r)² / median consistency, the latter `ceilings.split_half_consistency`, not its square.
 
     Both (neuron,); medians over the neurons for which they are defined. r² is over r here because the consistency is
-    itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed 1 by chance; nan where
-    the median consistency is not above 0.
+    itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed 1 by chance; 0 where
+    the median r is negative, nan where the median consistency is not above 0.
     Source: Schrimpf et al. 2018, doi:10.1101/407007.
     """
     medians = []
@@ -164,7 +164,7 @@ def ceiled_score(correlations, consistencies) -> float:
         values = np.asarray(values, np.float64)
         values = values[np.isfinite(values)]
         medians.append(np.median(values) if values.size else np.nan)
-    return float(medians[0] ** 2 / medians[1]) if medians[1] > 0 else float("nan")
+    return float(np.maximum(medians[0], 0) ** 2 / medians[1]) if medians[1] > 0 else float("nan")
 
 
 def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:

@@ -37,6 +37,14 @@ def without_trials():
     return replace(data, trials=None, neurons=None, truth=None)
 
 
+def half_with_trials():
+    """Joined recordings, of which only one has its trials, are like this."""
+    data = nf.datasets.simulate(n_images=90, n_neurons=6, size=12, n_test=20, n_trials=4)
+    trials = data.trials.copy()
+    trials[:, 1:, 3:] = np.nan
+    return replace(data, responses=np.nanmean(trials, axis=1), trials=trials, neurons=None)
+
+
 def test_ceilings_are_of_the_test_set_and_can_be_computed_again_from_what_is_kept(small, desk):
     metrics = desk.run(fit_of(small))
     test = desk.array("part") == "test"
@@ -61,6 +69,15 @@ def test_every_neuron_has_its_own_ceiling_and_none_of_unreliable_ones_counts(sma
     np.testing.assert_allclose(ceilings, scores.correlation_ceiling(desk.array("trials")[test]))
     unreliable = scores.fev(desk.array("trials")[test]) <= 0.15
     assert [np.isnan(float(row["test/feve"])) for row in rows] == unreliable.tolist()
+
+
+def test_neurons_without_repeated_trials_have_no_ceiling_and_do_not_lower_that_of_the_others(desk):
+    metrics = desk.run(fit_of(half_with_trials))
+    trials = desk.array("trials")[desk.array("part") == "test"]
+    assert metrics["test/correlation_ceiling"] == pytest.approx(scores.correlation_ceiling(trials[:, :, :3]).mean())
+    with (desk.last.folder / "neurons.csv").open() as file:
+        told = [np.isnan(float(row["test/correlation_ceiling"])) for row in csv.DictReader(file)]
+    assert told == [False] * 3 + [True] * 3
 
 
 def test_a_data_set_without_trials_has_the_plain_scores_alone(desk):

@@ -123,3 +123,4 @@ def test_brain_scores_ceiled_score_is_the_squared_median_over_the_unsquared_cons
     assert ceiled_score([0.2, 0.4, 0.6, np.nan], [0.5, np.nan, 0.7]) == pytest.approx(0.16 / 0.6)
     assert np.isnan(ceiled_score([0.2], [-0.1]))
     assert np.isnan(ceiled_score([np.nan], [0.5]))
+    assert ceiled_score([-0.4, -0.2, -0.3], [0.5, 0.6, 0.7]) == 0  # not the square of a negative correlation

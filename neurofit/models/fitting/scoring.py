@@ -98,7 +98,9 @@ def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], me
 
 
 def _against_trials(test: datasets.Dataset, predictions, wanted: tuple[str, ...]) -> dict:
-    """The scores that repeated trials allow: the ceiling over all neurons, the others over those reliable enough."""
+    """The scores that repeated trials allow: the ceiling over the neurons that have one (in a recording without trials,
+    none has), the others over those reliable enough.
+    """
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
     among, reliability = scores.scored(test.responses, test.mask), scores.fev(test.trials, test.mask)
@@ -107,7 +109,9 @@ def _against_trials(test: datasets.Dataset, predictions, wanted: tuple[str, ...]
         if score not in wanted:
             continue
         if score == "correlation_ceiling":
-            found[f"test/{score}"] = scores.aggregate(scores.correlation_ceiling(test.trials, test.mask), among=among)
+            values = scores.correlation_ceiling(test.trials, test.mask)
+            if (known := among & ~np.isnan(values)).any():
+                found[f"test/{score}"] = scores.aggregate(values, among=known)
         elif enough:
             values = getattr(scores, score)(test.trials, predictions, test.mask)
             found[f"test/{score}"] = scores.aggregate(values, how=RELIABLE, among=among, reliability=reliability)
