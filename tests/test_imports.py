@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "backends": {"backends"},
     "worker": {"worker", "experiments"},
     "models": {"models", "datasets", "scores"},
-    "datasets": {"datasets"},
+    "datasets": {"datasets", "scores"},
     "scores": {"scores"},
     "reports": {"reports"},
     "__main__": {"cli"},

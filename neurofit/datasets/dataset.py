@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.datasets import checks
+from neurofit.scores.ceilings import fev
 
 AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
 
@@ -161,21 +162,11 @@ def equal_rows(arrays) -> np.ndarray:
 
 
 def reliability(trials: np.ndarray) -> np.ndarray:
-    """Share of a single trial's variance that is signal, per neuron: (total - noise) / total, cut to 0 … 1.
+    """Share of a single trial's variance that is signal, per neuron: `scores.fev`, cut to 0 … 1.
 
-    In (image, trial, neuron), NaN = missing. Noise: variance over trials, mean over the images with at least two;
-    total: variance over all. Both with n - 1. nan where no image has two trials, or nothing varies.
-    Source: FEV of Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    In (image, trial, neuron), NaN = missing. nan where fewer than two images have two trials, or nothing varies.
     """
-    repeated = trials[(np.isfinite(trials).sum(axis=1) > 1).any(axis=1)]
-    if not len(repeated):
-        return np.full(trials.shape[2], np.nan)
-    count = np.isfinite(repeated).sum(axis=1)
-    deviation = repeated - np.nansum(repeated, axis=1, keepdims=True) / np.maximum(count, 1)[:, None]
-    variance = np.nansum(deviation**2, axis=1) / np.where(count > 1, count - 1, np.nan)
-    noise = np.nanmean(variance, axis=0)
-    total = np.nanvar(repeated.reshape(-1, trials.shape[2]), axis=0, ddof=1)
-    return np.clip((total - noise) / np.where(total > 0, total, np.nan), 0, 1)
+    return np.clip(fev(trials), 0, 1)
 
 
 def _neuron_table(dataset: Dataset) -> pd.DataFrame:
