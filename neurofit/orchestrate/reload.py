@@ -31,7 +31,7 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
     """
     fit, where = _finished(selector, study)
     if not hasattr(fit, "load"):
-        raise UsageError(f"The fit of '{selector}' has no load(folder). What it saved is in {where}.")
+        raise UsageError(f"The fit of {parse(selector).experiment} has no load(folder). What it saved is in {where}.")
     return fit.load(where)
 
 

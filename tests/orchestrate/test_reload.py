@@ -6,6 +6,7 @@ import pytest
 
 import neurofit
 from neurofit.errors import NameUnknown, UsageError
+from neurofit.orchestrate import reload
 
 SCRIPT = """
     class Memory:
@@ -74,3 +75,11 @@ def test_a_fit_that_averages_nothing_says_so(bench):
     bench.run("plain")
     with pytest.raises(UsageError, match=r"The fit of plain has no ensemble\(folders\)"):
         neurofit.ensemble("plain:0", study=bench.root)
+
+
+def test_the_folder_of_a_task_and_a_view_that_its_fit_lacks(bench):
+    bench.script("plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
+    bench.run("plain")
+    assert (neurofit.folder("plain", study=bench.root) / "outcome.json").exists()
+    with pytest.raises(UsageError, match=r"cannot show 'filters'\. It has no views of its models"):
+        reload.view("plain", "filters", study=bench.root)
