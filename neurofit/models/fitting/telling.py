@@ -30,9 +30,14 @@ def told(recipe: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[s
 
 
 def _path(facts: Mapping[str, Any]) -> list[str]:
-    points = [_listed({name: value for name, value in point.items() if name not in ("best_epoch", "stop_reason")})
-              for point in facts.get("path", [])]  # fmt: skip
-    return [f"path: {'; '.join(points)}; lowest validation loss at {facts['path_chose']}"] if points else []
+    """Each point of a regularisation path with its loss, where there was one."""
+    points = []
+    for point in facts.get("path", []):
+        argument, strength = next(iter(point.items()))
+        points.append(f"{argument}={strength} {point['validation/loss']:.4f} ({point['epochs']} epochs)")
+    if not points:
+        return []
+    return [f"path: {', '.join(points)}; lowest validation loss at {facts['path_chose']}"]
 
 
 def _data(recipe: Mapping[str, Any]) -> str:
