@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,12 +21,16 @@ class Split:
     test : not asked for where the data set has an official test set, or where there are folds
     monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported; `Parts.monitors_test`
         says so
+    ignore_groups : as published splits were made: images in the order of `numpy.random.default_rng(seed).permutation`,
+        the first `train` of them, then `validation`, then `test`. Copies of a test image may then be trained on, which
+        flatters every model, the more so the more it can learn by heart: for comparison with what was published only
     """
 
     train: float | int | None = None
     validation: float | int = 0.15
     test: float | int = 0.2
     monitor_test: bool = False
+    ignore_groups: bool = field(default=False, metadata={"told": "if changed"})  # runs of before it keep their ids
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -47,6 +51,12 @@ class Parts:
         """What may be looked at while training: validation, or None; the test set only where `monitors_test`."""
         return self.test if self.monitors_test else self.validation
 
+    @property
+    def leaked(self) -> int:
+        """Test images of whose group an image is trained on or monitored: 0, unless the split ignored groups."""
+        seen = [part.groups for name, part in self.items() if name != "test"]
+        return int(np.isin(self.test.groups, np.concatenate(seen)).sum())
+
     def items(self) -> list[tuple[str, Dataset]]:
         """("train", …), ("validation", …) where there is one, ("test", …)."""
         named = (("train", self.train), ("validation", self.validation), ("test", self.test))
@@ -65,6 +75,8 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
     DataError : a part would be empty; sizes exceed the images; a fold out of range
     """
     _check_fold(dataset, spec, fold, folds)
+    if spec.ignore_groups:
+        return _parts(dataset, spec, _permuted(dataset, spec, seed, in_folds=folds is not None))
     groups, official = dataset.groups, dataset.official is not None
     is_test = dataset.official == "test" if official else np.zeros(dataset.n_images, bool)
     rest, chosen = np.flatnonzero(~np.isin(groups, groups[is_test])), {"test": np.flatnonzero(is_test)}
@@ -103,6 +115,23 @@ def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Part
             )
     parts = {name: dataset.take(np.sort(images)) for name, images in chosen.items()}
     return Parts(parts["train"], parts.get("validation"), parts["test"], monitors_test=spec.monitor_test)
+
+
+def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> dict[str, np.ndarray]:
+    """The first images of a permutation are the training set, the next ones the validation set, then the test set."""
+    if dataset.official is not None or in_folds or spec.monitor_test:
+        raise DataError(
+            f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test set, nor "
+            "folds, nor monitor_test."
+        )
+    total = dataset.n_images
+    _check_sum(dataset.name, spec, wanted := {"validation": spec.validation, "test": spec.test}, total)
+    counts = {part: _count(amount, total) for part, amount in wanted.items()}
+    train = total - sum(counts.values()) if spec.train is None else _count(spec.train, total)
+    ends = np.cumsum([train, counts["validation"], counts["test"]])
+    order = np.random.default_rng(seed).permutation(total)
+    chosen = dict(zip(("train", "validation", "test"), np.split(order[: ends[-1]], ends[:-1])))
+    return chosen if spec.validation else {name: images for name, images in chosen.items() if name != "validation"}
 
 
 def _cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,8 @@ _WHERE = {
     "penalties": "regularizers",
 }
 _MODULES = (
-    "architectures", "ensembles", "inspection", "layers", "losses", "optimizers", "regularizers", "saved", "thesis",
+    "architectures", "baselines", "ensembles", "inspection", "layers", "losses", "optimizers", "regularizers", "saved",
+    "thesis",
 )  # fmt: skip
 __all__ = sorted([*_WHERE, *_MODULES])
 

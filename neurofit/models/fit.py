@@ -166,9 +166,14 @@ class Fit:
 def plain(value: Any) -> Any:
     """As JSON carries it."""
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        hidden = {one.name for one in fields(value) if one.metadata.get("told") == "if changed"}
+        return {name: one for name, one in asdict(value).items() if name not in hidden or one != _default(value, name)}
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
     return value
+
+
+def _default(value: Any, name: str) -> Any:
+    return next(one.default for one in fields(value) if one.name == name)

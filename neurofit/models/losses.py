@@ -40,6 +40,11 @@ def gaussian(responses, predictions, mask=None):
     return ops.sum(ops.square(y - p), axis=(-2, -1)) / _images(predictions)
 
 
+def mean_squared(responses, predictions, mask=None):
+    """Σ (y − p)² / (images · neurons): with plain gradient descent, steps that do not grow with the population."""
+    return gaussian(responses, predictions, mask) / ops.cast(ops.shape(predictions)[-1], predictions.dtype)
+
+
 def bernoulli(responses, predictions, mask=None):
     """−Σ [y log p + (1 − y) log(1 − p)] / images: the cross-entropy of responses in [0, 1], a spike or none.
 
@@ -65,7 +70,7 @@ def gamma(responses, predictions, mask=None):
     return ops.sum(terms, axis=(-2, -1)) / _images(predictions)
 
 
-PLAIN = {"gaussian": gaussian, "bernoulli": bernoulli, "gamma": gamma}
+PLAIN = {"gaussian": gaussian, "mean_squared": mean_squared, "bernoulli": bernoulli, "gamma": gamma}
 RANGES = {"bernoulli": (0, 1), "gamma": (0, np.inf)}  # of responses
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from neurofit.errors import GridError, nearest
-from neurofit.models.training import FIELDS, Training
 
 PLACES = ("architecture", "training", "data")
 REQUIRED = inspect.Parameter.empty
@@ -20,7 +19,7 @@ class Routed:
 
     architecture: str
     build: dict[str, Any]
-    training: Training
+    training: Any
     data: dict[str, Any]
 
 
@@ -28,12 +27,13 @@ class Routed:
 class Router:
     """What each place declares, name → default.
 
-    `architecture` is the name of the one there is, or None where an axis of that name has to choose.
+    `architecture` is the name of the one there is, or None where an axis of that name has to choose; `training` any
+    dataclass, whose fields are arguments.
     """
 
     architectures: Mapping[str, Mapping[str, Any]]
     architecture: str | None
-    training: Training
+    training: Any
     data: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
@@ -67,9 +67,9 @@ class Router:
         self._check_path(training, chosen, sent["architecture"])
         return Routed(chosen, sent["architecture"], training, sent["data"])
 
-    def _check_path(self, training: Training, chosen: str, given: Mapping[str, Any]) -> None:
+    def _check_path(self, training: Any, chosen: str, given: Mapping[str, Any]) -> None:
         """The argument that a regularisation path sets is the architecture's, and nobody else sets it."""
-        name, known = training.path, self._declared("architecture", chosen)
+        name, known = getattr(training, "path", None), self._declared("architecture", chosen)
         if name is None:
             return self._complete("architecture", chosen, given)
         if name not in known:
@@ -107,7 +107,7 @@ class Router:
 
     def _declared(self, place: str, chosen: str | None) -> dict[str, Any]:
         if place == "training":
-            return {name: getattr(self.training, name) for name in FIELDS}
+            return {field.name: getattr(self.training, field.name) for field in fields(self.training)}
         if place == "data":
             return dict(self.data)
         if chosen is not None:

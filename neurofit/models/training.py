@@ -8,7 +8,7 @@ from typing import Any
 
 from neurofit.errors import GridError, nearest
 
-LOSSES = ("poisson", "gaussian", "bernoulli", "gamma")
+LOSSES = ("poisson", "gaussian", "mean_squared", "bernoulli", "gamma")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 RATES = ("none", "train", "train+monitored")
 TURNS = ("none", "recording")
@@ -28,7 +28,7 @@ class Training:
         an epoch is then an iteration, and what it remembers of curvature starts anew after each look
     weight_decay : of adamw: the share, times the learning rate, that a weight loses per step
     momentum : of sgd
-    loss : "poisson" or "gaussian": summed over neurons, mean over images
+    loss : "poisson" or "gaussian": summed over neurons, mean over images; "mean_squared": the mean over both
     unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response to the
         training images: each spike counts alike), "train+monitored" (as NDN did, which leaks the monitored images)
     validate_every : epochs between two looks at the monitored set

@@ -162,3 +162,26 @@ def test_a_fold_out_of_range_is_refused(fold, folds):
 def test_a_fold_without_a_number_of_folds_is_refused():
     with pytest.raises(DataError, match="give both or neither"):
         split(grouped(range(20)), Split(), 0, fold=1)
+
+
+def test_a_split_that_ignores_groups_is_numpys_permutation():
+    parts = split(grouped(np.arange(270) // 3), Split(train=180, validation=38, test=52, ignore_groups=True), 7)
+    order = np.random.default_rng(7).permutation(270)
+    expected = {"train": order[:180], "validation": order[180:218], "test": order[218:]}
+    assert {name: part.image_ids.tolist() for name, part in parts.items()} == {
+        name: sorted(images.tolist()) for name, images in expected.items()
+    }
+    seen = set((np.r_[order[:218]] // 3).tolist())
+    assert parts.leaked == sum(image // 3 in seen for image in order[218:])
+
+
+def test_a_split_by_groups_leaks_nothing():
+    assert split(grouped(np.arange(90) // 3), Split(), 0).leaked == 0
+
+
+def test_a_permutation_has_no_folds_and_no_official_test_set():
+    official = np.array(["train", "test"] * 5)
+    with pytest.raises(DataError, match="official test set"):
+        split(grouped(range(10), official=official), Split(ignore_groups=True), 0)
+    with pytest.raises(DataError, match="folds"):
+        split(grouped(range(10)), Split(ignore_groups=True), 0, fold=0, folds=5)

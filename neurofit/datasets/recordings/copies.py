@@ -14,11 +14,16 @@ def rotated_copies(images: np.ndarray, step_degrees: int = 45, alike: float = AL
     Copies correlate above `alike` in the largest common disc, after turning one by a multiple of the step.
     In (image, height, width), height = width.
     """
+    return linked(likeness(images, step_degrees) > alike)
+
+
+def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
+    """(image, image): the largest correlation of two images in the common disc, over turns of one. Symmetric."""
     upright = _unit(_turned(images, 0))
-    likeness = np.full((len(images), len(images)), -1.0)
+    largest = np.full((len(images), len(images)), -1.0)
     for degrees in range(0, 360, step_degrees):
-        likeness = np.maximum(likeness, _unit(_turned(images, degrees)) @ upright.T)
-    return linked(np.maximum(likeness, likeness.T) > alike)
+        largest = np.maximum(largest, _unit(_turned(images, degrees)) @ upright.T)
+    return np.maximum(largest, largest.T)
 
 
 def linked(alike: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from neurofit.datasets.dataset import Dataset
+from neurofit.datasets.recordings import photographs
 from neurofit.datasets.recordings.arrays import same_length, with_axes
-from neurofit.datasets.recordings.copies import rotated_copies
 from neurofit.datasets.recordings.matlab import read_mat
 
 
@@ -19,7 +19,7 @@ class Macaque:
 
     Responses: mean spike count in 50 ms over 20 trials (×20 = spikes/s), no single trials. The same 270 images in every
     recording, so `image_ids` are 0 … 269 in all. They hold photographs and their copies turned by multiples of 45°:
-    a photograph and its copies are one group.
+    a photograph and its copies are one group (`photographs`).
     Source: doi:10.1167/19.4.29.
     """
 
@@ -58,5 +58,5 @@ class Macaque:
             name=f"{self.kind}/{part}",
             inputs={"image": images[..., None]},
             responses=responses,
-            groups=rotated_copies(images),
+            groups=photographs.groups(images),
         )

@@ -33,12 +33,13 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Material:
-    """The data set as loaded, its standardised parts, the numbers used, and how it was split."""
+    """The data set as loaded, its standardised parts, the numbers used, how it was split, and by which seed."""
 
     dataset: datasets.Dataset
     parts: datasets.Parts
     normalisation: dict[str, Any]
     split: datasets.Split
+    split_seed: int
 
 
 def material(source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any) -> Material:
@@ -47,10 +48,26 @@ def material(source: str | Callable, arguments: Mapping[str, Any], defaults: Map
     split, ways = as_split(arguments.pop("split")), arguments.pop("standardise")
     dataset = load(source, arguments, task.study)
     fold = {"fold": task.repetition, "folds": task.repetitions} if task.split_by == "fold" else {}
-    parts = datasets.split(dataset, split, task.seeds.split, **fold)
+    seed = split_seed(split, task)
+    parts = datasets.split(dataset, split, seed, **fold)
     ways = {"inputs": ways} if isinstance(ways, str) else dict(ways)
     parts, record = datasets.standardise(parts, **ways)
-    return Material(dataset, parts, record, split)
+    return Material(dataset, parts, record, split, seed)
+
+
+def split_seed(split: datasets.Split, task: Any) -> int:
+    """The task's; but what ignores groups repeats published splits, whose seeds are 0, 1, 2 …"""
+    if not split.ignore_groups:
+        return task.seeds.split
+    return task.repetition if task.split_by == "repetition" else 0
+
+
+def warn_of_leaks(parts: datasets.Parts, task: Any) -> None:
+    """Results say so where test images have copies among those that were seen."""
+    if parts.leaked:
+        told = "The split ignores groups (ignore_groups): test images have copies that were trained on, which flatters."
+        known = task.facts.get("warnings", [])
+        task.record(warnings=known if told in known else [*known, told])
 
 
 def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +14,10 @@ import tensorflow as tf
 from neurofit import datasets
 from neurofit.files import write_whole
 from neurofit.models.fit import plain
+from neurofit.models.fitting import tables
 from neurofit.models.fitting.build import shapes_of
 from neurofit.models.fitting.data import Material
-from neurofit.models.fitting.scoring import Scored, training_means
+from neurofit.models.fitting.scoring import Scored
 from neurofit.models.routing import Routed
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def chosen(folder: Path, argument: str, value: float) -> None:
 def after(model: keras.Model, parts: datasets.Parts, result: Scored, folder: Path) -> None:
     """What training made: weights, predictions, scores per neuron."""
     model.save_weights(folder / WEIGHTS)
-    _predictions(folder / "predictions.npz", parts, result)
-    _neurons(folder / "neurons.csv", parts.test, result)
+    tables.write(folder, parts, result)
 
 
 def recipe(fit: Fit, routed: Routed, material: Material, model: keras.Model, task: Any) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def recipe(fit: Fit, routed: Routed, material: Material, model: keras.Model, tas
             "images": {name: part.n_images for name, part in material.parts.items()},
             "neurons": material.dataset.n_neurons,
         },
-        "split": {**asdict(material.split), "seed": task.seeds.split, "split_by": task.split_by},
+        "split": {**asdict(material.split), "seed": material.split_seed, "split_by": task.split_by},
         "standardise": {name: material.normalisation[name] for name in ("inputs", "responses", "statistics")},
         "training": plain(asdict(routed.training)),
         "dtype": routed.training.dtype,
@@ -72,36 +71,6 @@ def recipe(fit: Fit, routed: Routed, material: Material, model: keras.Model, tas
         "seeds": {name: getattr(task.seeds, name) for name in ("init", "shuffle", "noise", "split")},
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
     }
-
-
-def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
-    shown = [(name, part) for name, part in parts.items() if name != "train"]
-    neurons = parts.test.neurons
-    repeated = {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
-    np.savez_compressed(
-        path,
-        image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),
-        part=np.concatenate([np.full(part.n_images, name) for name, part in shown]),
-        predictions=np.concatenate([result.predictions[name] for name, _ in shown]),
-        responses=np.concatenate([part.responses for _, part in shown]),
-        mask=np.concatenate([part.valid for _, part in shown]),
-        recording=neurons["recording"].to_numpy().astype(str),
-        number=neurons["number"].to_numpy().astype(np.int64),
-        training_mean=training_means(parts.train),
-        **repeated,
-    )
-
-
-def _neurons(path: Path, test: datasets.Dataset, result: Scored) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["recording", "number", *result.per_neuron])
-        columns = [test.neurons["recording"], test.neurons["number"], *result.per_neuron.values()]
-        table.writerows(zip(*columns))
-
-
-def _plain_array(ids: np.ndarray) -> np.ndarray:
-    return ids.astype(str) if ids.dtype == object else ids
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from neurofit import datasets, scores
 from neurofit.errors import DataError
-from neurofit.models.descent.program import Program
 from neurofit.models.fitting import data
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from neurofit.models.descent.program import Program
 
 AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
 AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")  # of a test set with repeated trials
@@ -59,6 +63,11 @@ def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Part
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
+    return score(predictions, parts, names)
+
+
+def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tuple[str, ...]) -> Scored:
+    """Every score of these predictions, {part: (image, neuron)}, on every part. Raises as `scored` does."""
     test, means = parts.test, training_means(parts.train)
     counts = scores.population(scores.correlation, test.responses, predictions["test"], test.mask)
     found = _against_responses("test", test, predictions["test"], names, means)

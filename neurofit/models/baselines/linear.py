@@ -1,0 +1,226 @@
+"""The `fit` of an experiment for regressions: features of the images, then ridge regression with α by validation.
+
+What a task leaves in its folder: predictions.npz, neurons.csv and recipe.json, as `models.Fit` does, and
+
+    ridge.npz    mean, factor (feature,), seen (training image, feature), dual (training image, neuron),
+                 intercept, alpha (neuron,); kernel, length, power: see `baselines.ridge`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurofit import scores
+from neurofit.errors import DataError, GridError, nearest
+from neurofit.files import write_whole
+from neurofit.models.baselines.features import Block
+from neurofit.models.baselines.ridge import KERNELS, Ridge, Scaling, ridge_path
+from neurofit.models.fit import KNOWN_SCORES, SCORES, plain
+from neurofit.models.routing import Router, declared, name_of
+
+SHARED = ("recording", "neuron")
+
+
+@dataclass(frozen=True)
+class Regression:
+    """How the regression is fitted.
+
+    Parameters
+    ----------
+    alphas : penalties to choose from; all features together have variance 1
+    kernel : "linear", or "gaussian": functions of the features that are smooth, over about `length`
+    length : of the Gaussian kernel; 1: as far as two images are apart on average, over √2
+    power : < 1: responses are fitted to this power, and predictions raised to its inverse, which is what a cell's
+        threshold does to its input
+    shared_by : "recording": all neurons of a recording have the α with the highest mean correlation on the validation
+        set; "neuron": each has the one with the smallest squared error there
+    refit : once α is chosen, fit again to training and validation images together
+    """
+
+    alphas: tuple[float, ...] = tuple(round(10.0 ** (k / 4), 6) for k in range(-12, 13))
+    kernel: str = "linear"
+    length: float = 1.5
+    power: float = 1.0
+    shared_by: str = "recording"
+    refit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shared_by not in SHARED:
+            raise GridError(f"Regression: shared_by={self.shared_by!r}; known are {', '.join(SHARED)}.")
+        if self.kernel not in KERNELS:
+            raise GridError(f"Regression: kernel={self.kernel!r}; known are {', '.join(KERNELS)}.")
+        for name in ("length", "power"):
+            if not getattr(self, name) > 0:
+                raise GridError(f"Regression: {name}={getattr(self, name)!r}; expected a number > 0.")
+        if not self.alphas or not all(alpha > 0 for alpha in self.alphas):
+            raise GridError(f"Regression: alphas={self.alphas!r}; expected some numbers > 0.")
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """Ridge regression on features: the `fit` of an `Experiment`. No TensorFlow.
+
+    Parameters
+    ----------
+    features : `def name(images, *, …) -> list[Block]` (`baselines.features`), whose arguments are axes; or a dict of
+        several, which need the axis `architecture`
+    data, split, scores : as for `models.Fit`; there must be a validation set
+    regression : the settings that apply unless an axis says otherwise
+    """
+
+    features: Callable | Mapping[str, Callable]
+    data: str | Callable = "simulated"
+    regression: Regression = field(default_factory=Regression)
+    split: Any = None
+    scores: tuple[str, ...] = SCORES
+
+    def __post_init__(self) -> None:
+        for name in self.scores:
+            if name not in KNOWN_SCORES:
+                known = ", ".join(KNOWN_SCORES)
+                raise GridError(f"LinearFit: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}.")
+        self.router.arguments()  # features whose arguments cannot be told are an error here, not in a task
+
+    @property
+    def built(self) -> dict[str, Callable]:
+        """name → function."""
+        return dict(self.features) if isinstance(self.features, Mapping) else {name_of(self.features): self.features}
+
+    @cached_property
+    def router(self) -> Router:
+        several = isinstance(self.features, Mapping)
+        named = {"data": self.data} if isinstance(self.data, str) else declared(self.data, after=0)
+        named.pop("study", None)
+        return Router(
+            architectures={name: declared(function, after=1) for name, function in self.built.items()},
+            architecture=None if several else name_of(self.features),
+            training=self.regression,
+            data={**named, "split": plain(self.split)},
+        )
+
+    # What an experiment asks (docs/architecture.md, "The joint between an experiment and its fit").
+
+    @property
+    def architectures(self) -> list[str]:
+        return list(self.built)
+
+    def arguments(self) -> dict[str, Any]:
+        return self.router.arguments()
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        self.router.route(params)
+
+    def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: plain(value) for name, value in self.router.defaults(params).items()}
+
+    def settings(self) -> dict[str, Any]:
+        changed = {one.name: plain(getattr(self.regression, one.name)) for one in fields(Regression)
+                   if getattr(self.regression, one.name) != one.default}  # fmt: skip
+        told = {"fit": "neurofit.models.baselines.LinearFit", "regression": changed}
+        told["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
+        if self.router.architecture:
+            told["architecture"] = self.router.architecture
+        if self.split is not None:
+            told["split"] = plain(self.split)
+        return told
+
+    def __call__(self, task: Any) -> dict[str, float]:
+        from neurofit.models.fitting import data, tables
+        from neurofit.models.fitting.scoring import score
+
+        routed = self.router.route(task.params)
+        defaults = {**self.router.data, "standardise": "none"}
+        material = data.material(self.data, routed.data, defaults, task)
+        features = {name: self.built[routed.architecture](part.inputs["image"], **routed.build)
+                    for name, part in material.parts.items()}  # fmt: skip
+        ridge, alpha = fitted(features, material.parts, routed.training)
+        result = score({name: ridge.predict(x)[0] for name, x in features.items()}, material.parts, self.scores)
+        tables.write(task.folder, material.parts, result)
+        _keep(ridge, alpha, task.folder)
+        _recipe(routed, material, features, task)
+        data.warn_of_leaks(material.parts, task)
+        task.record(neurons_scored=result.n_scored, neurons_silent=result.n_silent, monitored="validation",
+                    constant_predictions=result.n_constant, data_hash=material.dataset.hash())  # fmt: skip
+        return result.metrics
+
+    def load(self, folder: Path) -> Ridge:
+        """The regression of the task whose attempt left `folder`."""
+        with np.load(Path(folder) / "ridge.npz") as kept:
+            scaling = Scaling(kept["mean"], kept["factor"])
+            kernel = str(kept["kernel"]), float(kept["length"]), float(kept["power"])
+            return Ridge(scaling, kept["seen"], kept["dual"][None], kept["intercept"], *kernel)
+
+
+def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> tuple[Ridge, np.ndarray]:
+    """The regression with the chosen penalties, (neuron,), and them. `features` of each part.
+
+    Raises
+    ------
+    DataError : no validation set; missing responses
+    """
+    if parts.validation is None or parts.monitors_test:
+        raise DataError("LinearFit chooses alpha by a validation set, and the split has none.")
+    kernel = {"kernel": how.kernel, "length": how.length, "power": how.power}
+    path = ridge_path(features["train"], _responses(parts.train), how.alphas, **kernel)
+    index = _chosen(path.predict(features["validation"]), parts.validation, how)
+    if how.refit:
+        both = [replace(one, values=np.concatenate([one.values, other.values]))
+                for one, other in zip(features["train"], features["validation"])]  # fmt: skip
+        responses = np.concatenate([_responses(parts.train), _responses(parts.validation)])
+        path = ridge_path(both, responses, how.alphas, **kernel)
+    return path.chosen(index), np.asarray(how.alphas)[index]
+
+
+def _responses(part: Any) -> np.ndarray:
+    """(image, neuron), NaN where a response does not count."""
+    return np.where(part.valid, part.responses, np.nan)
+
+
+def _chosen(predictions: np.ndarray, validation: Any, how: Regression) -> np.ndarray:
+    """(neuron,) indices of alphas, from predictions (alpha, image, neuron)."""
+    responses = _responses(validation)
+    if how.shared_by == "neuron":
+        return np.nansum((predictions - responses) ** 2, axis=1).argmin(axis=0)
+    correlations = np.array([np.nan_to_num(scores.correlation(responses, one)) for one in predictions])
+    recordings = validation.neurons["recording"].to_numpy().astype(str)
+    index = np.zeros(validation.n_neurons, np.int64)
+    for name in set(recordings):
+        of = recordings == name
+        index[of] = correlations[:, of].mean(axis=1).argmax()
+    return index
+
+
+def _keep(ridge: Ridge, alpha: np.ndarray, folder: Path) -> None:
+    np.savez_compressed(
+        folder / "ridge.npz",
+        mean=ridge.scaling.mean,
+        factor=ridge.scaling.factor,
+        seen=ridge.seen.astype(np.float32),
+        dual=ridge.dual[0],
+        intercept=ridge.intercept,
+        alpha=alpha,
+        kernel=ridge.kernel,
+        length=ridge.length,
+        power=ridge.power,
+    )
+
+
+def _recipe(routed: Any, material: Any, features: Mapping[str, list[Block]], task: Any) -> None:
+    told = {
+        "architecture": routed.architecture,
+        "arguments": plain(routed.build),
+        "features": sum(block.values.shape[1] for block in features["train"]),
+        "data": {"name": material.dataset.name, "hash": material.dataset.hash(),
+                 "images": {name: part.n_images for name, part in material.parts.items()}},
+        "split": {**asdict(material.split), "seed": material.split_seed, "split_by": task.split_by},
+        "regression": asdict(routed.training),
+    }  # fmt: skip
+    text = json.dumps(told, indent=1, default=str, ensure_ascii=False)
+    write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)

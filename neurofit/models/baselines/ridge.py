@@ -1,0 +1,126 @@
+"""Ridge regression of all neurons at once, for a whole path of penalties, on features or on a kernel of them.
+
+    Z: features with mean 0 and variance 1 over the training images, times their weights, each block scaled to its
+    share, all of it so that a training image has Σ z² = 1 on average.
+    linear: K = Z Zᵀ;   gaussian: K = exp(−|z − z'|² / 2 length²), |z − z'|² being 2 on average
+    Both centred: K ← (1 − J) K (1 − J), J the mean over the training images, which is what not penalising b comes to.
+    Prediction: b + K(image, training images) · (K + α)⁻¹ (y − b), b the mean response.
+
+For the linear kernel that is Σ_image (y − b − z · w)² + α Σ w², least for every neuron and α. With a power p ≠ 1, y is
+the response to the power of p, and what is predicted max(0, prediction) ^ (1 / p): an output nonlinearity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurofit.errors import DataError
+from neurofit.models.baselines.features import Block
+
+KERNELS = ("linear", "gaussian")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """z = (x − mean) · factor, (feature,) each, for the features of all blocks one after the other."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block]) -> Scaling:
+        """From the blocks of the training images; a feature that is constant there counts nothing."""
+        total, means, factors = sum(block.share for block in blocks), [], []
+        for block in blocks:
+            mean, std = block.values.mean(axis=0), block.values.std(axis=0)
+            weights = np.ones(len(mean)) if block.weights is None else block.weights
+            weights = np.where(std > 1e-9 * np.abs(mean).max(), weights, 0)
+            means.append(mean)
+            factors.append(weights / np.where(weights, std, 1) * np.sqrt(block.share / total / (weights**2).sum()))
+        return cls(np.concatenate(means), np.concatenate(factors))
+
+    def scaled(self, blocks: Sequence[Block]) -> np.ndarray:
+        """(image, feature)."""
+        return (np.concatenate([block.values for block in blocks], axis=1) - self.mean) * self.factor
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A path of regressions.
+
+    Parameters
+    ----------
+    scaling : of the features
+    seen : (training image, feature), scaled
+    dual : (alpha, training image, neuron)
+    intercept : (neuron,)
+    kernel, length : "linear", or "gaussian" with its length
+    power : that the responses were raised to
+    """
+
+    scaling: Scaling
+    seen: np.ndarray
+    dual: np.ndarray
+    intercept: np.ndarray
+    kernel: str = "linear"
+    length: float = 1.0
+    power: float = 1.0
+
+    def predict(self, blocks: Sequence[Block]) -> np.ndarray:
+        """(alpha, image, neuron)."""
+        plain = _kernel(self.seen, self.seen, self.kernel, self.length)
+        across = _kernel(self.scaling.scaled(blocks), self.seen, self.kernel, self.length)
+        centred = across - across.mean(axis=1, keepdims=True) - plain.mean(axis=0) + plain.mean()
+        predicted = centred @ self.dual + self.intercept
+        return predicted if self.power == 1 else np.maximum(predicted, 0) ** (1 / self.power)
+
+    def chosen(self, per_neuron: np.ndarray) -> Ridge:
+        """With one α for each neuron, (neuron,) indices into the path, which then has length 1."""
+        dual = self.dual[per_neuron, :, np.arange(len(per_neuron))].T[None]
+        return replace(self, dual=dual)
+
+
+def ridge_path(
+    blocks: Sequence[Block], responses: np.ndarray, alphas, *, kernel: str = "linear", length: float = 1.0,
+    power: float = 1.0,
+) -> Ridge:  # fmt: skip
+    """Of the training images' features and responses (image, neuron), for every α.
+
+    Raises
+    ------
+    DataError : responses are missing, or negative where there is a power; an α is not positive; no such kernel
+    """
+    alphas = np.asarray(alphas, np.float64)
+    _check(responses, alphas, kernel, power)
+    responses = responses if power == 1 else responses**power
+    scaling = Scaling.of(blocks)
+    seen = scaling.scaled(blocks)
+    gram = _kernel(seen, seen, kernel, length)
+    gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
+    values, vectors = np.linalg.eigh(gram)
+    intercept = responses.mean(axis=0)
+    projected = vectors.T @ (responses - intercept)
+    dual = vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[:, None, None]))
+    return Ridge(scaling, seen, dual, intercept, kernel, length, power)
+
+
+def _kernel(left: np.ndarray, right: np.ndarray, kernel: str, length: float) -> np.ndarray:
+    inner = left @ right.T
+    if kernel == "linear":
+        return inner
+    distance = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * inner
+    return np.exp(-np.maximum(distance, 0) / (2 * length**2))
+
+
+def _check(responses: np.ndarray, alphas: np.ndarray, kernel: str, power: float) -> None:
+    if not (alphas > 0).all():
+        raise DataError(f"Ridge: every alpha must be > 0, not {alphas.tolist()}.")
+    if not np.isfinite(responses).all():
+        raise DataError("Ridge: some responses are missing (NaN), which it cannot leave out. Select neurons without.")
+    if kernel not in KERNELS:
+        raise DataError(f"Ridge: kernel={kernel!r}; known are {', '.join(KERNELS)}.")
+    if power != 1 and responses.min() < 0:
+        raise DataError(f"Ridge: power={power:g} needs responses ≥ 0, and the lowest is {responses.min():g}.")
