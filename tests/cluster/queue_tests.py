@@ -174,8 +174,9 @@ class QueueTests:
         try:
             crowded = type(bench)(small / "study")
             crowded.script("fills", FILLS)
-            crowded.submit("fills", crowded.runner("queue", queue.profile))
-            assert crowded.wait("fills") == {"done": 1, "failed": 1}
+            profile = crowded.runner("queue", f"{queue.profile}max_running: 1\n")  # the small one before the large one
+            crowded.submit("fills", profile)
+            assert crowded.wait("fills", seconds=90) == {"done": 1, "failed": 1}
             (failure,) = failures(found := crowded.standing("fills"), found.all_keys())
             assert re.search("No space left on device|the disk, or your quota on it, is full", failure.message)
             assert not found.problems

@@ -46,7 +46,11 @@ def picture(study: Study | None, request: Request) -> Picture:
     if request.what not in OF_TASKS:
         (selector,) = request.selectors
         chosen = None if request.neurons is None else numbers_of(request.neurons)
-        return drawings.of_view(selector, request.what, chosen, study.root)
+        try:
+            return drawings.of_view(selector, request.what, chosen, study.root)
+        except UsageError as error:
+            others = f"Pictures of experiments and runs are: {', '.join(OF_TASKS)}."
+            raise UsageError(f"--what {request.what} shows the model of one task. {error} {others}") from error
     told, problems = tasks(study, request.selectors, request.states, request.where)
     if request.what == "progress":
         found = drawings.of_progress(told)
