@@ -169,9 +169,10 @@ def _whole(value: Any) -> str:
 
 def _table(sheet: Sheet, width: int | None) -> str:
     breadths = [max(map(_columns_of, [column.name, *column.cells])) for column in sheet.columns]
-    shown = _that_fit(breadths, width)
-    columns, left_out = sheet.columns[:shown], sheet.columns[shown:]
-    filled = [_filled(column, breadth) for column, breadth in zip(columns, breadths)]
+    names = [column.name for column in sheet.columns]
+    shown = _that_fit(names, breadths, width)
+    left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
+    filled = [_filled(sheet.columns[place], breadths[place]) for place in shown]
     lines = ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
@@ -184,10 +185,19 @@ def _table(sheet: Sheet, width: int | None) -> str:
     return "\n".join(lines)
 
 
-def _that_fit(breadths: list[int], width: int | None) -> int:
-    """How many columns find room, two spaces apart; the first always does."""
-    ends = itertools.accumulate(breadth + 2 for breadth in breadths)
-    return max(1, sum(end - 2 <= (width or math.inf) for end in ends))
+def _that_fit(names: list[str], breadths: list[int], width: int | None) -> list[int]:
+    """Which columns find room, two spaces apart: the first and the first score, then the others as they come, as far as
+    that goes; and hashes, if there is room at the end.
+    """
+    score = next((place for place, name in enumerate(names) if "/" in name), 0)
+    wanted = list(dict.fromkeys([0, score, *(place for place, name in enumerate(names) if name not in _HASHES)]))
+    ends = itertools.accumulate(breadths[place] + 2 for place in wanted)
+    most = width or math.inf
+    shown = wanted[: max(1, sum(end - 2 <= most for end in ends))]
+    for place, name in enumerate(names):
+        if name in _HASHES and place not in shown and sum(breadths[one] + 2 for one in [*shown, place]) - 2 <= most:
+            shown.append(place)
+    return sorted(shown)
 
 
 def _filled(column: Column, breadth: int) -> list[str]:

@@ -107,6 +107,18 @@ def test_columns_that_find_no_room_are_named():
     assert max(map(len, text.splitlines())) <= 37
 
 
+def test_the_first_score_finds_room_before_arguments_and_hashes():
+    made = frame(**{
+        "run": [0, 1], "id": ["e18f8fa4", "5b1b71c5"], "filters": [4, 16], "activation": ["softplus", "linear"],
+        "test/correlation": [0.5, 0.25], "test/other": [1.0, 2.0],
+    })  # fmt: skip
+    for width, columns in ((24, "run test/correlation"), (34, "run filters test/correlation"),
+                           (46, "run filters activation test/correlation"),
+                           (53, "run id filters activation test/correlation"),
+                           (200, "run id filters activation test/correlation test/other")):  # fmt: skip
+        assert render(made, width=width).splitlines()[0].split() == columns.split()
+
+
 def test_wide_characters_keep_columns_aligned():
     lines = render(frame(name=["神経", "ab"], run=[1, 2])).splitlines()
     assert lines[2:] == ["神経    1", "ab      2"]
