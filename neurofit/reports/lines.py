@@ -39,7 +39,9 @@ def draw_curves(
     draw_references(references, axes)
     axes.set_xlabel("share of the training" if any(one.normalised for one in curves) else "epoch")
     axes.set_ylabel(metric.replace("/", " "))
-    axes.set_xlim(min(one.steps[0] for one in curves), max(one.steps[-1] for one in curves))
+    first, last = min(one.steps[0] for one in curves), max(one.steps[-1] for one in curves)
+    if first < last:
+        axes.set_xlim(first, last)
     _fine_ticks(axes)
     _legend(axes)
     return axes
