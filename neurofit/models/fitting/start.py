@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from neurofit.errors import StoreError, UsageError, nearest
+from neurofit.models.fitting.keep import WEIGHTS
 from neurofit.models.saved import load_folder
 
 if TYPE_CHECKING:
     from neurofit.models.fit import Fit
-
-WEIGHTS = "weights.weights.h5"
 
 log = logging.getLogger(__name__)
 
