@@ -16,12 +16,11 @@ from pathlib import Path
 
 from neurofit.backends import pbs_answers as answers
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has, spans
+from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
-TARGETS_PER_CALL = 500  # of qdel and qstat: a command line has an end
 RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
 ENDING = """\
     if [ "$status" = 99 ]; then
@@ -118,12 +117,12 @@ class PbsBackend(QsubBackend):
 
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
         """One question for all of them, those that nodes queued again too; finished ones are in the answer."""
-        ids = [entry.id for entry in queued] + [id for entry in queued for id in resubmitted(entry)]
+        ids = [entry.id for entry in queued] + [id for entry in queued for id in self.queued_again(entry)]
         return answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)) if ids else []
 
     def _by_key(self, queued: list[Queued], listed: list[answers.Listed]) -> Iterator[tuple[JobKey, answers.Listed]]:
         arrays = {answers.number(entry.id): entry for entry in queued}
-        again = {answers.number(id): (entry, job) for entry in queued for id, job in resubmitted(entry).items()}
+        again = {answers.number(id): (entry, job) for entry in queued for id, job in self.queued_again(entry).items()}
         for job in listed:
             number = answers.number(job.id)
             if job.is_array:
@@ -137,8 +136,11 @@ class PbsBackend(QsubBackend):
                 if entry.first <= index <= entry.last:
                     yield (entry.token, index), job
 
-    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-        return delete_commands(queued, jobs)
+    def elements(self, array: str, first: int, last: int) -> str:
+        return array.replace("[]", f"[{first}-{last}]" if last > first else f"[{first}]")
+
+    def queued_again(self, entry: Queued) -> Mapping[str, int]:
+        return {id: job for id, job in resubmissions(entry.folder).items() if entry.first <= job <= entry.last}
 
     def read_refusals(self, answer: Answer) -> str:
         return answers.refused_deletions(answer)
@@ -180,27 +182,3 @@ def resubmissions(folder: Path) -> dict[str, int]:
     except OSError:
         return {}
     return {match[2]: int(match[1]) for name in names if (match := RESUBMITTED.match(name))}
-
-
-def resubmitted(entry: Queued) -> dict[str, int]:
-    """Those of one call's jobs."""
-    return {id: job for id, job in resubmissions(entry.folder).items() if entry.first <= job <= entry.last}
-
-
-def delete_commands(queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-    """`qdel` of these jobs: whole arrays where all of one goes, ranges of subjobs elsewhere."""
-    doomed = set(jobs)
-    targets = []
-    for entry in queued:
-        numbers = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-        if len(numbers) == entry.last - entry.first + 1:
-            targets.append(entry.id)
-        else:
-            targets += [_subjobs(entry.id, low, high) for low, high in spans(numbers)]
-        targets += [id for id, job in resubmitted(entry).items() if (entry.token, job) in doomed]
-    for start in range(0, len(targets), TARGETS_PER_CALL):
-        yield ["qdel", *targets[start : start + TARGETS_PER_CALL]]
-
-
-def _subjobs(array: str, low: int, high: int) -> str:
-    return array.replace("[]", f"[{low}-{high}]" if high > low else f"[{low}]")

@@ -12,13 +12,13 @@ import hashlib
 import re
 import shlex
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Backend, Finding, JobKey, Queued, Submission
-from neurofit.backends.commands import Answer, ask, ranges
+from neurofit.backends.commands import Answer, ask, ranges, spans
 from neurofit.backends.devices import NO_DEVICE
 from neurofit.backends.local import thread_environment
 from neurofit.errors import QueueError, SubmissionError
@@ -26,6 +26,7 @@ from neurofit.files import write_whole
 
 SCRIPT = "job.sh"
 START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
+TARGETS_PER_CALL = 500  # of qdel: a command line has an end
 UNSEEN = 97  # what the script ends with when its node does not see the submission's folder, or cannot write there
 STATUSES = {  # what a script or its worker ends with where no file could tell more
     NO_ROOM: NO_ROOM_LEFT,
@@ -125,8 +126,12 @@ class QsubBackend(Backend):
         return None
 
     @abstractmethod
-    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-        """The words that delete these jobs, as few calls as can be."""
+    def elements(self, array: str, first: int, last: int) -> str:
+        """The word of `qdel` for these jobs of an array."""
+
+    def queued_again(self, entry: Queued) -> Mapping[str, int]:
+        """Ids under which nodes queued a call's jobs once more → the job's number."""
+        return {}
 
     @abstractmethod
     def read_refusals(self, answer: Answer) -> str:
@@ -196,6 +201,20 @@ class QsubBackend(Backend):
         refusals = [said for words in self.delete_commands(queued, jobs) if (said := self.read_refusals(ask(words)))]
         if refusals:
             raise QueueError("Not all of it could be cancelled: " + "\n".join(refusals))
+
+    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
+        """`qdel` of these jobs: whole arrays where all of one goes, ranges of elements elsewhere."""
+        doomed = set(jobs)
+        targets = []
+        for entry in queued:
+            numbers = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
+            if len(numbers) == entry.last - entry.first + 1:
+                targets.append(entry.id)
+            else:
+                targets += [self.elements(entry.id, first, last) for first, last in spans(numbers)]
+            targets += [id for id, job in self.queued_again(entry).items() if (entry.token, job) in doomed]
+        for start in range(0, len(targets), TARGETS_PER_CALL):
+            yield ["qdel", *targets[start : start + TARGETS_PER_CALL]]
 
     def require_dialect(self) -> None:
         """Raises SubmissionError where `qsub` is another queue's."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import os
 import pwd
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.backends import sge_answers as answers
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has, spans
+from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
 DEFAULT_ARRAY_SIZE = 75000  # max_aj_tasks, where it cannot be asked for; sge_conf(5)
-RANGES_PER_CALL = 500  # of qdel: a command line has an end
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ class SgeBackend(QsubBackend):
         except QueueError:
             return []
 
-    def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-        return delete_commands(queued, jobs)
+    def elements(self, array: str, first: int, last: int) -> str:
+        return f"{array}.{first + 1}-{last + 1}"
 
     def read_refusals(self, answer: Answer) -> str:
         return answers.refused_deletions(answer)
@@ -187,17 +186,3 @@ def cluster() -> str | None:
         return Path(root or "/var/lib/gridengine", cell, "common", "act_qmaster").read_text().strip() or None
     except OSError:
         return None
-
-
-def delete_commands(queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-    """`qdel` of these jobs: whole arrays where all of one goes, ranges of tasks elsewhere."""
-    doomed = set(jobs)
-    targets = []
-    for entry in queued:
-        numbers = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-        if len(numbers) == entry.last - entry.first + 1:
-            targets.append(entry.id)
-        else:
-            targets += [f"{entry.id}.{low + 1}-{high + 1}" for low, high in spans(numbers)]
-    for start in range(0, len(targets), RANGES_PER_CALL):
-        yield ["qdel", *targets[start : start + RANGES_PER_CALL]]

@@ -11,7 +11,7 @@ from fakes import Fakes
 
 from neurofit.backends import pbs_answers as answers
 from neurofit.backends.base import Queued, Submission
-from neurofit.backends.pbs import PbsBackend, delete_commands
+from neurofit.backends.pbs import PbsBackend
 from neurofit.errors import QueueError
 
 
@@ -60,7 +60,7 @@ def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
     assert {key[1]: state.phase for key, state in live.items()} == {3: "running", 5: "pending"}
     assert "44.pbshost" in queue.calls("qstat")[0]
     assert (entry.token, 3) not in PbsBackend().endings([entry, single]), "it goes on under another id"
-    assert list(delete_commands([entry], [(entry.token, 3)])) == [["qdel", "2[3].pbshost", "44.pbshost"]]
+    assert list(PbsBackend().delete_commands([entry], [(entry.token, 3)])) == [["qdel", "2[3].pbshost", "44.pbshost"]]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,10 @@ def test_endings_in_words(queue, entry, job, cause, letter):
 
 def test_jobs_are_cancelled_whole_or_by_ranges(entry):
     jobs = [(entry.token, job) for job in (0, 1, 3)]
-    assert list(delete_commands([entry], jobs)) == [["qdel", "2[0-1].pbshost", "2[3].pbshost"]]
-    assert list(delete_commands([entry], [(entry.token, job) for job in range(5)])) == [["qdel", "2[].pbshost"]]
+    assert list(PbsBackend().delete_commands([entry], jobs)) == [["qdel", "2[0-1].pbshost", "2[3].pbshost"]]
+    assert list(PbsBackend().delete_commands([entry], [(entry.token, job) for job in range(5)])) == [
+        ["qdel", "2[].pbshost"]
+    ]
 
 
 def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(queue, entry):

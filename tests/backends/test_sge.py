@@ -8,7 +8,7 @@ from fakes import Fakes
 from neurofit.backends import sge_answers as answers
 from neurofit.backends.base import Queued, Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.sge import SgeBackend, delete_commands
+from neurofit.backends.sge import SgeBackend
 from neurofit.errors import QueueError
 
 LISTED = """<?xml version='1.0'?>
@@ -204,11 +204,11 @@ def test_accounting_that_is_off_late_or_torn_says_nothing(queue, entry, answer):
 
 def test_jobs_are_cancelled_whole_or_by_ranges(entry):
     jobs = [(entry.token, job) for job in (0, 1, 3)]
-    assert list(delete_commands([entry], jobs)) == [["qdel", "5.1-2", "5.4-4"]]
-    assert list(delete_commands([entry], [(entry.token, job) for job in range(5)])) == [["qdel", "5"]]
-    assert list(delete_commands([entry], [])) == []
+    assert list(SgeBackend().delete_commands([entry], jobs)) == [["qdel", "5.1-2", "5.4-4"]]
+    assert list(SgeBackend().delete_commands([entry], [(entry.token, job) for job in range(5)])) == [["qdel", "5"]]
+    assert list(SgeBackend().delete_commands([entry], [])) == []
     many = Queued(entry.folder, "5", 0, 9999)
-    calls = list(delete_commands([many], [(entry.token, job) for job in range(0, 9999, 2)]))
+    calls = list(SgeBackend().delete_commands([many], [(entry.token, job) for job in range(0, 9999, 2)]))
     assert len(calls) == 10 and all(len(call) <= 501 for call in calls)
 
 
@@ -273,7 +273,7 @@ def test_a_qmaster_that_does_not_answer_has_refused_nothing():
     assert not finding.ok and not finding.answered
 
 
-NOT_WITHOUT_LOAD = "Job 3 cannot run in PE \"smp\" because it only offers 0 slots\nverification: no suitable queues\n"
+NOT_WITHOUT_LOAD = 'Job 3 cannot run in PE "smp" because it only offers 0 slots\nverification: no suitable queues\n'
 SUITABLE = "verification: found suitable queue(s)\n"
 
 
