@@ -13,7 +13,7 @@ import pytest
 import neurofit as nf
 from neurofit import scores
 from neurofit.errors import DataError
-from neurofit.models.fit import PLAIN_SCORES
+from neurofit.models.ready_made import PLAIN_SCORES
 
 pytestmark = pytest.mark.slow
 JOBS = Path(__file__).resolve().parents[2] / "jobs"

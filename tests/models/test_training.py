@@ -14,7 +14,7 @@ import pytest
 
 import neurofit as nf
 from neurofit.errors import DataError, NeurofitError
-from neurofit.models.fit import PLAIN_SCORES
+from neurofit.models.ready_made import PLAIN_SCORES
 
 pytestmark = pytest.mark.slow
 Fit, Training = nf.models.Fit, nf.models.Training

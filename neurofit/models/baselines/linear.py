@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurofit import scores
-from neurofit.errors import DataError, GridError, nearest
+from neurofit.errors import DataError, GridError
 from neurofit.files import write_whole
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.ridge import KERNELS, Ridge, Scaling, ridge_path
-from neurofit.models.fit import KNOWN_SCORES, SCORES, plain
-from neurofit.models.routing import Router, declared, name_of
+from neurofit.models.ready_made import ReadyMade, plain
 
 SHARED = ("recording", "neuron")
 
@@ -64,7 +62,7 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class LinearFit:
+class LinearFit(ReadyMade):
     """Ridge regression on features: the `fit` of an `Experiment`. No TensorFlow.
 
     Parameters
@@ -75,61 +73,11 @@ class LinearFit:
     regression : the settings that apply unless an axis says otherwise
     """
 
+    public_name = "neurofit.models.baselines.LinearFit"
+    functions, recipe = "features", "regression"
+
     features: Callable | Mapping[str, Callable]
-    data: str | Callable = "simulated"
-    regression: Regression = field(default_factory=Regression)
-    split: Any = None
-    scores: tuple[str, ...] = SCORES
-
-    def __post_init__(self) -> None:
-        for name in self.scores:
-            if name not in KNOWN_SCORES:
-                known = ", ".join(KNOWN_SCORES)
-                raise GridError(f"LinearFit: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}.")
-        self.router.arguments()  # features whose arguments cannot be told are an error here, not in a task
-
-    @property
-    def built(self) -> dict[str, Callable]:
-        """name → function."""
-        return dict(self.features) if isinstance(self.features, Mapping) else {name_of(self.features): self.features}
-
-    @cached_property
-    def router(self) -> Router:
-        several = isinstance(self.features, Mapping)
-        named = {"data": self.data} if isinstance(self.data, str) else declared(self.data, after=0)
-        named.pop("study", None)
-        return Router(
-            architectures={name: declared(function, after=1) for name, function in self.built.items()},
-            architecture=None if several else name_of(self.features),
-            training=self.regression,
-            data={**named, "split": plain(self.split)},
-        )
-
-    # What an experiment asks (docs/architecture.md, "The joint between an experiment and its fit").
-
-    @property
-    def architectures(self) -> list[str]:
-        return list(self.built)
-
-    def arguments(self) -> dict[str, Any]:
-        return self.router.arguments()
-
-    def check(self, params: Mapping[str, Any]) -> None:
-        self.router.route(params)
-
-    def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: plain(value) for name, value in self.router.defaults(params).items()}
-
-    def settings(self) -> dict[str, Any]:
-        changed = {one.name: plain(getattr(self.regression, one.name)) for one in fields(Regression)
-                   if getattr(self.regression, one.name) != one.default}  # fmt: skip
-        told = {"fit": "neurofit.models.baselines.LinearFit", "regression": changed}
-        told["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
-        if self.router.architecture:
-            told["architecture"] = self.router.architecture
-        if self.split is not None:
-            told["split"] = plain(self.split)
-        return told
+    regression: Regression = field(default_factory=Regression, kw_only=True)
 
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models.fitting import data, tables

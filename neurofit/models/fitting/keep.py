@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from neurofit import datasets
 from neurofit.files import write_whole
-from neurofit.models.fit import plain
 from neurofit.models.fitting import tables
 from neurofit.models.fitting.build import shapes_of
 from neurofit.models.fitting.data import Material
 from neurofit.models.fitting.scoring import Scored
+from neurofit.models.ready_made import plain
 from neurofit.models.routing import Routed
 
 if TYPE_CHECKING:
