@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 import neurofit as nf
-from neurofit.models.baselines import LinearFit, gabor_wavelets
+from neurofit.models.baselines import LinearFit, authors, gabor_wavelets
 
 experiment = nf.Experiment(
-    fit=LinearFit(gabor_wavelets, data="macaque_v1/02", split={"train": 180, "validation": 38, "test": 52}),
+    fit=LinearFit(gabor_wavelets, data="macaque_v1/02", split=authors.SPLIT),
     grid=nf.grid(alphas=[[float(f"{alpha:.3g}")] for alpha in np.logspace(-4, 3, 25)]),
     repetitions=7,
     split_by="repetition",

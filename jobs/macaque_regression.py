@@ -7,14 +7,13 @@ run of each split is the recipe for these recordings; what it fixes was chosen b
 from __future__ import annotations
 
 import neurofit as nf
-from neurofit.models.baselines import LinearFit, gabor_energy, pixels
+from neurofit.models.baselines import LinearFit, authors, gabor_energy, pixels
 
-SPLIT = {"train": 180, "validation": 38, "test": 52}
 BOTH = {"luminance": [0.3], "pixels": [0.5]}  # shares of the variance beside the energies' 1
 
 experiment = nf.Experiment(
     fit=LinearFit({"pixels": pixels, "gabor_energy": gabor_energy}, data="macaque_v1/01+02+03+04+05+06"),
-    grid=nf.grid(split=[SPLIT, {**SPLIT, "ignore_groups": True}])
+    grid=nf.grid(split=[authors.SPLIT, authors.RANDOM_SPLIT])
     * (
         nf.grid(architecture=["pixels", "gabor_energy"])
         + nf.grid(architecture=["gabor_energy"], luminance=[0.3])

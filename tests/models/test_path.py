@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from interrupted import Dying, Killed, noisy, weights
 
 import neurofit as nf
 from neurofit.errors import DataError, GridError
@@ -13,22 +14,6 @@ from neurofit.errors import DataError, GridError
 Fit, Training = nf.models.Fit, nf.models.Training
 SPLIT = {"validation": 10}
 PATH = Training(epochs=5, learning_rate=1e-2, path="l2", strengths=(0.01, 0.3, 20.0))
-
-
-def noisy(shapes, *, l2=0.01, dropout=0.3):
-    """With everything that a training changes: weights, a penalty, dropout, batch statistics."""
-    import keras
-
-    from neurofit.models.layers import Dense
-    from neurofit.models.regularizers import L2
-
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(4, activation="softplus", kernel_regularizer=L2(l2), name="core"),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(dropout),
-        Dense(shapes.neurons, activation="softplus", name="neurons"),
-    ])  # fmt: skip
 
 
 def smooth(shapes, *, l2=0.01):
@@ -41,11 +26,6 @@ def smooth(shapes, *, l2=0.01):
         keras.Input(shapes.image),
         Dense(shapes.neurons, activation="softplus", kernel_regularizer=L2(l2), name="neurons"),
     ])  # fmt: skip
-
-
-def weights(desk, fit):
-    model = nf.models.load_folder(desk.last.folder, fit)
-    return [np.asarray(one) for one in model.variables if one.name != "seed_generator_state"]
 
 
 @pytest.mark.slow
@@ -93,28 +73,6 @@ def test_the_validation_loss_chooses_and_the_chosen_weights_are_kept(strengths, 
         nf.scores.correlation(responses, predicted).mean(), abs=1e-5
     )
     assert f"lowest validation loss at {best['l2']}" in capsys.readouterr().out
-
-
-class Killed(Exception):
-    """The process is gone."""
-
-
-class Dying:
-    """A fit that dies when it writes about an epoch."""
-
-    def __init__(self, fit, epoch):
-        self.fit, self.epoch = fit, epoch
-
-    def __call__(self, task):
-        log = task.log
-
-        def dying(step, **numbers):
-            if step == self.epoch:
-                raise Killed
-            log(step, **numbers)
-
-        task.log = dying
-        return self.fit(task)
 
 
 @pytest.mark.slow

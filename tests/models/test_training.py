@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from interrupted import Dying, Killed, noisy, weights
 
 import neurofit as nf
 from neurofit.errors import DataError, NeurofitError
@@ -18,22 +19,6 @@ from neurofit.models.ready_made import PLAIN_SCORES
 
 pytestmark = pytest.mark.slow
 Fit, Training = nf.models.Fit, nf.models.Training
-
-
-def tiny(shapes, *, units=4, dropout=0.3, l2=0.01):
-    """A model with everything that training changes: weights, a penalty, dropout, batch statistics."""
-    import keras
-
-    from neurofit.models.layers import Dense
-    from neurofit.models.regularizers import L2
-
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(units, activation="softplus", kernel_regularizer=L2(l2)),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(dropout),
-        Dense(shapes.neurons, activation="softplus"),
-    ])  # fmt: skip
 
 
 def plain(shapes):
@@ -44,28 +29,16 @@ def plain(shapes):
     return keras.Sequential([keras.Input(shapes.image), Dense(shapes.neurons, activation="softplus")])
 
 
-def weights(desk):
-    model = nf.models.load_folder(desk.last.folder, FITS[desk.fit])
-    return [np.asarray(one) for one in model.variables if one.name != "seed_generator_state"]
-
-
 SPLIT = {"validation": 10}
-FITS = {}
-
-
-def fitted(desk, fit, **how):
-    FITS[id(fit)] = fit
-    desk.fit = id(fit)
-    return desk.run(fit, **how)
 
 
 @pytest.fixture
 def fit(small):
-    return Fit(tiny, data=small, split=SPLIT, training=Training(epochs=6, batch_size=16, learning_rate=1e-2))
+    return Fit(noisy, data=small, split=SPLIT, training=Training(epochs=6, batch_size=16, learning_rate=1e-2))
 
 
 def test_a_task_leaves_its_files_and_named_metrics(fit, desk):
-    metrics = fitted(desk, fit)
+    metrics = desk.run(fit)
     names = {path.name for path in desk.last.folder.iterdir()}
     assert {"weights.weights.h5", "recipe.json", "normalisation.json", "predictions.npz", "neurons.csv"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
@@ -79,7 +52,7 @@ def test_a_task_leaves_its_files_and_named_metrics(fit, desk):
 
 
 def test_predictions_are_those_of_the_saved_model(fit, desk, small):
-    metrics = fitted(desk, fit)
+    metrics = desk.run(fit)
     model = nf.models.load_folder(desk.last.folder, fit)
     data, test = small(), desk.array("part") == "test"
     rows = [list(data.image_ids).index(one) for one in desk.array("image_id")[test]]
@@ -141,65 +114,43 @@ PATIENT = Training(epochs=14, batch_size=16, learning_rate=3e-2, patience=2, dec
 @pytest.mark.parametrize(("how", "jit"), [("stopped", False), ("killed", False), ("stopped", True)])
 def test_a_training_goes_on_to_the_last_bit(how, jit, small, desks):
     """With dropout, batch statistics, patience and decays, interrupted again and again."""
-    fit = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, jit=jit))
+    fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATIENT, jit=jit))
     whole, broken = desks("whole"), desks("broken")
-    metrics = fitted(whole, fit)
+    metrics = whole.run(fit)
     assert {row["learning_rate"] for row in whole.history()} > {"0.03"}, "no decay: the test tests too little"
     if how == "stopped":
         for looks in (1, 3) if jit else (0, 1, 2, 3):
-            assert fitted(broken, fit, stop_after=looks) is None
-        again = fitted(broken, fit)
+            assert broken.run(fit, stop_after=looks) is None
+        again = broken.run(fit)
     else:
-        often = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, checkpoint_minutes=1e-9))
+        often = Fit(noisy, data=small, split=SPLIT, training=replace(PATIENT, checkpoint_minutes=1e-9))
         for epoch in (3, 5, 8):
             with pytest.raises(Killed):
-                fitted(broken, Dying(often, epoch))
-        again = fitted(broken, often)
+                broken.run(Dying(often, epoch))
+        again = broken.run(often)
     assert again == metrics
     assert broken.history() == whole.history()
     assert broken.facts["best_epoch"] == whole.facts["best_epoch"]
-    for one, other in zip(weights(whole), weights(broken)):
+    for one, other in zip(weights(whole, fit), weights(broken, fit)):
         assert np.array_equal(one, other)
-
-
-class Killed(Exception):
-    """The process is gone."""
-
-
-class Dying:
-    """A fit that dies when it writes about an epoch."""
-
-    def __init__(self, fit, epoch):
-        self.fit, self.epoch = fit, epoch
-
-    def __call__(self, task):
-        log = task.log
-
-        def dying(step, **numbers):
-            if step == self.epoch:
-                raise Killed
-            log(step, **numbers)
-
-        task.log = dying
-        return self.fit(task)
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(small, desks, fit):
     whole, broken = desks("whole"), desks("broken")
-    metrics = fitted(whole, fit)
-    assert fitted(broken, fit, stop_after=1) is None
-    assert fitted(broken, fit, stop_after=1) is None
+    metrics = whole.run(fit)
+    assert broken.run(fit, stop_after=1) is None
+    assert broken.run(fit, stop_after=1) is None
     newest, older = broken.last.checkpoints
     (newest / "state.npz").write_bytes((newest / "state.npz").read_bytes()[:-40])
-    assert fitted(broken, fit) == metrics
+    assert broken.run(fit) == metrics
     assert broken.facts["resumed_from"] == older.name
 
 
 def test_event_files_go_on_where_the_checkpoint_was(small, desk, tf):
-    fit = Fit(tiny, data=small, split=SPLIT, training=Training(epochs=4, checkpoint_minutes=1e-9))
+    fit = Fit(noisy, data=small, split=SPLIT, training=Training(epochs=4, checkpoint_minutes=1e-9))
     with pytest.raises(Killed):
-        fitted(desk, Dying(fit, 3))
-    fitted(desk, fit)
+        desk.run(Dying(fit, 3))
+    desk.run(fit)
     steps = [
         event.step
         for path in sorted(desk.last.folder.glob("events.out.tfevents*"))
@@ -215,25 +166,25 @@ def test_how_many_epochs_a_call_has_changes_nothing(small, desks):
 
     found = []
     for seconds in (0.0, 100.0):
-        fit = Fit(tiny, data=small, split=SPLIT, training=Training(epochs=12, validate_every=6))
+        fit = Fit(noisy, data=small, split=SPLIT, training=Training(epochs=12, validate_every=6))
         desk = desks(str(seconds))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "SECONDS_PER_CALL", seconds)
-            fitted(desk, fit)
-        found.append(weights(desk))
+            desk.run(fit)
+        found.append(weights(desk, fit))
     assert all(np.array_equal(one, other) for one, other in zip(*found))
 
 
 def test_patience_keeps_the_best_weights_of_the_validation_set(small, desk):
-    fit = Fit(tiny, data=small, split=SPLIT, training=replace(PATIENT, epochs=60, decays=0, learning_rate=0.1))
-    fitted(desk, fit)
+    fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATIENT, epochs=60, decays=0, learning_rate=0.1))
+    desk.run(fit)
     losses = {int(row["step"]): float(row["validation/loss"]) for row in desk.history()}
     assert desk.facts["stop_reason"] == "patience"
     assert desk.facts["best_epoch"] == min(losses, key=losses.get) == desk.facts["epochs"] - 2
 
 
 def test_without_patience_the_last_weights_are_kept(fit, desk):
-    fitted(desk, fit)
+    desk.run(fit)
     assert (desk.facts["best_epoch"], desk.facts["stop_reason"]) == (6, "epochs")
 
 
@@ -252,13 +203,13 @@ def test_patience_counts_epochs_and_waits_anew_after_a_decay():
 
 @pytest.mark.parametrize("split", [{"validation": 0}, {"monitor_test": True}])
 def test_patience_without_a_validation_set_is_an_error(split, small, desk):
-    fit = Fit(tiny, data=small, split=split, training=Training(epochs=2, patience=1))
+    fit = Fit(noisy, data=small, split=split, training=Training(epochs=2, patience=1))
     with pytest.raises(DataError, match="needs a validation set"):
         desk.run(fit)
 
 
 def test_a_monitored_test_set_is_allowed_and_flagged(small, desk):
-    fit = Fit(tiny, data=small, split={"monitor_test": True}, training=Training(epochs=2))
+    fit = Fit(noisy, data=small, split={"monitor_test": True}, training=Training(epochs=2))
     metrics = desk.run(fit)
     assert desk.facts["monitored"] == "test" and "monitored_test" in desk.facts
     assert "test/loss" in desk.history()[0] and not any(name.startswith("validation") for name in metrics)
@@ -368,24 +319,24 @@ def test_missing_and_masked_responses_are_trained_around(small, desk):
         mask[:30, 2] = False
         return nf.datasets.Dataset("holes", data.inputs, responses, mask=mask, official=data.official)
 
-    metrics = desk.run(Fit(tiny, data=holes, split=SPLIT, training=Training(epochs=3, unit_rates="train")))
+    metrics = desk.run(Fit(noisy, data=holes, split=SPLIT, training=Training(epochs=3, unit_rates="train")))
     assert all(np.isfinite(value) for value in metrics.values())
     assert np.isnan(desk.array("responses")).any() and not desk.array("mask").all()
 
 
 def test_repetitions_differ_in_weights_and_order_and_share_the_split(fit, desk):
-    first = fitted(desk, fit, repetition=0)
-    ids, kernels = desk.array("image_id"), weights(desk)
-    second = fitted(desk, fit, repetition=1)
+    first = desk.run(fit, repetition=0)
+    ids, kernels = desk.array("image_id"), weights(desk, fit)
+    second = desk.run(fit, repetition=1)
     assert np.array_equal(ids, desk.array("image_id"))
-    assert first != second and not np.array_equal(kernels[0], weights(desk)[0])
-    assert fitted(desk, fit, repetition=0) == first
+    assert first != second and not np.array_equal(kernels[0], weights(desk, fit)[0])
+    assert desk.run(fit, repetition=0) == first
 
 
 def test_folds_validate_on_different_images(fit, desk):
     found = []
     for repetition in range(3):
-        fitted(desk, fit, repetition=repetition, split_by="fold")
+        desk.run(fit, repetition=repetition, split_by="fold")
         found.append(set(desk.array("image_id")[desk.array("part") == "validation"]))
     assert not (found[0] & found[1] or found[1] & found[2])
 
@@ -447,8 +398,8 @@ def test_constraints_of_weights_hold_after_every_step(small, desk):
         ])  # fmt: skip
 
     fit = Fit(positive, data=small, split=SPLIT, training=Training(epochs=2, learning_rate=0.1))
-    fitted(desk, fit)
-    assert weights(desk)[0].min() == 0
+    desk.run(fit)
+    assert weights(desk, fit)[0].min() == 0
 
 
 @pytest.mark.parametrize("name", ["hsm", "linear_nonlinear", "what_where"])

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from fakes import Fakes
 
 from neurofit.errors import QueueError, SubmissionError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "backends"))
-from fakes import Fakes
 
 EMPTY = "<?xml version='1.0'?><job_info><queue_info/><job_info/></job_info>"
 UNKNOWN = "<?xml version='1.0'?><unknown_jobs/>"

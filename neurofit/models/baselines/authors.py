@@ -1,18 +1,52 @@
-"""Numbers as the authors of the macaque recordings reported them, from what a task left."""
+"""What Kindel et al. did with the macaque recordings (doi:10.1167/19.4.29): splits, training, numbers.
+
+Cheap to import. docs/macaque.md maps the flags of their program to these arguments.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
+from neurofit.models.fit import Fit
+from neurofit.models.training import Training
+
+SPLIT = {"train": 180, "validation": 38, "test": 52}  # of 270 images, keeping copies of a photograph together
+RANDOM_SPLIT = {**SPLIT, "ignore_groups": True}  # as theirs were
+RECORDINGS = [f"macaque_v1/{number:02d}" for number in range(1, 7)]
+BATCH, STEPS_PER_EPOCH, STEPS_PER_LOOK = 50, 4, 200
+
+
+def fit(
+    architectures: Mapping[str, Callable],
+    *,
+    steps: int = 60_000,
+    learning_rate: float = 1e-4,
+    **other,
+) -> Fit:
+    """Raw pixels, mean squared error, plain gradient descent; every 200 steps a look at the early-stopping images, of
+    which the weights with the lowest loss are kept, and training goes on to the end. `other`: more arguments of `Fit`.
+    """
+    epochs = steps // STEPS_PER_EPOCH
+    training = Training(
+        epochs=epochs,
+        batch_size=BATCH,
+        learning_rate=learning_rate,
+        optimizer="sgd",
+        loss="mean_squared",
+        validate_every=STEPS_PER_LOOK // STEPS_PER_EPOCH,
+        patience=epochs,
+    )
+    return Fit(architectures, training=training, standardise="none", **other)
 
 
 def pooled_fve(folder: Path, part: str = "test") -> float:
     """1 − loss / loss of the training set's mean, both summed over all neurons and images of a part.
 
     A neuron counts by its variance; `fraction_of_variance_explained` in neurons.csv is each neuron's own.
-    Source: doi:10.1167/19.4.29.
     """
+    import numpy as np
+
     with np.load(Path(folder) / "predictions.npz") as kept:
         chosen = kept["part"] == part
         counts, responses = kept["mask"][chosen], kept["responses"][chosen]
