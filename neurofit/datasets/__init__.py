@@ -7,7 +7,7 @@ Names load on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
+from neurofit.lazy import attach
 
 _WHERE = {
     "AXES": "dataset",
@@ -26,16 +26,4 @@ _WHERE = {
     "simulate": "simulation",
     "planted_hsm": "simulation",
 }
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str):
-    if name not in _WHERE:
-        raise AttributeError(f"module 'neurofit.datasets' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"neurofit.datasets.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _WHERE)

@@ -5,7 +5,7 @@ Names load on first use (PEP 562): `Fit` and `Training` cost a job script nothin
 
 from __future__ import annotations
 
-import importlib
+from neurofit.lazy import attach
 
 _WHERE = {
     "Fit": "fit",
@@ -17,18 +17,4 @@ _MODULES = (
     "architectures", "baselines", "ensembles", "inspection", "layers", "losses", "optimizers", "regularizers", "saved",
     "thesis",
 )  # fmt: skip
-__all__ = sorted([*_WHERE, *_MODULES])
-
-
-def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"neurofit.models.{name}")
-    if name not in _WHERE:
-        raise AttributeError(f"module 'neurofit.models' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"neurofit.models.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _WHERE, _MODULES)

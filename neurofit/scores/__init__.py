@@ -8,7 +8,7 @@ nothing.
 
 from __future__ import annotations
 
-import importlib
+from neurofit.lazy import attach
 
 _IN = {
     "measures": (
@@ -68,16 +68,4 @@ _IN = {
     ),
 }
 _WHERE = {name: module for module, names in _IN.items() for name in names}
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str):
-    if name not in _WHERE:
-        raise AttributeError(f"module 'neurofit.scores' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"neurofit.scores.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _WHERE)

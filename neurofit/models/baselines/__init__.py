@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
+from neurofit.lazy import attach
 
 _WHERE = {
     "Block": "features",
@@ -20,16 +20,4 @@ _WHERE = {
     "Ridge": "ridge",
     "ridge_path": "ridge",
 }
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str):
-    if name not in _WHERE:
-        raise AttributeError(f"module 'neurofit.models.baselines' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"neurofit.models.baselines.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _WHERE)

@@ -8,7 +8,7 @@ Names load on first use.
 
 from __future__ import annotations
 
-import importlib
+from neurofit.lazy import attach
 
 _WHERE = {
     "Units": "units",
@@ -29,14 +29,4 @@ _WHERE = {
     "VIEWS": "views",
     "view": "views",
 }
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str):
-    if name not in _WHERE:
-        raise AttributeError(f"module 'neurofit.models.inspection' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"neurofit.models.inspection.{_WHERE[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _WHERE)
