@@ -169,14 +169,14 @@ def thread_environment(cpus: int) -> dict[str, str]:
             "TF_NUM_INTRAOP_THREADS",
         )
     }
-    quiet = {
+    tensorflow = {
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_ENABLE_ONEDNN_OPTS": "1",  # convolutions two to three times as fast; left alone, it depends on the CPU
     }
     path = {"PYTHONSAFEPATH": "1"}  # a json.py in the study is not the standard library's (from Python 3.11 on)
-    return {**path, **threads, **{name: os.environ.get(name, value) for name, value in quiet.items()}}
+    return {**path, **threads, **{name: os.environ.get(name, value) for name, value in tensorflow.items()}}
 
 
 def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:

@@ -71,7 +71,7 @@ def gamma(responses, predictions, mask=None):
 
 
 PLAIN = {"gaussian": gaussian, "mean_squared": mean_squared, "bernoulli": bernoulli, "gamma": gamma}
-RANGES = {"bernoulli": (0, 1), "gamma": (0, np.inf)}  # of responses
+RANGES = {"poisson": (0, np.inf), "bernoulli": (0, 1), "gamma": (0, np.inf)}  # of responses
 
 
 def loss(training: Training, rates: np.ndarray | None = None) -> Callable:
@@ -81,28 +81,31 @@ def loss(training: Training, rates: np.ndarray | None = None) -> Callable:
     return lambda responses, predictions, mask=None: poisson(responses, predictions, mask, rates)
 
 
-def check_responses(name: str, responses: np.ndarray) -> None:
-    """Raises DataError where a loss makes no sense of responses (NaN is missing, and fine)."""
+def check_responses(name: str, responses: np.ndarray, part: str = "") -> None:
+    """Raises DataError where a loss makes no sense of a part's responses (NaN is missing, and fine)."""
     low, high = RANGES.get(name, (-np.inf, np.inf))
     wrong = np.asarray(responses)[(responses < low) | (responses > high)]
     if wrong.size:
         wanted = f"in [{low}, {high}]" if np.isfinite(high) else f"≥ {low}"
         raise DataError(
-            f"loss '{name}' is of responses {wanted}, and {wrong.size} are not, such as {wrong.flat[0]:g}. "
+            f"loss '{name}' is of responses {wanted}, and {wrong.size}{part and f' of the {part} set'} are not, such "
+            f"as {wrong.flat[0]:g}. "
             "Another loss ('gaussian' takes any), or other responses."
         )
 
 
-def mean_rates(responses: list[np.ndarray], valid: list[np.ndarray]) -> np.ndarray:
-    """(neuron,) mean response over all images of these parts, (image, neuron) each, missing ones counting 0.
+def mean_rates(responses: list[np.ndarray], valid: list[np.ndarray], own: list[np.ndarray] | None = None) -> np.ndarray:
+    """(neuron,) mean response over all images of these parts, (image, neuron) each, missing ones counting 0; with
+    `own`, over those images of which it says True, because the others come in batches of their own.
 
     That the missing ones count and that a loss is divided by all images belong together: each spike then weighs the
     same, also of a neuron recorded for half of them. A neuron that never responded gets the mean of the others':
     divided by (nearly) 0 it would drown them, as it does in NDN.
     """
-    means = np.where(np.concatenate(valid), np.concatenate(responses), 0).mean(axis=0)
+    sums = np.where(np.concatenate(valid), np.concatenate(responses), 0).sum(axis=0)
+    means = sums / np.maximum(sum(len(one) if own is None else one.sum(axis=0) for one in own or responses), 1)
     heard = means > 0
-    return np.where(heard, means, means[heard].mean() if heard.any() else 1.0).astype(np.float32)
+    return np.where(heard, means, means[heard].mean() if heard.any() else 1.0)
 
 
 def _images(predictions):

@@ -63,6 +63,7 @@ _IN = {
         "Summary",
         "aggregate",
         "ceiled_score",
+        "must_be_scorable",
         "population",
         "scored",
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurofit.errors import ShapeError
+from neurofit.errors import ShapeError, UsageError, nearest
 from neurofit.scores.pairs import divided, is_constant, mean, paired
 
 EPSILON = 1e-6  # added to a rate before its logarithm, as NDN does [spikes per presentation]
@@ -99,29 +99,43 @@ def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None
 
     Returns
     -------
-    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, or with a prediction ≤ -ε
+    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or with a
+    prediction ≤ -ε
 
     Raises
     ------
     ShapeError : the shapes differ
     """
-    gain, y, _ = _gain(responses, predictions, baseline_mean, mask)
+    y, p, valid = paired(responses, predictions, mask)
+    baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
+    gain = _log_likelihood(y, p, valid) - _log_likelihood(y, np.broadcast_to(baseline, y.shape), valid)
     return divided(gain, y.sum(axis=0) * np.log(2))
 
 
-def null_adjusted_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
-    """The same gain, (LL(p) − LL(baseline)) / images, in nats per image: a busy neuron's counts for more.
+def null_adjusted_log_likelihood(
+    responses, predictions, baseline_mean=None, mask=None, *, noise="poisson"
+) -> np.ndarray:
+    """NDN3's: what the model's loss gains over that of a constant rate.
+
+    noise="poisson": `poisson_log_likelihood` in nats per spike, as of a loss divided by each neuron's mean rate;
+    "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images. Baselines are as there: None is NDN's.
 
     Returns
     -------
-    (neuron,), unbounded; 0 for the baseline itself, and for a neuron without spikes whose rates are 0; nan for a
-    prediction ≤ −ε, or where no image counts
+    (neuron,), unbounded; 0 for the baseline itself; nan where the log likelihood is, or where no image counts
 
     Raises
     ------
     ShapeError : the shapes differ
+    UsageError : another noise
     """
-    gain, _, valid = _gain(responses, predictions, baseline_mean, mask)
+    if noise == "poisson":
+        return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
+    if noise != "gaussian":
+        raise UsageError(f"noise={noise!r}: known are poisson, gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}")
+    y, p, valid = paired(responses, predictions, mask)
+    baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
+    gain = np.where(valid, (y - baseline) ** 2 - (y - p) ** 2, 0).sum(axis=0)
     return divided(gain, valid.sum(axis=0))
 
 
@@ -158,11 +172,7 @@ def deviance_explained(responses, predictions, baseline_mean=None, mask=None) ->
     return np.where(is_constant(y, valid), np.nan, 1 - divided(_missed(y, p, valid), unexplained))
 
 
-def _gain(responses, predictions, baseline_mean, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """LL(p) − LL(baseline), (neuron,); the responses and which count, (image, neuron)."""
-    y, p, valid = paired(responses, predictions, mask)
-    baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
-    return _log_likelihood(y, p, valid) - _log_likelihood(y, np.broadcast_to(baseline, y.shape), valid), y, valid
+PERFECT_AT_ZERO = frozenset({poisson_deviance})  # no score of a model that predicts nothing
 
 
 def _missed(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -174,7 +184,7 @@ def _missed(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    logarithm = np.log(rate + EPSILON, out=np.full(y.shape, np.nan), where=rate > -EPSILON)
+    logarithm = np.log(rate + EPSILON, out=np.full(y.shape, np.nan), where=(rate > -EPSILON) & (y >= 0))
     return np.where(valid, y * logarithm - rate, 0).sum(axis=0)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neurofit.errors import DataError, ShapeError, UsageError, nearest
+from neurofit.scores.measures import PERFECT_AT_ZERO
 from neurofit.scores.pairs import counted, is_constant, paired
 
 AVERAGES = ("mean", "median")
@@ -21,7 +22,7 @@ class Aggregation:
     Parameters
     ----------
     average : "mean" or "median" over neurons
-    undefined : what a score that is nan is worth: "zero" (a model that predicts nothing must not gain by it), or "drop"
+    undefined : what a score that is nan is worth: "zero", as of a model that predicts nothing, or "drop"
     threshold : neurons whose reliability is not above it are left out; None = nobody
     per_recording : average each recording's neurons first, and then take the mean over recordings, so that each weighs
         alike; else all neurons are pooled
@@ -46,14 +47,15 @@ class Summary:
 
     Parameters
     ----------
-    value : average over the scored neurons; never nan
+    value : average over the scored neurons; nan only where scores of both infinities are averaged
     n_scored : neurons that are in it: their responses vary, and they are reliable enough where that was asked
     n_silent : neurons left out because their responses on this split are constant, or fewer than two; a matter of the
         data, so the same ones for every model
     n_constant_predictions : scored neurons whose predictions are constant, NaN or infinite
     per_neuron : (neuron,), what the average was taken of; nan for those left out
     n_unreliable : neurons left out by the threshold
-    n_dropped : neurons left out because their score is not defined (`undefined="drop"`)
+    n_undefined : neurons whose score is nan and counts 0 (`undefined="zero"`)
+    n_dropped : neurons left out because their score is nan or infinite (`undefined="drop"`)
     per_recording : each recording's average, where that was asked
     """
 
@@ -63,6 +65,7 @@ class Summary:
     n_constant_predictions: int
     per_neuron: np.ndarray = field(repr=False, compare=False)
     n_unreliable: int = 0
+    n_undefined: int = 0
     n_dropped: int = 0
     per_recording: dict[str, float] = field(default_factory=dict)
 
@@ -71,6 +74,17 @@ def scored(responses, mask=None) -> np.ndarray:
     """(neuron,) bool: False where a neuron's responses (image, neuron) that count are constant, or fewer than two."""
     responses = np.asarray(responses, np.float64)
     return ~is_constant(responses, counted(responses, mask))
+
+
+def must_be_scorable(responses, mask=None) -> np.ndarray:
+    """`scored`; raises DataError where it is False for all."""
+    keep = scored(responses, mask)
+    if not keep.any():
+        raise DataError(
+            f"None of {keep.size} neurons can be scored: each one's responses to these {len(responses)} images are "
+            "constant."
+        )
+    return keep
 
 
 def population(
@@ -98,14 +112,16 @@ def population(
     ------
     ShapeError : the shapes differ
     DataError : no neuron can be scored
+    UsageError : of a score whose best is 0, the undefined ones would count 0
     """
-    y, p, valid = paired(responses, predictions, mask)
-    keep = scored(responses, mask)
-    if not keep.any():
-        raise DataError(
-            f"None of {keep.size} neurons can be scored: each one's responses to these {len(y)} images are constant."
-        )
+    _, p, valid = paired(responses, predictions, mask)
+    keep = must_be_scorable(responses, mask)
     values = score(responses, predictions, mask=mask)
+    if getattr(score, "func", score) in PERFECT_AT_ZERO and how.undefined == "zero" and np.isnan(values[keep]).any():
+        raise UsageError(
+            f"{int(np.isnan(values[keep]).sum())} neurons have no {getattr(score, 'func', score).__name__}, of which 0 "
+            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or see why they have none."
+        )
     found = aggregate(values, how=how, among=keep, reliability=reliability, recordings=recordings)
     flat = is_constant(p, valid) | (valid & np.isnan(p)).any(axis=0)
     return replace(found, n_constant_predictions=int((flat & np.isfinite(found.per_neuron)).sum()))
@@ -146,6 +162,7 @@ def aggregate(values, *, how: Aggregation = Aggregation(), among=None, reliabili
         n_constant_predictions=0,
         per_neuron=kept,
         n_unreliable=int((keep & ~reliable).sum()),
+        n_undefined=int((left & np.isnan(values)).sum()),
         n_dropped=int((keep & reliable & ~defined).sum()),
         per_recording=per_recording,
     )

@@ -9,7 +9,7 @@ import pytest
 from interrupted import Dying, Killed, noisy, weights
 
 import neurofit as nf
-from neurofit.errors import DataError, GridError
+from neurofit.errors import DataError, GridError, UsageError
 
 Fit, Training = nf.models.Fit, nf.models.Training
 SPLIT = {"validation": 10}
@@ -144,3 +144,10 @@ def test_an_argument_without_default_may_get_its_value_from_the_path():
     Fit(bare, training=PATH).check({})
     with pytest.raises(GridError, match="needs a value for l2"):
         Fit(bare).check({})
+
+
+@pytest.mark.slow
+def test_a_path_goes_along_no_argument_that_changes_shapes(small, desk):
+    training = Training(epochs=2, path="units", strengths=(2, 3))
+    with pytest.raises(UsageError, match="path='units': models with its first and last value differ in their weights'"):
+        desk.run(Fit(noisy, data=small, split=SPLIT, training=training))

@@ -136,6 +136,39 @@ def test_lbfgs_refuses_a_loss_that_differs_each_time(small, desk):
         desk.run(Fit(noisy, data=small, split=SPLIT, training=LBFGS))
 
 
+def bounded(shapes, *, constraint="non_neg"):
+    import keras
+
+    return keras.Sequential([
+        keras.Input(shapes.image), keras.layers.Flatten(),
+        keras.layers.Dense(shapes.neurons, kernel_constraint=constraint, name="neurons"),
+    ])  # fmt: skip
+
+
+def test_lbfgs_keeps_bounds_and_refuses_other_constraints(small, desk):
+    fit = Fit(bounded, data=small, split=SPLIT, training=LBFGS)
+    desk.run(fit)
+    kernel, bias = layers(desk, fit)["neurons"]
+    assert kernel.min() == 0 < kernel.max()
+    assert bias.min() != 0
+    with pytest.raises(UsageError, match="kernel has a constraint of another kind, UnitNorm"):
+        desk.run(fit, constraint="unit_norm")
+
+
+def half(shapes):
+    import keras
+
+    return keras.Sequential([
+        keras.Input(shapes.image), keras.layers.Flatten(),
+        keras.layers.Activation("softplus", dtype="float32", name="half"), keras.layers.Dense(shapes.neurons),
+    ])  # fmt: skip
+
+
+def test_lbfgs_refuses_a_layer_that_computes_in_less(small, desk):
+    with pytest.raises(UsageError, match="layer 'half' computes in float32"):
+        desk.run(Fit(half, data=small, split=SPLIT, training=LBFGS))
+
+
 def normalised(shapes, *, dropout=0.0):
     import keras
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neurofit.errors import ShapeError
+from neurofit.errors import ShapeError, UsageError
 from neurofit.scores import (
     correlation,
     deviance_explained,
@@ -34,7 +34,7 @@ def every_score(responses, predictions, mask=None):
         "explained_variance": explained_variance(responses, predictions, mask),
         "fraction": fraction_of_variance_explained(responses, predictions, baseline, mask),
         "likelihood": poisson_log_likelihood(responses, predictions, baseline, mask),
-        "per_image": null_adjusted_log_likelihood(responses, predictions, baseline, mask),
+        "null_adjusted": null_adjusted_log_likelihood(responses, predictions, baseline, mask),
         "r_squared": r_squared(responses, predictions, mask),
         "deviance": poisson_deviance(responses, predictions, mask),
         "deviance_explained": deviance_explained(responses, predictions, baseline, mask),
@@ -216,9 +216,23 @@ def test_deviance_explained_is_one_less_the_ratio(pair):
     np.testing.assert_allclose(deviance_explained(y, np.broadcast_to(y.mean(axis=0), y.shape)), 0, atol=1e-12)
 
 
-def test_the_null_adjusted_likelihood_is_the_gain_in_nats_per_image(pair):
+def test_the_null_adjusted_likelihood_is_ndns(pair):
+    """−cost − null: the cost of a neuron divided by its mean rate, and log(rate + 1e-6) − 1."""
     y, p = pair
-    gain = stats.poisson.logpmf(y, p).sum(axis=0) - stats.poisson.logpmf(y, BASELINE).sum(axis=0)
-    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p, BASELINE), gain / len(y), rtol=1e-5)
-    bits = poisson_log_likelihood(y, p) * np.log(2) * y.mean(axis=0)
-    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p), bits)
+    rates = y.mean(axis=0)
+    cost = -(y * np.log(p + 1e-6) - p).sum(axis=0) / (len(y) * rates)
+    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p), -cost - (np.log(rates + 1e-6) - 1), rtol=1e-5)
+
+
+def test_the_null_adjusted_likelihood_of_gaussian_noise_is_variance_less_error(pair):
+    y, p = pair
+    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p, noise="gaussian"),
+                               y.var(axis=0) - ((y - p) ** 2).mean(axis=0))  # fmt: skip
+    with pytest.raises(UsageError, match="Did you mean 'gaussian'"):
+        null_adjusted_log_likelihood(y, p, noise="gausian")
+
+
+def test_a_likelihood_of_counts_has_no_negative_responses(pair):
+    y, p = pair
+    found = poisson_log_likelihood(y - [0, 3, 0], p, np.ones(3))
+    np.testing.assert_array_equal(np.isnan(found), [False, True, False])

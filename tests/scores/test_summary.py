@@ -10,6 +10,8 @@ from neurofit.scores import (
     ceiled_score,
     correlation,
     fraction_of_variance_explained,
+    poisson_deviance,
+    poisson_log_likelihood,
     population,
     scored,
 )
@@ -58,6 +60,21 @@ def test_a_constant_prediction_keeps_a_score_that_it_has():
     summary = population(score, RESPONSES, np.full(RESPONSES.shape, 100.0))
     assert summary.value < -1000
     assert summary.n_constant_predictions == 3
+
+
+def test_undefined_scores_that_count_zero_are_counted():
+    predictions = RESPONSES.copy()
+    predictions[0, 2] = -1.0
+    summary = population(poisson_log_likelihood, RESPONSES, predictions)
+    assert (summary.n_scored, summary.n_undefined, summary.n_constant_predictions) == (3, 1, 0)
+
+
+def test_zero_is_no_consolation_where_it_is_the_best():
+    predictions = RESPONSES.copy()
+    predictions[0, 2] = -1.0
+    with pytest.raises(UsageError, match="1 neurons have no poisson_deviance, of which 0 is the best"):
+        population(poisson_deviance, RESPONSES, predictions)
+    assert population(poisson_deviance, RESPONSES, predictions, how=Aggregation(undefined="drop")).n_dropped == 1
 
 
 def test_a_population_that_cannot_be_scored_is_an_error():

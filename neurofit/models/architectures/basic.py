@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 
+def hidden_units(per_neuron, neurons):
+    """So many per neuron, rounded down, but one at least: with none, predictions would not depend on the image."""
+    return max(1, int(per_neuron * neurons))
+
+
 def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l2=0.0, start_below=0.0):
     """DoG(filters) → softplus(hidden · neurons) → softplus(neurons): the HSM model.
 
-    activation: of the differences of Gaussians; hidden: units per neuron, rounded down; biases: how they start, "zeros"
-    or "normal"; l2: on the last layer's weights; start_below: see `layers.DifferenceOfGaussians`.
+    activation: of the differences of Gaussians; hidden: units per neuron, see `hidden_units`; biases: how they start,
+    "zeros" or "normal"; l2: on the last layer's weights; start_below: see `layers.DifferenceOfGaussians`.
     Source: doi:10.1371/journal.pcbi.1004927.
     """
     import keras
@@ -16,7 +21,7 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
     from neurofit.models.regularizers import L2
 
     start = {"bias_initializer": biases}
-    units = int(hidden * shapes.neurons)
+    units = hidden_units(hidden, shapes.neurons)
     return keras.Sequential([
         keras.Input(shapes.image, name="image"),
         DifferenceOfGaussians(filters, activation=activation, start_below=start_below, name="dog", **start),
@@ -39,7 +44,7 @@ def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="norm
     smooth = penalty(Laplacian, smoothness, grid=shapes.image)
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
     if hidden:
-        model.add(Dense(int(hidden * shapes.neurons), kernel_regularizer=smooth, name="filters", **start))
+        model.add(Dense(hidden_units(hidden, shapes.neurons), kernel_regularizer=smooth, name="filters", **start))
         smooth = penalty(L2, l2)
     model.add(Dense(shapes.neurons, kernel_regularizer=smooth, name="neurons", **start))
     return model

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 
 from neurofit.errors import UsageError
+from neurofit.models.architectures.basic import hidden_units
 from neurofit.models.architectures.thesis_dense import START_BELOW
 
 FIRST_SIZE = 13  # pixels, of the what/where model's first convolution
@@ -134,7 +135,7 @@ def _then_hidden(shapes, features, hidden, kind="normal", penalty="l2", strength
     from neurofit.models.layers import Dense, FactorisedReadout
     from neurofit.models.regularizers import named
 
-    units, start = int(hidden * shapes.neurons), {"activation": "softplus", "bias_initializer": "normal"}
+    units, start = hidden_units(hidden, shapes.neurons), {"activation": "softplus", "bias_initializer": "normal"}
     if kind == "sep":
         factors = {f"{factor}_regularizer": named(penalty, strength) for factor in ("what", "where")}
         layer = FactorisedReadout(units, name="hidden", **factors, **start)

@@ -9,6 +9,7 @@ Penalties are summed over weights, L2 with its ½, as NDN has them.
 from __future__ import annotations
 
 from neurofit.errors import UsageError
+from neurofit.models.architectures.basic import hidden_units, linear_nonlinear
 
 START_BELOW = 2.0  # pixels
 
@@ -57,7 +58,7 @@ def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
 
     if not 0 <= dropout_h <= 1:
         raise UsageError(f"dog_dropout(dropout_h={dropout_h!r}): expected the share of units to keep, 0 … 1.")
-    units = int(hidden * shapes.neurons)
+    units = hidden_units(hidden, shapes.neurons)
     after = [keras.layers.Dropout(1 - dropout_h, noise_shape=(1, units), name="dropout")]
     if dropout_h == 0:
         after = [keras.layers.Rescaling(0.0, name="dropout")]
@@ -66,15 +67,11 @@ def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
 
 def lnln(shapes, *, hidden=0.2, reg_h=0.0, reg_l=0.0):
     """softplus(hidden · neurons) → softplus(neurons) on the pixels; reg_h: Laplacian on their filters, reg_l: L2."""
-    from neurofit.models.architectures.basic import linear_nonlinear
-
     return linear_nonlinear(shapes, hidden=hidden, smoothness=reg_h, l2=reg_l)
 
 
 def ln(shapes, *, reg_l=0.0):
     """softplus(neurons) on the pixels; reg_l: Laplacian on the filters."""
-    from neurofit.models.architectures.basic import linear_nonlinear
-
     return linear_nonlinear(shapes, hidden=0, smoothness=reg_l)
 
 
@@ -85,7 +82,7 @@ def _dog(shapes, filters, hidden, activation="linear", biases="normal", penaltie
 
     from neurofit.models.layers import Dense, DifferenceOfGaussians
 
-    start, units = {"bias_initializer": biases}, int(hidden * shapes.neurons)
+    start, units = {"bias_initializer": biases}, hidden_units(hidden, shapes.neurons)
     on_hidden = [penalties[0]] + [None] * (hidden_layers - 1)
     return keras.Sequential([
         keras.Input(shapes.image, name="image"),

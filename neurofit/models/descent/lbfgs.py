@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from neurofit.errors import UsageError
 from neurofit.models.descent.program import Program, State, compiled
+from neurofit.models.fitting.build import every_layer
+from neurofit.models.layers.constraints import bounds
 
 PAIRS = 20  # of steps and gradients that are remembered
 ENOUGH = {"ftol": 1e-12, "gtol": 1e-8}  # relative decrease of the loss, largest gradient: less is no progress
@@ -31,6 +33,8 @@ class LbfgsProgram(Program):
                 f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(moving)} changes it. "
                 "Leave out dropout, noise and batch normalisation (or freeze the latter), or take adam."
             )
+        self._bounds = _all_bounds(model.trainable_variables)
+        _must_be_float64(model)
         self._slope = compiled(self._loss_and_gradient)
 
     def epochs(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray, np.ndarray]:
@@ -41,13 +45,11 @@ class LbfgsProgram(Program):
         def objective(weights):
             nonlocal last
             cost, penalised, gradient = (one.numpy() for one in self._slope(weights, state.other))
-            if gradient.dtype != np.float64:
-                raise UsageError(f"optimizer='lbfgs': a layer's gradient is {gradient.dtype}, not float64.")
             last = float(cost), float(penalised)
             return last[1], gradient
 
         found = scipy.optimize.minimize(
-            objective, state.weights.numpy(), jac=True, method="L-BFGS-B",
+            objective, state.weights.numpy(), jac=True, method="L-BFGS-B", bounds=self._bounds,
             callback=lambda xk: losses.append(last),  # the point that a line search ends at is the one it asked last
             options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
         )  # fmt: skip
@@ -72,3 +74,23 @@ class LbfgsProgram(Program):
             cost = self.loss(responses, predictions, mask)
             penalised = cost + penalties
         return cost, penalised, tape.gradient(penalised, weights)
+
+
+def _all_bounds(variables) -> scipy.optimize.Bounds | None:
+    """Of all weights in one vector; None where none has any."""
+    if not any(one.constraint for one in variables):
+        return None
+    pairs = [bounds(one) for one in variables]
+    low, high = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
+    return scipy.optimize.Bounds(low, high)
+
+
+def _must_be_float64(model) -> None:
+    """The gradient is float64 whatever is in between: what a layer computes in less is lost in it without a trace."""
+    for layer in every_layer(model):
+        found = {layer.compute_dtype, *(str(one.dtype) for one in layer.weights if "float" in str(one.dtype))}
+        if found != {"float64"}:
+            raise UsageError(
+                f"optimizer='lbfgs': layer '{layer.name}' computes in {', '.join(sorted(found - {'float64'}))}; "
+                "expected float64. Leave its dtype out: a model for lbfgs is built in float64."
+            )

@@ -20,6 +20,11 @@ from neurofit.models.descent.shuffles import orders, orders_in_turn
 from neurofit.models.fitting.data import Arrays
 
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
+ABOVE_ZERO = dict.fromkeys(
+    ("poisson", "gamma"),
+    ", and whether the last layer keeps predictions above 0, of which this loss takes the logarithm: softplus does, "
+    "linear does not",
+)
 
 log = logging.getLogger(__name__)
 
@@ -187,5 +192,5 @@ class Loop:
         raise Diverged(
             f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate {rate:g}). "
             f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are "
-            "scaled sensibly."
+            f"scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
         )

@@ -43,7 +43,6 @@ class Program:
     def __init__(self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None):
         self.model, self.training = model, training
         self.optimizer = optimizers.optimizer(training)
-        losses.check_responses(training.loss, train.responses)
         self.loss = losses.loss(training, rates)
         self.n_images = train.n_images
         self._shapes = [tuple(one.shape) for one in model.trainable_variables]

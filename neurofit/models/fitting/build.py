@@ -105,6 +105,15 @@ def seed_noise(model: keras.Model, seed: int) -> None:
             variable.assign(keras.ops.cast([number, 0], variable.dtype))
 
 
+def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from every_layer(layer)
+        else:
+            yield layer
+
+
 def twins(model: keras.Model) -> list[tuple[str, str]]:
     """Pairs of weights of one shape that start equal though they are random: one initializer instance made both."""
     random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]

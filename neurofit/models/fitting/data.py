@@ -62,12 +62,16 @@ def split_seed(split: datasets.Split, task: Any) -> int:
     return task.repetition if task.split_by == "repetition" else 0
 
 
+def warn(task: Any, told: str) -> None:
+    """In the outcome, once: results say so too."""
+    known = task.facts.get("warnings", [])
+    task.record(warnings=known if told in known else [*known, told])
+
+
 def warn_of_leaks(parts: datasets.Parts, task: Any) -> None:
-    """Results say so where test images have copies among those that were seen."""
     if parts.leaked:
-        told = "The split ignores groups (ignore_groups): test images have copies that were trained on, which flatters."
-        known = task.facts.get("warnings", [])
-        task.record(warnings=known if told in known else [*known, told])
+        warn(task, "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
+                   "flatters.")  # fmt: skip
 
 
 def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
@@ -92,14 +96,16 @@ def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
     return Arrays(inputs, responses, None if valid.all() else valid.astype(dtype))
 
 
-def recordings(part: datasets.Dataset) -> np.ndarray:
-    """(image,) the number of the recording that each image's responses are of.
+def turns(part: datasets.Dataset) -> np.ndarray | None:
+    """(image,) the number of the recording that each image's responses are of; None where there is one recording.
 
     Raises
     ------
     DataError : an image has responses of several recordings, so that these are no turns to take
     """
-    names, numbers = np.unique(part.neurons["recording"].to_numpy().astype(str), return_inverse=True)
+    names, numbers = _recordings(part)
+    if len(names) < 2:
+        return None
     seen = np.stack([part.valid[:, numbers == number].any(axis=1) for number in range(len(names))], axis=1)
     if (seen.sum(axis=1) > 1).any():
         image = part.image_ids[np.argmax(seen.sum(axis=1) > 1)]
@@ -108,6 +114,19 @@ def recordings(part: datasets.Dataset) -> np.ndarray:
             "trained together anyway. Leave turns out."
         )
     return seen.argmax(axis=1)
+
+
+def in_turn(part: datasets.Dataset) -> np.ndarray:
+    """(image, neuron) bool: whether the image is in batches of the neuron's recording. Raises as `turns` does."""
+    of_image = turns(part)
+    if of_image is None:
+        return np.ones(part.responses.shape, bool)
+    return of_image[:, None] == _recordings(part)[1]
+
+
+def _recordings(part: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Names, and (neuron,) the number of each neuron's."""
+    return np.unique(part.neurons["recording"].to_numpy().astype(str), return_inverse=True)
 
 
 def as_split(split: Any) -> datasets.Split:

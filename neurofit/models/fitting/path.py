@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from neurofit.errors import DataError
+from neurofit.errors import DataError, UsageError
 from neurofit.models.descent import memory
 from neurofit.models.descent.loop import Loop
 from neurofit.models.descent.patience import Progress
@@ -80,6 +80,16 @@ def walk(loop_of: Callable[[float, Any, int], Loop], task: Any, strengths: tuple
         strength = strengths[len(way.points)]
         loop = loop_of(strength, _Leg(task, way, strength), way.epochs)
         loop.begin(*weights)
+
+
+def must_fit(argument: str, weakest: Any, strongest: Any) -> None:
+    """Raises UsageError unless the weights of one Keras model fit into the other."""
+    shapes = [[tuple(one.shape) for one in model.trainable_variables] for model in (weakest, strongest)]
+    if shapes[0] != shapes[1]:
+        raise UsageError(
+            f"path={argument!r}: models with its first and last value differ in their weights' shapes, so that none "
+            "can start from the other. A path goes along the strength of a penalty; make this an axis of the grid."
+        )
 
 
 def _begun(loop_of: Callable[..., Loop], task: Any, strengths: tuple[float, ...]) -> tuple[Loop, Way]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
 AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")  # of a test set with repeated trials
+OF_COUNTS = "poisson_log_likelihood"  # of a data set without responses below 0
 AGAINST_TRUTH = "truth_correlation"  # of a test set whose noiseless responses are known
 # What is divided by a neuron's signal says nothing where there is hardly any: doi:10.1371/journal.pcbi.1006897.
 RELIABLE = scores.Aggregation(threshold=0.15)
@@ -28,7 +30,8 @@ RELIABLE = scores.Aggregation(threshold=0.15)
 class Scored:
     """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's counts.
 
-    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not scored.
+    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not scored;
+    undefined: in words, scores of the test set that some neurons do not have, and count 0 in
     """
 
     predictions: dict[str, np.ndarray]
@@ -38,6 +41,7 @@ class Scored:
     n_silent: int
     n_constant: int
     n_reliable: int | None = None
+    undefined: tuple[str, ...] = ()
 
 
 def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
@@ -45,8 +49,9 @@ def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
 
     Raises
     ------
-    DataError : a correlation with the truth is wanted, and the data set has none
+    DataError : a correlation with the truth is wanted, and the data set has none; no response of the test set varies
     """
+    scores.must_be_scorable(test.responses, test.mask)
     if AGAINST_TRUTH in names and test.truth is None:
         raise DataError(
             f"{test.name} has no truth for the score {AGAINST_TRUTH}: only a simulation knows its own rates. "
@@ -86,7 +91,18 @@ def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tupl
         n_silent=counts.n_silent,
         n_constant=counts.n_constant_predictions,
         n_reliable=reliable[0] if reliable else None,
+        undefined=tuple(_undefined(found)),
     )
+
+
+def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
+    """Beyond constant predictions, which are counted anyway."""
+    for name, summary in found.items():
+        if name.startswith("test/") and summary.n_undefined > summary.n_constant_predictions:
+            yield (
+                f"{name}: {summary.n_undefined} of {summary.n_scored} neurons have none and count 0. A likelihood of "
+                "counts has none where a prediction is below 0."
+            )
 
 
 def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
@@ -96,6 +112,8 @@ def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], me
         if score in AGAINST_TRIALS or score == AGAINST_TRUTH:
             continue
         measure = getattr(scores, score)
+        if score == OF_COUNTS and (part.responses[part.valid] < 0).any():
+            continue
         if score in AGAINST_TRAIN:
             measure = partial(measure, baseline_mean=means)
         try:

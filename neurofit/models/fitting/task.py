@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from neurofit import datasets
 from neurofit.errors import NeurofitError
@@ -44,7 +45,7 @@ def prepare(fit: Fit, study: Path) -> None:
 def fit(fit: Fit, task: Any) -> dict[str, float]:
     routed = fit.router.route(task.params)
     material = data.material(fit.data, routed.data, fit.router.data, task)
-    check(material.parts.test, fit.scores)
+    _check(fit, routed, material.parts)
     if routed.training.path is None:
         loop = _loop(fit, routed, material, task)
         kept, facts = _trained(loop)
@@ -54,9 +55,18 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     keep.after(loop.program.model, material.parts, result, task.folder)
     facts |= _facts(loop.name, material, result)
     task.record(**facts)
+    for told_of in result.undefined:
+        data.warn(task, told_of)
     metrics = result.metrics | by_recording(result, material.dataset.neurons["recording"].to_numpy().astype(str))
     print(told(saved.recipe(task.folder), facts, metrics))
     return metrics
+
+
+def _check(fit: Fit, routed: Routed, parts: datasets.Parts) -> None:
+    """What would otherwise fail only after the training, or not at all."""
+    check(parts.test, fit.scores)
+    for name, part in parts.items():
+        losses.check_responses(routed.training.loss, np.where(part.valid, part.responses, np.nan), name)
 
 
 def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 0) -> Loop:
@@ -70,7 +80,7 @@ def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 
     program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
     monitored = parts.monitored and data.arrays(parts.monitored, training.dtype)
     name = monitored and ("test" if parts.monitors_test else "validation")
-    turns = data.recordings(parts.train) if training.turns == "recording" else None
+    turns = data.turns(parts.train) if training.turns == "recording" else None
     return Loop(program, task, monitored, name or "", turns, first)
 
 
@@ -83,10 +93,14 @@ def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Lo
     """A regularisation path: the last loop, the weights of the best point, and how each point ended."""
     argument = routed.training.path
 
-    def loop_of(strength: float, leg: Any, first: int) -> Loop:
-        stronger = replace(routed, build={**routed.build, argument: strength})
-        return _loop(fit, stronger, material, leg, first)
+    def at(strength: float) -> Routed:
+        return replace(routed, build={**routed.build, argument: strength})
 
+    def loop_of(strength: float, leg: Any, first: int) -> Loop:
+        return _loop(fit, at(strength), material, leg, first)
+
+    weakest, *_, strongest = routed.training.strengths
+    path.must_fit(argument, *(_built(fit, at(one), material.parts.train, task) for one in (weakest, strongest)))
     loop, way = path.walk(loop_of, task, routed.training.strengths)
     chosen = way.chosen
     keep.chosen(task.folder, argument, chosen.strength)
@@ -96,19 +110,23 @@ def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Lo
 
 
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
-    architecture = fit.built[routed.architecture]
-    model = build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
-    warnings = [f"{one} and {other} start equal: give each an initializer of its own." for one, other in twins(model)]
-    for warning in warnings:
-        log.warning(warning)
-    if warnings:
-        task.record(warnings=warnings)
-    initialise = fit.initialise or getattr(architecture, "initialise", None)
+    model = _built(fit, routed, train, task)
+    for one, other in twins(model):
+        told = f"{one} and {other} start equal: give each an initializer of its own."
+        log.warning(told)
+        data.warn(task, told)
+    initialise = fit.initialise or getattr(fit.built[routed.architecture], "initialise", None)
     if initialise is not None:
         initialise(model, train)
     if routed.training.start is not None:
         task.record(start=start.take_over(model, fit, routed.training.start, task))
     return model
+
+
+def _built(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
+    """As its architecture makes it."""
+    architecture = fit.built[routed.architecture]
+    return build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
 
 
 def _rates(training: Training, parts: datasets.Parts):
@@ -118,7 +136,8 @@ def _rates(training: Training, parts: datasets.Parts):
     used = [parts.train]
     if training.unit_rates == "train+monitored" and parts.monitored is not None:
         used.append(parts.monitored)
-    return losses.mean_rates([part.responses for part in used], [part.valid for part in used])
+    own = [data.in_turn(part) for part in used] if training.turns == "recording" else None
+    return losses.mean_rates([part.responses for part in used], [part.valid for part in used], own)
 
 
 def _end(reason: str, progress: Progress) -> dict[str, Any]:

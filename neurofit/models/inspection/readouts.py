@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from neurofit.models.inspection.weights import layers
+from neurofit.models.fitting.build import every_layer
 
 
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
@@ -13,7 +13,7 @@ def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
 
     Of every layer with `factors()`, which gives what and where: the factorised and the rank-one readout.
     """
-    readouts = [layer for layer in layers(model) if callable(getattr(layer, "factors", None))]
+    readouts = [layer for layer in every_layer(model) if callable(getattr(layer, "factors", None))]
     return {layer.name: _first(layer.factors()[1]) for layer in readouts}
 
 
@@ -24,7 +24,7 @@ def positions(model: keras.Model) -> dict[str, np.ndarray]:
     readout). nan where a map is 0 everywhere.
     """
     found = {}
-    for layer in layers(model):
+    for layer in every_layer(model):
         if callable(getattr(layer, "positions", None)):
             found[layer.name] = keras.ops.convert_to_numpy(layer.positions())[:, 0, :].T
     return found | {name: _centres(np.abs(maps)) for name, maps in where_maps(model).items()}

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from neurofit.models.fitting.build import every_layer
+
 
 def filters(model: keras.Model) -> dict[str, np.ndarray]:
     """Layer → (filter, height, width, channel), for every layer whose weights are pictures, in the model's order.
@@ -15,18 +17,9 @@ def filters(model: keras.Model) -> dict[str, np.ndarray]:
     the image itself; Gabor energy as NAME/even and NAME/odd.
     """
     found = {}
-    for layer in layers(model):
+    for layer in every_layer(model):
         found |= {name: np.asarray(maps, np.float32) for name, maps in _of(layer, _sees_image(model, layer))}
     return found
-
-
-def layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Every layer, those of nested models in their place."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from layers(layer)
-        else:
-            yield layer
 
 
 def _of(layer, image) -> Iterator[tuple[str, np.ndarray]]:
@@ -56,7 +49,7 @@ def _used(layer, kernel):
 
 def _sees_image(model, layer):
     """(height, width, channel) where the layer's input is the model's, perhaps flattened or scaled; else None."""
-    first = next((one for one in layers(model) if _is_spatial(one)), None)
+    first = next((one for one in every_layer(model) if _is_spatial(one)), None)
     shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
     return shape if first is layer and len(shape) == 3 else None
 

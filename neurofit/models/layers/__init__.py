@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurofit.models.layers.activations import OutputNonlinearity
+from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.convolution import Convolution, SeparableConvolution
 from neurofit.models.layers.gabor import GaborEnergy
 from neurofit.models.layers.gaussians import ConvolutionalDifferenceOfGaussians, DifferenceOfGaussians
@@ -12,6 +13,7 @@ from neurofit.models.layers.positions import GaussianReadout
 from neurofit.models.layers.readout import FactorisedReadout, RankOneReadout
 
 __all__ = [
+    "Between",
     "Convolution",
     "ConvolutionalDifferenceOfGaussians",
     "Dense",

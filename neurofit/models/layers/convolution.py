@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import keras
 from keras import ops
 
 from neurofit.errors import ShapeError, UsageError
 from neurofit.models.layers.linear import Linear
-from neurofit.models.layers.weights import initializer, needs_maps, one_of, penalty_on
+from neurofit.models.layers.weights import initializer, needs_maps, one_of, penalty_on, whole
 
 PADDINGS = ("same", "valid")
 
@@ -33,9 +32,7 @@ class Window:
         """Itself, if a layer can use it; UsageError otherwise."""
         one_of(layer, "padding", self.padding, PADDINGS)
         for name in ("size", "stride", "dilation"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise UsageError(f"{type(layer).__name__}({name}={value!r}): expected a whole number ≥ 1.")
+            whole(layer, name, getattr(self, name))
         if self.stride > 1 and self.dilation > 1:
             raise UsageError(
                 f"{type(layer).__name__}(stride={self.stride}, dilation={self.dilation}): TensorFlow's convolutions "
@@ -81,7 +78,7 @@ class Convolution(Linear):
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", **kwargs):
-        super().__init__(filters, **kwargs)
+        super().__init__(whole(self, "filters", filters), **kwargs)
         self.window = Window(size, stride, dilation, padding).checked(self)
 
     def build(self, input_shape):
@@ -115,7 +112,7 @@ class SeparableConvolution(keras.layers.Layer):
                  depthwise_initializer=None, pointwise_initializer=None, bias_initializer="zeros",
                  depthwise_regularizer=None, pointwise_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
-        self.filters, self.use_bias = filters, use_bias
+        self.filters, self.use_bias = whole(self, "filters", filters), use_bias
         self.window = Window(size, stride, dilation, padding).checked(self)
         self.activation = keras.activations.get(activation)
         self.depthwise_initializer = initializer(depthwise_initializer)

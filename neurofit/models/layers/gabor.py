@@ -7,10 +7,12 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import UsageError
+from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.convolution import Window
-from neurofit.models.layers.weights import one_of
+from neurofit.models.layers.weights import one_of, whole
 
 ROWS = ("orientation", "frequency", "spread", "aspect")
+FREQUENCIES = (0.01, 0.49)  # cycles per pixel: at 0 and at .5 an odd filter may be 0 everywhere
 OUTPUTS = ("amplitude", "energy")
 SMALLEST_ENERGY = 1e-6  # added before a square root, whose slope has no end at 0
 
@@ -28,8 +30,8 @@ class GaborEnergy(keras.layers.Layer):
     "energy", even² + odd².
     Weights: `gabors` (4, filter), rows as in ROWS: θ [rad] (0: stripes upright), f [cycles per pixel], σ [pixels], γ.
     They start as every orientation k π / `orientations` with every one of `frequencies`, frequency by frequency, γ 1
-    and σ such that the filter's half-amplitude bandwidth is `octaves`. `learned`: whether training changes them; the
-    forward pass clips f into [0, .5], σ into [.5, size], γ into [.1, 10].
+    and σ such that the filter's half-amplitude bandwidth is `octaves`. `learned`: whether training changes them, within
+    f [.01, .49], where both filters exist, σ [.5, size] and γ [.1, 10].
     `size`, `stride`, `dilation`, `padding`: see `Window`.
 
     Source: doi:10.1364/JOSAA.2.000284 (Adelson & Bergen 1985, the energy model).
@@ -39,13 +41,15 @@ class GaborEnergy(keras.layers.Layer):
                  output="amplitude", stride=1, dilation=1, padding="same", **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.window = Window(size, stride, dilation, padding).checked(self)
-        self.orientations, self.octaves, self.learned = orientations, float(octaves), learned
-        self.frequencies = tuple(float(frequency) for frequency in frequencies)
+        self.orientations = whole(self, "orientations", orientations)
+        self.frequencies = tuple(np.atleast_1d(frequencies).astype(float).tolist())
+        self.octaves, self.learned = float(octaves), learned
         self.output_kind = one_of(self, "output", output, OUTPUTS)
-        if orientations < 1 or octaves <= 0 or not all(0 < frequency <= 0.5 for frequency in self.frequencies):
+        low, high = FREQUENCIES
+        if not self.frequencies or octaves <= 0 or not all(low <= one <= high for one in self.frequencies):
             raise UsageError(
-                f"GaborEnergy(orientations={orientations!r}, frequencies={self.frequencies}, octaves={octaves!r}): "
-                "expected one orientation or more, frequencies in (0, .5] cycles per pixel, and octaves > 0."
+                f"GaborEnergy(frequencies={frequencies!r}, octaves={octaves!r}): expected frequencies from {low} to "
+                f"{high} cycles per pixel, one or more, and octaves > 0."
             )
 
     @property
@@ -55,25 +59,30 @@ class GaborEnergy(keras.layers.Layer):
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
         self.gabors = self.add_weight(
-            name="gabors", shape=(len(ROWS), self.filters), initializer=self._start, trainable=self.learned
-        )
+            name="gabors", shape=(len(ROWS), self.filters), initializer=self._start, trainable=self.learned,
+            constraint=Between(*self._bounds()),
+        )  # fmt: skip
+
+    def _bounds(self):
+        """Lowest and highest value of each row of `gabors`, each (row, 1)."""
+        rows = [(-np.inf, np.inf), FREQUENCIES, (0.5, max(0.5, self.window.size)), (0.1, 10)]
+        return np.array(rows, np.float64).T[:, :, None]
 
     def _start(self, shape, dtype=None):
         frequency = np.repeat(self.frequencies, self.orientations)
         orientation = np.tile(np.arange(self.orientations) * np.pi / self.orientations, len(self.frequencies))
         wide = 2**self.octaves
         spread = np.sqrt(np.log(2) / 2) / np.pi * (wide + 1) / (wide - 1) / frequency
-        spread = np.clip(spread, 0.5, self.window.size)  # beyond its bounds it would have gradient 0 for ever
-        return ops.convert_to_tensor(np.stack([orientation, frequency, spread, np.ones(self.filters)]), dtype)
+        rows = np.stack([orientation, frequency, spread, np.ones(self.filters)])
+        return ops.convert_to_tensor(np.clip(rows, *self._bounds()), dtype)
 
     def kernels(self):
         """The even and the odd filters, (size, size, filter) each."""
         theta, frequency, spread, aspect = ops.unstack(ops.cast(self.gabors, self.compute_dtype), num=4, axis=0)
-        frequency, spread = ops.clip(frequency, 0, 0.5), ops.clip(spread, 0.5, self.window.size)
         middle = ops.arange(self.window.size, dtype=self.compute_dtype) - (self.window.size - 1) / 2
         y, x = middle[:, None, None], middle[None, :, None]
         along, across = x * ops.cos(theta) + y * ops.sin(theta), y * ops.cos(theta) - x * ops.sin(theta)
-        squares = ops.square(along) + ops.square(ops.clip(aspect, 0.1, 10) * across)
+        squares = ops.square(along) + ops.square(aspect * across)
         envelope = ops.exp(-squares / (2 * ops.square(spread)))
         even, odd = (envelope * wave(2 * np.pi * frequency * along) for wave in (ops.cos, ops.sin))
         even = even - envelope * (ops.sum(even, axis=(0, 1)) / ops.sum(envelope, axis=(0, 1)))

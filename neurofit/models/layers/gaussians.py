@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from neurofit.errors import UsageError
 from neurofit.models.layers.convolution import Window
-from neurofit.models.layers.weights import initializer, needs_maps
+from neurofit.models.layers.weights import initializer, needs_maps, whole
 
 SMALLEST_AMPLITUDE = float(np.finfo(np.float64).eps)
 LARGEST_FIRST_AMPLITUDE = 10.0
@@ -21,8 +22,8 @@ class _Gaussians(keras.layers.Layer):
     def __init__(self, filters, *, variance_bounds, start_below=0.0, activation=None, use_bias=True,
                  bias_initializer="zeros", **kwargs):  # fmt: skip
         super().__init__(**kwargs)
-        self.filters = filters
-        self.variance_bounds = tuple(float(bound) for bound in variance_bounds)
+        self.filters = whole(self, "filters", filters)
+        self.variance_bounds = _ascending(self, variance_bounds)
         self.start_below = float(start_below)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
@@ -127,14 +128,15 @@ class ConvolutionalDifferenceOfGaussians(_Gaussians):
 
     In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding "same".
     Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in [2, size − 2]
-    (always 2 for a size below 4), σ in (1, int(.82 · size)) unless `variance_bounds` says otherwise.
+    (always 2 for a size below 4), σ in (1, max(1, int(.82 · size))) unless `variance_bounds` says otherwise.
     `stride`, `dilation` [pixels]: see `Window`; all lengths of the kernel are before dilation.
 
     Source: petrroll/NDN3.
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, variance_bounds=None, **kwargs):
-        super().__init__(filters, variance_bounds=variance_bounds or (1.0, int(0.82 * size)), **kwargs)
+        whole(self, "size", size)
+        super().__init__(filters, variance_bounds=variance_bounds or (1.0, max(1, int(0.82 * size))), **kwargs)
         self.window = Window(size, stride, dilation).checked(self)
 
     def build(self, input_shape):
@@ -153,3 +155,14 @@ class ConvolutionalDifferenceOfGaussians(_Gaussians):
         told = self.window.told()
         told.pop("padding")
         return super().get_config() | told
+
+
+def _ascending(layer, bounds):
+    """(low, high), 0 < low ≤ high; where they are equal every variance has that value."""
+    try:
+        low, high = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 < low <= high < np.inf:
+        raise UsageError(f"{type(layer).__name__}(variance_bounds={bounds!r}): expected two numbers, 0 < low ≤ high.")
+    return low, high

@@ -7,7 +7,7 @@ import math
 import keras
 from keras import ops
 
-from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs
+from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs, whole
 
 
 class Linear(keras.layers.Layer):
@@ -16,10 +16,11 @@ class Linear(keras.layers.Layer):
     def __init__(self, units, *, activation=None, normalised="none", positive=False, inhibitory=0, use_bias=True,
                  kernel_initializer=None, bias_initializer="zeros", kernel_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
-        self.units = units
+        self.units = whole(self, "units", units)
         self.activation = keras.activations.get(activation)
         self.normalised = one_of(self, "normalised", normalised, NORMALISATIONS)
-        self.positive, self.inhibitory, self.use_bias = positive, inhibitory, use_bias
+        self.positive, self.use_bias = positive, use_bias
+        self.inhibitory = whole(self, "inhibitory", inhibitory, least=0, most=units)
         self.kernel_initializer = initializer(kernel_initializer)
         self.bias_initializer = initializer(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

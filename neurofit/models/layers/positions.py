@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from neurofit.errors import UsageError
+from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.readout import Readout
 from neurofit.models.layers.weights import needs_maps
 
@@ -16,7 +17,7 @@ class GaussianReadout(Readout):
 
     While training, the position is drawn from N(μ, S Sᵀ) anew for every image and neuron, so that gradients reach
     positions further away than the next pixel; else it is μ. −1 is the first pixel's centre and 1 the last's, along y
-    and along x; drawn positions and μ are clipped to them (gradient 0 outside).
+    and along x; drawn positions are clipped to them, and μ is put back into them after each step.
 
     In (image, height, width, channel), out (image, neuron).
     Weights: `what` (channel, neuron), 1 / channel; `position` μ (2, neuron), y and x, uniform within ±`start_within`;
@@ -50,8 +51,9 @@ class GaussianReadout(Readout):
         self.what = self.add_factor("what", (input_shape[-1], self.neurons))
         uniform = keras.initializers.RandomUniform(-self.start_within, self.start_within)
         self.position = self.add_weight(
-            name="position", shape=(2, self.neurons), initializer=uniform, trainable=self.learned_positions
-        )
+            name="position", shape=(2, self.neurons), initializer=uniform, trainable=self.learned_positions,
+            constraint=Between(-1, 1),
+        )  # fmt: skip
         self.spread = None
         if self.sampled:
             self.spread = self.add_weight(

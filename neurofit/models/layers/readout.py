@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from neurofit.errors import UsageError
-from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on
+from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on, whole
 from neurofit.models.regularizers import OfProduct, added
 
 FACTORS = ("none", "what", "where", "both")
@@ -19,7 +19,7 @@ class Readout(keras.layers.Layer):
 
     def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, **kwargs):
         super().__init__(**kwargs)
-        self.neurons, self.use_bias = neurons, use_bias
+        self.neurons, self.use_bias = whole(self, "neurons", neurons), use_bias
         self.activation = keras.activations.get(activation)
         self.bias_initializer = initializer(bias_initializer)
         self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral
+
 import keras
 import numpy as np
 from keras import ops
@@ -89,6 +92,14 @@ def one_of(layer, name, value, known):
     if value not in known:
         offer = nearest(str(value), known)
         raise UsageError(f"{type(layer).__name__}({name}={value!r}): known are {', '.join(known)}.{offer}")
+    return value
+
+
+def whole(layer, name, value, least=1, most=math.inf):
+    """The value, a whole number in [least, most]; UsageError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        wanted = f"≥ {least}" if most == math.inf else f"from {least} to {most}"
+        raise UsageError(f"{type(layer).__name__}({name}={value!r}): expected a whole number {wanted}.")
     return value
 
 

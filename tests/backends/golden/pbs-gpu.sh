@@ -50,7 +50,7 @@ export TF_NUM_INTRAOP_THREADS=1
 export TF_NUM_INTEROP_THREADS=1
 export TF_CPP_MIN_LOG_LEVEL=2
 export TF_FORCE_GPU_ALLOW_GROWTH=true
-export TF_ENABLE_ONEDNN_OPTS=0
+export TF_ENABLE_ONEDNN_OPTS=1
 source /etc/profile
 module load python
 

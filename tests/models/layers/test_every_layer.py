@@ -77,6 +77,17 @@ def test_layers_that_need_a_picture_say_so():
     (lambda layers: layers.GaussianReadout(3, start_within=2), "start_within=2"),
     (lambda layers: layers.GaborEnergy(7, frequencies=(0.7,)), "cycles per pixel"),
     (lambda layers: layers.OutputNonlinearity(low=1, high=0), "low < high"),
+    (lambda layers: layers.GaborEnergy(7, frequencies=()), "one or more"),
+    (lambda layers: layers.GaborEnergy(7, frequencies=0.5), "from 0.01 to 0.49"),
+    (lambda layers: layers.GaborEnergy(7, orientations=2.5), "orientations=2.5"),
+    (lambda layers: layers.Dense(0), r"units=0\): expected a whole number ≥ 1"),
+    (lambda layers: layers.Dense(3, inhibitory=4), "inhibitory=4.* from 0 to 3"),
+    (lambda layers: layers.Convolution(0, 3), "filters=0"),
+    (lambda layers: layers.FactorisedReadout(2.0), "neurons=2.0"),
+    (lambda layers: layers.DifferenceOfGaussians(0), "filters=0"),
+    (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=(25, 1)), "0 < low ≤ high"),
+    (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=None), "expected two numbers"),
+    (lambda layers: layers.ConvolutionalDifferenceOfGaussians(3, 0), "size=0"),
 ])  # fmt: skip
 def test_settings_that_make_no_sense_are_errors(make, told):
     with pytest.raises(UsageError, match=told):

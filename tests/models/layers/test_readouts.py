@@ -48,6 +48,26 @@ def between(maps, y, x):
 POSITIONS = np.array([[-1.0, 0.3, 1.0, 2.0, 0.0], [-1.0, -0.71, 1.0, 0.1, -3.0]])  # (y and x, neuron)
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_learned_position_that_leaves_the_map_comes_back(sampled, keras):
+    from neurofit.models.descent.program import Program
+    from neurofit.models.fitting.data import Arrays
+
+    place = keras.Sequential([keras.Input((7, 8, 2)), nf.models.layers.GaussianReadout(
+        1, sampled=sampled, what_initializer="ones", use_bias=False)])  # fmt: skip
+    y, x = np.meshgrid(np.linspace(-1, 1, 7), np.linspace(-1, 1, 8), indexing="ij")
+    ramps = np.repeat(np.stack([y - 0.9, x + 0.5], axis=-1)[None], 16, axis=0).astype(np.float32)
+    place.layers[-1].what.assign([[1.0], [0.0]])
+    training = nf.models.Training(epochs=300, learning_rate=0.3, loss="gaussian", freeze=())
+    place.layers[-1].what.trainable = False
+    program = Program(place, training, Arrays({"image": ramps}, np.zeros((16, 1), np.float32), None))
+    state = program.start()
+    for rate in (0.5, 0.05, 0.01):  # the first steps take it off the map
+        state, *_ = program.epochs(state, np.repeat(np.arange(16)[None], 100, axis=0), rate)
+    program.install(state.weights, state.other)
+    assert float(place.layers[-1].position[0, 0]) == pytest.approx(0.9, abs=0.1)
+
+
 def test_a_gaussian_readout_looks_between_pixels(close):
     layer = nf.models.layers.GaussianReadout(5, bias_initializer="normal")
     layer.build(MAPS.shape)

@@ -49,7 +49,7 @@ def layer_of(net, index, channels, dtype, penalised):
     if kind == "sep":
         return layers.FactorisedReadout(units, normalised=FACTORS[nw], positive=FACTORS[pos], **same)
     if kind == "diff_of_gaussians":
-        return layers.DifferenceOfGaussians(units, **(sigma or {"variance_bounds": (1, 0)}), **same)
+        return layers.DifferenceOfGaussians(units, **(sigma or {"variance_bounds": (1, 1)}), **same)
     if kind == "conv_diff_of_gaussians":
         return layers.ConvolutionalDifferenceOfGaussians(units, size, stride=stride, **sigma, **same)
     return layers.Scale(**same)
