@@ -43,7 +43,8 @@ def standardise(
     Returns
     -------
     parts; record {"inputs", "responses", "statistics",
-    "parts": {part: {"inputs": {name: {mean, std}}, "responses": {mean, std}}}}
+    "parts": {part: {"inputs": {name: {mean, std}}, "responses": {mean, std}, "seen": {name: {mean, std}}}}};
+    "seen" are those of all values before, whatever the way: what is grey, and how far from it they are
 
     Raises
     ------
@@ -72,7 +73,13 @@ def standardise_like(record: dict, inputs: dict[str, np.ndarray], part: str = "t
 
 def _numbers(part: Dataset, inputs: str, responses: str) -> dict:
     scales = {name: _statistics(array.astype(np.float64), inputs, name) for name, array in part.inputs.items()}
-    return {"inputs": scales, "responses": _statistics(part.responses[part.valid], responses, "responses")}
+    seen = {name: {"mean": float(np.mean(x, dtype=np.float64)), "std": float(np.std(x, dtype=np.float64))}
+            for name, x in part.inputs.items()}  # fmt: skip
+    return {
+        "inputs": scales,
+        "responses": _statistics(part.responses[part.valid], responses, "responses"),
+        "seen": seen,
+    }
 
 
 def _statistics(values: np.ndarray, way: str, name: str) -> dict:

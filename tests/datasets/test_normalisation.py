@@ -17,7 +17,7 @@ def test_global_uses_one_mean_and_std_of_all_training_pixels(parts):
     scaled, record = standardise(parts, inputs="global")
     train = parts.train.inputs["image"].astype(float)
     image, untouched = {"mean": train.mean(), "std": train.std()}, {"mean": 0.0, "std": 1.0}
-    assert record["parts"] == {"train": {"inputs": {"image": image}, "responses": untouched}}
+    assert record["parts"] == {"train": {"inputs": {"image": image}, "responses": untouched, "seen": {"image": image}}}
     expected = (parts.test.inputs["image"] - train.mean()) / train.std()
     np.testing.assert_allclose(scaled.test.inputs["image"], expected, rtol=1e-5)
 

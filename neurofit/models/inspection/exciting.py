@@ -25,18 +25,19 @@ class Exciting:
 
 def most_exciting_images(
     model: keras.Model, *, neurons=None, norm: float | None = None, steps: int = 100, seed: int = 0,
-    blur: float = 0.0, lowest: float | None = None, highest: float | None = None,
+    blur: float = 0.0, lowest: float | None = None, highest: float | None = None, around: float = 0.0,
 ) -> Exciting:  # fmt: skip
     """Gradient ascent on each neuron's response, put back into the ball of the budget after every step.
 
     Parameters
     ----------
     neurons : indices; None for all
-    norm : the budget, the largest L2 norm over pixels, normalised units (distance from the mean grey); None for
-        √(number of pixels), that of an image as contrasty as a typical one of the training set
+    norm : the budget, the largest L2 norm over pixels of the image's distance from `around`, normalised units; None for
+        √(number of pixels), that of an image as contrasty as a typical one of a training set that was standardised
     steps, seed : of the ascent; the noise that it starts from
     blur : std [pixels] of a Gaussian that smooths gradients, against patterns finer than any filter; 0 for none
-    lowest, highest : of every pixel, normalised (`Units.to_model` of 0 and 255); None for no limit; 0 must be allowed
+    lowest, highest : of every pixel, normalised (`Units.to_model` of 0 and 255); None for no limit
+    around : every pixel of the grey image that the ascent starts from, normalised (`Units.middle`), within the limits
 
     Returns
     -------
@@ -51,12 +52,13 @@ def most_exciting_images(
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)
     limits = (-np.inf if lowest is None else lowest, np.inf if highest is None else highest)
-    _check(budget, steps, limits)
+    _check(budget, steps, limits, around)
+    limits = (limits[0] - around, limits[1] - around)
     images = np.random.default_rng(seed).standard_normal((len(indices), *shape))
     images = _within(START * budget * images / _norms(images), budget, limits)
     best, best_responses, trace = images, np.full(len(indices), -np.inf), []
     for step in range(steps + 1):
-        slopes, excited = responses.gradients(model, images, indices)
+        slopes, excited = responses.gradients(model, images + around, indices)
         trace.append(excited)
         better = excited > best_responses
         best = np.where(better[:, None, None, None], images, best)
@@ -64,7 +66,7 @@ def most_exciting_images(
         direction = _smoothed(slopes, blur)
         length = FIRST_STEP * budget * (1 - step / (steps + 1))
         images = _within(images + length * direction / np.maximum(_norms(direction), 1e-12), budget, limits)
-    return Exciting(best.astype(np.float32), best_responses, np.stack(trace))
+    return Exciting((best + around).astype(np.float32), best_responses, np.stack(trace))
 
 
 def _norms(images: np.ndarray) -> np.ndarray:
@@ -82,8 +84,10 @@ def _smoothed(slopes: np.ndarray, blur: float) -> np.ndarray:
     return gaussian_filter(slopes, (0, blur, blur, 0)) if blur else slopes
 
 
-def _check(budget: float, steps: int, limits: tuple[float, float]) -> None:
+def _check(budget: float, steps: int, limits: tuple[float, float], around: float) -> None:
     if not budget > 0 or steps < 1:
         raise UsageError(f"most_exciting_images(norm={budget:g}, steps={steps}): expected a norm and steps above 0.")
-    if not limits[0] <= 0 <= limits[1]:
-        raise UsageError(f"most_exciting_images(lowest, highest = {limits}): 0, the mean grey, must lie between them.")
+    if not limits[0] <= around <= limits[1]:
+        raise UsageError(
+            f"most_exciting_images(lowest, highest = {limits}): around={around:g}, the mean grey, must lie between."
+        )

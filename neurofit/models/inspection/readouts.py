@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from neurofit.models.fitting.build import every_layer
+from neurofit.models.inspection.fields import centres
 
 
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
@@ -20,21 +21,17 @@ def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
 def positions(model: keras.Model) -> dict[str, np.ndarray]:
     """Layer → (neuron, 2): y and x where each neuron looks, −1 the first and 1 the last pixel of the feature map.
 
-    The centre of mass of a map's absolute weights, or the one position of a layer with `positions()` (the Gaussian
-    readout). nan where a map is 0 everywhere.
+    The centre of mass of a map's squared weights, so that small ones all over the map do not draw it to the middle; or
+    the one position of a layer with `positions()` (the Gaussian readout). nan where a map is 0 everywhere.
     """
     found = {}
     for layer in every_layer(model):
         if callable(getattr(layer, "positions", None)):
             found[layer.name] = keras.ops.convert_to_numpy(layer.positions())[:, 0, :].T
-    return found | {name: _centres(np.abs(maps)) for name, maps in where_maps(model).items()}
-
-
-def _centres(maps: np.ndarray) -> np.ndarray:
-    y, x = (np.linspace(-1, 1, length) if length > 1 else np.zeros(1) for length in maps.shape[1:])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = maps.sum(axis=(1, 2))
-        return np.stack([maps.sum(axis=2) @ y / total, maps.sum(axis=1) @ x / total], axis=-1)
+    for name, maps in where_maps(model).items():
+        last = np.maximum(np.array(maps.shape[1:]) - 1, 1)
+        found[name] = np.where(np.array(maps.shape[1:]) > 1, 2 * centres(maps) / last - 1, 0.0)
+    return found
 
 
 def _first(maps) -> np.ndarray:

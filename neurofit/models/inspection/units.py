@@ -19,11 +19,13 @@ class Units:
     ----------
     mean, std : one number, or (height, width, channel)
     grey : [pixels] the light of a blank screen, around which gratings vary; above 0
+    spread : [pixels] the std of all pixels of the training set around their mean; None where it is not known
     """
 
     mean: Any
     std: Any
     grey: float
+    spread: float | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any], *, name: str = "image", grey: float | None = None) -> Units:
@@ -32,7 +34,7 @@ class Units:
         Parameters
         ----------
         name : of the input
-        grey : where None, the mean of all pixels; inputs that were not centred (ways `std`, `none`) need it given
+        grey : where None, the mean of all pixels of the training set
 
         Raises
         ------
@@ -42,13 +44,30 @@ class Units:
         if name not in inputs:
             raise DataError(f"No statistics for input '{name}'; there are some for {', '.join(inputs)}.")
         mean, std = (np.asarray(inputs[name][key], np.float64) for key in ("mean", "std"))
-        grey = float(mean.mean()) if grey is None else float(grey)
+        seen = record["parts"]["train"].get("seen", {}).get(name, {})  # tasks of earlier versions have none
+        grey = float(seen.get("mean", mean.mean()) if grey is None else grey)
         if not grey > 0:
             raise DataError(
                 f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light of a blank "
                 "screen in pixels: Units.of(record, grey=127.5)."
             )
-        return cls(mean, std, grey)
+        return cls(mean, std, grey, seen.get("std"))
+
+    @property
+    def centred(self) -> bool:
+        """Whether 0 is the middle of the training images."""
+        return bool(np.any(self.mean != 0))
+
+    @property
+    def middle(self) -> float:
+        """Of the training images, as the model takes it: 0 where they were centred, else the mean grey."""
+        return 0.0 if self.centred else float(self.grey / self.std)
+
+    @property
+    def typical(self) -> float:
+        """How far a typical pixel is from the middle, as the model takes it: 1 where its std was what images were
+        scaled by."""
+        return 1.0 if self.centred or self.spread is None else float(self.spread / self.std)
 
     def to_model(self, pixels: np.ndarray) -> np.ndarray:
         """(image, height, width, channel) as the model takes it, float32."""

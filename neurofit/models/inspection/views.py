@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from neurofit.errors import DataError, UsageError, nearest
+from neurofit.errors import UsageError, nearest
 from neurofit.models.inspection import exciting, fields, readouts, responses, tunings, weights
 from neurofit.models.inspection.units import Units
 
@@ -44,7 +44,8 @@ def _filters(model, record, indices) -> list[Panel]:
 
 
 def _receptive_fields(model, record, indices) -> list[Panel]:
-    found = fields.receptive_fields(model, neurons=indices)
+    units, shape = Units.of(record), responses.image_shape(model)
+    found = fields.receptive_fields(model, at=np.full(shape, units.middle), neurons=indices) * units.typical
     return [_maps("receptive fields: gradient at the mean grey", found, "response per pixel std", indices)]
 
 
@@ -55,29 +56,29 @@ def _readouts(model, record, indices) -> list[Panel]:
         if len(own):
             panels.append(_maps(f"{layer}: where", maps[own - first], "weight", own))
         first += len(maps)
+    first = 0
     for layer, found in readouts.positions(model).items():
+        own, first = indices[(indices >= first) & (indices < first + len(found))] - first, first + len(found)
+        found = found[own]
         title, axes = f"{layer}: centres", {"x_label": "x (−1 left, 1 right)", "y_label": "y (1 below)"}
         panels.append({"kind": "points", "title": title, "points": found, "limits": [-1, 1], **axes})
     return panels
 
 
 def _exciting(model, record, indices) -> list[Panel]:
-    found = exciting.most_exciting_images(model, neurons=indices)
-    title = f"most exciting images of norm ≤ {np.sqrt(found.images[0].size):.3g}"
-    return [_maps(title, found.images, "pixel std from the mean grey", indices)]
+    units, norm = Units.of(record), np.sqrt(np.prod(responses.image_shape(model)))
+    found = exciting.most_exciting_images(model, neurons=indices, norm=norm * units.typical, around=units.middle)
+    shown = (found.images - units.middle) / units.typical
+    return [_maps(f"most exciting images of norm ≤ {norm:.3g}", shown, "pixel std from the mean grey", indices)]
 
 
 def _tuning(model, record, indices) -> list[Panel]:
-    try:
-        units, contrast = Units.of(record), "contrast"
-    except DataError:  # inputs that were not centred: no grey is known, so no contrast
-        units, contrast = None, "amplitude [normalised units]"
-    found = tunings.tuning(model, neurons=indices, units=units)
+    found = tunings.tuning(model, neurons=indices, units=Units.of(record))
     return [
         _orientation(found, indices),
         _lines("spatial frequency", found.frequencies, found.by_frequency, "frequency [cycles/pixel]", indices, "log"),
         _lines("size", found.diameters, found.by_diameter, "diameter [pixels]", indices, "log"),
-        _lines("contrast response", found.contrasts, found.by_contrast, contrast, indices),
+        _lines("contrast response", found.contrasts, found.by_contrast, "contrast", indices),
     ]
 
 

@@ -50,6 +50,10 @@ def test_contrast_in_units_is_that_of_the_screen(inspection):
     with pytest.raises(DataError, match="says no grey"):
         inspection.Units.of(uncentred)
     assert inspection.Units.of(uncentred, grey=100).to_model(np.array([100.0])) == 5
+    uncentred["parts"]["train"]["seen"] = {"image": {"mean": 110.0, "std": 40.0}}
+    units = inspection.Units.of(uncentred)
+    assert (units.grey, units.middle, units.typical) == (110, 5.5, 2)
+    assert (inspection.Units.of(RECORD).middle, inspection.Units.of(RECORD).typical) == (0, 1)
 
 
 def test_tuning_finds_what_a_gabor_prefers(inspection, gabors):
@@ -98,7 +102,7 @@ def test_budget_and_limits_hold(inspection, gabors):
     found = inspection.most_exciting_images(gabors, norm=5.0, steps=20, blur=1.0, lowest=-0.2, highest=0.3)
     assert np.sqrt(np.square(found.images).sum(axis=(1, 2, 3))).max() <= 5.0001
     assert found.images.min() >= np.float32(-0.2) and found.images.max() <= np.float32(0.3)
-    with pytest.raises(UsageError, match="0, the mean grey, must lie between"):
+    with pytest.raises(UsageError, match="around=0, the mean grey, must lie between"):
         inspection.most_exciting_images(gabors, lowest=0.1)
     with pytest.raises(UsageError, match="norm and steps above 0"):
         inspection.most_exciting_images(gabors, norm=0)
