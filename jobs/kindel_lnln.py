@@ -1,9 +1,12 @@
-"""LNLN of Kindel et al. on macaque V1: their sweep of the number of units, seven trials each, on recording 02."""
+"""LNLN of Kindel et al. on macaque V1: their sweep of the number of units on recording 02, seven trials each, and the
+number that they chose on the others, for 35,000 steps."""
 
 from __future__ import annotations
 
 import neurofit as nf
 from neurofit.models.baselines import authors
+
+OTHERS = [name for name in authors.RECORDINGS if name != "macaque_v1/02"]
 
 experiment = nf.Experiment(
     fit=authors.fit(
@@ -12,7 +15,10 @@ experiment = nf.Experiment(
         data="macaque_v1/02",
         split=authors.SPLIT,
     ),
-    grid=nf.grid(architecture=["lnln"], units=[150, 250, 350, 500, 900]),
+    grid=(
+        nf.grid(architecture=["lnln"], units=[150, 250, 350, 500, 900])
+        + nf.grid(architecture=["lnln"], units=[250], data=OTHERS, epochs=[35_000 // authors.STEPS_PER_EPOCH])
+    ),
     repetitions=7,
     split_by="repetition",
 )

@@ -85,9 +85,8 @@ def _read(recording, part: str, data: Path | None) -> Dataset:
     for name in recording.files(part):
         if not (folder / name).is_file():
             raise DataError(
-                f"{recording.kind}/{part}: no file {folder / name}. Put it there with\n"
-                f"    neurofit data add {recording.kind} PATH\n"
-                f"where PATH is a folder or a data.tar.gz that holds it.{recording.hint(name)}"
+                f"{recording.kind}/{part}: no file {folder / name}. `neurofit data add {recording.kind} PATH` puts it "
+                f"there, where PATH is a folder or a data.tar.gz that holds it.{recording.hint(name)}"
             )
     return recording.read(part, folder)
 

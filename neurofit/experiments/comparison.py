@@ -55,6 +55,7 @@ def by_run(records: Iterable[Row]) -> pd.DataFrame:
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     means = [f"{name} mean" for name in spreads if is_of_a_model(name)]
     frame.attrs["always"] = ["run", "repetitions", "missing", *means]
+    frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
     return frame
 
 
@@ -83,6 +84,7 @@ def compare(records: Iterable[Row], axis: str, metric: str | None = None) -> pd.
         found.append({**named, **_difference(numbers, pairs), **end})
     frame = pd.DataFrame({name: column([row[name] for row in found]) for name in found[0]}, copy=False)
     frame.attrs["always"] = [name for name in frame if name != "mixed"]
+    frame.attrs["first"] = ["axis", "a", "b", "difference", "pairs", "metric"]
     return frame
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
     """The table as text, without a newline at its end; `width` [characters] leaves a plain one's last columns out."""
     if format not in FORMATS:
         raise UsageError(f"There is no format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}.")
-    text = _table(sheet(frame), width) if format == "table" else _WRITERS[format](frame)
+    text = _table(sheet(frame), width, frame.attrs.get("first", [])) if format == "table" else _WRITERS[format](frame)
     # Half a surrogate pair, which JSON can carry and no file can, appears as its code.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
@@ -167,10 +167,10 @@ def _whole(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _table(sheet: Sheet, width: int | None) -> str:
+def _table(sheet: Sheet, width: int | None, first: Sequence[str]) -> str:
     breadths = [max(map(_columns_of, [column.name, *column.cells])) for column in sheet.columns]
     names = [column.name for column in sheet.columns]
-    shown = _that_fit(names, breadths, width)
+    shown = _that_fit(names, breadths, width, first)
     left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
     filled = [_filled(sheet.columns[place], breadths[place]) for place in shown]
     lines = ["  ".join(row).rstrip() for row in zip(*filled)]
@@ -185,12 +185,14 @@ def _table(sheet: Sheet, width: int | None) -> str:
     return "\n".join(lines)
 
 
-def _that_fit(names: list[str], breadths: list[int], width: int | None) -> list[int]:
-    """Which columns find room, two spaces apart: the first and the first score, then the others as they come, as far as
-    that goes; and hashes, if there is room at the end.
+def _that_fit(names: list[str], breadths: list[int], width: int | None, first: Sequence[str]) -> list[int]:
+    """Which columns find room, two spaces apart: the first one, those that `attrs["first"]` names and the first score,
+    then the others as they come, as far as that goes; and hashes, if there is room at the end.
     """
     score = next((place for place, name in enumerate(names) if "/" in name), 0)
-    wanted = list(dict.fromkeys([0, score, *(place for place, name in enumerate(names) if name not in _HASHES)]))
+    before = [names.index(name) for name in first if name in names]
+    others = [place for place, name in enumerate(names) if name not in _HASHES]
+    wanted = list(dict.fromkeys([0, *before, score, *others]))
     ends = itertools.accumulate(breadths[place] + 2 for place in wanted)
     most = width or math.inf
     shown = wanted[: max(1, sum(end - 2 <= most for end in ends))]

@@ -70,7 +70,8 @@ def short(value: Any, width: int = 40) -> str:
     if isinstance(value, str):
         is_bare = value and value == value.strip() and isinstance(_word(value), str)
         return one_line(value if is_bare else repr(value), width)
-    return one_line(_shown(value), width)
+    text = one_line(_shown(value), 10_000)  # cut in the middle: of splits and the like, the beginnings are alike
+    return text if len(text) <= width else f"{text[: width - width // 2 - 1]}…{text[len(text) - width // 2:]}"
 
 
 def one_line(text: str, width: int = 40) -> str:

@@ -27,7 +27,8 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
 
     An argument's value is the given one, else the derived one, else the default that applied; a default has a column
     when it differs between rows. `arg.`, `metric.` and `fact.` mark names that are already taken. `attrs["always"]`
-    names the columns that a person wants to see even when all their values are the same.
+    names the columns that a person wants to see even when all their values are the same, `attrs["first"]` those that
+    find room in a narrow terminal before others.
     """
     rows = readable(records)
     front, costs, provenance = _front(rows), _costs(rows), _provenance(rows)
@@ -39,6 +40,7 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
     columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     frame.attrs["always"] = ["run", "repetition", "state", *filter(is_of_a_model, scores)]
+    frame.attrs["first"] = ["run", "repetition", *(["state"] if any(one != "done" for one in task["state"]) else [])]
     return frame
 
 

@@ -17,7 +17,8 @@ from neurofit.errors import UsageError
 from neurofit.experiments.condition import Where, where
 from neurofit.experiments.params import one_line
 
-__all__ = ["Range", "Selection", "Where", "parse", "where"]
+__all__ = ["Range", "Selection", "Where", "naming", "parse", "where"]
+_MOST_PARTS = 6  # of a selector that is shown
 GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3), exp3:all/0-4."
 _PIECE = re.compile(r"([0-9]{1,18}|last)(?:-([0-9]{1,18}|last))?")
 
@@ -92,3 +93,15 @@ def _range(piece: str, selector: str, what: str) -> Range:
     if last is not None and (first is None or first > last):
         raise UsageError(f"'{one_line(selector)}': the range '{one_line(piece)}' ends before it begins. {GRAMMAR}")
     return Range(first, last)
+
+
+def naming(name: str, tasks: Collection[tuple[int, int]]) -> str:
+    """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long."""
+    parts: list[list[int]] = []
+    for run in sorted({run for run, _ in tasks}):
+        if parts and run == parts[-1][1] + 1:
+            parts[-1][1] = run
+        else:
+            parts.append([run, run])
+    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in parts]
+    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else name

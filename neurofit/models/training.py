@@ -72,6 +72,7 @@ class Training:
     def klindt(cls, **changes: Any) -> Training:
         """The recipe of Klindt et al.: Adam at 1e-3, batches of 256, a look every 50 steps, patience of ten looks, the
         rate cut to a third twice. Looks and patience are in epochs of 1,440 images (6 steps); `changes` replace any.
+        docs/training.md says in what it differs from the source's code.
 
         Source: doi:10.48550/arXiv.1711.02653.
         """

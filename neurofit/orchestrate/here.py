@@ -20,7 +20,7 @@ from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, Sub
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import RegisteredRun, Registry, register
 from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import Planned, note_queue, write_submission
+from neurofit.experiments.store.submissions import HERE, Planned, note_queue, write_submission
 from neurofit.files import read_json
 from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
 from neurofit.orchestrate.status.standing import standing
@@ -30,8 +30,6 @@ from neurofit.study import Study
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervise import Signals
-
-RUNNER = "here"
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,12 @@ def run(
         record = {
             **base_record(study, experiment, code, experiment.repetitions, fresh=fresh),
             "whole_grid": False,
-            "runner": RUNNER,
+            "runner": HERE,
             "backend": "local",
             "resources": vars(Resources()),
             "task_minutes": None,
         }
-        name = submission_name(files, RUNNER)
+        name = submission_name(files, HERE)
         submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
         note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
     try:

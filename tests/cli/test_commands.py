@@ -83,7 +83,7 @@ def test_show_as_json_has_registered_numbers(quick):
     assert record["axes"] == {"x": [0, 1, 2], "kind": ["a", "b"]}
     numbers = [(run["run"], run["params"]["x"]) for run in record["runs"]]
     assert numbers == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 0), (5, 0)]
-    assert {tuple(run) for run in record["runs"]} == {("run", "id", "params")}
+    assert {tuple(run) for run in record["runs"]} == {("run", "id", "params", "derived")}
     selected = json.loads(quick("show", "quick:last", "--where", "x < 1", "--json").stdout)
     assert [run["run"] for run in selected["runs"]] == [5]
 

@@ -107,6 +107,12 @@ def test_columns_that_find_no_room_are_named():
     assert max(map(len, text.splitlines())) <= 37
 
 
+def test_what_a_table_names_first_finds_room_before_others():
+    made = frame(run=[1, 2], name=["a" * 30, "b" * 30], repetitions=[3, 4])
+    made.attrs["first"] = ["repetitions"]
+    assert render(made, width=37).splitlines()[0].split() == ["run", "repetitions"]
+
+
 def test_the_first_score_finds_room_before_arguments_and_hashes():
     made = frame(**{
         "run": [0, 1], "id": ["e18f8fa4", "5b1b71c5"], "filters": [4, 16], "activation": ["softplus", "linear"],

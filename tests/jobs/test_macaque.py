@@ -44,6 +44,9 @@ def test_grouped_splits_come_first_and_random_ones_beside_them(name):
 
 
 def test_the_sweeps_are_the_authors():
-    assert [run.params["units"] for run in experiment("kindel_lnln").runs()] == [150, 250, 350, 500, 900]
+    swept, chosen = experiment("kindel_lnln").runs()[:5], experiment("kindel_lnln").runs()[5:]
+    assert [run.params["units"] for run in swept] == [150, 250, 350, 500, 900]
+    assert [run.params["data"][-2:] for run in chosen] == ["01", "03", "04", "05", "06"]
+    assert {(run.params["units"], run.params["epochs"]) for run in chosen} == {(250, 8_750)}
     assert len(experiment("kindel_gabor").runs()) == 25
     assert {experiment(name).repetitions for name in ("kindel_lnln", "kindel_gabor")} == {7}

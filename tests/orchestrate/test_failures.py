@@ -7,10 +7,11 @@ import json
 import pytest
 
 from neurofit.backends.base import NO_ROOM_LEFT
+from neurofit.experiments.selection import naming
 from neurofit.experiments.store.state import State
 from neurofit.orchestrate.causes.explain import explained
 from neurofit.orchestrate.causes.failures import failures
-from neurofit.orchestrate.causes.remedies import remedy, selector
+from neurofit.orchestrate.causes.remedies import remedy
 from neurofit.orchestrate.causes.shares import shares
 
 THREE_CAUSES = """
@@ -105,8 +106,8 @@ def test_each_cause_has_its_command(error, state, command):
 
 
 def test_runs_as_a_selector():
-    assert selector("e", [(1, 0), (4, 0), (5, 3), (6, 0)]) == "e:1,4-6"
-    assert selector("e", [(run, 0) for run in range(0, 40, 2)]) == "e"
+    assert naming("e", [(1, 0), (4, 0), (5, 3), (6, 0)]) == "e:1,4-6"
+    assert naming("e", [(run, 0) for run in range(0, 40, 2)]) == "e"
 
 
 def test_a_submission_may_ask_for_other_resources_than_its_runner(bench):

@@ -19,6 +19,7 @@ from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
 
 TaskKey = tuple[int, int]  # run number, repetition
+HERE = "here"  # the runner of a task that is done in the foreground
 NEEDED = ("experiment", "study", "script", "repetitions", "fresh", "code", "runner", "backend", "resources", "jobs")
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from neurofit.errors import ShapeError, UsageError
+from neurofit.errors import ShapeError, UsageError, nearest
 from neurofit.models.layers.weights import penalty_on
 
 
@@ -31,6 +31,27 @@ def rectified_quadratic(x):
 def leaky_relu(x):
     """x, or .1 x below 0 (Keras' own takes .2)."""
     return ops.maximum(x, 0.1 * x)
+
+
+OWN = {"quadratic": quadratic, "rectified_quadratic": rectified_quadratic}
+
+
+def activation_of(given):
+    """The function given, or of that name: Keras' own, "quadratic" or "rectified_quadratic"; None is linear.
+
+    Raises
+    ------
+    UsageError : no such name
+    """
+    if isinstance(given, str) and given in OWN:
+        return OWN[given]
+    try:
+        return keras.activations.get(given)
+    except ValueError as error:
+        known = [*OWN, "linear", "relu", "leaky_relu", "elu", "softplus", "exponential", "sigmoid", "tanh"]
+        offer = nearest(str(given), known)
+        has = ", ".join(known)
+        raise UsageError(f"No activation {given!r}.{offer} There are {has}, and others of Keras.") from error
 
 
 @keras.saving.register_keras_serializable("neurofit")

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from neurofit.errors import ShapeError, UsageError
+from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.linear import Linear
 from neurofit.models.layers.weights import initializer, needs_maps, one_of, penalty_on, whole
 
@@ -114,7 +115,7 @@ class SeparableConvolution(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.use_bias = whole(self, "filters", filters), use_bias
         self.window = Window(size, stride, dilation, padding).checked(self)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.depthwise_initializer = initializer(depthwise_initializer)
         self.pointwise_initializer = initializer(pointwise_initializer)
         self.bias_initializer = initializer(bias_initializer)

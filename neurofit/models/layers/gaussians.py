@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import UsageError
+from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.convolution import Window
 from neurofit.models.layers.weights import initializer, needs_maps, whole
 
@@ -25,7 +26,7 @@ class _Gaussians(keras.layers.Layer):
         self.filters = whole(self, "filters", filters)
         self.variance_bounds = _ascending(self, variance_bounds)
         self.start_below = float(start_below)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.use_bias = use_bias
         self.bias_initializer = initializer(bias_initializer)
 

@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs, whole
 
 
@@ -17,7 +18,7 @@ class Linear(keras.layers.Layer):
                  kernel_initializer=None, bias_initializer="zeros", kernel_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.units = whole(self, "units", units)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.normalised = one_of(self, "normalised", normalised, NORMALISATIONS)
         self.positive, self.use_bias = positive, use_bias
         self.inhibitory = whole(self, "inhibitory", inhibitory, least=0, most=units)
@@ -90,7 +91,7 @@ class Scale(keras.layers.Layer):
 
     def __init__(self, *, activation=None, kernel_regularizer=None, **kwargs):
         super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from neurofit.errors import UsageError
+from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on, whole
 from neurofit.models.regularizers import OfProduct, added
 
@@ -20,7 +21,7 @@ class Readout(keras.layers.Layer):
     def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, **kwargs):
         super().__init__(**kwargs)
         self.neurons, self.use_bias = whole(self, "neurons", neurons), use_bias
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.bias_initializer = initializer(bias_initializer)
         self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}
         self.regularizers = {name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named}

@@ -32,9 +32,14 @@ class AbsoluteNormal(keras.initializers.RandomNormal):
 
 
 def initializer(given=None):
-    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same again."""
+    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same again.
+
+    "absolute_normal" is |N(0, .1)|; other names are Keras'.
+    """
     if given is None or given == "normal":
         return keras.initializers.RandomNormal(stddev=0.1)
+    if given == "absolute_normal":
+        return AbsoluteNormal()
     return keras.initializers.get(given)
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofit.experiments.alike import EXCEPTIONS
+from neurofit.experiments.selection import naming
 from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import TaskKey
+from neurofit.experiments.store.submissions import HERE, TaskKey
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # times what was used
-_MOST_PARTS = 6  # of a selector
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,11 @@ def remedy(
     peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
     """
     kind = kind_of(error)
+    if runner == HERE:
+        run, repetition = min(tasks)
+        return Remedy(f"neurofit logs {name}:{run}/{repetition}, and fix it", f"neurofit run {name}:{run}/{repetition}")
     queue = f" --backend {runner}" if runner and runner != "local" else ""
-    submit = f"neurofit submit {name if len(tasks) == all_failed else selector(name, tasks)}{queue}"
+    submit = f"neurofit submit {name if len(tasks) == all_failed else naming(name, tasks)}{queue}"
     one = f"neurofit logs {name}:{min(tasks)[0]}/{min(tasks)[1]}"
     if kind == "memory":
         used = max(peak_gb, resources.get("memory_gb") or 0.0)
@@ -71,15 +74,3 @@ def remedy(
 def rounded_up(memory_gb: float) -> str:
     """'24'; below 2 GB to a tenth."""
     return f"{math.ceil(memory_gb)}" if memory_gb > 2 else f"{math.ceil(10 * memory_gb) / 10:g}"
-
-
-def selector(name: str, tasks: Collection[TaskKey]) -> str:
-    """The runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long."""
-    parts: list[list[int]] = []
-    for run in sorted({run for run, _ in tasks}):
-        if parts and run == parts[-1][1] + 1:
-            parts[-1][1] = run
-        else:
-            parts.append([run, run])
-    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in parts]
-    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else name

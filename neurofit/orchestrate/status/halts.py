@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neurofit.experiments.selection import naming
 from neurofit.experiments.store.evidence import TaskFacts
 from neurofit.experiments.store.halt import read_halt
 from neurofit.experiments.store.submissions import TaskKey
@@ -21,10 +22,16 @@ def halted(found: Standing) -> list[str]:
                 for task in planned
             )
             if left:
+                what = _naming(found, {task.key for task in planned})
                 sentences.append(
                     f"{found.name} stopped after {halt.failures} identical failures: {halt.message}\n"
-                    f"{left:,} task(s) were not begun. Fix it, then `neurofit submit {found.name} --retry`; with "
+                    f"{left:,} task(s) were not begun. Fix it, then `neurofit submit {what} --retry`; with "
                     "--keep-going, all are tried."
                 )
         later.update(task.key for task in planned)
     return sentences[::-1]
+
+
+def _naming(found: Standing, planned: set[TaskKey]) -> str:
+    """What was submitted, to be submitted again: the experiment where that was all of its runs."""
+    return found.name if {run for run, _ in planned} >= found.registry.runs.keys() else naming(found.name, planned)

@@ -104,7 +104,10 @@ def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
         "architectures": experiment.architectures(),
         "axes": experiment.grid.axes(),
         "repetitions": experiment.repetitions,
-        "runs": [{"run": run.number, "id": run.id, "params": run.params} for run in runs],
+        "runs": [
+            {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived}
+            for run in runs
+        ],
     }
 
 

@@ -78,6 +78,7 @@ def test_layers_that_need_a_picture_say_so():
     (lambda layers: layers.GaborEnergy(7, frequencies=(0.7,)), "cycles per pixel"),
     (lambda layers: layers.OutputNonlinearity(low=1, high=0), "low < high"),
     (lambda layers: layers.GaborEnergy(7, frequencies=()), "one or more"),
+    (lambda layers: layers.Dense(3, activation="quadratik"), "No activation 'quadratik'. Did you mean 'quadratic'"),
     (lambda layers: layers.GaborEnergy(7, frequencies=0.5), "from 0.01 to 0.49"),
     (lambda layers: layers.GaborEnergy(7, orientations=2.5), "orientations=2.5"),
     (lambda layers: layers.Dense(0), r"units=0\): expected a whole number ≥ 1"),
@@ -117,3 +118,10 @@ def test_a_penalty_on_a_dense_layer_of_images_knows_their_places(keras):
         layer.kernel.assign(np.arange(9 * 12 * 3).reshape(108, 3) / 100)
         found.append(float(sum(model.losses)))
     assert found[0] == found[1] > 0
+
+
+def test_activations_and_initialisers_have_names(ops):
+    layer = nf.models.layers.Dense(3, activation="rectified_quadratic", kernel_initializer="absolute_normal")
+    layer.build((None, 2))
+    assert np.asarray(layer.kernel).min() >= 0
+    assert layer.activation(ops.convert_to_tensor([-2.0, 3.0])).numpy().tolist() == [0, 9]
