@@ -6,13 +6,15 @@ A record is the JSON object of docs/architecture.md, section Records. A damaged 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from neurofit.errors import UsageError, nearest
 
 Row = Mapping[str, Any]
 
@@ -82,6 +84,21 @@ def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
     parts = parts_of(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
     return {name: numbers([part.get(name) for part in parts]) for name in names}
+
+
+def with_metrics(rows: list[Row], wanted: Sequence[str]) -> list[Row]:
+    """The rows with these metrics alone.
+
+    Raises
+    ------
+    UsageError : no row has such a metric
+    """
+    known = metrics(rows)
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"No metric '{name}'.{nearest(name, known)} There are: {', '.join(known) or 'none yet'}.")
+    return [{**row, "metrics": {name: value for name, value in part.items() if name in wanted}}
+            for row, part in zip(rows, parts_of(rows, "metrics"))]  # fmt: skip
 
 
 def is_of_a_model(metric: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, StoreError, nearest
 from neurofit.experiments import script
-from neurofit.experiments.selection import Selection, parse
+from neurofit.experiments.selection import Selection
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import experiments_with_files
 from neurofit.experiments.store.state import State
@@ -134,9 +134,13 @@ def _cause(task: TaskStanding) -> dict[str, Any] | None:
 
 
 def _found(name: str, folder: Path | str | None) -> tuple[Standing, Selection]:
+    from neurofit.orchestrate.choice import choose  # which looks names up here
+
     study = studies.find(Path(folder) if folder else Path.cwd())
-    selection = parse(name)
-    return standing(study, experiment_name(study, selection.experiment)), selection
+    choice = choose(study, name)
+    found = standing(study, choice.name)
+    choice.keys(found)  # a selector that means nothing is an error
+    return found, choice.selection
 
 
 def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
@@ -145,6 +149,10 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
     Parameters
     ----------
     study : a folder in the study; the current folder without
+
+    Raises
+    ------
+    UsageError, NameUnknown : a selector that means nothing
     """
     from neurofit.experiments.results import table
 

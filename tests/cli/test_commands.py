@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import textwrap
 
 import pytest
@@ -197,6 +198,30 @@ def test_results_by_run_and_compared(quick):
     assert len(quick("results", "quick", "--by", "run").stdout.splitlines()) > 5
     answer = json.loads(quick("results", "quick", "--compare", "x", "--json").stdout)
     assert [(row["a"], row["b"], row["pairs"], row["wins"]) for row in answer] == [(1, 2, 4, 4)]
+
+
+def test_results_of_one_metric(quick):
+    quick("submit", "quick:0")
+    (row, _) = json.loads(quick("results", "quick:0", "--metric", "test/correlation", "--json").stdout)
+    assert [name for name in row if "/" in name] == ["test/correlation"]
+    assert "Did you mean 'test/correlation'?" in quick("results", "quick", "--metric", "test/corelation", code=2).stderr
+    answer = quick("results", "quick", "--compare", "x", "--metric", "a", "--metric", "b", code=2)
+    assert "--compare compares one metric" in answer.stderr
+
+
+def test_results_in_python_say_when_a_selector_means_nothing(quick):
+    quick("submit", "quick:0")
+    call = "import neurofit as nf\ntry: nf.{}('quick:17')\nexcept nf.errors.UsageError as error: print(error)"
+    for name in ("results", "neurons"):
+        answer = quick.run([sys.executable, "-c", call.format(name)])
+        assert answer.stdout.startswith("Nothing in quick matches")
+
+
+def test_a_script_makes_a_small_experiment_of_another_one(quick):
+    quick.script("tiny", "from dataclasses import replace\nimport neurofit as nf\nfrom quick import experiment as all\n"
+                 "experiment = replace(all, grid=nf.grid(x=[7]), repetitions=1)\n")  # fmt: skip
+    found = json.loads(quick("show", "tiny", "--json").stdout)
+    assert ([run["params"] for run in found["runs"]], found["repetitions"]) == ([{"x": 7}], 1)
 
 
 def test_logs(mixed):

@@ -26,7 +26,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     help="A row per task, or per run with mean and interval.",
 )
 @click.option("--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition.")
-@click.option("--metric", help="Which metric --compare compares.")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated, but for --compare.")
 @options.as_json
 def command(
     selector: str,
@@ -35,15 +35,15 @@ def command(
     format: str,
     by: str,
     axis: str | None,
-    metric: str | None,
+    metrics: Sequence[str],
     as_json: bool,
 ) -> None:
     """One row per task: arguments, state, metrics, cost, seeds and versions. The script is not loaded.
 
     A table leaves out columns that are the same in every row; csv and json have everything.
     """
-    if metric and not axis:
-        raise click.UsageError("--metric says what --compare compares: add --compare AXIS.")
+    if axis and len(metrics) > 1:
+        raise click.UsageError("--compare compares one metric: give --metric once.")
     if axis and by == "run":
         raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
     from neurofit.experiments import comparison, formats, notes, results
@@ -56,8 +56,10 @@ def command(
     found = standing(study, choice.name)
     keys = set(choice.keys(found))
     rows = [row for row in records(found, choice.selection) if (row["run"], row["repetition"]) in keys]
+    if metrics:
+        rows = results.with_metrics(rows, metrics)
     if axis:
-        frame = comparison.compare(rows, axis, metric)
+        frame = comparison.compare(rows, axis, *metrics)
     else:
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width()))
