@@ -5,18 +5,18 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from neurofit import scores
-from neurofit.errors import DataError, StoreError, UsageError
+from neurofit.errors import StoreError, UsageError
+from neurofit.models.fitting import scoring
+from neurofit.models.ready_made import SCORES
 
 SAME = {"image_id": "images", "part": "parts", "recording": "neurons", "number": "neurons", "responses": "responses",
         "mask": "masks"}  # fmt: skip
-MEASURES = ("correlation", "explained_variance", "fraction_of_variance_explained", "poisson_log_likelihood")
-AGAINST_TRAIN = MEASURES[2:]  # measured against the training set's mean, which the file holds as `training_mean`
+WANTED = (*SCORES, "explained_variance")
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,30 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
     )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """As much of a Dataset as scores need."""
+
+    responses: np.ndarray
+    valid: np.ndarray
+    trials: np.ndarray | None
+
+    @property
+    def mask(self) -> np.ndarray:
+        return self.valid
+
+
 def _scored(predictions: np.ndarray, saved: Mapping[str, np.ndarray]) -> dict[str, scores.Summary]:
-    found = {}
-    for part in dict.fromkeys(saved["part"].tolist()):
-        rows = saved["part"] == part
-        for name in MEASURES:
-            measure = getattr(scores, name)
-            if name in AGAINST_TRAIN:
-                if "training_mean" not in saved:  # of a task that was done before it was kept
-                    continue
-                measure = partial(measure, baseline_mean=saved["training_mean"])
-            try:
-                given = saved["responses"][rows], predictions[rows], saved["mask"][rows]
-                found[f"{part}/{name}"] = scores.population(measure, *given)
-            except DataError:
-                if part == "test":
-                    raise
+    found, wanted, means = {}, WANTED, saved.get("training_mean")
+    if means is None:  # of a task that was done before it was kept
+        wanted = tuple(name for name in WANTED if name not in scoring.AGAINST_TRAIN)
+    for name in dict.fromkeys(saved["part"].tolist()):
+        rows = saved["part"] == name
+        trials = saved["trials"][rows] if "trials" in saved else None
+        part = _Part(saved["responses"][rows], saved["mask"][rows], trials)
+        found |= scoring.against_responses(name, part, predictions[rows], wanted, means)
+        if name == "test":
+            found |= scoring.against_trials(part, predictions[rows], wanted)
     return found
 
 

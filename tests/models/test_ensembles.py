@@ -47,6 +47,19 @@ def test_the_mean_prediction_is_scored_as_one_models_is(tmp_path):
     assert {name.split("/")[0] for name in found.metrics} == {"validation", "test"}
 
 
+def test_where_there_are_trials_the_mean_is_scored_against_them(tmp_path):
+    trials = RESPONSES[:, None] + np.random.default_rng(9).normal(0, 0.5, (12, 6, 5))
+    trials[PART == "validation", 1:] = np.nan
+    responses = np.nanmean(trials, axis=1)
+    found = ensemble([left(tmp_path / str(seed), seed, responses=responses, trials=trials) for seed in range(3)])
+    test = PART == "test"
+    expected = scores.normalised_correlation(trials[test], found.predictions[test]).mean()
+    assert found.metrics["test/normalised_correlation"] == pytest.approx(expected)
+    assert {"test/feve", "test/correlation_ceiling"} < set(found.metrics) & set(found.alone)
+    assert found.metrics["test/correlation_ceiling"] == found.alone["test/correlation_ceiling"]
+    assert not any(name.startswith("validation/normalised") for name in found.metrics)
+
+
 def test_a_missing_response_and_a_masked_one_count_nowhere(tmp_path):
     holes, mask = RESPONSES.copy(), np.ones(RESPONSES.shape, bool)
     holes[5, 0], mask[6, 1] = np.nan, False

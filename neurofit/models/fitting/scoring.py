@@ -75,13 +75,13 @@ def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tupl
     """Every score of these predictions, {part: (image, neuron)}, on every part. Raises as `scored` does."""
     test, means = parts.test, training_means(parts.train)
     counts = scores.population(scores.correlation, test.responses, predictions["test"], test.mask)
-    found = _against_responses("test", test, predictions["test"], names, means)
-    found |= _against_trials(test, predictions["test"], names)
+    found = against_responses("test", test, predictions["test"], names, means)
+    found |= against_trials(test, predictions["test"], names)
     if AGAINST_TRUTH in names:
         found[f"test/{AGAINST_TRUTH}"] = scores.population(scores.correlation, test.truth["rates"], predictions["test"])
     for part_name, part in reversed(parts.items()):
         if part_name != "test":
-            found |= _against_responses(part_name, part, predictions[part_name], names, means)
+            found |= against_responses(part_name, part, predictions[part_name], names, means)
     reliable = [found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found]
     return Scored(
         predictions,
@@ -105,8 +105,11 @@ def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
             )
 
 
-def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
-    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an error."""
+def against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
+    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an error.
+
+    part : a Dataset, or what has its `responses`, `mask` and `valid`; means : (neuron,), of the training set
+    """
     found = {}
     for score in wanted:
         if score in AGAINST_TRIALS or score == AGAINST_TRUTH:
@@ -124,9 +127,9 @@ def _against_responses(name: str, part, predictions, wanted: tuple[str, ...], me
     return found
 
 
-def _against_trials(test: datasets.Dataset, predictions, wanted: tuple[str, ...]) -> dict:
+def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
     """The scores that repeated trials allow: the ceiling over the neurons that have one (in a recording without trials,
-    none has), the others over those reliable enough.
+    none has), the others over those reliable enough. `test`: a Dataset, or what has its `responses`, `trials`, `mask`.
     """
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
