@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 from keras import ops
 
 from neurofit.errors import UsageError
 from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on, whole
-from neurofit.models.regularizers import OfProduct, added
+from neurofit.models.regularizers import L2, Norm2, OfProduct, added
+
+log = logging.getLogger(__name__)
 
 FACTORS = ("none", "what", "where", "both")
 
@@ -18,11 +22,13 @@ class Readout(keras.layers.Layer):
 
     factors_named: tuple[str, ...] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
 
-    def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, **kwargs):
+    def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, product_l1=0.0,
+                 **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.neurons, self.use_bias = whole(self, "neurons", neurons), use_bias
         self.activation = activation_of(activation)
         self.bias_initializer = initializer(bias_initializer)
+        self.product_l1 = product_l1
         self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}
         self.regularizers = {name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named}
 
@@ -30,11 +36,27 @@ class Readout(keras.layers.Layer):
         """A factor as the forward pass sees it."""
         return weight
 
-    def add_factor(self, name, shape, also=None):
-        """A weight of that name; `also`: a further penalty on it."""
-        regularizer = added(self.regularizers[name], also)
+    def add_factor(self, name, shape):
+        """A weight of that name, with its own penalty and that on the product."""
+        regularizer = added(self.regularizers[name], self._on_product(name))
         penalty = penalty_on(self, regularizer, shape, lambda weight: self.used(name, weight))
         return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
+
+    def _on_product(self, name):
+        """`product_l1`, which the last factor that is trained bears; None where there is no such penalty."""
+        if not self.product_l1:
+            return None
+        place = self.factors_named.index(name)
+        others = [one for one in self.factors_named if one != name]
+        return OfProduct(
+            self.product_l1,
+            lambda: [self.used(one, getattr(self, one)) for one in others],
+            unless=lambda: any(self._is_trained(one) for one in self.factors_named[place + 1 :]),
+        )
+
+    def _is_trained(self, name):
+        weight = getattr(self, name, None)  # None: not built yet
+        return weight is None or weight.trainable
 
     def add_bias(self):
         self.bias = None
@@ -87,7 +109,7 @@ class FactorisedReadout(Readout):
         super().__init__(
             neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where": where_initializer},
-            regularizers={"what": what_regularizer, "where": where_regularizer}, **kwargs,
+            regularizers={"what": what_regularizer, "where": where_regularizer}, product_l1=product_l1, **kwargs,
         )  # fmt: skip
         self.normalised = one_of(self, "normalised", normalised, FACTORS)
         self.positive = one_of(self, "positive", positive, FACTORS)
@@ -97,22 +119,17 @@ class FactorisedReadout(Readout):
                 f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is positive already. "
                 "Give each factor one of the two."
             )
-        self.product_l1 = product_l1
 
     def build(self, input_shape):
         needs_maps(self, input_shape)
         _, height, width, channels = input_shape
-        on_where = on_what = None
-        if self.product_l1:
-            on_where = OfProduct(self.product_l1, lambda: self.used("what", self.what))
-            on_what = OfProduct(self.product_l1, lambda: self.used("where", self.where), unless=self._where_moves)
-        self.where = None
-        self.what = self.add_factor("what", (channels, self.neurons), on_what)
-        self.where = self.add_factor("where", (height, width, self.neurons), on_where)
+        for name in self.factors_named:
+            if self.normalised in (name, "both") and isinstance(self.regularizers[name], (L2, Norm2)):
+                kind = type(self.regularizers[name]).__name__
+                log.warning("%s: %s on '%s' has no effect, as it is divided by its norm.", self.name, kind, name)
+        self.what = self.add_factor("what", (channels, self.neurons))
+        self.where = self.add_factor("where", (height, width, self.neurons))
         self.add_bias()
-
-    def _where_moves(self):
-        return self.where is None or self.where.trainable
 
     def used(self, name, weight):
         normalised = "unit" if self.normalised in (name, "both") else "none"
@@ -138,21 +155,22 @@ class RankOneReadout(Readout):
 
     In (image, height, width, channel), out (image, neuron).
     Weights, all N(0, .1): `what` (channel, neuron), `where_y` (height, neuron), `where_x` (width, neuron); `bias`
-    (neuron,), 0. Each may have a penalty; smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`.
+    (neuron,), 0. Each may have a penalty; smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`;
+    `product_l1`, on all three, as for `FactorisedReadout`.
 
     Source: doi:10.1038/s41467-025-61171-9 (Du et al. 2025, w_x, w_y, w_c).
     """
 
     factors_named = ("what", "where_y", "where_x")
 
-    def __init__(self, neurons, *, activation=None, use_bias=True, bias_initializer="zeros",
+    def __init__(self, neurons, *, activation=None, use_bias=True, bias_initializer="zeros", product_l1=0.0,
                  what_initializer=None, where_y_initializer=None, where_x_initializer=None,
                  what_regularizer=None, where_y_regularizer=None, where_x_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(
             neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where_y": where_y_initializer, "where_x": where_x_initializer},
             regularizers={"what": what_regularizer, "where_y": where_y_regularizer, "where_x": where_x_regularizer},
-            **kwargs,
+            product_l1=product_l1, **kwargs,
         )  # fmt: skip
 
     def build(self, input_shape):
@@ -162,6 +180,9 @@ class RankOneReadout(Readout):
         self.where_y = self.add_factor("where_y", (height, self.neurons))
         self.where_x = self.add_factor("where_x", (width, self.neurons))
         self.add_bias()
+
+    def get_config(self):
+        return super().get_config() | {"product_l1": self.product_l1}
 
     def factors(self):
         """what (channel, neuron) and where_y · where_x (height, width, neuron)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -41,16 +42,16 @@ class Sum(keras.regularizers.Regularizer):
 
 
 class OfProduct(Penalty):
-    """λ Σ|w · v| over all products of this weight (…, unit) with `other()` (…, unit) of the same unit.
+    """λ Σ|w · v · …| over all products of this weight (…, unit) with those that `others()` gives, of the same unit.
 
-    The sum over all pairs is the product of the sums, Σ_units (Σ|w|)(Σ|v|): the product itself is never made. A layer
-    makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while this
-    says True, another weight bears the penalty.
+    The sum over all of them is the product of the sums, Σ_units (Σ|w|)(Σ|v|)…: the product itself is never made. A
+    layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while
+    this says True, another weight bears the penalty.
     """
 
-    def __init__(self, strength, other: Callable[[], Any], unless: Callable[[], bool] = lambda: False):
+    def __init__(self, strength, others: Callable[[], list], unless: Callable[[], bool] = lambda: False):
         super().__init__(strength)
-        self.other, self.unless = other, unless
+        self.others, self.unless = others, unless
 
     def __call__(self, weight):
         return sum(self.parts(weight).values(), keras.ops.zeros((), weight.dtype))
@@ -58,7 +59,8 @@ class OfProduct(Penalty):
     def parts(self, weight) -> dict[str, Any]:
         if self.unless():
             return {}
-        return {"OfProduct": self.strength * keras.ops.sum(_sizes(weight) * _sizes(self.other()))}
+        sizes = [_sizes(one) for one in (weight, *self.others())]
+        return {"OfProduct": self.strength * keras.ops.sum(math.prod(sizes))}
 
 
 def _sizes(weight):

@@ -182,6 +182,27 @@ def test_the_penalty_on_a_product_moves_both_factors_also_when_one_is_frozen(tf,
     assert np.allclose(on_what, 0.3 * np.sign(layer.what) * where_sums, rtol=1e-5)
 
 
+def test_the_penalty_on_three_factors_is_borne_by_the_last_that_is_trained(keras):
+    layer = nf.models.layers.RankOneReadout(4, product_l1=0.3, name="readout")
+    image = keras.Input((7, 8, 3))
+    model = keras.Model(image, layer(image))
+    expected = pytest.approx(0.3 * product_l1(layer), rel=1e-5)
+    for bearer in ("where_x", "where_y", "what"):
+        assert nf.models.penalties(model)[f"readout/{bearer}/OfProduct"] == expected
+        assert float(sum(model.losses)) == expected
+        getattr(layer, bearer).trainable = False
+    assert not model.losses or float(sum(model.losses)) == 0
+
+
+def test_a_penalty_on_what_is_normalised_says_that_it_has_no_effect(caplog):
+    penalty = nf.models.regularizers.L2(0.1)
+    layer = nf.models.layers.FactorisedReadout(4, what_regularizer=penalty, where_regularizer=penalty, name="readout")
+    layer.build(MAPS.shape)
+    assert [record.getMessage() for record in caplog.records] == [
+        "readout: L2 on 'what' has no effect, as it is divided by its norm."
+    ]
+
+
 def test_the_penalty_on_a_product_is_in_the_compiled_training(keras):
     from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
