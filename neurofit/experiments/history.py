@@ -8,7 +8,8 @@ import csv
 import io
 from pathlib import Path
 
-from neurofit.errors import UsageError
+from neurofit.errors import StoreError, UsageError
+from neurofit.experiments.params import one_line
 from neurofit.files import write_whole
 
 
@@ -64,6 +65,7 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     Raises
     ------
     FileNotFoundError : nothing was logged
+    StoreError : the file is damaged
     """
     with open(path, newline="", encoding="utf-8") as file:
         lines = file.read().splitlines(keepends=True)
@@ -72,10 +74,14 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     header, *rows = list(csv.reader(lines)) or [[]]
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in header[1:]}
     for row in rows:
-        for name, cell in zip(header[1:], row[1:]):
-            if cell:
-                found[name][0].append(float(row[0]))
-                found[name][1].append(float(cell))
+        try:
+            numbers = [(name, float(cell)) for name, cell in zip(header[1:], row[1:]) if cell]
+            step = float(row[0]) if numbers else 0.0
+        except ValueError as error:
+            raise StoreError(f"{path}: damaged in the row {one_line(','.join(row))}: {error}.") from None
+        for name, number in numbers:
+            found[name][0].append(step)
+            found[name][1].append(number)
     return found
 
 

@@ -51,6 +51,7 @@ class Curve:
     last: np.ndarray
     percentiles: tuple[float, float, float, float] = MEDIAN
     normalised: bool = False
+    unit: str = "step"  # what steps are
 
     @property
     def repetitions(self) -> int:
@@ -59,7 +60,7 @@ class Curve:
 
 def over_repetitions(
     histories: Sequence[History], label: str = "", *, percentiles: tuple[float, float, float, float] = MEDIAN,
-    normalise_steps: bool = False, limit: tuple[float, float] | None = None,
+    normalise_steps: bool = False, limit: tuple[float, float] | None = None, unit: str = "step",
 ) -> Curve:  # fmt: skip
     """Percentiles by step over repetitions, at no more than 500 steps.
 
@@ -70,6 +71,7 @@ def over_repetitions(
     percentiles : middle, top, bottom and second line: MEDIAN (50, 90, 10, 25), or UPPER_QUARTILE (75, 95, 5, 25)
     normalise_steps : each repetition's last step becomes 1, so that batch sizes compare
     limit : first and last step, of steps as they were logged, before they are normalised
+    unit : what steps are: "epoch", or "step" where nobody says
 
     Raises
     ------
@@ -90,7 +92,7 @@ def over_repetitions(
     middle, top, bottom, second = np.nanpercentile(matrix, percentiles, axis=0)
     last = np.array([one.values[-1] for one in cut])
     count = np.isfinite(matrix).sum(axis=0)
-    return Curve(label, steps, middle, top, bottom, second, count, last, percentiles, normalise_steps)
+    return Curve(label, steps, middle, top, bottom, second, count, last, percentiles, normalise_steps, unit)
 
 
 def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:

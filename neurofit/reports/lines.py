@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurofit.errors import UsageError
 from neurofit.reports.curves import Curve, History, error_bar_places
+from neurofit.reports.legends import dots, legend, name_references, step_axis
 from neurofit.reports.references import Reference
 from neurofit.reports.style import COLOURS, GREY, line_style, styled
 
@@ -28,60 +30,65 @@ def draw_curves(
     metric : what the values are, for the axis
     references : lines and bands beside them
     bands : shaded, in place of error bars
+
+    Raises
+    ------
+    UsageError : there are no curves
     """
+    if not curves:
+        raise UsageError("There is no curve to draw. `neurofit.curves(...)` and `over_repetitions(...)` make some.")
     for place, curve in enumerate(curves):
         style = line_style(place)
         complete = np.where(curve.count == curve.repetitions, curve.middle, np.nan)
-        axes.plot(curve.steps, curve.middle, alpha=FAINT, **style)
-        axes.plot(curve.steps, complete, label=_labelled(curve), **style)
+        axes.plot(curve.steps, curve.middle, alpha=FAINT, **style, **dots(curve.middle))
+        axes.plot(curve.steps, complete, label=_labelled(curve), **style, **dots(complete))
         if curve.repetitions > 1:
             _spread(curve, axes, style["color"], bands)
-    draw_references(references, axes)
-    axes.set_xlabel("share of the training" if any(one.normalised for one in curves) else "epoch")
+    normalised = any(one.normalised for one in curves)
+    units = {one.unit for one in curves}
+    axes.set_xlabel("share of the training" if normalised else units.pop() if len(units) == 1 else "step")
     axes.set_ylabel(metric.replace("/", " "))
-    first, last = min(one.steps[0] for one in curves), max(one.steps[-1] for one in curves)
-    if first < last:
-        axes.set_xlim(first, last)
+    _lines_of(references, axes)
+    step_axis(axes, [one.steps for one in curves], whole=not normalised and _are_whole(curves))
     _fine_ticks(axes)
-    _legend(axes)
+    legend(axes, below=True)
+    name_references(references, axes)
     return axes
 
 
 @styled
 def draw_references(references: Sequence[Reference], axes: Axes) -> Axes:
     """A grey line each, with its name at the right end, and its band."""
-    for reference in references:
-        axes.axhline(reference.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
-        if reference.top is not None:
-            axes.axhspan(reference.bottom, reference.top, color=GREY, alpha=0.15, linewidth=0, zorder=0)
-        axes.annotate(
-            reference.title, (1, reference.value), xycoords=axes.get_yaxis_transform(), xytext=(2, 0),
-            textcoords="offset points", va="center", fontsize=6, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+    _lines_of(references, axes)
+    name_references(references, axes)
     return axes
 
 
 @styled
 def draw_progress(
     histories: Mapping[str, Sequence[History]], axes: Axes, *, stops: Sequence[float | None] = (), metric: str = "loss",
-    title: str = "",
+    title: str = "", unit: str = "step",
 ) -> Axes:  # fmt: skip
-    """A colour per part ("train", "validation") and a line per repetition; a dot where each one's weights were kept.
+    """A colour per part ("train", "validation") and a line per repetition; a ring where each one's weights were kept.
 
     stops : (repetition,) the step whose weights each one kept, marked on the last part; None where there is none
+    unit : what steps are, for the axis
     """
     for place, (name, repetitions) in enumerate(histories.items()):
         for number, history in enumerate(repetitions):
             label = name if number == 0 else None
-            axes.plot(history.steps, history.values, color=COLOURS[place], alpha=0.8, label=label, linewidth=0.9)
+            axes.plot(history.steps, history.values, color=COLOURS[place], alpha=0.8, label=label, linewidth=0.9,
+                      **dots(history.values))
     *_, monitored = histories.values()
     kept = [(stop, np.interp(stop, one.steps, one.values)) for one, stop in zip(monitored, stops) if stop is not None]
     if kept:
-        axes.plot(*zip(*kept), "o", color="black", markersize=3.5, label="weights kept", zorder=5)
+        axes.plot(*zip(*kept), "o", color="black", fillstyle="none", markersize=6, label="weights kept", zorder=5)
     if len(kept) == 1:
         axes.axvline(kept[0][0], color="black", linewidth=0.6, linestyle=":")
-    axes.set(xlabel="epoch", ylabel=metric, title=title)
-    _legend(axes)
+    axes.set(xlabel=unit, ylabel=metric, title=title)
+    steps = [one.steps for repetitions in histories.values() for one in repetitions]
+    step_axis(axes, steps, whole=all(_whole(one) for one in steps))
+    legend(axes)
     return axes
 
 
@@ -107,8 +114,23 @@ def draw_lines(
     if few and len(labels):
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     else:
-        _legend(axes)
+        legend(axes)
     return axes
+
+
+def _lines_of(references: Sequence[Reference], axes: Axes) -> None:
+    for reference in references:
+        axes.axhline(reference.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
+        if reference.top is not None:
+            axes.axhspan(reference.bottom, reference.top, color=GREY, alpha=0.15, linewidth=0, zorder=0)
+
+
+def _are_whole(curves: Sequence[Curve]) -> bool:
+    return all(_whole(one.steps) for one in curves)
+
+
+def _whole(steps: np.ndarray) -> bool:
+    return bool(np.all(steps == np.round(steps)))
 
 
 def _labelled(curve: Curve) -> str:
@@ -128,7 +150,7 @@ def _spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
 def _fine_ticks(axes: Axes) -> None:
     """Every .02 where the picture is small enough for it."""
     low, high = axes.get_ylim()
-    if high - low <= 0.3:
+    if 0.06 <= high - low <= 0.3:
         axes.set_yticks(np.arange(np.ceil(low / 0.02), np.floor(high / 0.02) + 1) * 0.02)
 
 
@@ -139,7 +161,3 @@ def _plain_log_ticks(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
-
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend()

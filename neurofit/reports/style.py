@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -58,15 +59,19 @@ def styled(draw: Callable) -> Callable:
 
 @styled
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = 120, height: float = 80, ratios: tuple[float, ...] | None = None
-) -> tuple[Figure, np.ndarray]:
+    rows: int = 1, columns: int = 1, *, width: float = 120, height: float = 80, ratios: tuple[float, ...] | None = None,
+    title: str = "",
+) -> tuple[Figure, np.ndarray]:  # fmt: skip
     """A figure and its (row, column) array of Axes; the size is in millimetres.
 
     ratios : of the rows' heights
+    title : above all of them
     """
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(width / 25.4, height / 25.4))
+    if title:
+        made.suptitle(title, x=0.01, ha="left", fontsize=9)
     return made, made.subplots(rows, columns, squeeze=False, height_ratios=ratios)
 
 
@@ -76,15 +81,19 @@ def save(figure: Figure, path: Path | str) -> Path:
 
     Raises
     ------
-    UsageError : another end, or no such folder
+    UsageError : another end, no such folder, or one that cannot be written into
     """
     path = checked(path)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         figure.savefig(partial)
         partial.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"{path} cannot be written: {why}. -o FILE chooses another place.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
@@ -95,6 +104,8 @@ def checked(path: Path | str) -> Path:
         raise UsageError(f"{path}: a picture's name ends in {', '.join(f'.{one}' for one in FORMATS)}.")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder; make it first.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; a picture is a file: {path / 'picture.png'}.")
     return path
 
 

@@ -26,7 +26,8 @@ class Fit:
         for step in range(1, 5):
             task.log(step, **{"train/loss": 5.0 - step, "validation/loss": 6.0 - step,
                               "validation/correlation": 0.1 * step + 0.01 * r + (neurons == 1)})
-        (task.folder / "neurons.csv").write_text("recording,number,test/correlation\\nq,0,0.5\\nq,1,\\nq,2,0.25\\n")
+        (task.folder / "neurons.csv").write_text(
+            "recording,number,test/correlation\\nq,0,0.5\\nq,1,\\nq,2,0.25\\n".replace("q", task.params["region"]))
         np.savez(task.folder / "predictions.npz", part=["validation", "test", "test"], mask=np.ones((3, 3), bool),
                  responses=[[9, 9, 9], [1, 2, 3], [4, 5, 6]], predictions=[[9.0] * 3, [1.5] * 3, [3.5] * 3])
         task.record(best_epoch=3, stop_reason="patience", neurons_scored=neurons)
@@ -59,17 +60,23 @@ def test_curves_are_drawn_and_their_last_steps_printed(logged):
         curve     repetitions  last step  p50    p90    p10
         region=a            3        4.0  0.410  0.418  0.402
         region=b            3        4.0  1.410  1.418  1.402
-        Drawn: logged-curves.png
+        Drawn: logged-0to1-curves.png
     """) + "\n"  # fmt: skip
-    assert answer.stderr == ("Next: neurofit plot logged:0 --what progress  ·  neurofit results logged:0-1 --by run\n")
-    assert (logged.root / "logged-curves.png").read_bytes().startswith(b"\x89PNG")
+    assert answer.stderr == (
+        "Neuron counts differ between tasks: 3 and 1 scored.\n"
+        "Of all that was logged, this is validation/correlation: --metric takes another.\n"
+        "Next: neurofit plot logged:0 --what progress  ·  neurofit results logged:0-1 --by run\n"
+    )
+    assert (logged.root / "logged-0to1-curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_can_be_pooled_and_populations_joined(logged):
     pooled = json.loads(logged("plot", "logged", "--by", "x", "--json").stdout)
     assert [(one["label"], one["repetitions"]) for one in pooled["curves"]] == [("x=1", 6), ("x=2", 6)]
     joined = json.loads(logged("plot", "logged", "--ensemble", "region", "--json").stdout)
-    assert [(one["label"], one["repetitions"]) for one in joined["curves"]] == [("x=1", 3), ("x=2", 3)]
+    assert [(one["label"], one["repetitions"]) for one in joined["curves"]] == [
+        ("x=1, ensemble of region", 3), ("x=2, ensemble of region", 3),
+    ]  # fmt: skip
     for curve in joined["curves"]:  # 3 neurons at .4 and 1 at 1.4, plus .01 per repetition
         assert curve["last"] == pytest.approx([0.65, 0.66, 0.67])
         assert curve["at_last_step"] == pytest.approx({"middle": 0.66, "top": 0.668, "bottom": 0.652})
@@ -134,10 +141,10 @@ def test_views_are_what_the_fit_shows(logged):
         (["logged:0/0", "--what", "filter"], "Did you mean 'filters'?"),
         (["logged:0", "--what", "filters"], "means 3 tasks"),
         (["logged", "logged", "--what", "filters"], "shows one task's model"),
-        (["logged", "--neurons", "0-8"], "--neurons chooses neurons of a model"),
+        (["logged", "--neurons", "0-8"], "--neurons goes with --what filters"),
         (["logged:0/0", "--what", "filters", "--neurons", "a"], "Neurons are given as 0-8,17."),
         (["logged", "-o", "a.gif"], "ends in .png, .pdf, .svg"),
-        (["logged", "--state", "failed"], "No task of logged in such a state has logged anything."),
+        (["logged", "--state", "failed"], "No task of logged is in the state failed."),
         (["logged", "--limit", "90", "95"], "no repetition has a value between steps 90 and 95"),
         (["logged:0", "--what", "neurons", "--metric", "test/corelation"], "Did you mean 'test/correlation'?"),
         ([], "needs an experiment"),

@@ -22,7 +22,7 @@ def axes():
 
 def curve(label="a", n=3, offset=0.0):
     return over_repetitions([History([1, 2, 3], np.array([0.1, 0.2, 0.3]) + offset + r / 100, r) for r in range(n)],
-                            label)  # fmt: skip
+                            label, unit="epoch")  # fmt: skip
 
 
 def test_curves_have_their_middle_their_spread_and_a_name(axes):
@@ -64,7 +64,7 @@ def test_bars_are_medians_over_repetitions_and_leave_out_the_unscored(axes):
     reports.draw_neurons([[0.1, np.nan, 0.5], [0.3, np.nan, 0.7]], axes, metric="test/correlation", numbers="789")
     assert [round(bar.get_height(), 6) for bar in axes.patches] == [0.2, 0.6]
     assert [bar.get_x() + bar.get_width() / 2 for bar in axes.patches] == [0, 2]
-    assert axes.get_legend().get_texts()[0].get_text() == "mean 0.400"
+    assert axes.get_legend().get_texts()[0].get_text() == "mean of medians 0.400"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["7", "8", "9"]
 
 

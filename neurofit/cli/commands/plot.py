@@ -25,13 +25,15 @@ Examples:
   neurofit plot exp3:0 --what neurons -o neurons.pdf
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
 """
-OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
-KINDS = ("curves", "progress", "neurons", "predictions", *OF_MODELS)
+LONGEST = 120  # characters of a file's name
+NARROWEST = 12  # characters of a label in a table
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from neurofit.orchestrate.pictures.kinds import KINDS
+
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
@@ -39,8 +41,9 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 @options.selector("selectors", many=True, metavar="SELECTOR...", required=False)
 @click.option("--what", default="curves", shell_complete=_complete_kind, help="What to draw.  [default: curves]")
 @click.option("--metric", help="A column of history.csv for curves, of neurons.csv for neurons.")
-@click.option("--by", metavar="AXIS", help="A curve per value of this argument, not per run: its runs are pooled.")
-@click.option("--ensemble", metavar="AXIS", help="Join runs that differ in this argument alone (regions), by neurons.")
+@click.option("--by", metavar="AXIS", help="A curve per value of this argument, not per run; or per `selector`.")
+@click.option("--ensemble", metavar="AXIS", help="Join runs of other neurons, alike but for this: regions.")
+@click.option("--label", "labels", multiple=True, metavar="TEXT", help="A name per curve, in their order.")
 @click.option(
     "--median/--upper-quartile", default=True, help="Percentiles 50, 90 and 10, or 75, 95 and 5.  [default: median]"
 )
@@ -52,14 +55,17 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 @click.option("--events", type=FOLDER, help="Curves of the TensorBoard files in a folder; --metric is their tag.")
 @options.states
 @options.where
-@click.option("-o", "--output", type=FILE, metavar="FILE", help=".png, .pdf or .svg.  [default: EXPERIMENT-WHAT.png]")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help=".png, .pdf or .svg.  [default: SELECTOR-WHAT.png]")
 @options.as_json
+@click.pass_context
 def command(
+    ctx: click.Context,
     selectors: Sequence[str],
     what: str,
     metric: str | None,
     by: str | None,
     ensemble: str | None,
+    labels: Sequence[str],
     median: bool,
     normalise_steps: bool,
     limit: tuple[float, float] | None,
@@ -77,16 +83,20 @@ def command(
     The numbers are printed as well; with --json, all of them, and a file is written only with -o.
     """
     from neurofit.orchestrate.pictures.curves import Wish
+    from neurofit.orchestrate.pictures.kinds import check_kind, check_options
     from neurofit.orchestrate.pictures.pictures import Request, picture
     from neurofit.reports import style
     from neurofit.reports.curves import MEDIAN, UPPER_QUARTILE
 
+    check_kind(what, selectors)
+    check_options(what, _given(ctx), events=events is not None)
     draws = output is not None or not as_json
-    target = output or Path(f"{_stem(selectors, what, events)}.png")
+    target = output or Path(f"{file_stem(selectors, what, events)}.png")
     if draws:
         style.installed()
         style.checked(target)
-    wish = Wish(metric, by, ensemble, MEDIAN if median else UPPER_QUARTILE, normalise_steps, limit)
+    percentiles = MEDIAN if median else UPPER_QUARTILE
+    wish = Wish(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
     chosen = tuple(selectors), wish, tuple(states), where, tuple(references), bands, neurons, events
     study = None if events else options.here()
     with terminal.without_library_logs():  # a model's picture needs no word about its processor
@@ -94,29 +104,70 @@ def command(
     if draws:
         style.save(found.draw(), target)
     if as_json:
-        terminal.as_json({**found.facts, "file": str(target) if draws else None})
+        terminal.as_json({**found.facts, "notes": list(found.notes), "file": str(target) if draws else None})
         return
-    terminal.table(found.headers, found.rows)
+    terminal.table(found.headers, _fitting(found.headers, found.rows, terminal.width()))
     for note in found.notes:
         terminal.note(note)
     terminal.say(f"Drawn: {target}")
-    _hint(selectors, what)
+    _hint(selectors, what, found.shown)
 
 
-def _stem(selectors: Sequence[str], what: str, events: Path | None) -> str:
-    """exp3-curves of exp3:0-4, exp1-and-exp2-curves of both."""
-    names = [events.name] if events else dict.fromkeys(one.partition(":")[0].strip("/") for one in selectors)
-    return "-and-".join(name.replace("/", "-").removesuffix(".py") for name in names) + f"-{what}"
+def _given(ctx: click.Context) -> list[str]:
+    """The options that were given, by their names."""
+    from click.core import ParameterSource
+
+    found = []
+    for parameter in ctx.command.params:
+        if ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            off = parameter.secondary_opts and not ctx.params[parameter.name]
+            found.append((parameter.secondary_opts if off else parameter.opts)[-1])
+    return found
 
 
-def _hint(selectors: Sequence[str], what: str) -> None:
-    if not selectors:
+def file_stem(selectors: Sequence[str], what: str, events: Path | None) -> str:
+    """exp3-curves of exp3, exp3-1-0-tuning of exp3:1/0, exp1-0to4-and-exp2-curves of exp1:0-4 and exp2."""
+    names = list(dict.fromkeys([events.name] if events else map(_stem, selectors)))
+    while len("-and-".join(names)) > LONGEST and len(names) > 1:
+        names = [*names[:-2], "more"] if names[-1] == "more" else [*names[:-1], "more"]
+    return "-and-".join(names)[:LONGEST] + f"-{what}"
+
+
+def _stem(selector: str) -> str:
+    name, _, tasks = selector.strip().partition(":")
+    numbers = tasks.replace(" ", "").replace("-", "to").replace(",", "+").replace("/", "-")
+    return "-".join(filter(None, [name.strip("/").replace("/", "-").removesuffix(".py"), numbers]))
+
+
+def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> list[list[Any]]:
+    """The rows, their first cells cut in the middle so that all columns find room."""
+    if not rows or width is None:
+        return [list(row) for row in rows]
+    others = [max(len(str(one)) for one in column) + 2 for column in zip(headers[1:], *(row[1:] for row in rows))]
+    room = max(width - sum(others), NARROWEST)
+    return [[_cut(str(first), room), *rest] for first, *rest in rows]
+
+
+def _cut(text: str, room: int) -> str:
+    """Both ends of a text that is too long: labels begin alike."""
+    if len(text) <= room:
+        return text
+    kept = room - 1
+    return text[: kept // 3] + "…" + text[len(text) - (kept - kept // 3) :]
+
+
+def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
+    """What to look at next, of a task that is drawn here."""
+    from neurofit.orchestrate.pictures.kinds import OF_MODELS
+
+    if shown is None:
         return
-    name = selectors[0].partition(":")[0]
     if what == "curves":
-        terminal.hint(f"neurofit plot {name}:0 --what progress", f"neurofit results {selectors[0]} --by run")
-    elif what not in OF_MODELS:
-        terminal.hint(f"neurofit plot {name}:0/0 --what receptive-fields")
-    else:
+        terminal.hint(f"neurofit plot {shown.run} --what progress", f"neurofit results {selectors[0]} --by run")
+    elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
-        terminal.hint(f"neurofit plot {selectors[0]} --what {others[0]}")
+        terminal.hint(f"neurofit plot {shown.name} --what {others[0]}")
+    elif (shown.folder / "weights.weights.h5").exists():  # a model that can be looked at
+        terminal.hint(f"neurofit plot {shown.name} --what receptive-fields")
+    else:
+        terminal.hint(f"neurofit results {shown.run}")

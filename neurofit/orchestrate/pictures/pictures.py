@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.errors import UsageError
 from neurofit.experiments.store.state import State
-from neurofit.orchestrate.pictures import drawings
-from neurofit.orchestrate.pictures.curves import MOST_CURVES, Made, Wish, made, tasks
+from neurofit.orchestrate.pictures import drawings, scores, views
+from neurofit.orchestrate.pictures.curves import MOST_CURVES, Made, Wish, made, named
 from neurofit.orchestrate.pictures.drawings import Picture
+from neurofit.orchestrate.pictures.groups import SELECTOR
+from neurofit.orchestrate.pictures.kinds import OF_TASKS
+from neurofit.orchestrate.pictures.tasks import tasks
 from neurofit.reports import events
-from neurofit.reports.curves import over_repetitions
 from neurofit.reports.references import reference
 from neurofit.study import Study
-
-OF_TASKS = ("curves", "progress", "neurons", "predictions")  # any other is a view of a model, known to its fit
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,20 @@ def picture(study: Study | None, request: Request) -> Picture:
     if request.events:
         return _curves(_of_events(request.events, request.wish), request)
     if request.what not in OF_TASKS:
-        (selector,) = request.selectors
-        chosen = None if request.neurons is None else numbers_of(request.neurons)
-        try:
-            return drawings.of_view(selector, request.what, chosen, study.root)
-        except UsageError as error:
-            others = f"Pictures of experiments and runs are: {', '.join(OF_TASKS)}."
-            raise UsageError(f"--what {request.what} shows the model of one task. {error} {others}") from error
-    told, problems = tasks(study, request.selectors, request.states, request.where)
+        return _of_view(study, request)
+    told, notes = tasks(
+        study, request.selectors, request.states, request.where, histories=request.what in ("curves", "progress"),
+        apart=request.wish.by == SELECTOR and request.what == "curves",
+    )  # fmt: skip
     if request.what == "progress":
         found = drawings.of_progress(told)
     elif request.what == "neurons":
-        found = drawings.of_neurons(told, request.wish.metric)
+        found = scores.of_neurons(told, request.wish.metric)
     elif request.what == "predictions":
-        found = drawings.of_predictions(told)
+        found = scores.of_predictions(told)
     else:
         found = _curves(made(told, request.wish), request)
-    return Picture(found.facts, found.headers, found.rows, found.draw, [*problems, *found.notes])
+    return replace(found, notes=[*notes, *found.notes], shown=found.shown or told[0])
 
 
 def numbers_of(text: str) -> list[int]:
@@ -75,6 +72,8 @@ def numbers_of(text: str) -> list[int]:
         first, dash, last = piece.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--neurons {text}: '{piece}' is no number or range. Neurons are given as 0-8,17.")
+        if dash and int(first) > int(last):
+            raise UsageError(f"--neurons {text}: '{piece}' is the wrong way round.")
         found += range(int(first), int(last or first) + 1)
     return found
 
@@ -83,24 +82,36 @@ def _curves(curves: Made, request: Request) -> Picture:
     return drawings.of_curves(curves, [reference(name) for name in request.references], bands=request.bands)
 
 
+def _of_view(study: Study, request: Request) -> Picture:
+    (selector,) = request.selectors
+    chosen = None if request.neurons is None else numbers_of(request.neurons)
+    try:
+        return views.of_view(selector, request.what, chosen, study)
+    except UsageError as error:
+        others = f"Pictures of experiments and runs are: {', '.join(OF_TASKS)}."
+        raise UsageError(f"--what {request.what} shows the model of one task. {error} {others}") from error
+
+
 def _of_events(folder: Path, wish: Wish) -> Made:
     tag, runs = events.repetitions(folder, wish.metric)
     if len(runs) > MOST_CURVES:
         raise UsageError(
             f"{folder} has {len(runs)} runs, more than can be told apart ({MOST_CURVES}): name a subfolder."
         )
-    settings = {"percentiles": wish.percentiles, "normalise_steps": wish.normalise_steps, "limit": wish.limit}
-    return Made(tag, [over_repetitions(found, name, **settings) for name, found in runs.items()], [])
+    curves = named([wish.curve(found, name) for name, found in runs.items()], wish.names)
+    return Made(tag, curves, [f"{one.label}: has one value." for one in curves if len(one.steps) == 1])
 
 
 def _check(request: Request) -> None:
+    limit = request.wish.limit
     if bool(request.selectors) == bool(request.events):
         raise UsageError("neurofit plot needs an experiment, as in `neurofit plot exp3`, or --events FOLDER.")
-    if request.events and (request.what != "curves" or request.wish.by or request.wish.ensemble):
-        raise UsageError("--events draws curves, a line per run: neither --what, --by nor --ensemble goes with it.")
+    if request.events and request.what != "curves":
+        raise UsageError("--events draws curves, a line per run: --what does not go with it.")
     if request.wish.by and request.wish.ensemble:
         raise UsageError("--by pools runs, --ensemble joins populations: give one of them.")
     if request.what not in OF_TASKS and len(request.selectors) != 1:
         raise UsageError(f"--what {request.what} shows one task's model: neurofit plot exp3:0/0 --what {request.what}.")
-    if request.neurons is not None and request.what in OF_TASKS:
-        raise UsageError(f"--neurons chooses neurons of a model: it does not go with --what {request.what}.")
+    if limit and limit[0] > limit[1]:
+        low, high = (f"{one:g}" for one in limit)
+        raise UsageError(f"--limit {low} {high} is the wrong way round: --limit {high} {low}.")
