@@ -19,6 +19,7 @@ LONGEST_INSIDE = 36
 LETTER = 1.25  # mm, of a legend's letters on average
 LINE = 4.0  # mm, of a legend's lines
 HANDLE = 7  # letters that a line's picture takes
+MOST_OF_FIGURE = 0.4  # that a legend below may take of a figure that does not grow
 NAME = 7.0  # points from one name of a reference to the next
 
 
@@ -36,9 +37,18 @@ def legend(axes: Axes, *, below: bool = False) -> None:
         axes.legend()
         return
     shown, columns = _laid_out(labels, axes.figure.bbox.width / axes.figure.dpi * 25.4)
+    _grow(axes, labels)
     under = axes.transAxes + ScaledTranslation(0, -30 / 72, axes.figure.dpi_scale_trans)
     axes.legend(handles, shown, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=under, borderaxespad=0,
                 ncols=columns)  # fmt: skip
+
+
+def _grow(axes: Axes, labels: Sequence[str]) -> None:
+    """Makes the figure higher where its only axes would vanish above their legend."""
+    wide, high = axes.figure.bbox.width / axes.figure.dpi * 25.4, axes.figure.bbox.height / axes.figure.dpi * 25.4
+    needed = room(labels, wide)
+    if needed > MOST_OF_FIGURE * high and len(axes.figure.axes) == 1:
+        axes.figure.set_size_inches(wide / 25.4, (high + needed) / 25.4)
 
 
 def room(labels: Sequence[str], width: float) -> float:

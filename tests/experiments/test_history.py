@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from neurofit.errors import StoreError
 from neurofit.experiments.history import History, read_history
 
 
@@ -26,3 +27,11 @@ def test_a_torn_last_row_is_passed_over(tmp_path):
     assert read_history(path) == {}
     with pytest.raises(FileNotFoundError):
         read_history(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("row", ["2,o.5", "x,0.5"])
+def test_a_cell_that_is_no_number_is_named_with_its_file(tmp_path, row):
+    path = tmp_path / "history.csv"
+    path.write_text(f"step,a\n1,0.5\n{row}\n3,0.5\n")
+    with pytest.raises(StoreError, match=f"history.csv: damaged in the row {row}"):
+        read_history(path)

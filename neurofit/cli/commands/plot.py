@@ -84,23 +84,29 @@ def command(
     """
     from neurofit.orchestrate.pictures.curves import Wish
     from neurofit.orchestrate.pictures.kinds import check_kind, check_options
-    from neurofit.orchestrate.pictures.pictures import Request, picture
-    from neurofit.reports import style
+    from neurofit.orchestrate.pictures.pictures import Request
     from neurofit.reports.curves import MEDIAN, UPPER_QUARTILE
 
     check_kind(what, selectors)
     check_options(what, _given(ctx), events=events is not None)
-    draws = output is not None or not as_json
-    target = output or Path(f"{file_stem(selectors, what, events)}.png")
-    if draws:
-        style.installed()
-        style.checked(target)
     percentiles = MEDIAN if median else UPPER_QUARTILE
     wish = Wish(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
     chosen = tuple(selectors), wish, tuple(states), where, tuple(references), bands, neurons, events
-    study = None if events else options.here()
+    _draw(Request(what, *chosen), output, as_json)
+
+
+def _draw(request: Any, output: Path | None, as_json: bool) -> None:
+    from neurofit.orchestrate.pictures.pictures import picture
+    from neurofit.reports import style
+
+    draws = output is not None or not as_json
+    target = output or Path(f"{file_stem(request.selectors, request.what, request.events)}.png")
+    if draws:
+        style.installed()
+        style.checked(target)
+    study = None if request.events else options.here()
     with terminal.without_library_logs():  # a model's picture needs no word about its processor
-        found = picture(study, Request(what, *chosen))
+        found = picture(study, request)
     if draws:
         style.save(found.draw(), target)
     if as_json:
@@ -110,7 +116,7 @@ def command(
     for note in found.notes:
         terminal.note(note)
     terminal.say(f"Drawn: {target}")
-    _hint(selectors, what, found.shown)
+    _hint(request.selectors, request.what, found.shown)
 
 
 def _given(ctx: click.Context) -> list[str]:

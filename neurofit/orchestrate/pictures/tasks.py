@@ -77,7 +77,8 @@ def tasks(
     told = list(found.told.values())
     said = [problem for stand in found.stands.values() for problem in (*stand.problems, *stand.unanswered)]
     for name, rows in found.rows.items():
-        said += [f"{name}: {one}" if len(found.rows) > 1 else one for one in notes(rows.values())]
+        of = [*notes(rows.values()), *_simulated(rows.values())]
+        said += [f"{name}: {one}" if len(found.rows) > 1 else one for one in of]
     if not told:
         raise UsageError(_nobody(selectors, states, [row for rows in found.rows.values() for row in rows.values()]))
     if histories:
@@ -125,6 +126,14 @@ def _with_histories(told: Sequence[Told], selectors: Sequence[str]) -> list[Told
         instead = " What they scored can be drawn: --what neurons." if scored else ""
         raise UsageError(f"No task of {' '.join(selectors)} has logged anything into a history.csv.{instead}")
     return found
+
+
+def _simulated(rows: Iterable[Row]) -> list[str]:
+    """What `neurofit results` shows as an argument: responses that nobody recorded."""
+    parts = [[row.get(part) or {} for part in ("params", "derived", "defaults")] for row in rows]
+    number = sum(any(part.get("data") == "simulated" for part in of) for of in parts)
+    several = "" if number == len(parts) else f" of {number} of {len(parts)} tasks"
+    return [f"The data{several} is simulated."] if number else []
 
 
 def _nobody(selectors: Sequence[str], states: Collection[State], rows: Sequence[Row]) -> str:
