@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_INSIDE = 4  # entries that find room beside the lines
 LONGEST_INSIDE = 36
-LETTER = 1.25  # mm, of a legend's letters on average
+LETTER = 1.3  # mm, of a legend's letters on average
 LINE = 4.0  # mm, of a legend's lines
 HANDLE = 7  # letters that a line's picture takes
 MOST_OF_FIGURE = 0.4  # that a legend below may take of a figure that does not grow
@@ -36,7 +36,7 @@ def legend(axes: Axes, *, below: bool = False) -> None:
     if not below and len(labels) <= MOST_INSIDE and max(map(len, labels)) <= LONGEST_INSIDE:
         axes.legend()
         return
-    shown, columns = _laid_out(labels, axes.figure.bbox.width / axes.figure.dpi * 25.4)
+    shown, columns = _laid_out(labels, _share(axes) * axes.figure.bbox.width / axes.figure.dpi * 25.4)
     _grow(axes, labels)
     under = axes.transAxes + ScaledTranslation(0, -30 / 72, axes.figure.dpi_scale_trans)
     axes.legend(handles, shown, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=under, borderaxespad=0,
@@ -106,6 +106,12 @@ def step_axis(axes: Axes, steps: Sequence[np.ndarray], *, whole: bool) -> None:
 def dots(values: np.ndarray) -> dict[str, object]:
     """The marker of a line of one value, which would not be seen without."""
     return {"marker": "o", "markersize": 3} if np.isfinite(values).sum() == 1 else {}
+
+
+def _share(axes: Axes) -> float:
+    """How much of the figure's width belongs to the axes, with all that is around them."""
+    spec = axes.get_subplotspec()
+    return len(spec.colspan) / spec.get_gridspec().ncols if spec else axes.get_position().width
 
 
 def _laid_out(labels: Sequence[str], width: float) -> tuple[list[str], int]:

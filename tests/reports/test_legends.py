@@ -45,6 +45,13 @@ def test_long_labels_are_broken(axes):
     assert box(axes.get_legend(), axes).x1 <= axes.figure.bbox.width
 
 
+def test_a_legend_stays_below_its_own_panel():
+    figure, axes = reports.figure(1, 2, width=170)
+    reports.draw_curves([one(f"architecture={name} (off the grid)") for name in "abc"], axes[0, 0])
+    assert box(axes[0, 0].get_legend(), axes[0, 0]).x1 <= axes[0, 1].get_window_extent().x0
+    assert figure.get_size_inches()[1] == pytest.approx(80 / 25.4)
+
+
 def test_places_are_pushed_apart_and_no_further():
     np.testing.assert_allclose(legends.apart([0, 10, 20], 5), [0, 10, 20])
     np.testing.assert_allclose(legends.apart([10, 11, 40], 5), [8, 13, 40])
