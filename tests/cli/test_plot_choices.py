@@ -37,7 +37,7 @@ def fit(task, *, kind="plain"):
         for step in range(1, 5):
             task.log(step, **{"validation/correlation": step / 10})
     if kind == "short":
-        task.log(7, **{"validation/correlation": 0.5, "late": 1.0})
+        task.log(7, **{"validation/correlation": 0.5, "late": 1.0, "loss": 2.0})
     if kind == "empty":
         (task.folder / "history.csv").write_text("")
     if kind == "fails":
@@ -126,6 +126,7 @@ def test_what_is_missing_or_left_out_is_said_as_results_does(study):
     ):
         assert said in answer.stderr
     assert "neurofit plot odd:4 --what progress" in answer.stderr  # which is in the picture
+    assert "--what progress" not in study("plot", "odd:0").stderr  # which logged no loss
 
 
 def test_the_metric_is_that_of_most_tasks(study):

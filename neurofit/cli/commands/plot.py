@@ -164,12 +164,14 @@ def _cut(text: str, room: int) -> str:
 
 def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     """What to look at next, of a task that is drawn here."""
+    from neurofit.orchestrate.pictures.drawings import is_loss
     from neurofit.orchestrate.pictures.kinds import OF_MODELS
 
     if shown is None:
         return
     if what == "curves":
-        terminal.hint(f"neurofit plot {shown.run} --what progress", f"neurofit results {selectors[0]} --by run")
+        progress = [f"neurofit plot {shown.run} --what progress"] * any(map(is_loss, shown.logged))
+        terminal.hint(*progress, f"neurofit results {selectors[0]} --by run")
     elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
         terminal.hint(f"neurofit plot {shown.name} --what {others[0]}")

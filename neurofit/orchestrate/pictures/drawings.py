@@ -107,6 +107,11 @@ def by_run(told: Sequence[Told]) -> dict[str, list[Told]]:
     }
 
 
+def is_loss(column: str) -> bool:
+    """Whether a column of a history is what `of_progress` draws: the loss of a part, without penalties."""
+    return column.rpartition("/")[2] == "loss"
+
+
 def three(value: float) -> str:
     return f"{value:.3f}"
 
@@ -121,8 +126,8 @@ def _losses(members: Sequence[Told]) -> dict[str, list[History]]:
     found: dict[str, list[History]] = {}
     for one in members:
         for name, (steps, values) in one.logged.items():
-            part, slash, what = name.rpartition("/")
-            if what == "loss" and len(steps):
+            part, slash, _ = name.rpartition("/")
+            if is_loss(name) and len(steps):
                 found.setdefault(part if slash else "loss", []).append(History(steps, values, one.row["repetition"]))
     if not found:
         known = dict.fromkeys(name for one in members for name in one.logged)

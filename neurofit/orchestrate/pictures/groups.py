@@ -148,7 +148,7 @@ def _population(members: Sequence[Told], value: Any) -> frozenset:
 
 
 def _label(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part.strip() for part in parts if part.strip())
 
 
 def _nothing(axis: str, values: int) -> str:
