@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Experiment": "experiments.definition",
-    "grid": "experiments.grid",
+    "grid": "experiments.grids.grid",
     "results": "orchestrate.tables",
     "neurons": "orchestrate.tables",
     "load": "orchestrate.reload",

@@ -32,8 +32,7 @@ ONLY_IN = {
     "submitit": ("backends/submitit_job.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "pandas": ("experiments/results.py", "experiments/comparison.py", "experiments/formats.py", "orchestrate/tables.py",
-               "datasets/"),
+    "pandas": ("experiments/tables/", "orchestrate/tables.py", "datasets/"),
     "matplotlib": ("reports/",),
     "tensorboard": ("reports/events.py",),
     "subprocess": ("backends/", "worker/", "orchestrate/provenance.py"),  # the last asks git

@@ -9,7 +9,7 @@ import pytest
 
 from neurofit import study
 from neurofit.errors import StudyError
-from neurofit.experiments import script
+from neurofit.experiments.scripts import script
 from neurofit.study import Study
 
 
@@ -147,7 +147,8 @@ def test_looking_for_a_study_and_loading_a_script_load_nothing_slow(tmp_path):
 import sys
 from pathlib import Path
 from neurofit import study
-from neurofit.experiments import script, selection, snapshot
+from neurofit.experiments.grids import selection
+from neurofit.experiments.scripts import script, snapshot
 here = study.find(Path(sys.argv[1]))
 experiment = script.load(here, here.jobs / "example.py", "example")
 snapshot.code_hash(here.root, experiment.path)

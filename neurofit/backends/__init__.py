@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 BUILT_IN = {
-    "local": "neurofit.backends.local:LocalBackend",
-    "slurm": "neurofit.backends.slurm:SlurmBackend",
-    "pbs": "neurofit.backends.pbs:PbsBackend",
-    "sge": "neurofit.backends.sge:SgeBackend",
+    "local": "neurofit.backends.local.backend:LocalBackend",
+    "slurm": "neurofit.backends.slurm.backend:SlurmBackend",
+    "pbs": "neurofit.backends.qsub.pbs:PbsBackend",
+    "sge": "neurofit.backends.qsub.sge:SgeBackend",
 }

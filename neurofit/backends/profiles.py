@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from neurofit.backends.commands import ask, has
-from neurofit.backends.qsub import dialect
+from neurofit.backends.qsub.common import dialect
 from neurofit.errors import QueueError
 
 TEXTS = Path(__file__).with_name("profile_texts")

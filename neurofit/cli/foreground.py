@@ -26,7 +26,7 @@ EXIT_CODES = {"done": 0, "stopped": INTERRUPTED}
 def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
     """Arguments as their words on the command line mean them."""
     from neurofit.experiments.definition import REQUIRED
-    from neurofit.experiments.params import parse
+    from neurofit.experiments.grids.params import parse
 
     known = {name: None if default is REQUIRED else default for name, default in experiment.arguments().items()}
     return {name: parse(text, known.get(name), f"'{name}'") for name, text in texts.items()}
@@ -65,7 +65,7 @@ def do(
 
 
 def _introduce(experiment: Experiment, point: Point) -> None:
-    from neurofit.experiments.params import short
+    from neurofit.experiments.grids.params import short
 
     if experiment.hint:
         terminal.note(experiment.hint)

@@ -28,7 +28,7 @@ def here() -> Study:
 def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of scripts, found without loading any."""
     from neurofit.errors import NeurofitError
-    from neurofit.experiments.script import discover
+    from neurofit.experiments.scripts.script import discover
 
     try:
         return [entry.name for entry in discover(here()) if entry.name.startswith(incomplete)]

@@ -82,7 +82,7 @@ def _fit_options(experiment: Experiment, arguments: dict[str, str]) -> list[clic
 
 def _value_help(values: list[Any] | None, default: Any) -> str:
     from neurofit.experiments.definition import REQUIRED
-    from neurofit.experiments.params import short
+    from neurofit.experiments.grids.params import short
 
     said = [] if default is REQUIRED else [f"default: {short(default)}"]
     if values:
@@ -118,7 +118,7 @@ def _help(experiment: Experiment) -> str:
 
 
 def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:
-    from neurofit.experiments import script
+    from neurofit.experiments.scripts import script
 
     if file is None:
         raise UsageError("experiment.main() is for a script under jobs/: python jobs/exp3.py.")

@@ -118,7 +118,7 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
 
 def shared(shares: Iterable[Share]) -> list[str]:
     """'12 of 14 on gpu07; of the tasks that are done: 3 of 290', and so on."""
-    from neurofit.experiments.params import short
+    from neurofit.experiments.grids.params import short
 
     lines = []
     for one in shares:

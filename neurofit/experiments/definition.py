@@ -16,9 +16,9 @@ from typing import Any
 from neurofit.errors import GridError, nearest
 from neurofit.experiments import fits
 from neurofit.experiments.fits import REQUIRED, call
-from neurofit.experiments.grid import Grid, grid
-from neurofit.experiments.nodes import Row, Rule
-from neurofit.experiments.params import identity, plain, short
+from neurofit.experiments.grids.grid import Grid, grid
+from neurofit.experiments.grids.nodes import Row, Rule
+from neurofit.experiments.grids.params import identity, plain, short
 from neurofit.experiments.seeds import Seeds
 
 __all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call", "numbered"]

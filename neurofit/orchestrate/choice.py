@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from neurofit.errors import UsageError
-from neurofit.experiments.selection import Selection, parse, where
+from neurofit.experiments.grids.selection import Selection, parse, where
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.orchestrate.status.standing import Standing

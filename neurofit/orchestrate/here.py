@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neurofit.backends.base import Queued, Resources
-from neurofit.backends.local import append_event
+from neurofit.backends.local.backend import append_event
 from neurofit.errors import UsageError
 from neurofit.experiments import fits
 from neurofit.experiments.definition import Experiment, Run
-from neurofit.experiments.snapshot import code_hash
+from neurofit.experiments.scripts.snapshot import code_hash
 from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import RegisteredRun, Registry, register

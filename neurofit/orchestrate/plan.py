@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurofit.errors import UsageError
-from neurofit.experiments import script, snapshot
 from neurofit.experiments.definition import Experiment, Run, numbered
-from neurofit.experiments.selection import Selection, Where, where
+from neurofit.experiments.grids.selection import Selection, Where, where
+from neurofit.experiments.scripts import script, snapshot
 from neurofit.experiments.store.registry import RegisteredRun, Registry
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import Planned

@@ -7,8 +7,8 @@ from typing import Any
 
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, UsageError, nearest
-from neurofit.experiments import script
-from neurofit.experiments.selection import parse
+from neurofit.experiments.grids.selection import parse
+from neurofit.experiments.scripts import script
 from neurofit.experiments.store.layout import AttemptFiles, code_store
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey, read_submission

@@ -13,8 +13,8 @@ from typing import Any
 from neurofit.backends.base import Backend, Queued, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import QueueError, SubmissionError
-from neurofit.experiments import snapshot
 from neurofit.experiments.definition import Experiment
+from neurofit.experiments.scripts import snapshot
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import register

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, StoreError, nearest
-from neurofit.experiments import script
-from neurofit.experiments.selection import Selection
+from neurofit.experiments.grids.selection import Selection
+from neurofit.experiments.scripts import script
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import experiments_with_files
 from neurofit.experiments.store.state import State
@@ -154,7 +154,7 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
     ------
     UsageError, NameUnknown : a selector that means nothing
     """
-    from neurofit.experiments.results import table
+    from neurofit.experiments.tables.results import table
 
     return table(records(*_found(name, study)))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.experiments import script
 from neurofit.experiments.definition import Experiment
+from neurofit.experiments.scripts import script
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.experiments.store.registry import RegisteredRun, read_registry
 from neurofit.experiments.store.submissions import read_submission

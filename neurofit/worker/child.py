@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neurofit.experiments import definition
-from neurofit.experiments.checkpoints import Superseded
-from neurofit.experiments.live import LiveTask, Stopped, StopRequest
 from neurofit.experiments.store.attempts import publish
+from neurofit.experiments.tasks.checkpoints import Superseded
+from neurofit.experiments.tasks.live import LiveTask, Stopped, StopRequest
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
 
 PR_SET_PDEATHSIG = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurofit.experiments.alike import EXCEPTIONS
 from neurofit.experiments.store.halt import Halt, judge, write_halt
 from neurofit.experiments.store.layout import SubmissionFiles
+from neurofit.experiments.tasks.alike import EXCEPTIONS
 
 
 @dataclass

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments import checkpoints
-from neurofit.experiments.live import LiveTask
 from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish
 from neurofit.experiments.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.experiments.store.layout import AttemptFiles
 from neurofit.experiments.store.submissions import Planned, read_job, read_stops
+from neurofit.experiments.tasks import checkpoints
+from neurofit.experiments.tasks.live import LiveTask
 from neurofit.files import read_json
 from neurofit.process import Process
 from neurofit.worker import child, supervise

@@ -11,7 +11,7 @@ import pytest
 from contract import BackendContract
 
 from neurofit.backends.base import Resources, Submission
-from neurofit.backends.local import LocalBackend, append_event
+from neurofit.backends.local.backend import LocalBackend, append_event
 from neurofit.errors import SubmissionError
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.submit import queue

@@ -9,9 +9,9 @@ import subprocess
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import pbs_answers as answers
 from neurofit.backends.base import Queued, Submission
-from neurofit.backends.pbs import PbsBackend
+from neurofit.backends.qsub import pbs_answers as answers
+from neurofit.backends.qsub.pbs import PbsBackend
 from neurofit.errors import QueueError
 
 

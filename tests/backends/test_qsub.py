@@ -13,9 +13,9 @@ from fakes import Fakes
 from neurofit.backends import runner
 from neurofit.backends.base import Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.pbs import PbsBackend
-from neurofit.backends.qsub import Part, clock, dialect, job_name, parts
-from neurofit.backends.sge import SgeBackend
+from neurofit.backends.qsub.common import Part, clock, dialect, job_name, parts
+from neurofit.backends.qsub.pbs import PbsBackend
+from neurofit.backends.qsub.sge import SgeBackend
 from neurofit.errors import QueueError, SubmissionError
 
 SGE_VERSION = 'qsub: invalid option argument "--version"'

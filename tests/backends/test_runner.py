@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurofit.backends import runner
-from neurofit.backends.local import LocalBackend
+from neurofit.backends.local.backend import LocalBackend
 from neurofit.errors import RunnerError
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_runner_lists_those_there_are(tmp_path):
 
 def test_a_sites_own_backend_lies_beside_its_profile(tmp_path):
     (tmp_path / "mysite.py").write_text(
-        "from dataclasses import dataclass\nfrom neurofit.backends.local import LocalBackend\n"
+        "from dataclasses import dataclass\nfrom neurofit.backends.local.backend import LocalBackend\n"
         "@dataclass(frozen=True)\nclass Queue(LocalBackend):\n    partition: str = 'a'\n"
     )
     assert profile(tmp_path, "backend: mysite.py:Queue\npartition: b\n").backend.partition == "b"

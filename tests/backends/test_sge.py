@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import sge_answers as answers
 from neurofit.backends.base import Queued, Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.sge import SgeBackend
+from neurofit.backends.qsub import sge_answers as answers
+from neurofit.backends.qsub.sge import SgeBackend
 from neurofit.errors import QueueError
 
 LISTED = """<?xml version='1.0'?>

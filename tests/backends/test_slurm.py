@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import commands, runner, slurm, submitit_job
-from neurofit.backends import slurm_answers as answers
+from neurofit.backends import commands, runner, submitit_job
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.slurm import SlurmBackend
-from neurofit.backends.slurm_words import ending, reason
+from neurofit.backends.slurm import answers
+from neurofit.backends.slurm import backend as slurm
+from neurofit.backends.slurm.backend import SlurmBackend
+from neurofit.backends.slurm.words import ending, reason
 from neurofit.errors import NeurofitError, QueueError, SubmissionError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -16,7 +16,7 @@ from held import Held
 from queue_tests import Queue, QueueTests
 from studies import QUICK, STEPS, WAITS, attempts, kill_job, like_an_undisturbed_one, until
 
-from neurofit.backends.slurm import SlurmBackend
+from neurofit.backends.slurm.backend import SlurmBackend
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 
@@ -27,7 +27,7 @@ PROFILE = "backend: slurm\nqueue: cpu\n" + SMALL
 
 SMALL_SITE = """
 from dataclasses import dataclass
-from neurofit.backends.slurm import SlurmBackend
+from neurofit.backends.slurm.backend import SlurmBackend
 @dataclass(frozen=True)
 class Small(SlurmBackend):
     def _config(self):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurofit.experiments.alike import in_words, normalised, signature
+from neurofit.experiments.tasks.alike import in_words, normalised, signature
 
 PIECES = st.sampled_from(
     ["a", "7", "-3", "1e-5", ".5", "0xfe", "/", "/tmp/x", "'", '"', " ", "can't", "'id4'", "#", "~", "e", "_", "\n"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import UsageError
-from neurofit.experiments.comparison import by_run, compare, spread
+from neurofit.experiments.tables.comparison import by_run, compare, spread
 
 # Student's sleep data: extra hours of ten patients under two drugs. R 4.3, t.test(extra ~ group, sleep, paired=TRUE):
 # mean difference 1.58 (second minus first), 95 % interval 0.7001142 to 2.4598858.

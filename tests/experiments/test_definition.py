@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import neurofit as nf
 from neurofit.errors import GridError
 from neurofit.experiments.definition import REQUIRED, Experiment, Run, Seeds, Task, call, numbered
-from neurofit.experiments.grid import grid
+from neurofit.experiments.grids.grid import grid
 
 
 def hsm(task, *, filters=9, l2=0.1, activation="linear"):

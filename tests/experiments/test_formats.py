@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import UsageError
-from neurofit.experiments.formats import FORMATS, render, sheet
+from neurofit.experiments.tables.formats import FORMATS, render, sheet
 
 # What a csv file can carry: pandas' reader stops at NUL, and no file holds half a surrogate pair.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import GridError
-from neurofit.experiments.grid import Grid, grid
-from neurofit.experiments.params import canonical
+from neurofit.experiments.grids.grid import Grid, grid
+from neurofit.experiments.grids.params import canonical
 
 
 def values(made: Grid) -> list[dict]:
@@ -346,7 +346,7 @@ def test_a_start_that_is_no_number_is_an_error(start):
 
 
 def test_a_grid_that_would_not_end_is_refused(monkeypatch):
-    monkeypatch.setattr("neurofit.experiments.grid.MOST_POINTS", 1000)
+    monkeypatch.setattr("neurofit.experiments.grids.grid.MOST_POINTS", 1000)
     axes = {name: range(10) for name in "abcdefgh"}
     with pytest.raises(GridError, match="more than 1,000 points"):
         grid(axes).points()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurofit.errors import StoreError
-from neurofit.experiments.history import History, read_history
+from neurofit.experiments.tasks.history import History, read_history
 
 
 def test_what_was_logged_is_read_back_by_column(tmp_path):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurofit.experiments.notes import notes
-from neurofit.experiments.results import table
+from neurofit.experiments.tables.notes import notes
+from neurofit.experiments.tables.results import table
 
 JOBS = Path(__file__).parents[2] / "jobs"
 JSON = st.recursive(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from neurofit.errors import NameUnknown, ScriptError
-from neurofit.experiments import script
 from neurofit.experiments.definition import call
-from neurofit.experiments.script import Entry
+from neurofit.experiments.scripts import script
+from neurofit.experiments.scripts.script import Entry
 from neurofit.study import Study
 
 PLAIN = '''

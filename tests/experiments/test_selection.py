@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import UsageError
-from neurofit.experiments.selection import parse, where
+from neurofit.experiments.grids.selection import parse, where
 
 NUMBERS = [0, 1, 17, 20, 40, 99]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.experiments import snapshot
+from neurofit.experiments.scripts import snapshot
 from neurofit.study import Study
 
 
@@ -53,7 +53,7 @@ def test_the_studys_python_files_and_all_small_files_of_jobs_are_collected(tmp_p
             "venv/lib/site.py",
             "web/node_modules/gyp.py",
             "neurofit/__init__.py",
-            "neurofit/experiments/grid.py",
+            "neurofit/experiments/grids/grid.py",
         ],
     )
     (tmp_path / "jobs" / "weights.bin").write_bytes(b"x" * (snapshot.LARGEST_BYTES + 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.experiments import script
+from neurofit.experiments.scripts import script
 from neurofit.study import Study
 
 STUDY = Study(Path(__file__).resolve().parents[2])

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.experiments import script
-from neurofit.experiments.params import canonical, parse
+from neurofit.experiments.grids.params import canonical, parse
+from neurofit.experiments.scripts import script
 from neurofit.orchestrate import plan
 from neurofit.orchestrate.status import overview
 

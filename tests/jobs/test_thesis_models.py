@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import neurofit as nf
-from neurofit.experiments.live import LiveTask
 from neurofit.experiments.seeds import Seeds
 from neurofit.experiments.store.layout import TaskFiles
+from neurofit.experiments.tasks.live import LiveTask
 
 pytestmark = pytest.mark.slow
 NEURONS, SIZE = 24, 14  # enough of both for .05 hidden units per neuron, and three convolutions of stride 2

@@ -10,7 +10,7 @@ import pytest
 
 import neurofit
 from neurofit.backends.base import Resources
-from neurofit.backends.local import LocalBackend
+from neurofit.backends.local.backend import LocalBackend
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.check.canary import Canary
 from neurofit.orchestrate.check.sightings import findings

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from neurofit.backends.base import NO_ROOM_LEFT
-from neurofit.experiments.selection import naming
+from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.state import State
 from neurofit.orchestrate.causes.explain import explained
 from neurofit.orchestrate.causes.failures import failures

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from neurofit.errors import StoreError, UsageError
-from neurofit.experiments.selection import parse
+from neurofit.experiments.grids.selection import parse
 from neurofit.files import read_json
 from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.orchestrate.plan import Wish, load, make

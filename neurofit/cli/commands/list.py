@@ -11,7 +11,7 @@ from neurofit.cli import options, terminal
 @options.as_json
 def command(as_json: bool) -> int | None:
     """The experiments of this study, and how much of each is done."""
-    from neurofit.experiments.script import discover
+    from neurofit.experiments.scripts.script import discover
     from neurofit.orchestrate.status.overview import of_script
 
     study = options.here()

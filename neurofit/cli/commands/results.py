@@ -46,7 +46,7 @@ def command(
         raise click.UsageError("--compare compares one metric: give --metric once.")
     if axis and by == "run":
         raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
-    from neurofit.experiments import comparison, formats, notes, results
+    from neurofit.experiments.tables import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status.standing import standing
     from neurofit.orchestrate.tables import records

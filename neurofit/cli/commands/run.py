@@ -9,7 +9,7 @@ import click
 from neurofit.cli import foreground, options
 
 if TYPE_CHECKING:
-    from neurofit.experiments.selection import Range, Selection
+    from neurofit.experiments.grids.selection import Range, Selection
 
 
 @click.command()
@@ -23,7 +23,7 @@ def command(selector: str, changes: tuple[str, ...], debug: bool, dry_run: bool,
 
     It leaves the files that a queued task leaves. With --set, it may be a point off the grid, and is marked as such.
     """
-    from neurofit.experiments.selection import parse
+    from neurofit.experiments.grids.selection import parse
     from neurofit.orchestrate.plan import load
 
     study, selection = options.here(), parse(selector)

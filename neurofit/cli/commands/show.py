@@ -15,8 +15,8 @@ from neurofit.cli import options, terminal, wording
 @options.as_json
 def command(selector: str, where: str | None, as_json: bool) -> None:
     """An experiment's axes and runs. Numbers of runs never change once something was submitted."""
-    from neurofit.experiments import script
-    from neurofit.experiments.selection import parse
+    from neurofit.experiments.grids.selection import parse
+    from neurofit.experiments.scripts import script
     from neurofit.experiments.store.layout import ExperimentFiles
     from neurofit.experiments.store.registry import read_registry
     from neurofit.orchestrate.plan import chosen, condition, load, runs_of
@@ -43,7 +43,7 @@ def _say(record: dict[str, Any], title: str, path: Any) -> None:
 
 def say_runs(record: dict[str, Any]) -> None:
     """The axes and the runs of an experiment."""
-    from neurofit.experiments.params import short
+    from neurofit.experiments.grids.params import short
 
     for name, values in record["axes"].items():
         shown = ", ".join(short(value, 30) for value in values[:8])
@@ -57,7 +57,7 @@ def say_runs(record: dict[str, Any]) -> None:
 
 
 def _cell(params: dict[str, Any], name: str) -> Any:
-    from neurofit.experiments.params import short
+    from neurofit.experiments.grids.params import short
 
     value = params.get(name, "")
     return value if type(value) in (int, float) or name not in params else short(value)

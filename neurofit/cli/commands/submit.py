@@ -76,7 +76,7 @@ def command(
 
 
 def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
-    from neurofit.experiments.selection import parse
+    from neurofit.experiments.grids.selection import parse
     from neurofit.orchestrate.plan import Wish, condition, load, make
 
     selection = parse(selector)

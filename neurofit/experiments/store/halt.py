@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments.alike import EXCEPTIONS, in_words, signature
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import SubmissionFiles
 from neurofit.experiments.store.submissions import Planned, TaskKey, read_jobs
+from neurofit.experiments.tasks.alike import EXCEPTIONS, in_words, signature
 from neurofit.files import parse_lines, read_json, to_json, write_new
 
 ENOUGH = 5  # identical failures

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments.alike import Signature, in_words, signature
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
+from neurofit.experiments.tasks.alike import Signature, in_words, signature
 from neurofit.files import read_json
 from neurofit.orchestrate.status.logs import ended_before_it_began, task_logs
 from neurofit.orchestrate.status.standing import Standing

@@ -7,10 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from neurofit.experiments.alike import EXCEPTIONS
-from neurofit.experiments.selection import naming
+from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import HERE, TaskKey
+from neurofit.experiments.tasks.alike import EXCEPTIONS
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # times what was used
 

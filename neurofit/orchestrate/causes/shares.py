@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurofit.experiments.params import canonical
+from neurofit.experiments.grids.params import canonical
 
 MOST = 0.9  # of the failure's tasks have the value
 TIMES = 3.0  # as likely to fail with it as without it

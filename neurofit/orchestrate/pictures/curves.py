@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neurofit import study as studies
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.results import unlike
+from neurofit.experiments.tables.results import unlike
 from neurofit.orchestrate.pictures import groups
 from neurofit.orchestrate.pictures.tasks import Told, tasks, unit
 from neurofit.reports.curves import MEDIAN, Curve, History, ensemble, over_repetitions

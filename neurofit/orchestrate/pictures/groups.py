@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.params import short
-from neurofit.experiments.results import other_arguments
+from neurofit.experiments.grids.params import short
+from neurofit.experiments.tables.results import other_arguments
 from neurofit.orchestrate.pictures.tables import neurons_of
 from neurofit.orchestrate.pictures.tasks import Told
 

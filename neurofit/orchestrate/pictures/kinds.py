@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.results import spoken
+from neurofit.experiments.tables.results import spoken
 
 OF_TASKS = ("curves", "progress", "neurons", "predictions")
 OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from neurofit.errors import UsageError
-from neurofit.experiments.history import read_history
-from neurofit.experiments.notes import notes
-from neurofit.experiments.results import Row, readable, spoken
 from neurofit.experiments.store.state import State
+from neurofit.experiments.tables.notes import notes
+from neurofit.experiments.tables.results import Row, readable, spoken
+from neurofit.experiments.tasks.history import read_history
 from neurofit.orchestrate.choice import choose
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.tables import records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurofit.experiments.selection import naming
+from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.evidence import TaskFacts
 from neurofit.experiments.store.halt import read_halt
 from neurofit.experiments.store.submissions import TaskKey

@@ -9,8 +9,8 @@ from typing import Any
 
 from neurofit.backends import BUILT_IN, runner
 from neurofit.errors import NeurofitError
-from neurofit.experiments import script
 from neurofit.experiments.definition import Experiment, Run
+from neurofit.experiments.scripts import script
 from neurofit.experiments.store.journal import now_on
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey

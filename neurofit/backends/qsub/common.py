@@ -20,7 +20,7 @@ from typing import ClassVar
 from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Backend, Finding, JobKey, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges, spans
 from neurofit.backends.devices import NO_DEVICE
-from neurofit.backends.local import thread_environment
+from neurofit.backends.local.backend import thread_environment
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
 

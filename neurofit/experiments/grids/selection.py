@@ -14,8 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from neurofit.errors import UsageError
-from neurofit.experiments.condition import Where, where
-from neurofit.experiments.params import one_line
+from neurofit.experiments.grids.condition import Where, where
+from neurofit.experiments.grids.params import one_line
 
 __all__ = ["Range", "Selection", "Where", "naming", "parse", "where"]
 _MOST_PARTS = 6  # of a selector that is shown

@@ -87,7 +87,7 @@ class LocalBackend(Backend):
         write_whole(folder / SETTINGS, to_json(settings))
         with open(folder / LOG, "ab") as log:
             pool = subprocess.Popen(
-                [sys.executable, "-m", "neurofit.backends.pool", str(folder)],
+                [sys.executable, "-m", "neurofit.backends.local.pool", str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer, spans
-from neurofit.backends.slurm_words import AT_WORK, OVER, ending, reason
+from neurofit.backends.slurm.words import AT_WORK, OVER, ending, reason
 from neurofit.errors import QueueError, SubmissionError
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all of it

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.backends.local import SCRIPT, SETTINGS, append_event
+from neurofit.backends.local.backend import SCRIPT, SETTINGS, append_event
 from neurofit.files import read_json
 from neurofit.process import Process
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.params import one_line
+from neurofit.experiments.grids.params import one_line
 
 ALLOWED = "Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == \"ln\"."
 _LONGEST = 4_000

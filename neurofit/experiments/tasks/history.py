@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 
 from neurofit.errors import StoreError, UsageError
-from neurofit.experiments.params import one_line
+from neurofit.experiments.grids.params import one_line
 from neurofit.files import write_whole
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neurofit.errors import UsageError
-from neurofit.experiments import checkpoints
 from neurofit.experiments.definition import Seeds
-from neurofit.experiments.history import History
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
+from neurofit.experiments.tasks import checkpoints
+from neurofit.experiments.tasks.history import History
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 

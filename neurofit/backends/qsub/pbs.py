@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.backends import pbs_answers as answers
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
-from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub import pbs_answers as answers
+from neurofit.backends.qsub.common import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it

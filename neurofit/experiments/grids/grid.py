@@ -29,9 +29,9 @@ from functools import cached_property, reduce
 from typing import Any
 
 from neurofit.errors import GridError
-from neurofit.experiments import nodes
-from neurofit.experiments.nodes import Node, Row, Rule
-from neurofit.experiments.params import canonical, short
+from neurofit.experiments.grids import nodes
+from neurofit.experiments.grids.nodes import Node, Row, Rule
+from neurofit.experiments.grids.params import canonical, short
 
 MOST_POINTS = 1_000_000
 

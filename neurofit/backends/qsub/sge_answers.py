@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from neurofit.backends.base import Ending, Finding, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import START_AGAIN, STATUSES
+from neurofit.backends.qsub.common import START_AGAIN, STATUSES
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse

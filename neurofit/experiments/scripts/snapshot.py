@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.experiments.imports import closure
+from neurofit.experiments.scripts.imports import closure
 from neurofit.files import told_apart, write_whole
 from neurofit.study import Study
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import STATUSES
+from neurofit.backends.qsub.common import STATUSES
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurofit.backends import slurm_answers as answers
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import ask, has, ranges
-from neurofit.backends.local import thread_environment
+from neurofit.backends.local.backend import thread_environment
+from neurofit.backends.slurm import answers
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurofit.errors import GridError, nearest
-from neurofit.experiments.params import plain, short
+from neurofit.experiments.grids.params import plain, short
 
 LONGEST_AXIS = 1_000_000
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
-from neurofit.experiments.results import Row, parts_of, readable, runs, spoken, unlike
+from neurofit.experiments.tables.results import Row, parts_of, readable, runs, spoken, unlike
 
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 

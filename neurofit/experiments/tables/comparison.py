@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.results import (
+from neurofit.experiments.tables.results import (
     Row,
     arguments,
     column,

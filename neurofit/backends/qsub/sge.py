@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neurofit.backends import sge_answers as answers
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
-from neurofit.backends.qsub import Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub import sge_answers as answers
+from neurofit.backends.qsub.common import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
 DEFAULT_ARRAY_SIZE = 75000  # max_aj_tasks, where it cannot be asked for; sge_conf(5)

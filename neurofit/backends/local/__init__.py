@@ -1,0 +1,1 @@
+"""This machine as a queue: a pool of processes, which outlives its submitter."""

@@ -1,0 +1,1 @@
+"""A task at work: what its fit sees, checkpoints, history, and which errors are alike."""
