@@ -43,9 +43,9 @@ def counts(study, name: str) -> dict:
     return {key: value for key, value in record.items() if value and key not in ("name", "problems", "total")}
 
 
-def wait_until_running(study, name: str) -> None:
+def wait_until_running(study, name: str, number: int = 2) -> None:
     for _ in range(100):
-        if (study.root / "training_data" / name / "runs").exists() and counts(study, name).get("running") == 2:
+        if (study.root / "training_data" / name / "runs").exists() and counts(study, name).get("running") == number:
             return
         time.sleep(0.1)
     raise AssertionError(counts(study, name))
@@ -108,6 +108,19 @@ def test_ctrl_c_twice_ends_at_once(study):
     assert process.returncode == 130 and time.monotonic() - began < 10
     assert "Ending them at once." in err
     assert "running" not in counts(study, "stubborn")
+
+
+def test_what_a_pool_has_not_begun_is_cancelled_at_once(slow):
+    slow("submit", "slow", "--workers", "1", "--detach")
+    wait_until_running(slow, "slow", 1)
+    assert "Cancelled 1 task" in slow("cancel", "slow:1").stdout
+    for _ in range(50):
+        if (now := counts(slow, "slow")) != {"running": 1, "queued": 1}:
+            break
+        time.sleep(0.1)
+    assert now.get("cancelled") == 1 and "queued" not in now
+    assert slow("status", "slow", "--wait", "60").returncode == 0
+    assert counts(slow, "slow") == {"done": 1, "cancelled": 1}
 
 
 def test_detached_watched_cancelled(slow):

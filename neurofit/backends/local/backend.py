@@ -21,6 +21,7 @@ from neurofit.process import Process
 SETTINGS = "pool.json"
 EVENTS = "pool.jsonl"
 SCRIPT = "job.sh"
+LEFT_OUT = "left_out"  # a folder with a file per cancelled job
 LOG = Path("logs") / "pool.log"
 START_SECONDS = 15.0
 END_SECONDS = 3.0  # that a pool takes at most to notice that its submitter died
@@ -133,16 +134,20 @@ class LocalBackend(Backend):
         }
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        """Ends the pool where all its jobs go; workers find the cancellation of single jobs in the submission's
-        files.
+        """Ends the pool where all its jobs go. Of single jobs, it leaves out those that wait; workers find the others'
+        cancellation in the submission's files.
         """
         doomed = set(jobs)
         for entry in queued:
             process = Process.from_record(entry.process) if entry.process else None
-            left = {(entry.token, job) for job in range(entry.first, entry.last + 1)} - doomed
-            if process and process.is_alive() and not left:
+            if process is None or not process.is_alive():
+                continue
+            gone = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
+            if len(gone) == entry.last - entry.first + 1:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
+            elif gone:
+                _leave_out(entry.folder, gone)
 
     def limits(self) -> Limits:
         return Limits(running=len(self.slots()))
@@ -177,6 +182,20 @@ def thread_environment(cpus: int) -> dict[str, str]:
     }
     path = {"PYTHONSAFEPATH": "1"}  # a json.py in the study is not the standard library's (from Python 3.11 on)
     return {**path, **threads, **{name: os.environ.get(name, value) for name, value in tensorflow.items()}}
+
+
+def left_out(folder: Path) -> set[int]:
+    """Jobs that were cancelled one by one."""
+    try:
+        return {int(name) for name in os.listdir(folder / LEFT_OUT)}
+    except FileNotFoundError:
+        return set()
+
+
+def _leave_out(folder: Path, jobs: Iterable[int]) -> None:
+    (folder / LEFT_OUT).mkdir(exist_ok=True)
+    for job in jobs:
+        (folder / LEFT_OUT / str(job)).touch()
 
 
 def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.backends.local.backend import SCRIPT, SETTINGS, append_event
+from neurofit.backends.local.backend import SCRIPT, SETTINGS, append_event, left_out
 from neurofit.files import read_json
 from neurofit.process import Process
 
@@ -78,6 +78,7 @@ class Pool:
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
             if self.stopping is None and self.server is None and not self._start_server():
                 return 1
+            self._leave_out()
             for slot in self.slots:
                 self._occupy(slot)
             if self.stopping is not None:
@@ -174,6 +175,12 @@ class Pool:
             slot.jobs.sendall(f"{slot.job}\n".encode())
         except OSError:
             self._worker_ended(slot)
+
+    def _leave_out(self) -> None:
+        """Jobs that were cancelled while they waited."""
+        for job in left_out(self.folder).intersection(self.waiting):
+            self.waiting.remove(job)
+            append_event(self.folder, ended=job)
 
     def _is_due(self) -> bool:
         """Whether a job may start now; it then is the first of those that wait."""
