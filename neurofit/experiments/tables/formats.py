@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LONGEST = 40
+_AS_THEY_ARE = {str, int, bool, type(None)}  # in JSON
 _SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
@@ -233,9 +234,15 @@ def _quoted(text: str) -> str:
 
 def _json(frame: pd.DataFrame) -> str:
     names = [str(name) for name in frame]
-    rows = zip(*([_standard(value) for value in _values(frame[name])] for name in frame))
-    lines = ",\n  ".join(json.dumps(dict(zip(names, row)), allow_nan=False, default=_foreign) for row in rows)
+    rows = zip(*(_standards(_values(frame[name])) for name in frame))
+    write = json.JSONEncoder(allow_nan=False, default=_foreign).encode
+    lines = ",\n  ".join(write(dict(zip(names, row))) for row in rows)
     return f"[\n  {lines}\n]" if lines else "[]"
+
+
+def _standards(values: list) -> list:
+    """`_standard` of every value; most columns need none."""
+    return values if set(map(type, values)) <= _AS_THEY_ARE else [_standard(value) for value in values]
 
 
 def _standard(value: Any) -> Any:
