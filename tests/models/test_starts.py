@@ -288,6 +288,27 @@ def test_recordings_in_turn_go_on_to_the_last_bit(desks):
             np.testing.assert_array_equal(one, other)
 
 
+def test_rates_of_recordings_in_turn_are_over_their_own_images():
+    from neurofit.models.fitting.task import _rates
+
+    few = nf.datasets.Split(validation=10, test=20)
+    parts = nf.datasets.split(two_recordings(), few, seed=0)
+    own = np.array([parts.train.responses[parts.train.valid[:, one], one].mean() for one in range(7)])
+    in_turn = _rates(Training(turns="recording", unit_rates="train"), parts)
+    np.testing.assert_allclose(in_turn, own, rtol=1e-6)
+    together = _rates(Training(unit_rates="train"), parts)
+    shares = parts.train.valid.mean(axis=0)
+    np.testing.assert_allclose(together, own * shares, rtol=1e-6)  # each spike weighs alike, in batches of all
+
+
+def test_one_recording_takes_no_turns(small, desks):
+    found = []
+    for turns in ("none", "recording"):
+        training = Training(epochs=2, loss="gaussian", turns=turns)
+        found.append(desks(turns).run(Fit(linear, data=small, split=SPLIT, training=training)))
+    assert found[0] == found[1]
+
+
 def test_turns_need_recordings_with_images_of_their_own(small, desk):
     mixed = small().derived(neurons=small().neurons.assign(recording=["a", "b", "a", "b", "a", "b"]))
     with pytest.raises(DataError, match="has responses of several recordings"):

@@ -94,8 +94,8 @@ class LinearFit(ReadyMade):
         _keep(ridge, alpha, task.folder)
         _recipe(routed, material, features, task)
         data.warn_of_leaks(material.parts, task)
-        for told in result.undefined:
-            data.warn(task, told)
+        for warning in result.undefined:
+            data.warn(task, warning)
         task.record(neurons_scored=result.n_scored, neurons_silent=result.n_silent, monitored="validation",
                     constant_predictions=result.n_constant, data_hash=material.dataset.hash())  # fmt: skip
         return result.metrics

@@ -55,8 +55,8 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     keep.after(loop.program.model, material.parts, result, task.folder)
     facts |= _facts(loop.name, material, result)
     task.record(**facts)
-    for told_of in result.undefined:
-        data.warn(task, told_of)
+    for warning in result.undefined:
+        data.warn(task, warning)
     metrics = result.metrics | by_recording(result, material.dataset.neurons["recording"].to_numpy().astype(str))
     print(told(saved.recipe(task.folder), facts, metrics))
     return metrics
@@ -112,9 +112,9 @@ def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Lo
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     model = _built(fit, routed, train, task)
     for one, other in twins(model):
-        told = f"{one} and {other} start equal: give each an initializer of its own."
-        log.warning(told)
-        data.warn(task, told)
+        warning = f"{one} and {other} start equal: give each an initializer of its own."
+        log.warning(warning)
+        data.warn(task, warning)
     initialise = fit.initialise or getattr(fit.built[routed.architecture], "initialise", None)
     if initialise is not None:
         initialise(model, train)
