@@ -99,6 +99,10 @@ class Training:
         for name in ("weight_decay", "momentum", "min_delta"):
             _number(name, getattr(self, name), float, least=0)
         _number("decays", self.decays, int, least=0)
+        if self.decay > 1:
+            raise GridError(f"Training: decay={self.decay!r}; expected a number ≤ 1, by which the rate is multiplied.")
+        if not isinstance(self.jit, bool):
+            raise GridError(f"Training: jit={self.jit!r}; expected True or False.")
         if self.patience is not None:
             _number("patience", self.patience, int, above=0)
         self._nothing_in_vain()
@@ -109,6 +113,7 @@ class Training:
             "momentum": self.momentum and self.optimizer != "sgd" and "optimizer 'sgd'",
             "unit_rates": self.unit_rates != "none" and self.loss != "poisson" and "loss 'poisson'",
             "decays": self.decays and self.patience is None and "a patience",
+            "min_delta": self.min_delta and self.patience is None and "a patience",
             "strengths": self.strengths and self.path is None and "a path",
             "path": self.path is not None and len(self.strengths) < 2 and "two strengths or more",
         }

@@ -124,6 +124,9 @@ def test_an_architecture_that_hides_its_arguments_is_refused():
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
         ({"momentum": 0.9}, "does nothing without optimizer 'sgd'"),
         ({"decays": 2}, "does nothing without a patience"),
+        ({"min_delta": 0.1}, "does nothing without a patience"),
+        ({"decay": 1.5}, "expected a number ≤ 1"),
+        ({"jit": "no"}, "expected True or False"),
         ({"loss": "gaussian", "unit_rates": "train"}, "does nothing without loss 'poisson'"),
     ],
 )

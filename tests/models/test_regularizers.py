@@ -199,3 +199,15 @@ def test_penalties_that_do_not_fit_are_errors(ops):
 def test_a_penalty_that_would_do_nothing_is_an_error(key, shape, ops):
     with pytest.raises(ShapeError, match=r"it would do nothing\. Leave it out of this layer"):
         nf.models.regularizers.named(key, 1.0)(ops.ones(shape))
+
+
+@pytest.mark.parametrize(("make", "told"), [
+    (lambda penalties: penalties.L1("0.1"), "expected a number ≥ 0"),
+    (lambda penalties: penalties.L2(None), "expected a number ≥ 0"),
+    (lambda penalties: penalties.Laplacian(1.0, axes=(0, 0)), "an axis is there twice"),
+    (lambda penalties: penalties.named("norm2_space", 1.0), r"where_regularizer=Norm2\(λ\)"),
+    (lambda penalties: penalties.named("d2", 1.0), "No penalty 'd2'. Did you mean"),
+])  # fmt: skip
+def test_penalties_that_make_no_sense_are_errors(make, told):
+    with pytest.raises(UsageError, match=told):
+        make(nf.models.regularizers)

@@ -24,19 +24,21 @@ KEYS = {
     "orth": (Orthogonal, {}),
 }
 
+OF_FACTORS = {"norm2_filt": "what", "norm2_space": "where"}
+
 
 def named(key: str, strength: float | None, grid: tuple[int, int, int] | None = None) -> Penalty | None:
     """The penalty that NDN calls `key`, one of KEYS; None where the strength is 0 or None.
 
     grid : (height, width, channel) of a flattened weight's first axis, for penalties that know places or channels.
-    NDN's norm2_filt and norm2_space are norm2 on a readout's `what` and `where`.
-
     Raises
     ------
     UsageError : no such key, or a strength below 0
     """
     if key not in KEYS:
-        raise UsageError(f"No penalty '{key}'.{nearest(key, KEYS)} There are: {', '.join(KEYS)}.")
+        of = OF_FACTORS.get(key)
+        offer = f" It is norm2 on a readout's {of}: {of}_regularizer=Norm2(λ)." if of else nearest(key, KEYS)
+        raise UsageError(f"No penalty '{key}'.{offer} There are: {', '.join(KEYS)}.")
     if not strength:
         return None
     kind, settings = KEYS[key]

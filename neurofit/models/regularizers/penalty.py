@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import keras
-import numpy as np
 from keras import ops
 
 from neurofit.errors import ShapeError, UsageError
@@ -15,7 +15,7 @@ class Penalty(keras.regularizers.Regularizer):
     """λ times a sum over a weight."""
 
     def __init__(self, strength):
-        if not np.isfinite(strength) or strength < 0:
+        if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength < math.inf:
             raise UsageError(f"{type(self).__name__}(strength={strength!r}): expected a number ≥ 0.")
         self.strength = float(strength)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from neurofit.errors import ShapeError
+from neurofit.errors import ShapeError, UsageError
 from neurofit.models.regularizers.penalty import OnKernel, Penalty
 
 LAPLACE = np.array([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
@@ -30,7 +30,9 @@ class Laplacian(OnKernel):
 
     def __init__(self, strength, axes=(0, 1), grid=None):
         super().__init__(strength, grid)
-        self.axes = tuple(axes)
+        self.axes = (axes,) if isinstance(axes, int) else tuple(axes)
+        if len(set(self.axes)) < len(self.axes):
+            raise UsageError(f"Laplacian(axes={axes!r}): an axis is there twice.")
 
     def __call__(self, weight):
         weight = self.unfolded(weight)

@@ -74,7 +74,8 @@ def added(*terms: keras.regularizers.Regularizer | None) -> keras.regularizers.R
 
 
 def penalties(model: keras.Model) -> dict[str, float]:
-    """What each penalty is worth now, "layer/weight" → value; their sum is what training adds to the loss.
+    """What each penalty on a weight is worth now, "layer/weight" → value; their sum is what training adds to the loss,
+    beside what Keras' activity regularisers add.
 
     Of a weight with several, each is told: "layer/weight/L1", "layer/weight/Laplacian".
     """
