@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MOST_INSIDE = 4  # entries that find room beside the lines
 LONGEST_INSIDE = 36
-LETTER = 1.3  # mm, of a legend's letters on average
+LETTER = 1.45  # mm, of a legend's letters on average, at most
+BESIDE = 18.0  # mm, of a figure that its axes do not have: a legend wider than they are would make them smaller
 LINE = 4.0  # mm, of a legend's lines
 HANDLE = 7  # letters that a line's picture takes
 MOST_OF_FIGURE = 0.4  # that a legend below may take of a figure that does not grow
@@ -116,7 +117,7 @@ def _share(axes: Axes) -> float:
 
 def _laid_out(labels: Sequence[str], width: float) -> tuple[list[str], int]:
     """The labels, broken where one is longer than the figure is wide, and how many columns there are."""
-    letters = max(int(width / LETTER), 30)
+    letters = max(int((width - BESIDE) / LETTER), 30)
     shown = [textwrap.fill(label, letters - HANDLE) for label in labels]
     longest = max(len(line) for label in shown for line in label.split("\n"))
     return shown, min(len(shown), 3, max(1, letters // (longest + HANDLE)))

@@ -40,6 +40,16 @@ def test_a_legend_lies_below_its_axes_whatever_its_length(axes, n):
     assert axes.get_window_extent().height > 100
 
 
+def test_a_legend_takes_nothing_of_the_width_of_its_axes():
+    widths = []
+    for label in ("x", "data=macaque_v1/01"):
+        axes = reports.figure(width=150, height=110)[1][0, 0]
+        reports.draw_curves([one(label) for _ in range(6)], axes)
+        box(axes.get_legend(), axes)
+        widths.append(axes.get_window_extent().width)
+    assert widths[1] > 0.97 * widths[0]
+
+
 def test_long_labels_are_broken(axes):
     reports.draw_curves([one("filters=4, " * 30)], axes)
     assert box(axes.get_legend(), axes).x1 <= axes.figure.bbox.width
