@@ -34,7 +34,7 @@ def planted_hsm(
     ----------
     signal_share : of every neuron, in (0, 1); Antolík's region 1 has about .24
     n_train, n_trials : training images have one trial, the n_test images of the official test set n_trials
-    hidden : units per neuron, rounded down
+    hidden : units per neuron, rounded down, but one in all at least
 
     Returns
     -------
@@ -50,18 +50,22 @@ def planted_hsm(
     rng = np.random.default_rng(seed)
     images = natural_like(n_train + n_test, size, rng)
     is_test = np.arange(len(images)) >= n_train
-    drive = _drive(images, is_test, filters, int(hidden * n_neurons), n_neurons, rng)
+    drive = _drive(images, is_test, filters, max(1, int(hidden * n_neurons)), n_neurons, rng)
     rates = _softplus(drive * _gains(drive[~is_test], signal_share))
     rates = np.rint(rates * 1024) / 1024  # one last bit must not change how many random numbers a Poisson draw uses up
     trials = spike_counts(rates, is_test, n_trials, rng)
+    return _dataset(f"planted_hsm_{signal_share:g}", images, rates, trials, is_test)
+
+
+def _dataset(name: str, images, rates, trials, is_test) -> Dataset:
     seen = rates[~is_test]
     parameters = {"mean_rate": seen.mean(axis=0), "signal_share": _share(seen)}
     return Dataset(
-        name=f"planted_hsm_{signal_share:g}",
+        name=name,
         inputs={"image": images[..., None]},
         responses=np.nanmean(trials, axis=1),
         trials=trials,
-        neurons=pd.DataFrame({"recording": ["planted"] * n_neurons}),
+        neurons=pd.DataFrame({"recording": ["planted"] * rates.shape[1]}),
         truth={"rates": rates, "parameters": pd.DataFrame(parameters)},
         official=np.where(is_test, "test", "train"),
     )
