@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ class Queued:
     @property
     def token(self) -> str:
         return self.folder.name
+
+    def among(self, jobs: Collection[JobKey]) -> tuple[list[int], bool]:
+        """Those of these jobs that it has, by number; and whether they are all that it has."""
+        numbers = [job for job in range(self.first, self.last + 1) if (self.token, job) in jobs]
+        return numbers, len(numbers) == self.last - self.first + 1
 
     def record(self) -> dict[str, Any]:
         return {"id": self.id, "first": self.first, "last": self.last, "process": self.process}

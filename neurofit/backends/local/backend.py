@@ -142,8 +142,8 @@ class LocalBackend(Backend):
             process = Process.from_record(entry.process) if entry.process else None
             if process is None or not process.is_alive():
                 continue
-            gone = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-            if len(gone) == entry.last - entry.first + 1:
+            gone, whole = entry.among(doomed)
+            if whole:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
             elif gone:

@@ -207,8 +207,8 @@ class QsubBackend(Backend):
         doomed = set(jobs)
         targets = []
         for entry in queued:
-            numbers = [job for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-            if len(numbers) == entry.last - entry.first + 1:
+            numbers, whole = entry.among(doomed)
+            if whole:
                 targets.append(entry.id)
             else:
                 targets += [self.elements(entry.id, first, last) for first, last in spans(numbers)]

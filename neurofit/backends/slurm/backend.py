@@ -192,9 +192,8 @@ class SlurmBackend(Backend):
         doomed = set(jobs)
         words: list[str] = []
         for entry in queued:
-            numbers = [job - entry.first for job in range(entry.first, entry.last + 1) if (entry.token, job) in doomed]
-            whole = len(numbers) == entry.last - entry.first + 1
-            words.extend([entry.id] if whole else answers.folded(entry.id, numbers))
+            numbers, whole = entry.among(doomed)
+            words.extend([entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers]))
         for start in range(0, len(words), CANCELLED_AT_ONCE):
             answers.read_scancel(ask(["scancel", *words[start : start + CANCELLED_AT_ONCE]]))
 

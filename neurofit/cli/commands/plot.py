@@ -147,19 +147,13 @@ def _stem(selector: str) -> str:
 
 def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> list[list[Any]]:
     """The rows, their first cells cut in the middle so that all columns find room."""
+    from neurofit.experiments.grids.params import cut
+
     if not rows or width is None:
         return [list(row) for row in rows]
     others = [max(len(str(one)) for one in column) + 2 for column in zip(headers[1:], *(row[1:] for row in rows))]
     room = max(width - sum(others), NARROWEST)
-    return [[_cut(str(first), room), *rest] for first, *rest in rows]
-
-
-def _cut(text: str, room: int) -> str:
-    """Both ends of a text that is too long: labels begin alike."""
-    if len(text) <= room:
-        return text
-    kept = room - 1
-    return text[: kept // 3] + "…" + text[len(text) - (kept - kept // 3) :]
+    return [[cut(str(first), room, room - 1 - (room - 1) // 3), *rest] for first, *rest in rows]
 
 
 def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:

@@ -70,8 +70,12 @@ def short(value: Any, width: int = 40) -> str:
     if isinstance(value, str):
         is_bare = value and value == value.strip() and isinstance(_word(value), str)
         return one_line(value if is_bare else repr(value), width)
-    text = one_line(_shown(value), 10_000)  # cut in the middle: of splits and the like, the beginnings are alike
-    return text if len(text) <= width else f"{text[: width - width // 2 - 1]}…{text[len(text) - width // 2:]}"
+    return cut(one_line(_shown(value), 10_000), width, width // 2)
+
+
+def cut(text: str, width: int, end: int) -> str:
+    """A text of at most this many characters, cut before its last `end`: of long ones, the beginnings are alike."""
+    return text if len(text) <= width else f"{text[: width - end - 1]}…{text[len(text) - end :]}"
 
 
 def one_line(text: str, width: int = 40) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError, nearest
+from neurofit.experiments.grids.params import cut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,8 +149,7 @@ def _short(value: Any) -> str:
     text = _whole(value)
     if len(text) > 4 * _LONGEST:  # 100 kB need not be escaped to be cut
         text = text[: 2 * _LONGEST] + text[-2 * _LONGEST :]
-    text = _one_line(text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 15]}…{text[-14:]}"
+    return cut(_one_line(text), _LONGEST, 14)
 
 
 def _one_line(text: str) -> str:
