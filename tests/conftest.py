@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -133,3 +135,21 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder of reference data beside the repository")
     return folder
+
+
+@pytest.fixture
+def study_0_1_0(tmp_path) -> Study:
+    """A study that neurofit 0.1.0 wrote, with finished and with queued tasks (tests/fixtures/README.md)."""
+    root = tmp_path / "study"
+    shutil.copytree(REPOSITORY / "tests" / "fixtures" / "study_0_1_0", root)
+    (root / "data").mkdir()
+    for path in root.rglob("*"):
+        if path.is_file() and path.suffix != ".pkl":
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace("@STUDY@", str(root)).replace("@PYTHON@", sys.executable), encoding="utf-8")
+    for record in root.glob("training_data/*/submissions/*/submission.json"):
+        for name in ("stops", "logs", "journal"):
+            (record.parent / name).mkdir(exist_ok=True)  # git keeps no empty folder
+        inode = record.parent.stat().st_ino
+        record.write_text(re.sub(r'"inode":\d+', f'"inode":{inode}', record.read_text(encoding="utf-8")))
+    return Study(root)
