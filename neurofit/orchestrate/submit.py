@@ -90,11 +90,18 @@ def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> l
 def submission_name(files: ExperimentFiles, runner: str) -> str:
     """A name that sorts after those that exist, whatever the clocks of the submit hosts say; called under the lock."""
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime(STAMP)
-    last = max((earlier.name[:STAMP_LENGTH] for earlier in files.submissions()), default="")
-    if stamp <= last:
-        later = datetime.datetime.strptime(last, STAMP) + datetime.timedelta(seconds=1)
-        stamp = later.strftime(STAMP)
+    last = max((found for earlier in files.submissions() if (found := _stamped(earlier.name))), default=None)
+    if last is not None and stamp <= last.strftime(STAMP):
+        stamp = (last + datetime.timedelta(seconds=1)).strftime(STAMP)
     return f"{stamp}-{runner}-{''.join(secrets.choice(ALPHABET) for _ in range(4))}"
+
+
+def _stamped(name: str) -> datetime.datetime | None:
+    """When a submission was made, as its name says; None where that is no time at all."""
+    try:
+        return datetime.datetime.strptime(name[:STAMP_LENGTH], STAMP)
+    except ValueError:
+        return None
 
 
 def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from neurofit.errors import NameUnknown, StoreError, nearest
 from neurofit.experiments.grids.selection import Selection
 from neurofit.experiments.scripts import script
 from neurofit.experiments.store.journal import journals
-from neurofit.experiments.store.layout import experiments_with_files
+from neurofit.experiments.store.layout import discover_experiments
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import parse_lines, read_json
@@ -26,7 +26,8 @@ ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
 
 def experiment_name(study: studies.Study, name: str) -> str:
     """The full name of an experiment that has files, by its name, unique last parts, or its script's path."""
-    known = experiments_with_files(study)
+    discovered = discover_experiments(study)
+    known = discovered.names
     wanted = script.name_of(study, name)
     if wanted in known:
         return wanted
@@ -42,6 +43,7 @@ def experiment_name(study: studies.Study, name: str) -> str:
             "says what would be done."
         )
     there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."
+    there = " ".join([there, *discovered.unseen])
     hint = nearest(wanted, [*known, *scripts])
     raise NameUnknown(
         f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts."

@@ -164,7 +164,9 @@ def test_status_needs_no_script(quick):
 
 def test_status_of_nothing(study):
     assert study("status").stdout == "Nothing was submitted yet.\n"
-    assert json.loads(study("status", "--json").stdout) == {"halted": [], "experiments": [], "queues": []}
+    assert json.loads(study("status", "--json").stdout) == {
+        "unseen": [], "halted": [], "experiments": [], "queues": [],
+    }  # fmt: skip
 
 
 def test_results(quick):
@@ -355,3 +357,15 @@ def test_clean_removes_old_leftovers_and_code(quick):
     waste = json.loads(quick("clean", "--yes", "--json").stdout)
     assert waste["removed"] == 3
     assert [folder.exists() for folder in (*old, checkpoints, young)] == [False, False, False, True]
+
+
+def test_status_names_what_it_cannot_see(quick):
+    quick("submit", "quick:0")
+    (quick.root / "training_data" / "away").symlink_to("/nowhere/at/all")
+    answer = quick("status", code=1)
+    assert "quick" in answer.stdout
+    assert "training_data/away: this link leads nowhere (/nowhere/at/all)" in answer.stderr
+    record = json.loads(quick("status", "--json", code=1).stdout)
+    assert len(record["unseen"]) == 1 and record["experiments"][0]["done"] == 2
+    assert quick("status", "quick").returncode == 0
+    assert "leads nowhere" in quick("results", "away", code=1).stderr

@@ -35,14 +35,17 @@ def command(
 ) -> int:
     """How experiments stand: all of them, or those named; `exp3:17` and `--state failed` list tasks.
 
-    Exit code 3 where tasks failed or were lost, 4 where --wait was over too soon, 5 where a queue could not be asked.
+    Exit code 3 where tasks failed or were lost, 4 where --wait was over too soon, 5 where a queue could not be asked,
+    1 where there may be experiments that cannot be read.
     """
-    from neurofit.experiments.store.layout import experiments_with_files
+    from neurofit.experiments.store.layout import discover_experiments
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status.watch import Watch, until_over
 
     study = options.here()
-    choices = [choose(study, one, states, where) for one in selectors or experiments_with_files(study)]
+    discovered = discover_experiments(study)
+    choices = [choose(study, one, states, where) for one in selectors or discovered.names]
+    unseen = [] if selectors else discovered.unseen
     watches = [Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices]
     waited = watch or wait_seconds is not None
     if waited:
@@ -50,19 +53,20 @@ def command(
         looks = _watched(rounds) if watch and not as_json else list(rounds)[-1]
     else:
         looks = [one.look() for one in watches]
-    (_print_json if as_json else _say)(choices, looks)
-    return exit_code(looks, waited=waited)
+    (_print_json if as_json else _say)(choices, looks, unseen)
+    return exit_code(looks, waited=waited) or int(bool(unseen))
 
 
 def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
     return progress.show(rounds, "Ctrl-C ends the watch, and nothing else.")
 
 
-def _print_json(choices: list[Choice], looks: list[Look]) -> None:
+def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
     from neurofit.orchestrate.status.halts import halted
     from neurofit.orchestrate.status.overview import of_experiment, of_queues, of_tasks
 
     record: dict[str, Any] = {
+        "unseen": unseen,
         "halted": [sentence for look in looks for sentence in halted(look.found)],
         "experiments": [of_experiment(look.found) for look in looks],
         "queues": [queue for look in looks for queue in of_queues(look.found)],
@@ -73,7 +77,7 @@ def _print_json(choices: list[Choice], looks: list[Look]) -> None:
     terminal.as_json(record)
 
 
-def _say(choices: list[Choice], looks: list[Look]) -> None:
+def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
     from neurofit.orchestrate.status.overview import of_experiment
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
@@ -85,6 +89,8 @@ def _say(choices: list[Choice], looks: list[Look]) -> None:
             _say_tasks(look)
     for look in looks:
         _say_queues(look)
+    for problem in unseen:
+        terminal.problem(problem)
     if not looks:
         terminal.say("Nothing was submitted yet.")
     terminal.hint(*_next(looks))

@@ -26,6 +26,8 @@ from pathlib import Path
 from neurofit.study import Study
 
 ATTEMPT = re.compile(r"attempt-(\d+)$")
+RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
+SUBMISSION = re.compile(r"\d{8}-\d{6}-.")
 JOURNAL = re.compile(r"(\d+)\.(\d+)\.jsonl$")
 
 
@@ -152,11 +154,18 @@ class ExperimentFiles:
 
     def submissions(self) -> list[SubmissionFiles]:
         """Those that were written whole, oldest first (their names start with the time)."""
+        return [self.submission(name) for name in self._submission_names() if SUBMISSION.match(name)]
+
+    def misnamed(self) -> list[Path]:
+        """Submissions that somebody renamed, which are not taken for any."""
+        others = [self.submission(name) for name in self._submission_names() if not SUBMISSION.match(name)]
+        return [files.folder for files in others if os.path.lexists(files.record)]
+
+    def _submission_names(self) -> list[str]:
         try:
-            names = sorted(path.name for path in self.submissions_folder.iterdir() if not path.name.startswith("."))
+            return sorted(name for name in os.listdir(self.submissions_folder) if name[0] != ".")
         except FileNotFoundError:
             return []
-        return [self.submission(name) for name in names]
 
     def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
@@ -170,12 +179,86 @@ def code_store(study: Study) -> Path:
     return study.training_data / ".code"
 
 
+@dataclass(frozen=True)
+class Discovered:
+    """The experiments that have something under `training_data/`, and what could not be looked into, in words."""
+
+    names: list[str]
+    unseen: list[str]
+
+
 def experiments_with_files(study: Study) -> list[str]:
     """Names of the experiments that have something under `training_data/`, in however many groups."""
-    found = []
-    for above, folders, files in os.walk(study.training_data, followlinks=True):
-        is_one = "runs.jsonl" in files
-        if is_one:
-            found.append(Path(above).relative_to(study.training_data).as_posix())
-        folders[:] = [name for name in folders if name[0] != "." and not (is_one and name in ("runs", "submissions"))]
-    return sorted(found)
+    return discover_experiments(study).names
+
+
+def discover_experiments(study: Study) -> Discovered:
+    """The experiments under `training_data/`, and the folders and links there that may hide one.
+
+    A folder that links lead to again and again is entered once, so that no tree of links takes long.
+    """
+    walk = _Walk()
+    walk.enter(str(study.training_data), "")
+    while walk.links:
+        walk.follow(*walk.links.pop(0))
+    return Discovered(sorted(walk.names), walk.unseen)
+
+
+class _Walk:
+    """Folders first, then what links lead to and was not seen yet."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.unseen: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self._entered: set[tuple[int, int]] = set()
+
+    def enter(self, folder: str, name: str) -> None:
+        """`name` is the experiment's, if the folder is one's; empty for `training_data` itself."""
+        waiting = [(folder, name)]
+        while waiting:
+            folder, name = waiting.pop()
+            try:
+                status = os.stat(folder)
+                with os.scandir(folder) as entries:
+                    inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+            except FileNotFoundError:
+                if os.path.islink(folder):
+                    self.unseen.append(_nowhere(folder))
+                continue
+            except OSError as error:
+                self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
+                continue
+            self._entered.add((status.st_dev, status.st_ino))
+            if name and any(entry.name == "runs.jsonl" for entry in inner):
+                self.names.append(name)
+            for entry in inner:
+                if _is_folder_of_records(entry.name, name.rpartition("/")[2]):
+                    continue
+                path, full = f"{folder}/{entry.name}", f"{name}/{entry.name}".lstrip("/")
+                if entry.is_symlink():
+                    self.links.append((path, full))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((path, full))
+
+    def follow(self, path: str, name: str) -> None:
+        try:
+            status = os.stat(path)
+        except OSError:
+            self.unseen.append(_nowhere(path))
+            return
+        if not os.path.isdir(path):
+            return
+        if (status.st_dev, status.st_ino) not in self._entered:
+            self.enter(path, name)
+        elif os.path.lexists(f"{path}/runs.jsonl"):
+            self.names.append(name)  # a second name of an experiment
+
+
+def _is_folder_of_records(name: str, inside: str) -> bool:
+    """Whether a folder is a run's in `runs/`, or a submission in `submissions/`: no experiment is in it."""
+    return bool(inside == "runs" and RUN.match(name)) or bool(inside == "submissions" and SUBMISSION.match(name))
+
+
+def _nowhere(link: str) -> str:
+    return f"{link}: this link leads nowhere ({os.readlink(link)}), so that experiments behind it are not shown."

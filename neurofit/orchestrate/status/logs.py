@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,18 +168,28 @@ def _since(path: Path, start: int) -> bytes:
         return b""
 
 
-def tail(path: Path, lines: int | None) -> bytes:
-    """The last lines of a file, all of them without a number; nothing where there is no file."""
+def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> bytes:
+    """The last lines of a file, all of them without a number; nothing where there is no file. A carriage return ends a
+    line as well: progress bars write nothing else.
+    """
     try:
         with open(path, "rb") as file:
             if lines is None:
                 return file.read()
-            end = file.seek(0, 2)
-            data = b""
-            while end > 0 and data.count(b"\n") <= lines:
+            end, ends = file.seek(0, 2), 0
+            blocks: deque[bytes] = deque()
+            while end > 0 and ends <= lines and len(blocks) < most_blocks:
                 start = max(0, end - _BLOCK)
                 file.seek(start)
-                data, end = file.read(end - start) + data, start
+                block = file.read(end - start)
+                pairs = block.count(b"\r\n") + (block.endswith(b"\r") and bool(blocks) and blocks[0].startswith(b"\n"))
+                ends, end = ends + block.count(b"\n") + block.count(b"\r") - pairs, start
+                blocks.appendleft(block)
     except FileNotFoundError:
         return b""
-    return b"".join(data.splitlines(keepends=True)[-lines:]) if lines else b""
+    return b"".join(b"".join(blocks).splitlines(keepends=True)[-lines:]) if lines else b""
+
+
+def last_line(path: Path) -> str:
+    """The last line of a file that may be long, or a part of it where that line is."""
+    return tail(path, 1, most_blocks=1).decode("utf-8", "replace").strip()

@@ -107,6 +107,7 @@ def standing(
     before = {name: dict(facts.read) for name, facts in known.items()}
     for submission in files.submissions():
         _add_part(found, submission, known.get(submission.name) or Facts())
+    found.problems += [f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()]
     unsettled = [part for part in found.parts if not part.facts.settled]
     found.queues = (
         ask(unsettled, runners or study.runners) if asking else {part.files.name: JobsView() for part in unsettled}

@@ -15,7 +15,7 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.status.logs import tail
+from neurofit.orchestrate.status.logs import last_line
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
@@ -111,7 +111,7 @@ def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
         run = found.registry.runs.get(key[0])
         if run is not None:
             attempt = found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
-            yield AtWork(key, _age(attempt), _last_row(attempt.history) or _last_line(attempt.stdout))
+            yield AtWork(key, _age(attempt), _last_row(attempt.history) or last_line(attempt.stdout))
 
 
 def _age(attempt: AttemptFiles) -> float:
@@ -128,8 +128,8 @@ def _last_row(history: Path) -> str:
             names = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError):
         return ""
-    lines = tail(history, 1).decode("utf-8", "replace").splitlines()
-    cells = next(csv.reader(lines), []) if lines else []
+    line = last_line(history)
+    cells = next(csv.reader([line]), []) if line else []
     if cells == names:
         return ""
     return "  ".join(f"{name} {_rounded(cell)}" for name, cell in zip(names, cells) if cell)
@@ -140,7 +140,3 @@ def _rounded(cell: str) -> str:
         return f"{float(cell):.4g}" if "." in cell or "e" in cell else cell
     except ValueError:
         return cell
-
-
-def _last_line(path: Path) -> str:
-    return tail(path, 1).decode("utf-8", "replace").strip()
