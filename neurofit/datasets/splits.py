@@ -9,6 +9,8 @@ import numpy as np
 from neurofit.datasets.dataset import Dataset
 from neurofit.errors import DataError
 
+RULES = ("greedy", "exact")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -24,6 +26,11 @@ class Split:
     ignore_groups : as published splits were made: images in the order of `numpy.random.default_rng(seed).permutation`,
         the first `train` of them, then `validation`, then `test`. Copies of a test image may then be trained on, which
         flatters every model, the more so the more it can learn by heart: for comparison with what was published only
+    rule : {"greedy", "exact"}
+        How groups are chosen for a part. "exact" meets the size asked for whenever some set of groups does, and comes
+        as near as groups allow otherwise. "greedy" takes groups in random order while each brings the number nearer,
+        and can overshoot by most of a group; it is the default only so that scripts of before keep their splits, and
+        `Parts.overshot` says where it missed
     """
 
     train: float | int | None = None
@@ -31,8 +38,11 @@ class Split:
     test: float | int = 0.2
     monitor_test: bool = False
     ignore_groups: bool = field(default=False, metadata={"told": "if changed"})  # runs of before it keep their ids
+    rule: str = field(default="greedy", metadata={"told": "if changed"})
 
     def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise DataError(f"Split(rule={self.rule!r}): expected one of {', '.join(map(repr, RULES))}.")
         for name in ("train", "validation", "test"):
             _check_amount(name, getattr(self, name))
 
@@ -45,6 +55,7 @@ class Parts:
     validation: Dataset | None
     test: Dataset
     monitors_test: bool = False
+    overshot: tuple[str, ...] = ()  # parts that got more images than asked for although the rule "exact" would not
 
     @property
     def monitored(self) -> Dataset | None:
@@ -87,13 +98,19 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
         part = "validation" if official else "test"
         chosen[part] = _fold(groups, rest, seed, fold, folds)
         rest = np.setdiff1d(rest, chosen[part])
+    cut, overshot = _CUTS[spec.rule], []
     for stream, part in enumerate(("test", "validation")):
         if part in wanted:
-            chosen[part] = _cut(groups, rest, _count(wanted[part], total), (seed, stream))
+            target = _count(wanted[part], total)
+            chosen[part] = cut(groups, rest, target, (seed, stream))
+            if _overshoots(groups, rest, target, len(chosen[part])):
+                overshot.append(part)
             rest = np.setdiff1d(rest, chosen[part])
-    everything = _takes_the_rest(spec.train, wanted)
-    chosen["train"] = rest if everything else _train(groups, rest, _count(spec.train, total), seed)
-    return _parts(dataset, spec, chosen)
+    if not _takes_the_rest(spec.train, wanted):
+        target = _count(spec.train, total)  # groups may have left fewer than were asked for: then all are taken
+        rest = rest if target >= len(rest) else cut(groups, rest, target, (seed, 3))
+    chosen["train"] = rest
+    return _parts(dataset, spec, chosen, tuple(overshot))
 
 
 def _wanted(spec: Split, official: bool, in_folds: bool) -> dict[str, float | int]:
@@ -106,7 +123,9 @@ def _wanted(spec: Split, official: bool, in_folds: bool) -> dict[str, float | in
     return wanted
 
 
-def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Parts:
+def _parts(
+    dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray], overshot: tuple[str, ...] = ()
+) -> Parts:
     for name, images in chosen.items():
         if not len(images):
             raise DataError(
@@ -114,7 +133,7 @@ def _parts(dataset: Dataset, spec: Split, chosen: dict[str, np.ndarray]) -> Part
                 f"in {len(np.unique(dataset.groups))} groups, and a group is never divided."
             )
     parts = {name: dataset.take(np.sort(images)) for name, images in chosen.items()}
-    return Parts(parts["train"], parts.get("validation"), parts["test"], monitors_test=spec.monitor_test)
+    return Parts(parts["train"], parts.get("validation"), parts["test"], spec.monitor_test, overshot)
 
 
 def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> dict[str, np.ndarray]:
@@ -134,7 +153,7 @@ def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> di
     return chosen if spec.validation else {name: images for name, images in chosen.items() if name != "validation"}
 
 
-def _cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
+def _greedy_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
     """About `target` of these images: groups in random order, each taken if that brings the number nearer to it."""
     labels, sizes = np.unique(groups[images], return_counts=True)
     taken, count = [], 0
@@ -143,6 +162,62 @@ def _cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ..
             taken.append(labels[index])
             count += sizes[index]
     return images[np.isin(groups[images], taken)]
+
+
+def _exact_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
+    """The number of these images nearest to `target` that whole groups can make.
+
+    Groups are taken in random order where they fit. Where that leaves a gap, the number of groups of each size is
+    changed as little as closes it, and the first ones of each size in the same order are taken.
+    """
+    labels, sizes = np.unique(groups[images], return_counts=True)
+    order = np.random.default_rng(key).permutation(len(labels))
+    by_size = {size: order[sizes[order] == size] for size in sorted(set(sizes.tolist()), reverse=True)}
+    proposed, left = dict.fromkeys(by_size, 0), target
+    for size in sizes[order].tolist():
+        if size <= left:
+            proposed[size] += 1
+            left -= size
+    sums = _sums(by_size)  # of the sizes from each on
+    left, taken = _nearest_sum(sums[0], target), []
+    for (size, members), after in zip(by_size.items(), sums[1:]):
+        counts = [n for n in range(len(members) + 1) if n * size <= left and after >> (left - n * size) & 1]
+        count = min(counts, key=lambda n: abs(n - proposed[size]))
+        taken.append(members[:count])
+        left -= count * size
+    return images[np.isin(groups[images], labels[np.concatenate([*taken, np.empty(0, int)]).astype(int)])]
+
+
+_CUTS = {"greedy": _greedy_cut, "exact": _exact_cut}
+
+
+def _sums(by_size: dict[int, np.ndarray]) -> list[int]:
+    """For each size in order, and for none: the numbers that groups of this and later sizes can make, as set bits."""
+    sums = [1]
+    for size, members in reversed(by_size.items()):
+        possible, left, step = sums[-1], len(members), 1
+        while left:  # 1, 2, 4 … and the rest of them make every number of groups
+            step = min(step, left)
+            possible |= possible << (step * size)
+            left, step = left - step, step * 2
+        sums.append(possible)
+    return sums[::-1]
+
+
+def _nearest_sum(sums: int, target: int) -> int:
+    below = (sums & ((1 << (target + 1)) - 1)).bit_length() - 1
+    above = sums >> target
+    above = target + (above & -above).bit_length() - 1 if above else below
+    return below if target - below <= above - target else above
+
+
+def _overshoots(groups: np.ndarray, images: np.ndarray, target: int, count: int) -> bool:
+    """Whether `count` is more than was asked for, and groups could have come nearer."""
+    if count <= target:
+        return False
+    sizes, numbers = np.unique(np.unique(groups[images], return_counts=True)[1], return_counts=True)
+    sums = _sums({size: np.empty(number) for size, number in zip(sizes.tolist(), numbers.tolist())})
+    return abs(_nearest_sum(sums[0], target) - target) < count - target
 
 
 def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
@@ -163,11 +238,6 @@ def _takes_the_rest(train: float | int | None, wanted: dict[str, float | int]) -
     """Shares that sum to 1 leave nothing out, whatever rounding and groups made of the other parts."""
     shares = [train, *wanted.values()]
     return train is None or (all(isinstance(share, float) for share in shares) and sum(shares) > 1 - 1e-9)
-
-
-def _train(groups: np.ndarray, rest: np.ndarray, target: int, seed: int) -> np.ndarray:
-    """As a part is cut; but groups may have left a few images fewer than were asked for, and then all are taken."""
-    return rest if target >= len(rest) else _cut(groups, rest, target, (seed, 3))
 
 
 def _count(amount: float | int, total: int) -> int:

@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 from neurofit.datasets import Dataset, Split, split
 from neurofit.errors import DataError
 
+GREEDY = (  # validation and test images of seeds 0 to 11 under the rule that 0.1.0 had
+    [(38, 52), (38, 64), (39, 53), (38, 52), (39, 52), (38, 52)]
+    + [(38, 52), (39, 52), (38, 52), (39, 55), (38, 52), (38, 52)]
+)
+
 
 def grouped(groups, **fields) -> Dataset:
     count = len(groups)
@@ -114,6 +119,62 @@ def test_copies_of_official_test_images_are_not_trained_on():
     dataset = grouped([0, 0, *range(1, 9)], official=["test"] + ["train"] * 9)
     parts = split(dataset, Split(validation=0), 0)
     assert parts.train.image_ids.tolist() == list(range(2, 10))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=4, max_size=14), share=st.floats(0.05, 0.95), seed=st.integers(0, 2**31)
+)
+def test_the_exact_rule_comes_as_near_as_any_set_of_groups(sizes, share, seed):
+    target = max(1, round(share * sum(sizes)))
+    dataset = grouped(np.repeat(range(len(sizes)), sizes))
+    possible = {0}
+    for size in sizes:
+        possible |= {one + size for one in possible}
+    nearest = min(abs(one - target) for one in possible)
+    try:
+        found = split(dataset, Split(validation=0, test=target, rule="exact"), seed).test.n_images
+    except DataError as error:
+        assert "would be empty" in str(error)  # nothing, or everything, is the nearest
+        return
+    assert abs(found - target) == nearest
+
+
+def photographs() -> Dataset:
+    """The groups of the macaque recordings: 41 images alone, 7 pairs, 5 threes, 39 fours, one of 17 and one of 27."""
+    return grouped(np.repeat(range(94), [1] * 41 + [2] * 7 + [3] * 5 + [4] * 39 + [17, 27]))
+
+
+def test_the_exact_rule_meets_the_macaque_protocol_for_every_seed():
+    spec = Split(train=180, validation=38, test=52, rule="exact")
+    for seed in range(200):
+        parts = split(photographs(), spec, seed)
+        assert sizes(parts) == {"train": 180, "validation": 38, "test": 52} and parts.overshot == ()
+
+
+def test_every_group_of_a_size_is_as_likely_to_be_tested_under_the_exact_rule():
+    dataset, spec = photographs(), Split(train=180, validation=38, test=52, rule="exact")
+    tested = np.concatenate([split(dataset, spec, seed).test.image_ids for seed in range(600)]).astype(int)
+    shares = np.bincount(tested, minlength=270)[:41] / 600  # of the images alone
+    assert abs(shares - shares.mean()).max() < 4.5 * np.sqrt(shares.mean() * (1 - shares.mean()) / 600)
+
+
+def test_a_split_without_a_rule_is_what_it_was_and_says_where_it_overshoots():
+    spec = Split(train=180, validation=38, test=52)
+    every = [split(photographs(), spec, seed) for seed in range(12)]
+    assert [(parts.validation.n_images, parts.test.n_images) for parts in every] == GREEDY
+    for parts in every:
+        missed = [name for name, asked in (("test", 52), ("validation", 38)) if sizes(parts)[name] > asked]
+        assert list(parts.overshot) == missed
+
+
+def test_a_size_that_no_set_of_groups_has_is_no_overshoot():
+    assert split(grouped(np.repeat(range(5), 10)), Split(validation=0, test=8), 0).overshot == ()
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(DataError, match=r"Split\(rule='best'\): expected one of 'greedy', 'exact'"):
+        Split(rule="best")
 
 
 def test_folds_are_as_alike_in_size_as_groups_allow():

@@ -68,10 +68,15 @@ def warn(task: Any, told: str) -> None:
     task.record(warnings=known if told in known else [*known, told])
 
 
-def warn_of_leaks(parts: datasets.Parts, task: Any) -> None:
+def warn_of_split(parts: datasets.Parts, task: Any) -> None:
+    """Say what is wrong with these parts: copies of test images in training, or more images than asked for."""
     if parts.leaked:
         warn(task, "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
                    "flatters.")  # fmt: skip
+    if parts.overshot:
+        which = f"{' and '.join(parts.overshot)} {'sets have' if len(parts.overshot) > 1 else 'set has'}"
+        remedy = "Split(rule='exact') meets the numbers, with other splits."
+        warn(task, f"The {which} more images than the split asks for: {remedy}")
 
 
 def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:

@@ -1,6 +1,7 @@
 """A regression as the fit of an experiment. No TensorFlow."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -81,6 +82,21 @@ def test_a_split_that_ignores_groups_is_the_authors_and_says_that_it_leaks(desk)
     assert "warnings" not in desk.last.facts
 
 
+def uneven():
+    """As `toy`, in two groups of 20 images and 20 images of their own."""
+    return dataclasses.replace(toy(), groups=np.repeat(range(22), [20, 20] + [1] * 20))
+
+
+@pytest.mark.parametrize("rule", ["greedy", "exact"])
+def test_a_split_that_overshoots_says_so_and_names_the_rule_that_does_not(desk, rule):
+    fit = LinearFit(pixels, data=uneven, split={"validation": 8, "test": 13, "rule": rule})
+    said = []
+    for repetition in range(6):
+        desk.run(fit, repetition=repetition, split_by="repetition")
+        said += desk.last.facts.get("warnings", [])
+    assert any("test set" in text and "rule='exact'" in text for text in said) is (rule == "greedy")
+
+
 def test_arguments_are_those_of_features_regression_and_data():
     known = FIT.arguments()
     assert {"architecture", "wavelengths", "luminance", "alphas", "kernel", "split"} <= set(known)
@@ -124,6 +140,8 @@ def test_without_a_validation_set_nothing_can_choose(desk):
 def test_an_existing_split_keeps_its_settings():
     split = nf.datasets.Split(test=0.3)
     assert "ignore_groups" not in nf.models.Fit(named, split=split).settings()["split"]
+    assert "rule" not in nf.models.Fit(named, split=split).settings()["split"]
+    assert nf.models.Fit(named, split={"rule": "exact"}).settings()["split"] == {"rule": "exact"}
     split = nf.datasets.Split(ignore_groups=True)
     assert nf.models.Fit(named, split=split).settings()["split"]["ignore_groups"] is True
 
