@@ -74,9 +74,9 @@ class Queued:
 
 @dataclass(frozen=True)
 class QueueState:
-    """A job that the queue still has."""
+    """A job that the queue still has, or may have."""
 
-    phase: str  # "pending" or "running"
+    phase: str  # "pending" or "running"; "unknown": this job could not be asked about, for the reason given
     reason: str = ""
 
 
@@ -85,6 +85,7 @@ class Ending:
     """What is known of a job that the queue no longer has."""
 
     cause: str | None  # in our own words; None: it ended well, as far as the queue knows
+    problem: str | None = None  # why it is not known how this one ended
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class Backend(ABC):
 
     @abstractmethod
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
-        """Those jobs that the queue still has. One query for all. Raises QueueError if it could not be asked."""
+        """Those jobs that the queue still has. One query for all. Raises QueueError if it could not be asked. Where it
+        could be asked about some jobs only, or an answer about some is not understood, these have the phase "unknown".
+        """
 
     @abstractmethod
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:

@@ -21,6 +21,7 @@ import submitit
 from submitit.core.utils import DelayedSubmission
 
 from neurofit.backends import commands
+from neurofit.backends.slurm import answers
 from neurofit.errors import QueueError
 from neurofit.files import write_whole
 
@@ -78,11 +79,22 @@ class Job:
 def _requeue(element: str) -> None:
     """Have SLURM start this element again; that ends it."""
     try:
-        answer = commands.ask(["scontrol", "requeue", element])
+        answer = commands.ask(["scontrol", *_elsewhere(), "requeue", element])
         if answer.status:
             print(answer.explained(), file=sys.stderr, flush=True)
     except QueueError as error:
         print(error, file=sys.stderr, flush=True)
+
+
+def _elsewhere() -> list[str]:
+    """The option that names this job's cluster, where the programs here would ask another one, in which its id may be
+    another job's.
+    """
+    name = os.environ.get("SLURM_CLUSTER_NAME")
+    if not name:
+        return []
+    own = answers.read_config(commands.ask(["scontrol", "show", "config"]))["ClusterName"]
+    return [] if own == name else answers.of(name)
 
 
 class _Executor(submitit.SlurmExecutor):

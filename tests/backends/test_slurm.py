@@ -49,7 +49,7 @@ def submission(tmp_path) -> Submission:
 
 @pytest.fixture
 def queued(submission) -> Queued:
-    return Queued(submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": slurm._user()})
+    return Queued(submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": slurm._user(), "clusters": None})
 
 
 @pytest.fixture
@@ -152,9 +152,6 @@ def test_what_squeue_says():
         said(HEADER.rstrip()),
         said(HEADER + "6_0|RUNNING|No"),
         said(HEADER + "6_0|RUNNING|None|a\n6_1|RUN"),
-        said(HEADER + "6_0|\n"),
-        said(HEADER + "|RUNNING|None|a\n"),
-        said(HEADER + "\x00\xff|\x01|garbage\n"),
         said("", status=1, stderr="slurm_load_jobs error: Socket timed out on send/recv operation"),
         said(HEADER, status=1, stderr="slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
     ],
@@ -164,6 +161,49 @@ def test_an_answer_that_is_none_is_an_error_and_no_absence(answer):
         answers.read_squeue(answer)
     with pytest.raises(QueueError):
         answers.read_sacct(answer)
+
+
+def test_lines_that_cannot_be_ours_are_passed_over():
+    """SLURM's own words for jobs of several parts, a name with a line break, one with a separator."""
+    foreign = "11+1|PENDING|JobHeldUser|het.sh\n11+0|PENDING|JobHeldUser|het.sh\n8|PENDING|JobHeldUser|a|b\n7|PENDING|"
+    foreign += "JobHeldUser|a\n\n6_0|RUNNING\n|RUNNING|None|a\n\x00\ufffd|\x01|garbage\n\u2028|\x0b|\x1c\n"
+    ours = f"6_3|PENDING|Priority|{NAME}\n"
+    found = answers.read_squeue(said(HEADER + foreign + ours))
+    assert [line for line in found if line.name == NAME] == [
+        answers.Waiting("6", (3,), QueueState("pending", "others come first"), NAME)
+    ]
+    assert {line.id for line in found} <= {"6", "7", "8"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "6_0|", "6|RUNNING", f"6_[0-3;7]|PENDING|None|{NAME}", f"6_[9-4]|PENDING|None|{NAME}", f"6_0||None|{NAME}",
+        f"6_[0-6:0]|PENDING|None|{NAME}", f"6_[0-99999999]|PENDING|None|{NAME}", f"6+1|PENDING|None|{NAME}",
+        f"|RUNNING|None|{NAME}", f"6_{'9' * 5000}|PENDING|None|{NAME}", f"6_[-]|PENDING|None|{NAME}",
+    ],
+)  # fmt: skip
+def test_a_line_of_ours_that_is_not_understood_is_told_of_its_own_jobs_and_of_no_others(fakes, queued, line):
+    other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
+    fakes.say("squeue", f"{HEADER}{line}\n7_0|RUNNING|None|x@other.5-5\n")
+    found = dict(SlurmBackend().poll([queued, other]))
+    assert found.pop(("other", 5)) == QueueState("running")
+    assert len(found) == 100 and {state.phase for state in found.values()} == {"unknown"}
+    assert "cannot be understood" in found[TOKEN, 0].reason
+    (queued.folder / "job.sh").touch()
+    if NAME in line:
+        with pytest.raises(QueueError, match="cannot be understood"):
+            SlurmBackend().find([Submission(queued.folder, "exp3", 100, queued.folder)])
+
+
+def test_a_line_of_accounting_that_is_not_understood_is_told_of_its_own_jobs(fakes, queued):
+    other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
+    fakes.say(
+        "sacct",
+        "JobID|State|ExitCode|NodeList|JobName\n93+0|FAILED|1:0|vm|mpi\n6_[x|\n7_0|COMPLETED|0:0|vm|x@other.5-5\n",
+    )
+    found = SlurmBackend().endings([queued, other])
+    assert found["other", 5] == Ending(None) and "cannot be understood" in found[TOKEN, 99].problem
 
 
 def test_an_empty_queue_is_an_answer():
@@ -232,7 +272,7 @@ def test_accounting_that_is_off_knows_nothing():
     "text", ["6\n", "6;neurofit\n", "*** quota 99 % ***\n6\nbye\n", "motd 2026\nSubmitted batch job 6\n", "6\n\n"]
 )
 def test_the_id_is_found_among_banners(text):
-    assert answers.read_sbatch(said(text)) == "6"
+    assert answers.read_sbatch(said(text)) == ("6", "neurofit" if ";" in text else None)
 
 
 def test_a_refusal_and_no_answer_are_told_apart():
@@ -326,6 +366,7 @@ def test_an_id_that_somebody_else_has_now_is_not_ours(fakes, queued):
 
 def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
     fakes.say("scontrol", CONFIG.replace("= neurofit", "= elsewhere"))
+    fakes.say("squeue", stderr="squeue: error: No cluster 'neurofit' known by database.", status=1, cluster="neurofit")
     states = SlurmBackend().poll([queued])
     assert len(states) == 100 and "queued on the cluster neurofit; this host asks elsewhere" in states[TOKEN, 0].reason
     fakes.say("scontrol", CONFIG.replace("PrivateData             = none", "PrivateData             = jobs,usage"))

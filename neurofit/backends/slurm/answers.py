@@ -1,5 +1,6 @@
 """SLURM's programs: the words that ask them, and what their answers mean. Pure, and tolerant of what sites print around
-an answer; what cannot be understood is a QueueError, never an absence.
+an answer. Lines that cannot be about a job of ours are passed over; one that could be, and cannot be understood, is
+handed on as such, and an answer that is not whole is a QueueError: neither is an absence.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from neurofit.errors import QueueError, SubmissionError
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all of it
 
-_ID = r"\d+(?:_(?:\d+|\[[\d,:%\-.]+\]))?"
-_LINE = re.compile(rf"({_ID})\|(\w[^|]*)\|")
-_ELEMENTS = re.compile(r"(\d+)(?:_(?:(\d+)|\[([\d,:%\-.]+)\]))?$")
+_ELEMENTS = re.compile(r"([0-9]+)(?:_(?:([0-9]+)|\[([0-9,:%.-]+)\]))?")
+_OURS = re.compile(r"[\w.-]*@[\w.-]+\.[0-9]+-[0-9]+", re.ASCII)  # a name of ours; see backend.name_of
 ACCOUNTED = "JobID,State,ExitCode,NodeList,JobName"
 LONGEST_LIST = 4000  # characters of ids in one command
+MOST_ELEMENTS = 4_000_001  # of an array; slurm.conf(5), MaxArraySize
 
 
 @dataclass(frozen=True)
@@ -32,45 +33,87 @@ class Waiting:
     state: QueueState
     name: str
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether it could not be understood."""
+        return self.state.phase == "unknown"
 
-def squeue(users: Iterable[str]) -> list[str]:
-    return ["squeue", f"--user={','.join(sorted(users))}", "-r", "-o", "%i|%T|%r|%j"]
+    @property
+    def why(self) -> str:
+        return self.state.reason
 
 
-def read_squeue(answer: Answer) -> list[Waiting]:
-    """What the queue has. Its header must be there, and its last line be whole: silence is no answer."""
+def of(cluster: str | None) -> list[str]:
+    """The option that has a program ask another cluster."""
+    return ["-M", cluster] if cluster else []
+
+
+def squeue(users: Iterable[str], cluster: str | None = None) -> list[str]:
+    return ["squeue", *of(cluster), f"--user={','.join(sorted(users))}", "-r", "-o", "%i|%T|%r|%j"]
+
+
+def read_squeue(answer: Answer, cluster: str | None = None) -> list[Waiting]:
+    """What the queue has. Its header must be there, and its last line be whole: silence is no answer. A line of ours
+    that cannot be understood has the phase "unknown".
+    """
     if answer.status:
         raise QueueError(answer.explained())
     found = []
-    for word, rest in _table(answer, "JOBID|"):
-        state, why, name = (*rest.split("|", 2), "", "")[:3]
-        state = state.split()[0] if state.split() else ""
-        if state in OVER:
+    for line in _table(answer, "JOBID|"):
+        fields = line.split("|", 3)
+        state = fields[1].split() if len(fields) == 4 else []
+        try:
+            id, elements = elements_of(fields[0])
+            if not state:
+                raise ValueError("no state")
+        except ValueError:
+            odd = QueueState("unknown", _not_understood(answer, line))
+            found += [Waiting(id, None, odd, name) for id, name in _could_be(line, 4)]
             continue
-        id, elements = elements_of(word)
-        phase = "running" if state in AT_WORK else "pending"
-        found.append(Waiting(id, elements, QueueState(phase, reason(why) if phase == "pending" else ""), name))
+        if state[0] in OVER:
+            continue
+        phase = "running" if state[0] in AT_WORK else "pending"
+        why = reason(fields[2], id, cluster) if phase == "pending" else ""
+        found.append(Waiting(id, elements, QueueState(phase, why), fields[3]))
     return found
 
 
-def _table(answer: Answer, header: str) -> Iterator[tuple[str, str]]:
-    """Lines below the header as (id, the rest). Raises QueueError where something is missing."""
-    lines = answer.stdout.splitlines()
+def _table(answer: Answer, header: str) -> Iterator[str]:
+    """Lines below the header. Raises QueueError where something is missing."""
+    lines = answer.stdout.split("\n")
     start = next((number for number, line in enumerate(lines) if line.startswith(header)), None)
-    if start is None or not answer.stdout.endswith("\n"):
-        raise QueueError(f"`{answer.words[0]}` did not say all: {answer.stdout[-200:].strip() or 'nothing came'}")
-    for line in lines[start + 1 :]:
-        if "|" not in line:
-            continue  # what a site prints around it
-        if not _LINE.match(line):
-            raise QueueError(f"`{answer.words[0]}` said something that could not be understood: {line[:200]}")
-        id, _, rest = line.partition("|")
-        yield id, rest
+    if start is None or lines[-1]:
+        raise QueueError(
+            f"`{answer.words[0]}` gave an incomplete answer: {answer.stdout[-200:].strip() or 'nothing came'}"
+        )
+    return (line for line in lines[start + 1 :] if "|" in line)  # others are what a site prints around it
+
+
+def _could_be(line: str, fields: int) -> list[tuple[str, str]]:
+    """Id and name of the job of ours that a line of so many fields may be about; nothing where it cannot be: another
+    job's `93+0|PENDING|None|mpi`, the rest of a name with a line break in it.
+    """
+    number, name = re.match("[0-9]*", line)[0], _OURS.search(line)
+    if name is None and (not number or line.count("|") >= fields - 1):
+        return []
+    return [(number, name[0] if name else "")]
+
+
+def _not_understood(answer: Answer, line: str) -> str:
+    return f"`{answer.words[0]}` printed a line about it that cannot be understood: {line[:200]!r}"
 
 
 def elements_of(word: str) -> tuple[str, tuple[int, ...] | None]:
-    """'6_[4-7,9%4]' → '6', (4, 5, 6, 7, 9); '6' → '6', None, and so what was cut short ('6_[4-7,...]')."""
-    id, index, folded = _ELEMENTS.match(word).groups()
+    """'6_[4-7,9%4]' → '6', (4, 5, 6, 7, 9); '6' → '6', None, and so what was cut short ('6_[4-7,...]').
+
+    Raises
+    ------
+    ValueError : this is something else
+    """
+    match = _ELEMENTS.fullmatch(word)
+    if match is None:
+        raise ValueError(f"{word[:100]!r} is not an id of SLURM")
+    id, index, folded = match.groups()
     if index is not None:
         return id, (int(index),)
     if folded is None or "..." in folded:
@@ -79,7 +122,10 @@ def elements_of(word: str) -> tuple[str, tuple[int, ...] | None]:
     for part in folded.partition("%")[0].split(","):
         span, _, step = part.partition(":")
         first, _, last = span.partition("-")
-        found.extend(range(int(first), int(last or first) + 1, int(step or 1)))
+        numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        if not 0 < len(numbers) <= MOST_ELEMENTS - len(found):
+            raise ValueError(f"{word[:100]!r} is not a list of elements")
+        found.extend(numbers)
     return id, tuple(found)
 
 
@@ -95,10 +141,10 @@ def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
         yield f"{id}_[{','.join(parts)}]"
 
 
-def sacct(ids: Sequence[str]) -> Iterator[list[str]]:
+def sacct(ids: Sequence[str], cluster: str | None = None) -> Iterator[list[str]]:
     """Questions about jobs by id, each of bounded length."""
     for part in _bounded(ids):
-        yield ["sacct", "-X", "-P", "--allusers", "-o", ACCOUNTED, "-j", part]
+        yield ["sacct", *of(cluster), "-X", "-P", "--allusers", "-o", ACCOUNTED, "-j", part]
 
 
 def _bounded(words: Iterable[str]) -> Iterator[str]:
@@ -112,9 +158,9 @@ def _bounded(words: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def sacct_by_name(users: Iterable[str], since: str) -> list[str]:
+def sacct_by_name(users: Iterable[str], since: str, cluster: str | None = None) -> list[str]:
     """All that these users queued since then."""
-    return ["sacct", "-X", "-P", f"--user={','.join(sorted(users))}", "-S", since, "-o", ACCOUNTED]
+    return ["sacct", *of(cluster), "-X", "-P", f"--user={','.join(sorted(users))}", "-S", since, "-o", ACCOUNTED]
 
 
 @dataclass(frozen=True)
@@ -126,6 +172,15 @@ class Accounted:
     ending: Ending | None  # None: not over, as far as it knows
     name: str
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether it could not be understood."""
+        return self.ending is not None and self.ending.problem is not None
+
+    @property
+    def why(self) -> str:
+        return (self.ending and self.ending.problem) or ""
+
 
 def read_sacct(answer: Answer) -> list[Accounted]:
     """What accounting knows; nothing where a site has none."""
@@ -134,9 +189,15 @@ def read_sacct(answer: Answer) -> list[Accounted]:
             return []
         raise QueueError(answer.explained())
     found = []
-    for word, rest in _table(answer, "JobID|"):
-        state, code, node, name = (*rest.split("|", 3), "", "", "")[:4]
-        id, elements = elements_of(word)
+    for line in _table(answer, "JobID|"):
+        fields = line.split("|", 4)
+        try:
+            id, elements = elements_of(fields[0])
+            _, state, code, node, name = fields
+        except ValueError:
+            odd = Ending(None, _not_understood(answer, line))
+            found += [Accounted(id, None, odd, name) for id, name in _could_be(line, 5)]
+            continue
         found.append(Accounted(id, elements, ending(state, code, node), name))
     return found
 
@@ -151,8 +212,8 @@ def sbatch(folder: Path, output: str, script: Path) -> list[str]:
 _UNKNOWN = re.compile("timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I)
 
 
-def read_sbatch(answer: Answer) -> str:
-    """The array's id, whatever is printed around it.
+def read_sbatch(answer: Answer) -> tuple[str, str | None]:
+    """The array's id, whatever is printed around it, and the cluster that took it, where the answer says.
 
     Raises
     ------
@@ -163,11 +224,19 @@ def read_sbatch(answer: Answer) -> str:
         if _UNKNOWN.search(answer.stderr + answer.stdout):
             raise QueueError(answer.explained())
         raise SubmissionError(answer.explained())
-    for pattern in (r"^(\d+)(?:;\S+)?$", r"^Submitted batch job (\d+)"):
+    for pattern in (r"^([0-9]+)(?:;(\S+))?\s*$", r"^Submitted batch job ([0-9]+)(?: on cluster (\S+))?"):
         found = re.findall(pattern, answer.stdout, re.MULTILINE)
         if found:
-            return found[-1]
+            return found[-1][0], found[-1][1] or None
     raise QueueError(f"`sbatch` answered without an id: {answer.stdout.strip()[-200:] or 'nothing came'}")
+
+
+def read_clusters(answer: Answer) -> tuple[str, ...]:
+    """The names of all clusters, from `sacctmgr --parsable2 --noheader show cluster format=cluster`."""
+    found = re.findall(r"^([\w.-]+)\|?\s*$", answer.stdout, re.MULTILINE)
+    if answer.status or not found:
+        raise QueueError(answer.explained())
+    return tuple(found)
 
 
 def refusal(answer: Answer) -> str:

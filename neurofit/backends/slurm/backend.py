@@ -2,6 +2,8 @@
 
 An array's name holds the submission's and the numbers of its jobs, `exp3@20261120-183012-slurm-gpu-k3f9.0-999`, so that
 one of which no record was kept is found by it, and an id that has been used again is not taken for it.
+
+Where a submission names clusters (`clusters.py`), the one that took an array is noted with its id, and asked about it.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import ask, has, ranges
 from neurofit.backends.local.backend import thread_environment
-from neurofit.backends.slurm import answers
+from neurofit.backends.slurm import answers, clusters
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
 
@@ -32,6 +34,8 @@ OUTPUT = "logs/slurm-%A.out"  # what SLURM itself says of an array's jobs; their
 WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else lists of array indices are cut after 64 characters
 LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, by clocks that differ
 CANCELLED_AT_ONCE = 50  # words of one scancel
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class SlurmBackend(Backend):
     def _parameters(self, name: str, at_once: int) -> dict[str, Any]:
         """submitit's names for what a job asks for."""
         asked, minutes = self.resources, self.resources.walltime_minutes
+        elsewhere = None if clusters.in_options(self.directives) else self._clusters()
         return {
             "job_name": name,
             "array_parallelism": at_once,
@@ -81,6 +86,7 @@ class SlurmBackend(Backend):
             "mem": None if asked.memory_gb is None else f"{math.ceil(asked.memory_gb * 1024)}M",
             "time": None if minutes is None else max(1, math.ceil(minutes)),
             "additional_parameters": {
+                **({"clusters": elsewhere} if elsewhere else {}),
                 "output": OUTPUT,
                 "requeue": True,
                 # to the batch shell, which becomes the job; SLURM may send it up to a minute early
@@ -101,106 +107,220 @@ class SlurmBackend(Backend):
                 share = max(1, share // len(parts) + (number < share % len(parts)))
             yield first, last, share
 
+    def _clusters(self) -> str | None:
+        """The clusters that a submission of this process may go to; None: this host's own."""
+        return clusters.chosen(self.directives, os.environ)
+
     def submit(self, submission: Submission) -> Iterator[Queued]:
         from neurofit.backends import submitit_job
 
+        named = self._clusters()
         try:
-            config = self._config()
+            names = self._names(named)
+            configs = self._configs(names)
         except QueueError as error:
             raise SubmissionError(str(error)) from error  # nothing was asked of the queue yet
         write_whole(submission.folder / SCRIPT, self.script(submission))
-        where = {"cluster": config["ClusterName"], "user": _user()}
-        for first, last, at_once in self._shares(submission, answers.limits(config, {}).array_size):
+        alone = configs[0]["ClusterName"] if len(names) < 2 else None
+        size = min(answers.limits(config, {}).array_size for config in configs)
+        for first, last, at_once in self._shares(submission, size):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
-            yield Queued(submission.folder, self._sbatch(submission, path, first), first, last, where)
+            id, cluster = self._sbatch(submission, path, first, alone)
+            yield Queued(submission.folder, id, first, last, _note(cluster, _user(), named))
 
-    def _sbatch(self, submission: Submission, path: Path, first: int) -> str:
-        """The id of the array that the queue took, looked up where its answer was lost."""
+    def _sbatch(self, submission: Submission, path: Path, first: int, alone: str | None) -> tuple[str, str]:
+        """The id of the array and the cluster that took it, looked up where the answer was lost or does not say.
+
+        Parameters
+        ----------
+        alone : the cluster, where only one was asked
+        """
         try:
-            return answers.read_sbatch(ask(answers.sbatch(submission.folder, OUTPUT, path)))
+            answer = ask(answers.sbatch(submission.folder, OUTPUT, path))
+            id, cluster = answers.read_sbatch(answer)
+            if cluster or alone:
+                return id, cluster or alone
+            raise QueueError(f"`sbatch` answered {id}, and not which cluster took it: {answer.stdout.strip()[-200:]}")
         except SubmissionError:
             raise
         except QueueError as error:
             with contextlib.suppress(QueueError):
                 for entry in self.find([submission]):
                     if entry.first == first:
-                        return entry.id
-            unknown = "Whether it took the jobs is not known; `neurofit status` says so once it answers."
+                        return entry.id, entry.process["cluster"]
+            unknown = "Whether it took the jobs is not known; `neurofit status` looks them up once it answers."
             raise QueueError(f"{error}\n{unknown}") from error
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        asked = {plain(one.token): one for one in submissions if (one.folder / SCRIPT).exists()}
-        if not asked:
-            return []  # the queue was never asked
+        asked = [one for one in submissions if (one.folder / SCRIPT).exists()]  # of others, the queue was never asked
+        found: list[Queued] = []
+        for cluster, group in self._grouped((one, self._names(_of_script(one.folder))) for one in asked).items():
+            found += self._find(cluster, {plain(one.token): one for one in group})
+        return found
+
+    def _find(self, cluster: str | None, asked: Mapping[str, Submission]) -> list[Queued]:
         users = {_owner(one.folder / SCRIPT) for one in asked.values()}
         since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
-        lines = [*self._squeue(users), *self._sacct([answers.sacct_by_name(users, _local_time(since))])]
-        cluster = self._config()["ClusterName"]
+        by_name = answers.sacct_by_name(users, _local_time(since), cluster)
+        lines = [*self._squeue(users, cluster), *self._sacct([by_name])]
+        name = self._config(cluster)["ClusterName"]
         found = {}
-        for id, name in sorted({(line.id, line.name) for line in lines}, key=lambda pair: int(pair[0])):
-            token, first, last = parsed(name)
+        for line in lines:
+            token, first, last = parsed(line.name)
+            if token in asked and line.is_odd:
+                raise QueueError(line.why)
             if submission := asked.get(token):
-                where = {"cluster": cluster, "user": _owner(submission.folder / SCRIPT)}
-                found[token, first] = Queued(submission.folder, id, first, last, where)
+                where = _note(name, _owner(submission.folder / SCRIPT), _of_script(submission.folder))
+                if (token, first) not in found or int(line.id) > int(found[token, first].id):
+                    found[token, first] = Queued(submission.folder, line.id, first, last, where)
         return list(found.values())
+
+    # where it is
+
+    def _names(self, named: str | None) -> tuple[str, ...]:
+        """Clusters by name; empty: this host's own. Raises QueueError where only accounting knows and does not say."""
+        if named is None:
+            return ()
+        if named != clusters.ALL:
+            return tuple(named.split(","))
+        return answers.read_clusters(ask(["sacctmgr", "-nP", "show", "cluster", "format=cluster"]))
+
+    def _places(self, entry: Queued) -> tuple[str, ...]:
+        """The clusters that a call's jobs can be on; empty: this host's own, unless another one was noted."""
+        process = entry.process or {}
+        if "clusters" in process:
+            return (process["cluster"],) if process["clusters"] else ()
+        return self._names(_of_script(entry.folder))  # noted by 0.1.0, which took any for this host's own
+
+    def _grouped(self, things: Iterable[tuple[Thing, tuple[str, ...]]]) -> dict[str | None, list[Thing]]:
+        """By the clusters that they are on; None: this host's own, which answers also where accounting does not."""
+        groups: dict[str | None, list[Thing]] = {}
+        own = None
+        for thing, names in things:
+            if names and own is None:
+                own = self._own()
+            for name in names or (None,):
+                groups.setdefault(None if name == own else name, []).append(thing)
+        return groups
+
+    def _own(self) -> str:
+        """This host's cluster; empty where its controller does not answer."""
+        with contextlib.suppress(QueueError):
+            return self._config()["ClusterName"]
+        return ""
 
     # what becomes of it
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
-        entries = list(queued)
-        if not entries:
-            return {}
-        by_id: dict[str, list[answers.Waiting]] = {}
-        for line in self._squeue({_owned_by(entry) for entry in entries}):
-            by_id.setdefault(line.id, []).append(line)
         live: dict[JobKey, QueueState] = {}
+        failed: list[tuple[Queued, QueueError]] = []
+        groups = self._grouped((entry, self._places(entry)) for entry in queued)
+        for cluster, entries in groups.items():
+            try:
+                self._add_hidden(live, self._poll(live, cluster, entries), cluster)
+            except QueueError as error:
+                if len(groups) == 1:
+                    raise
+                failed += [(entry, error) for entry in entries]
+        for entry, error in failed:  # on another cluster it may have been found
+            _spread(live, entry, None, QueueState("unknown", str(error)))
+        return live
+
+    def _poll(self, live: dict[JobKey, QueueState], cluster: str | None, entries: list[Queued]) -> list[Queued]:
+        """Note the states of these calls' jobs; gives those calls of which the cluster said nothing."""
+        by_id: dict[str, list[answers.Waiting]] = {}
+        odd = []
+        for line in self._squeue({_owned_by(entry) for entry in entries}, cluster):
+            by_id.setdefault(line.id, []).append(line)
+            if line.is_odd:
+                odd.append(line)
         silent = []
         for entry in entries:
-            lines = [line for line in by_id.get(entry.id, ()) if parsed(line.name)[0] == plain(entry.token)]
+            lines = [line for line in (*by_id.get(entry.id, ()), *odd) if _is_about(line, entry)]
             for line in lines:
                 _spread(live, entry, line.elements, line.state)
             if not lines:
                 silent.append(entry)
-        if silent:
-            self._add_hidden(live, silent)
-        return live
+        return silent
 
-    def _add_hidden(self, live: dict[JobKey, QueueState], silent: list[Queued]) -> None:
+    def _add_hidden(self, live: dict[JobKey, QueueState], silent: list[Queued], cluster: str | None) -> None:
         """Jobs that this host or this user cannot see are not gone."""
-        config = self._config()
+        if not silent:
+            return
+        config = self._config(cluster)
+        elsewhere: dict[str, list[Queued]] = {}
         for entry in silent:
-            cluster, user = (entry.process or {}).get("cluster"), _owned_by(entry)
-            if cluster not in (None, config["ClusterName"]):
-                reason = f"it was queued on the cluster {cluster}; this host asks {config['ClusterName']}"
+            noted, user = (entry.process or {}).get("cluster"), _owned_by(entry)
+            if cluster is None and noted not in (None, config["ClusterName"]):
+                elsewhere.setdefault(noted, []).append(entry)
             elif user != _user() and os.getuid() != 0 and "jobs" in config.get("PrivateData", ""):
                 reason = f"this cluster shows jobs only to who queued them, and that was {user}"
-            else:
-                continue
-            _spread(live, entry, None, QueueState("pending", reason))
+                _spread(live, entry, None, QueueState("pending", reason))
+        for noted, entries in elsewhere.items():
+            try:
+                self._add_hidden(live, self._poll(live, noted, entries), noted)
+            except QueueError:
+                reason = f"it was queued on the cluster {noted}; this host asks {config['ClusterName']}"
+                for entry in entries:
+                    _spread(live, entry, None, QueueState("pending", reason))
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
-        entries = {entry.id: entry for entry in queued}
         ended: dict[JobKey, Ending] = {}
-        for line in self._sacct(answers.sacct(list(entries))):
-            entry = entries.get(line.id)
-            if entry and line.ending and parsed(line.name)[0] == plain(entry.token):
-                _spread(ended, entry, line.elements, line.ending)
+        groups: dict[str | None, list[Queued]] = {}
+        for entry in queued:  # accounting answers for every cluster, whichever this host's own is
+            for cluster in self._places(entry) or ((entry.process or {}).get("cluster"),):
+                groups.setdefault(cluster, []).append(entry)
+        for cluster, entries in groups.items():
+            try:
+                self._add_endings(ended, cluster, {entry.id: entry for entry in entries})
+            except QueueError as error:
+                if len(groups) == 1:
+                    raise
+                for entry in entries:
+                    _spread(ended, entry, None, Ending(None, str(error)))
         return ended
+
+    def _add_endings(self, ended: dict[JobKey, Ending], cluster: str | None, entries: dict[str, Queued]) -> None:
+        for line in self._sacct(answers.sacct(list(entries), cluster)):
+            entry = entries.get(line.id)
+            if entry and line.ending and _is_about(line, entry):
+                _spread(ended, entry, line.elements, line.ending)
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
         doomed = set(jobs)
-        words: list[str] = []
+        for cluster, entries in self._whereabouts(queued).items():
+            words: list[str] = []
+            for entry in entries:
+                numbers, whole = entry.among(doomed)
+                words.extend([entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers]))
+            for start in range(0, len(words), CANCELLED_AT_ONCE):
+                some = words[start : start + CANCELLED_AT_ONCE]
+                answers.read_scancel(ask(["scancel", *answers.of(cluster), *some]))
+
+    def _whereabouts(self, queued: Iterable[Queued]) -> dict[str | None, list[Queued]]:
+        """By cluster, each call on one only: the same id is another job elsewhere."""
+        certain, doubtful = [], []
         for entry in queued:
-            numbers, whole = entry.among(doomed)
-            words.extend([entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers]))
-        for start in range(0, len(words), CANCELLED_AT_ONCE):
-            answers.read_scancel(ask(["scancel", *words[start : start + CANCELLED_AT_ONCE]]))
+            noted = (entry.process or {}).get("cluster")
+            names = self._places(entry) or ((noted,) if noted else ())
+            (doubtful if len(names) > 1 else certain).append((entry, names))
+        groups = self._grouped(certain)
+        for cluster, entries in self._grouped(doubtful).items():
+            silent = self._poll({}, cluster, entries)
+            groups.setdefault(cluster, []).extend(entry for entry in entries if entry not in silent)
+        return groups
 
     # the site
 
     def limits(self) -> Limits:
-        return answers.limits(self._config(), self._partition())
+        """The smallest of the clusters that jobs may go to."""
+        names = self._names(self._clusters())
+        found = []
+        for config in self._configs(names):
+            found.append(answers.limits(config, self._partition(config["ClusterName"] if names else None)))
+        walltimes = [one.walltime_minutes for one in found if one.walltime_minutes is not None]
+        return Limits(array_size=min(one.array_size for one in found), walltime_minutes=min(walltimes, default=None))
 
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]
@@ -208,13 +328,13 @@ class SlurmBackend(Backend):
             advice = f"there is no {', '.join(missing)}: is this a submit host?"
             return [Finding(False, "SLURM's programs are here", advice)]
         try:
-            config = self._config()
+            configs = self._configs(self._names(self._clusters()))
         except QueueError as error:
             return [Finding(False, "SLURM's controller answers", str(error), answered=False)]
-        accounts = config.get("AccountingStorageType", "").endswith("slurmdbd")
-        advice = "" if accounts else "without it, what SLURM ended is told as lost, without the cause"
+        accounts = all(config.get("AccountingStorageType", "").endswith("slurmdbd") for config in configs)
+        advice = "" if accounts else "without it, what SLURM ended is reported as lost, without the cause"
         return [
-            Finding(True, f"the controller of the cluster {config['ClusterName']} answers"),
+            *(Finding(True, f"the controller of the cluster {config['ClusterName']} answers") for config in configs),
             Finding(True, f"accounting is {'on' if accounts else 'off'}", advice),
             self._would_be_accepted(),
         ]
@@ -232,16 +352,31 @@ class SlurmBackend(Backend):
 
     # the programs
 
-    def _config(self) -> dict[str, str]:
-        return answers.read_config(ask(["scontrol", "show", "config"]))
+    def _config(self, cluster: str | None = None) -> dict[str, str]:
+        return answers.read_config(ask(["scontrol", *answers.of(cluster), "show", "config"]))
 
-    def _partition(self) -> dict[str, str]:
-        return answers.read_partition(ask(["scontrol", "show", "partition", self.queue])) if self.queue else {}
+    def _configs(self, names: tuple[str, ...]) -> list[dict[str, str]]:
+        """Of these clusters, as far as they answer (sbatch passes over the others too), or of this host's own."""
+        found, silence = [], None
+        for cluster in names or (None,):
+            try:
+                found.append(self._config(cluster))
+            except QueueError as error:
+                silence = error
+        if not found:
+            raise silence
+        return found
 
-    def _squeue(self, users: set[str]) -> list[answers.Waiting]:
-        return answers.read_squeue(ask(answers.squeue(users), environment=WHOLE_LISTS))
+    def _partition(self, cluster: str | None = None) -> dict[str, str]:
+        if not self.queue:
+            return {}
+        return answers.read_partition(ask(["scontrol", *answers.of(cluster), "show", "partition", self.queue]))
 
-    def _sacct(self, questions: Iterable[Sequence[str]]) -> list[answers.Accounted]:
+    def _squeue(self, users: set[str], cluster: str | None = None) -> list[answers.Waiting]:
+        answer = ask(answers.squeue(users, cluster), environment=WHOLE_LISTS)
+        return answers.read_squeue(answer, cluster)
+
+    def _sacct(self, questions: Iterable[list[str]]) -> list[answers.Accounted]:
         if not has("sacct"):
             return []
         return [line for words in questions for line in answers.read_sacct(ask(words, environment=WHOLE_LISTS))]
@@ -258,6 +393,14 @@ def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | 
             into[entry.token, entry.first + index] = value
 
 
+def _is_about(line: answers.Waiting | answers.Accounted, entry: Queued) -> bool:
+    """Whether a line is about a call's jobs, or cannot be understood and may be."""
+    token, first, _ = parsed(line.name)
+    if not token:
+        return line.is_odd and line.id == entry.id
+    return token == plain(entry.token) and (line.id == entry.id or (line.is_odd and first == entry.first))
+
+
 def name_of(submission: Submission, first: int, last: int) -> str:
     return f"{plain(submission.experiment.rpartition('/')[2])}@{plain(submission.token)}.{first}-{last}"
 
@@ -271,6 +414,20 @@ def parsed(name: str) -> tuple[str, int, int]:
     """Token, first and last job in an array's name; an empty token where the name is not ours."""
     match = re.fullmatch(r"[\w.-]*@([\w.-]+)\.(\d+)-(\d+)", name)
     return (match[1], int(match[2]), int(match[3])) if match else ("", 0, 0)
+
+
+def _note(cluster: str, user: str, named: str | None) -> dict[str, str | None]:
+    """What is kept beside an array's id; `clusters` are those that it was offered to, None: this host's own."""
+    return {"cluster": cluster, "user": user, "clusters": named}
+
+
+def _of_script(folder: Path) -> str | None:
+    """The clusters that the scripts of a submission name."""
+    path = next(iter(sorted((folder / "slurm").glob("[0-9]*.sh"))), None)
+    try:
+        return clusters.in_script(path.read_text(errors="replace")) if path else None
+    except OSError as error:
+        raise QueueError(f"{path}: {error.strerror}, so that it is not known which cluster was asked.") from error
 
 
 def _user() -> str:

@@ -53,14 +53,20 @@ REASONS = {
 NEVER = "can never run"
 
 
-def reason(word: str) -> str:
-    """Why a job waits, in words; SLURM's own where we have none."""
+def reason(word: str, id: str = "", cluster: str | None = None) -> str:
+    """Why a job waits, in words; SLURM's own where we have none.
+
+    Parameters
+    ----------
+    id, cluster : of the job, for the command that releases it
+    """
     word = word.strip().strip("()")
-    if word in REASONS:
-        return REASONS[word]
     name = word.partition(",")[0]
-    if name in REASONS:
-        return f"{REASONS[name]} ({word})"
+    known = REASONS.get(word, REASONS.get(name))
+    if known is not None:
+        words = ["scontrol", *(["-M", cluster] if cluster else []), "release", *([id] if id else [])]
+        said = known.replace("`scontrol release`", f"`{' '.join(words)}`")
+        return said if word in REASONS else f"{said} ({word})"
     if re.match(r"(QOS|Assoc)(Max|Grp)\w*PerJob", word):
         return f"{NEVER} as it is: it asks for more than is allowed ({word})"
     if re.match(r"(QOS|Assoc)(Max|Grp)", word):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.backends import runner
-from neurofit.backends.base import Backend, Ending, JobKey, Queued, Submission
+from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.store.lock import held_elsewhere
@@ -24,6 +24,7 @@ class JobsView:
 
     answered: bool = False
     live: dict[int, str] = field(default_factory=dict)  # job → phase
+    unknown: set[int] = field(default_factory=set)  # the queue answered, and not about these
     reasons: dict[int, str] = field(default_factory=dict)  # why it waits
     causes: dict[int, str] = field(default_factory=dict)  # why it ended
     in_grace: set[int] = field(default_factory=set)  # the queue has not yet answered without them for long enough
@@ -33,6 +34,8 @@ class JobsView:
     def of(self, job: int) -> Job:
         if job in self.live:
             return Job.LIVE
+        if job in self.unknown:
+            return Job.UNKNOWN
         return Job.ABSENT if self.answered else Job.UNKNOWN
 
 
@@ -90,15 +93,35 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
     }
     unexplained = [call for call in everything if not missing[call.token].isdisjoint(range(call.first, call.last + 1))]
     ended, silence = _endings(backend, unexplained)
-    for name, (part, memory, _) in queued.items():
+    for name, (part, memory, calls) in queued.items():
         view = views[name]
         view.answered = True
+        states = {job: state for (token, job), state in live.items() if token == name}
+        view.unknown = {job for job, state in states.items() if state.phase == "unknown"}
+        view.live = {job: state.phase for job, state in states.items() if job not in view.unknown}
+        view.reasons = {job: states[job].reason for job in view.live if states[job].reason}
+        view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
+        view.problem = _problem(name, states, {job: end for (token, job), end in ended.items() if token == name})
         if silence and missing[name]:
             view.problem = f"{name}: why its jobs ended could not be asked: {silence}"
-        view.live = {job: state.phase for (token, job), state in live.items() if token == name}
-        view.reasons = {job: state.reason for (token, job), state in live.items() if token == name and state.reason}
-        view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
-        view.in_grace = _in_grace(backend, part, memory, missing[name], view) - view.causes.keys()
+        never_queued = _never_queued(part, memory, calls)
+        view.in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view) - view.causes.keys()
+
+
+def _problem(name: str, states: Mapping[int, QueueState], ended: Mapping[int, Ending]) -> str | None:
+    """What could not be asked about some jobs of a submission."""
+    unknown = dict.fromkeys(state.reason for state in states.values() if state.phase == "unknown")
+    endings = dict.fromkeys(ending.problem for ending in ended.values() if ending.problem)
+    said = [f"about some of its jobs, the queue could not be asked: {one}" for one in unknown]
+    said += [f"why some of its jobs ended could not be asked: {one}" for one in endings]
+    return f"{name}: {'; '.join(said)}" if said else None
+
+
+def _never_queued(part: Any, memory: QueueMemory, calls: list[Queued]) -> set[int]:
+    """Jobs that no call has, where it is known that there were no more calls: the queue refused them."""
+    if not memory.complete:
+        return set()
+    return set(range(part.record["jobs"])).difference(*(range(call.first, call.last + 1) for call in calls))
 
 
 def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKey, Ending], str | None]:
@@ -114,8 +137,8 @@ def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
     calls = [Queued.from_record(part.files.folder, call) for call in memory.calls]
     if memory.complete or sum(call.last - call.first + 1 for call in calls) >= part.record["jobs"]:
         return calls
-    noted = {call.id for call in calls}
-    found = [call for call in backend.find([submission_of(part)]) if call.id not in noted]
+    noted = {(call.id, call.first) for call in calls}
+    found = [call for call in backend.find([submission_of(part)]) if (call.id, call.first) not in noted]
     if found and not held_elsewhere(part.lock):  # nobody else will
         with contextlib.suppress(NeurofitError):
             for call in found:

@@ -31,9 +31,11 @@ class Fakes:
         status: int = 0,
         seconds: float = 0,
         call: int | None = None,
+        cluster: str | None = None,
     ) -> None:
-        """What a program answers: always, or at its Nth call."""
-        prefix = name if call is None else f"{name}.{call}"
+        """What a program answers: always, or at its Nth call; about this host's own cluster, or another one."""
+        prefix = name if cluster is None else f"{name}@{cluster}"
+        prefix = prefix if call is None else f"{prefix}.{call}"
         for part, value in {"stdout": stdout, "stderr": stderr, "status": status, "seconds": seconds}.items():
             (self.state / f"{prefix}.{part}").write_text(str(value))
 
