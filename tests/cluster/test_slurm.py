@@ -131,7 +131,8 @@ def test_the_sites_own_limit_is_kept(bench):
     found = bench.standing("many")
     assert {str(state): number for state, number in found.counts().items()} == {"queued": 20_003}
     (view,) = found.queues.values()
-    assert set(view.reasons.values()) == {"held by its user: `scontrol release` lets it go on"}
+    released = {f"held by its user: `scontrol release {id}` lets it go on" for id in submitted.ids}
+    assert set(view.reasons.values()) == released
     slurm_says("scancel", *submitted.ids)
 
 
