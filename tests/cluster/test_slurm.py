@@ -30,8 +30,8 @@ from dataclasses import dataclass
 from neurofit.backends.slurm.backend import SlurmBackend
 @dataclass(frozen=True)
 class Small(SlurmBackend):
-    def _config(self):
-        return {**super()._config(), "MaxArraySize": "3"}
+    def _config(self, cluster=None):
+        return {**super()._config(cluster), "MaxArraySize": "3"}
 """
 
 
