@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "neurofit"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "study", "files", "process", "lazy", "neurofit"}  # may be used by all, and use only each other
+GROUND = {"errors", "study", "files", "process", "lazy", "environment", "neurofit"}  # used by all, using each other
 MAY_IMPORT = {
     "cli": {"cli", "orchestrate", "experiments", "backends", "datasets", "reports"},
     "orchestrate": {"orchestrate", "experiments", "backends", "worker", "reports"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofit import environment
 from neurofit.cli import entry, foreground, terminal
 from neurofit.errors import UsageError
 
@@ -38,6 +39,8 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
         as_json: bool,
         **given: str | None,
     ) -> int | None:
+        if not (listing or dry_run):
+            environment.enter()
         study, placed = _placed(experiment, file)
         texts = {arguments[key]: text for key, text in given.items() if text is not None}
         texts |= foreground.pairs(changes)

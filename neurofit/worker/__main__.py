@@ -15,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from neurofit import environment
 from neurofit.errors import NeurofitError
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--serve", action="store_true", help="be the fork server of a local pool")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="neurofit: %(message)s")
+    environment.enter()
     try:
         assignment = Assignment.read(options.submission)
         if options.serve:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurofit import environment
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments.definition import Experiment
 from neurofit.experiments.scripts import script
@@ -54,6 +55,7 @@ class Assignment:
         what its fit wants loaded before tasks are forked.
         """
         self._code = code
+        environment.settle()
         try:
             if experiment is None:
                 experiment = script.load(self.code, self.code / self.record["script"], self.record["experiment"])

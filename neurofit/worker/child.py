@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from neurofit import environment
 from neurofit.experiments import definition
 from neurofit.experiments.store.attempts import publish
 from neurofit.experiments.tasks.checkpoints import Superseded
@@ -72,7 +73,8 @@ def do(work: Work) -> None:
         return  # the fit forked, and this is what it forked: the task is its parent's
     for task, record, result in zip(work.tasks, work.records, results):
         task.close()
-        finish(task, {**record, **result, "versions": work.versions(), **_used(started, clock)})
+        loaded = {"versions": work.versions(), "environment": environment.record()}
+        finish(task, {**record, **result, **loaded, **_used(started, clock)})
 
 
 def _results(work: Work, stop: StopRequest) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurofit import environment
 from neurofit.cli import foreground, options
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def command(selector: str, changes: tuple[str, ...], debug: bool, dry_run: bool,
     from neurofit.experiments.grids.selection import parse
     from neurofit.orchestrate.plan import load
 
+    if not dry_run:
+        environment.enter()
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
     number = _single(selector, selection, selection.runs)

@@ -61,7 +61,9 @@ def build(
     ShapeError : its output is not (image, neuron)
     """
     if keras.backend.backend() != "tensorflow":
-        raise UsageError(f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND.")
+        raise UsageError(
+            f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND in the script."
+        )
     keras.utils.set_random_seed(seeds.init)
     with _precision(dtype):
         model = architecture(shapes, **arguments)

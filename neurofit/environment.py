@@ -1,0 +1,275 @@
+"""What libraries read from an environment or a home and what changes numbers: set by value before a task, and recorded.
+
+Two users, or one user on two hosts, have other variables in their shells and another `~/.keras/keras.json`. A task must
+not depend on them, so a process that does tasks sets what is listed here and starts again where Python itself reads it
+(the seed of hashes, the encoding of text). What a script sets itself, in `os.environ` or by `keras.config`, is code and
+stays.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+VALUES: dict[str, str | None] = {  # None: not set at all
+    "PYTHONHASHSEED": "0",  # the order of sets of text
+    "PYTHONUTF8": "1",  # how files without an encoding are read
+    "PYTHONOPTIMIZE": None,  # leaves out assertions
+    "LC_ALL": None,  # would hide the ones below
+    "LC_NUMERIC": "C",
+    "LC_COLLATE": "C",
+    "LC_TIME": "C",
+    "LC_MONETARY": "C",
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_MAX_EPOCHS": None,
+    "KERAS_MAX_STEPS_PER_EPOCH": None,
+    "KERAS_NNX_ENABLED": None,
+    "TF_USE_LEGACY_KERAS": None,
+    "TF_DETERMINISTIC_OPS": None,
+    "TF_CUDNN_DETERMINISTIC": None,
+    "TF_CUDNN_USE_AUTOTUNE": None,
+    "TF_CUDNN_USE_FRONTEND": None,
+    "TF_ENABLE_AUTO_MIXED_PRECISION": None,
+    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32": None,
+    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32": None,
+    "TF_ENABLE_CUDNN_RNN_TENSOR_OP_MATH_FP32": None,
+    "TF_ENABLE_WINOGRAD_NONFUSED": None,
+    "TF_FP16_CONV_USE_FP32_COMPUTE": None,
+    "TF_FP16_MATMUL_USE_FP32_COMPUTE": None,
+    "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": None,
+    "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": None,
+    "TF_SET_ONEDNN_FPMATH_MODE": None,
+    "TF_XLA_FLAGS": None,
+    "ONEDNN_DEFAULT_FPMATH_MODE": None,
+    "DNNL_DEFAULT_FPMATH_MODE": None,
+    "ONEDNN_MAX_CPU_ISA": None,
+    "DNNL_MAX_CPU_ISA": None,
+    "NVIDIA_TF32_OVERRIDE": None,
+    "CUBLAS_WORKSPACE_CONFIG": None,
+    "NPY_PROMOTION_STATE": None,
+    "NPY_DISABLE_CPU_FEATURES": None,
+    "NPY_ENABLE_CPU_FEATURES": None,
+    "NPY_RELAXED_STRIDES_CHECKING": None,
+    "NUMPY_EXPERIMENTAL_ARRAY_FUNCTION": None,
+    "SCIPY_ARRAY_API": None,
+    "SCIPY_USE_PROPACK": None,
+    "OPENBLAS_CORETYPE": None,
+    "BLIS_ARCH_TYPE": None,
+    "MKL_CBWR": None,
+    "MKL_DYNAMIC": None,
+    "MKL_ENABLE_INSTRUCTIONS": None,
+    "MKL_DEBUG_CPU_TYPE": None,
+    "MKL_NUM_STRIPES": None,
+    "OMP_DYNAMIC": None,
+    "OMP_SCHEDULE": None,
+    "KMP_DETERMINISTIC_REDUCTION": None,
+    "KMP_FORCE_REDUCTION": None,
+}
+DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # a value in the environment counts; left alone, it depends on the processor
+WATCHED = (
+    "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "JAX_", "KERAS_", "KMP_", "LANG", "LC_", "MKL_", "NPY_", "NUMEXPR_",
+    "NUMPY_", "NVIDIA_TF32_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONUTF8",
+    "SCIPY_", "TF_", "TORCH_", "XLA_",
+)  # fmt: skip
+CHANGE_NO_NUMBER = ("TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH", "OMP_DISPLAY", "KMP_AFFINITY", "LANGUAGE", "LC_MESSAGES")
+KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the one of XLA's flags that only says where something lies
+
+_STARTED_AGAIN = "NEUROFIT_STARTED_AGAIN"  # what was left out then, as JSON
+_ignored: dict[str, Any] = {}
+
+
+def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The environment with everything set that changes numbers, and what of it did not count."""
+    wanted = {name: value for name, value in {**environment, **VALUES}.items() if value is not None}
+    if "LC_ALL" in environment:  # the language and the encoding of what programs print stay
+        wanted |= {"LC_CTYPE": environment["LC_ALL"], "LC_MESSAGES": environment["LC_ALL"]}
+    if "XLA_FLAGS" in environment:
+        wanted["XLA_FLAGS"] = " ".join(word for word in environment["XLA_FLAGS"].split() if word.startswith(XLA_PLACES))
+        if not wanted["XLA_FLAGS"]:
+            del wanted["XLA_FLAGS"]
+    for name, value in DEFAULTS.items():
+        wanted.setdefault(name, value)
+    ignored = {
+        name: value
+        for name, value in environment.items()
+        if (name in VALUES or name == "XLA_FLAGS") and wanted.get(name) != value and value.strip()
+    }
+    return wanted, ignored
+
+
+def enter() -> None:
+    """Settle the environment of this program before it does a task: by starting it again, which is the only way to what
+    Python itself has read, unless it is not known to be the only program of this process (a notebook, a debugger).
+    """
+    before = _at_start()
+    wanted, ignored = settled(before)
+    if wanted != before and _STARTED_AGAIN not in os.environ and _is_own_program(sys.orig_argv, sys.argv):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        words = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, words, {**wanted, _STARTED_AGAIN: json.dumps(ignored)})
+    settle()
+
+
+def settle() -> None:
+    """Set in this process what it did not start with, and what Keras reads from a file, now or when it is imported."""
+    before, known = _at_start(), set(_ignored)
+    wanted, ignored = settled(before)
+    for name in [*VALUES, *DEFAULTS, "XLA_FLAGS", "LC_CTYPE", "LC_MESSAGES"]:
+        if os.environ.get(name) == before.get(name) != wanted.get(name):  # otherwise the script has set it
+            _set(name, wanted.get(name))
+            if name in ignored:
+                _ignored[name] = ignored[name]
+    _ignored.update(json.loads(os.environ.pop(_STARTED_AGAIN, "{}")))
+    for name, value in _ignored.items():
+        if name not in known and not name.startswith("LC_"):
+            log.warning("%s=%s of the environment is not used. %s", name, value, _how(name))
+    settle_keras()
+
+
+def settle_keras() -> None:
+    """Have Keras start from its own defaults, not from `keras.json`, once it is imported."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        for name in _Finder.modules.intersection(sys.modules):
+            _from_defaults(sys.modules[name], only=_keras_file())
+        sys.meta_path.insert(0, _Finder())
+
+
+def record() -> dict[str, Any]:
+    """What this process has of all that changes numbers, and what did not count."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(WATCHED) and VALUES.get(name) != value and not name.startswith(CHANGE_NO_NUMBER)
+    }
+    variables |= {name: value for name, value in _interpreter().items() if value != VALUES[name]}
+    found: dict[str, Any] = {"variables": variables}
+    if _ignored:
+        found["ignored"] = dict(_ignored)
+    config = sys.modules.get("keras.src.backend.config")
+    if config is not None:
+        found["keras"] = {name: getattr(config, name)() for name in ("backend", *KERAS) if hasattr(config, name)}
+    return found
+
+
+@cache
+def _interpreter() -> dict[str, str | None]:
+    """What Python itself read when it started; setting it later changes only the programs that a task starts."""
+    seed = _at_start().get("PYTHONHASHSEED") or "random"
+    return {
+        "PYTHONHASHSEED": seed if sys.flags.hash_randomization else "0",
+        "PYTHONUTF8": str(sys.flags.utf8_mode),
+        "PYTHONOPTIMIZE": str(sys.flags.optimize) if sys.flags.optimize else None,
+    }
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _how(name: str) -> str:
+    if name.startswith("PYTHON"):
+        return "Every task has the same value."
+    return f'To set it, write os.environ["{name}"] = … at the top of the script: then it is a part of the code.'
+
+
+def _at_start() -> dict[str, str]:
+    """The environment that this process was given, whatever its program has changed since."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return dict(os.environ)
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if b"=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
+def _is_own_program(original: Sequence[str], seen: Sequence[str]) -> bool:
+    """Whether the interpreter was started with the program that now runs, and no debugger or notebook around it."""
+    if sys.gettrace() is not None or len(original) < len(seen):
+        return False
+    words = list(original[1 : len(original) - len(seen) + 1])  # before what the program sees as its name
+    if original[len(original) - len(seen) + 1 :] != list(seen[1:]) or not words:
+        return False
+    *options, program = words
+    if options[-1:] == ["-m"] and program.partition(".")[0] == "neurofit":
+        return _are_flags(options[:-1])
+    return program == seen[0] and _are_flags(options)
+
+
+def _are_flags(words: Sequence[str]) -> bool:
+    """Options of Python alone: `-c` and `-m` name programs, and `-E` and `-I` leave out the environment."""
+    value = False
+    for word in words:
+        if value:
+            value = False
+        elif word in ("-W", "-X"):
+            value = True
+        elif not word.startswith("-") or word.startswith("--") or any(letter in _letters(word) for letter in "cmEI"):
+            return False
+    return not value
+
+
+def _letters(word: str) -> str:
+    return "" if word[1:2] in ("W", "X") else word[1:]
+
+
+class _Finder:
+    """Sets what Keras reads from a home as soon as the module that reads it was executed."""
+
+    modules = frozenset({"keras.src.backend.config", "tf_keras.src.backend"})
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name not in self.modules:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            _from_defaults(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def _from_defaults(module: ModuleType, only: Mapping[str, Any] | None = None) -> None:
+    """`only`: what may be replaced, of a module that has been in use."""
+    for name, value in KERAS.items():
+        get, replace = getattr(module, name, None), getattr(module, f"set_{name}", None)
+        if get is None or replace is None or get() == value:
+            continue
+        if only is None or only.get(name) == get():
+            _ignored[f"keras.json {name}"] = get()
+            log.warning(
+                "keras.json sets %s to %s, which is not used. To set it, call keras.config.set_%s in the script.",
+                name, get(), name,
+            )  # fmt: skip
+            replace(value)
+
+
+def _keras_file() -> Mapping[str, Any]:
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    try:
+        with open(os.path.join(home, "keras.json"), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
