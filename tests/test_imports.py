@@ -11,7 +11,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "neurofit"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "study", "files", "process", "lazy", "environment", "neurofit"}  # used by all, using each other
+GROUND = {  # used by all, using each other
+    "environment",
+    "errors",
+    "files",
+    "lazy",
+    "neurofit",
+    "process",
+    "study",
+    "yaml_text",
+}
 MAY_IMPORT = {
     "cli": {"cli", "orchestrate", "experiments", "backends", "datasets", "reports"},
     "orchestrate": {"orchestrate", "experiments", "backends", "worker", "reports"},

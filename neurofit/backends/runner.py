@@ -10,6 +10,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import math
+import re
+import reprlib
 import types
 import typing
 from dataclasses import dataclass
@@ -18,11 +21,24 @@ from typing import Any
 
 import yaml
 
+from neurofit import yaml_text
 from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, Resources
 from neurofit.errors import RunnerError, nearest
 
-COUNTS = ("workers", "max_running", "tasks_per_job", "resources.cpus")  # of which there is at least one
+BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a setting, by the last part of its name
+    "workers": (1, 10_000),
+    "max_running": (1, 1_000_000),
+    "tasks_per_job": (1, 1_000_000),
+    "cpus": (1, 100_000),
+    "gpus": (0, 10_000),
+    "memory_gb": (1 / 1024, 1_000_000),
+    "walltime_minutes": (1 / 60, 5_256_000),  # ten years
+    "task_minutes": (1 / 60, 5_256_000),
+    "grace_seconds": (0, 31_536_000),
+}
+_CLOCK = re.compile(r"(?:(?P<days>\d{1,4})-)?(?P<hours>\d{1,5}):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)")
+CLOCKS = "minutes, H:MM:SS or D-H:MM:SS"
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ def load(folder: Path, name: str) -> Runner:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = yaml_text.load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunnerError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(settings, dict):
@@ -113,25 +129,89 @@ def _build(kind: type, settings: dict[str, Any], path: Path, inside: str = "") -
     return kind(**values)
 
 
+def minutes_of(text: str) -> float | None:
+    """'24:00:00' or '1-12:00:00' in minutes; None for any other text."""
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 1440 * days + 60 * hours + minutes + seconds / 60
+
+
+def refused(key: str, number: float) -> str | None:
+    """What was expected of the setting `key`, if it cannot have this number; otherwise None."""
+    least, most = BOUNDS.get(key.rpartition(".")[2], (0, math.inf))
+    if math.isfinite(number) and least <= number <= most:
+        return None
+    if not math.isfinite(most):
+        return f"expected a number from {least:g}"
+    if key.endswith("_minutes"):
+        return f"expected {CLOCKS}, from 0:00:01 to {most:.0f} minutes"
+    smallest = f"{least:g}" if least == round(least) else f"{least:.2g}"
+    return f"expected a number from {smallest} to {most:.0f}"
+
+
 def _value(hint: Any, value: Any, path: Path, key: str) -> Any:
     if hint is Resources:
         if not isinstance(value, dict):
-            raise RunnerError(f"{path}: '{key}' is {value!r}, expected e.g. {{cpus: 1, memory_gb: 4}}.")
+            raise RunnerError(f"{path}: '{key}' is {_shown(value)}, expected e.g. {{cpus: 1, memory_gb: 4}}.")
         return _build(Resources, value, path, key)
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and type(None) in kinds:
         return None
     origins = [typing.get_origin(kind) or kind for kind in kinds]
     if tuple in origins:
-        lines = value.splitlines() if isinstance(value, str) else value
+        lines = value.rstrip("\n").split("\n") if isinstance(value, str) and value else value or []
         if isinstance(lines, list) and all(isinstance(line, str) for line in lines):
+            for line in lines:
+                _must_be_one_line(line, path, key)
             return tuple(lines)
     elif isinstance(value, bool) and bool not in origins:
         pass
+    elif isinstance(value, str) and float in origins and key.endswith("_minutes"):
+        if (minutes := minutes_of(value)) is not None:
+            return _within_bounds(minutes, value, path, key)
     elif isinstance(value, tuple(origins)) or (float in origins and isinstance(value, int)):
-        least = 1 if key in COUNTS else 0
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
-            raise RunnerError(f"{path}: '{key}' is {value}, expected a number from {least} on.")
+        if isinstance(value, str):
+            _must_be_one_line(value, path, key)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            return _within_bounds(value, value, path, key)
         return value
     expected = " or ".join("nothing" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in kinds)
-    raise RunnerError(f"{path}: '{key}' is {value!r}, expected {expected}.")
+    if key.endswith("_minutes"):
+        expected = f"{CLOCKS}, or nothing"
+    raise RunnerError(f"{path}: '{key}' is {_shown(value)}, expected {expected}.{_advice(value, origins)}")
+
+
+def _within_bounds(number: float, written: Any, path: Path, key: str) -> float:
+    try:
+        expected = refused(key, number)
+    except OverflowError:  # an integer beyond what a float can hold
+        expected = refused(key, math.inf)
+    if expected:
+        raise RunnerError(f"{path}: '{key}' is {_shown(written)}, {expected}.")
+    return number
+
+
+def _must_be_one_line(text: str, path: Path, key: str) -> None:
+    """A line break in a setting would be a second line of a job's script, or of a queue's options."""
+    bad = next((sign for sign in text if (ord(sign) < 32 and sign != "\t") or ord(sign) == 127), None)
+    if bad is not None:
+        raise RunnerError(
+            f"{path}: '{key}' is {_shown(text)}, which has a line break or another control character ({bad!r}). "
+            "Give one line without them."
+        )
+
+
+def _advice(value: Any, origins: list[Any]) -> str:
+    number = int in origins or float in origins
+    if number and isinstance(value, str) and re.fullmatch(r"0[0-9]+", value):
+        return f" Write {value.lstrip('0') or '0'}: a leading zero means octal to some readers of YAML."
+    if number and isinstance(value, str) and re.fullmatch(r"\d+:\d\d", value):
+        return f" Write {value}:00 for hours and minutes, or 0:{value} for minutes and seconds."
+    return ""
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: cut, whatever aliases made of it."""
+    return reprlib.repr(value)

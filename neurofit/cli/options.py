@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-AMOUNT = click.FloatRange(min=0, min_open=True)
 where = click.option("--where", metavar="CONDITION", help="Only runs whose arguments meet it: 'lr < 1e-3'.")
 
 
@@ -53,6 +52,46 @@ def selector(
     """An argument that names an experiment, and perhaps which of its tasks."""
     nargs = -1 if many else 1
     return click.argument(name, nargs=nargs, metavar=metavar, required=required, shell_complete=complete_experiment)
+
+
+class Amount(click.ParamType):
+    """A number that a runner's setting may have; minutes also as H:MM:SS or D-H:MM:SS."""
+
+    name = "amount"
+
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+        from neurofit.backends.runner import minutes_of, refused
+
+        number = minutes_of(str(value)) if self.setting.endswith("_minutes") else None
+        try:
+            number = float(value) if number is None else number
+        except ValueError:
+            number = float("nan")
+        if expected := refused(self.setting, number):
+            self.fail(f"'{value}': {expected}.", parameter, ctx)
+        return number
+
+
+class _Seconds(click.ParamType):
+    """How long to wait: 0 or more, and finite."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= LONGEST_WAIT:
+            self.fail(f"'{value}': expected a number of seconds from 0 to {LONGEST_WAIT:.0f}.", parameter, ctx)
+        return number
+
+
+LONGEST_WAIT = 31_536_000.0  # a year
+SECONDS = _Seconds()
 
 
 class _State(click.ParamType):

@@ -23,6 +23,7 @@ from neurofit.experiments.seeds import Seeds
 
 __all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call", "numbered"]
 SPLITS = (None, "repetition", "fold")
+MOST_TASKS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Experiment:
             raise GridError('split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.')
         if not self._runs:
             raise GridError("The grid has no points: .where(…) drops them all.")
+        must_be_manageable(len(self._runs), self.repetitions)
         self._check_runs()
 
     def runs(self) -> list[Run]:
@@ -199,6 +201,15 @@ class Experiment:
             fits.check(self.fit, arguments)
         except GridError as error:
             raise GridError(f"{where}: {error}") from error
+
+
+def must_be_manageable(runs: int, repetitions: int) -> None:
+    """Raises GridError where there are more tasks than files and queues can be asked about in reasonable time."""
+    if runs * repetitions > MOST_TASKS:
+        raise GridError(
+            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the most that one "
+            "experiment can have. Lower the repetitions, or divide the grid among several scripts."
+        )
 
 
 def numbered(wished: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:

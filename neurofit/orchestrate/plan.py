@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurofit.errors import UsageError
-from neurofit.experiments.definition import Experiment, Run, numbered
+from neurofit.experiments.definition import Experiment, Run, must_be_manageable, numbered
 from neurofit.experiments.grids.selection import Selection, Where, where
 from neurofit.experiments.scripts import script, snapshot
 from neurofit.experiments.store.registry import RegisteredRun, Registry
@@ -91,6 +91,7 @@ def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | Non
     found = found or standing(study, experiment.name)
     runs = runs_of(experiment, found.registry)
     repetitions = wish.repetitions or experiment.repetitions
+    must_be_manageable(len(runs), repetitions)
     code = snapshot.code_hash(study.root, experiment.path)
     keys = list(_covered(runs, repetitions, wish))
     if not keys:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurofit.backends import runner
 from neurofit.backends.local.backend import LocalBackend
@@ -24,6 +26,38 @@ def test_a_profile_is_the_fields_of_its_backend(tmp_path):
     assert found.backend.setup == ("module load x", "export A=1") and found.backend.task_minutes == 5
 
 
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [
+        ("24:00:00", 1440),
+        ("1-12:00:00", 2160),
+        ("0:00:30", 0.5),
+        ("90", 90),
+        ("1e3", 1000),
+        ("1.5", 1.5),
+        ("'90:00:00'", 5400),
+    ],
+)
+def test_a_time_limit_is_minutes_or_a_clock(tmp_path, written, minutes):
+    found = profile(tmp_path, f"backend: slurm\nresources:\n  walltime_minutes: {written}\n")
+    assert found.backend.resources.walltime_minutes == minutes
+
+
+def test_an_alias_may_be_used_where_it_stands_for_little(tmp_path):
+    found = profile(tmp_path, "backend: local\nsetup: &lines [module load x]\n")
+    assert found.backend.setup == ("module load x",)
+
+
+@given(st.text(st.sampled_from("[]{}&*abc:-,0 1\n#'\"!%e.|>\t\\"), max_size=200))
+def test_any_text_is_a_profile_or_an_error_of_ours(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("runners")
+    try:
+        found = profile(folder, "backend: local\n" + text)
+    except RunnerError:
+        return
+    assert isinstance(found.backend, LocalBackend)
+
+
 def test_a_bare_backend_works_with_defaults(tmp_path):
     assert runner.load(tmp_path, "local").backend == LocalBackend()
 
@@ -35,9 +69,31 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
         ("backend: local\nresources: {cpu: 3}\n", r"resources has no setting 'cpu'\. Did you mean 'cpus'\?"),
         ("backend: local\nworkers: many\n", "'workers' is 'many', expected int or nothing"),
         ("backend: local\nworkers: true\n", "'workers' is True, expected int or nothing"),
-        ("backend: local\nresources: {cpus: -1}\n", "'resources.cpus' is -1, expected a number from 1 on"),
-        ("backend: local\ntasks_per_job: 0\n", "'tasks_per_job' is 0, expected a number from 1 on"),
-        ("backend: local\nresources: {memory_gb: .nan}\n", "'resources.memory_gb' is nan, expected a number from 0 on"),
+        ("backend: local\nresources: {cpus: -1}\n", "'resources.cpus' is -1, expected a number from 1 to 100000"),
+        ("backend: local\ntasks_per_job: 0\n", "'tasks_per_job' is 0, expected a number from 1 to 1000000"),
+        ("backend: local\nresources: {memory_gb: .nan}\n", "is nan, expected a number from 0.00098 to 1000000"),
+        ("backend: local\nresources: {memory_gb: .inf}\n", "'resources.memory_gb' is inf, expected a number from"),
+        ("backend: local\nresources: {memory_gb: 0}\n", "'resources.memory_gb' is 0, expected a number from"),
+        ("backend: local\nresources: {memory_gb: 1e308}\n", r"'.*memory_gb' is 1e\+308, expected a number from"),
+        ("backend: local\nworkers: 1" + 400 * "0" + "\n", "'workers' is 10+.*0+, expected a number from 1 to 10000"),
+        ("backend: local\ngrace_seconds: .inf\n", "'grace_seconds' is inf, expected a number from 0"),
+        ("backend: local\nresources: {walltime_minutes: 1:30}\n", "is '1:30', expected minutes.*Write 1:30:00"),
+        ("backend: local\nresources: {walltime_minutes: 24:61:00}\n", "is '24:61:00', expected minutes, H:MM:SS"),
+        ("backend: local\nresources: {walltime_minutes: 0}\n", "is 0, expected minutes, .*, from 0:00:01"),
+        ("backend: local\nresources: {walltime_minutes: 2026-11-20}\n", "is '2026-11-20', expected minutes"),
+        ("backend: local\nresources: {cpus: 010}\n", "is '010', expected int. Write 10: a leading zero"),
+        ("backend: local\nresources: {cpus: 0x10}\n", "'resources.cpus' is '0x10', expected int"),
+        ("backend: sge\nqueue: 'a\n\n  b'\n", r"'queue' is 'a\\nb', which has a line break"),
+        ("backend: slurm\ndirectives: ['--x=1', \"--y\\n#SBATCH --z\"]\n", "'directives' is .* which has a line break"),
+        ("backend: local\nlauncher: \"a\\0b\"\n", "'launcher' is .* control character"),
+        ("backend: local\nsetup: &a [*a]\n", "an alias that contains itself"),
+        ("backend: local\nsetup: " + 2000 * "[" + "\n", "cannot be read as YAML"),
+        (
+            "backend: local\na: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{b}: &{b} [{', '.join(9 * ['*' + a])}]\n" for a, b in zip("abcdefgh", "bcdefghi")),
+            "more than 20000 values, with each alias counted",
+        ),
+        ("backend: local\n? [a]\n: 1\n", "cannot be read as YAML"),
         ("backend: local\nresources: 3\n", "'resources' is 3, expected e.g."),
         ("backend: lokal\n", r"there is no backend 'lokal'\. Did you mean 'local'\?"),
         ("workers: 3\n", "'backend' is missing"),

@@ -193,6 +193,38 @@ def test_profiles(study, text, said):
     assert untouched(study)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--minutes", "1:30"], "'1:30': expected minutes, H:MM:SS or D-H:MM:SS"),
+        (["--minutes", "inf"], "'inf': expected minutes"),
+        (["--minutes", "0"], "'0': expected minutes"),
+        (["--memory", "nan"], "'nan': expected a number from"),
+        (["--memory", "1e308"], "'1e308': expected a number from"),
+        (["--cpus", "1000000000"], "1000000000 is not in the range"),
+        (["--workers", "1000000000"], "1000000000 is not in the range"),
+        (["--wait", "nan"], "'nan': expected a number of seconds"),
+        (["--repetitions", "1000000000"], "2 runs × 1000000000 repetitions are more than 1,000,000 tasks"),
+        (["--repetitions", "9" * 5000], "is not a valid integer range"),
+    ],
+)
+def test_amounts_that_no_job_can_have(study, options, said):
+    study.script("exp3", GOOD)
+    answer = study("submit", "exp3", "--dry-run", *options, code=None)
+    assert said in " ".join(answer.stderr.split()) and answer.returncode in (1, 2) and "Traceback" not in answer.stderr
+    assert untouched(study)
+
+
+def test_a_time_limit_on_the_command_line_may_be_a_clock(study):
+    study.script("exp3", GOOD)
+    assert "with 1440 min" in study("submit", "exp3", "--dry-run", "--minutes", "24:00:00").stdout
+
+
+def test_an_experiment_of_more_tasks_than_anybody_runs_is_refused_at_once(study):
+    study.script("exp3", GOOD.replace("x=[1, 2])", "x=[1, 2]), repetitions=10**9"))
+    assert "are more than 1,000,000 tasks" in study("show", "exp3", code=1).stderr
+
+
 def test_a_runner_that_does_not_exist(study):
     study.script("exp3", GOOD)
     answer = study("submit", "exp3", "--backend", "locl", code=1)

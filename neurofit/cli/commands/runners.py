@@ -54,7 +54,7 @@ def _place(path: str | None) -> str:
 @command.command()
 @click.argument("name", shell_complete=options.complete_runner)
 @click.option("--canary/--no-canary", default=True, help="Whether to queue a job that tells what it sees.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=120, metavar="SECONDS",
+@click.option("--wait", "wait_seconds", type=options.SECONDS, default=120, metavar="SECONDS",
               help="How long that job may take; 120 without.")  # fmt: skip
 @options.as_json
 def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:

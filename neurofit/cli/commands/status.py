@@ -22,7 +22,7 @@ HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed"
 @options.states
 @options.where
 @click.option("--watch", is_flag=True, help="Look again and again, until nothing is queued or running.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+@click.option("--wait", "wait_seconds", type=options.SECONDS, metavar="SECONDS",
               help="Wait until nothing is queued or running; exit code 4 if it takes longer.")  # fmt: skip
 @options.as_json
 def command(

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
 @click.option("--backend", default="local", metavar="RUNNER", shell_complete=options.complete_runner,
               help="The profile in runners/, or a bare backend.  [default: local]")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), help="Tasks at a time, in a local pool.")
-@click.option("--memory", "memory_gb", type=options.AMOUNT, metavar="GB", help="Of each job, in place of the runner's.")
-@click.option("--minutes", "walltime_minutes", type=options.AMOUNT, metavar="MINUTES",
-              help="Time limit of each job, in place of the runner's.")  # fmt: skip
-@click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Of each job, in place of the runner's.")
+@click.option("--workers", type=click.IntRange(min=1, max=10_000), help="Tasks at a time, in a local pool.")
+@click.option("--memory", "memory_gb", type=options.Amount("memory_gb"), metavar="GB",
+              help="Memory per job in GB (overrides the runner).")  # fmt: skip
+@click.option("--minutes", "walltime_minutes", type=options.Amount("walltime_minutes"), metavar="MINUTES",
+              help="Time limit per job: minutes, H:MM:SS or D-H:MM:SS (overrides the runner).")  # fmt: skip
+@click.option("--cpus", type=click.IntRange(min=1, max=100_000), metavar="N",
+              help="CPU cores per job (overrides the runner).")  # fmt: skip
 @options.where
 @click.option("--repetitions", type=click.IntRange(min=1), help="In place of the experiment's own number.")
 @click.option("--retry", is_flag=True, help="Also what failed or was cancelled, from its last checkpoint.")
 @click.option("--rerun", is_flag=True, help="Also what is done; everything from scratch.")
 @click.option("--keep-going", is_flag=True, help="Do not stop when the first tasks all fail with one exception.")
 @click.option("--detach", is_flag=True, help="Return at once; a local pool goes on, also after logout.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+@click.option("--wait", "wait_seconds", type=options.SECONDS, metavar="SECONDS",
               help="Watch for so long at most; exit code 4 if it is not over then.")  # fmt: skip
 @options.dry_run
 @options.yes

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from neurofit import yaml_text
 from neurofit.errors import GridError
 
 ALLOWED = "Allowed are text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
@@ -183,8 +184,8 @@ def _structure(text: str, where: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return _from_node(yaml.compose(text, Loader=yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        return _from_node(yaml_text.compose(text))
+    except (yaml.YAMLError, TypeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GridError(f"{where}: '{one_line(text)}' is neither JSON nor YAML ({said}). "
                         "Write [1, 2] for a list.") from None
