@@ -192,7 +192,7 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
         ({"substate": 93, "Exit_status": 265}, "ended by signal 9"),
         ({"substate": 93, "Exit_status": 271}, "ended by signal 15"),
         ({"substate": 93, "Exit_status": 139}, "ended by signal 11"),
-        ({"Exit_status": None}, None),
+        ({"substate": 92, "Exit_status": None}, None),
     ],
 )
 @pytest.mark.parametrize("letter", ["F", "X"])
@@ -201,6 +201,13 @@ def test_endings_in_words(queue, entry, job, cause, letter):
     (found,) = PbsBackend().endings([entry]).items()
     assert found[0] == (entry.token, 2)
     assert found[1].cause is None if cause is None else cause in found[1].cause
+
+
+@pytest.mark.parametrize("substate", [70, 69, None, "x"])
+def test_a_subjob_that_shows_its_arrays_end_says_nothing_of_its_own(queue, entry, substate):
+    """Where no history is kept, PBS makes an expired subjob's attributes up from those of its array."""
+    queue.say("qstat", array(i2={"job_state": "X", "substate": substate, "Exit_status": 1}))
+    assert PbsBackend().endings([entry]) == {} and PbsBackend().poll([entry]) == {}
 
 
 def test_jobs_are_cancelled_whole_or_by_ranges(entry):

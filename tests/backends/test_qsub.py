@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import Fakes
+from hypothesis import given
+from hypothesis import strategies as st
 
-from neurofit.backends import runner
+from neurofit.backends import runner, statuses
 from neurofit.backends.base import Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub.common import Part, clock, dialect, job_name, parts
@@ -152,8 +156,61 @@ def test_a_missing_log_folder_is_made_and_a_missing_study_is_not(run, submission
     assert (submission.folder / "logs" / "000002.log").read_text() == "hello\n"
     script = (submission.folder / "job.sh").read_text()
     submission.study.rename(submission.study.with_name("away"))
-    assert subprocess.run(["bash", "-c", script], env={**os.environ, "SGE_TASK_ID": "3"}).returncode == 97
+    environment = {**os.environ, "SGE_TASK_ID": "3", "PBS_ARRAY_INDEX": "2"}
+    assert subprocess.run(["bash", "-c", script], env=environment).returncode == 97
     assert not submission.study.exists()
+
+
+@BOTH
+def test_a_script_leaves_its_status_and_its_next_start_takes_that_away(run, submission, backend):
+    node = os.uname().nodename.split(".")[0]
+    assert run(backend, setup=("exit 3",)) == 3 and os.listdir(submission.folder / "ended") == [f"000002.3.{node}"]
+    assert run(backend, status=95, job=7) == 95
+    assert sorted(os.listdir(submission.folder / "ended")) == [f"000002.3.{node}", f"000007.95.{node}"]
+    assert run(backend, status=0) == 0 and os.listdir(submission.folder / "ended") == [f"000007.95.{node}"]
+    assert statuses.left(submission.folder) == {7: statuses.Left(95, node)}
+
+
+@BOTH
+def test_a_setup_that_ends_the_script_in_peace_is_a_failure(run, submission, backend):
+    assert [run(backend, setup=(f"exit {status}",)) for status in (0, 99)] == [1, 1]
+    assert statuses.left(submission.folder)[2].status == 1
+
+
+@BOTH
+def test_a_script_that_was_killed_or_is_to_be_started_again_leaves_nothing(run, submission, backend, queue):
+    queue.say("qsub", stderr="qsub: not from here", status=159)
+    assert run(backend, setup=("kill -9 $BASHPID",)) == -9
+    run(backend, status=99)
+    assert statuses.left(submission.folder) == {}
+
+
+@BOTH
+def test_a_script_that_a_person_starts_by_hand_does_nothing(run, submission, backend):
+    run(backend, status=3)
+    script = submission.folder / "job.sh"
+    done = subprocess.run(["bash", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.returncode == 64 and "for" in done.stdout and set(statuses.left(submission.folder)) == {2}
+
+
+@BOTH
+def test_a_status_finds_a_place_where_the_disk_is_full(run, submission, backend):
+    (submission.folder / "logs" / "000002.log").symlink_to("/dev/full")
+    assert run(backend, setup=("echo trouble", "exit 5")) == 5
+    assert statuses.left(submission.folder)[2].status == 5
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=30)
+
+
+@given(st.lists(st.one_of(NAMES, st.from_regex(r"\A[0-9]{5,7}\.[0-9]{1,4}\.[^/\0]{0,5}\Z")), max_size=8))
+def test_odd_names_among_statuses_are_passed_over(names):
+    with tempfile.TemporaryDirectory() as folder:
+        (ended := Path(folder, "ended")).mkdir()
+        for name in set(names) - {"", ".", ".."}:
+            with contextlib.suppress(OSError):
+                (ended / name).touch()
+        assert all(job >= 0 and 0 <= one.status <= 999 for job, one in statuses.left(Path(folder)).items())
 
 
 def test_grid_engine_starts_again_what_a_worker_asks_for_and_nothing_else_is_taken_for_that(run):

@@ -17,22 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Backend, Finding, JobKey, Queued, Submission
+from neurofit.backends import statuses
+from neurofit.backends.base import Backend, Finding, JobKey, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges, spans
-from neurofit.backends.devices import NO_DEVICE
 from neurofit.backends.local.backend import thread_environment
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.files import write_whole
 
 SCRIPT = "job.sh"
-START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
 TARGETS_PER_CALL = 500  # of qdel: a command line has an end
-UNSEEN = 97  # what the script ends with when its node does not see the submission's folder, or cannot write there
-STATUSES = {  # what a script or its worker ends with where no file could tell more
-    NO_ROOM: NO_ROOM_LEFT,
-    UNSEEN: "its node does not see the study's folder, or cannot write there",
-    NO_DEVICE: "not as many GPUs as it was given were free on its node; its log says more",
-}
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
 TOKEN = re.compile(r"\d{8}-(\d{6})-.*-([a-z0-9]{4})$")
 
@@ -155,8 +148,10 @@ class QsubBackend(Backend):
             "setup": "\n".join(self.setup) or ":",
             "command": f'{self._command()} "$submission" "$job"',
             "ending": self.ending,
-            "again": START_AGAIN,
-            "unseen": UNSEEN,
+            "take_away": statuses.TAKE_AWAY,
+            "leave": statuses.LEAVE,
+            "again": statuses.START_AGAIN,
+            "unseen": statuses.UNSEEN,
         }
         return TEMPLATE.format(**values)
 
@@ -248,23 +243,28 @@ TEMPLATE = """\
 submission={submission}
 study={study}
 job={job}
+case $job in '' | *[!0-9]*) echo "neurofit: this is for {queue} to start, which says which job it is"; exit 64 ;; esac
 export NEUROFIT_JOB_STARTED=$(date +%s)
 trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
 trap : TERM
 
-log=$submission/logs/$(printf %06d "$job").log
-cd "$submission" && mkdir -p logs && : >>"$log" || exit {unseen}
-exec >>"$log" 2>&1
-cd "$study" || exit {unseen}
+number=$(printf %06d "$job")
+log=$submission/logs/$number.log
 worked=
 finish() {{
     status=$?
-    [ -n "$worked" ] || [ "$status" != {again} ] || status=1 # only a worker may ask for another start
+    if [ -z "$worked" ] && {{ [ "$status" = 0 ] || [ "$status" = {again} ]; }}; then
+        status=1 # only a worker may end well, or ask for another start
+    fi
 {ending}
     [ -s "$log" ] || rm -f "$log"
+{leave}
     exit "$status"
 }}
 trap finish EXIT
+cd "$submission" && {take_away} && mkdir -p logs && : >>"$log" || exit {unseen}
+exec >>"$log" 2>&1
+cd "$study" || exit {unseen}
 
 {environment}
 {setup}

@@ -113,7 +113,8 @@ class PbsBackend(QsubBackend):
         queued = list(queued)
         by_key = list(self._by_key(queued, self._listed(queued)))
         live = {key for key, job in by_key if not job.is_over}
-        return {key: answers.ending(job) for key, job in by_key if job.is_over and key not in live}
+        over = {key: answers.ending(job) for key, job in by_key if job.is_over and key not in live}
+        return {key: ending for key, ending in over.items() if ending is not None}
 
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
         """One question for all of them, those that nodes queued again too; finished ones are in the answer."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub.common import STATUSES
+from neurofit.backends.statuses import in_words
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
@@ -24,7 +24,8 @@ NO_SERVER = re.compile(r"cannot connect to server|Connection refused")
 NO_HISTORY = "not configured to maintain job history"
 NEVER = re.compile(r"can never run", re.IGNORECASE)
 BEGUN = re.compile(r"Job (Array Began|was sent|run) ", re.IGNORECASE)  # at a time of day, with a colon in it
-DELETED = 91  # substate of a finished job
+DELETED = 91  # a substate
+ENDED = (DELETED, 92, 93)  # substates of a job of its own that is over: deleted, well, with an error
 PENDING = {
     "Q": "",
     "H": "held",
@@ -165,21 +166,19 @@ def _after(comment: str) -> str:
     return re.sub(r"^(Not Running|Can Never Run)\s*(:\s*|$)", "", comment, flags=re.IGNORECASE)
 
 
-def ending(job: Listed) -> Ending:
-    """Why a job ended, in our words."""
-    at = f" (on {job.host})" if job.host else ""
-    status = job.status
+def ending(job: Listed) -> Ending | None:
+    """Why a job ended, in our words; None where this answer does not say how: where no history is kept, a subjob that
+    is over has the attributes of its array, the exit status too.
+    """
+    if job.substate not in ENDED:
+        return None
     if job.substate == DELETED:
         return Ending("it was deleted from the queue")
-    if status is None or status == 0:
-        return Ending(None)
+    status = job.status or 0
     if status < 0:
+        at = f" (on {job.host})" if job.host else ""
         return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
-    if status in STATUSES:
-        return Ending(f"{STATUSES[status]}{at}")
-    if status > 128:
-        return Ending(f"it was ended by signal {status - (256 if status > 256 else 128)}{at}")
-    return Ending(f"its script ended with status {status}{at}; its log says more")
+    return Ending(in_words(status - 128 if status > 256 else status, job.host))
 
 
 def limits(said: str) -> Limits:

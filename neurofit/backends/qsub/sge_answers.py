@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from neurofit.backends.base import Ending, Finding, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub.common import START_AGAIN, STATUSES
+from neurofit.backends.statuses import START_AGAIN, in_words
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
@@ -223,26 +223,17 @@ def _accounted(fields: dict[str, str]) -> Accounted | None:
 
 def ending(record: Accounted) -> Ending:
     """Why a job ended, in our words."""
-    at = f" (on {record.host})" if record.host and record.host != "UNKNOWN" else ""
+    host = record.host if record.host != "UNKNOWN" else ""
+    at = f" (on {host})" if host else ""
     if record.failed == TIME_LIMIT:
         return Ending(f"its time limit was reached{at}: raise resources.walltime_minutes")
-    if record.failed == 0 or record.failed == 100:
-        return Ending(_of_status(record, at))
+    if record.failed == 100 and record.status == 137:
+        by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
+        return Ending(f"it was deleted from the queue{by} or killed, perhaps for its memory{at}")
+    if record.failed in (0, 100):
+        return Ending(in_words(record.status, host))
     words = CAUSES.get(record.failed, "{why}").format(why=record.why or f"reason {record.failed}")
     return Ending(f"{words}{at}")
-
-
-def _of_status(record: Accounted, at: str) -> str | None:
-    if record.status == 0:
-        return None
-    if record.status in STATUSES:
-        return f"{STATUSES[record.status]}{at}"
-    if record.status == 137 and record.failed == 100:
-        by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
-        return f"it was deleted from the queue{by} or killed, perhaps for its memory{at}"
-    if record.status > 128:
-        return f"it was ended by signal {record.status - 128}{at}"
-    return f"its script ended with status {record.status}{at}; its log says more"
 
 
 def limits(stdout: str) -> Limits:

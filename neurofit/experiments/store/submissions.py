@@ -2,15 +2,15 @@
 
 `submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17,
 repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue: a line per call
-with its id and jobs, `complete` when no more calls were to come, and which unfinished jobs it first answered without,
-and when; `stops/` has a file per cancellation.
+with its id and jobs, `complete` when no more calls were to come, which unfinished jobs it first answered without, and
+when, and why jobs ended, which a queue forgets; `stops/` has a file per cancellation.
 """
 
 from __future__ import annotations
 
 import itertools
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,6 +112,7 @@ class QueueMemory:
     calls: list[dict[str, Any]]
     absent: dict[int, float]  # unfinished jobs that the queue answered without → when it first did
     complete: bool = True  # False: the queue may have taken more than was noted
+    ended: dict[int, str] = field(default_factory=dict)  # unfinished jobs that are over → why, as was first heard
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
@@ -119,13 +120,17 @@ def read_queue(files: SubmissionFiles) -> QueueMemory:
     records, _ = read_lines(files.queue)
     calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
     absent: dict[int, float] = {}
+    ended: dict[int, str] = {}
     for record in records:
         for first, last in record.get("absent", ()):
             absent.update((job, absent.get(job, record["t"])) for job in range(first, last + 1))
         for first, last in record.get("back", ()):
             for job in range(first, last + 1):
                 absent.pop(job, None)
-    return QueueMemory(calls, absent, any("complete" in record for record in records))
+                ended.pop(job, None)
+        for cause, jobs in record.get("ended", {}).items():
+            ended.update((job, cause) for first, last in jobs for job in range(first, last + 1))
+    return QueueMemory(calls, absent, any("complete" in record for record in records), ended)
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurofit.backends import runner
+from neurofit.backends import runner, statuses
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
@@ -88,10 +88,11 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         queued[part.files.name] = (part, memory, calls)
     everything = [call for _, _, calls in queued.values() for call in calls]
     live = backend.poll(everything) if everything else {}
-    missing = {
-        name: _missing(part, {job for token, job in live if token == name}) for name, (part, _, _) in queued.items()
-    }
-    unexplained = [call for call in everything if not missing[call.token].isdisjoint(range(call.first, call.last + 1))]
+    missing, unexplained = {}, []
+    for name, (part, memory, calls) in queued.items():
+        missing[name] = _missing(part, {job for token, job in live if token == name})
+        unknown = missing[name] - memory.ended.keys()
+        unexplained += [call for call in calls if not unknown.isdisjoint(range(call.first, call.last + 1))]
     ended, silence = _endings(backend, unexplained)
     for name, (part, memory, calls) in queued.items():
         view = views[name]
@@ -100,9 +101,10 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         view.unknown = {job for job, state in states.items() if state.phase == "unknown"}
         view.live = {job: state.phase for job, state in states.items() if job not in view.unknown}
         view.reasons = {job: states[job].reason for job in view.live if states[job].reason}
-        view.causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
+        causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
+        view.causes = {**causes, **{job: memory.ended[job] for job in missing[name] & memory.ended.keys()}}
         view.problem = _problem(name, states, {job: end for (token, job), end in ended.items() if token == name})
-        if silence and missing[name]:
+        if silence and missing[name] - view.causes.keys():
             view.problem = f"{name}: why its jobs ended could not be asked: {silence}"
         never_queued = _never_queued(part, memory, calls)
         view.in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view) - view.causes.keys()
@@ -125,11 +127,16 @@ def _never_queued(part: Any, memory: QueueMemory, calls: list[Queued]) -> set[in
 
 
 def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKey, Ending], str | None]:
-    """What accounting knows, or why it could not be asked. Jobs are gone all the same, where the queue said so."""
+    """What accounting knows, and where that is nothing, what the jobs' scripts left; or why accounting could not be
+    asked. Jobs are gone all the same, where the queue said so.
+    """
+    left = statuses.endings(unexplained)
     try:
-        return (backend.endings(unexplained) if unexplained else {}), None
+        accounted = backend.endings(unexplained) if unexplained else {}
     except QueueError as error:
-        return {}, str(error)
+        return left, str(error)
+    said = {key: ending for key, ending in accounted.items() if ending.cause or key not in left}
+    return {**left, **said}, None
 
 
 def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
@@ -166,12 +173,25 @@ def _is_over(part: Any, task: Planned) -> bool:
 
 
 def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> set[int]:
-    """Missing jobs of which that does not count yet; the first answer without a job is noted."""
-    if backend.grace_seconds == 0:
-        return set()
+    """Missing jobs of which that does not count yet. What this answer is the first to say is noted: jobs that it lacks,
+    jobs that are back, and why jobs ended, which a queue forgets.
+    """
     now = time.time()
-    news = {"absent": spans(missing - memory.absent.keys()), "back": spans(memory.absent.keys() & view.live.keys())}
+    known = memory.absent.keys() | memory.ended.keys()
+    news = {
+        "absent": spans(missing - memory.absent.keys()) if backend.grace_seconds else [],
+        "back": spans(known & view.live.keys()),
+        "ended": _by_cause({job: view.causes[job] for job in view.causes.keys() & missing - memory.ended.keys()}),
+    }
     if any(news.values()):
         with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
             note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": now})
-    return {job for job in missing if now - memory.absent.get(job, now) <= backend.grace_seconds}
+    grace = backend.grace_seconds
+    return {job for job in missing if now - memory.absent.get(job, now) <= grace} if grace else set()
+
+
+def _by_cause(causes: Mapping[int, str]) -> dict[str, list[tuple[int, int]]]:
+    jobs: dict[str, list[int]] = {}
+    for job, cause in causes.items():
+        jobs.setdefault(cause, []).append(job)
+    return {cause: spans(numbers) for cause, numbers in jobs.items()}

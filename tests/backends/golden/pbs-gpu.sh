@@ -13,18 +13,19 @@
 submission='/home/ann'"'"'s work, 1:2/study/training_data/exp3/submissions/20261120-183012-qsub-gpu-k3f9'
 study='/home/ann'"'"'s work, 1:2/study'
 job=${NEUROFIT_JOB:-$PBS_ARRAY_INDEX}
+case $job in '' | *[!0-9]*) echo "neurofit: this is for PBS to start, which says which job it is"; exit 64 ;; esac
 export NEUROFIT_JOB_STARTED=$(date +%s)
 trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
 trap : TERM
 
-log=$submission/logs/$(printf %06d "$job").log
-cd "$submission" && mkdir -p logs && : >>"$log" || exit 97
-exec >>"$log" 2>&1
-cd "$study" || exit 97
+number=$(printf %06d "$job")
+log=$submission/logs/$number.log
 worked=
 finish() {
     status=$?
-    [ -n "$worked" ] || [ "$status" != 99 ] || status=1 # only a worker may ask for another start
+    if [ -z "$worked" ] && { [ "$status" = 0 ] || [ "$status" = 99 ]; }; then
+        status=1 # only a worker may end well, or ask for another start
+    fi
     if [ "$status" = 99 ]; then
         status=0
         PATH=$PBS_O_PATH:${PBS_EXEC:-/opt/pbs}/bin:$PATH # first whose qsub took this job: a node may have another's too
@@ -37,9 +38,15 @@ finish() {
         fi
     fi
     [ -s "$log" ] || rm -f "$log"
+    if [ "$status" != 0 ] && [ "$status" != 99 ]; then
+        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+    fi
     exit "$status"
 }
 trap finish EXIT
+cd "$submission" && rm -f ended/"$number".* && mkdir -p logs && : >>"$log" || exit 97
+exec >>"$log" 2>&1
+cd "$study" || exit 97
 
 export PYTHONSAFEPATH=1
 export OMP_NUM_THREADS=1

@@ -17,23 +17,30 @@
 submission='/home/ann'"'"'s work, 1:2/study/training_data/exp3/submissions/20261120-183012-qsub-gpu-k3f9'
 study='/home/ann'"'"'s work, 1:2/study'
 job=$((SGE_TASK_ID - 1))
+case $job in '' | *[!0-9]*) echo "neurofit: this is for Grid Engine to start, which says which job it is"; exit 64 ;; esac
 export NEUROFIT_JOB_STARTED=$(date +%s)
 trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
 trap : TERM
 
-log=$submission/logs/$(printf %06d "$job").log
-cd "$submission" && mkdir -p logs && : >>"$log" || exit 97
-exec >>"$log" 2>&1
-cd "$study" || exit 97
+number=$(printf %06d "$job")
+log=$submission/logs/$number.log
 worked=
 finish() {
     status=$?
-    [ -n "$worked" ] || [ "$status" != 99 ] || status=1 # only a worker may ask for another start
+    if [ -z "$worked" ] && { [ "$status" = 0 ] || [ "$status" = 99 ]; }; then
+        status=1 # only a worker may end well, or ask for another start
+    fi
     [ "$status" != 100 ] || status=1 # would put the job into its error state
     [ -s "$log" ] || rm -f "$log"
+    if [ "$status" != 0 ] && [ "$status" != 99 ]; then
+        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+    fi
     exit "$status"
 }
 trap finish EXIT
+cd "$submission" && rm -f ended/"$number".* && mkdir -p logs && : >>"$log" || exit 97
+exec >>"$log" 2>&1
+cd "$study" || exit 97
 
 export PYTHONSAFEPATH=1
 export OMP_NUM_THREADS=1
