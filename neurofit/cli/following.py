@@ -108,12 +108,13 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
 
 
 def _say_how_it_ended(look: Look, interrupted: bool) -> None:
-    from neurofit.orchestrate.causes.failures import FAILED, failures
+    from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED, failures
     from neurofit.orchestrate.status.halts import halted
 
     name = look.found.name
     terminal.say(progress.summary(look))
-    kinds = failures(look.found, look.keys) if any(look.counts[state] for state in FAILED) else []
+    states = FAILED if interrupted else UNFINISHED
+    kinds = failures(look.found, look.keys, states) if any(look.counts[state] for state in states) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
     for sentence in halted(look.found):
@@ -124,17 +125,18 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     elif interrupted:
         terminal.hint(f"neurofit submit {name}")
     elif kinds:
-        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name} --retry")
+        again = " --retry" if any(look.counts[state] for state in FAILED) else ""
+        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name}{again}")
     else:
         terminal.hint(f"neurofit results {name}")
 
 
 def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
     """What a script wants to know of these experiments; `waited` for their end."""
-    from neurofit.orchestrate.causes.failures import FAILED
+    from neurofit.orchestrate.causes.failures import UNFINISHED
 
     if any(look.found.unanswered for look in looks):
         return NOT_ASKED
     if waited and not all(look.is_over for look in looks):
         return STILL_RUNNING
-    return SOME_FAILED if any(look.counts[state] for look in looks for state in FAILED) else 0
+    return SOME_FAILED if any(look.counts[state] for look in looks for state in UNFINISHED) else 0

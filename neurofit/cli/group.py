@@ -30,8 +30,9 @@ Tasks are selected alike everywhere: exp3, exp3:17 (a run), exp3:17-40,last,
 exp3:17/3 (repetition 3), with --state failed and --where 'lr < 1e-3'.
 
 \b
-Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 some tasks failed or were
-lost, 4 still running when --wait was over, 5 a queue that could not be asked.
+Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 some tasks failed, were
+lost or stopped, 4 still running when --wait was over, 5 a queue that could not
+be asked.
 
 \b
 Completion: eval "$(_NEUROFIT_COMPLETE=bash_source neurofit)" in ~/.bashrc

@@ -107,7 +107,7 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
     for failure in found[:most]:
         others = f" (and {count(len(failure.tasks) - 1, 'other')} alike)" if len(failure.tasks) > 1 else ""
         first, *more = failure.message.strip().splitlines() or [""]
-        lines.append(f"{task(name, failure.example)} failed: {cut(first)}{others}")
+        lines.append(f"{task(name, failure.example)} {failure.verb}: {cut(first)}{others}")
         lines += [f"    {cut(line)}" for line in more[:3]]
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []

@@ -25,6 +25,7 @@ from neurofit.experiments.store.attempts import publish
 from neurofit.experiments.tasks.checkpoints import Superseded
 from neurofit.experiments.tasks.live import LiveTask, Stopped, StopRequest
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
+from neurofit.worker.stopping import stop_reason
 
 PR_SET_PDEATHSIG = 1
 DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
@@ -54,6 +55,7 @@ class Work:
     code: Path
     versions: Callable[[], dict[str, str]]
     time_over: dict[str, Any]  # the error of a task that took longer than it may
+    asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
 
 
 def do(work: Work) -> None:
@@ -93,7 +95,9 @@ def _results(work: Work, stop: StopRequest) -> list[dict[str, Any]]:
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:
         stop.come_too_late()
-        end = {"state": "failed", "error": work.time_over} if stop.time_is_over else {"state": "stopped"}
+        end = {"state": "stopped", "reason": stop_reason(work.asked())}
+        if stop.time_is_over:
+            end = {"state": "failed", "error": work.time_over}
         return [
             {**end, "facts": task.facts, "progress": task.progress if stopped.step is None else stopped.step}
             for task in work.tasks

@@ -26,6 +26,7 @@ from neurofit.worker import child, supervise
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.halting import Halting
 from neurofit.worker.outcome import death_record, limit_record, timestamp
+from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, SharedReason, stop_reason
 
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
@@ -61,7 +62,7 @@ class Worker:
         job = _Job(self, journal, claimant, self._limits(), halting)
         try:
             end = job.do(read_job(self.assignment.submission, number))
-            journal.write({"end": end})
+            journal.write({"end": end, **({"why": job.why} if job.why else {})})
             return end
         finally:
             journal.close()
@@ -86,6 +87,7 @@ class _Job:
     limits: supervise.Limits
     halting: Halting
     _stops: tuple[int, list] = (-1, [])
+    why: str | None = None  # this job is not started again, in words
     _went_on: bool = False  # this start of the job got further than those before it
 
     def do(self, tasks: list[Planned]) -> str:
@@ -113,7 +115,8 @@ class _Job:
             return "stopped"
         if self._went_on or (not near_limit and self.journal.start < MOST_STARTS_WITHOUT_PROGRESS):
             return "again"
-        log.warning("%s", NO_PROGRESS if near_limit else NEVER_GOT_ON)
+        self.why = NO_PROGRESS if near_limit else NEVER_GOT_ON
+        log.warning("%s", self.why)
         return "stopped"
 
     def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
@@ -132,29 +135,33 @@ class _Job:
         assignment = self.worker.assignment
         fit = assignment.experiment and assignment.experiment.fit
         over = _limit("timeout", self.limits)
-        work = child.Work(fit, assignment.problem, lives, records, assignment.code, versions, over)
+        reason = SharedReason()
+        work = child.Work(fit, assignment.problem, lives, records, assignment.code, versions, over, reason.read)
         if self.worker.in_process:
             child.do(work)
             ending = supervise.Ending(0, 0.0)
         else:
-            ending = self._supervise(work, claimed)
+            ending = self._supervise(work, claimed, reason)
         crashed = self._settle(claimed, records, ending)
-        if ending.asked == supervise.NEAR_LIMIT:
+        if ending.asked == NEAR_LIMIT:
             return "near the limit"
         if ending.asked and ending.asked == self.worker.signals.stop:
             return "stopped"
         return "crashed" if crashed else "done"
 
-    def _supervise(self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]]) -> supervise.Ending:
+    def _supervise(
+        self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]], reason: SharedReason
+    ) -> supervise.Ending:
         first = claimed[0][1]
         capture = supervise.Capture(first.stdout, first.stderr, echo=self.worker.echo)
         keys = [task for task, _ in claimed]
         watch = supervise.Watch(
             self.worker.signals,
             self.journal.touch,
-            lambda: "cancelled" if all(map(self._cancelled, keys)) else None,
+            lambda: CANCELLED if all(map(self._cancelled, keys)) else None,
             HEARTBEAT_SECONDS,
             self.worker.forked,
+            reason,
         )
         start = supervise.Start(lambda: child.do(work), self.worker.environment, self.worker.descriptors)
         return supervise.run(start, capture, self.limits, watch)
@@ -229,7 +236,7 @@ class _Job:
         if ending.limit:
             return {"state": "failed", "error": _limit(ending.limit, self.limits, ending.peak_gb), **used}
         if ending.asked:
-            return {"state": "stopped", "facts": {"ended_hard": True}, **used}
+            return {"state": "stopped", "reason": stop_reason(ending.asked), "facts": {"ended_hard": True}, **used}
         error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
         return {"state": "abandoned" if grouped else "failed", "error": error, **used}
 

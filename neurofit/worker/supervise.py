@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.worker import child
+from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
 GRACE_SECONDS = 30.0  # between asking a task to stop and ending it
 POLL_SECONDS = 1.0
 CRASHED = 70  # exit status of a child in which something else than the fit failed
-NEAR_LIMIT = "the job's time limit is near"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
@@ -57,7 +57,7 @@ class Signals:
     def _note(self, number: int, frame: object) -> None:
         self.hard = self.stop is not None and number == signal.SIGINT
         self.notice = self.notice or number in (signal.SIGUSR1, signal.SIGUSR2)
-        self.stop = self.stop or f"asked to by {signal.Signals(number).name}"
+        self.stop = self.stop or signal.Signals(number).name
 
     def wait(self, seconds: float, also: list[int]) -> list[int]:
         """Sleep until a signal, something to read in `also`, or the time is over; gives what can be read."""
@@ -165,6 +165,7 @@ class Watch:
     cancelled: Callable[[], str | None]
     heartbeat_seconds: float
     forked: Callable[[int], None]
+    reason: SharedReason = field(default_factory=SharedReason)
 
 
 @dataclass
@@ -248,6 +249,7 @@ class _Watcher:
         reason = self.watch.signals.stop or self.watch.cancelled() or self._limit(now)
         if reason:
             self.asked = reason
+            self.watch.reason.leave(self.watch.cancelled() or reason)  # a cancellation comes with a signal
             self.kill_at = now + GRACE_SECONDS
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGXCPU if self.limit == "timeout" else signal.SIGTERM)

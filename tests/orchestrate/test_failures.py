@@ -46,7 +46,7 @@ def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     assert "jobs/three.py, line 7, in fit" in said.stdout
     record = json.loads(bench.command("failures", "three:5", "--json").stdout)
     assert [len(one["tasks"]) for one in record["failures"]] == [2]
-    assert bench.command("failures", "three:0").stdout == "No such task failed or was lost.\n"
+    assert bench.command("failures", "three:0").stdout == "No such task failed, was lost or stopped.\n"
 
 
 def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):

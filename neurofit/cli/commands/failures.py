@@ -1,4 +1,4 @@
-"""`neurofit failures`: why tasks failed or were lost, and what helps."""
+"""`neurofit failures`: why tasks failed, were lost or stopped, and what helps."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 @options.where
 @options.as_json
 def command(selector: str, where: str | None, as_json: bool) -> int | None:
-    """Why tasks failed or were lost: alike ones together, what they share, the end of one log, and what helps."""
+    """Why tasks failed, were lost or stopped, and what helps.
+
+    Identical failures stand together, with what their tasks share and the end of one log.
+    """
     from neurofit.cli.following import SOME_FAILED
     from neurofit.orchestrate.causes.explain import explained
-    from neurofit.orchestrate.causes.failures import FAILED
+    from neurofit.orchestrate.causes.failures import UNFINISHED
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status.standing import standing
 
     study = options.here()
-    choice = choose(study, selector, FAILED, where)
+    choice = choose(study, selector, UNFINISHED, where)
     found = standing(study, choice.name)
     explanations = explained(found, choice.keys(found))
     if as_json:
@@ -35,7 +38,7 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
         _say(choice.name, one)
     terminal.problems_of(found)
     if not explanations:
-        terminal.say("No such task failed or was lost.")
+        terminal.say("No such task failed, was lost or stopped.")
         terminal.hint(f"neurofit status {choice.name}")
         return None
     terminal.hint(explanations[0].remedy.command)

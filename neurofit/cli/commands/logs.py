@@ -38,7 +38,8 @@ def command(
     lines: int | None, attempt: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """What tasks printed, in their newest attempt; of a task that never began, what its job left."""
-    from neurofit.orchestrate.causes.failures import FAILED
+    from neurofit.experiments.store.state import State
+    from neurofit.orchestrate.causes.failures import FAILED, cause
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status import logs
     from neurofit.orchestrate.status.standing import standing
@@ -60,11 +61,15 @@ def command(
     chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
     parts = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
     parts = [part for part in parts if part[1].stream != logs.STDOUT or not errors_only]
+    stopped = {task.key: cause(found, task.key) for task in chosen if task.state is State.STOPPED}
     if as_json:
-        terminal.as_json({"experiment": choice.name, "tasks": [_record(task, parts) for task in chosen]})
+        records = [{**_record(task, parts), "stopped": stopped.get(task.key)} for task in chosen]
+        terminal.as_json({"experiment": choice.name, "tasks": records})
         return
     parts = list({log.path: (task, log, data) for task, log, data in reversed(parts) if data}.values())[::-1]
     _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1)
+    for key, why in stopped.items():
+        terminal.note(f"{wording.task(choice.name, key)} stopped: {wording.cut(why)}")
     _say_the_rest(choice.name, len(keys), chosen, parts)
 
 

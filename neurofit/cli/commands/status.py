@@ -35,8 +35,8 @@ def command(
 ) -> int:
     """How experiments stand: all of them, or those named; `exp3:17` and `--state failed` list tasks.
 
-    Exit code 3 where tasks failed or were lost, 4 where --wait was over too soon, 5 where a queue could not be asked,
-    1 where there may be experiments that cannot be read.
+    Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue could not
+    be asked, 1 where there may be experiments that cannot be read.
     """
     from neurofit.experiments.store.layout import discover_experiments
     from neurofit.orchestrate.choice import choose
@@ -63,12 +63,13 @@ def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
 
 def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
     from neurofit.orchestrate.status.halts import halted
-    from neurofit.orchestrate.status.overview import of_experiment, of_queues, of_tasks
+    from neurofit.orchestrate.status.overview import of_experiment, of_queues, of_stopped, of_tasks
 
     record: dict[str, Any] = {
         "unseen": unseen,
         "halted": [sentence for look in looks for sentence in halted(look.found)],
         "experiments": [of_experiment(look.found) for look in looks],
+        "stopped": [stop for look in looks for stop in of_stopped(look.found, look.keys)],
         "queues": [queue for look in looks for queue in of_queues(look.found)],
     }
     narrow = [look for choice, look in zip(choices, looks) if not choice.is_everything]
@@ -110,8 +111,11 @@ def _say_tasks(look: Look) -> None:
 
 def _say_queues(look: Look) -> None:
     from neurofit.orchestrate.status.halts import halted
-    from neurofit.orchestrate.status.overview import of_queues
+    from neurofit.orchestrate.status.overview import of_queues, of_stopped
 
+    for stop in of_stopped(look.found, look.keys):
+        tasks = wording.count(stop["tasks"], "task")
+        terminal.note(f"{stop['experiment']}: {tasks} stopped: {wording.cut(stop['message'])}")
     for queue in of_queues(look.found):
         for reason, number in queue["reasons"].items():
             terminal.note(

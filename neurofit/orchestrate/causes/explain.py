@@ -9,7 +9,7 @@ from typing import Any
 
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.causes.failures import FAILED, QUEUE, Failure, failures
+from neurofit.orchestrate.causes.failures import QUEUE, UNFINISHED, Failure, failures
 from neurofit.orchestrate.causes.remedies import Remedy, kind_of, remedy
 from neurofit.orchestrate.causes.shares import Share, shares
 from neurofit.orchestrate.status.logs import tail
@@ -56,7 +56,7 @@ def explained(found: Standing, keys: Collection[TaskKey]) -> list[Explanation]:
         return []
     rows = {(row["run"], row["repetition"]): row for row in records(found)}
     done = [_traits(row) for row in rows.values() if row["state"] == str(State.DONE)]
-    all_failed = sum(found.of(key).state in FAILED for key in found.all_keys())
+    all_failed = sum(found.of(key).state in UNFINISHED for key in found.all_keys())
     return [_explanation(found, failure, rows, done, all_failed) for failure in kinds]
 
 

@@ -1,4 +1,4 @@
-"""Why tasks failed or were lost, alike ones together."""
+"""Why tasks failed, were lost or stopped before they were done, alike ones together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.experiments.tasks.alike import Signature, in_words, signature
 from neurofit.files import read_json
+from neurofit.orchestrate.causes.stops import JobEnds, why_stopped
 from neurofit.orchestrate.status.logs import ended_before_it_began, task_logs
 from neurofit.orchestrate.status.standing import Standing
 
 FAILED = frozenset({State.FAILED, State.LOST})
+UNFINISHED = FAILED | {State.STOPPED}  # what ended without being done, and nobody wanted that
+VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
 QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
 
 
@@ -28,44 +31,52 @@ class Failure:
     log: Path | None
     tasks: list[TaskKey]
     error: dict[str, Any] = field(default_factory=dict)  # of the example, as its outcome has it
+    verb: str = "failed"
 
     @property
     def example(self) -> TaskKey:
         return self.tasks[0]
 
 
-def failures(found: Standing, keys: Collection[TaskKey]) -> list[Failure]:
-    """The failures among these tasks, the most frequent first."""
+def failures(
+    found: Standing, keys: Collection[TaskKey], states: frozenset[State] = UNFINISHED
+) -> list[Failure]:
+    """The failures among these tasks, the most frequent first; of those that stopped, why."""
     groups: dict[tuple[State, Signature], Failure] = {}
+    ends = JobEnds(found)
     for key in keys:
         state = found.of(key).state
-        if state in FAILED:
-            error = _error(found, key)
+        if state in states:
+            error = _error(found, key, ends)
             kind = state, signature(error)
             if kind not in groups:
-                groups[kind] = Failure(in_words(error), _where(error), _log(found, key), [], error)
+                groups[kind] = Failure(in_words(error), _where(error), _log(found, key), [], error, VERBS[state])
             groups[kind].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 
 
 def cause(found: Standing, key: TaskKey) -> str:
-    """Why this one failed or was lost, on a line."""
-    return " ".join(in_words(_error(found, key)).split())[:300]
+    """Why this one failed, was lost or stopped, on a line."""
+    return " ".join(in_words(_error(found, key, JobEnds(found))).split())[:300]
 
 
-def _error(found: Standing, key: TaskKey) -> dict[str, Any]:
+def _error(found: Standing, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
     """What its outcome says; where its job ended without one, what the queue says of that."""
     task, run = found.of(key), found.registry.runs.get(key[0])
     if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
         outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
-            error = read_json(outcome).get("error")
-            if error:
-                return error
+            record = read_json(outcome)
+            if task.state is State.STOPPED:
+                return why_stopped(record.get("reason"), ends.of(task.submission, task.job))
+            if record.get("error"):
+                return record["error"]
         except FileNotFoundError:
             pass
         except (StoreError, OSError) as error:
             return {"kind": "damaged", "message": str(error)}
+    if task.state is State.STOPPED:
+        return why_stopped(None, ends.of(task.submission, task.job))
     lost = "its worker vanished, and no queue says why" if task.state is State.LOST else "it left no outcome"
     return {"kind": QUEUE, "message": task.cause or lost}
 

@@ -48,12 +48,17 @@ def remedy(
     peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
     """
     kind = kind_of(error)
+    if runner == HERE and state is State.STOPPED:
+        runner = None
     if runner == HERE:
         run, repetition = min(tasks)
         return Remedy(f"neurofit logs {name}:{run}/{repetition}, and fix it", f"neurofit run {name}:{run}/{repetition}")
     queue = f" --backend {runner}" if runner and runner != "local" else ""
     submit = f"neurofit submit {name if len(tasks) == all_failed else naming(name, tasks)}{queue}"
     one = f"neurofit logs {name}:{min(tasks)[0]}/{min(tasks)[1]}"
+    if state is State.STOPPED:
+        minutes = (resources.get("walltime_minutes") if kind == "walltime" else None) or 0
+        return Remedy("", submit + (f" --minutes {math.ceil(MORE_TIME * minutes)}" if minutes else ""))
     if kind == "memory":
         used = max(peak_gb, resources.get("memory_gb") or 0.0)
         return Remedy("", f"{submit} --retry" + (f" --memory {rounded_up(MORE_MEMORY * used)}" if used else ""))

@@ -75,10 +75,18 @@ def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]
                 "attempt": task.attempt or None,
                 "submission": task.submission,
                 "job": task.job,
-                "cause": failures.cause(found, key) if task.state in failures.FAILED else task.cause,
+                "cause": failures.cause(found, key) if task.state in failures.UNFINISHED else task.cause,
             }
         )
     return records
+
+
+def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+    """Why those of these tasks stopped that did, identical ones together."""
+    return [
+        {"experiment": found.name, "tasks": len(one.tasks), "message": one.message}
+        for one in failures.failures(found, keys, frozenset({State.STOPPED}))
+    ]
 
 
 def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
