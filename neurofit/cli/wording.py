@@ -38,6 +38,14 @@ def roughly(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
+def local_time(timestamp: str) -> str:
+    """'14:32:05', with the date where that is another day"""
+    import datetime
+
+    time = datetime.datetime.fromisoformat(timestamp).astimezone()
+    return time.strftime("%H:%M:%S" if time.date() == datetime.date.today() else "%Y-%m-%d %H:%M:%S")
+
+
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 
@@ -132,3 +133,18 @@ def test_where_nobody_knows_whether_it_was_queued_the_submission_stays(bench, qu
     queue.say("qstat", named(name, (12, 1, 4)), call=len(queue.calls("qstat")) + 1)
     queue.say("qstat", listed("1-4:1"))
     assert bench.counts("quick") == {"queued": 4} and not bench.standing("quick").unanswered
+
+
+def test_status_says_until_when_a_grace_runs(bench, queue):
+    bench.submit("quick", profile(bench, 300))
+    queue.say("qstat", EMPTY)
+    record = json.loads(bench.command("status", "--json").stdout)["queues"][0]
+    until = datetime.datetime.fromisoformat(record["grace_until"])
+    seconds = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert record["in_grace"] == 4 and 0 < seconds <= 301
+    said = bench.command("status").stderr
+    assert "4 jobs of " in said and "missing from the queue's answers" in said
+    assert f"Until {until.astimezone():%H:%M:%S} they count as queued" in said
+    queue.say("qstat", listed("1-4:1"))
+    assert json.loads(bench.command("status", "--json").stdout)["queues"][0]["grace_until"] is None
+    assert "missing" not in bench.command("status").stderr

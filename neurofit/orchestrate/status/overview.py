@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
@@ -11,12 +12,11 @@ from neurofit.backends import BUILT_IN, runner
 from neurofit.errors import NeurofitError
 from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.scripts import script
-from neurofit.experiments.store.journal import now_on
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.orchestrate import plan
 from neurofit.orchestrate.causes import failures
-from neurofit.orchestrate.status.queues import JobsView
+from neurofit.orchestrate.status.queues import JobsView, silent_seconds
 from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
 
@@ -50,15 +50,19 @@ def _of_queue(found: Standing, part: Part, view: JobsView) -> dict[str, Any]:
         "running": phases["running"],
         "reasons": dict(Counter(view.reasons.values())),
         "causes": dict(Counter(view.causes.values())),
+        "in_grace": len(view.in_grace),
+        "grace_until": None if view.grace_until is None else _timestamp(view.grace_until),
         "problem": view.problem,
-        "seconds_since_a_sign": _silence(part) if view.problem else None,
+        "seconds_since_a_sign": _rounded(silent_seconds(part)) if view.problem else None,
     }
 
 
-def _silence(part: Part) -> float | None:
-    """Age of the newest sign of life of a submission's workers."""
-    newest = max(part.facts.touched.values(), default=None)
-    return None if newest is None else round(max(0.0, now_on(part.files.folder) - newest), 1)
+def _timestamp(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:

@@ -12,7 +12,10 @@ from typing import Any
 from neurofit.backends import runner, statuses
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
+from neurofit.commands import command
 from neurofit.errors import NeurofitError, QueueError
+from neurofit.experiments.grids.selection import naming
+from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.lock import held_elsewhere
 from neurofit.experiments.store.state import Job
 from neurofit.experiments.store.submissions import Planned, QueueMemory, note_queue, read_queue
@@ -28,6 +31,7 @@ class JobsView:
     reasons: dict[int, str] = field(default_factory=dict)  # why it waits
     causes: dict[int, str] = field(default_factory=dict)  # why it ended
     in_grace: set[int] = field(default_factory=set)  # the queue has not yet answered without them for long enough
+    grace_until: float | None = None  # when the last of those counts as gone, if it stays missing
     problem: str | None = None  # why the queue could not be asked
     runner: str = ""
 
@@ -78,12 +82,8 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
             continue
         foreign = [call for call in calls if not backend.can_ask(call)]
         if foreign:
-            host = (foreign[0].process or {}).get("host") or part.record["host"]
-            views[
-                part.files.name
-            ].problem = (
-                f"{part.files.name}: it runs on {host}, which this host cannot ask; states there are as last seen."
-            )
+            if not all(_is_over(part, task) for tasks in part.jobs for task in tasks):
+                views[part.files.name].problem = _elsewhere(part, foreign[0])
             continue
         queued[part.files.name] = (part, memory, calls)
     everything = [call for _, _, calls in queued.values() for call in calls]
@@ -107,7 +107,9 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         if silence and missing[name] - view.causes.keys():
             view.problem = f"{name}: why its jobs ended could not be asked: {silence}"
         never_queued = _never_queued(part, memory, calls)
-        view.in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view) - view.causes.keys()
+        in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view)
+        view.in_grace = in_grace.keys() - view.causes.keys()
+        view.grace_until = max((in_grace[job] for job in view.in_grace), default=None)
 
 
 def _problem(name: str, states: Mapping[int, QueueState], ended: Mapping[int, Ending]) -> str | None:
@@ -124,6 +126,29 @@ def _never_queued(part: Any, memory: QueueMemory, calls: list[Queued]) -> set[in
     if not memory.complete:
         return set()
     return set(range(part.record["jobs"])).difference(*(range(call.first, call.last + 1) for call in calls))
+
+
+def _elsewhere(part: Any, call: Queued) -> str:
+    """That only another host can be asked; where it has been silent for long, what to do if it is gone."""
+    name, host = part.files.name, str((call.process or {}).get("host") or part.record.get("host"))
+    said = f"{name}: it runs on {host}, which this host cannot ask; states there are as last seen."
+    silence = silent_seconds(part)
+    if silence is None or silence < STALE_SECONDS:
+        return said
+    waiting = [task.key for tasks in part.jobs for task in tasks if not _is_over(part, task)]
+    what = naming(part.record["experiment"], waiting)
+    cancel, again = command("cancel", what), command("submit", what, retry=True)
+    return (
+        f"{said} Its workers were last heard of {silence / 60:,.0f} minutes ago. If {host} is gone (a machine that was "
+        f"shut down, a container that has another name now), `{cancel}` frees its tasks, and `{again}` goes on with "
+        "them from their last checkpoints."
+    )
+
+
+def silent_seconds(part: Any) -> float | None:
+    """Age of the newest sign of life of a submission's workers; None where there never was one."""
+    newest = max(part.facts.touched.values(), default=None)
+    return None if newest is None else max(0.0, now_on(part.files.folder) - newest)
 
 
 def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKey, Ending], str | None]:
@@ -172,8 +197,8 @@ def _is_over(part: Any, task: Planned) -> bool:
     return over or any(stop.covers(task.key) for stop in part.stops)
 
 
-def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> set[int]:
-    """Missing jobs of which that does not count yet. What this answer is the first to say is noted: jobs that it lacks,
+def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> dict[int, float]:
+    """Missing jobs of which that does not count yet → when it will. What this answer is the first to say is noted: jobs that it lacks,
     jobs that are back, and why jobs ended, which a queue forgets.
     """
     now = time.time()
@@ -186,8 +211,8 @@ def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int
     if any(news.values()):
         with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
             note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": now})
-    grace = backend.grace_seconds
-    return {job for job in missing if now - memory.absent.get(job, now) <= grace} if grace else set()
+    until = {job: memory.absent.get(job, now) + backend.grace_seconds for job in missing}
+    return {job: end for job, end in until.items() if now <= end} if backend.grace_seconds else {}
 
 
 def _by_cause(causes: Mapping[int, str]) -> dict[str, list[tuple[int, int]]]:
