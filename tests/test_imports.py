@@ -20,6 +20,7 @@ GROUND = {  # used by all, using each other
     "neurofit",
     "process",
     "study",
+    "text",
     "yaml_text",
 }
 MAY_IMPORT = {

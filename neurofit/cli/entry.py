@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -15,6 +16,7 @@ import click
 
 from neurofit.cli import terminal
 from neurofit.errors import NeurofitError
+from neurofit.text import printable
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -32,7 +34,9 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
         terminal.error(str(error))
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        print(printable(said.getvalue()), end="", file=sys.stderr)
         return error.exit_code
     except click.Abort:
         click.echo(err=True)

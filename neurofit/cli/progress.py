@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit.cli import terminal
 from neurofit.cli.wording import clock, counted, roughly, task, took
+from neurofit.text import printable
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.status.watch import Look
@@ -71,8 +72,9 @@ def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
     work.add_column(justify="right", style="dim", no_wrap=True)
     work.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for one in look.at_work[: max(1, console.height - 6)]:
-        work.add_row(task(look.found.name, one.key), clock(one.seconds), Text(one.said))
-    return [*([Text(look.found.name, style="bold")] if named else []), bar, counts, *([work] if look.at_work else [])]
+        work.add_row(printable(task(look.found.name, one.key)), clock(one.seconds), Text(printable(one.said)))
+    name = [Text(printable(look.found.name), style="bold")] if named else []
+    return [*name, bar, counts, *([work] if look.at_work else [])]
 
 
 def _counts(look: Look) -> dict[str, int]:

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from neurofit.text import printable, printable_json
+
 PLAIN = {
     "…": "...",
     "·": "-",
@@ -29,6 +31,7 @@ PLAIN = {
     "✓": "+",
     "✗": "x",
 }
+_OURS = f"\0{os.urandom(8).hex()}"  # stands for the escape character of our own styles, which nobody else can write
 LIBRARY_LOG = re.compile(r"[IWE]\d{4} \d|WARNING: All log messages before absl|To enable the following instructions: ")
 STYLES = {
     "done": "green", "failed": "red", "lost": "magenta", "running": "cyan", "queued": "blue",
@@ -71,24 +74,31 @@ def width() -> int | None:
 
 def styled(text: str, **style: Any) -> str:
     """The text in colour, where stdout shows colours and the user wants them."""
-    return click.style(text, **style) if is_rich() and not os.environ.get("NO_COLOR") else text
+    if not is_rich() or os.environ.get("NO_COLOR"):
+        return text
+    return click.style(printable(text), **style).replace("\x1b", _OURS)
+
+
+def _cleared(text: str) -> str:
+    """The text without anything that would control a terminal, but for our own styles."""
+    return "\x1b".join(printable(part) for part in text.split(_OURS))
 
 
 def say(text: str = "") -> None:
     """A line of facts."""
-    print(text)  # not click.echo, which takes a terminal without Unicode for one that has it
+    print(_cleared(text))  # not click.echo, which takes a terminal without Unicode for one that has it
 
 
 def note(text: str) -> None:
     """A line about the facts, apart from them."""
     sys.stdout.flush()
-    print(_dimmed(text), file=sys.stderr)
+    print(_dimmed(_cleared(text)), file=sys.stderr)
 
 
 def problem(text: str) -> None:
     """Something that is wrong, and does not keep the command from going on."""
     sys.stdout.flush()
-    print(f"{_marked('Warning:', 'yellow')} {text}", file=sys.stderr)
+    print(f"{_marked('Warning:', 'yellow')} {_cleared(text)}", file=sys.stderr)
 
 
 def problems_of(found: Any) -> None:
@@ -100,7 +110,7 @@ def problems_of(found: Any) -> None:
 def error(text: str) -> None:
     """What ended the command."""
     sys.stdout.flush()
-    print(f"{_marked('Error:', 'red')} {text}", file=sys.stderr)
+    print(f"{_marked('Error:', 'red')} {_cleared(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -120,7 +130,7 @@ def without_library_logs() -> Iterator[None]:
             lines = said.read().decode("utf-8", "replace").splitlines()
             for line in lines:
                 if not LIBRARY_LOG.match(line):
-                    print(line, file=sys.stderr)
+                    print(printable(line), file=sys.stderr)
 
 
 def hint(*commands: str) -> None:
@@ -131,12 +141,12 @@ def hint(*commands: str) -> None:
 def as_json(record: Any) -> None:
     """A record for programs."""
     ascii_only = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
-    print(json.dumps(record, indent=2, ensure_ascii=ascii_only, default=str))
+    print(printable_json(json.dumps(record, indent=2, ensure_ascii=ascii_only, default=str)))
 
 
 def confirmed(question: str) -> bool:
     """Whether somebody says yes; no is the default."""
-    return click.confirm(question, default=False, err=True)
+    return click.confirm(printable(question), default=False, err=True)
 
 
 def _dimmed(text: str) -> str:
@@ -158,12 +168,19 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, styles: Sequ
     ----------
     styles : a style per column, for rich; "state" gives each cell the colour of the state that it names
     """
-    cells = [["" if value is None else value for value in row] for row in rows]
+    headers = [printable(name) for name in headers]
+    cells = [[_cell(value) for value in row] for row in rows]
     shown = [place for place, _ in enumerate(headers) if any(row[place] != "" for row in cells)]
     if is_rich():
         _rich_table(headers, cells, shown, styles)
     else:
         _plain_table(headers, cells, shown)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (int, float)):
+        return value
+    return "" if value is None else printable(str(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurofit.text import printable
+
 if TYPE_CHECKING:
     from neurofit.orchestrate.causes.failures import Failure
     from neurofit.orchestrate.causes.shares import Share
@@ -138,7 +140,7 @@ def shared(shares: Iterable[Share]) -> list[str]:
 
 
 def cut(line: str, most: int = 300) -> str:
-    text = "".join(one if one.isprintable() else " " for one in line)
+    text = printable(line.replace("\n", " ").replace("\t", " "))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

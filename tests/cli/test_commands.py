@@ -165,7 +165,7 @@ def test_status_needs_no_script(quick):
 def test_status_of_nothing(study):
     assert study("status").stdout == "Nothing was submitted yet.\n"
     assert json.loads(study("status", "--json").stdout) == {
-        "unseen": [], "halted": [], "experiments": [], "queues": [],
+        "unseen": [], "halted": [], "experiments": [], "stopped": [], "queues": [],
     }  # fmt: skip
 
 

@@ -87,3 +87,52 @@ def test_what_the_encoding_lacks_is_written_otherwise(study):
     for words in (["submit", "names"], ["status"], ["results", "names"], ["show", "names", "--json"], ["list"]):
         study(*words, env=ascii_only)
     assert "☃" in study("show", "names").stdout
+
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
+HOSTILE = f"""
+import time
+import neurofit as nf
+
+def fit(task, *, x="a"):
+    print({EVIL!r} + "printed")
+    task.log(1, **{{{EVIL!r} + "column": 0.5}})
+    if x == "b":
+        raise ValueError({EVIL!r} + "raised")
+    for _ in range(30):
+        time.sleep(0.05)
+    return {{{EVIL!r} + "metric": 1.0}}
+
+experiment = nf.Experiment(fit, grid=nf.grid(x=["a", "b", {EVIL!r}]))
+"""
+
+
+def test_no_control_character_of_a_fit_reaches_a_terminal(study):
+    study.script("hostile", HOSTILE)
+    plain = {"NO_COLOR": "1"}
+    seen = {"submit": in_terminal(study, "submit", "hostile", **plain)}
+    for words in (
+        ["status"], ["status", "hostile:all"], ["failures", "hostile"], ["logs", "hostile:0"], ["show", "hostile"],
+        ["results", "hostile"], ["status", "hostile", "--json"], ["results", f"no{EVIL}"], ["status", f"--{EVIL}"],
+        ["status", "hostile", "--state", EVIL], ["submit", "hostile", "--backend", f"x{EVIL}"],
+    ):  # fmt: skip
+        seen[" ".join(words)] = in_terminal(study, *words, **plain)
+    for words, text in seen.items():
+        text = re.sub(r"\x1b\[(\?25[lh]|[0-9;]*[mKA]|1G|2K)", "", text)  # rich's own: cursor, erase a line, bold
+        assert not [one for one in text if one in "\x07\x9b\u202e" or (one < " " and one not in "\n\r\t")], words
+    assert "\\x1b]0;owned\\x07" in seen["logs hostile:0"] and "raised" in seen["failures hostile"]
+
+
+def test_logs_are_printed_as_they_are_on_request(study):
+    study.script("hostile", HOSTILE)
+    study("submit", "hostile:1", code=3)
+    raw = study.run([sys.executable, "-m", "neurofit", "logs", "hostile:1", "--raw"])
+    assert EVIL in raw.stdout and "\x1b" not in study("logs", "hostile:1").stdout
+
+
+def test_no_control_character_of_a_task_in_the_foreground_is_in_what_is_said_of_it(study):
+    study.script("hostile", HOSTILE.replace(f"print({EVIL!r} + ", "print("))
+    for run in ("0", "1", "2"):
+        answer = study("run", f"hostile:{run}", code=3 if run == "1" else 0)
+        said = answer.stdout + answer.stderr.split("Traceback")[0]
+        assert not [one for one in said if one in "\x07\x1b\x9b\u202e"]

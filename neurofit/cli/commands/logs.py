@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.text import printable_log
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.status.logs import Log, TaskLogs
@@ -31,11 +33,12 @@ LINES_OF_MANY = 20
     metavar="LINES",
     help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]",
 )
+@click.option("--raw", is_flag=True, help="Print the bytes as they are, colours and control characters included.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt than the newest.")
 @options.as_json
 def command(
     selector: str, states: Sequence[Any], where: str | None, follow: bool, errors_only: bool, failed: bool,
-    lines: int | None, attempt: int | None, as_json: bool,
+    lines: int | None, raw: bool, attempt: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """What tasks printed, in their newest attempt; of a task that never began, what its job left."""
     from neurofit.experiments.store.state import State
@@ -54,8 +57,9 @@ def command(
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
         _print_all(
-            choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only, named=several
-        )
+            choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only,
+            named=several, raw=raw,
+        )  # fmt: skip
         terminal.hint(f"neurofit status {choice.name}")
         return
     chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
@@ -67,15 +71,18 @@ def command(
         terminal.as_json({"experiment": choice.name, "tasks": records})
         return
     parts = list({log.path: (task, log, data) for task, log, data in reversed(parts) if data}.values())[::-1]
-    _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1)
+    _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1, raw=raw)
     for key, why in stopped.items():
         terminal.note(f"{wording.task(choice.name, key)} stopped: {wording.cut(why)}")
     _say_the_rest(choice.name, len(keys), chosen, parts)
 
 
-def _print_all(name: str, parts: Iterable[tuple[TaskLogs, Log, bytes]], errors_only: bool, *, named: bool) -> None:
-    """The bytes as they are, under a title wherever another file begins."""
+def _print_all(
+    name: str, parts: Iterable[tuple[TaskLogs, Log, bytes]], errors_only: bool, *, named: bool, raw: bool
+) -> None:
+    """What is in them, or with `raw` the bytes as they are, under a title wherever another file begins."""
     last = None
+    decoders: dict[Any, Any] = {}
     for task, log, data in parts:
         if errors_only and log.stream == "stdout":
             continue
@@ -84,8 +91,13 @@ def _print_all(name: str, parts: Iterable[tuple[TaskLogs, Log, bytes]], errors_o
             terminal.say(terminal.styled(f"==> {wording.task(name, task.key)}{attempt}, {log.stream} <==", bold=True))
         last = log.path
         sys.stdout.flush()
-        sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
-        sys.stdout.buffer.flush()
+        if raw:
+            sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
+            sys.stdout.buffer.flush()
+            continue
+        decode = decoders.setdefault(log.path, codecs.getincrementaldecoder("utf-8")("backslashreplace")).decode
+        terminal.say(printable_log(decode(data)).removesuffix("\n"))
+        sys.stdout.flush()
 
 
 def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[str, Any]:

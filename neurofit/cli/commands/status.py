@@ -128,8 +128,8 @@ def _say_queues(look: Look) -> None:
         if queue["in_grace"]:
             jobs, until = wording.count(queue["in_grace"], "job"), wording.local_time(queue["grace_until"])
             terminal.note(
-                f"{queue['experiment']}: {jobs} of {queue['submission']} missing from the queue's answers. Until {until} "
-                "they count as queued; what is missing after that has ended."
+                f"{queue['experiment']}: {jobs} of {queue['submission']} missing from the queue's answers. "
+                f"Until {until} they count as queued; what is missing after that has ended."
             )
         if queue["problem"]:
             age = queue["seconds_since_a_sign"]

@@ -198,8 +198,8 @@ def _is_over(part: Any, task: Planned) -> bool:
 
 
 def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> dict[int, float]:
-    """Missing jobs of which that does not count yet → when it will. What this answer is the first to say is noted: jobs that it lacks,
-    jobs that are back, and why jobs ended, which a queue forgets.
+    """Missing jobs of which that does not count yet → when it will. What this answer is the first to say is noted: jobs
+    that it lacks, jobs that are back, and why jobs ended, which a queue forgets.
     """
     now = time.time()
     known = memory.absent.keys() | memory.ended.keys()
