@@ -11,7 +11,7 @@ from neurofit.cli.group import COMMANDS
 
 LOADED_BY_HELP = {
     "neurofit", "neurofit.__main__", "neurofit.cli", "neurofit.cli.entry", "neurofit.cli.group",
-    "neurofit.cli.terminal", "neurofit.errors", "neurofit.lazy",
+    "neurofit.cli.terminal", "neurofit.errors", "neurofit.lazy", "neurofit.text",
 }  # fmt: skip
 HEAVY = ("numpy", "pandas", "scipy", "rich", "tensorflow", "keras", "matplotlib", "submitit", "importlib.metadata")
 EVERY_HELP = [[], *([name] for name in COMMANDS), ["runners", "check"], ["data", "add"]]
