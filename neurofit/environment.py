@@ -62,7 +62,6 @@ VALUES: dict[str, str | None] = {  # None: not set at all
     "NUMPY_EXPERIMENTAL_ARRAY_FUNCTION": None,
     "SCIPY_ARRAY_API": None,
     "SCIPY_USE_PROPACK": None,
-    "OPENBLAS_CORETYPE": None,
     "BLIS_ARCH_TYPE": None,
     "MKL_CBWR": None,
     "MKL_DYNAMIC": None,
@@ -74,6 +73,7 @@ VALUES: dict[str, str | None] = {  # None: not set at all
     "KMP_DETERMINISTIC_REDUCTION": None,
     "KMP_FORCE_REDUCTION": None,
 }
+# Not here, but recorded: OPENBLAS_CORETYPE, which sites set where an OpenBLAS computes wrongly on their processors.
 DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # a value in the environment counts; left alone, it depends on the processor
 WATCHED = (
     "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "JAX_", "KERAS_", "KMP_", "LANG", "LC_", "MKL_", "NPY_", "NUMEXPR_",
