@@ -140,13 +140,19 @@ def test_why_a_job_waits_is_asked_only_where_nothing_of_it_runs(queue, entry):
         {"stdout": "<?xml version='1.0'?><something/>"},
         {"stdout": LISTED % "qw", "stderr": "error: commlib error: got read error", "status": 1},
         {"stderr": 'error: unable to contact qmaster using port 6444 on host "vm"', "status": 1},
-        {"stdout": (LISTED % "qw").replace("2-3:1,5", "2-3:1,…")},
     ],
 )
 def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answer):
     queue.say("qstat", **answer)
     with pytest.raises(QueueError):
         SgeBackend().poll([entry])
+
+
+def test_tasks_that_cannot_be_read_are_told_of_and_are_not_gone(queue, entry):
+    queue.say("qstat", (LISTED % "qw").replace("2-3:1,5", "2-3:1,…"))
+    states = SgeBackend().poll([entry])
+    assert [states[entry.token, job].phase for job in range(5)] == ["running", *["unknown"] * 4]
+    assert "cannot be understood" in states[entry.token, 1].reason
 
 
 def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):

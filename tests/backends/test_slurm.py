@@ -292,7 +292,7 @@ def test_limits():
     config = answers.read_config(said(CONFIG))
     assert answers.limits(config, {"MaxTime": "2-12:30:00"}) == Limits(array_size=100, walltime_minutes=3630.0)
     assert answers.limits({"MaxArraySize": "1001"}, {"MaxTime": "UNLIMITED"}) == Limits(array_size=1001)
-    with pytest.raises(QueueError, match="did not say all"):
+    with pytest.raises(QueueError, match="gave an incomplete answer"):
         answers.read_config(said(CONFIG[:100], words=("scontrol", "show", "config")))
 
 

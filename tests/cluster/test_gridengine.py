@@ -216,3 +216,22 @@ def test_a_disabled_queue_and_a_hold_and_an_error_are_told_in_words(bench):
     assert bench.counts("broken") == {"queued": 1}
     assert bench.command("cancel", "broken", "--yes").returncode == 0
     assert bench.wait("broken") == {"cancelled": 1}
+
+
+def test_other_jobs_with_difficult_names_hide_nothing(bench, gridengine):
+    """What SGE 8.1.9 lets into a name; its own XML says `%lt;` for `<`."""
+    held = ["qsub", "-terse", "-h", "-b", "y"]
+    others = [
+        subprocess.run([*held, "-N", name, "/bin/true"], capture_output=True, text=True, check=True)
+        for name in ("a<&b", "c'\"d", "<JB_job_number>5<")
+    ]
+    try:
+        bench.script("quick", QUICK % 3)
+        submitted = bench.submit("quick", bench.runner("queue", f"{PROFILE}directives: ['-h']\n"))
+        assert bench.counts("quick") == {"queued": 3}
+        submitted.files.queue.unlink()  # as if the submit had been killed before it was noted
+        assert bench.counts("quick") == {"queued": 3}
+        assert bench.command("cancel", "quick", "--yes").returncode == 0
+        assert bench.counts("quick") == {"cancelled": 3}
+    finally:
+        subprocess.run(["qdel", *(one.stdout.strip() for one in others)], capture_output=True)

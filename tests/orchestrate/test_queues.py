@@ -95,12 +95,8 @@ def test_calls_that_were_never_noted_are_found_by_name_and_noted(bench, queue):
     path.write_text(path.read_text().splitlines(keepends=True)[0])  # killed before the second answer was noted
     name = (submitted.files.folder / "job.sh").read_text().split("-N ")[1].split()[0]
     queue.say("qstat", named(name, (12, 1, 2), (13, 3, 4)), call=1)
-    queue.say(
-        "qstat",
-        listed("1-2:1").replace(
-            "</queue_info>", listed("3-4:1", job=13)[48:].split("</queue_info>")[0] + "</queue_info>"
-        ),
-    )
+    both = [listed("1-2:1"), listed("3-4:1", job=13)]
+    queue.say("qstat", both[0].replace("</queue_info></job_info>", both[1].split("<queue_info>")[1]))
     assert bench.counts("quick") == {"queued": 4}
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["12", "13"]
     assert bench.submit("quick", profile(bench)) is None, "nothing is queued twice"

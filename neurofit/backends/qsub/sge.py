@@ -113,9 +113,15 @@ class SgeBackend(QsubBackend):
         states = {}
         for job in there:
             entry = calls[job.id]
+            if job.job is None:
+                continue
             state = answers.state(job, reasons.get((job.id, job.job)) or reasons.get((job.id, None)))
             if entry.first <= job.job <= entry.last:
                 states[entry.token, job.job] = state
+        for job in there:
+            if job.job is None:  # what else is listed of it was understood
+                for number in range(calls[job.id].first, calls[job.id].last + 1):
+                    states.setdefault((calls[job.id].token, number), QueueState("unknown", job.why))
         return states
 
     def _reasons(self, ids: list[str]) -> dict[tuple[str, int | None], str]:

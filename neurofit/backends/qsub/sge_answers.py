@@ -1,6 +1,7 @@
 """What Grid Engine's programs print, read tolerantly; pure.
 
-What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone.
+What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone. Its XML
+is not always XML: names, variables and messages of anybody's jobs can hold what XML cannot.
 Sources: qstat(1), qacct(1), accounting(5), sge_status(5); answers of SGE 8.1.9.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -19,7 +20,10 @@ from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
 LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without it, as a site's wrapper may call it
-TASKS = re.compile(r"^(\d+)(?:-(\d+)(?::(\d+))?)?$")
+TASKS = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
+ROOT = re.compile(r"<\?xml[^>]*\?>\s*<([\w:]+)")
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+MOST_TASKS = 4_000_001  # of an array
 MISSING = re.compile(
     r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
 )
@@ -45,8 +49,9 @@ class Listed:
     """A job of an array that qstat lists."""
 
     id: str
-    job: int
+    job: int | None  # None: any of the array's
     state: str
+    why: str = ""  # what is listed about it and cannot be understood
 
 
 @dataclass(frozen=True)
@@ -73,43 +78,61 @@ def job_id(stdout: str) -> str | None:
 
 
 def words(line: str) -> list[str]:
-    return shlex.split(line)
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quote without its other half
+        return line.split()
 
 
-def _tree(answer: Answer) -> ElementTree.Element:
-    """The XML in an answer, whatever is printed around it."""
+def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
+    """Those of these ids that `qstat -xml` lists, array tasks unfolded. Other jobs are not looked at; one of these that
+    cannot be understood says why.
+    """
     if answer.status != 0:
         raise QueueError(answer.explained())
-    start, end = answer.stdout.find("<?xml"), answer.stdout.rfind(">")
-    try:
-        return ElementTree.fromstring(answer.stdout[start : end + 1] if start >= 0 else "")
-    except ElementTree.ParseError as error:
-        said = answer.stdout[:300] or "nothing"
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that cannot be read ({error}): {said}") from None
-
-
-def jobs(answer: Answer, wanted: set[str]) -> list[Listed]:
-    """Those of these ids that `qstat -xml` lists, array tasks unfolded."""
-    tree = _tree(answer)
-    if tree.tag != "job_info":
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is no list of jobs: <{tree.tag}>.")
+    text = _whole(answer, "job_info")
     found = []
-    for element in tree.iter("job_list"):
-        number = element.findtext("JB_job_number", "")
-        if number in wanted:
+    for block in re.findall(r"<job_list\b.*?</job_list>", text, re.DOTALL):
+        number = re.search(r"<JB_job_number>\s*([0-9]+)\s*</JB_job_number>", block)
+        if number is None or number[1] not in wanted:
+            continue
+        try:
+            element = ElementTree.fromstring(NOT_XML.sub("", block))
             state = element.findtext("state") or element.get("state", "")
-            found += [Listed(number, task - 1, state) for task in tasks(element.findtext("tasks") or "1")]
+            found += [Listed(number[1], task - 1, state) for task in tasks(element.findtext("tasks") or "1")]
+        except (ElementTree.ParseError, ValueError) as error:
+            shown = " ".join(block.split())[:200]
+            why = f"`qstat -xml` lists it in a way that cannot be understood ({error}): {shown!r}"
+            found.append(Listed(number[1], None, "", why))
     return found
 
 
-def tasks(text: str) -> Iterator[int]:
-    """`3-20:1,25` as numbers."""
+def _whole(answer: Answer, root: str) -> str:
+    """The document of this kind in an answer, whatever is printed around it; QueueError where it is not whole."""
+    start = ROOT.search(answer.stdout)
+    said = answer.stdout[:300] or "nothing"
+    if start is None or start[1] != root:
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is no <{root}>: {said}")
+    text = answer.stdout[start.start() :]
+    opened = len(re.findall(rf"<{root}\b(?:[^>]*[^>/])?>", text))
+    if opened != text.count(f"</{root}>") or (not opened and not re.search(rf"<{root}\b[^>]*/>", text)):
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is not whole: {said}")
+    return text
+
+
+def tasks(text: str) -> list[int]:
+    """`3-20:1,25` as numbers. Raises ValueError where it is no such list."""
+    found: list[int] = []
     for word in text.split(","):
-        match = TASKS.match(word.strip())
+        match = TASKS.fullmatch(word.strip())
         if not match:
-            raise QueueError(f"`qstat -xml` lists tasks that cannot be read: {text[:100]}")
+            raise ValueError(f"{text[:100]!r} is not a list of tasks")
         first = int(match[1])
-        yield from range(first, int(match[2] or first) + 1, int(match[3] or 1))
+        numbers = range(first, int(match[2] or first) + 1, int(match[3] or 1))
+        if not 0 < len(numbers) <= MOST_TASKS - len(found):
+            raise ValueError(f"{text[:100]!r} is not a list of tasks")
+        found.extend(numbers)
+    return found
 
 
 def in_error(job: Listed) -> bool:
@@ -147,17 +170,17 @@ def state(job: Listed, reason: str | None) -> QueueState:
 def reasons(stdout: str) -> dict[tuple[str, int | None], str]:
     """From `qstat -xml -j`: why a task is in error, and (job None) why a job waits."""
     try:
-        tree = ElementTree.fromstring(stdout[stdout.find("<?xml") :])
-    except ElementTree.ParseError:
+        tree = ElementTree.fromstring(NOT_XML.sub("", stdout[max(0, stdout.find("<?xml")) :]))
+    except (ElementTree.ParseError, ValueError):
         return {}
     found: dict[tuple[str, int | None], str] = {}
     for element in tree.iterfind("./djob_info/element"):
         number = element.findtext("JB_job_number", "")
         for task in element.iterfind("./JB_ja_tasks/ulong_sublist"):
-            message = task.findtext(".//QIM_message")
-            if message:
+            message, index = task.findtext(".//QIM_message"), task.findtext("JAT_task_number", "1")
+            if message and TASKS.fullmatch(index) and len(index) < 10:
                 text = re.sub(r"^[\d/]+ [\d:]+ \[\d+:\d+\]: (error: )?", "", message)
-                found[number, int(task.findtext("JAT_task_number", "1")) - 1] = text
+                found[number, int(index.partition("-")[0]) - 1] = text
     own: dict[str, list[str]] = {}
     for element in tree.iterfind(".//SME_message_list/element"):
         for number in {node.text or "" for node in element.iter("ULNG_value")}:
@@ -176,18 +199,30 @@ def _messages(elements) -> list[str]:
 
 
 def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
-    """From `qstat -xml -j NAMES`: id → name, first and last job."""
-    tree = _tree(answer)
-    if tree.tag == "unknown_jobs":
+    """From `qstat -xml -j NAMES`, whatever its status: id → name, first and last job.
+
+    Only what is looked for is read: the rest holds the jobs' environments, and lists of names that nothing is known of
+    come with tags that are not XML.
+    """
+    start = ROOT.search(answer.stdout)
+    if start is not None and start[1] == "unknown_jobs":
+        _whole(answer, "unknown_jobs")
         return {}
-    if tree.tag != "detailed_job_info":
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that cannot be read: <{tree.tag}>.")
+    if answer.status != 0:
+        raise QueueError(answer.explained())
     found = {}
-    for element in tree.iterfind("./djob_info/element"):
-        low = [int(node.text or 1) for node in element.iterfind("./JB_ja_structure/task_id_range/RN_min")]
-        high = [int(node.text or 1) for node in element.iterfind("./JB_ja_structure/task_id_range/RN_max")]
-        name = element.findtext("JB_job_name", "")
-        found[element.findtext("JB_job_number", "")] = (name, min(low, default=1) - 1, max(high, default=1) - 1)
+    for part in _whole(answer, "detailed_job_info").split("<JB_job_number>")[1:]:
+        number, name = re.match(r"\s*([0-9]+)\s*</JB_job_number>", part), re.search(r"<JB_job_name>([^<]+)<", part)
+        structure = "".join(re.findall(r"<JB_ja_structure>.*?</JB_ja_structure>", part, re.DOTALL))
+        ends = [re.findall(rf"<{tag}>\s*([^<]*?)\s*</{tag}>", structure) for tag in ("RN_min", "RN_max")]
+        try:
+            low, high = ([int(text) for text in texts] or [1] for texts in ends)
+            found[number[1]] = (name[1].strip(), min(low) - 1, max(high) - 1)
+        except (TypeError, ValueError):
+            shown = " ".join(part.split())[:200]
+            raise QueueError(
+                f"`{shlex.join(answer.words)}` gave details that cannot be understood: {shown!r}"
+            ) from None
     return found
 
 
@@ -238,7 +273,7 @@ def ending(record: Accounted) -> Ending:
 
 def limits(stdout: str) -> Limits:
     """From `qconf -sconf`; 0 is unlimited."""
-    fields = dict(re.findall(r"^(max_\w+)[ \t]+(\d+)", stdout, flags=re.MULTILINE))
+    fields = dict(re.findall(r"^(max_\w+)[ \t]+([0-9]{1,9})\b", stdout, flags=re.MULTILINE))
     return Limits(
         array_size=int(fields.get("max_aj_tasks", 0)) or None,
         running=int(fields.get("max_aj_instances", 0)) or None,

@@ -257,9 +257,9 @@ def read_config(answer: Answer) -> dict[str, str]:
         raise QueueError(answer.explained())
     lines = (line.partition("=") for line in answer.stdout.splitlines() if "=" in line)
     settings = {name.strip(): value.strip() for name, _, value in lines}
-    if not {"ClusterName", "MaxArraySize"} <= settings.keys():
+    if "ClusterName" not in settings or not re.fullmatch("[0-9]{1,9}", settings.get("MaxArraySize", "")):
         raise QueueError(
-            f"`{' '.join(answer.words)}` did not say all: {answer.stdout[-200:].strip() or 'nothing came'}"
+            f"`{' '.join(answer.words)}` gave an incomplete answer: {answer.stdout[-200:].strip() or 'nothing came'}"
         )
     return settings
 
@@ -272,14 +272,14 @@ def read_partition(answer: Answer) -> dict[str, str]:
 
 
 def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
-    smaller = re.findall(r"max_array_tasks=(\d+)", config.get("SchedulerParameters", ""))
+    smaller = re.findall(r"max_array_tasks=([0-9]{1,9})\b", config.get("SchedulerParameters", ""))
     sizes = [int(number) for number in (config["MaxArraySize"], *smaller)]
     return Limits(array_size=min(sizes), walltime_minutes=minutes(partition.get("MaxTime", "")))
 
 
 def minutes(text: str) -> float | None:
     """'2-12:30:00' in minutes; None for UNLIMITED and the like."""
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text)
+    match = re.fullmatch(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-9]{2}):([0-9]{2})", text)
     if not match:
         return None
     days, hours, mins, seconds = (int(part or 0) for part in match.groups())
