@@ -86,7 +86,7 @@ class _Job:
     claimant: Claimant
     limits: supervise.Limits
     halting: Halting
-    _stops: tuple[int, list] = (-1, [])
+    _stops: tuple[frozenset[str], list] = (frozenset(), [])  # names of files, and what they say
     why: str | None = None  # this job is not started again, in words
     _went_on: bool = False  # this start of the job got further than those before it
 
@@ -242,9 +242,9 @@ class _Job:
 
     def _cancelled(self, task: Planned) -> bool:
         folder = self.claimant.submission.stops
-        number = len(os.listdir(folder))
-        if number != self._stops[0]:
-            self._stops = (number, read_stops(self.claimant.submission)[0])
+        names = frozenset(os.listdir(folder))  # not their number: one may have come while another went
+        if names != self._stops[0]:
+            self._stops = (names, read_stops(self.claimant.submission)[0])
         return any(stop.covers(task.key) for stop in self._stops[1])
 
 

@@ -1,17 +1,20 @@
 """`runs.jsonl`: which number belongs to which run, for ever.
 
 A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the experiment's
-lock and never rewritten; a later line of the same number and id says that its derived values have changed.
+lock and never rewritten; a later line of the same number and id says that its derived values have changed. Half a last
+line, which a full disk leaves, was never used: the submit that wrote it failed. It is passed over, and cut off before
+the next line.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import append_lines, read_lines, told_apart
+from neurofit.files import append_lines, parse_lines, told_apart
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Registry:
 
 
 def read_registry(path: Path) -> Registry:
-    records, damaged = read_lines(path)
+    records, damaged = _whole_lines(path)
     runs: dict[int, RegisteredRun] = {}
     for record in records:
         try:
@@ -67,6 +70,29 @@ def read_registry(path: Path) -> Registry:
     return Registry(dict(sorted(runs.items())), damaged)
 
 
+def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0
+    return parse_lines(data[: _end_of_lines(data)])
+
+
+def _end_of_lines(data: bytes) -> int:
+    """Where half a last line begins. One that lacks only its newline is whole (an editor may have left it so)."""
+    end = data.rfind(b"\n") + 1
+    records, _ = parse_lines(data[end:])
+    return len(data) if records else end
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """Under the lock, under which alone lines are written."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
+        data = file.read()
+        if (end := _end_of_lines(data)) < len(data):
+            file.truncate(end)
+
+
 def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     """Append the runs that are new, or whose derived values changed. A damaged registry is not added to.
 
@@ -82,6 +108,7 @@ def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     news = [run for run in runs if _is_news(registry.runs.get(run.number), run)]
     if news:
         with told_apart(path, "add the runs"):
+            _cut_half_a_line(path)
             append_lines(path, [run.record() for run in news])
 
 
