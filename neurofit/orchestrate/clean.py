@@ -1,6 +1,7 @@
 """What no result needs: found first, removed when told to, never of an experiment with anything queued or running.
 
-Ages guard what somebody may just be writing: a submit takes its copy of the code before its submission names it.
+What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies behind it, and
+the copies of code that it may name. Ages guard what somebody may just be writing: a submit takes its copy of the code before its submission names it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from neurofit.experiments.store.journal import now_on
 from neurofit.experiments.store.layout import (
     AttemptFiles,
     ExperimentFiles,
+    SubmissionFiles,
     TaskFiles,
     code_store,
-    experiments_with_files,
+    discover_experiments,
 )
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.state import State
@@ -61,13 +63,15 @@ def survey(study: Study, *, attempts: bool = False) -> Survey:
     """All that can go; with `attempts`, also those that a newer one replaced."""
     waste: list[Waste] = []
     left_alone: list[str] = []
-    for name in experiments_with_files(study):
-        found = standing(study, name)
-        busy = _busy(found)
-        if busy:
-            left_alone.append(busy)
-        else:
-            waste += _of_experiment(found, attempts)
+    for name in discover_experiments(study).names:
+        try:
+            found = standing(study, name)
+            if busy := _busy(found):
+                left_alone.append(busy)
+            else:
+                waste += list(_of_experiment(found, attempts))
+        except (NeurofitError, OSError) as error:
+            left_alone.append(f"{name} is left alone: {error}")
     unused = _unused_code(study, left_alone)
     waste += _waste(CODE, None, unused)
     waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study), deep=False), code_store(study)))
@@ -154,20 +158,39 @@ def _old(paths: Iterable[Path], folder: Path) -> list[Path]:
 
 
 def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
-    """Copies that no submission names; none as long as one cannot be read."""
-    used = set()
-    for name in experiments_with_files(study):
-        for submission in ExperimentFiles(study, name).submissions():
+    """Copies that no submission names; none as long as there may be a submission that cannot be read."""
+    discovered = discover_experiments(study)
+    problems, used = list(discovered.unseen), set()
+    for name in discovered.names:
+        try:
+            submissions = _all_submissions(ExperimentFiles(study, name))
+        except OSError as error:
+            problems.append(f"{error.filename}: {error.strerror}.")
+            continue
+        for submission in submissions:
             try:
-                used.add(read_submission(submission).get("code"))
-            except (NeurofitError, OSError):
-                left_alone.append(
-                    f"Copies of code are left alone: {submission.record} cannot be read, and may need one."
-                )
-                return []
-    store = code_store(study)
-    copies = [path for path in store.iterdir() if not path.name.startswith(".")] if store.is_dir() else []
-    return _old([path for path in copies if path.name not in used], store)
+                used.add(read_submission(submission)["code"])
+            except (NeurofitError, OSError) as error:
+                problems.append(str(error))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        left_alone.append(f"Copies of code are left alone, because something may need one: {problems[0]}{more}")
+        return []
+    try:
+        copies = [path for path in code_store(study).iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        left_alone.append(f"Copies of code are left alone: {error}")
+        return []
+    return _old([path for path in copies if path.name not in used], code_store(study))
+
+
+def _all_submissions(files: ExperimentFiles) -> list[SubmissionFiles]:
+    """Also those that somebody renamed. Raises OSError where there may be some that cannot be seen."""
+    if os.path.lexists(files.submissions_folder):
+        os.listdir(files.submissions_folder)  # a link that leads nowhere is an error here
+    return files.submissions() + [SubmissionFiles(folder) for folder in files.misnamed()]
 
 
 def _replaced(found: Standing, tasks: list[TaskFiles]) -> list[Path]:
@@ -178,7 +201,8 @@ def _replaced(found: Standing, tasks: list[TaskFiles]) -> list[Path]:
         made = files.attempts()
         stays = {made[-1].number} if made else set()
         stays |= set([one.number for one in made if _outcome(one).get("state") == "done"][-1:])
-        stays |= _checkpointed(files)
+        checkpointed = _checkpointed(files)
+        stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:
             outcome = _outcome(one)
             if one.number in stays or not outcome:
@@ -195,9 +219,14 @@ def _outcome(attempt: AttemptFiles) -> dict:
         return {}
 
 
-def _checkpointed(files: TaskFiles) -> set[int]:
+def _checkpointed(files: TaskFiles) -> set[int] | None:
+    """Attempts that a checkpoint goes on from; None where that cannot be read."""
     found = set()
-    for record in files.checkpoints.glob("*/checkpoint.json"):
-        with contextlib.suppress(OSError, StoreError):
-            found.add(read_json(record).get("attempt"))
+    for name in os.listdir(files.checkpoints) if os.path.lexists(files.checkpoints) else []:
+        try:
+            found.add(read_json(files.checkpoints / name / "checkpoint.json").get("attempt"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # one that is being written
+        except (OSError, StoreError):
+            return None
     return found

@@ -9,6 +9,7 @@ part does.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -70,6 +71,8 @@ def take(files: Mapping[str, Path], store_folder: Path) -> Path:
     target = store_folder / _digest(contents)[:12]
     if target.is_dir():
         _mend(target, contents)
+        with contextlib.suppress(OSError):
+            os.utime(target)  # young again, so that nobody removes it before its submission names it
         return target
     partial = store_folder / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
     try:

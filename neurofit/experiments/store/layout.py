@@ -232,6 +232,8 @@ class _Walk:
             self._entered.add((status.st_dev, status.st_ino))
             if name and any(entry.name == "runs.jsonl" for entry in inner):
                 self.names.append(name)
+            elif name and any(entry.name == "submissions" and _has_submissions(entry.path) for entry in inner):
+                self.unseen.append(f"{folder}: it has submissions and no runs.jsonl, so that it is not shown.")
             for entry in inner:
                 if _is_folder_of_records(entry.name, name.rpartition("/")[2]):
                     continue
@@ -258,6 +260,13 @@ class _Walk:
 def _is_folder_of_records(name: str, inside: str) -> bool:
     """Whether a folder is a run's in `runs/`, or a submission in `submissions/`: no experiment is in it."""
     return bool(inside == "runs" and RUN.match(name)) or bool(inside == "submissions" and SUBMISSION.match(name))
+
+
+def _has_submissions(folder: str) -> bool:
+    try:
+        return any(SUBMISSION.match(name) for name in os.listdir(folder))
+    except OSError:
+        return True  # it may
 
 
 def _nowhere(link: str) -> str:
