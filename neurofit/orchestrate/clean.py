@@ -1,7 +1,8 @@
 """What no result needs: found first, removed when told to, never of an experiment with anything queued or running.
 
 What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies behind it, and
-the copies of code that it may name. Ages guard what somebody may just be writing: a submit takes its copy of the code before its submission names it.
+the copies of code that it may name. Ages guard what somebody may just be writing: a submit takes its copy of the code
+before its submission names it.
 """
 
 from __future__ import annotations
