@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
+from neurofit.transient import is_transient, retry
 
 
 def to_json(record: Any) -> str:
@@ -57,32 +58,64 @@ def _advice(error: OSError) -> str:
 def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Replace `path` by `content` in one step; with `durable`, only once the content is on the disk."""
     data = encoded(content) if isinstance(content, str) else content
+    retry(lambda: _replace(path, data, durable))
+
+
+def _replace(path: Path, data: bytes, durable: bool) -> None:
     partial = partial_path(path)
     try:
         _write_out(partial, data, durable)
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise
+
+
+def _remove(partial: Path) -> None:
+    with contextlib.suppress(OSError):  # readers pass over what stays
+        partial.unlink()
 
 
 def write_new(path: Path, content: str | bytes, *, durable: bool = True) -> bool:
     """Make `path` with `content`, whole, unless it exists; False where it does. Only one of many callers gets True."""
     data = encoded(content) if isinstance(content, str) else content
-    partial = partial_path(path)
+    partials: list[Path] = []
     try:
-        _write_out(partial, data, durable)
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if not _no_links_here(error):
-                raise
-            return _create_in_place(path, data)
-        return True
+        partial = retry(lambda: _partial(path, data, durable, partials))
+        answers: list[bool] = []
+        return retry(lambda: _link(partial, path, data, answers))
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in partials:
+            _remove(partial)
+
+
+def _partial(path: Path, data: bytes, durable: bool, made: list[Path]) -> Path:
+    made.append(partial_path(path))
+    _write_out(made[-1], data, durable)
+    return made[-1]
+
+
+def _link(partial: Path, path: Path, data: bytes, lost: list[bool]) -> bool:
+    """`lost` is not empty where an earlier try may have made the link, although it failed."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:  # also the answer to a request of ours that the network repeated
+        return _is_ours(partial, path, data, bool(lost))
+    except OSError as error:
+        if _no_links_here(error):
+            return _create_in_place(path, data)
+        if is_transient(error):
+            lost.append(True)
+        raise
+    return True
+
+
+def _is_ours(partial: Path, path: Path, data: bytes, lost: bool) -> bool:
+    try:
+        there = retry(lambda: os.stat(path), late=lost)
+        return os.path.samestat(os.stat(partial), there) or (lost and path.read_bytes() == data)
+    except FileNotFoundError:
+        return False  # it was there a moment ago
 
 
 def _no_links_here(error: OSError) -> bool:
@@ -109,8 +142,16 @@ def _write_out(path: Path, data: bytes, durable: bool) -> None:
 def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool = True) -> None:
     """Append whole lines, on a fresh line if the last one was torn; the caller is the file's only writer just now."""
     data = encoded("".join(to_json(record) + "\n" for record in records))
+    sizes: list[int] = []  # before the first try: a later one begins there again
+    retry(lambda: _append(path, data, durable, sizes))
+
+
+def _append(path: Path, data: bytes, durable: bool, sizes: list[int]) -> None:
     with open(path, "ab+") as file:
-        size = file.seek(0, os.SEEK_END)
+        sizes.append(file.seek(0, os.SEEK_END))
+        size = sizes[0]
+        if sizes[-1] > size:
+            file.truncate(size)
         if size:
             file.seek(size - 1)
             if file.read(1) != b"\n":
@@ -121,8 +162,14 @@ def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool 
             os.fsync(file.fileno())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; StoreError names a damaged file."""
+def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:
+    """The JSON object in `path`; StoreError names a damaged file. One that is known to have been written may be `late`:
+    not yet to be seen from here.
+    """
+    return retry(lambda: _read_json(path), late=late)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_bytes())
     except (ValueError, UnicodeDecodeError) as error:
@@ -158,7 +205,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Records of a file of JSON lines and how many of its lines are damaged; nothing where there is no file."""
     try:
-        data = path.read_bytes()
+        data = retry(path.read_bytes)
     except FileNotFoundError:
         return [], 0
     return parse_lines(data)

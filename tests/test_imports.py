@@ -21,6 +21,7 @@ GROUND = {  # used by all, using each other
     "process",
     "study",
     "text",
+    "transient",
     "yaml_text",
 }
 MAY_IMPORT = {

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from neurofit import environment
+from neurofit import environment, transient
 from neurofit.errors import NeurofitError
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
@@ -35,14 +35,15 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="neurofit: %(message)s")
     environment.enter()
     try:
-        assignment = Assignment.read(options.submission)
-        if options.serve:
-            from neurofit.worker.serve import serve
+        with transient.patience(transient.worker(options.submission)):
+            assignment = Assignment.read(options.submission)
+            if options.serve:
+                from neurofit.worker.serve import serve
 
-            return serve(assignment)
-        signals = Signals()
-        signals.listen()
-        assignment.load()
+                return serve(assignment)
+            signals = Signals()
+            signals.listen()
+            assignment.load()
         worker = Worker(assignment, signals, started=float(os.environ.get(JOB_STARTED) or 0) or None)
         for job in options.jobs:
             end = worker.do_job(job)

@@ -20,6 +20,7 @@ from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, 
 from neurofit.experiments.store.registry import RegisteredRun, read_registry
 from neurofit.experiments.store.submissions import read_submission
 from neurofit.study import Study
+from neurofit.transient import retry
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ class Assignment:
     def read(cls, folder: Path) -> Assignment:
         """From the submission's folder alone, wherever this machine has it mounted."""
         submission = SubmissionFiles(Path(os.path.abspath(folder)))  # `training_data` may be a link to another disk
-        record = read_submission(submission)
+        record = retry(lambda: read_submission(submission))
         levels = len(Path(record["experiment"]).parts)
         training_data = submission.folder.parents[1 + levels]
         files = ExperimentFiles(Study(training_data.parent), record["experiment"])
+        retry(files.registry.stat, late=True)
         return cls(submission, record, files, read_registry(files.registry).runs)
 
     @property
@@ -58,7 +60,8 @@ class Assignment:
         environment.settle()
         try:
             if experiment is None:
-                experiment = script.load(self.code, self.code / self.record["script"], self.record["experiment"])
+                path = self.code / self.record["script"]
+                experiment = retry(lambda: script.load(self.code, path, self.record["experiment"]))
             self.experiment = experiment
         except (NeurofitError, OSError) as error:
             self.problem = str(error)

@@ -8,6 +8,7 @@ from typing import Any
 from neurofit.experiments.store.halt import Halt, judge, write_halt
 from neurofit.experiments.store.layout import SubmissionFiles
 from neurofit.experiments.tasks.alike import EXCEPTIONS
+from neurofit.transient import retry
 
 
 @dataclass
@@ -26,11 +27,11 @@ class Halting:
         if outcome["state"] == "done" or (outcome.get("error") or {}).get("kind") not in EXCEPTIONS:
             self.keep_going = True
             return
-        found = judge(self.submission)
+        found = retry(lambda: judge(self.submission))
         if isinstance(found, Halt):
             write_halt(self.submission, found)
         else:
             self.keep_going = not found
 
     def is_halted(self) -> bool:
-        return not self.keep_going and self.submission.halt.exists()
+        return not self.keep_going and retry(self.submission.halt.exists)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurofit import transient
 from neurofit.errors import StoreError
-from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish
+from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.experiments.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.experiments.store.layout import AttemptFiles
 from neurofit.experiments.store.submissions import Planned, read_job, read_stops
@@ -22,6 +23,7 @@ from neurofit.experiments.tasks import checkpoints
 from neurofit.experiments.tasks.live import LiveTask
 from neurofit.files import read_json
 from neurofit.process import Process
+from neurofit.transient import retry
 from neurofit.worker import child, supervise
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.halting import Halting
@@ -34,6 +36,7 @@ NO_PROGRESS = (
     "The job's time limit is near, and no task got further than before, so it is not started again by itself. Raise "
     "resources.walltime_minutes, or have the fit save checkpoints more often; then submit again."
 )
+NOT_OURS = "its attempt is another worker's by now"
 NEVER_GOT_ON = "The queue interrupted this job again and again before any task got further; submit it again."
 
 log = logging.getLogger(__name__)
@@ -56,16 +59,19 @@ class Worker:
         """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start
         it once more.
         """
-        journal = Journal(self.assignment.submission, number, host=socket.gethostname())
-        claimant = Claimant(self.assignment.submission, number, journal.start, Process.here())
-        halting = Halting(self.assignment.submission, self.assignment.record.get("keep_going", True))
-        job = _Job(self, journal, claimant, self._limits(), halting)
-        try:
-            end = job.do(read_job(self.assignment.submission, number))
-            journal.write({"end": end, **({"why": job.why} if job.why else {})})
-            return end
-        finally:
-            journal.close()
+        submission = self.assignment.submission
+        with transient.patience(transient.worker(submission.folder)):
+            journal = Journal(submission, number, host=socket.gethostname())
+        with transient.patience(transient.worker(submission.folder, _Waiting(journal, self.signals).beat)):
+            claimant = Claimant(submission, number, journal.start, Process.here())
+            halting = Halting(submission, self.assignment.record.get("keep_going", True))
+            job = _Job(self, journal, claimant, self._limits(), halting)
+            try:
+                end = job.do(retry(lambda: read_job(submission, number), late=True))
+                journal.write({"end": end, **({"why": job.why} if job.why else {})})
+                return end
+            finally:
+                journal.close()
 
     def _limits(self) -> supervise.Limits:
         record = self.assignment.record
@@ -77,6 +83,26 @@ class Worker:
             used = max(time.time() - self.started, 0.0) if self.started else 0.0
             deadline = time.monotonic() - used + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
         return supervise.Limits(60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline)
+
+
+@dataclass
+class _Waiting:
+    """What a worker does while its storage is away."""
+
+    journal: Journal
+    signals: supervise.Signals
+    beaten: float = 0.0
+    asked: float | None = None  # when it was first seen that this worker should stop
+
+    def beat(self) -> bool:
+        """Its heartbeat goes on. True where the waiting is over: somebody is waiting for this worker to stop."""
+        now = time.monotonic()
+        if now - self.beaten > HEARTBEAT_SECONDS / 2:
+            self.journal.touch()
+            self.beaten = now
+        if self.signals.stop and self.asked is None:
+            self.asked = now
+        return self.signals.hard or (self.asked is not None and now - self.asked > supervise.GRACE_SECONDS)
 
 
 @dataclass
@@ -158,13 +184,17 @@ class _Job:
         watch = supervise.Watch(
             self.worker.signals,
             self.journal.touch,
-            lambda: CANCELLED if all(map(self._cancelled, keys)) else None,
+            lambda: CANCELLED if self._are_cancelled(keys) else None,
             HEARTBEAT_SECONDS,
             self.worker.forked,
             reason,
         )
-        start = supervise.Start(lambda: child.do(work), self.worker.environment, self.worker.descriptors)
+        start = supervise.Start(lambda: self._in_child(work), self.worker.environment, self.worker.descriptors)
         return supervise.run(start, capture, self.limits, watch)
+
+    def _in_child(self, work: child.Work) -> None:
+        with transient.patience(transient.worker(self.claimant.submission.folder)):  # the heartbeat is its parent's
+            child.do(work)
 
     def _claim(self, task: Planned) -> AttemptFiles | None:
         run = self.worker.assignment.run(task.run)
@@ -217,14 +247,18 @@ class _Job:
         """Write outcomes down, also of a child that died without one; True where it did so by itself."""
         crashed = False
         for (_, attempt), record in zip(claimed, records):
-            if not attempt.outcome.exists():
-                crashed = crashed or not ending.asked
-                publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
-            outcome = read_json(attempt.outcome)
+            if still_mine(attempt):
+                died = publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
+                crashed = crashed or (died and not ending.asked)
+            try:
+                outcome = read_json(attempt.outcome, late=True)
+            except FileNotFoundError:
+                self.journal.write({"skip": [record["run"], record["repetition"]], "why": NOT_OURS})
+                continue
             self.journal.write({"outcome": outcome})
             self.halting.saw(outcome)
             self._went_on = self._went_on or _got_further(attempt, outcome)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 if not attempt.stderr.stat().st_size:
                     attempt.stderr.unlink()
         return crashed
@@ -241,11 +275,25 @@ class _Job:
         return {"state": "abandoned" if grouped else "failed", "error": error, **used}
 
     def _cancelled(self, task: Planned) -> bool:
-        folder = self.claimant.submission.stops
-        names = frozenset(os.listdir(folder))  # not their number: one may have come while another went
-        if names != self._stops[0]:
-            self._stops = (names, read_stops(self.claimant.submission)[0])
+        retry(self._read_stops)
         return any(stop.covers(task.key) for stop in self._stops[1])
+
+
+    def _are_cancelled(self, tasks: list[Planned]) -> bool:
+        """As far as can be seen at once: it is asked every second, and between two heartbeats."""
+        try:
+            self._read_stops()
+        except OSError:
+            return False
+        return all(any(stop.covers(task.key) for stop in self._stops[1]) for task in tasks)
+
+    def _read_stops(self) -> None:
+        # by name, not by their number: one may have come while another went
+        names = frozenset(os.listdir(self.claimant.submission.stops))
+        if names != self._stops[0]:
+            with transient.patience(transient.at_once(self.claimant.submission.folder)):
+                stops, damaged = read_stops(self.claimant.submission)
+            self._stops = (None if damaged else names, stops)  # what could not be read now is looked at again
 
 
 def _got_further(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:

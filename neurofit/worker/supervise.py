@@ -14,9 +14,11 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from neurofit.transient import retry
 from neurofit.worker import child
 from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
@@ -91,7 +93,8 @@ class Capture:
     _ends: tuple[int, int] = (-1, -1)
 
     def open(self) -> None:
-        files = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (self.stdout, self.stderr)]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        files = [retry(partial(os.open, path, flags, 0o666)) for path in (self.stdout, self.stderr)]
         if not self.echo:
             self._ends = (files[0], files[1])
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.errors import SubmissionError
-from neurofit.files import read_lines, to_json, write_whole
+from neurofit.files import append_lines, read_lines, to_json, write_whole
 from neurofit.process import Process
 
 SETTINGS = "pool.json"
@@ -187,7 +186,7 @@ def thread_environment(cpus: int) -> dict[str, str]:
 def left_out(folder: Path) -> set[int]:
     """Jobs that were cancelled one by one."""
     try:
-        return {int(name) for name in os.listdir(folder / LEFT_OUT)}
+        return {int(name) for name in os.listdir(folder / LEFT_OUT) if name.isdecimal()}  # .DS_Store, .nfs…
     except FileNotFoundError:
         return set()
 
@@ -236,5 +235,4 @@ def _endings(folder: Path) -> dict[int, str | None]:
 
 
 def append_event(folder: Path, **event: object) -> None:
-    with open(folder / EVENTS, "ab") as file:
-        file.write(json.dumps(event).encode() + b"\n")
+    append_lines(folder / EVENTS, [event], durable=False)

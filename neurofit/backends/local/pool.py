@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofit import transient
 from neurofit.backends.local.backend import SCRIPT, SETTINGS, append_event, left_out
 from neurofit.files import read_json
 from neurofit.process import Process
@@ -50,7 +51,7 @@ class Pool:
     """Jobs, slots, and the fork server between them."""
 
     def __init__(self, folder: Path) -> None:
-        settings = read_json(folder / SETTINGS)
+        settings = read_json(folder / SETTINGS, late=True)
         self.folder = folder
         self.environment = {**os.environ, **settings["environment"]}
         self.study = settings["study"]
@@ -66,6 +67,8 @@ class Pool:
         self.ready = False  # the server is, so that there can be workers
         self.stopping: float | None = None
         self.over = False
+        self.unsaid: list[dict[str, object]] = []  # events that the storage has not taken yet
+        self.server_not_before = 0.0
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -74,10 +77,19 @@ class Pool:
         if not os.read(0, 1):
             print("pool: whoever submitted this died before it was noted", file=sys.stderr, flush=True)
             return 1
-        append_event(self.folder, begun=True)
+        with transient.patience(transient.at_once(self.folder)):
+            self._serve()
+        ended = self.stopping is not None or self.over
+        with transient.patience(transient.at_once(self.folder) if ended else transient.worker(self.folder)):
+            self._say()
+        return 0 if self.server_starts <= MOST_SERVER_STARTS else 1
+
+    def _serve(self) -> None:
+        self._say(begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
-            if self.stopping is None and self.server is None and not self._start_server():
-                return 1
+            if self.stopping is None and self.server is None and self._may_start_server():
+                if not self._start_server():
+                    break
             self._leave_out()
             for slot in self.slots:
                 self._occupy(slot)
@@ -88,7 +100,16 @@ class Pool:
                     self._end_now()
             for key, _ in self.selector.select(timeout=1.0):
                 key.data()
-        return 0
+            self._say()
+
+    def _say(self, **event: object) -> None:
+        """Add an event to the diary, now or, where the storage is away, later: no job ends for it."""
+        if event:
+            self.unsaid.append(event)
+        with contextlib.suppress(OSError):
+            while self.unsaid:
+                append_event(self.folder, **self.unsaid[0])
+                del self.unsaid[0]
 
     def _listen(self) -> None:
         read, write = os.pipe()
@@ -120,6 +141,10 @@ class Pool:
 
     # the fork server
 
+    def _may_start_server(self) -> bool:
+        """Not at once again and again, nor where it would not find its files."""
+        return time.monotonic() >= self.server_not_before and os.path.exists(self.folder / SCRIPT)
+
     def _start_server(self) -> bool:
         self.server_starts += 1
         if self.server_starts > MOST_SERVER_STARTS:
@@ -129,8 +154,15 @@ class Pool:
             return False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
-        self.server = subprocess.Popen(command, stdin=theirs, env=self.environment, cwd=self.study)
-        theirs.close()
+        try:
+            self.server = subprocess.Popen(command, stdin=theirs, env=self.environment, cwd=self.study)
+        except OSError as error:  # the study's folder may be away
+            print(f"pool: the fork server could not be started: {error}", file=sys.stderr, flush=True)
+            self._server_is_due_later()
+            ours.close()
+            return True
+        finally:
+            theirs.close()
         self.control = ours
         self.control_said = b""
         self.ready = False
@@ -161,6 +193,12 @@ class Pool:
         status = self.server.wait()
         print(f"pool: the fork server ended with status {status}", file=sys.stderr, flush=True)
         self.server = None
+        self._server_is_due_later()
+
+    def _server_is_due_later(self) -> None:
+        often = self.server_starts - AT_ONCE
+        if often > 0:
+            self.server_not_before = time.monotonic() + min(2.0 ** (often - 1), LONGEST_PAUSE_SECONDS)
 
     # slots
 
@@ -178,9 +216,13 @@ class Pool:
 
     def _leave_out(self) -> None:
         """Jobs that were cancelled while they waited."""
-        for job in left_out(self.folder).intersection(self.waiting):
+        try:
+            cancelled = left_out(self.folder)
+        except OSError:
+            return  # looked at again in a second
+        for job in cancelled.intersection(self.waiting):
             self.waiting.remove(job)
-            append_event(self.folder, ended=job)
+            self._say(ended=job)
 
     def _is_due(self) -> bool:
         """Whether a job may start now; it then is the first of those that wait."""
@@ -231,7 +273,7 @@ class Pool:
             return
         self.server_starts = min(self.server_starts, 1)
         self.restarts.pop(job, None)
-        append_event(self.folder, ended=job)
+        self._say(ended=job)
 
     def _worker_ended(self, slot: Slot) -> None:
         """Its job goes back to the queue; what its child had started goes with it."""
@@ -246,7 +288,7 @@ class Pool:
         self.restarts[job] += 1
         if self.restarts[job] > MOST_RESTARTS:
             cause = f"its worker ended {self.restarts[job]} times before the job did; see logs/pool.log"
-            append_event(self.folder, ended=job, cause=cause)
+            self._say(ended=job, cause=cause)
             return
         often = self.restarts[job] - AT_ONCE
         if often > 0:  # what ends it (a full disk?) may pass
@@ -255,7 +297,7 @@ class Pool:
 
     def _give_up(self, cause: str) -> None:
         for job in [*self.waiting, *(slot.job for slot in self.slots if slot.job is not None)]:
-            append_event(self.folder, ended=job, cause=cause)
+            self._say(ended=job, cause=cause)
 
 
 def main(folder: Path) -> int:

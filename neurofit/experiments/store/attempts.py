@@ -23,6 +23,7 @@ from neurofit.experiments.store.layout import AttemptFiles, SubmissionFiles, Tas
 from neurofit.experiments.store.submissions import is_at_home
 from neurofit.files import partial_path, read_json, to_json, write_new
 from neurofit.process import Process
+from neurofit.transient import retry
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,16 @@ def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFile
     """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it was
     written.
     """
-    task.folder.mkdir(parents=True, exist_ok=True)
+    return retry(lambda: _claim(task, last_attempt, claimant))
+
+
+def _claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
+    record = claimant.record()
+    for folder in (task.folder.parent.parent, task.folder.parent, task.folder):
+        folder.mkdir(exist_ok=True)  # nothing above: where the storage is away, no second tree begins in its place
     for number in range(last_attempt + 1, last_attempt + 1000):
         attempt = task.attempt(number)
-        if _make(attempt, claimant):
+        if _make(attempt, record) or _was_made(attempt, record):
             return attempt
         state = _state_of(attempt, claimant)
         if state not in ("stopped", "abandoned"):
@@ -66,11 +73,11 @@ def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFile
     return Refusal("1000 attempts")
 
 
-def _make(attempt: AttemptFiles, claimant: Claimant) -> bool:
+def _make(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
     partial = AttemptFiles(partial_path(attempt.folder))
     partial.folder.mkdir()
     try:
-        partial.claim.write_text(to_json({**claimant.record(), "t": round(time.time(), 3)}), encoding="utf-8")
+        partial.claim.write_text(to_json({**record, "t": round(time.time(), 3)}), encoding="utf-8")
         partial.folder.rename(attempt.folder)
         return True
     except OSError as error:
@@ -78,8 +85,18 @@ def _make(attempt: AttemptFiles, claimant: Claimant) -> bool:
             return False
         raise
     finally:
-        if partial.folder.exists():
-            shutil.rmtree(partial.folder, ignore_errors=True)
+        shutil.rmtree(partial.folder, ignore_errors=True)
+
+
+def _was_made(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
+    """Whether this claimant made it a moment ago, and the answer was lost: nobody else can have written its claim."""
+    try:
+        claim = read_json(attempt.claim, late=True)
+    except (FileNotFoundError, StoreError):
+        return False
+    return all(claim.get(name) == record[name] for name in ("submission", "job", "start", "process")) and not _ended(
+        attempt
+    )
 
 
 def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
@@ -90,13 +107,14 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
     if not may_take_over(attempt, claimant):
         return "somebody is at it"
     reason = {"kind": "lost", "type": "Lost", "message": "Its worker was gone; a newer attempt took over."}
-    publish(attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number})
-    return _ended(attempt) or "abandoned"
+    if publish(attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number}):
+        return "abandoned"
+    return _ended(attempt, late=True) or "somebody is at it"  # it was slower than it was thought dead
 
 
-def _ended(attempt: AttemptFiles) -> str | None:
+def _ended(attempt: AttemptFiles, *, late: bool = False) -> str | None:
     try:
-        return read_json(attempt.outcome)["state"]
+        return read_json(attempt.outcome, late=late)["state"]
     except FileNotFoundError:
         return None
     except (StoreError, KeyError):
@@ -131,10 +149,27 @@ def is_stale(journal: Path, here: Path) -> bool:
 
 
 def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = True) -> bool:
-    """End `attempt` with this outcome; False if it has ended already."""
+    """End `attempt` with this outcome; False if it has ended already, or is another worker's by now."""
+    if not _is_by_its_claimant(attempt, outcome):
+        return False
     return write_new(attempt.outcome, to_json(outcome) + "\n", durable=durable)
+
+
+def _is_by_its_claimant(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
+    """False where the storage was away, and came back with another worker's claim in this place."""
+    try:
+        claim = read_json(attempt.claim)
+        theirs = claim["submission"], claim["job"], claim["process"]["host"], claim["process"]["pid"]
+    except (FileNotFoundError, StoreError, KeyError, TypeError):
+        return True  # the exclusive outcome decides
+    names = ("submission", "job", "host", "pid")
+    return not all(name in outcome for name in names) or theirs == tuple(outcome[name] for name in names)
 
 
 def still_mine(attempt: AttemptFiles) -> bool:
     """Whether nobody has ended this attempt in its worker's stead."""
-    return not os.path.exists(attempt.outcome)
+    try:
+        retry(lambda: os.stat(attempt.outcome))
+    except FileNotFoundError:
+        return True
+    return False

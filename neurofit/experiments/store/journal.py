@@ -19,6 +19,7 @@ from typing import Any
 from neurofit.experiments.store.layout import JOURNAL, SubmissionFiles
 from neurofit.files import encoded, to_json
 from neurofit.process import Process
+from neurofit.transient import retry
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
@@ -30,27 +31,54 @@ class Journal:
     def __init__(self, files: SubmissionFiles, job: int, **facts: Any) -> None:
         self.job = job
         self.path, self.start = _next_start(files, job)
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        self._torn = False
+        self._descriptor = retry(self._open, late=True)
+        self._torn = False  # its last line may be
+        self._failed = False  # the last request did
         self.write({"start": Process.here().record(), "job": job, "t": round(time.time(), 3), **facts})
 
     def write(self, record: dict[str, Any]) -> None:
         """Add a line, on a fresh one after a line that the disk had no room for."""
         line = encoded(to_json(record) + "\n")
-        whole, self._torn = (b"\n" + line if self._torn else line), True
+        retry(lambda: self._append(line))
+
+    def _append(self, line: bytes) -> None:
+        """What an earlier try may have written whole is there twice, which says nothing else."""
+        if self._failed:
+            self._reopen()
+        whole, self._torn, self._failed = (b"\n" + line if self._torn else line), True, True
         written = os.write(self._descriptor, whole)
         if written < len(whole):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        self._torn = False
+        self._torn = self._failed = False
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND)
+
+    def _reopen(self) -> None:
+        """A server that restarted may not know the old descriptor any more."""
+        fresh = self._open()
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
 
     def touch(self) -> None:
-        os.utime(self._descriptor)
+        """The heartbeat. Where the storage is away it is left out: the next one tells, and no work is lost for it."""
+        try:
+            os.utime(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._reopen()
+                os.utime(self._descriptor)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        with contextlib.suppress(OSError):  # every line was written before
+            os.close(self._descriptor)
 
 
 def _next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
+    return retry(lambda: _make_next_start(files, job))
+
+
+def _make_next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
     start = 1
     while True:
         path = files.journal(job, start)
@@ -63,6 +91,10 @@ def _next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
 
 def journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]:
     """(job, start) → the journal's directory entry."""
+    return retry(lambda: _journals(files))
+
+
+def _journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]:
     found = {}
     try:
         with os.scandir(files.journals) as entries:

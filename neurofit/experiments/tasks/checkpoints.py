@@ -21,6 +21,7 @@ from neurofit.errors import StoreError
 from neurofit.experiments.store.attempts import still_mine
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.files import partial_path, read_json, to_json
+from neurofit.transient import retry
 
 KEPT = 2
 RECORD = "checkpoint.json"
@@ -36,7 +37,7 @@ def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
     """
     found = []
     with contextlib.suppress(FileNotFoundError):
-        for folder in task.checkpoints.iterdir():
+        for folder in retry(lambda: list(task.checkpoints.iterdir())):
             if folder.name.startswith("."):
                 continue
             try:
@@ -59,24 +60,34 @@ def discard(task: TaskFiles, up_to_attempt: int) -> None:
 @contextlib.contextmanager
 def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[str, Any]) -> Iterator[Path]:
     """Give a folder to write into, and publish it whole as the checkpoint of `step`."""
-    task.checkpoints.mkdir(exist_ok=True)
+    retry(lambda: task.checkpoints.mkdir(exist_ok=True))
     final = task.checkpoints / f"{step:06d}"
     partial = partial_path(final)
-    partial.mkdir()
+    retry(lambda: partial.mkdir(exist_ok=True))  # its name is nobody else's
+    text = to_json({"step": step, "attempt": attempt.number, **record})
     try:
         yield partial
-        (partial / RECORD).write_text(to_json({"step": step, "attempt": attempt.number, **record}), encoding="utf-8")
-        _sync(partial)
+        retry(lambda: (partial / RECORD).write_text(text, encoding="utf-8"))
+        retry(lambda: _sync(partial))
         if not still_mine(attempt):
             raise Superseded
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
+        retry(lambda: _put_in_place(partial, final, text))
     finally:
-        if partial.exists():
-            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     for old in published(task)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, final: Path, text: str) -> None:
+    try:
+        os.stat(partial)
+    except FileNotFoundError:
+        if (final / RECORD).read_text(encoding="utf-8") == text:
+            return  # it was renamed, and the answer lost
+        raise
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
 
 
 def _sync(folder: Path) -> None:
@@ -91,6 +102,11 @@ def _sync(folder: Path) -> None:
 
 def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
     """Bring the older attempt's history and kept files over, cut to where they were; gives the history's rows."""
+    return retry(lambda: _take_up(checkpoint, task, attempt))
+
+
+def _take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
+    os.stat(attempt.folder)  # nothing is made above it where the storage is away
     record = read_json(checkpoint / RECORD)
     source = task.attempt(record["attempt"])
     rows = record.get("rows", 0)

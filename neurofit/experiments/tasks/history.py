@@ -4,13 +4,17 @@ whole.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
+import os
 from pathlib import Path
 
 from neurofit.errors import StoreError, UsageError
 from neurofit.experiments.grids.params import one_line
 from neurofit.files import write_whole
+from neurofit.transient import retry
 
 
 class History:
@@ -21,38 +25,59 @@ class History:
         self.columns: list[str] = []
         self.rows = 0
         self._file = None
+        self._size = None  # of its whole rows, in bytes
 
     def take_up(self, rows: int) -> None:
         """Go on with a file that has `rows` rows already."""
         self.close()
-        try:
-            with open(self.path, newline="", encoding="utf-8") as file:
-                self.columns = next(csv.reader(file), [])[1:]
-        except FileNotFoundError:
-            self.columns = []
+        self.columns = [cell for row in self._rows()[:1] for cell in row[1:]]
         self.rows = rows
+
+    def _rows(self) -> list[list[str]]:
+        try:
+            text = retry(lambda: self.path.read_bytes().decode())
+        except FileNotFoundError:
+            return []
+        return list(csv.reader(io.StringIO(text, newline="")))
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
         values = {name: _number(name, value) for name, value in numbers.items()}
         fresh = [name for name in values if name not in self.columns]
         if fresh:
             self._widen(fresh)
-        if self._file is None:
-            self._file = self.path.open("a", newline="", encoding="utf-8", buffering=1)
-        self._file.write(_line([step, *(values.get(name, "") for name in self.columns)]))
+        row = _line([step, *(values.get(name, "") for name in self.columns)]).encode()
+        retry(lambda: self._write(row))
         self.rows += 1
 
+    def _write(self, row: bytes) -> None:
+        if self._file is None:
+            self._file = open(self.path, "ab", buffering=0)
+            if self._size is None:
+                self._size = os.fstat(self._file.fileno()).st_size
+            else:
+                self._file.truncate(self._size)  # an earlier try may have written some of it
+        try:
+            written = self._file.write(row)
+            if written < len(row):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            self._close_file()
+            raise
+        self._size += written
+
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._close_file()
+        self._size = None
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # every row was written before
+                file.close()
 
     def _widen(self, fresh: list[str]) -> None:
         self.close()
-        rows = []
-        if self.path.exists():
-            with open(self.path, newline="", encoding="utf-8") as file:
-                rows = list(csv.reader(file))[1:]
+        rows = self._rows()[1:]
         self.columns += fresh
         width = 1 + len(self.columns)
         table = [["step", *self.columns], *(row + [""] * (width - len(row)) for row in rows)]

@@ -17,6 +17,7 @@ from neurofit.experiments.definition import Seeds
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.experiments.tasks import checkpoints
 from neurofit.experiments.tasks.history import History
+from neurofit.transient import retry
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
@@ -120,12 +121,15 @@ class LiveTask:
     def save_checkpoint(self, step: int) -> Iterator[Path]:
         """Give a folder to write into; on leaving the block it is published, whole."""
         step = _step(step)
-        found = (path for pattern in self._kept_patterns for path in self.folder.glob(pattern))
-        lengths = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()}
-        record = {"rows": self._history.rows, "lengths": dict(sorted(lengths.items()))}
+        record = {"rows": self._history.rows, "lengths": retry(self._kept_lengths)}
         with checkpoints.publishing(self.files, self.attempt, step, record) as folder:
             yield folder
         self.progress = step
+
+    def _kept_lengths(self) -> dict[str, int]:
+        found = (path for pattern in self._kept_patterns for path in self.folder.glob(pattern))
+        lengths = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()}
+        return dict(sorted(lengths.items()))
 
     def resume(self, folder: Path) -> None:
         """Bring over the history and the kept files as they were at the checkpoint in `folder`."""
