@@ -198,4 +198,4 @@ class _Trouble:
     def _away(self, error: OSError | NeurofitError) -> OSError:
         number, path = _errno(error), getattr(error, "filename", None)
         said = f"{os.strerror(number)}; the storage did not answer properly for {self.patience.seconds:g} s"
-        return Away(number, f"{said}. Is it mounted, and does `ls` there work? Then repeat this", path)
+        return Away(number, f"{said}. Is it mounted, and does `ls` there work? Then repeat the command", path)

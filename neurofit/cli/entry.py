@@ -17,6 +17,7 @@ import click
 from neurofit.cli import terminal
 from neurofit.errors import NeurofitError
 from neurofit.text import printable
+from neurofit.transient import Away
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -33,6 +34,9 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except NeurofitError as error:
         terminal.error(str(error))
         return error.exit_code
+    except Away as error:
+        terminal.error(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
+        return 1
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)

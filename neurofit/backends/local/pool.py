@@ -87,9 +87,8 @@ class Pool:
     def _serve(self) -> None:
         self._say(begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
-            if self.stopping is None and self.server is None and self._may_start_server():
-                if not self._start_server():
-                    break
+            if self._lacks_a_server() and not self._start_server():
+                break
             self._leave_out()
             for slot in self.slots:
                 self._occupy(slot)
@@ -141,9 +140,11 @@ class Pool:
 
     # the fork server
 
-    def _may_start_server(self) -> bool:
-        """Not at once again and again, nor where it would not find its files."""
-        return time.monotonic() >= self.server_not_before and os.path.exists(self.folder / SCRIPT)
+    def _lacks_a_server(self) -> bool:
+        """And may start one: not at once again and again, nor where it would not find its files."""
+        if self.stopping is not None or self.server is not None or time.monotonic() < self.server_not_before:
+            return False
+        return os.path.exists(self.folder / SCRIPT)
 
     def _start_server(self) -> bool:
         self.server_starts += 1

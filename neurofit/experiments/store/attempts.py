@@ -80,6 +80,10 @@ def _make(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
         partial.claim.write_text(to_json({**record, "t": round(time.time(), 3)}), encoding="utf-8")
         partial.folder.rename(attempt.folder)
         return True
+    except FileNotFoundError:  # the network repeated a request of ours that it had carried out
+        if not _was_made(attempt, record):
+            raise
+        return True
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return False

@@ -80,14 +80,14 @@ def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[s
 
 def _put_in_place(partial: Path, final: Path, text: str) -> None:
     try:
-        os.stat(partial)
+        os.stat(partial)  # before anything is removed for it
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
     except FileNotFoundError:
-        if (final / RECORD).read_text(encoding="utf-8") == text:
-            return  # it was renamed, and the answer lost
-        raise
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
+        if (final / RECORD).read_text(encoding="utf-8") != text:
+            raise
+        # it had been renamed, and the answer was lost
 
 
 def _sync(folder: Path) -> None:

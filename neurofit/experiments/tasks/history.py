@@ -51,7 +51,7 @@ class History:
 
     def _write(self, row: bytes) -> None:
         if self._file is None:
-            self._file = open(self.path, "ab", buffering=0)
+            self._file = self.path.open("ab", buffering=0)
             if self._size is None:
                 self._size = os.fstat(self._file.fileno()).st_size
             else:
