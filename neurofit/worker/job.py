@@ -278,7 +278,6 @@ class _Job:
         retry(self._read_stops)
         return any(stop.covers(task.key) for stop in self._stops[1])
 
-
     def _are_cancelled(self, tasks: list[Planned]) -> bool:
         """As far as can be seen at once: it is asked every second, and between two heartbeats."""
         try:
