@@ -10,7 +10,8 @@ NeurofitError
 ├── StoreError            a file under training_data/ that is damaged or cannot be written
 │   └── LockedError       somebody else is writing to this experiment
 ├── QueueError            the queue could not be asked (exit code 5)
-│   └── SubmissionError   the queue refused a job
+│   ├── SubmissionError   the queue refused a job
+│   └── HiddenError       the queue does not show this user those jobs
 ├── Diverged              a training whose loss is no longer a number
 └── DataError             a recording that is missing, damaged or does not fit together
     └── ShapeError        two arrays whose axes differ
@@ -66,6 +67,10 @@ class QueueError(NeurofitError):
 
 class SubmissionError(QueueError):
     exit_code = 1
+
+
+class HiddenError(QueueError):
+    pass
 
 
 class Diverged(NeurofitError):

@@ -76,7 +76,9 @@ class Queued:
 class QueueState:
     """A job that the queue still has, or may have."""
 
-    phase: str  # "pending" or "running"; "unknown": this job could not be asked about, for the reason given
+    # "pending" or "running"; "unknown": this job could not be asked about, for the reason given; "hidden": the queue
+    # does not show it to this user, who takes it for pending unless somebody else has noted that it is over
+    phase: str
     reason: str = ""
 
 
@@ -132,7 +134,9 @@ class Backend(ABC):
 
     @abstractmethod
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        """What the queue has of submissions of which no record was kept, looked up by their token."""
+        """What the queue has of submissions of which no record was kept, looked up by their token. Raises HiddenError
+        where it would not show this user what it has.
+        """
 
     @abstractmethod
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:

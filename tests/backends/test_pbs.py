@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from fakes import Fakes
 
+from neurofit.backends import users
 from neurofit.backends.base import Queued, Submission
 from neurofit.backends.qsub import pbs_answers as answers
 from neurofit.backends.qsub.pbs import PbsBackend
-from neurofit.errors import QueueError
+from neurofit.errors import HiddenError, QueueError
 
 
 def listing(**jobs: dict) -> str:
@@ -67,7 +69,7 @@ def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
     ("letter", "phase", "reason"),
     [
         ("Q", "pending", ""),
-        ("H", "pending", "held; `qrls"),
+        ("H", "pending", "held; `qrls '2[].pbshost'` lets it go"),
         ("W", "pending", "waits for its start time"),
         ("T", "pending", "is being moved"),
         ("R", "running", ""),
@@ -227,14 +229,130 @@ def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(
         PbsBackend().cancel([entry], [(entry.token, 0)])
 
 
+def test_a_held_array_names_the_command_that_lets_it_go(queue, entry):
+    """Its subjobs are listed as queued, and `qrls` takes none of them."""
+    text = json.loads(array(i0={"job_state": "Q"}, i1={"job_state": "Q"}))
+    text["Jobs"]["2[].pbshost"] |= {"job_state": "H", "Hold_Types": "u", "substate": 20}
+    queue.say("qstat", json.dumps(text))
+    states = PbsBackend().poll([entry])
+    assert {state.reason for state in states.values()} == {"held; `qrls '2[].pbshost'` lets it go"}
+    assert len(states) == 2 and {state.phase for state in states.values()} == {"pending"}
+    text["Jobs"]["2[].pbshost"] |= {"Hold_Types": "s", "comment": "job held, too many failed attempts to run"}
+    queue.say("qstat", json.dumps(text))
+    assert {state.reason for state in PbsBackend().poll([entry]).values()} == {
+        "held by PBS or its operators: job held, too many failed attempts to run"
+    }
+    text["Jobs"]["2[].pbshost"]["substate"] = 22
+    queue.say("qstat", json.dumps(text))
+    assert {state.reason for state in PbsBackend().poll([entry]).values()} == {"held until jobs end that it depends on"}
+
+
+SERVER = """Server: pbshost
+    server_state = Active
+    server_host = pbshost
+    managers = root@pbshost,ann@*,
+	carl@login
+    default_queue = workq
+    query_other_jobs = False
+    max_array_size = 500
+"""
+
+
 def test_limits_are_the_smaller_of_server_and_queue(queue):
-    server = "Server: pbshost\n    server_state = Active\n    max_array_size = 500\n"
     limits = "Queue: short\n    max_array_size = 20\n    resources_max.walltime = 02:30:00\n"
-    queue.say("qstat", server, call=1)
+    queue.say("qstat", SERVER, call=1)
     queue.say("qstat", limits, call=2)
     found = PbsBackend(queue="short").limits()
     assert (found.array_size, found.walltime_minutes) == (20, 150)
     assert answers.limits("").array_size is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [({}, "workq"), ({"queue": "short"}, "short"), ({"directives": ("-q long@pbshost",)}, "long")],
+)
+def test_limits_are_those_of_the_queue_that_takes_the_jobs_the_default_one_too(queue, settings, asked):
+    queue.say("qstat", SERVER, call=1)
+    queue.say("qstat", "Queue: it\n    max_array_size = 20\n", call=2)
+    assert PbsBackend(**settings).limits().array_size == 20
+    assert queue.calls("qstat") == [["-B", "-f"], ["-Q", "-f", asked]]
+
+
+def test_an_array_fits_every_queue_that_a_routing_queue_leads_to(queue):
+    queue.say("qstat", SERVER, call=1)
+    queue.say("qstat", "Queue: in\n    queue_type = Route\n    route_destinations = short,long,\n\tfar@other\n", call=2)
+    queue.say("qstat", "Queue: short\n    max_array_size = 3\nQueue: long\n    max_array_size = 5\n", call=3)
+    assert PbsBackend(queue="in").limits().array_size == 3
+    assert queue.calls("qstat")[2] == ["-Q", "-f", "short", "long"]
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "change", "shown"),
+    [
+        ("ben", "pbshost", ("", ""), False),
+        ("ann", "login", ("", ""), True),
+        ("carl", "login", ("", ""), True),
+        ("root", "pbshost", ("", ""), True),
+        ("root", "pbshost", ("root@pbshost,", ""), False),
+        ("root", "pbshost", ("    managers = root@pbshost,ann@*,\n\tcarl@login\n", ""), True),
+        ("root", "login", ("    managers = root@pbshost,ann@*,\n\tcarl@login\n", ""), False),
+        ("ben", "login", ("query_other_jobs = False", "query_other_jobs = True"), True),
+        ("ben", "login", ("    query_other_jobs = False\n", ""), True),
+        ("ben", "login", ("managers", "operators"), False),
+        ("carl", "login", ("managers", "operators"), True),
+    ],
+)
+def test_who_is_told_of_others_jobs(user, host, change, shown):
+    assert answers.shows_all_jobs_to(user, host, SERVER.replace(*change)) is shown
+
+
+@pytest.fixture
+def anns(entry, monkeypatch) -> Queued:
+    """What another user queued."""
+    monkeypatch.setattr(os, "getuid", lambda: 65534)
+    return replace(entry, process={"user": "ann"})
+
+
+def test_jobs_that_pbs_does_not_show_are_hidden_and_not_gone(queue, entry, anns):
+    """With query_other_jobs=False, `qstat` leaves them out, and exits with 0."""
+    queue.say("qstat", NO_JOBS, call=1)
+    queue.say("qstat", SERVER)
+    states = PbsBackend().poll([anns])
+    assert set(states) == {(entry.token, job) for job in range(5)}
+    assert {state.phase for state in states.values()} == {"hidden"}
+    assert {state.reason for state in states.values()} == {
+        "this PBS shows jobs only to who queued them (query_other_jobs), and that was ann"
+    }
+    queue.say("qstat", NO_JOBS, call=3)
+    queue.say("qstat", SERVER.replace("query_other_jobs = False", "query_other_jobs = True"), call=4)
+    assert PbsBackend().poll([anns]) == {}, "shown, and gone"
+    queue.say("qstat", NO_JOBS, call=5)
+    queue.say("qstat", stderr="qstat: cannot connect to server", status=171, call=6)
+    with pytest.raises(QueueError):
+        PbsBackend().poll([anns])
+
+
+def test_own_jobs_are_not_hidden_and_nobody_is_asked_about_that(queue, entry):
+    queue.say("qstat", NO_JOBS)
+    assert PbsBackend().poll([replace(entry, process={"user": users.me()})]) == {}
+    assert PbsBackend().poll([entry]) == {}, "queued by 0.1.0, which noted no user"
+    assert all("-B" not in call for call in queue.calls("qstat"))
+
+
+def test_what_a_colleague_queued_and_did_not_confirm_may_be_there(queue, entry, anns, tmp_path):
+    entry.folder.mkdir()
+    (entry.folder / "job.sh").touch()
+    queue.say("qstat", SERVER)
+    with pytest.raises(HiddenError, match=r"only to who queued them .* and that was root, who submitted 20261120"):
+        PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
+
+
+def test_a_part_knows_who_queued_it(queue, entry, tmp_path):
+    entry.folder.mkdir()
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
+    queue.say("qsub", "7[].pbshost\n")
+    (queued,) = PbsBackend().submit(Submission(entry.folder, "exp3", 5, tmp_path))
+    assert queued.process == {"user": users.me()}
 
 
 def test_a_submission_is_split_without_an_array_of_one(queue, entry, tmp_path):

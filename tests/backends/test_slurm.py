@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import commands, runner, submitit_job
+from neurofit.backends import commands, runner, submitit_job, users
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.slurm import answers
@@ -49,7 +49,7 @@ def submission(tmp_path) -> Submission:
 
 @pytest.fixture
 def queued(submission) -> Queued:
-    return Queued(submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": slurm._user(), "clusters": None})
+    return Queued(submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": users.me(), "clusters": None})
 
 
 @pytest.fixture
@@ -372,7 +372,8 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
     fakes.say("scontrol", CONFIG.replace("PrivateData             = none", "PrivateData             = jobs,usage"))
     monkeypatch.setattr(os, "getuid", lambda: 65534)
     other = Queued(queued.folder, "6", 0, 99, {"cluster": "neurofit", "user": "somebody"})
-    assert "that was somebody" in SlurmBackend().poll([other])[TOKEN, 0].reason
+    state = SlurmBackend().poll([other])[TOKEN, 0]
+    assert state.phase == "hidden" and "that was somebody" in state.reason
 
 
 @pytest.mark.parametrize("program", ["squeue", "sacct"])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
 from fakes import Fakes
+
+from neurofit.experiments.store.layout import ExperimentFiles
+from neurofit.experiments.store.submissions import note_queue, read_queue
 
 QUICK = """
     def fit(task, *, x=0):
@@ -131,3 +135,44 @@ def test_a_submission_without_room_for_such_files_is_read(bench, queue, started)
     assert subprocess.run(["bash", submission / "job.sh"], env=environment, timeout=60).returncode == 3
     bench.counts("quick")
     assert bench.counts("quick") == {"new": 4}
+
+
+@pytest.fixture
+def as_another(queue, started, monkeypatch):
+    """The study as a colleague sees it whom PBS does not show its jobs."""
+
+    def see(profile: str = "", *jobs: int) -> None:
+        started(profile, *jobs)
+        monkeypatch.setattr(os, "getuid", lambda: 65534)
+        server = "    server_host = elsewhere\n    query_other_jobs = False\n"
+        queue.say("qstat", f"{server}{NOTHING}")  # what it says of the server, and of jobs
+
+    return see
+
+
+def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench, queue, as_another):
+    as_another()
+    for _ in range(3):
+        assert bench.counts("quick") == {"queued": 4}
+    assert {task.cause.partition(" (")[0] for task in bench.standing("quick").tasks.values()} == {
+        "this PBS shows jobs only to who queued them"
+    }
+    assert not bench.standing("quick").unanswered
+    assert bench.submit("quick", bench.runner("queue", "backend: pbs\n")) is None and len(queue.calls("qsub")) == 2
+
+
+def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, queue, as_another):
+    as_another("setup: ['exit 3']", 0)
+    (submission,) = ExperimentFiles(bench.study, "quick").submissions()
+    note_queue(submission, {"ended": {"its time limit was reached": [[1, 1]]}, "absent": [[1, 2]], "t": 1.0})
+    assert bench.counts("quick") == {"failed": 2, "queued": 2}
+    assert read_queue(submission).absent.keys() >= {1, 2}, "a hidden job is no job that is back"
+
+
+def test_a_colleagues_unconfirmed_submission_is_not_taken_for_nothing(bench, queue, as_another):
+    as_another()
+    (submission,) = ExperimentFiles(bench.study, "quick").submissions()
+    submission.queue.unlink()
+    found = bench.standing("quick")
+    assert bench.counts("quick") == {"queued": 4}
+    assert "whether the queue has its jobs is not known" in found.unanswered[0]

@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofit.backends import users
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.qsub import pbs_answers as answers
-from neurofit.backends.qsub.common import Part, QsubBackend, clock, job_name
-from neurofit.errors import QueueError
+from neurofit.backends.qsub.common import SCRIPT, Part, QsubBackend, clock, job_name
+from neurofit.errors import HiddenError, QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
 RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
+HIDDEN = "this PBS shows jobs only to who queued them (query_other_jobs), and that was"
 ENDING = """\
     if [ "$status" = 99 ]; then
         status=0
@@ -75,14 +78,17 @@ class PbsBackend(QsubBackend):
     def array_size(self) -> int | None:
         return self._asked_limits().array_size or DEFAULT_ARRAY_SIZE
 
+    def identity(self) -> dict[str, str]:
+        return {"user": users.me()}
+
     def _asked_limits(self) -> Limits:
-        said = ""
-        for words in (["qstat", "-B", "-f"], *([["qstat", "-Q", "-f", self.queue]] if self.queue else [])):
-            try:
-                said += ask(words).stdout
-            except QueueError:
-                continue
-        return answers.limits(said)
+        """Of the server and of the queue that takes the jobs; where no queue is named, of the server's default."""
+        server = _told("qstat", "-B", "-f")
+        named = [match[1] for line in self.directives if (match := re.match(r"-q\s*([^\s@]+)", line))]
+        queue = next(iter(named[-1:]), self.queue or answers.default_queue(server))
+        of_queue = _told("qstat", "-Q", "-f", queue) if queue else ""
+        beyond = answers.destinations(of_queue)
+        return answers.limits(server + of_queue, _told("qstat", "-Q", "-f", *beyond) if beyond else "")
 
     def limits(self) -> Limits:
         return self._asked_limits()
@@ -92,22 +98,42 @@ class PbsBackend(QsubBackend):
         for submission in submissions:
             name = job_name(submission.token)
             ids = answers.selected(_ask_of_finished_too("qselect", "-N", name))
+            if not ids and (whose := users.owner(submission.folder / SCRIPT)) in self._hidden({whose}):
+                raise HiddenError(f"{HIDDEN} {whose}, who submitted {submission.token}")
             if ids:
                 listed = answers.jobs(_ask_of_finished_too("qstat", "-f", "-F", "json", *ids))
                 again = {answers.number(id) for id in resubmissions(submission.folder)}
                 ours = [job for job in listed if job.name == name and answers.number(job.id) not in again]
-                found += [Queued(submission.folder, job.id, *job.span) for job in ours if job.span is not None]
+                where = {"user": users.owner(submission.folder / SCRIPT)}
+                found += [Queued(submission.folder, job.id, *job.span, where) for job in ours if job.span is not None]
         return found
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         queued = list(queued)
         listed = self._listed(queued)
-        comments = {answers.number(job.id): job.comment for job in listed if job.is_array}
-        states = {}
+        arrays = {answers.number(job.id): job for job in listed if job.is_array}
+        states, seen = {}, set()
         for key, job in self._by_key(queued, listed):
+            seen.add(key)
             if not job.is_over:
-                states[key] = answers.state(job, comments.get(answers.number(job.id), ""))
+                states[key] = answers.state(job, arrays.get(answers.number(job.id)))
+        silent = [entry for entry in queued if answers.number(entry.id) not in arrays and not _among(entry, seen)]
+        hidden = self._hidden({users.submitter(entry, SCRIPT) for entry in silent})
+        for entry in silent:
+            if (whose := users.submitter(entry, SCRIPT)) in hidden:
+                state = QueueState("hidden", f"{HIDDEN} {whose}")
+                states.update(((entry.token, job), state) for job in range(entry.first, entry.last + 1))
         return states
+
+    def _hidden(self, whose: set[str]) -> set[str]:
+        """Those of these people whose jobs this user is not told of."""
+        others = whose - {users.me()}
+        if not others:
+            return set()
+        server = ask(["qstat", "-B", "-f"])
+        if server.status:
+            raise QueueError(server.explained())
+        return set() if answers.shows_all_jobs_to(users.me(), socket.gethostname(), server.stdout) else others
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         queued = list(queued)
@@ -168,6 +194,18 @@ class PbsBackend(QsubBackend):
         except QueueError as error:
             return Finding(False, what, str(error), answered=False)
         return Finding(True, what)
+
+
+def _told(*words: str) -> str:
+    """What a program says; nothing where it says nothing."""
+    try:
+        return ask(words).stdout
+    except QueueError:
+        return ""
+
+
+def _among(entry: Queued, keys: set[JobKey]) -> bool:
+    return any((entry.token, job) in keys for job in range(entry.first, entry.last + 1))
 
 
 def _ask_of_finished_too(program: str, *words: str) -> Answer:

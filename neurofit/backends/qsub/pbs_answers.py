@@ -6,7 +6,6 @@ Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
+from neurofit.backends.qsub import pbs_json
 from neurofit.backends.statuses import in_words
 from neurofit.errors import QueueError
 
@@ -25,10 +25,10 @@ NO_HISTORY = "not configured to maintain job history"
 NEVER = re.compile(r"can never run", re.IGNORECASE)
 BEGUN = re.compile(r"Job (Array Began|was sent|run) ", re.IGNORECASE)  # at a time of day, with a colon in it
 DELETED = 91  # a substate
+DEPENDS = 22  # of a held one
 ENDED = (DELETED, 92, 93)  # substates of a job of its own that is over: deleted, well, with an error
 PENDING = {
     "Q": "",
-    "H": "held",
     "W": "waits for its start time",
     "T": "is being moved",
     "M": "was moved to another server",
@@ -58,6 +58,7 @@ class Listed:
     substate: int | None
     span: tuple[int, int] | None  # jobs that it holds, as far as it says
     host: str
+    holds: str = ""  # who holds it: u(ser), o(perator), s(ystem)
 
     @property
     def is_array(self) -> bool:
@@ -94,23 +95,14 @@ def jobs(answer: Answer) -> list[Listed]:
     """All that `qstat -f -F json` lists; those that are finished or unknown may be missing."""
     if answer.status not in (0, FINISHED, UNKNOWN):
         raise QueueError(answer.explained())
-    record = _record(answer)
-    if record is None:
+    record = pbs_json.read(answer.stdout)
+    listed = record.get("Jobs", {}) if record else None
+    if not isinstance(listed, dict):
         if answer.status and GONE.search(answer.stderr) and not answer.stdout.strip():
             return []
         said = (answer.stdout.strip() or answer.stderr.strip() or "nothing")[:300]
         raise QueueError(f"`{shlex.join(answer.words)[:300]}` gave an answer that cannot be read: {said}")
-    return [_listed(id, job) for id, job in record.get("Jobs", {}).items() if isinstance(job, dict)]
-
-
-def _record(answer: Answer) -> dict[str, Any] | None:
-    """The JSON object in an answer, whatever is printed around it."""
-    start, end = answer.stdout.find("{"), answer.stdout.rfind("}")
-    try:
-        record = json.loads(answer.stdout[start : end + 1], strict=False)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and "timestamp" in record else None
+    return [_listed(id, job) for id, job in listed.items() if isinstance(job, dict)]
 
 
 def _listed(id: str, job: dict[str, Any]) -> Listed:
@@ -127,13 +119,14 @@ def _listed(id: str, job: dict[str, Any]) -> Listed:
         substate=_int(job.get("substate")),
         span=_span(job),
         host=str(job.get("exec_host", "")).split("/")[0],
+        holds=str(job.get("Hold_Types", "")),
     )
 
 
 def _int(value: Any) -> int | None:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -146,17 +139,27 @@ def _span(job: dict[str, Any]) -> tuple[int, int] | None:
     return None if alone is None else (alone, alone)
 
 
-def state(job: Listed, of_array: str) -> QueueState:
-    """Phase and reason; `of_array`: the comment on the array, which its waiting subjobs do not repeat."""
+def state(job: Listed, array: Listed | None) -> QueueState:
+    """Phase and reason; `array`: what a subjob belongs to, whose hold and comment its waiting subjobs do not repeat."""
     if job.letter in RUNNING:
         return QueueState("running", RUNNING[job.letter])
-    comment = job.comment or of_array
+    comment = job.comment or (array.comment if array else "")
     if NEVER.search(comment):
         return QueueState("pending", f"can never run: {_after(comment)}. Cancel it and ask for less")
-    if job.letter == "H":
-        return QueueState("pending", f"held; `qrls {job.id}` lets it go")
-    reason = PENDING.get(job.letter, f"in state {job.letter}")
-    return QueueState("pending", reason or _after(comment))
+    for held in (job, array):
+        if held is not None and held.letter == "H":
+            return QueueState("pending", _hold(held, array or job))
+    return QueueState("pending", PENDING.get(job.letter, f"in state {job.letter}") or _after(comment))
+
+
+def _hold(job: Listed, named: Listed) -> str:
+    """Why it is held; a subjob is let go with its array only."""
+    if job.substate == DEPENDS:
+        return "held until jobs end that it depends on"
+    if set(job.holds) & set("os") and "u" not in job.holds:
+        why = _after(job.comment or named.comment)
+        return f"held by PBS or its operators{': ' if why else ''}{why}"
+    return f"held; `qrls {shlex.quote(named.id)}` lets it go"
 
 
 def _after(comment: str) -> str:
@@ -181,12 +184,38 @@ def ending(job: Listed) -> Ending | None:
     return Ending(in_words(status - 128 if status > 256 else status, job.host))
 
 
-def limits(said: str) -> Limits:
-    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say."""
-    sizes = [int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said, flags=re.MULTILINE)]
+def default_queue(server: str) -> str | None:
+    """From `qstat -B -f`."""
+    found = re.search(r"^\s*default_queue = (\S+)", server, flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+def destinations(queue: str) -> list[str]:
+    """From `qstat -Q -f`: the queues of this server that a routing queue leads to."""
+    found = re.search(r"^\s*route_destinations = (.*(?:\n\t.*)*)", queue, flags=re.MULTILINE)
+    return [name for name in re.split(r"[,\s]+", found[1]) if name and "@" not in name] if found else []
+
+
+def limits(said: str, beyond: str = "") -> Limits:
+    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say; `beyond`: of the queues that a
+    routing queue leads to, where an array that fits nowhere would stay for ever.
+    """
+    sizes = [int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said + beyond, flags=re.MULTILINE)]
     times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", said, flags=re.MULTILINE)
     minutes = [60 * int(hours) + int(minutes) + int(seconds) / 60 for hours, minutes, seconds in times]
     return Limits(array_size=min(sizes, default=None), walltime_minutes=min(minutes, default=None))
+
+
+def shows_all_jobs_to(user: str, host: str, server: str) -> bool:
+    """From `qstat -B -f`: whether this user of this host is told of others' jobs. Where not, nothing says so when jobs
+    are asked for: they are left out.
+    """
+    if not re.search(r"^\s*query_other_jobs = False", server, flags=re.MULTILINE):
+        return True
+    listed = re.findall(r"^\s*(?:managers|operators) = (.*(?:\n\t.*)*)", server, flags=re.MULTILINE)
+    names = {name.partition("@")[0].lstrip("+") for name in re.split(r"[,\s]+", ",".join(listed))}
+    at_server = re.search(rf"^\s*server_host = {re.escape(host)}(\.|$)", server, flags=re.MULTILINE) is not None
+    return user in names or (user == "root" and at_server and not listed)
 
 
 def refused_deletions(answer: Answer) -> str:

@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import math
 import os
-import pwd
 import re
 import shlex
 import sys
@@ -22,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neurofit.backends import users
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import ask, has, ranges
 from neurofit.backends.local.backend import thread_environment
 from neurofit.backends.slurm import answers, clusters
-from neurofit.errors import QueueError, SubmissionError
+from neurofit.errors import HiddenError, QueueError, SubmissionError
 from neurofit.files import write_whole
 
 SCRIPT = "job.sh"
@@ -34,6 +34,7 @@ OUTPUT = "logs/slurm-%A.out"  # what SLURM itself says of an array's jobs; their
 WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else lists of array indices are cut after 64 characters
 LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, by clocks that differ
 CANCELLED_AT_ONCE = 50  # words of one scancel
+HIDDEN = "this cluster shows jobs only to who queued them, and that was"
 
 Thing = TypeVar("Thing")
 
@@ -127,7 +128,7 @@ class SlurmBackend(Backend):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
             id, cluster = self._sbatch(submission, path, first, alone)
-            yield Queued(submission.folder, id, first, last, _note(cluster, _user(), named))
+            yield Queued(submission.folder, id, first, last, _note(cluster, users.me(), named))
 
     def _sbatch(self, submission: Submission, path: Path, first: int, alone: str | None) -> tuple[str, str]:
         """The id of the array and the cluster that took it, looked up where the answer was lost or does not say.
@@ -160,20 +161,24 @@ class SlurmBackend(Backend):
         return found
 
     def _find(self, cluster: str | None, asked: Mapping[str, Submission]) -> list[Queued]:
-        users = {_owner(one.folder / SCRIPT) for one in asked.values()}
+        owners = {users.owner(one.folder / SCRIPT) for one in asked.values()}
         since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
-        by_name = answers.sacct_by_name(users, _local_time(since), cluster)
-        lines = [*self._squeue(users, cluster), *self._sacct([by_name])]
-        name = self._config(cluster)["ClusterName"]
-        found = {}
+        by_name = answers.sacct_by_name(owners, _local_time(since), cluster)
+        lines = [*self._squeue(owners, cluster), *self._sacct([by_name])]
+        config = self._config(cluster)
+        name, found = config["ClusterName"], {}
         for line in lines:
             token, first, last = parsed(line.name)
             if token in asked and line.is_odd:
                 raise QueueError(line.why)
             if submission := asked.get(token):
-                where = _note(name, _owner(submission.folder / SCRIPT), _of_script(submission.folder))
+                where = _note(name, users.owner(submission.folder / SCRIPT), _of_script(submission.folder))
                 if (token, first) not in found or int(line.id) > int(found[token, first].id):
                     found[token, first] = Queued(submission.folder, line.id, first, last, where)
+        for token, submission in asked.items():
+            user = users.owner(submission.folder / SCRIPT)
+            if _hides(config, user) and not any(token == known for known, _ in found):
+                raise HiddenError(f"{HIDDEN} {user}, who submitted {token}")
         return list(found.values())
 
     # where it is
@@ -231,7 +236,7 @@ class SlurmBackend(Backend):
         """Note the states of these calls' jobs; gives those calls of which the cluster said nothing."""
         by_id: dict[str, list[answers.Waiting]] = {}
         odd = []
-        for line in self._squeue({_owned_by(entry) for entry in entries}, cluster):
+        for line in self._squeue({users.submitter(entry, SCRIPT) for entry in entries}, cluster):
             by_id.setdefault(line.id, []).append(line)
             if line.is_odd:
                 odd.append(line)
@@ -251,12 +256,11 @@ class SlurmBackend(Backend):
         config = self._config(cluster)
         elsewhere: dict[str, list[Queued]] = {}
         for entry in silent:
-            noted, user = (entry.process or {}).get("cluster"), _owned_by(entry)
+            noted, user = (entry.process or {}).get("cluster"), users.submitter(entry, SCRIPT)
             if cluster is None and noted not in (None, config["ClusterName"]):
                 elsewhere.setdefault(noted, []).append(entry)
-            elif user != _user() and os.getuid() != 0 and "jobs" in config.get("PrivateData", ""):
-                reason = f"this cluster shows jobs only to who queued them, and that was {user}"
-                _spread(live, entry, None, QueueState("pending", reason))
+            elif _hides(config, user):
+                _spread(live, entry, None, QueueState("hidden", f"{HIDDEN} {user}"))
         for noted, entries in elsewhere.items():
             try:
                 self._add_hidden(live, self._poll(live, noted, entries), noted)
@@ -430,20 +434,9 @@ def _of_script(folder: Path) -> str | None:
         raise QueueError(f"{path}: {error.strerror}, so that it is not known which cluster was asked.") from error
 
 
-def _user() -> str:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwuid(os.getuid()).pw_name
-    return str(os.getuid())
-
-
-def _owned_by(entry: Queued) -> str:
-    return (entry.process or {}).get("user") or _user()
-
-
-def _owner(path: Path) -> str:
-    with contextlib.suppress(KeyError, OSError):
-        return path.owner()
-    return _user()
+def _hides(config: Mapping[str, str], user: str) -> bool:
+    """Whether a cluster does not show this person's jobs to this user."""
+    return user != users.me() and os.getuid() != 0 and "jobs" in config.get("PrivateData", "")
 
 
 def _local_time(seconds: float) -> str:

@@ -13,7 +13,7 @@ from neurofit.backends import runner, statuses
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
 from neurofit.commands import command
-from neurofit.errors import NeurofitError, QueueError
+from neurofit.errors import HiddenError, NeurofitError, QueueError
 from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.lock import held_elsewhere
@@ -28,6 +28,7 @@ class JobsView:
     answered: bool = False
     live: dict[int, str] = field(default_factory=dict)  # job → phase
     unknown: set[int] = field(default_factory=set)  # the queue answered, and not about these
+    hidden: set[int] = field(default_factory=set)  # of those, the ones that the queue does not show to this user
     reasons: dict[int, str] = field(default_factory=dict)  # why it waits
     causes: dict[int, str] = field(default_factory=dict)  # why it ended
     in_grace: set[int] = field(default_factory=set)  # the queue has not yet answered without them for long enough
@@ -77,7 +78,13 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
     for part in parts:
         being_submitted = held_elsewhere(part.lock)  # asked before the calls: the one lets go after noting the others
         memory = read_queue(part.files)
-        calls = calls_of(backend, part, memory)
+        try:
+            calls = calls_of(backend, part, memory)
+        except HiddenError as error:
+            if not being_submitted:
+                name = part.files.name
+                views[name].problem = f"{name}: whether the queue has its jobs is not known: {error}"
+            continue
         if not calls and being_submitted:
             continue
         foreign = [call for call in calls if not backend.can_ask(call)]
@@ -87,7 +94,7 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
             continue
         queued[part.files.name] = (part, memory, calls)
     everything = [call for _, _, calls in queued.values() for call in calls]
-    live = backend.poll(everything) if everything else {}
+    live = _without_ended(backend.poll(everything) if everything else {}, queued)
     missing, unexplained = {}, []
     for name, (part, memory, calls) in queued.items():
         missing[name] = _missing(part, {job for token, job in live if token == name})
@@ -99,7 +106,9 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         view.answered = True
         states = {job: state for (token, job), state in live.items() if token == name}
         view.unknown = {job for job, state in states.items() if state.phase == "unknown"}
+        view.hidden = {job for job, state in states.items() if state.phase == "hidden"}
         view.live = {job: state.phase for job, state in states.items() if job not in view.unknown}
+        view.live.update(dict.fromkeys(view.hidden, "pending"))
         view.reasons = {job: states[job].reason for job in view.live if states[job].reason}
         causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
         view.causes = {**causes, **{job: memory.ended[job] for job in missing[name] & memory.ended.keys()}}
@@ -110,6 +119,18 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view)
         view.in_grace = in_grace.keys() - view.causes.keys()
         view.grace_until = max((in_grace[job] for job in view.in_grace), default=None)
+
+
+def _without_ended(
+    live: Mapping[JobKey, QueueState], queued: Mapping[str, tuple[Any, QueueMemory, list[Queued]]]
+) -> dict[JobKey, QueueState]:
+    """Without hidden jobs of which it is known that they are over: their script, or who may see them, has said so."""
+    hidden = {key for key, state in live.items() if state.phase == "hidden"}
+    if not hidden:
+        return dict(live)
+    over = {(name, job) for name, (_, memory, _) in queued.items() for job in memory.ended}
+    over.update(statuses.endings(call for _, _, calls in queued.values() for call in calls))
+    return {key: state for key, state in live.items() if key not in hidden or key not in over}
 
 
 def _problem(name: str, states: Mapping[int, QueueState], ended: Mapping[int, Ending]) -> str | None:
@@ -205,7 +226,7 @@ def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int
     known = memory.absent.keys() | memory.ended.keys()
     news = {
         "absent": spans(missing - memory.absent.keys()) if backend.grace_seconds else [],
-        "back": spans(known & view.live.keys()),
+        "back": spans(known & view.live.keys() - view.hidden),
         "ended": _by_cause({job: view.causes[job] for job in view.causes.keys() & missing - memory.ended.keys()}),
     }
     if any(news.values()):
