@@ -81,8 +81,10 @@ def _tell_queue(study: Study, one: Cancellation) -> str | None:
 
 def stop(study: Study, part: Part) -> None:
     """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks. Asked
-    again, they end at once.
+    again, they end at once. In a copy of the study nothing is asked: the jobs are the original's.
     """
+    if not part.at_home:
+        return
     backend, calls = _queued(study, part)
     backend.cancel(calls, [(part.files.name, job) for job in range(part.record["jobs"])])
 

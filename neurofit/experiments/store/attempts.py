@@ -20,7 +20,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
-from neurofit.experiments.store.submissions import is_at_home
+from neurofit.experiments.store.submissions import is_at_home, read_submission
 from neurofit.files import partial_path, read_json, to_json, write_new
 from neurofit.process import Process
 from neurofit.transient import retry
@@ -130,26 +130,38 @@ def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
     try:
         record = read_json(attempt.claim)
         process = Process.from_record(record["process"])
-    except (OSError, StoreError, KeyError):
+        theirs = SubmissionFiles(claimant.submission.folder.with_name(record["submission"]))
+        journal, same_job = theirs.journal(record["job"], record["start"]), record["job"] == claimant.job
+    except (OSError, StoreError, KeyError, TypeError, ValueError):
         return False
     if process == claimant.process:
         return False
-    theirs = SubmissionFiles(claimant.submission.folder.with_name(record["submission"]))
-    if not is_at_home(theirs, record):
-        return True  # this is a copy of the study: whoever claimed it is at work on the original
     alive = process.is_alive()
-    if alive is not None:
-        return not alive
-    if (record["submission"], record["job"]) == (claimant.submission.name, claimant.job):
+    if alive is False:
+        return True
+    if alive and not _is_in_a_copy(theirs):
+        return False
+    if alive is None and same_job and theirs == claimant.submission:
         return True  # a queue never runs one job twice at a time: the start before this one is over
-    return is_stale(theirs.journal(record["job"], record["start"]), claimant.submission.folder)
+    return is_stale(journal, claimant.submission.folder, since=attempt.claim)
 
 
-def is_stale(journal: Path, here: Path) -> bool:
+def _is_in_a_copy(files: SubmissionFiles) -> bool:
+    """Whether whoever claimed something here is at work on the original of this study."""
     try:
-        return now_on(here) - journal.stat().st_mtime > STALE_SECONDS
-    except FileNotFoundError:
-        return False  # not to be seen yet is not the same as silent
+        return not is_at_home(files, read_submission(files))
+    except (OSError, StoreError):
+        return False
+
+
+def is_stale(journal: Path, here: Path, *, since: Path | None = None) -> bool:
+    """Whether a journal has not been touched for long, or, where there is none, the file `since`."""
+    for path in (journal, since):
+        try:
+            return path is not None and now_on(here) - path.stat().st_mtime > STALE_SECONDS
+        except FileNotFoundError:
+            continue  # not to be seen yet is not the same as silent
+    return False
 
 
 def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = True) -> bool:

@@ -95,13 +95,23 @@ def job_has_ended(facts: Facts, job: int) -> bool:
     return newest > 0 and facts.ended_jobs.get(job, (0, ""))[0] == newest
 
 
-def heartbeats(files: SubmissionFiles, facts: Facts) -> dict[tuple[int, int], Heartbeat]:
-    """How each worker with a claim that has not ended is doing."""
+def heartbeats(files: SubmissionFiles, facts: Facts, *, at_home: bool = True) -> dict[tuple[int, int], Heartbeat]:
+    """How each worker with a claim that has not ended is doing.
+
+    In a copy of the study, whose workers are at work on the original, only a fresh journal says that somebody is:
+    what seems a copy may be the original, mounted differently.
+    """
     claimants = {task.by for task in facts.tasks.values() if task.by is not None and task.ended is None}
     if not claimants:
         return {}
     now = now_on(files.folder)
+    if not at_home:
+        return {by: Heartbeat.FRESH if _is_fresh(facts, by, now) else Heartbeat.DEAD for by in claimants}
     return {by: _heartbeat(facts, by, now) for by in claimants}
+
+
+def _is_fresh(facts: Facts, by: tuple[int, int], now: float) -> bool:
+    return now - facts.touched.get(by, now) < STALE_SECONDS
 
 
 def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
@@ -109,7 +119,7 @@ def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
     alive = Process.from_record(worker).is_alive() if worker else None
     if alive is not None:
         return Heartbeat.FRESH if alive else Heartbeat.DEAD
-    return Heartbeat.FRESH if now - facts.touched.get(by, now) < STALE_SECONDS else Heartbeat.STALE
+    return Heartbeat.FRESH if _is_fresh(facts, by, now) else Heartbeat.STALE
 
 
 def look_at_attempts(

@@ -9,17 +9,21 @@ when, and why jobs ended, which a queue forgets; `stops/` has a file per cancell
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from neurofit import process
 from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
+from neurofit.study import Study
 
 TaskKey = tuple[int, int]  # run number, repetition
 HERE = "here"  # the runner of a task that is done in the foreground
+CHANGE_SECONDS = 2.0  # by which clients of one file system may differ in when a file was changed
 NEEDED = ("experiment", "study", "script", "repetitions", "fresh", "code", "runner", "backend", "resources", "jobs")
 
 
@@ -45,15 +49,20 @@ def write_submission(
         try:
             for folder in (partial.stops, partial.journals, partial.logs):
                 folder.mkdir(parents=True)
-            # a copy of the study has other inodes: its submissions are not the queue's
-            record = {**record, "name": name, "jobs": len(jobs), "inode": partial.folder.stat().st_ino}
-            partial.record.write_text(to_json(record) + "\n", encoding="utf-8")
             partial.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
+            record = {**record, "name": name, "jobs": len(jobs), **_signs(partial)}
+            partial.record.write_text(to_json(record) + "\n", encoding="utf-8")
             partial.folder.rename(final.folder)
         except BaseException:
             shutil.rmtree(partial.folder, ignore_errors=True)
             raise
     return final
+
+
+def _signs(files: SubmissionFiles) -> dict[str, Any]:
+    """By which a copy of the study is told from it: see `is_at_home`."""
+    changed = round(files.jobs.stat().st_ctime, 3)
+    return {"inode": files.folder.stat().st_ino, "changed": changed, "machine": process.machine()}
 
 
 def _line(job: list[Planned]) -> str:
@@ -86,11 +95,53 @@ def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
 
 
 def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
-    """False in a copy of the study: what this submission queued, and who works for it, belongs to the original."""
+    """Whether the jobs of this submission write here; False in a copy of the study.
+
+    Jobs write to the path that they were queued with. Where this host has another folder at that path, this is a copy,
+    whatever its inode. Where it is this very folder, as the machine knows that queued it, this is none. Any other
+    machine needs a further sign, since it may have a copy at the same path: the inode, or when the file system last
+    changed `jobs.tasks`, which is written once, and which no copy takes over (records of 0.1.0 lack that, and the inode
+    alone decides). A machine that has nothing at the path (a study that was moved, another mount point) goes by these
+    signs alone.
+    """
     try:
-        return files.folder.stat().st_ino == record.get("inode")
+        here = files.folder.stat()
     except FileNotFoundError:
         return True
+    same_machine = process.same_machine(record.get("host", ""), record.get("machine"))
+    same_inode, same_change = here.st_ino == record.get("inode"), _is_unchanged(files, record)
+    there = _queued_folder(files, record)
+    if there is not None:
+        same_place = there == files.folder or _is_same_folder(here, there)
+        if same_place is not None:
+            return same_place and (same_machine or same_inode or same_change is True)
+    return same_change is True or (same_inode and (same_machine or same_change is None))
+
+
+def _queued_folder(files: SubmissionFiles, record: dict[str, Any]) -> Path | None:
+    """The path that the submission's jobs were queued with."""
+    try:
+        written = ExperimentFiles(Study(Path(record["study"])), record["experiment"])
+        return written.submission(record.get("name", files.name)).folder
+    except (KeyError, TypeError):
+        return None
+
+
+def _is_same_folder(here: os.stat_result, there: Path) -> bool | None:
+    """None where there is nothing that can be looked at."""
+    try:
+        return os.path.samestat(here, there.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_unchanged(files: SubmissionFiles, record: dict[str, Any]) -> bool | None:
+    """Whether `jobs.tasks` is the file that was written; None where that is not known."""
+    written = record.get("changed")
+    try:
+        return None if written is None else abs(files.jobs.stat().st_ctime - written) < CHANGE_SECONDS
+    except (OSError, TypeError):
+        return None
 
 
 def read_submission(files: SubmissionFiles) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _decide_part(found: Standing, part: Part) -> None:
     if doubtful:
         ids = {number: run.id for number, run in found.registry.runs.items()}
         look_at_attempts(found.files, part.files.name, ids, doubtful, part.facts)
-    beats = heartbeats(part.files, part.facts) if part.at_home else {}
+    beats = heartbeats(part.files, part.facts, at_home=part.at_home)
     settled = True
     for number, task in planned:
         facts = part.facts.tasks.get(task.key) or TaskFacts()
