@@ -135,6 +135,7 @@ def settle() -> None:
         if name not in known and not name.startswith("LC_"):
             log.warning("%s=%s of the environment is not used. %s", name, value, _how(name))
     settle_keras()
+    _interpreter()  # read once, before tasks are forked
 
 
 def settle_keras() -> None:
@@ -147,11 +148,8 @@ def settle_keras() -> None:
 
 def record() -> dict[str, Any]:
     """What this process has of all that changes numbers, and what did not count."""
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(WATCHED) and VALUES.get(name) != value and not name.startswith(CHANGE_NO_NUMBER)
-    }
+    watched = [name for name in os.environ if name.startswith(WATCHED) and not name.startswith(CHANGE_NO_NUMBER)]
+    variables = {name: os.environ[name] for name in watched if VALUES.get(name) != os.environ[name]}
     variables |= {name: value for name, value in _interpreter().items() if value != VALUES[name]}
     found: dict[str, Any] = {"variables": variables}
     if _ignored:

@@ -129,6 +129,12 @@ def bench(tmp_path) -> Workbench:
 
 
 @pytest.fixture(scope="session")
+def make_bench():
+    """Makes a workbench in a folder, for fixtures that many tests share."""
+    return Workbench
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference numbers and recordings beside the repository."""
     folder = REPOSITORY.parent / "shared"

@@ -10,6 +10,7 @@ import sys
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from neurofit import environment
@@ -21,6 +22,7 @@ from neurofit.experiments.store.registry import RegisteredRun, read_registry
 from neurofit.experiments.store.submissions import read_submission
 from neurofit.study import Study
 from neurofit.transient import retry
+from neurofit.worker import teardown
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Assignment:
     files: ExperimentFiles
     runs: dict[int, RegisteredRun]
     experiment: Experiment | None = None
+    modules: list[ModuleType] = field(default_factory=list, repr=False)  # of the study, loaded with the experiment
     problem: str | None = None  # why the experiment could not be loaded; every task then fails with it
     _code: Path | None = field(default=None, repr=False)
 
@@ -58,6 +61,11 @@ class Assignment:
         """
         self._code = code
         environment.settle()
+        self._load(experiment)
+        self.modules = script.modules_of(self.code)
+        teardown.look_for_files()
+
+    def _load(self, experiment: Experiment | None) -> None:
         try:
             if experiment is None:
                 path = self.code / self.record["script"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import random
 import resource
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from neurofit import environment
@@ -24,6 +26,7 @@ from neurofit.experiments import definition
 from neurofit.experiments.store.attempts import publish
 from neurofit.experiments.tasks.checkpoints import Superseded
 from neurofit.experiments.tasks.live import LiveTask, Stopped, StopRequest
+from neurofit.worker import teardown
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
 from neurofit.worker.stopping import stop_reason
 
@@ -55,31 +58,36 @@ class Work:
     code: Path
     versions: Callable[[], dict[str, str]]
     time_over: dict[str, Any]  # the error of a task that took longer than it may
+    modules: list[ModuleType]  # of the study
     asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
+    own_process: bool = True  # forked for these tasks; not under a debugger
 
 
 def do(work: Work) -> None:
     """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else publishes
     nothing.
     """
+    end = teardown.Teardown(work.modules) if work.own_process else None
     stop = StopRequest()
     stop.listen()
     process, started, clock = os.getpid(), time.time(), time.monotonic()
     for task in work.tasks:
         task.stop_request = stop
     try:
-        results = _results(work, stop)
+        results = _results(work, stop, end)
     except Superseded:
         return
     if os.getpid() != process:
         return  # the fit forked, and this is what it forked: the task is its parent's
+    if end is not None:
+        results = _after(end.finish(stopped=stop.made), work.tasks, results)
     for task, record, result in zip(work.tasks, work.records, results):
         task.close()
         loaded = {"versions": work.versions(), "environment": environment.record()}
-        finish(task, {**record, **result, **loaded, **_used(started, clock)})
+        finish(task, {**record, **result, **loaded, **_used(started, clock)}, own_process=work.own_process)
 
 
-def _results(work: Work, stop: StopRequest) -> list[dict[str, Any]]:
+def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[dict[str, Any]]:
     """What each task's outcome says beyond what was known before it; from then on nothing stops this process."""
     try:
         if work.fit is None:
@@ -91,22 +99,53 @@ def _results(work: Work, stop: StopRequest) -> list[dict[str, Any]]:
                 raise BadMetrics(f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task.")
         else:
             returned = [definition.call(work.fit, work.tasks[0])]
-        stop.come_too_late()
+        _over(stop, end)
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:
-        stop.come_too_late()
-        end = {"state": "stopped", "reason": stop_reason(work.asked())}
+        _over(stop, end)
+        state = {"state": "stopped", "reason": stop_reason(work.asked())}
         if stop.time_is_over:
-            end = {"state": "failed", "error": work.time_over}
+            state = {"state": "failed", "error": work.time_over}
         return [
-            {**end, "facts": task.facts, "progress": task.progress if stopped.step is None else stopped.step}
+            {**state, "facts": task.facts, "progress": task.progress if stopped.step is None else stopped.step}
             for task in work.tasks
         ]
     except Superseded:
         raise
     except BaseException as error:
-        stop.come_too_late()
+        _over(stop, end)
         return [_failed(task, error, work.code) for task in work.tasks]
+
+
+def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
+    """The fit has ended."""
+    stop.come_too_late()
+    if end is not None:
+        end.give_descriptors_back()
+
+
+def _after(ended: teardown.Ended, tasks: list[LiveTask], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results as they are after the end of the process: what could not be written makes a task that was done fail."""
+    for task in tasks:
+        if ended.problems:
+            task.facts["warnings"] = [*task.facts.get("warnings", []), *ended.problems]
+    if ended.lost is None:
+        return [{**result, "progress": _latest(task, result)} for task, result in zip(tasks, results)]
+    name, error = ended.lost
+    lost = {
+        "kind": "exception",
+        "type": type(error).__name__,
+        "message": f"{name} could not be written at the end of the task: {error.strerror or error}.",
+        "frames": [],
+        "traceback": "",
+    }
+    kept = {"state": "failed", "metrics": {}, "error": lost}
+    return [{**result, **kept} if result["state"] == "done" else result for result in results]
+
+
+def _latest(task: LiveTask, result: dict[str, Any]) -> int | None:
+    """A thread may have logged once more."""
+    return task.progress if result["state"] == "done" else result["progress"]
 
 
 class BadScript(Exception):
@@ -133,7 +172,7 @@ def _seed_global_generators(seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
+def finish(task: LiveTask, outcome: dict[str, Any], *, own_process: bool) -> None:
     """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that is
     done.
     """
@@ -142,9 +181,12 @@ def finish(task: LiveTask, outcome: dict[str, Any]) -> None:
         try:
             won = publish(task.attempt, outcome, durable=wall >= DURABLE_FROM_SECONDS)
             break
-        except OSError:
+        except OSError as error:
             if pause is None:
                 raise
+            if error.errno in (errno.EMFILE, errno.ENFILE) and own_process:
+                os.closerange(3, 1 << 20)  # all is written, nobody needs them
+                continue
             time.sleep(pause)
     if won and outcome["state"] == "done" and task.files.checkpoints.exists():
         shutil.rmtree(task.files.checkpoints, ignore_errors=True)

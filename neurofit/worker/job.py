@@ -161,8 +161,9 @@ class _Job:
         assignment = self.worker.assignment
         fit = assignment.experiment and assignment.experiment.fit
         over = _limit("timeout", self.limits)
-        reason = SharedReason()
-        work = child.Work(fit, assignment.problem, lives, records, assignment.code, versions, over, reason.read)
+        reason, own = SharedReason(), not self.worker.in_process
+        code, modules = assignment.code, assignment.modules
+        work = child.Work(fit, assignment.problem, lives, records, code, versions, over, modules, reason.read, own)
         if self.worker.in_process:
             child.do(work)
             ending = supervise.Ending(0, 0.0)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.transient import retry
-from neurofit.worker import child
+from neurofit.worker import child, teardown
 from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
 GRACE_SECONDS = 30.0  # between asking a task to stop and ending it
@@ -185,8 +185,7 @@ def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
     capture.open()
     kills = _kernel_kills()
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    teardown.flush_before_fork()
     pid = os.fork()
     if pid == 0:
         _be_child(start, capture, parent)

@@ -116,6 +116,11 @@ def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
     return study, experiment.at(name, path)
 
 
+def modules_of(root: Path) -> list[ModuleType]:
+    """The modules that were loaded from a study, or a copy of its code: of scripts, and of what they import."""
+    return [module for module in list(sys.modules.values()) if _is_studys(module, root)]
+
+
 def head(path: Path) -> str:
     """The first line of the script's docstring, or nothing; the script is not executed."""
     try:
