@@ -12,6 +12,7 @@ NeurofitError
 ├── QueueError            the queue could not be asked (exit code 5)
 │   ├── SubmissionError   the queue refused a job
 │   └── HiddenError       the queue does not show this user those jobs
+├── Interrupted           a signal ended a submit before everything was queued (exit code 128 + its number)
 ├── Diverged              a training whose loss is no longer a number
 └── DataError             a recording that is missing, damaged or does not fit together
     └── ShapeError        two arrays whose axes differ
@@ -71,6 +72,12 @@ class SubmissionError(QueueError):
 
 class HiddenError(QueueError):
     pass
+
+
+class Interrupted(NeurofitError):
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number  # as a shell reports a program that this signal ended
 
 
 class Diverged(NeurofitError):

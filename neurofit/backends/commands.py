@@ -48,12 +48,14 @@ def ask(
     *,
     patience_seconds: float = PATIENCE_SECONDS,
     environment: Mapping[str, str] | None = None,
+    undisturbed: bool = False,
 ) -> Answer:
     """Run a program and give what it said, whatever its status.
 
     Parameters
     ----------
     environment : what it sees besides this process's own, cleaned
+    undisturbed : whether it is out of reach of a Ctrl-C in this terminal
 
     Raises
     ------
@@ -66,6 +68,7 @@ def ask(
             capture_output=True,
             timeout=patience_seconds,
             env={**clean_environment(), **(environment or {})},
+            start_new_session=undisturbed,
         )
     except FileNotFoundError:
         raise QueueError(f"There is no program '{words[0]}' on this host. Is this a submit host?") from None

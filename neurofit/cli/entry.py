@@ -1,8 +1,8 @@
 """Run a command: the one place where errors become a line on stderr and an exit code.
 
 0 fine    1 an error    2 wrong usage    3 some tasks failed, were lost or stopped
-4 still running when --wait was over    5 a queue could not be asked    130 Ctrl-C
-141 the reader of our output went away
+4 still running when --wait was over    5 a queue could not be asked
+128 + N a signal ended it: 130 Ctrl-C, 141 the reader of our output went away, 143 kill, 129 the terminal was closed
 """
 
 from __future__ import annotations

@@ -1,15 +1,20 @@
-"""Queue a plan and watch it to its end; Ctrl-C stops a pool of this machine cleanly."""
+"""Queue a plan and watch it to its end. Ctrl-C and SIGTERM stop a pool of this machine cleanly; where the terminal is
+closed (SIGHUP) only the watching ends.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from neurofit.cli import progress, terminal, wording
-from neurofit.cli.entry import INTERRUPTED
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
+    from neurofit.experiments.store.submissions import TaskKey
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.status.watch import Look, Watch
@@ -22,19 +27,48 @@ def queue_and_follow(
     plan: Plan, runner: Runner, cost: Forecast, *, stays: bool, wait_seconds: float | None, as_json: bool
 ) -> int:
     """Queue what the plan asks for, and watch it if `stays` and it runs here, or for the time given."""
+    from neurofit.orchestrate import signals
+
+    try:
+        with signals.raised():
+            return _queue_and_follow(plan, runner, cost, stays, wait_seconds, as_json)
+    except (signals.Signalled, OSError) as error:
+        came = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
+        if not isinstance(came, signals.Signalled) or came.number == signal.SIGINT:
+            raise
+        _say_what_goes_on(plan.experiment.name)
+        return 128 + came.number
+
+
+def _queue_and_follow(
+    plan: Plan, runner: Runner, cost: Forecast, stays: bool, wait_seconds: float | None, as_json: bool
+) -> int:
     from neurofit.orchestrate.forecast import runs_here
+    from neurofit.orchestrate.plan import AT_WORK
     from neurofit.orchestrate.submit import submit
 
-    queued = submit(plan, runner) if plan.tasks else None
+    queued = submit(plan, runner, terminal.note) if plan.tasks else None
     record = {**plan.summary(cost.jobs), "submission": queued and queued.name, "ids": queued.ids if queued else []}
-    if queued is None:
+    waits = wait_seconds is not None
+    if queued is None and not (waits and any(plan.counts[state] for state in AT_WORK)):
         return _nothing_queued(plan, record, as_json)
     if not as_json:
-        terminal.say(f"Queued as {queued.name}.")
-    if wait_seconds is None and not (stays and runs_here(runner)):
-        _detached(plan, record, as_json)
-        return 0
-    return _watched(plan, queued, record, runs_here(runner), wait_seconds, as_json)
+        terminal.say(f"Queued as {queued.name}." if queued else "Nothing is to be queued; waiting for what is at work.")
+    if waits or (stays and runs_here(runner)):
+        covered = plan.keys() if waits else [task.key for task in plan.tasks]
+        return _watched(plan, queued, covered, record, runs_here(runner), wait_seconds, as_json)
+    _detached(plan, record, as_json)
+    return 128 + queued.signal if queued.signal else 0
+
+
+def _say_what_goes_on(name: str) -> None:
+    """Where there still is a terminal."""
+    try:
+        terminal.note(f"Only the watching ended; the tasks go on. Next: neurofit status {name} --watch")
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
 
 
 def _nothing_queued(plan: Plan, record: dict[str, Any], as_json: bool) -> int:
@@ -64,24 +98,34 @@ def _detached(plan: Plan, record: dict[str, Any], as_json: bool) -> None:
 
 
 def _watched(
-    plan: Plan, queued: Submitted, record: dict[str, Any], is_ours: bool, wait_seconds: float | None, as_json: bool
+    plan: Plan,
+    queued: Submitted | None,
+    keys: list[TaskKey],
+    record: dict[str, Any],
+    runs_here: bool,
+    wait_seconds: float | None,
+    as_json: bool,
 ) -> int:
-    from neurofit.experiments.store.submissions import read_jobs
+    from neurofit.orchestrate.signals import Signalled
     from neurofit.orchestrate.status.watch import Watch
 
-    keys = [task.key for job in read_jobs(queued.files) for task in job]
+    is_ours = runs_here and queued is not None  # the pool
     watch = Watch(plan.study, plan.experiment.name, lambda found: keys, details=terminal.is_rich())
-    interrupted = False
+    came = None
     try:
+        if queued and queued.signal:
+            raise Signalled(queued.signal)
         look = _last(watch, wait_seconds, as_json, "Ctrl-C stops; what is done is kept." if is_ours else "")
-    except KeyboardInterrupt:
-        interrupted = True
+    except Signalled as error:
+        if error.number == signal.SIGHUP:
+            raise
+        came = error.number
         look = _stopped(watch, queued, as_json) if is_ours else watch.look()
     if as_json:
         terminal.as_json({**record, "after": {str(state): number for state, number in look.counts.items()}})
     else:
-        _say_how_it_ended(look, interrupted)
-    return INTERRUPTED if interrupted else exit_code([look], waited=True)
+        _say_how_it_ended(look, came is not None)
+    return 128 + came if came else exit_code([look], waited=True)
 
 
 def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> Look:
@@ -94,6 +138,7 @@ def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str)
 def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
     """Ask the pool to stop, wait for its end; asked again, end it at once."""
     from neurofit.orchestrate.cancel import stop
+    from neurofit.orchestrate.signals import Signalled
 
     part = next(part for part in watch.look().found.parts if part.files.name == queued.name)
     remark = "Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once."
@@ -103,7 +148,9 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
             terminal.note(remark)
         try:
             return _last(watch, None, as_json, remark)
-        except KeyboardInterrupt:
+        except Signalled as error:
+            if error.number == signal.SIGHUP:
+                raise
             remark = "Ending them at once."
 
 

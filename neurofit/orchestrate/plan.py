@@ -14,7 +14,7 @@ from neurofit.experiments.grids.selection import Selection, Where, where
 from neurofit.experiments.scripts import script, snapshot
 from neurofit.experiments.store.registry import RegisteredRun, Registry
 from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import Planned
+from neurofit.experiments.store.submissions import Planned, TaskKey
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
@@ -51,6 +51,10 @@ class Plan:
     removed: int  # registered runs that the grid no longer has
     code_hash: str
     standing: Standing = field(repr=False)
+
+    def keys(self) -> list[TaskKey]:
+        """All tasks that the wish covers."""
+        return list(_covered(self.runs, self.repetitions, self.wish))
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
         """Tasks by job: a whole run each, its repetitions in sequence, unless a number of tasks is given."""

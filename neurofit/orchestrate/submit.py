@@ -4,15 +4,17 @@ twice or lost.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from neurofit.backends.base import Backend, Queued, Submission
 from neurofit.backends.runner import Runner
-from neurofit.errors import QueueError, SubmissionError
+from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments.definition import Experiment
 from neurofit.experiments.scripts import snapshot
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
@@ -20,13 +22,14 @@ from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import register
 from neurofit.experiments.store.submissions import note_queue, write_submission
 from neurofit.files import told_apart
-from neurofit.orchestrate import provenance
+from neurofit.orchestrate import provenance, signals
 from neurofit.orchestrate.plan import Plan, make, registered
 from neurofit.study import Study
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 STAMP = "%Y%m%d-%H%M%S"
 STAMP_LENGTH = 15
+WAITING = "Waiting for the queue's answer, so that what it takes is noted. Ctrl-C again does not wait."
 
 
 @dataclass
@@ -38,10 +41,20 @@ class Submitted:
     jobs: int
     ids: list[str]
     files: SubmissionFiles
+    signal: int | None = None  # that came meanwhile, and ends the command
 
 
-def submit(plan: Plan, runner: Runner) -> Submitted | None:
-    """Queue what the plan asks for, as far as nobody else has in the meantime; None where nothing is left."""
+def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text: None) -> Submitted | None:
+    """Queue what the plan asks for, as far as nobody else has in the meantime; None where nothing is left.
+
+    Parameters
+    ----------
+    say : is told why a first Ctrl-C does not end it at once
+
+    Raises
+    ------
+    Interrupted : a signal came before everything was queued
+    """
     files = ExperimentFiles(plan.study, plan.experiment.name)
     with locked(files.lock):
         plan = make(plan.study, plan.experiment, plan.wish)
@@ -51,10 +64,9 @@ def submit(plan: Plan, runner: Runner) -> Submitted | None:
         jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
         record = submission_record(plan, runner)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
-        ids = queue(
-            runner.backend, Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root), submission
-        )
-    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission)
+        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root)
+        ids, signal = queue(runner.backend, asked, submission, say)
+    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission, signal)
 
 
 def preview(plan: Plan, runner: Runner) -> str:
@@ -66,25 +78,57 @@ def preview(plan: Plan, runner: Runner) -> str:
     return runner.backend.preview(Submission(folder, plan.experiment.name, len(jobs), plan.study.root))
 
 
-def queue(backend: Backend, submission: Submission, files: SubmissionFiles) -> list[str]:
+def queue(
+    backend: Backend, submission: Submission, files: SubmissionFiles, say: Callable[[str], None]
+) -> tuple[list[str], int | None]:
     """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken
     back. Where it is not known what was taken, because the queue gave no answer or this process is ended, the
     submission stays, and the next command looks in the queue for it.
+
+    A signal that would end this process waits until the queue's answer is noted; gives the ids, and the signal that
+    came.
     """
     taken: list[Queued] = []
     try:
-        for answer in backend.submit(submission):
-            taken.append(answer)
-            note_queue(files, answer.record())
+        with signals.kept(lambda: say(WAITING)) as came:
+            for answer in backend.submit(submission):
+                taken.append(answer)
+                note_queue(files, answer.record())
+                if came and _jobs(taken) < submission.jobs:
+                    break
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, signals.Signalled) else signals.ENDING[0]
+        so_far = _so_far(submission, taken, "whether the queue has more is not known yet: `neurofit status` looks")
+        raise Interrupted(f"Interrupted. {so_far}", number) from error
     except Exception as error:
-        if isinstance(error, QueueError) and not isinstance(error, SubmissionError):
-            raise
-        if taken:
-            note_queue(files, {"complete": True})
-        else:
+        is_known = isinstance(error, SubmissionError) or not isinstance(error, (QueueError, StoreError))
+        if taken and is_known:
+            with contextlib.suppress(NeurofitError):  # else the next command looks in the queue
+                note_queue(files, {"complete": True})
+        elif not taken and (is_known or isinstance(error, StoreError)):
             shutil.rmtree(files.folder, ignore_errors=True)
+        if taken and isinstance(error, NeurofitError):
+            unknown = "whether the queue has more is not known yet: `neurofit status` looks"
+            raise type(error)(f"{error}\n{_so_far(submission, taken, '' if is_known else unknown)}") from error
         raise
-    return [answer.id for answer in taken]
+    if came and _jobs(taken) < submission.jobs:
+        note_queue(files, {"complete": True})
+        raise Interrupted(f"Interrupted. {_so_far(submission, taken)}", came[0])
+    return [answer.id for answer in taken], came[0] if came else None
+
+
+def _jobs(taken: list[Queued]) -> int:
+    return sum(answer.last - answer.first + 1 for answer in taken)
+
+
+def _so_far(submission: Submission, taken: list[Queued], rest: str = "") -> str:
+    """How many jobs the queue took, and what is known of the others."""
+    number, jobs = _jobs(taken), submission.jobs
+    ids = f" ({taken[0].id}{f' to {taken[-1].id}' if len(taken) > 1 else ''})" if taken else ""
+    others = "the other is" if jobs - number == 1 else "the others are"
+    verb = "was" if number == 1 else "were"
+    known = f"{others} not queued, and the same command queues {'it' if jobs - number == 1 else 'them'}"
+    return f"{number} of {jobs} jobs {verb} queued as {submission.token}{ids}; {rest or known}."
 
 
 def submission_name(files: ExperimentFiles, runner: str) -> str:

@@ -280,6 +280,10 @@ def test_a_refusal_and_no_answer_are_told_apart():
         answers.read_sbatch(
             said(status=1, stderr="sbatch: error: invalid partition specified: nope", words=("sbatch",))
         )
+    with pytest.raises(SubmissionError, match="connect failure"):
+        answers.read_sbatch(
+            said(status=1, stderr="sbatch: error: Unable to contact slurm controller (connect failure)")
+        )
     for stderr in ("Socket timed out on send/recv operation", "Zero Bytes were transmitted or received"):
         with pytest.raises(QueueError) as caught:
             answers.read_sbatch(said(status=1, stderr=f"sbatch: error: Batch job submission failed: {stderr}"))

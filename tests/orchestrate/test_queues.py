@@ -118,6 +118,28 @@ def test_a_refusal_takes_the_submission_back_and_a_half_one_leaves_exactly_the_r
     assert len(list((bench.study.training_data / "quick" / "submissions").iterdir())) == 1
 
 
+def test_after_a_half_refusal_the_rest_is_new_at_once_and_the_error_says_how_many_were_taken(bench, queue):
+    queue.say("qconf", "max_aj_tasks 3\n")
+    queue.say("qsub", "12.1-3:1\n", call=2)
+    queue.say("qsub", stderr="job rejected: quota", status=25)
+    queue.say("qstat", UNKNOWN)
+    with pytest.raises(SubmissionError, match=r"quota\n3 of 4 jobs were queued as \S+ \(12\); the other is not queued"):
+        bench.submit("quick", profile(bench))
+    queue.say("qstat", listed("1-3:1"))
+    assert bench.counts("quick") == {"queued": 3, "new": 1}, "no grace: it is known"
+    queue.say("qstat", listed("1-2:1"))
+    assert bench.counts("quick") == {"queued": 3, "new": 1}, "the third may only be missing just now"
+
+
+def test_a_connection_that_is_refused_is_a_refusal(bench, queue):
+    stderr = "error: commlib error: got select error (Connection refused)\n"
+    queue.say("qsub", stderr=f"{stderr}Unable to run job: unable to send message to qmaster: got send error", status=1)
+    queue.say("qstat", stderr=stderr, status=1)
+    with pytest.raises(SubmissionError, match="Connection refused"):
+        bench.submit("quick", profile(bench))
+    assert not list((bench.study.training_data / "quick" / "submissions").iterdir()), "nothing is queued"
+
+
 def test_where_nobody_knows_whether_it_was_queued_the_submission_stays(bench, queue):
     queue.say("qsub", stderr="error: commlib error", status=1)
     queue.say("qstat", **DOWN)

@@ -27,6 +27,7 @@ from neurofit.files import write_whole
 SCRIPT = "job.sh"
 TARGETS_PER_CALL = 500  # of qdel: a command line has an end
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
+NOT_REACHED = re.compile("connection refused", re.IGNORECASE)  # so that nothing can have been queued
 TOKEN = re.compile(r"\d{8}-(\d{6})-.*-([a-z0-9]{4})$")
 
 
@@ -177,13 +178,15 @@ class QsubBackend(Backend):
     def _queue(self, submission: Submission, script: Path, part: Part) -> Queued:
         """Queue a part. Where qsub gave no id, the queue is looked through before that counts as a refusal."""
         try:
-            answer = ask(self.call(script, part))
+            answer = ask(self.call(script, part), undisturbed=True)
             number = self.read_id(answer) if answer.status == 0 else None
             why = answer.explained() if answer.status else f"{answer.explained()}\nNo job's id is in that."
         except QueueError as error:
             number, why = None, str(error)
         if number is not None:
             return Queued(submission.folder, number, part.first, part.last, self.identity())
+        if NOT_REACHED.search(why):
+            raise SubmissionError(why)
         try:
             taken = [entry for entry in self.find([submission]) if part.first <= entry.first <= part.last]
         except QueueError as error:

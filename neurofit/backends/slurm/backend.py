@@ -138,7 +138,7 @@ class SlurmBackend(Backend):
         alone : the cluster, where only one was asked
         """
         try:
-            answer = ask(answers.sbatch(submission.folder, OUTPUT, path))
+            answer = ask(answers.sbatch(submission.folder, OUTPUT, path), undisturbed=True)
             id, cluster = answers.read_sbatch(answer)
             if cluster or alone:
                 return id, cluster or alone
