@@ -92,6 +92,22 @@ class ShapeError(DataError):
     pass
 
 
+UNSPEAKABLE = "(its text cannot be made: __str__ raises)"
+
+
+def text_of(value: object) -> str:
+    """str(value); of an object whose own __str__ raises, words that say so."""
+    try:
+        return str(value)
+    except Exception:  # foreign code, on the way to an error message
+        return UNSPEAKABLE
+
+
+def described(error: BaseException) -> str:
+    """'ValueError: no such filter', or the type alone where there is no message."""
+    return f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean 'queue'?' for the known name most like this one, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

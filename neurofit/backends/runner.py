@@ -24,7 +24,7 @@ import yaml
 from neurofit import yaml_text
 from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, Resources
-from neurofit.errors import RunnerError, nearest
+from neurofit.errors import RunnerError, described, nearest
 
 BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a setting, by the last part of its name
     "workers": (1, 10_000),
@@ -110,7 +110,7 @@ def _site_backend(kind: str, folder: Path, path: Path | None) -> type[Backend]:
         spec.loader.exec_module(module)
         found = getattr(module, name)
     except Exception as error:  # whatever a site's own file does wrong
-        raise RunnerError(f"{path}: backend '{kind}' cannot be loaded: {type(error).__name__}: {error}") from error
+        raise RunnerError(f"{path}: backend '{kind}' cannot be loaded: {described(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
         raise RunnerError(f"{path}: '{name}' in {file} is no neurofit.backends.base.Backend.")
     return found

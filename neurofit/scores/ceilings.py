@@ -22,6 +22,8 @@ from neurofit.scores.trials import (
     total_variance,
 )
 
+ROUNDING = 1e-12  # of a correlation
+
 
 def signal_power(trials, mask=None) -> np.ndarray:
     """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): variance that all trials share.
@@ -84,6 +86,8 @@ def fev(trials, mask=None) -> np.ndarray:
 def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
     """Var_image(ȳ) / mean_image Var_trial(y), the former with n: (neuron,), ≥ 0; what noise does to ȳ is not taken off.
 
+    nan where the trials of each image are identical: there is no noise to compare with.
+
     counts: of Anscombe's transform of the responses (`trials.anscombe`), where these are counts.
     Source: neuralpredictors; doi:10.1371/journal.pcbi.1009212 argues for it as a criterion.
     """
@@ -139,9 +143,10 @@ def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 
     """Split-half correlation as of all trials, 2r / (1 + r) (Spearman-Brown), mean over splits: (neuron,), at most 1.
 
     Halves are drawn at random, all images alike; 200 of them leave the mean over neurons uncertain by about .001.
+    A split whose halves are exact opposites (1 + r = 0, but for rounding) has none and does not count.
     Source: doi:10.1101/407007 (Brain-Score), where it is the ceiling, unsquared.
     """
-    return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, 1 + r))
+    return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, np.where(1 + r > ROUNDING, 1 + r, 0)))
 
 
 def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:

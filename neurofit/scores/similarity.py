@@ -10,6 +10,8 @@ import numpy as np
 
 from neurofit.errors import DataError, ShapeError
 
+ROUNDING = 1e-12  # of a dissimilarity, which is in [0, 2]
+
 
 def dissimilarities(responses) -> np.ndarray:
     """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of each two images.
@@ -33,6 +35,7 @@ def representational_similarity(responses, others) -> float:
     """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles): in [-1, 1].
 
     Pairs with an image to which all units respond alike are left out; nan where nothing varies over the pairs.
+    Dissimilarities that differ by no more than rounding are tied, so that rescaled responses have the same value.
     """
     one, other = dissimilarities(responses), dissimilarities(others)
     _same_images(one, other)
@@ -81,9 +84,12 @@ def _hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+    """Ranks from 0; values that are equal but for rounding share the mean of theirs."""
+    order = np.argsort(values, kind="stable")
+    group = np.zeros(len(values), np.int64)
+    group[order[1:]] = np.cumsum(np.diff(values[order]) > ROUNDING)
+    counts = np.bincount(group)
+    return (np.cumsum(counts) - (counts + 1) / 2)[group]
 
 
 def _matrix(responses) -> np.ndarray:

@@ -64,7 +64,7 @@ def noise_variance(trials, mask=None) -> np.ndarray:
 
     Returns
     -------
-    (neuron,), ≥ 0; nan where fewer than two images have two trials
+    (neuron,), ≥ 0, exactly 0 where all trials of an image are equal; nan where fewer than two images have two trials
     """
     y, valid = repeated(trials, mask)
     return _noise(y, valid)
@@ -105,6 +105,8 @@ def variance(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 def _noise(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
     count = valid.sum(axis=1)
+    first = np.take_along_axis(y, valid.argmax(axis=1)[:, None, :], axis=1)  # of those that count
+    y = np.where(valid, y - first, 0)
     mean = y.sum(axis=1) / np.maximum(count, 1)
     within = (np.where(valid, y - mean[:, None, :], 0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)
     return divided(within.sum(axis=0), (count > 1).sum(axis=0))

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neurofit.errors import NeurofitError
+from neurofit.errors import NeurofitError, text_of
 
 TRACEBACK_CHARACTERS = 20_000
 
@@ -30,7 +30,7 @@ def checked_metrics(returned: Any) -> dict[str, float]:
     if returned is None:
         raise BadMetrics(f"The fit returned nothing; {expected}. Is there a `return` at its end?")
     if not isinstance(returned, dict):
-        raise BadMetrics(f"The fit returned {type(returned).__name__} {str(returned)[:80]!r}; {expected}.")
+        raise BadMetrics(f"The fit returned {type(returned).__name__} {text_of(returned)[:80]!r}; {expected}.")
     if not returned:
         raise BadMetrics(f"The fit returned an empty dict; {expected}.")
     return {_name(name, expected): _number(name, value) for name, value in returned.items()}
@@ -38,7 +38,8 @@ def checked_metrics(returned: Any) -> dict[str, float]:
 
 def _name(name: Any, expected: str) -> str:
     if not isinstance(name, str):
-        raise BadMetrics(f"The fit returned a metric named {name!r}, which is no text; {expected}.")
+        shown = f"{type(name).__name__} {text_of(name)[:80]!r}"
+        raise BadMetrics(f"The fit returned a metric named {shown}, which is no text; {expected}.")
     return name
 
 
@@ -49,7 +50,7 @@ def _number(name: str, value: Any) -> float | int:
         value = value.numpy().item()  # a tensor
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise BadMetrics(
-            f"Metric '{name}' is {type(value).__name__} {str(value)[:80]!r}, expected one number. Facts go into "
+            f"Metric '{name}' is {type(value).__name__} {text_of(value)[:80]!r}, expected one number. Facts go into "
             "task.record(...), arrays into task.folder."
         )
     number = int(value) if isinstance(value, numbers.Integral) else float(value)
@@ -69,7 +70,7 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
     return {
         "kind": kind,
         "type": type(error).__name__,
-        "message": str(error)[:2000] or type(error).__name__,
+        "message": text_of(error)[:2000] or type(error).__name__,
         "frames": user_frames(error, code),
         "traceback": text[-TRACEBACK_CHARACTERS:],
     }

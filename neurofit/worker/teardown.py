@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from neurofit.errors import described
+
 END_SECONDS = 60.0  # for all of it
 END_SECONDS_STOPPED = 10.0  # of a task that was asked to stop, and is ended 30 s later
 STEP_SECONDS = 5.0  # for each step that is left when the time is over
@@ -155,7 +157,7 @@ class Teardown:
     def _report_error(self, error: BaseException) -> None:
         with contextlib.suppress(Exception):
             traceback.print_exception(type(error), error, error.__traceback__)
-        self._report(f"The task's end raised {_said(error)}.")
+        self._report(f"The task's end raised {described(error)}.")
 
     def _note_unraisable(self, unraisable: Any) -> None:
         error = unraisable.exc_value
@@ -218,7 +220,7 @@ class Teardown:
         except OSError as error:
             name = getattr(item, "name", None)
             if error.errno in (errno.EBADF, errno.EPIPE):  # the descriptor, or whoever read, was gone before
-                self._report(f"The task's end could not write {name}: {_said(error)}.")
+                self._report(f"The task's end could not write {name}: {described(error)}.")
             elif self._lost is None:
                 self._lost = (f"{name}" if name is not None else f"a {type(item).__name__}", error)
 
@@ -263,13 +265,6 @@ def _is_writable(stream: Any) -> bool:
         return stream.writable()
     except (ValueError, AttributeError):
         return False
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # a foreign error's own __str__
-        return type(error).__name__
 
 
 def _hdf5_files() -> dict[int, Any]:

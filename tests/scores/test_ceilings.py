@@ -157,3 +157,20 @@ def test_a_silent_neuron_has_no_signal_power_and_no_noise():
     silent = np.full((5, 3, 1), 0.1)
     assert signal_power(silent) == 0
     assert noise_variance(silent) == 0
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 7, 10])
+def test_identical_trials_have_no_noise_whatever_their_number(number):
+    rates = np.random.default_rng(3).gamma(2.0, 1.0, (30, 4)) / 3
+    trials = np.repeat(rates[:, None, :], number, axis=1)
+    trials[0, 0, 1] = np.nan  # the first that counts is another one
+    assert (noise_variance(trials) == 0).all()
+    assert np.isnan(signal_to_noise(trials)).all()
+    np.testing.assert_allclose(fev(trials), 1)
+
+
+def test_opposite_halves_have_no_consistency():
+    trials = np.array([[1.0, 2.0], [2.0, 1.0]])[:, :, None]
+    assert np.isnan(split_half_consistency(trials)).all()
+    three = np.array([[0.1, 0.2], [0.2, 0.1], [0.15, 0.15]])[:, :, None] / 3
+    assert np.isnan(split_half_consistency(three)).all()

@@ -232,6 +232,17 @@ def test_the_null_adjusted_likelihood_of_gaussian_noise_is_variance_less_error(p
         null_adjusted_log_likelihood(y, p, noise="gausian")
 
 
+def test_the_gaussian_gain_of_each_neuron_by_hand():
+    """Neuron 0: variance 2/3 less error 1/3; neuron 1, of which the last image does not count: 4 less 1."""
+    y = np.array([[1.0, 0.0], [2.0, 4.0], [3.0, 9.0]])
+    p = np.array([[1.0, 1.0], [2.0, 3.0], [2.0, 0.0]])
+    mask = np.array([[True, True], [True, True], [True, False]])
+    found = null_adjusted_log_likelihood(y, p, mask=mask, noise="gaussian")
+    np.testing.assert_allclose(found, [1 / 3, 3])
+    told = null_adjusted_log_likelihood(y, p, np.array([1.0, 1.0]), mask, noise="gaussian")
+    np.testing.assert_allclose(told, [5 / 3 - 1 / 3, 5 - 1])
+
+
 def test_a_likelihood_of_counts_has_no_negative_responses(pair):
     y, p = pair
     found = poisson_log_likelihood(y - [0, 3, 0], p, np.ones(3))

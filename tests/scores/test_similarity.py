@@ -83,3 +83,16 @@ def test_bad_input_is_named(score, responses):
 def test_cka_of_three_images_is_an_error(responses):
     with pytest.raises(DataError, match="at least four images; there are 3"):
         linear_cka(responses[:3], responses[:3])
+
+
+def test_ties_are_ties_whatever_the_scale():
+    """Six units with few values: many dissimilarities are equal, and rounding must not rank them."""
+    rng = np.random.default_rng(7)
+    one, other = rng.integers(0, 3, (20, 6)).astype(float), rng.integers(0, 3, (20, 6)).astype(float)
+    expected = representational_similarity(one, other)
+    upper = np.triu_indices(20, 1)
+    pairs = [np.round(dissimilarities(values)[upper], 9) for values in (one, other)]
+    defined = np.isfinite(pairs[0]) & np.isfinite(pairs[1])
+    assert expected == pytest.approx(stats.spearmanr(*(pair[defined] for pair in pairs)).statistic, abs=1e-12)
+    for scale, offset in ((3, 0), (0.1, 0), (7, 1 / 3), (1e6, 0)):
+        assert representational_similarity(scale * one + offset, other) == pytest.approx(expected, abs=1e-12)

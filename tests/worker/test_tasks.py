@@ -62,6 +62,31 @@ def test_every_bad_end_is_told_apart(bench, body, kind, words):
     assert words in error["message"]
 
 
+MUTE = """
+class Mute(ValueError):
+    def __str__(self): raise RuntimeError("no words")
+    __repr__ = __str__
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "type_", "words"),
+    [
+        ("raise Mute()", "Mute", "__str__ raises"),
+        ("raise RuntimeError('outer') from Mute()", "RuntimeError", "outer"),
+        ("return {'x': Mute()}", "BadMetrics", "Metric 'x' is Mute"),
+        ("return {Mute(): 1}", "BadMetrics", "named Mute"),
+        ("return Mute()", "BadMetrics", "returned Mute"),
+        ("task.log(1, loss=Mute())", "UsageError", "'loss' is Mute"),
+    ],
+)
+def test_an_exception_whose_text_cannot_be_made_keeps_its_type(bench, body, type_, words):
+    bench.script("mute", MUTE + f"def fit(task):\n    {body}\nexperiment = nf.Experiment(fit)\n")
+    assert bench.command("run", "mute").returncode == 3
+    error = only(bench, "mute")["error"]
+    assert error["type"] == type_ and words in error["message"]
+
+
 def test_an_exception_names_the_users_own_line(bench):
     bench.script(
         "deep",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurofit.errors import GridError, nearest
+from neurofit.errors import GridError, described, nearest
 from neurofit.experiments.grids.params import plain, short
 
 LONGEST_AXIS = 1_000_000
@@ -32,7 +32,7 @@ class Function:
         try:
             return self.call(*positional, **keywords)
         except Exception as error:  # whatever a user's function raises is told with the point it was called for
-            raise GridError(f"{self} raised {type(error).__name__}: {error}. "
+            raise GridError(f"{self} raised {described(error)}. "
                             f"It was called for {short(dict(known), 200)}.") from error
 
     def _arguments(self, known: Mapping[str, Any]) -> tuple[list, dict]:

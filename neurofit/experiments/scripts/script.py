@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from neurofit import study as studies
-from neurofit.errors import NameUnknown, NeurofitError, ScriptError, nearest
+from neurofit.errors import NameUnknown, NeurofitError, ScriptError, described, nearest
 from neurofit.experiments.definition import Experiment
 from neurofit.study import Study
 
@@ -187,11 +187,7 @@ def _source(path: Path) -> bytes:
 
 
 def _said(error: BaseException) -> str:
-    try:
-        message = str(error)
-    except Exception:  # a foreign error's own __str__, on the way to an error message
-        message = ""
-    return message if isinstance(error, NeurofitError) else f"{type(error).__name__}: {message}".rstrip(": ")
+    return str(error) if isinstance(error, NeurofitError) else described(error)
 
 
 def _is_users(filename: str, root: Path, path: Path) -> bool:

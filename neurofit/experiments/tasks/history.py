@@ -11,7 +11,7 @@ import io
 import os
 from pathlib import Path
 
-from neurofit.errors import StoreError, UsageError
+from neurofit.errors import StoreError, UsageError, text_of
 from neurofit.experiments.grids.params import one_line
 from neurofit.files import write_whole
 from neurofit.transient import retry
@@ -121,7 +121,7 @@ def _number(name: str, value) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise UsageError(
-            f"task.log: '{name}' is {type(value).__name__} {str(value)[:60]!r}, expected a number. Text "
+            f"task.log: '{name}' is {type(value).__name__} {text_of(value)[:60]!r}, expected a number. Text "
             "and tables go into task.folder, "
             "facts into task.record(...)."
         ) from None

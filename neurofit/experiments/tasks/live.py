@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from neurofit.errors import UsageError
+from neurofit.errors import UsageError, text_of
 from neurofit.experiments.definition import Seeds
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.experiments.tasks import checkpoints
@@ -157,4 +157,4 @@ def _step(step: Any) -> int | float:
     with contextlib.suppress(TypeError, ValueError):
         if math.isfinite(step):
             return float(step)
-    raise UsageError(f"A step is {type(step).__name__} {str(step)[:60]!r}, expected an integer.")
+    raise UsageError(f"A step is {type(step).__name__} {text_of(step)[:60]!r}, expected an integer.")

@@ -10,7 +10,7 @@ from keras import ops
 from neurofit.errors import UsageError
 from neurofit.models.layers.activations import activation_of
 from neurofit.models.layers.weights import as_used, initializer, needs_maps, one_of, penalty_on, whole
-from neurofit.models.regularizers import L2, Norm2, OfProduct, added
+from neurofit.models.regularizers import L2, JointNorm2, Norm2, OfProduct, added
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,12 @@ class Readout(keras.layers.Layer):
     factors_named: tuple[str, ...] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
 
     def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, product_l1=0.0,
-                 **kwargs):  # fmt: skip
+                 joint_norm2=0.0, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.neurons, self.use_bias = whole(self, "neurons", neurons), use_bias
         self.activation = activation_of(activation)
         self.bias_initializer = initializer(bias_initializer)
-        self.product_l1 = product_l1
+        self.product_l1, self.joint_norm2 = product_l1, joint_norm2
         self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}
         self.regularizers = {name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named}
 
@@ -37,19 +37,20 @@ class Readout(keras.layers.Layer):
         return weight
 
     def add_factor(self, name, shape):
-        """A weight of that name, with its own penalty and that on the product."""
-        regularizer = added(self.regularizers[name], self._on_product(name))
+        """A weight of that name, with its own penalty and those on all factors."""
+        joint = self._joint(OfProduct, self.product_l1, name), self._joint(JointNorm2, self.joint_norm2, name)
+        regularizer = added(self.regularizers[name], *joint)
         penalty = penalty_on(self, regularizer, shape, lambda weight: self.used(name, weight))
         return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
 
-    def _on_product(self, name):
-        """`product_l1`, which the last factor that is trained bears; None where there is no such penalty."""
-        if not self.product_l1:
+    def _joint(self, kind, strength, name):
+        """A penalty on all factors, which the last one that is trained bears; None where there is no such penalty."""
+        if not strength:
             return None
         place = self.factors_named.index(name)
         others = [one for one in self.factors_named if one != name]
-        return OfProduct(
-            self.product_l1,
+        return kind(
+            strength,
             lambda: [self.used(one, getattr(self, one)) for one in others],
             unless=lambda: any(self._is_trained(one) for one in self.factors_named[place + 1 :]),
         )
@@ -96,7 +97,8 @@ class FactorisedReadout(Readout):
 
     `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. To take
     scale from one factor to the other does not escape it, so that with it no factor need be normalised. Keras applies
-    it to `where`, or to `what` while `where` is frozen.
+    it to `where`, or to `what` while `where` is frozen. So does `joint_norm2`: λ of λ (Σ what² + Σ where² − neurons)²,
+    NDN3's `norm2` on `sep`.
 
     Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
     """
@@ -104,12 +106,13 @@ class FactorisedReadout(Readout):
     factors_named = ("what", "where")
 
     def __init__(self, neurons, *, normalised="what", positive="none", magnitude="none", product_l1=0.0,
-                 activation=None, use_bias=True, what_initializer=None, where_initializer=None,
+                 joint_norm2=0.0, activation=None, use_bias=True, what_initializer=None, where_initializer=None,
                  bias_initializer="zeros", what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
         super().__init__(
             neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where": where_initializer},
-            regularizers={"what": what_regularizer, "where": where_regularizer}, product_l1=product_l1, **kwargs,
+            regularizers={"what": what_regularizer, "where": where_regularizer}, product_l1=product_l1,
+            joint_norm2=joint_norm2, **kwargs,
         )  # fmt: skip
         self.normalised = one_of(self, "normalised", normalised, FACTORS)
         self.positive = one_of(self, "positive", positive, FACTORS)
@@ -145,7 +148,7 @@ class FactorisedReadout(Readout):
         return self.activated(_looked(features, *self.factors()))
 
     def get_config(self):
-        own = ("normalised", "positive", "magnitude", "product_l1")
+        own = ("normalised", "positive", "magnitude", "product_l1", "joint_norm2")
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 

@@ -15,7 +15,7 @@ from neurofit.models.regularizers.competition import Glocal, Local, Max, MaxFilt
 from neurofit.models.regularizers.named import KEYS, named
 from neurofit.models.regularizers.norms import L1, L2, GroupSparsity, Norm2, Orthogonal
 from neurofit.models.regularizers.smoothness import Center, Differences, Laplacian, NormalisedLaplacian
-from neurofit.models.regularizers.together import OfProduct, Sum, added, penalties
+from neurofit.models.regularizers.together import JointNorm2, OfProduct, Sum, added, penalties
 
 __all__ = [
     "KEYS",
@@ -25,6 +25,7 @@ __all__ = [
     "Differences",
     "Glocal",
     "GroupSparsity",
+    "JointNorm2",
     "Laplacian",
     "Local",
     "Max",

@@ -29,7 +29,8 @@ class L2(Penalty):
 class Norm2(Penalty):
     """λ (Σ w² − units)², one sum over the whole weight: NDN's norm2.
 
-    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space.
+    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space. NDN's norm2 on `sep`, one sum over
+    both, is `FactorisedReadout(joint_norm2=λ)`.
     Only the sum over all units is held near their number; a unit may be large and another 0.
     """
 

@@ -63,6 +63,26 @@ class OfProduct(Penalty):
         return {"OfProduct": self.strength * keras.ops.sum(math.prod(sizes))}
 
 
+class JointNorm2(Penalty):
+    """λ (Σ w² − units)², one sum over this weight (…, unit) and those that `others()` gives: NDN's norm2 on `sep`.
+
+    Made by a layer and borne by one of its weights, as `OfProduct` is.
+    """
+
+    def __init__(self, strength, others: Callable[[], list], unless: Callable[[], bool] = lambda: False):
+        super().__init__(strength)
+        self.others, self.unless = others, unless
+
+    def __call__(self, weight):
+        return sum(self.parts(weight).values(), keras.ops.zeros((), weight.dtype))
+
+    def parts(self, weight) -> dict[str, Any]:
+        if self.unless():
+            return {}
+        squares = sum(keras.ops.sum(keras.ops.square(one)) for one in (weight, *self.others()))
+        return {"JointNorm2": self.strength * keras.ops.square(squares - weight.shape[-1])}
+
+
 def _sizes(weight):
     return keras.ops.sum(keras.ops.abs(weight), axis=tuple(range(len(weight.shape) - 1)))
 

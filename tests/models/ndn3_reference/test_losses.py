@@ -106,6 +106,17 @@ def test_a_gaussian_null_model_is_ndn3s(recorded, agrees, close):
         close(explained[heard], expected[heard], 2e-5)
 
 
+@pytest.mark.parametrize("name", ["C_gaussian"], indirect=True)
+def test_our_gaussian_gain_is_labelled_as_another_one(recorded, close):
+    """Not NDN3's: of the first neuron it is −.443, and −2.335 there."""
+    case, _, ours = recorded
+    found = nf.scores.null_adjusted_log_likelihood(ours.y, ours.p, noise="gaussian")
+    close(found, ours.y.var(axis=0) - ((ours.y - ours.p) ** 2).mean(axis=0), 1e-6)
+    assert (round(found[0], 3), round(float(case.out_eval_preds_nulladj[0]), 3)) == (-0.443, -2.335)
+    np.testing.assert_allclose(case.out_eval_preds_nulladj, -case.out_eval_preds - case.out_null_ll, rtol=1e-5)
+    assert "*not* NDN3's" in nf.scores.null_adjusted_log_likelihood.__doc__
+
+
 def test_correlations_are_ndn3s_in_each_of_its_modes(recorded, agrees):
     case, dtype, ours = recorded
     found = nf.scores.correlation(ours.y, ours.p, ours.mask > 0)

@@ -54,7 +54,7 @@ def readout(case, ndn3, normalised, dtype, **settings):
 ON_FACTORS = {  # NDN3's key → the key on what, and on where
     "l1": ("l1", "l1"), "l2": ("l2", "l2"), "norm2_filt": ("norm2", None), "norm2_space": (None, "norm2"),
     "max_filt": ("max_filt", None), "max_space": (None, "max_space"), "d2t": ("d2t", None), "d2x": (None, "d2x"),
-    "local": (None, "local"), "center": (None, "center"),
+    "local": (None, "local"), "center": (None, "center"), "norm2": (None, None),
 }  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def test_penalties_on_a_readout_see_its_normalised_factors(
         settings["what_regularizer"] = named(what, strength, grid=(1, 1, 6))
     if where:
         settings["where_regularizer"] = named(where, strength)
+    if key == "norm2":
+        settings["joint_norm2"] = strength
     layer = readout(case, ndn3, normalised, dtype, **settings)
     worth = sum(nf.models.penalties(keras.Sequential([keras.Input((4, 4, 6), dtype=dtype), layer])).values())
     if case.meta["status"][key] == "0 by construction":
