@@ -118,8 +118,8 @@ def null_adjusted_log_likelihood(
     """What the model's loss gains over that of a constant rate.
 
     noise="poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate; NDN3's.
-    "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not* NDN3's, which subtracts
-    the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum over all neurons): values of the
+    "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not* NDN3's, which
+    subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum over all neurons): values of the
     two do not compare.
     Baselines are as in `poisson_log_likelihood`: None is NDN's.
 
