@@ -119,8 +119,8 @@ def null_adjusted_log_likelihood(
 
     noise="poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate; NDN3's.
     "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not* NDN3's, which
-    subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum over all neurons): values of the
-    two do not compare.
+    subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum over all neurons):
+    values of the two do not compare.
     Baselines are as in `poisson_log_likelihood`: None is NDN's.
 
     Returns
