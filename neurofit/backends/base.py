@@ -88,6 +88,7 @@ class Ending:
 
     cause: str | None  # in our own words; None: it ended well, as far as the queue knows
     problem: str | None = None  # why it is not known how this one ended
+    final: bool = True  # False: accounting, which may be late, can yet say more exactly why
 
 
 @dataclass(frozen=True)

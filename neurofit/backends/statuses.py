@@ -8,6 +8,7 @@ leaves none either, which is no statement.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -21,9 +22,13 @@ FOLDER = "ended"
 NAME = re.compile(r"(\d{6,})\.(\d{1,3})\.([^./]*)$")
 START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
 UNSEEN = 97  # what a script ends with when its node does not see the submission's folder, or cannot write there
+UNLOGGED = 67  # the same of SLURM's, where only its log cannot be written
 KNOWN = {  # what a script or its worker ends with where no file could tell more
     NO_ROOM: NO_ROOM_LEFT,
     UNSEEN: "its node does not see the study's folder, or cannot write there",
+    UNLOGGED: "its log could not be written: is the disk full, or your quota?",
+    126: "a program could not be started, perhaps the interpreter; its log says which",
+    127: "a program was not found, perhaps the interpreter; its log says which",
     NO_DEVICE: "not as many GPUs as it was given were free on its node; its log says more",
 }
 # Shell lines, in a script that knows $submission and $number (six digits). The first belongs to a start, in the
@@ -43,6 +48,14 @@ class Left:
     host: str
 
 
+def leave(folder: Path, job: int, status: int) -> None:
+    """What the shell lines do, for a script that has become something else; a disk that refuses is no error."""
+    if status not in (0, START_AGAIN):
+        with contextlib.suppress(OSError):
+            (folder / FOLDER).mkdir(exist_ok=True)
+            (folder / FOLDER / f"{job:06d}.{status}.{os.uname().nodename.partition('.')[0]}").touch()
+
+
 def left(folder: Path) -> dict[int, Left]:
     """Job → what its script left in this submission's folder; without those that left nothing."""
     try:
@@ -58,7 +71,7 @@ def endings(queued: Iterable[Queued]) -> dict[JobKey, Ending]:
     entries = list(queued)
     folders = {entry.folder: left(entry.folder) for entry in entries}
     return {
-        (entry.token, job): Ending(in_words(one.status, one.host))
+        (entry.token, job): Ending(in_words(one.status, one.host), final=False)
         for entry in entries
         for job, one in folders[entry.folder].items()
         if entry.first <= job <= entry.last

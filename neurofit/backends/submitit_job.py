@@ -20,20 +20,28 @@ from typing import Any, NoReturn
 import submitit
 from submitit.core.utils import DelayedSubmission
 
-from neurofit.backends import commands
+from neurofit.backends import commands, statuses
 from neurofit.backends.slurm import answers
 from neurofit.errors import QueueError
 from neurofit.files import write_whole
 
 FOLDER = "slurm"  # submitit's, in the submission's
 SCRIPT = "job.sh"
-START_AGAIN = 99  # what the worker says
-NO_FOLDER, NO_LOG = 66, 67  # exit statuses of the script
+NO_FOLDER, NO_LOG = 66, statuses.UNLOGGED  # exit statuses of the script
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 OPENING = """\
 cd -- {folder} || exit {no_folder}
 job=$(printf %06d $(({first} + SLURM_ARRAY_TASK_ID)))
+submission=$PWD number=$job
+{take_away}
+left() {{
+    status=$?
+{leave}
+    exit "$status"
+}}
+trap left EXIT
+shopt -s execfail  # a program that cannot be started ends the script in its own way
 {{ : >>"logs/$job.log"; }} || exit {no_log}
 exec >>"logs/$job.log" 2>&1
 trap '' USR1 USR2  # until the worker listens
@@ -64,9 +72,11 @@ class Job:
         status = worker.wait()
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         self._tidy(f"{array}_{element}", job)
-        if status == START_AGAIN:
+        if status == statuses.START_AGAIN:
             _requeue(f"{array}_{element}")
-        sys.exit(status if status >= 0 else 128 - status)
+        status = status if status >= 0 else 128 - status
+        statuses.leave(Path(self.folder), job, status)
+        sys.exit(status)
 
     def _tidy(self, name: str, job: int) -> None:
         with contextlib.suppress(OSError):
@@ -124,7 +134,8 @@ def script(
     # no path of the user's is in an option or a name that SLURM and submitit replace parts of (%A, %j)
     executor = _Executor(f"/proc/self/cwd/{FOLDER}", python=f"exec {shlex.quote(python)}")
     places = {"folder": shlex.quote(str(folder)), "first": first, "inside": FOLDER}
-    opening = OPENING.format(**places, no_folder=NO_FOLDER, no_log=NO_LOG)
+    shell = {"take_away": statuses.TAKE_AWAY, "leave": statuses.LEAVE}
+    opening = OPENING.format(**places, **shell, no_folder=NO_FOLDER, no_log=NO_LOG)
     closing = CLOSING.format(**places, no_folder=NO_FOLDER)
     executor.update_parameters(
         **parameters, setup=[opening, *setup, closing], use_srun=False, stderr_to_stdout=True, wckey=None

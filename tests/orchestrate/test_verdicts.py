@@ -42,7 +42,8 @@ def started(bench, queue):
     """Queue the study with a profile, and start one job's script as a node would; gives that job's status."""
 
     def start(profile: str, *jobs: int) -> None:
-        submitted = bench.submit("quick", bench.runner("queue", f"backend: pbs\ngrace_seconds: 0.01\n{profile}"))
+        grace = "" if "grace" in profile else "grace_seconds: 0.01\n"
+        submitted = bench.submit("quick", bench.runner("queue", f"backend: pbs\n{grace}{profile}"))
         for job in jobs:
             environment = {"PATH": "/usr/bin:/bin", "PBS_ARRAY_INDEX": str(job)}
             subprocess.run(["bash", submitted.files.folder / "job.sh"], env=environment, cwd="/", timeout=60)
@@ -67,7 +68,7 @@ def test_an_expired_subjob_has_not_failed_because_its_array_has(bench, queue, st
         ("setup: ['exit 3']", "its script ended with status 3 (on "),
         ("setup: ['exit 0']", "its script ended with status 1 (on "),
         ("setup: ['kill -9 $BASHPID']", ""),
-        ("python: /nowhere/python", "its script ended with status 127 (on "),
+        ("python: /nowhere/python", "a program was not found, perhaps the interpreter; its log says which (on "),
         ("setup: ['exit 96']", "not as many GPUs as it was given were free on its node"),
     ],
 )
@@ -107,6 +108,15 @@ def test_a_verdict_does_not_change_because_the_queue_forgot(bench, queue, starte
         assert bench.counts("quick") == {"failed": 2, "new": 2}
     assert causes(bench) == before and len(before) == 2
     assert len(queue.calls("qstat")) - asked <= 8, "what is known is not asked again"
+
+
+def test_accounting_that_is_late_says_more_exactly_why_than_what_was_left(bench, queue, started):
+    started("setup: ['exit 137']\ngrace_seconds: 30\n", 0)
+    assert bench.counts("quick")["failed"] == 1 and causes(bench)[0].startswith("it was ended by signal 9")
+    queue.say("qstat", listed(i0={"job_state": "F", "substate": 93, "Exit_status": -27}))
+    assert bench.counts("quick")["failed"] == 1
+    queue.say("qstat", **FORGOTTEN)
+    assert causes(bench) == ["it used more memory than it asked for: raise resources.memory_gb"]
 
 
 def test_a_job_that_is_back_has_no_verdict(bench, queue, started):

@@ -110,13 +110,16 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         view.live = {job: state.phase for job, state in states.items() if job not in view.unknown}
         view.live.update(dict.fromkeys(view.hidden, "pending"))
         view.reasons = {job: states[job].reason for job in view.live if states[job].reason}
-        causes = {job: ending.cause for (token, job), ending in ended.items() if token == name and ending.cause}
-        view.causes = {**causes, **{job: memory.ended[job] for job in missing[name] & memory.ended.keys()}}
-        view.problem = _problem(name, states, {job: end for (token, job), end in ended.items() if token == name})
+        ends = {job: ending for (token, job), ending in ended.items() if token == name}
+        view.causes = {job: ending.cause for job, ending in ends.items() if ending.cause}
+        view.causes.update({job: memory.ended[job] for job in missing[name] & memory.ended.keys()})
+        view.problem = _problem(name, states, ends)
         if silence and missing[name] - view.causes.keys():
             view.problem = f"{name}: why its jobs ended could not be asked: {silence}"
         never_queued = _never_queued(part, memory, calls)
-        in_grace = _in_grace(backend, part, memory, missing[name] - never_queued, view)
+        in_grace = _in_grace(backend, memory, missing[name] - never_queued)
+        open_yet = {job for job in in_grace if job in ends and not ends[job].final}
+        _note_news(backend, part, memory, missing[name] - never_queued, view, open_yet)
         view.in_grace = in_grace.keys() - view.causes.keys()
         view.grace_until = max((in_grace[job] for job in view.in_grace), default=None)
 
@@ -218,22 +221,29 @@ def _is_over(part: Any, task: Planned) -> bool:
     return over or any(stop.covers(task.key) for stop in part.stops)
 
 
-def _in_grace(backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView) -> dict[int, float]:
-    """Missing jobs of which that does not count yet → when it will. What this answer is the first to say is noted: jobs
-    that it lacks, jobs that are back, and why jobs ended, which a queue forgets.
-    """
+def _in_grace(backend: Backend, memory: QueueMemory, missing: set[int]) -> dict[int, float]:
+    """Missing jobs of which that does not count yet → when it will."""
     now = time.time()
+    until = {job: memory.absent.get(job, now) + backend.grace_seconds for job in missing}
+    return {job: end for job, end in until.items() if now <= end} if backend.grace_seconds else {}
+
+
+def _note_news(
+    backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView, open_yet: set[int]
+) -> None:
+    """Note what this answer is the first to say: jobs that it lacks, jobs that are back, and why jobs ended, which a
+    queue forgets.
+    """
     known = memory.absent.keys() | memory.ended.keys()
+    why = view.causes.keys() & missing - memory.ended.keys() - open_yet
     news = {
         "absent": spans(missing - memory.absent.keys()) if backend.grace_seconds else [],
         "back": spans(known & view.live.keys() - view.hidden),
-        "ended": _by_cause({job: view.causes[job] for job in view.causes.keys() & missing - memory.ended.keys()}),
+        "ended": _by_cause({job: view.causes[job] for job in why}),
     }
     if any(news.values()):
         with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
-            note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": now})
-    until = {job: memory.absent.get(job, now) + backend.grace_seconds for job in missing}
-    return {job: end for job, end in until.items() if now <= end} if backend.grace_seconds else {}
+            note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": time.time()})
 
 
 def _by_cause(causes: Mapping[int, str]) -> dict[str, list[tuple[int, int]]]:

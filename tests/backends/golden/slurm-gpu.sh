@@ -21,6 +21,17 @@
 # setup
 cd -- '/data/it'"'"'s 100%/training_data/exp3/submissions/20261120-183012-slurm-gpu-k3f9' || exit 66
 job=$(printf %06d $((0 + SLURM_ARRAY_TASK_ID)))
+submission=$PWD number=$job
+rm -f ended/"$number".*
+left() {
+    status=$?
+    if [ "$status" != 0 ] && [ "$status" != 99 ]; then
+        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+    fi
+    exit "$status"
+}
+trap left EXIT
+shopt -s execfail  # a program that cannot be started ends the script in its own way
 { : >>"logs/$job.log"; } || exit 67
 exec >>"logs/$job.log" 2>&1
 trap '' USR1 USR2  # until the worker listens
