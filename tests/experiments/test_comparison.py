@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import UsageError
-from neurofit.experiments.tables.comparison import by_run, compare, spread
+from neurofit.experiments.tables.comparison import _full_block, by_run, compare, lower_by_name
+from neurofit.experiments.tables.intervals import spread
 
 # Student's sleep data: extra hours of ten patients under two drugs. R 4.3, t.test(extra ~ group, sleep, paired=TRUE):
 # mean difference 1.58 (second minus first), 95 % interval 0.7001142 to 2.4598858.
@@ -236,3 +237,151 @@ def test_architectures_pair_by_the_arguments_that_both_were_given():
     (pair,) = compare(rows, "architecture").to_dict("records")
     assert (pair["a"], pair["b"], pair["pairs"], pair["unpaired"]) == ("hsm", "cnn", 2, 2)
     assert pair["difference mean"] == pytest.approx(0.2)
+
+
+# what is a unit of replication
+
+
+def two_architectures(effects, repetitions=3, missing=()):
+    return [
+        record(10 * a + i, r, effects[a][i] + r, {"fg"[a]: i}, architecture="ab"[a])
+        for a in range(2) for i in range(len(effects[a])) for r in range(repetitions) if (a, i, r) not in missing
+    ]  # fmt: skip
+
+
+def test_the_unit_is_the_repetition_not_the_pair_of_runs():
+    row = compare(two_architectures([[0.1, 0.3, 0.5], [0.4, 0.8]]), "architecture").iloc[0]
+    assert (row["repetitions"], row["pairs"], row["unpaired"]) == (3, 3, 0)
+    assert row["difference mean"] == pytest.approx(0.3)
+    assert row["difference low"] == pytest.approx(0.3) == row["difference high"]  # equal in every repetition
+
+
+def test_runs_of_other_arguments_are_averaged_within_a_repetition():
+    scores = {(1, 0): 0.0, (1, 1): 2.0, (2, 0): 10.0, (2, 1): 20.0}  # (y, repetition) of x=2; 0 of x=1
+    records = [record(y, r, 0.0, {"x": 1, "y": y}) for y, r in scores]
+    records += [record(10 + y, r, score, {"x": 2, "y": y}) for (y, r), score in scores.items()]
+    row = compare(records, "x").iloc[0]
+    assert (row["repetitions"], row["pairs"]) == (2, 4)
+    # differences of the repetitions: 5 and 11; t(0.975, 1) = 12.706, s / sqrt(2) = 3
+    assert row["difference mean"] == 8 and row["difference high"] == pytest.approx(8 + 3 * 12.7062, abs=1e-3)
+
+
+def test_all_repetitions_average_the_same_runs():
+    # without the run that repetition 1 lacks, the other runs differ by 0.5 in every repetition
+    records = two_architectures([[0.0], [0.5, 9.0]], repetitions=2, missing={(1, 1, 1)})
+    row = compare(records, "architecture").iloc[0]
+    assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (2, pytest.approx(0.5), 1)
+    many = two_architectures([[0.0], [0.5, 0.7, 0.9]], repetitions=4, missing={(1, i, 3) for i in range(3)})
+    row = compare(many, "architecture").iloc[0]  # a repetition that lacks most is left out itself
+    assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (3, pytest.approx(0.7), 1)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=6))
+def test_a_full_block_lacks_nothing(rows):
+    there = np.array(rows, dtype=bool).reshape(-1, 4)
+    kept_rows, kept_columns = _full_block(there)
+    assert there[np.ix_(kept_rows, kept_columns)].all()
+    assert (len(kept_rows) > 0 < len(kept_columns)) == there.any()
+
+
+def resampled(run, repetition, score, params=None, **other):
+    seeds = {"init": repetition, "split": repetition}
+    facts = {"images": {"train": 80, "validation": 10, "test": 20}}
+    return record(run, repetition, score, params, split_by="repetition", seeds=seeds, **{"facts": facts, **other})
+
+
+def test_resampled_splits_have_the_corrected_variance():
+    # 1 … 5: s² = 2.5; Nadeau and Bengio: s² (1/5 + 20/80) = 1.125; t(0.975, 4) = 2.776
+    row = by_run([resampled(1, i, i + 1.0) for i in range(5)]).iloc[0]
+    assert row["test/correlation high"] == pytest.approx(3 + 2.7764 * math.sqrt(1.125), abs=1e-3)
+    assert row["interval"] == "95 % corrected t, resampled splits" and "split" in row["varied"]
+    pairs = [resampled(x, i, x * (i + 1.0), {"x": x}) for x in (1, 2) for i in range(5)]
+    row = compare(pairs, "x").iloc[0]
+    assert row["difference low"] == pytest.approx(3 - 2.7764 * math.sqrt(1.125), abs=1e-3)
+    assert row["interval"] == "95 % corrected t, resampled splits"
+
+
+def test_resampled_splits_of_unknown_sizes_have_no_interval():
+    row = by_run([resampled(1, i, i + 1.0, facts={}) for i in range(5)]).iloc[0]
+    assert row["interval"] == "none: numbers of images not recorded" and math.isnan(row["test/correlation low"])
+
+
+def test_a_score_of_the_training_set_has_no_interval_over_resampled_splits():
+    both = [resampled(1, i, None, metrics={"train/loss": i, "validation/loss": i}) for i in range(5)]
+    row = by_run(both).iloc[0]
+    assert math.isnan(row["train/loss low"]) and row["validation/loss low"] < 2 < row["validation/loss high"]
+
+
+def test_folds_have_a_spread_and_no_interval():
+    row = by_run([record(1, i, score, split_by="fold") for i, score in enumerate([0.4, 0.1, 0.9])]).iloc[0]
+    assert (row["test/correlation low"], row["test/correlation high"]) == (0.1, 0.9)
+    assert row["interval"] == "spread over folds: lowest to highest"
+
+
+def test_one_shared_split_is_said():
+    assert by_run(sleep())["interval"].tolist() == ["95 % t, given one split"] * 2
+    assert compare(sleep(), "drug")["interval"].tolist() == ["95 % t, given one split"]
+
+
+# directions, the grid, and why nothing pairs
+
+
+@pytest.mark.parametrize("metric, lower", [
+    ("test/mse", True), ("validation/loss", True), ("test/poisson_loss", True), ("rmse", True), ("nll", True),
+    ("test/negative_log_likelihood", True), ("test/correlation", False), ("test/poisson_log_likelihood", False),
+    ("test/fraction_of_variance_explained", False), ("r2", False), ("m", None), ("test/sparseness", None),
+])  # fmt: skip
+def test_a_metric_has_a_direction_by_its_name(metric, lower):
+    assert lower_by_name(metric) is lower
+
+
+def test_wins_are_of_the_better_value():
+    both = [(x, r) for x in (1, 2) for r in range(3)]
+    records = [record(x, r, params={"x": x}, metrics={"test/mse": x + r / 10, "m": x}) for x, r in both]
+    row = compare(records, "x", "test/mse").iloc[0]
+    assert (row["wins"], row["better"], row["difference mean"]) == (0, "lower", 1)
+    row = compare(records, "x", "m").iloc[0]
+    assert (row["wins"], row["better"]) == (3, "higher (assumed)")
+    row = compare(records, "x", "m", lower_is_better=True).iloc[0]
+    assert (row["wins"], row["better"]) == (0, "lower")
+
+
+def test_tasks_off_the_grid_enter_only_when_asked():
+    records = [*sleep(), record(3, 0, 5.0, {"drug": 9}, on_grid=False)]
+    assert len(compare(records, "drug")) == 1
+    assert len(compare(records, "drug", off_grid=True)) == 3
+
+
+@pytest.mark.parametrize("first, second, why", [
+    ({"x": 1, "y": 1}, {"x": 2, "y": 2}, "their runs differ in y too"),
+    ({"x": 1, "y": 1, "z": 1}, {"x": 2, "y": 2, "z": 2}, "their runs differ in y, z too"),
+])  # fmt: skip
+def test_values_that_do_not_pair_say_why(first, second, why):
+    row = compare([record(1, 0, 0.1, first), record(2, 0, 0.2, second)], "x").iloc[0]
+    assert (row["repetitions"], row["pairs"], row["why"], row["unpaired"]) == (0, 0, why, 2)
+
+
+def test_values_without_a_common_repetition_or_a_done_task_say_so():
+    row = compare([record(1, 0, 0.1, {"x": 1}), record(2, 1, 0.2, {"x": 2})], "x").iloc[0]
+    assert row["why"] == "no repetition is done in all of their runs"
+    row = compare([record(1, 0, 0.1, {"x": 1}), record(2, 0, 0.2, {"x": 2}, state="failed")], "x").iloc[0]
+    assert row["why"] == "no task with x=2 is done"
+    assert compare(sleep(), "drug")["why"].tolist() == [None]
+
+
+# rows say what they are
+
+
+def test_repetitions_with_another_default_have_a_row_of_their_own():
+    old = [record(1, r, 0.2, {"a": 1}, defaults={"b": 2}, ended=f"2026-01-0{r + 1}") for r in range(3)]
+    new = [record(1, 3, 0.5, {"a": 1}, defaults={"b": 5}, ended="2026-02-01")]
+    waiting = [record(1, 4, state="new", params={"a": 1}, metrics={}, facts={})]
+    frame = by_run(old + new + waiting)
+    assert frame[["run", "b", "repetitions", "missing"]].values.tolist() == [[1, 2, 3, 0], [1, 5, 1, 1]]
+    assert frame["test/correlation mean"].tolist() == pytest.approx([0.2, 0.5])
+
+
+def test_values_of_a_default_that_changed_are_compared_as_what_they_were():
+    old = [record(1, r, 0.2, {"a": 1}, defaults={"b": 2}) for r in range(3)]
+    row = compare([*old, record(1, 3, 0.5, {"a": 1}, defaults={"b": 5})], "b").iloc[0]
+    assert (row["a"], row["b"], row["pairs"]) == (2, 5, 0)

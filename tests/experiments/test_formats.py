@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -153,11 +154,37 @@ def test_a_table_without_rows_is_no_error(format):
 @given(st.lists(st.tuples(TEXT, st.floats(allow_nan=False) | st.none(), st.integers(-(2**53), 2**53)), min_size=1))
 def test_csv_comes_back_through_pandas(rows):
     texts, floats, wholes = map(list, zip(*rows))
-    text = render(frame(text=pd.Series(texts, dtype=object), float=pd.Series(floats, dtype=float), whole=wholes), "csv")
+    made = frame(text=pd.Series(texts, dtype=object), float=pd.Series(floats, dtype=float), whole=wholes)
+    text = render(made, "csv", raw=True)
     back = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values={"float": [""]}, dtype={"text": str})
     assert back["text"].tolist() == texts
     assert [None if math.isnan(value) else value for value in back["float"]] == floats
     assert back["whole"].tolist() == wholes
+
+
+ODD = st.text(st.sampled_from("=+-@\uff1d 1.e\t\r\x1b\x9b\u202ea"), max_size=12)
+
+
+@given(ODD, st.integers(), st.floats(allow_nan=False))
+def test_csv_has_no_text_that_a_spreadsheet_computes_or_a_terminal_obeys(text, whole, number):
+    made = frame(text=[text, "b"], whole=[whole, 0], float=[number, 0.5], mixed=pd.Series([text, -1.5], dtype=object))
+    rows = list(csv.reader(io.StringIO(render(made, "csv"))))
+    for cell in (rows[1][0], rows[1][3]):
+        assert cell.lstrip()[:1] not in set("=+-@\uff1d") - {""} or is_number(cell)
+        assert not set("\x1b\x9b\u202e\r") & set(cell)
+    assert rows[1][1] == str(whole) and float(rows[1][2]) == number and rows[2][3] == "-1.5"
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def test_names_of_columns_are_text_too():
+    assert render(pd.DataFrame({"=1+1": [1], "a\x1b[2J": [2]}), "csv") == "'=1+1,a\\x1b[2J\n1,2"
+    assert render(pd.DataFrame({"=1+1": [1]}), "csv", raw=True) == "=1+1\n1"
 
 
 CELLS = st.floats() | st.text() | st.none() | st.lists(st.floats(), max_size=2)

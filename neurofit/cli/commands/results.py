@@ -27,6 +27,10 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
 )
 @click.option("--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition.")
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated, but for --compare.")
+@click.option("--raw", is_flag=True, help="With csv: text as it is, also what a spreadsheet would compute.")
+@click.option("--lower-is-better", "lower", is_flag=True,
+              help="With --compare: count lower numbers of the metric as wins, whatever its name says.")  # fmt: skip
+@click.option("--off-grid", is_flag=True, help="With --compare: include tasks that are not on the grid.")
 @options.as_json
 def command(
     selector: str,
@@ -36,16 +40,27 @@ def command(
     by: str,
     axis: str | None,
     metrics: Sequence[str],
+    raw: bool,
+    lower: bool,
+    off_grid: bool,
     as_json: bool,
 ) -> None:
     """One row per task: arguments, state, metrics, cost, seeds and versions. The script is not loaded.
 
     A table leaves out columns that are the same in every row; csv and json have everything.
+
+    \b
+    neurofit results exp3 --by run
+    neurofit results exp3 --compare degree --metric test/mse
     """
+    if (lower or off_grid) and not axis:
+        raise click.UsageError("--lower-is-better and --off-grid are for --compare AXIS.")
     if axis and len(metrics) > 1:
         raise click.UsageError("--compare compares one metric: give --metric once.")
     if axis and by == "run":
         raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
+    if raw and (as_json or format != "csv"):
+        raise click.UsageError("--raw is for --format csv.")
     from neurofit.experiments.tables import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status.standing import standing
@@ -59,10 +74,10 @@ def command(
     if metrics:
         rows = results.with_metrics(rows, metrics)
     if axis:
-        frame = comparison.compare(rows, axis, *metrics)
+        frame = comparison.compare(rows, axis, *metrics, off_grid=off_grid, lower_is_better=lower)
     else:
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
-    terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width()))
+    terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw))
     terminal.problems_of(found)
     for line in notes.notes(rows):
         terminal.note(line)

@@ -1,12 +1,14 @@
 """Repetitions summed up: one row per run, or one row per pair of values of an axis, paired by repetition.
 
-Only tasks that are done count. Every interval is Student's t at 95 % over the numbers at hand; a single one has none.
+Only tasks that are done count. What an interval is of, `intervals.py` says; it is over repetitions, never over tasks.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
+from neurofit.experiments.tables.intervals import Replication, replication, spread
 from neurofit.experiments.tables.results import (
     Row,
     arguments,
@@ -27,30 +30,44 @@ from neurofit.experiments.tables.results import (
     unlike,
 )
 
+__all__ = ["by_run", "compare", "lower_by_name", "spread"]
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
-_LEVEL = 0.95
-_OURS = ("experiment", "run", "id", "architecture", "repetitions", "missing", "varied", "mixed")
+_OURS = ("experiment", "run", "id", "architecture", "repetitions", "missing", "interval", "varied", "mixed")
+_LOWER = frozenset({  # words of a metric's name by which lower is better
+    "loss", "mse", "rmse", "mae", "mape", "error", "err", "nll", "deviance", "distance", "divergence", "kl",
+    "crossentropy", "entropy", "perplexity", "residual", "aic", "bic", "bce", "rss", "sse", "seconds",
+})  # fmt: skip
+_HIGHER = frozenset({
+    "correlation", "correlations", "likelihood", "feve", "fev", "fve", "r2", "r", "accuracy", "acc", "auc", "f1",
+    "precision", "recall", "explained", "consistency", "similarity", "score", "cc", "oracle", "squared",
+})  # fmt: skip
 
 
 def by_run(records: Iterable[Row]) -> pd.DataFrame:
     """One row per run: its arguments, and of every metric `M` the `M mean`, `low`, `high`, `median`, `p10` and `p90`.
 
-    `low` and `high` are the t-interval of the mean. `repetitions` are those done, `missing` those that are not; a
-    metric that some of them lack has a column `M n`. `varied` says what differed between repetitions ("initialisation",
-    "split"), `mixed` what should not have ("2 codes").
+    `low` and `high` are what `interval` says: of a 95 % t-interval of the mean over repetitions (with the corrected
+    variance where splits are resampled), or the lowest and the highest fold. `repetitions` are those done, `missing`
+    those that are not; a metric that some of them lack has a column `M n`. `varied` says what differed between
+    repetitions ("initialisation", "split"), `mixed` what should not have ("2 codes"). Repetitions of a run with other
+    defaults, because the script changed between them, have a row of their own.
     """
-    groups = runs(readable(records))
+    groups = [part for group in runs(readable(records)) for part in _by_defaults(group)]
     rows = [row for group in groups for row in group]
     done = [[row for row in group if row.get("state") == "done"] for group in groups]
     count = np.array([len(group) for group in done], dtype=int)
     missing = np.array([len(group) for group in groups], dtype=int) - count
-    spreads = {name: spread(matrix) for name, matrix in _matrices(groups, rows).items()}
+    matrices = _matrices(groups, rows)
+    how = {name: [replication(group, name) for group in done] for name in matrices}
+    spreads = {name: spread(matrix, how[name]) for name, matrix in matrices.items()}
     columns: dict[str, Any] = {**_settings(groups, rows), "repetitions": count, "missing": missing}
     for parts in (("n", "mean", "low", "high"), ("median", "p10", "p90")):  # what is read first comes first
         columns |= {f"{name} {part}": numbers[part] for name, numbers in spreads.items() for part in parts}
     for name in spreads:
         if np.array_equal(columns[f"{name} n"], count):
             del columns[f"{name} n"]
+    named = next(iter(how.values()), [])
+    columns["interval"] = [one.interval(number) for one, number in zip(named, count.tolist())] or [None] * len(groups)
     columns |= {"varied": [_varied(group) for group in done], "mixed": [_mixed(group) for group in done]}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     means = [f"{name} mean" for name in spreads if is_of_a_model(name)]
@@ -59,58 +76,97 @@ def by_run(records: Iterable[Row]) -> pd.DataFrame:
     return frame
 
 
-def compare(records: Iterable[Row], axis: str, metric: str | None = None) -> pd.DataFrame:
-    """One row per pair of values of an axis: `b` minus `a`, over all pairs of tasks alike in repetition and all else.
+def compare(
+    records: Iterable[Row],
+    axis: str,
+    metric: str | None = None,
+    *,
+    off_grid: bool = False,
+    lower_is_better: bool = False,
+) -> pd.DataFrame:
+    """One row per pair of values of an axis: `b` minus `a`, paired by repetition, all else being equal.
 
-    `wins` counts the pairs in which `b` has the larger number, whatever the metric (of a loss, less is better);
-    `unpaired` the done tasks of both values without a partner; `mixed` the pairs that differ in code, data or neurons.
+    The unit is the repetition: within each, the differences of all pairs of runs are averaged, and the mean, the
+    interval, `wins` and `ties` are over `repetitions`. `pairs` counts the differences that were averaged, `interval`
+    says what `difference low` and `high` are. All repetitions average the same runs: where one lacks a run, the run or
+    the repetition is left out, whichever loses fewer tasks. `unpaired` counts the done tasks of both values that do not
+    enter, `why` says it where none does; `mixed` the pairs that differ in code, data or neurons. `wins` counts the
+    repetitions in which `b` is better, and `better` says which numbers are.
+
     Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the fit's own
     settings, that with the higher number counts. Architectures have arguments of their own: they pair by the arguments
-    that both were given. The interval takes all pairs as independent of each other.
+    that both were given, and runs of one architecture that agree in those are averaged.
+
+    Parameters
+    ----------
+    off_grid : bool
+        Whether tasks off the grid (`python jobs/x.py --degree 9`) enter.
+    lower_is_better : bool
+        Whether lower numbers of the metric are better; without it, its name decides, and `better` says how.
+
+    Raises
+    ------
+    UsageError : no such axis or metric, or nothing to compare
     """
-    rows = [row for group in runs(readable(records)) for row in group]
+    rows = [row for group in runs(readable(records)) for row in group if off_grid or row.get("on_grid") is not False]
     scores = metrics(rows)
     numbers = scores[metric := _metric(scores, metric)]
     axes = _axes(rows)
     levels = _levels(axes, axis)
+    better = "lower" if lower_is_better else _better(metric)
     done = [i for i in np.flatnonzero(np.isfinite(numbers)) if rows[i].get("state") == "done"]
-    count = Counter(_key(axes[axis][i]) for i in done)
     found = []
     for a, b in combinations(levels, 2):
-        pairs = _pairs(rows, axes, axis, {level: [i for i in done if _key(axes[axis][i]) == level] for level in (a, b)})
-        named = {"axis": axis, "a": levels[a], "b": levels[b], "metric": metric, "pairs": len(pairs)}
-        unpaired = count[a] + count[b] - sum(len(set(side)) for side in zip(*pairs))
-        end = {"unpaired": unpaired, "mixed": _unlike_pairs(rows, pairs)}
-        found.append({**named, **_difference(numbers, pairs), **end})
+        sides = {level: [i for i in done if _key(axes[axis][i]) == level] for level in (a, b)}
+        block = _block(rows, axes, axis, sides)
+        entered = block.rows()
+        end = {
+            "unpaired": sum(map(len, sides.values())) - len(entered),
+            "why": None if entered else _why_nothing_pairs(rows, axes, axis, sides),
+            "mixed": _unlike_pairs(rows, block.pairs()),
+        }
+        named = {"axis": axis, "a": levels[a], "b": levels[b], "metric": metric}
+        how = replication([rows[i] for i in entered], metric)
+        found.append({**named, **_difference(numbers, block, how, better), **end})
     frame = pd.DataFrame({name: column([row[name] for row in found]) for name in found[0]}, copy=False)
-    frame.attrs["always"] = [name for name in frame if name != "mixed"]
-    frame.attrs["first"] = ["axis", "a", "b", "difference", "pairs", "metric"]
+    frame.attrs["always"] = [name for name in frame if name not in ("mixed", "why", "better", "interval")]
+    frame.attrs["first"] = ["axis", "a", "b", "difference", "repetitions", "metric"]
     return frame
 
 
-def spread(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """What the numbers of each row are like: (run, repetition) in, nan where one is missing; (run,) each out."""
-    from scipy.special import stdtrit  # 100 ms, which a table of tasks need not pay
-
-    count = np.isfinite(matrix).sum(axis=1)
-    ordered = np.sort(matrix, axis=1)  # puts nan last
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.nansum(matrix, axis=1) / count
-        deviation = np.sqrt(np.nansum((matrix - mean[:, None]) ** 2, axis=1) / (count - 1))
-        half = np.where(count > 1, stdtrit(count - 1, (1 + _LEVEL) / 2) * deviation / np.sqrt(count), np.nan)
-    quantiles = {name: _quantile(ordered, count, at) for name, at in (("median", 0.5), ("p10", 0.1), ("p90", 0.9))}
-    return {"n": count, "mean": mean, "low": mean - half, "high": mean + half, **quantiles}
+def lower_by_name(metric: str) -> bool | None:
+    """Whether lower numbers of this metric are better, by its name; None where the name does not say."""
+    name = metric.rpartition("/")[2].lower()
+    words = [word for word in re.split(r"[^a-z0-9]+", name) if word]
+    if "negative" in words or "neg" in words:
+        return "likelihood" in words or "ll" in words or None
+    if _LOWER.intersection(words) or name.endswith("loss"):
+        return True
+    return False if _HIGHER.intersection(words) else None
 
 
-def _quantile(ordered: np.ndarray, count: np.ndarray, at: float) -> np.ndarray:
-    """NumPy's default, linear between the two nearest, over the first `count` of each row."""
-    if not ordered.shape[1]:
-        return np.full(len(ordered), np.nan)
-    place = np.maximum(count - 1, 0) * at
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    row = np.arange(len(ordered))
-    return ordered[row, low] + (place - low) * (ordered[row, high] - ordered[row, low])
+def _better(metric: str) -> str:
+    known = lower_by_name(metric)
+    return "higher (assumed)" if known is None else "lower" if known else "higher"
+
+
+def _by_defaults(group: list[Row]) -> list[list[Row]]:
+    """A run's tasks by the defaults that applied, in the order in which they came to be.
+
+    A task without an outcome has none yet, and will have the newest.
+    """
+    parts: dict[Any, list[Row]] = {}
+    newest: dict[Any, str] = {}
+    for row in group:
+        defaults = row.get("defaults")
+        key = _key(dict(defaults)) if isinstance(defaults, Mapping) and defaults else None
+        parts.setdefault(key, []).append(row)
+        newest[key] = max(newest.get(key, ""), str(row.get("ended") or ""))
+    known = sorted((key for key in parts if key is not None), key=lambda key: newest[key])
+    if len(known) < 2:
+        return [group]
+    parts[known[-1]] += parts.get(None, [])
+    return [parts[key] for key in known]
 
 
 def _matrices(groups: list[list[Row]], rows: list[Row]) -> dict[str, np.ndarray]:
@@ -154,22 +210,93 @@ def _mixed(done: list[Row]) -> str | None:
     return unlike(done) or None
 
 
-def _pairs(
-    rows: list[Row], axes: dict[str, list], axis: str, done: dict[Any, list[int]]
-) -> list[tuple[int, int]]:
-    """The rows of one value and of another that are alike in repetition and in everything else that runs were given."""
+@dataclass(frozen=True)
+class _Block:
+    """The tasks of a comparison: for each repetition and each cell, the rows of either side. All cells are full."""
+
+    cells: list[dict[Any, tuple[list[int], list[int]]]]  # of each repetition
+
+    def rows(self) -> list[int]:
+        return [i for of in self.cells for sides in of.values() for side in sides for i in side]
+
+    def pairs(self) -> list[tuple[int, int]]:
+        return [(i, j) for of in self.cells for a, b in of.values() for i in a for j in b]
+
+
+def _block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> _Block:
+    """The rows of two values of an axis that are alike in repetition and everything else that runs were given."""
+    others = _others(rows, axes, axis, sides)
+    tasks: dict[Any, dict[Any, int]] = {}  # (cell, side, run) → repetition → row
+    for side, chosen in enumerate(sides.values()):
+        for i in chosen:
+            cell = tuple(_key(axes[name][i]) for name in others)
+            run = _run(rows[i]) if axis == "architecture" else None  # elsewhere, that with the higher number counts
+            tasks.setdefault((cell, side, run), {})[_key(rows[i].get("repetition"))] = i
+    both = {cell for cell, side, _ in tasks if side == 0} & {cell for cell, side, _ in tasks if side == 1}
+    tasks = {one: of for one, of in tasks.items() if one[0] in both}
+    items: dict[Any, list[Any]] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
+    for one in tasks:
+        items.setdefault(one if axis == "architecture" else one[0], []).append(one)
+    repetitions = list(dict.fromkeys(repetition for of in tasks.values() for repetition in of))
+    there = np.array([[all(r in tasks[one] for one in of) for r in repetitions] for of in items.values()], dtype=bool)
+    rows_kept, columns_kept = _full_block(there.reshape(len(items), len(repetitions)))
+    kept = [one for place, of in enumerate(items.values()) if place in rows_kept for one in of]
+    both = {cell for cell, side, _ in kept if side == 0} & {cell for cell, side, _ in kept if side == 1}
+    cells = []
+    for repetition in (repetitions[place] for place in columns_kept):
+        of: dict[Any, tuple[list[int], list[int]]] = {cell: ([], []) for cell in both}
+        for one in kept:
+            if one[0] in both:
+                of[one[0]][one[1]].append(tasks[one][repetition])
+        cells.append(of)
+    return _Block(cells if both else [])
+
+
+def _full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
+    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left out."""
+    rows, columns = list(range(there.shape[0])), list(range(there.shape[1]))
+    while rows and columns:
+        lacking = ~there[np.ix_(rows, columns)]
+        if not lacking.any():
+            break
+        by_row, by_column = lacking.mean(axis=1), lacking.mean(axis=0)
+        if by_row.max() > by_column.max():
+            del rows[int(by_row.argmax())]
+        else:
+            del columns[int(by_column.argmax())]
+    return rows, columns
+
+
+def _others(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> list[str]:
+    """What must be equal in a pair; of architectures, what both were given."""
     others = [name for name in axes if name != axis]
     if axis == "architecture":
-        others = [name for name in others if all(_is_given(rows, name, chosen) for chosen in done.values())]
-    sides = []
-    for chosen in done.values():
-        cells: dict[tuple, list[int]] = {}
-        for i in chosen:
-            cell = (_key(rows[i].get("repetition")), *(_key(axes[name][i]) for name in others))
-            cells[cell] = [*cells.get(cell, ()), i] if axis == "architecture" else [i]
-        sides.append(cells)
-    first, second = sides
-    return [(a, b) for cell in first if cell in second for a in first[cell] for b in second[cell]]
+        others = [name for name in others if all(_is_given(rows, name, chosen) for chosen in sides.values())]
+    return others
+
+
+def _run(row: Row) -> tuple[str, str]:
+    return str(row.get("run")), str(row.get("id"))
+
+
+def _why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> str:
+    """The first of: a value without a done task, other arguments that differ, no common repetition."""
+    empty = [str(axes[axis][i]) for i in range(len(rows)) for level, of in sides.items()
+             if not of and _key(axes[axis][i]) == level]  # fmt: skip
+    if empty or not all(sides.values()):
+        return f"no task with {axis}={empty[0] if empty else '?'} is done"
+    others = _others(rows, axes, axis, sides)
+    first, second = ({tuple(_key(axes[name][i]) for name in others) for i in of} for of in sides.values())
+    if first & second:
+        return "no repetition is done in all of their runs"
+    for place, name in enumerate(others):
+        without = [{cell[:place] + cell[place + 1 :] for cell in of} for of in (first, second)]
+        if without[0] & without[1]:
+            return f"their runs differ in {name} too"
+    differing = [
+        name for place, name in enumerate(others) if {cell[place] for cell in first} != {cell[place] for cell in second}
+    ]
+    return f"their runs differ in {', '.join(differing) or 'several arguments'} too"
 
 
 def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
@@ -213,12 +340,26 @@ def _levels(axes: dict[str, list], axis: str) -> dict[Any, Any]:
     return levels
 
 
-def _difference(values: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, Any]:
-    a, b = values[np.array(pairs, dtype=int).reshape(-1, 2)].T
-    found = {name: float(number[0]) for name, number in spread((b - a)[None]).items()}
-    means = {"a mean": float(a.mean()) if len(a) else None, "b mean": float(b.mean()) if len(b) else None}
-    named = {f"difference {what}": found[what] for what in ("mean", "low", "high", "median")}
-    return {**means, **named, "wins": int((b > a).sum()), "ties": int((b == a).sum())}
+def _difference(values: np.ndarray, block: _Block, how: Replication, better: str) -> dict[str, Any]:
+    """Means of either side and of their difference: within each cell, then within each repetition, then over these."""
+    means = np.array(
+        [[np.mean([[values[a].mean(), values[b].mean()] for a, b in of.values()], axis=0)] for of in block.cells]
+    ).reshape(-1, 2)
+    a, b = means.T
+    difference = b - a
+    found = {name: float(number[0]) for name, number in spread(difference[None], [how]).items()}
+    sign = -1 if better == "lower" else 1
+    return {
+        "repetitions": len(difference),
+        "pairs": sum(len(of) for of in block.cells),
+        "a mean": float(a.mean()) if len(a) else None,
+        "b mean": float(b.mean()) if len(b) else None,
+        **{f"difference {what}": found[what] for what in ("mean", "low", "high", "median")},
+        "interval": how.interval(len(difference)),
+        "wins": int((sign * difference > 0).sum()),
+        "ties": int((difference == 0).sum()),
+        "better": better,
+    }
 
 
 def _unlike_pairs(rows: list[Row], pairs: list[tuple[int, int]]) -> str | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grids.params import cut
+from neurofit.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ _AS_THEY_ARE = {str, int, bool, type(None)}  # in JSON
 _SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide forms count too
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -50,11 +53,23 @@ class Sheet:
     constant: dict[str, str]
 
 
-def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = None) -> str:
-    """The table as text, without a newline at its end; `width` [characters] leaves a plain one's last columns out."""
+def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = None, raw: bool = False) -> str:
+    """The table as text, without a newline at its end.
+
+    Parameters
+    ----------
+    width : int, optional
+        Characters per line; the last columns of a plain table are left out where there is no room.
+    raw : bool
+        Text in csv as it is: not as escapes where it would control a terminal, nor prefixed with ' where a spreadsheet
+        would compute it.
+    """
     if format not in FORMATS:
         raise UsageError(f"There is no format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}.")
-    text = _table(sheet(frame), width, frame.attrs.get("first", [])) if format == "table" else _WRITERS[format](frame)
+    if format == "table":
+        text = _table(sheet(frame), width, frame.attrs.get("first", []))
+    else:
+        text = _csv(frame, raw) if format == "csv" else _WRITERS[format](frame)
     # Half a surrogate pair, which JSON can carry and no file can, appears as its code.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
@@ -221,9 +236,20 @@ def _remark(sheet: Sheet) -> str:
     return f"The same in every row: {listed}." if listed else ""
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    columns = [_texts(_values(frame[name]), lambda value: _quoted(_whole(value))) for name in frame]
-    return "\n".join([",".join(_quoted(str(name)) for name in frame), *map(",".join, zip(*columns))])
+def _csv(frame: pd.DataFrame, raw: bool) -> str:
+    def cell(value: Any) -> str:
+        text = _whole(value)
+        return _quoted(text if raw or isinstance(value, (int, float)) else _harmless(text))
+
+    columns = [_texts(_values(frame[name]), cell) for name in frame]
+    return "\n".join([",".join(cell(str(name)) for name in frame), *map(",".join, zip(*columns))])
+
+
+def _harmless(text: str) -> str:
+    """Text that neither controls a terminal nor is a formula to a spreadsheet; a number in a text stays one."""
+    text = printable(text)
+    is_formula = text.lstrip()[:1] in _FORMULA and text.strip() and not _PLAIN_NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def _quoted(text: str) -> str:
@@ -292,9 +318,8 @@ def _latex_text(text: str) -> str:
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame], str]] = {
-    "csv": _csv,
     "json": _json,
     "markdown": _markdown,
     "latex": _latex,
 }
-FORMATS = ("table", *_WRITERS)
+FORMATS = ("table", "csv", *_WRITERS)

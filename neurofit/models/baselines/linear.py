@@ -93,7 +93,7 @@ class LinearFit(ReadyMade):
         tables.write(task.folder, material.parts, result)
         _keep(ridge, alpha, task.folder)
         _recipe(routed, material, features, task)
-        data.warn_of_split(material.parts, task)
+        data.record_split(material.parts, task)
         for warning in result.undefined:
             data.warn(task, warning)
         task.record(neurons_scored=result.n_scored, neurons_silent=result.n_silent, monitored="validation",

@@ -68,8 +68,11 @@ def warn(task: Any, told: str) -> None:
     task.record(warnings=known if told in known else [*known, told])
 
 
-def warn_of_split(parts: datasets.Parts, task: Any) -> None:
-    """Say what is wrong with these parts: copies of test images in training, or more images than asked for."""
+def record_split(parts: datasets.Parts, task: Any) -> None:
+    """Record how many images each part has, which intervals over resampled splits need, and warn of what is wrong:
+    copies of test images in training, or more images than asked for.
+    """
+    task.record(images={name: part.n_images for name, part in parts.items()})
     if parts.leaked:
         warn(task, "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
                    "flatters.")  # fmt: skip

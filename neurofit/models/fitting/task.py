@@ -73,7 +73,7 @@ def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 
     """The training of a fresh model, not yet begun; its recipe is written."""
     training, parts = routed.training, material.parts
     model = _model(fit, routed, parts.train, task)
-    data.warn_of_split(parts, task)
+    data.record_split(parts, task)
     keep.before(fit, routed, material, model, task)
     start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
