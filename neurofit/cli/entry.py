@@ -17,7 +17,6 @@ import click
 from neurofit.cli import terminal
 from neurofit.errors import NeurofitError
 from neurofit.text import printable
-from neurofit.transient import Away
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -34,9 +33,6 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except NeurofitError as error:
         terminal.error(str(error))
         return error.exit_code
-    except Away as error:
-        terminal.error(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
-        return 1
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)
@@ -48,3 +44,6 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except BrokenPipeError:  # the reader of our output, `| head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        terminal.error(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
+        return 1

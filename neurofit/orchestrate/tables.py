@@ -16,6 +16,7 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import parse_lines, read_json
 from neurofit.orchestrate.status.standing import Standing, TaskStanding, standing
+from neurofit.transient import retry
 
 if TYPE_CHECKING:
     import pandas
@@ -68,7 +69,7 @@ def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
     outcomes = {}
     for part in found.parts:
         for entry in journals(part.files).values():
-            lines = Path(entry.path).read_bytes().split(b"\n")
+            lines = retry(Path(entry.path).read_bytes).split(b"\n")
             if any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1]):
                 found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
             lines = [line for line in lines if line.startswith(OUTCOME)]

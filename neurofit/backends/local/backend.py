@@ -16,6 +16,7 @@ from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Que
 from neurofit.errors import SubmissionError
 from neurofit.files import append_lines, read_lines, to_json, write_whole
 from neurofit.process import Process
+from neurofit.transient import retry
 
 SETTINGS = "pool.json"
 EVENTS = "pool.jsonl"
@@ -85,7 +86,7 @@ class LocalBackend(Backend):
         }
         write_whole(folder / SCRIPT, self.script(submission))
         write_whole(folder / SETTINGS, to_json(settings))
-        with open(folder / LOG, "ab") as log:
+        with retry(lambda: open(folder / LOG, "ab")) as log:
             pool = subprocess.Popen(
                 [sys.executable, "-m", "neurofit.backends.local.pool", str(folder)],
                 stdin=subprocess.PIPE,
@@ -192,9 +193,9 @@ def left_out(folder: Path) -> set[int]:
 
 
 def _leave_out(folder: Path, jobs: Iterable[int]) -> None:
-    (folder / LEFT_OUT).mkdir(exist_ok=True)
+    retry(lambda: (folder / LEFT_OUT).mkdir(exist_ok=True))
     for job in jobs:
-        (folder / LEFT_OUT / str(job)).touch()
+        retry((folder / LEFT_OUT / str(job)).touch)
 
 
 def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:

@@ -21,6 +21,7 @@ from neurofit.errors import StoreError, StudyError
 from neurofit.experiments.scripts.imports import closure
 from neurofit.files import told_apart, write_whole
 from neurofit.study import Study
+from neurofit.transient import retry
 
 __all__ = ["closure", "code_hash", "collect", "digest", "take"]
 NO_CODE_AT_THE_TOP = frozenset({"training_data", "data", "build", "dist", "docs", "tests"})
@@ -68,13 +69,16 @@ def take(files: Mapping[str, Path], store_folder: Path) -> Path:
     StoreError : the copy cannot be written
     """
     contents = _read(files)
-    target = store_folder / _digest(contents)[:12]
+    return retry(lambda: _take(contents, store_folder / _digest(contents)[:12]))
+
+
+def _take(contents: Mapping[str, tuple[bytes, bool]], target: Path) -> Path:
     if target.is_dir():
         _mend(target, contents)
         with contextlib.suppress(OSError):
             os.utime(target)  # young again, so that nobody removes it before its submission names it
         return target
-    partial = store_folder / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    partial = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
     try:
         for relative, (content, executable) in contents.items():
             path = partial / relative

@@ -17,6 +17,7 @@ from neurofit.experiments.store.state import Heartbeat
 from neurofit.experiments.store.submissions import Planned, TaskKey
 from neurofit.files import parse_lines, read_json
 from neurofit.process import Process
+from neurofit.transient import retry
 
 
 @dataclass(slots=True)
@@ -52,16 +53,14 @@ class Facts:
 def read_journals(files: SubmissionFiles, facts: Facts) -> None:
     """Bring `facts` up to date with what the journals have grown by."""
     for by, entry in journals(files).items():
-        status = entry.stat()
+        status = retry(entry.stat)
         facts.touched[by] = status.st_mtime
         if status.st_size > facts.read.get(by, 0):
             _read_tail(entry.path, by, facts)
 
 
 def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
-    with open(path, "rb") as file:
-        file.seek(facts.read.get(by, 0))
-        data = file.read()
+    data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
     whole = data.rfind(b"\n") + 1  # the rest is being written, or torn
     records, damaged = parse_lines(data[:whole])
     facts.read[by] = facts.read.get(by, 0) + whole
@@ -72,6 +71,12 @@ def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
             _fold(record, by, facts)
         except (KeyError, TypeError, ValueError):
             facts.damaged.add(path)
+
+
+def _read_from(path: str, start: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read()
 
 
 def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
@@ -163,6 +168,6 @@ def _look_at(attempt: AttemptFiles, submission: str, task: TaskFacts, facts: Fac
 
 def _names(folder) -> set[str]:
     try:
-        return set(os.listdir(folder))
+        return set(retry(lambda: os.listdir(folder)))
     except (FileNotFoundError, NotADirectoryError):
         return set()

@@ -20,10 +20,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from neurofit.study import Study
+from neurofit.transient import retry
 
 ATTEMPT = re.compile(r"attempt-(\d+)$")
 RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
@@ -78,7 +79,7 @@ class TaskFiles:
     def attempts(self) -> list[AttemptFiles]:
         """Those that were made, oldest first."""
         try:
-            found = [path for path in self.folder.iterdir() if ATTEMPT.match(path.name)]
+            found = [path for path in retry(lambda: list(self.folder.iterdir())) if ATTEMPT.match(path.name)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted((AttemptFiles(path) for path in found), key=lambda files: files.number)
@@ -163,7 +164,7 @@ class ExperimentFiles:
 
     def _submission_names(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self.submissions_folder) if name[0] != ".")
+            return sorted(name for name in retry(lambda: os.listdir(self.submissions_folder)) if name[0] != ".")
         except FileNotFoundError:
             return []
 
@@ -219,9 +220,7 @@ class _Walk:
         while waiting:
             folder, name = waiting.pop()
             try:
-                status = os.stat(folder)
-                with os.scandir(folder) as entries:
-                    inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+                status, inner = retry(partial(_look_into, folder))
             except FileNotFoundError:
                 if os.path.islink(folder):
                     self.unseen.append(_nowhere(folder))
@@ -245,7 +244,7 @@ class _Walk:
 
     def follow(self, path: str, name: str) -> None:
         try:
-            status = os.stat(path)
+            status = retry(partial(os.stat, path))
         except OSError:
             self.unseen.append(_nowhere(path))
             return
@@ -255,6 +254,12 @@ class _Walk:
             self.enter(path, name)
         elif os.path.lexists(f"{path}/runs.jsonl"):
             self.names.append(name)  # a second name of an experiment
+
+
+def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    return os.stat(folder), inner
 
 
 def _is_folder_of_records(name: str, inside: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from neurofit.errors import LockedError, StoreError
 from neurofit.files import encoded, read_json, to_json, told_apart, write_new
 from neurofit.process import Process
+from neurofit.transient import retry
 
 PATIENCE_SECONDS = 60.0
 
@@ -24,7 +25,7 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     Raises LockedError, which explains who holds it, after `patience_seconds`.
     """
     with told_apart(path.parent, "make this folder"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
     content = to_json({**Process.here().record(), "user": _user(), "since": _now()})
     deadline = time.monotonic() + patience_seconds
     with told_apart(path, "lock the experiment"):
@@ -36,9 +37,13 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     try:
         yield
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            if path.read_bytes() == encoded(content):  # otherwise it was deleted by hand, and is another's now
-                path.unlink()
+        with contextlib.suppress(OSError):  # who finds it later sees that this process is gone
+            retry(lambda: _release(path, encoded(content)))
+
+
+def _release(path: Path, content: bytes) -> None:
+    if path.read_bytes() == content:  # otherwise it was deleted by hand, and is another's now
+        path.unlink()
 
 
 def held_elsewhere(path: Path) -> bool:
@@ -56,12 +61,16 @@ def _break_if_dead(path: Path) -> bool:
     """
     if _holder_is_alive(path) is not False:
         return False
+    retry(lambda: _break(path))
+    return True
+
+
+def _break(path: Path) -> None:
     guard = path.with_name(path.name + ".guard")
     with open(guard, "a") as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
         fcntl.flock(file, fcntl.LOCK_EX)
         if _holder_is_alive(path) is False:
             path.unlink(missing_ok=True)
-    return True
 
 
 def _holder_is_alive(path: Path) -> bool | None:

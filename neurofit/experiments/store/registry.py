@@ -15,6 +15,7 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import append_lines, parse_lines, told_apart
+from neurofit.transient import retry
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_registry(path: Path) -> Registry:
 
 def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     try:
-        data = path.read_bytes()
+        data = retry(path.read_bytes)
     except FileNotFoundError:
         return [], 0
     return parse_lines(data[: _end_of_lines(data)])
@@ -108,7 +109,7 @@ def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     news = [run for run in runs if _is_news(registry.runs.get(run.number), run)]
     if news:
         with told_apart(path, "add the runs"):
-            _cut_half_a_line(path)
+            retry(lambda: _cut_half_a_line(path))
             append_lines(path, [run.record() for run in news])
 
 

@@ -20,6 +20,7 @@ from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
 from neurofit.study import Study
+from neurofit.transient import retry
 
 TaskKey = tuple[int, int]  # run number, repetition
 HERE = "here"  # the runner of a task that is done in the foreground
@@ -47,16 +48,27 @@ def write_submission(
     partial = SubmissionFiles(partial_path(final.folder))
     with told_apart(final.folder, "write the submission"):
         try:
-            for folder in (partial.stops, partial.journals, partial.logs):
-                folder.mkdir(parents=True)
-            partial.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
-            record = {**record, "name": name, "jobs": len(jobs), **_signs(partial)}
-            partial.record.write_text(to_json(record) + "\n", encoding="utf-8")
-            partial.folder.rename(final.folder)
+            retry(lambda: _write(partial, {**record, "name": name, "jobs": len(jobs)}, jobs))
+            retry(lambda: _put_in_place(partial.folder, final.folder))
         except BaseException:
             shutil.rmtree(partial.folder, ignore_errors=True)
             raise
     return final
+
+
+def _write(files: SubmissionFiles, record: dict[str, Any], jobs: list[list[Planned]]) -> None:
+    for folder in (files.stops, files.journals, files.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    files.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
+    files.record.write_text(to_json({**record, **_signs(files)}) + "\n", encoding="utf-8")
+
+
+def _put_in_place(partial: Path, final: Path) -> None:
+    try:
+        partial.rename(final)
+    except FileNotFoundError:
+        if not final.exists():  # otherwise it had been renamed, and the answer was lost: its name is nobody else's
+            raise
 
 
 def _signs(files: SubmissionFiles) -> dict[str, Any]:
@@ -89,7 +101,7 @@ def read_job(files: SubmissionFiles, job: int) -> list[Planned]:
 
 def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
     try:
-        return [_tasks(line) for line in files.jobs.read_text(encoding="ascii").splitlines()]
+        return [_tasks(line) for line in retry(lambda: files.jobs.read_text(encoding="ascii")).splitlines()]
     except (OSError, ValueError) as error:
         raise StoreError(f"{files.jobs}: damaged ({error}).") from error
 
@@ -105,7 +117,7 @@ def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
     signs alone.
     """
     try:
-        here = files.folder.stat()
+        here = retry(files.folder.stat)
     except FileNotFoundError:
         return True
     same_machine = process.same_machine(record.get("host", ""), record.get("machine"))
@@ -203,7 +215,7 @@ def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> 
     """Note a cancellation before any queue is told; workers look here between tasks and while one runs."""
     content = to_json({"tasks": tasks, "by": by})
     with told_apart(files.stops, "note the cancellation"):
-        for number in itertools.count(len(list(files.stops.glob("*.json"))) + 1):
+        for number in itertools.count(len(retry(lambda: list(files.stops.glob("*.json")))) + 1):
             path = files.stops / f"{number:06d}.json"
             if write_new(path, content):
                 return path
@@ -213,7 +225,7 @@ def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> 
 def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
     """The cancellations, and those files that cannot be read as one."""
     stops, damaged = [], []
-    for path in sorted(files.stops.glob("[0-9]*.json")):
+    for path in retry(lambda: sorted(files.stops.glob("[0-9]*.json"))):
         try:
             record = read_json(path)
             tasks = record["tasks"]
