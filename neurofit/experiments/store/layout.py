@@ -24,7 +24,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from neurofit.study import Study
-from neurofit.transient import retry
+from neurofit.transient import Away, retry
 
 ATTEMPT = re.compile(r"attempt-(\d+)$")
 RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
@@ -226,6 +226,8 @@ class _Walk:
                     self.unseen.append(_nowhere(folder))
                 continue
             except OSError as error:
+                if not name and isinstance(error, Away):
+                    raise  # all of it is away, which is not the same as empty
                 self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
                 continue
             self._entered.add((status.st_dev, status.st_ino))
