@@ -16,6 +16,7 @@ from neurofit.errors import UsageError
 from neurofit.experiments import fits
 from neurofit.experiments.definition import Experiment, Run
 from neurofit.experiments.scripts.snapshot import code_hash
+from neurofit.experiments.store import storage
 from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import RegisteredRun, Registry, register
@@ -77,6 +78,7 @@ def run(
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     """Do the task in the foreground; gives the attempt's files and its outcome."""
     files = ExperimentFiles(study, experiment.name)
+    storage.mark(study)
     with locked(files.lock):
         found = standing(study, experiment.name)
         before = found.of((wanted.run.number, wanted.repetition))

@@ -17,6 +17,7 @@ from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments.definition import Experiment
 from neurofit.experiments.scripts import snapshot
+from neurofit.experiments.store import storage
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.registry import register
@@ -56,6 +57,7 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
     Interrupted : a signal came before everything was queued
     """
     files = ExperimentFiles(plan.study, plan.experiment.name)
+    storage.mark(plan.study)
     with locked(files.lock):
         plan = make(plan.study, plan.experiment, plan.wish)
         if not plan.tasks:

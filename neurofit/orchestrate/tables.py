@@ -10,6 +10,7 @@ from neurofit import study as studies
 from neurofit.errors import NameUnknown, StoreError, nearest
 from neurofit.experiments.grids.selection import Selection
 from neurofit.experiments.scripts import script
+from neurofit.experiments.store import storage
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import discover_experiments
 from neurofit.experiments.store.state import State
@@ -27,6 +28,7 @@ ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
 
 def experiment_name(study: studies.Study, name: str) -> str:
     """The full name of an experiment that has files, by its name, unique last parts, or its script's path."""
+    storage.require(study)
     discovered = discover_experiments(study)
     known = discovered.names
     wanted = script.name_of(study, name)

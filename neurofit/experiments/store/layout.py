@@ -1,6 +1,7 @@
 """Every file name under `training_data/`.
 
 training_data/
+├── .storage.json                       which storage this is; see `storage.py`
 ├── .code/3f9a1c2e5b6d/                 the study's own files as they were, by content
 └── exp3/
     ├── .lock                           who on a submit host is writing to this experiment
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from neurofit.experiments.store import storage
 from neurofit.study import Study
 from neurofit.transient import Away, retry
 
@@ -190,6 +192,7 @@ class Discovered:
 
 def experiments_with_files(study: Study) -> list[str]:
     """Names of the experiments that have something under `training_data/`, in however many groups."""
+    storage.require(study)
     return discover_experiments(study).names
 
 
@@ -198,6 +201,8 @@ def discover_experiments(study: Study) -> Discovered:
 
     A folder that links lead to again and again is entered once, so that no tree of links takes long.
     """
+    if reason := storage.gone(study):
+        return Discovered([], [reason])
     walk = _Walk()
     walk.enter(str(study.training_data), "")
     while walk.links:

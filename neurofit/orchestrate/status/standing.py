@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments.store import index
+from neurofit.experiments.store import index, storage
 from neurofit.experiments.store.evidence import (
     Facts,
     TaskFacts,
@@ -98,6 +98,7 @@ def standing(
 
     Without `asking`, the queues are left alone, and what is not in the files is as it was when it was queued.
     """
+    storage.require(study)
     files = ExperimentFiles(study, name)
     found = Standing(name, files, read_registry(files.registry))
     if found.registry.damaged:
