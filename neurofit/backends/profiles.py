@@ -4,17 +4,21 @@ with what their programs say.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from neurofit.backends.commands import ask, has
+from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.qsub.common import dialect
 from neurofit.errors import QueueError
 
 TEXTS = Path(__file__).with_name("profile_texts")
-PATIENCE_SECONDS = 5.0  # for all questions together
+PATIENCE_SECONDS = 5.0  # for all questions to one queue
+FIRST_ANSWER_SECONDS = 1.0  # a queue that has said nothing by then is taken for dead
 PLAIN_WORD = re.compile(r"[A-Za-z][\w.@/-]*")
 NO_WORD = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML's own
 SHARED_MEMORY = ("smp", "shm", "threaded", "threads", "openmp", "omp", "mp")  # usual names of such environments
@@ -22,31 +26,33 @@ GPU_COMPLEXES = ("gpu", "gpus", "ngpus", "num_gpu", "cuda")
 
 
 class _Host:
-    """This host's programs, with one patience for all of them."""
+    """This host's programs of one queue, with one patience for all of them, and less before the first answer."""
 
     def __init__(self, patience_seconds: float) -> None:
         self.deadline = time.monotonic() + patience_seconds
+        self.has_answered = self.is_late = False
+
+    def ask(self, *words: str) -> Answer | None:
+        """What a program says; None where it cannot be asked, or is late."""
+        left = self.deadline - time.monotonic()
+        if not has(words[0]):
+            return None
+        if not self.has_answered:
+            left = min(left, FIRST_ANSWER_SECONDS)
+        begun = time.monotonic()
+        if left > 0:
+            with contextlib.suppress(QueueError):
+                return ask(words, patience_seconds=left, environment={"SGE_SINGLE_LINE": "1"})
+        self.is_late = self.is_late or time.monotonic() - begun >= left
+        return None
 
     def lines(self, *words: str) -> list[str] | None:
-        """What a program says; None where it cannot be asked, or says that something is wrong."""
-        left = self.deadline - time.monotonic()
-        if left <= 0 or not has(words[0]):
+        """What a program says; None also where that something is wrong."""
+        answer = self.ask(*words)
+        if answer is None or answer.status:
             return None
-        try:
-            answer = ask(words, patience_seconds=left, environment={"SGE_SINGLE_LINE": "1"})
-        except QueueError:
-            return None
-        return None if answer.status else [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-
-    def dialect(self) -> str | None:
-        """Whose `qsub` is here."""
-        left = self.deadline - time.monotonic()
-        if left <= 0 or not has("qsub"):
-            return None
-        try:
-            return dialect(ask(["qsub", "--version"], patience_seconds=left))
-        except QueueError:
-            return None
+        self.has_answered = True
+        return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
 
 
 def text(name: str) -> str:
@@ -55,22 +61,38 @@ def text(name: str) -> str:
 
 
 def for_this_host(patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
-    """Profiles by name, for the queues that this host has. A queue that does not answer in time has none, or one with
-    nothing filled in; it is never an error.
+    """Profiles by name, for the queues that this host has. A queue that does not answer in time has its profiles with
+    nothing filled in, or none where it is not known which one it is; it is never an error.
     """
-    host = _Host(patience_seconds)
-    found = {"local": text("local"), **_slurm(host)}
-    kind = host.dialect()
+    found: list[dict[str, str]] = [{}, {}]
+
+    def look(number: int, of: Callable[[_Host], dict[str, str]]) -> None:
+        found[number] = of(_Host(patience_seconds))
+
+    asking = [threading.Thread(target=look, args=pair, daemon=True) for pair in enumerate((_slurm, _qsub))]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    return {"local": text("local"), **found[0], **found[1]}
+
+
+def _qsub(host: _Host) -> dict[str, str]:
+    """For the queue whose `qsub` this is."""
+    answer = host.ask("qsub", "--version")
+    kind = dialect(answer) if answer else None
     if kind == "sge":
-        found |= _gridengine(host)
-    elif kind == "pbs":
-        found |= _pbs(host)
-    return found
+        return _gridengine(host)
+    return _pbs(host) if kind == "pbs" else {}
 
 
 def _slurm(host: _Host) -> dict[str, str]:
-    """For a controller that answers: the default partition, and one that has GPUs."""
+    """For a controller that answers: the default partition, and one that has GPUs; both as they stand for one that does
+    not.
+    """
     lines = host.lines("sinfo", "--noheader", "-o", "%P|%G") if has("sbatch") else None
+    if host.is_late:
+        return {name: text(name) for name in ("slurm-cpu", "slurm-gpu")}
     pairs = [line.partition("|")[::2] for line in lines or [] if "|" in line]
     if not pairs:
         return {}

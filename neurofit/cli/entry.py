@@ -25,6 +25,7 @@ BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 def run(command: click.Command, name: str, arguments: list[str] | None = None) -> int:
     """The exit code of a command, whose callback returns one or None."""
     terminal.set_up()
+    stdout = sys.stdout
     gc.set_threshold(50_000)  # ten thousand tasks are many objects, none of them garbage before the command ends
     try:
         status = command.main(arguments, prog_name=name, standalone_mode=False)
@@ -47,3 +48,7 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except OSError as error:
         terminal.error(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
         return 1
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        return BROKEN_PIPE  # click replaces it where the reader went away while the command printed

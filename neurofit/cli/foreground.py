@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.here import Point
     from neurofit.study import Study
 
-EXIT_CODES = {"done": 0, "stopped": INTERRUPTED}
 
 
 def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -61,7 +61,17 @@ def do(
         terminal.as_json({**outcome, "folder": str(attempt.folder)})
     else:
         _say(experiment, point, outcome, attempt.folder)
-    return EXIT_CODES.get(outcome["state"], SOME_FAILED)
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: Mapping[str, Any]) -> int:
+    """Of a command that did this; where a signal stopped the task, as if it had ended the command."""
+    if outcome["state"] == "done":
+        return 0
+    reason = outcome.get("reason") or {}
+    if outcome["state"] == "stopped" and reason.get("kind", "signal") == "signal":
+        return 128 + signal.SIGTERM if "SIGTERM" in reason.get("message", "") else INTERRUPTED
+    return SOME_FAILED
 
 
 def _introduce(experiment: Experiment, point: Point) -> None:

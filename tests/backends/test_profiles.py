@@ -95,11 +95,31 @@ def test_pbs(host, tmp_path):
     assert found["pbs-cpu"]["queue"] is None and found["pbs-gpu"]["queue"] == "gpuq"
 
 
-@pytest.mark.parametrize("answer", [{"status": 1}, {"stdout": "garbled"}, {"seconds": 30}])
+@pytest.mark.parametrize("answer", [{"status": 1}, {"stdout": "garbled"}])
 def test_programs_that_do_not_help_are_no_error(host, tmp_path, answer):
     fakes = host(*ALL)
     for name in ALL:
         fakes.say(name, **answer)
+    assert set(profiles.for_this_host()) == {"local"}
+
+
+def test_a_controller_that_is_dead_has_its_profiles_as_they_stand_and_hides_no_other_queue(host, monkeypatch):
+    """`sinfo` tries for nine seconds; Grid Engine answers meanwhile, and may be slow once it has."""
+    monkeypatch.setattr(profiles, "FIRST_ANSWER_SECONDS", 0.5)
+    fakes = host(*ALL)
+    fakes.say("sinfo", seconds=30)
+    fakes.say("qsub", GRID_ENGINE)
+    fakes.say("qconf", "short.q\n", call=1)
+    fakes.say("qconf", "smp-pe\n", seconds=1, call=2)
+    fakes.say("qconf", COMPLEXES % "mem_free mf MEMORY", call=3)
     begun = time.monotonic()
-    assert set(profiles.for_this_host(patience_seconds=1)) == {"local"}
-    assert time.monotonic() - begun < 3
+    found = profiles.for_this_host()
+    assert time.monotonic() - begun < 15, "it was not waited for"
+    assert found["slurm-cpu"] == profiles.text("slurm-cpu") and found["slurm-gpu"] == profiles.text("slurm-gpu")
+    assert "queue: short.q" in found["qsub-cpu"] and "parallel_environment: smp-pe" in found["qsub-cpu"]
+
+
+def test_a_qsub_that_does_not_say_whose_it_is_is_not_waited_for(host, monkeypatch):
+    monkeypatch.setattr(profiles, "FIRST_ANSWER_SECONDS", 0.3)
+    host("qsub", "qconf").say("qsub", seconds=30)
+    assert set(profiles.for_this_host()) == {"local"}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--keep-going", is_flag=True, help="Do not stop when the first tasks all fail with one exception.")
 @click.option("--detach", is_flag=True, help="Return at once; a local pool goes on, also after logout.")
 @click.option("--wait", "wait_seconds", type=options.SECONDS, metavar="SECONDS",
-              help="Watch for so long at most; exit code 4 if it is not over then.")  # fmt: skip
+              help="Wait at most SECONDS for these tasks, queued now or before; else exit with 4.")  # fmt: skip
 @options.dry_run
 @options.yes
 @options.as_json
