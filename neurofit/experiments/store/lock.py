@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import getpass
 import time
@@ -16,6 +17,7 @@ from neurofit.process import Process
 from neurofit.transient import retry
 
 PATIENCE_SECONDS = 60.0
+WITHOUT_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 
 
 @contextlib.contextmanager
@@ -68,9 +70,23 @@ def _break_if_dead(path: Path) -> bool:
 def _break(path: Path) -> None:
     guard = path.with_name(path.name + ".guard")
     with open(guard, "a") as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in WITHOUT_FLOCK:
+                raise
+            raise LockedError(_left_behind(path, guard, error)) from error
         if _holder_is_alive(path) is False:
             path.unlink(missing_ok=True)
+    return True
+
+
+def _left_behind(path: Path, guard: Path, error: OSError) -> str:
+    return (
+        f"{path.parent.name} is locked by {_holder(path)}, which is gone, and this file system has no flock "
+        f"({error.strerror}), without which two commands could take the lock over at once. If no other command is at "
+        f"work on this experiment, delete {path} and {guard}, then repeat this one."
+    )
 
 
 def _holder_is_alive(path: Path) -> bool | None:
@@ -81,15 +97,18 @@ def _holder_is_alive(path: Path) -> bool | None:
 
 
 def _explanation(path: Path) -> str:
+    return (
+        f"{path.parent.name} is locked by {_holder(path)}. If that process is gone, delete {path} and repeat the "
+        "command; otherwise wait for it."
+    )
+
+
+def _holder(path: Path) -> str:
     try:
         holder = read_json(path)
-        who = f"process {holder['pid']} of {holder['user']} on {holder['host']} since {holder['since']}"
+        return f"process {holder['pid']} of {holder['user']} on {holder['host']} since {holder['since']}"
     except (OSError, KeyError, StoreError):
-        who = "somebody who left no name"
-    return (
-        f"{path.parent.name} is locked by {who}. If that process is gone, delete {path} and repeat the command; "
-        "otherwise wait for it."
-    )
+        return "somebody who left no name"
 
 
 def _user() -> str:

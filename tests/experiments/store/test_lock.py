@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
+import os
 import subprocess
 
 import pytest
@@ -40,6 +43,27 @@ def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
     path.write_text(to_json({**gone.record(), "user": "u", "since": "s"}))
     with locked(path, patience_seconds=1):
         assert Process.from_record(read_json(path)) == Process.here()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_a_file_system_has_no_flock_it_is_said_what_can_be_deleted(tmp_path, monkeypatch, number):
+    def no_flock(file, how):
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "exp" / ".lock"
+    path.parent.mkdir()
+    program = subprocess.Popen(["true"])
+    gone = Process.of(program.pid)
+    program.wait()
+    path.write_text(to_json({**gone.record(), "user": "mara", "since": "today"}))
+    monkeypatch.setattr(fcntl, "flock", no_flock)
+    said = rf"of mara on .* which is gone.* delete {path} and {path}\.guard"
+    with pytest.raises(LockedError, match=said), locked(path):
+        pass
+    path.unlink()
+    path.with_name(".lock.guard").unlink()
+    with locked(path):  # nobody needs a flock where nobody died
+        assert path.exists()
 
 
 def _count(path, counter):
