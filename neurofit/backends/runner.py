@@ -38,6 +38,7 @@ BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a se
     "grace_seconds": (0, 31_536_000),
 }
 _CLOCK = re.compile(r"(?:(?P<days>\d{1,4})-)?(?P<hours>\d{1,5}):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)")
+LONGEST_NAME = 200
 CLOCKS = "minutes, H:MM:SS or D-H:MM:SS"
 
 
@@ -53,11 +54,22 @@ class Runner:
 
 def names(folder: Path) -> list[str]:
     """Profiles in `folder`, by name."""
-    return sorted(path.stem for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    return sorted(path.stem for path in folder.glob("*.yaml") if is_name(path.stem))
+
+
+def is_name(name: str) -> bool:
+    """Whether a runner can be called so: submissions, and their folders, have its name in theirs."""
+    plain = name.isprintable() and "/" not in name and not name.startswith(".")
+    return bool(name) and plain and len(name.encode(errors="replace")) <= LONGEST_NAME
 
 
 def load(folder: Path, name: str) -> Runner:
     """The runner called `name`: a profile in `folder`, or a bare backend. Raises RunnerError."""
+    if not is_name(name):
+        raise RunnerError(
+            f"{_shown(name)} cannot be a runner: expected the name of a file in {folder}, without .yaml. It is part of "
+            f"file names, so it has no '/' and no control characters, and no dot first; at most {LONGEST_NAME} bytes."
+        )
     path = folder / f"{name}.yaml"
     if path.is_file():
         settings = _read(path)

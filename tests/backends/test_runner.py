@@ -121,3 +121,18 @@ def test_a_sites_own_backend_lies_beside_its_profile(tmp_path):
         "@dataclass(frozen=True)\nclass Queue(LocalBackend):\n    partition: str = 'a'\n"
     )
     assert profile(tmp_path, "backend: mysite.py:Queue\npartition: b\n").backend.partition == "b"
+
+
+@pytest.mark.parametrize("name", ["deep/local", "../local", "/etc/passwd", ".hidden", "", "a\nb", "a\0b", "x" * 300])
+def test_a_runners_name_is_a_plain_file_name(tmp_path, name):
+    (tmp_path / "runners" / "deep").mkdir(parents=True)
+    for path in ("local.yaml", "runners/deep/local.yaml", "runners/.hidden.yaml"):
+        (tmp_path / path).write_text("backend: local\n")
+    with pytest.raises(RunnerError, match="cannot be a runner: expected the name of a file in"):
+        runner.load(tmp_path / "runners", name)
+
+
+def test_a_runners_name_may_have_spaces_dots_and_letters_of_any_language(tmp_path):
+    for name in ("my queue", "gpu.v100", "größe"):
+        (tmp_path / f"{name}.yaml").write_text("backend: local\n")
+        assert runner.load(tmp_path, name).name == name and name in runner.names(tmp_path)
