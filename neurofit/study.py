@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,23 +92,88 @@ class Study:
         return self.root / "training_data"
 
 
-def find(start: Path) -> Study:
+TRUSTED = "NEUROFIT_TRUSTED_STUDIES"
+
+
+def find(start: Path, *, trusted: bool = False) -> Study:
     """The study that a folder or a file is in: the nearest folder, from there upwards, that is one.
 
     A folder with `jobs/` is a study if it also has `runners/` or `training_data/`, or if `start` is the folder itself
     or lies in its `jobs/` (so that somebody's ~/jobs does not claim all of their home). The copies of a study under
     its own `training_data/` are none. Symbolic links are left as they were given.
 
+    Commands execute a study's scripts and runners. Those of another user, in a study that is found above `start`, are
+    executed only if this user has allowed it: in the file `trusted_file()`, a folder a line, or in the environment
+    variable NEUROFIT_TRUSTED_STUDIES, folders between colons. Who stands in the study itself has named it.
+
+    Parameters
+    ----------
+    trusted : bool
+        The user has named what is executed, so that nobody's ownership is looked at.
+
     Raises
     ------
-    StudyError : there is none
+    StudyError : there is none, or one with code of another user
     """
     start = Path(os.path.abspath(start))
     for folder in (start, *start.parents):
         if _is_study(folder, start):
-            return Study(_outside_training_data(folder))
+            found = Study(_outside_training_data(folder))
+            if not trusted and found.root != start:
+                _must_be_trusted(found, start)
+            return found
     raise StudyError(f"No study here: neither {start} nor a folder above it has jobs/ with runners/ or training_data/ "
                      "beside it. Change to your study's folder, or make one: neurofit init FOLDER.")
+
+
+def trusted_file() -> Path:
+    """Where this user allows studies with code of others."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    base = base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), ".config")
+    return Path(base) / "neurofit" / "trusted-studies"
+
+
+def _must_be_trusted(study: Study, start: Path) -> None:
+    ours = {0, os.geteuid()}
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
+        ours.add(int(os.environ["SUDO_UID"]))
+    foreign = next((path for path in _code(study) if _owner(path) not in ours), None)
+    if foreign is None or os.path.realpath(study.root) in _trusted():
+        return
+    root, file = shlex.quote(os.path.realpath(study.root)), shlex.quote(str(trusted_file()))
+    raise StudyError(
+        f"{foreign} belongs to another user (number {_owner(foreign)}), and its study was found above {start}: "
+        f"commands would execute its code. If you trust it, change to the study itself (cd {root}), "
+        "or allow it once for all:\n"
+        f"    mkdir -p {shlex.quote(str(trusted_file().parent))} && echo {root} >> {file}"
+    )
+
+
+def _code(study: Study) -> Iterator[str]:
+    """What decides which code commands execute: folders, scripts and helpers under `jobs/`, runners."""
+    yield str(study.root)
+    for folder in (study.jobs, study.runners):
+        for above, folders, files in os.walk(folder):
+            yield above
+            yield from (os.path.join(above, name) for name in files if name.endswith((".py", ".yaml")))
+            folders[:] = [name for name in folders if name[0] != "." and name != "__pycache__"]
+
+
+def _owner(path: str) -> int:
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return 0  # what cannot be looked at cannot be executed
+
+
+def _trusted() -> set[str]:
+    listed = os.environ.get(TRUSTED, "").split(os.pathsep)
+    try:
+        if _owner(str(trusted_file())) in (0, os.geteuid()):
+            listed += trusted_file().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        pass
+    return {os.path.realpath(line.strip()) for line in listed if os.path.isabs(line.strip())}
 
 
 def missing(folder: Path, runners: Mapping[str, str] | None = None) -> list[Path]:

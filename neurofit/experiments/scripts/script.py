@@ -108,7 +108,7 @@ def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
     ScriptError : it is not under the study's `jobs/`
     """
     path = Path(os.path.abspath(path))
-    study = studies.find(path.parent)
+    study = studies.find(path.parent, trusted=True)  # the user has executed it already
     name = name_of(study, str(path))
     if Path(name).is_absolute():
         raise ScriptError(f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there.")
