@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
-from neurofit.backends.commands import clean_environment
+from neurofit.backends.commands import ask, clean_environment
 
 
 @pytest.mark.parametrize(
@@ -17,3 +20,10 @@ def test_what_belongs_to_a_job_does_not_leak_into_what_it_submits(name):
 @pytest.mark.parametrize("name", ["SLURM_CONF", "PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "SGE_ROOT", "PATH"])
 def test_what_says_which_queue_is_meant_stays(name):
     assert clean_environment({name: "1"}) == {name: "1"}
+
+
+@pytest.mark.parametrize("undisturbed", [False, True])
+def test_a_program_that_is_not_to_be_disturbed_is_out_of_a_terminals_reach(undisturbed):
+    """A Ctrl-C goes to every process of the terminal's session that is in its foreground group."""
+    answer = ask([sys.executable, "-c", "import os; print(os.getsid(0))"], undisturbed=undisturbed)
+    assert (int(answer.stdout) != os.getsid(0)) == undisturbed

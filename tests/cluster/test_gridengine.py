@@ -235,3 +235,33 @@ def test_other_jobs_with_difficult_names_hide_nothing(bench, gridengine):
         assert bench.counts("quick") == {"cancelled": 3}
     finally:
         subprocess.run(["qdel", *(one.stdout.strip() for one in others)], capture_output=True)
+
+
+def test_a_limit_on_a_users_jobs_takes_some_and_the_rest_is_new_at_once(bench, tmp_path, gridengine):
+    bench.script("many", QUICK % 8)
+    bench.runner("queue", f"{PROFILE.replace('grace_seconds: 5', 'grace_seconds: 300')}directives: ['-h']\n")
+    queue, before = GridEngine(), gridengine_says("qconf", "-sconf")
+    try:
+        queue._configure(
+            tmp_path, re.sub(r"(max_u_jobs +)\d+", r"\g<1>2", re.sub(r"(max_aj_tasks +)\d+", r"\g<1>3", before))
+        )
+        said = bench.command("submit", "many", "--backend", "queue")
+        assert said.returncode == 1 and "jobs are allowed per user" in said.stderr, said.stderr
+        assert "6 of 8 jobs were queued as" in said.stderr and "the others are not queued" in said.stderr
+        assert bench.counts("many") == {"queued": 6, "new": 2}
+    finally:
+        queue._configure(tmp_path, before)
+    assert bench.command("submit", "many", "--backend", "queue").returncode == 0
+    assert bench.counts("many") == {"queued": 8}
+    assert bench.command("cancel", "many", "--yes").returncode == 0
+
+
+def test_a_qmaster_that_refuses_connections_has_taken_nothing(bench, monkeypatch):
+    bench.script("quick", QUICK % 3)
+    bench.runner("queue", PROFILE)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SGE_QMASTER_PORT", "6999")
+        said = bench.command("submit", "quick", "--backend", "queue")
+    assert said.returncode == 1 and "Connection refused" in said.stderr
+    assert "is not known" not in said.stderr
+    assert not list((bench.study.training_data / "quick" / "submissions").iterdir())

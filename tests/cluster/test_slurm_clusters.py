@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 
@@ -12,6 +13,14 @@ from studies import QUICK, STEPS, attempts, like_an_undisturbed_one, until
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("two_clusters")]
 
 SMALL = "backend: slurm\nresources: {cpus: 1, memory_gb: 0.25}\ngrace_seconds: 1\n"
+SMALL_SITE = """
+from dataclasses import dataclass
+from neurofit.backends.slurm.backend import SlurmBackend
+@dataclass(frozen=True)
+class Small(SlurmBackend):
+    def _config(self, cluster=None):
+        return {**super()._config(cluster), "MaxArraySize": "3"}
+"""
 HELD_AT_BETA = f"{SMALL}directives: ['--clusters=beta', '--hold']\n"
 
 
@@ -121,3 +130,31 @@ def test_other_jobs_of_several_parts_and_with_difficult_names_hide_nothing(bench
         assert bench.command("cancel", "quick", "--yes").returncode == 0
     finally:
         slurm_says("scancel", *others)
+
+
+def test_a_limit_on_a_users_jobs_takes_some_and_the_rest_is_new_at_once(bench):
+    bench.script("many", QUICK % 8)
+    (bench.study.runners / "mysite.py").write_text(SMALL_SITE)
+    text = HELD_AT_BETA.replace("backend: slurm", "backend: mysite.py:Small").replace("grace_seconds: 1\n", "")
+    bench.runner("queue", text)
+    limit = ["sacctmgr", "-iQ", "modify", "user", "root", "where", "cluster=beta", "set"]
+    slurm_says(*limit, "MaxSubmitJobs=5")
+    try:
+        said = until(lambda: refused(bench))
+        assert said.returncode == 1 and "AssocMaxSubmitJobLimit" in said.stderr
+        assert "3 of 8 jobs were queued as" in said.stderr and "the others are not queued" in said.stderr
+        assert bench.counts("many") == {"queued": 3, "new": 5}
+    finally:
+        slurm_says(*limit, "MaxSubmitJobs=-1")
+    until(lambda: bench.command("submit", "many", "--backend", "queue").returncode == 0, 30)
+    assert bench.counts("many") == {"queued": 8}
+    assert bench.command("cancel", "many", "--yes").returncode == 0
+
+
+def refused(bench):
+    """A submit that met the limit, which the controller may hear of a moment late."""
+    said = bench.command("submit", "many", "--backend", "queue")
+    if said.returncode == 0:
+        bench.command("cancel", "many", "--yes")
+        shutil.rmtree(bench.study.training_data / "many")
+    return said if said.returncode else None
