@@ -53,6 +53,8 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(OSError):  # the log is on the same disk
             print(f"neurofit: {error}", file=sys.stderr)
         full = getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full:  # what found no room in the log would be tried again at the very end, and change the exit status
+            sys.stdout = sys.stderr = None
         return NO_ROOM if full else 1
     return 0
 

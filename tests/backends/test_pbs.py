@@ -65,6 +65,21 @@ def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
     assert list(PbsBackend().delete_commands([entry], [(entry.token, 3)])) == [["qdel", "2[3].pbshost", "44.pbshost"]]
 
 
+def test_a_job_that_its_node_queues_again_while_pbs_answers_is_not_gone(queue, entry, tmp_path, monkeypatch):
+    """It was not asked about, and the one that it came from is over."""
+    again = entry.folder / "resubmitted"
+    again.mkdir(parents=True)
+    over, new = array(i3={"job_state": "X", "substate": 70}), array(i3={"job_state": "X", "substate": 70})
+    new = json.dumps({**json.loads(new), "Jobs": {**json.loads(new)["Jobs"], "44.pbshost": {"job_state": "Q"}}})
+    answer = f"case $* in *44.pbshost*) echo '{new}' ;; *) touch {again}/000003.44.pbshost; echo '{over}' ;; esac"
+    (tmp_path / "qstat").write_text(f"#!/bin/bash\n{answer}\n")
+    (tmp_path / "qstat").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert {job: state.phase for (_, job), state in PbsBackend().poll([entry]).items()} == {3: "pending"}
+    (again / "000003.44.pbshost").unlink()
+    assert PbsBackend().endings([entry]) == {}
+
+
 @pytest.mark.parametrize(
     ("letter", "phase", "reason"),
     [

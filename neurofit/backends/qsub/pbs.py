@@ -23,6 +23,7 @@ from neurofit.backends.qsub.common import SCRIPT, Part, QsubBackend, clock, job_
 from neurofit.errors import HiddenError, QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
+MOST_QUESTIONS = 3  # while jobs are queued again
 RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
 HIDDEN = "this PBS shows jobs only to who queued them (query_other_jobs), and that was"
 ENDING = """\
@@ -143,9 +144,17 @@ class PbsBackend(QsubBackend):
         return {key: ending for key, ending in over.items() if ending is not None}
 
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
-        """One question for all of them, those that nodes queued again too; finished ones are in the answer."""
-        ids = [entry.id for entry in queued] + [id for entry in queued for id in self.queued_again(entry)]
-        return answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)) if ids else []
+        """One question for all of them, those that nodes queued again too; finished ones are in the answer. Asked once
+        more where a node queued one again meanwhile: the job that it came from may be over in this answer.
+        """
+        asked: list[str] = []
+        listed: list[answers.Listed] = []
+        for _ in range(MOST_QUESTIONS):
+            ids = [entry.id for entry in queued] + [id for entry in queued for id in self.queued_again(entry)]
+            if ids == asked:
+                break
+            listed, asked = answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)), ids
+        return listed
 
     def _by_key(self, queued: list[Queued], listed: list[answers.Listed]) -> Iterator[tuple[JobKey, answers.Listed]]:
         arrays = {answers.number(entry.id): entry for entry in queued}
@@ -220,4 +229,4 @@ def resubmissions(folder: Path) -> dict[str, int]:
         names = os.listdir(folder / "resubmitted")
     except OSError:
         return {}
-    return {match[2]: int(match[1]) for name in names if (match := RESUBMITTED.match(name))}
+    return {match[2]: int(match[1]) for name in sorted(names) if (match := RESUBMITTED.match(name))}
