@@ -156,6 +156,7 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
 
 def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED, failures
+    from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.halts import halted
 
     name = look.found.name
@@ -164,6 +165,8 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
     kinds = failures(look.found, look.keys, states) if any(look.counts[state] for state in states) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
+    for line in newer_attempts(look.found, look.keys):
+        terminal.note(line)
     for sentence in halted(look.found):
         terminal.problem(sentence)
     terminal.problems_of(look.found)

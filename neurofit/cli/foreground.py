@@ -42,7 +42,7 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
 
 def do(
     study: Study, experiment: Experiment, changes: Mapping[str, str], number: int | None, repetition: int,
-    *, debug: bool = False, dry_run: bool = False, as_json: bool = False,
+    *, debug: bool = False, rerun: bool = False, dry_run: bool = False, as_json: bool = False,
 ) -> int:  # fmt: skip
     """Do one task here and now, and say what came of it."""
     from neurofit.experiments.store.layout import ExperimentFiles
@@ -56,7 +56,7 @@ def do(
         terminal.note("Nothing was done.")
         return 0
     with _stdout_on_stderr() if as_json else contextlib.nullcontext():
-        attempt, outcome = here.run(study, experiment, point, debug=debug)
+        attempt, outcome = here.run(study, experiment, point, debug=debug, rerun=rerun)
     if as_json:
         terminal.as_json({**outcome, "folder": str(attempt.folder)})
     else:
@@ -96,7 +96,10 @@ def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: 
     if outcome.get("error"):
         terminal.say(f"  {' '.join(str(outcome['error'].get('message')).split())[:300]}")
     terminal.say(f"Files: {wording.short_path(folder)}")
-    if state == "done":
+    if outcome.get("scratch"):
+        terminal.note("The task was done already, so that this attempt does not count; with --rerun, it does.")
+        terminal.hint("repeat the command with --rerun to make it count", f"neurofit results {experiment.name}")
+    elif state == "done":
         terminal.hint(f"neurofit results {experiment.name}")
     elif state == "stopped":
         terminal.hint("repeat the command to go on from the last checkpoint")

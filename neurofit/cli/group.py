@@ -19,6 +19,7 @@ COMMANDS = {
     "logs": "What tasks printed.",
     "failures": "Why tasks failed, and what helps.",
     "cancel": "End what is queued or running.",
+    "choose": "Choose which attempt at a task counts.",
     "results": "The table of results.",
     "plot": "Pictures of results, training and models.",
     "runners": "The queues that this study can use, and whether they work.",

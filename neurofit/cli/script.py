@@ -15,7 +15,7 @@ from neurofit.errors import UsageError
 if TYPE_CHECKING:
     from neurofit.experiments.definition import Experiment
 
-OURS = ("run", "repetition", "set", "pdb", "list", "dry-run", "json", "help")
+OURS = ("run", "repetition", "set", "rerun", "pdb", "list", "dry-run", "json", "help")
 
 
 def main(experiment: Experiment) -> None:
@@ -33,6 +33,7 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
         number: int | None,
         repetition: int,
         changes: tuple[str, ...],
+        rerun: bool,
         debug: bool,
         listing: bool,
         dry_run: bool,
@@ -46,7 +47,8 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
         texts |= foreground.pairs(changes)
         if listing:
             return _list(placed)
-        return foreground.do(study, placed, texts, number, repetition, debug=debug, dry_run=dry_run, as_json=as_json)
+        how = {"debug": debug, "rerun": rerun, "dry_run": dry_run, "as_json": as_json}
+        return foreground.do(study, placed, texts, number, repetition, **how)
 
     return click.Command(
         "main",
@@ -108,6 +110,7 @@ def _our_options() -> list[click.Option]:
         ),
         click.Option(["--set", "changes"], multiple=True, metavar="NAME=VALUE", help="Any argument by its name."),
         click.Option(["--list", "listing"], **flag, help="List the runs, and do nothing."),
+        click.Option(["--rerun"], **flag, help="Make the attempt count although the task is done."),
         click.Option(["--pdb", "debug"], **flag, help="Open the debugger where the fit raises."),
         click.Option(["-n", "--dry-run"], **flag, help="Say what would be done, and do nothing."),
         click.Option(["--json", "as_json"], **flag, help="Print the outcome as JSON."),

@@ -241,7 +241,7 @@ def _that_fit(breadths: list[int], room: int) -> list[tuple[int, int]]:
 
 def _style(value: Any, styles: Sequence[str | None], place: int) -> str:
     style = (styles[place] if place < len(styles) else None) or ""
-    return STYLES.get(str(value), "") if style == "state" else STYLES.get(style, style)
+    return STYLES.get(str(value).partition(",")[0], "") if style == "state" else STYLES.get(style, style)
 
 
 def console() -> Any:

@@ -29,8 +29,12 @@ class Choice:
         """Whether the experiment as a whole is meant."""
         return not (self.one_by_one or self.states or self.condition)
 
-    def keys(self, found: Standing) -> list[TaskKey]:
+    def keys(self, found: Standing, *, of_rows: bool = False) -> list[TaskKey]:
         """These tasks, by run and repetition.
+
+        Parameters
+        ----------
+        of_rows : a task that is run again is *done* here as long as its results count, as its row of results is
 
         Raises
         ------
@@ -53,7 +57,10 @@ class Choice:
                     f"No run of {found.name} has {self.condition}. `neurofit show {found.name}` lists the arguments."
                 )
         if self.states:
-            keys = [key for key in keys if found.of(key).state in self.states]
+            tasks = {key: found.of(key) for key in keys}
+            if of_rows:
+                tasks = {key: task.counted or task for key, task in tasks.items()}
+            keys = [key for key, task in tasks.items() if task.state in self.states]
         return keys
 
 

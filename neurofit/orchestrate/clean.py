@@ -28,15 +28,16 @@ from neurofit.experiments.store.layout import (
 )
 from neurofit.experiments.store.lock import locked
 from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import read_submission
+from neurofit.experiments.store.submissions import TaskKey, read_submission
 from neurofit.files import read_json, told_apart
 from neurofit.orchestrate.plan import AT_WORK
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
-LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS = (
+LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH = (
     "leftovers of interrupted writes", "checkpoints of tasks that are done", "copies of code that no submission uses",
     "indices of experiments that are gone", "attempts that a newer one replaced",
+    "scratch attempts at tasks that are done",
 )  # fmt: skip
 YOUNG_SECONDS = 3600.0
 _LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
@@ -127,7 +128,8 @@ def _of_experiment(found: Standing, attempts: bool) -> Iterator[Waste]:
     done = [files for key, files in tasks.items() if found.of(key).state is State.DONE]
     yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
     if attempts:
-        yield from _waste(ATTEMPTS, name, _replaced(found, list(tasks.values())))
+        yield from _waste(ATTEMPTS, name, _replaced(found, tasks))
+        yield from _waste(SCRATCH, name, _scratch(found.files.scratch))
 
 
 def _waste(kind: str, experiment: str | None, paths: list[Path]) -> Iterator[Waste]:
@@ -194,14 +196,23 @@ def _all_submissions(files: ExperimentFiles) -> list[SubmissionFiles]:
     return files.submissions() + [SubmissionFiles(folder) for folder in files.misnamed()]
 
 
-def _replaced(found: Standing, tasks: list[TaskFiles]) -> list[Path]:
-    """Ended attempts but for the newest, the newest that is done, those that a checkpoint goes on from, and those that
-    hold the log of one that stays."""
+def _scratch(folder: Path) -> list[Path]:
+    """Scratch attempts in which nothing was written of late: one at work touches its journal."""
+    made = [path for path in folder.iterdir() if path.name[0] != "."] if folder.is_dir() else []
+    now = now_on(folder) if made else 0.0
+    newest = {path: max(one.lstat().st_mtime for one in (path, *path.rglob("*"))) for path in made}
+    return [path for path in made if now - newest[path] > YOUNG_SECONDS]
+
+
+def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
+    """Ended attempts but for the newest, the newest that is done, the one that counts, those that a checkpoint goes on
+    from, and those that hold the log of one that stays."""
     kept, old = set(), []
-    for files in tasks:
+    for key, files in tasks.items():
         made = files.attempts()
         stays = {made[-1].number} if made else set()
         stays |= set([one.number for one in made if _outcome(one).get("state") == "done"][-1:])
+        stays |= {counted.attempt} if (counted := found.of(key).counted) else set()
         checkpointed = _checkpointed(files)
         stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:

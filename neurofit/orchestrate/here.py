@@ -74,9 +74,12 @@ def off_grid(wished: Run, repetition: int, runs: list[Run], registry: Registry) 
 
 
 def run(
-    study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False
+    study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False, rerun: bool = False
 ) -> tuple[AttemptFiles, dict[str, Any]]:
-    """Do the task in the foreground; gives the attempt's files and its outcome."""
+    """Do the task in the foreground; gives the attempt's files and its outcome.
+
+    An attempt at a task that is done is a scratch attempt, kept apart from those that count, unless it is a `rerun`.
+    """
     files = ExperimentFiles(study, experiment.name)
     storage.mark(study)
     with locked(files.lock):
@@ -95,18 +98,20 @@ def run(
             off = wanted.run
             registry.append(RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False))
         register(files.registry, found.registry, _without_repeats(registry))
-        fresh = before.state is State.DONE
+        is_done = before.state is State.DONE
+        scratch = is_done and not rerun
         code = code_hash(study.root, experiment.path)
         record = {
-            **base_record(study, experiment, code, experiment.repetitions, fresh=fresh),
+            **base_record(study, experiment, code, experiment.repetitions, fresh=is_done),
             "whole_grid": False,
             "runner": HERE,
             "backend": "local",
             "resources": vars(Resources()),
             "task_minutes": None,
+            **({"scratch": True} if scratch else {}),
         }
         name = submission_name(files, HERE)
-        submission = write_submission(files, name, record, [[wanted.planned(before.attempt)]])
+        submission = write_submission(files, name, record, [[wanted.planned(0 if scratch else before.newest)]])
         note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
     try:
         return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
@@ -127,7 +132,7 @@ def _work(
         Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
     finally:
         signals.close()
-    files = assignment.files.task(wanted.run.number, wanted.run.id, wanted.repetition)
+    files = assignment.task_files(wanted.run.number, wanted.repetition)
     attempt = next((one for one in reversed(files.attempts()) if _is_of(one, assignment.submission)), None)
     if attempt is None and signals.stop:
         raise KeyboardInterrupt

@@ -13,14 +13,13 @@ from neurofit.experiments.definition import Experiment, Run, must_be_manageable,
 from neurofit.experiments.grids.selection import Selection, Where, where
 from neurofit.experiments.scripts import script, snapshot
 from neurofit.experiments.store.registry import RegisteredRun, Registry
-from neurofit.experiments.store.state import State
+from neurofit.experiments.store.state import AT_WORK, State
 from neurofit.experiments.store.submissions import Planned, TaskKey
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
 RETRIED = frozenset({State.FAILED, State.CANCELLED})
-AT_WORK = frozenset({State.QUEUED, State.RUNNING})
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | Non
     states = {key: found.of(key) for key in keys}
     other = sum(task.state is State.DONE and task.code not in (None, code) for task in states.values())
     wanted = _wanted(wish)
-    tasks = [Planned(*key, task.attempt) for key, task in states.items() if task.state in wanted]
+    tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
     on_grid = {run.number for run in runs}
     removed = sum(run.on_grid and number not in on_grid for number, run in found.registry.runs.items())
     counts = Counter(task.state for task in states.values())

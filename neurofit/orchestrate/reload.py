@@ -10,7 +10,6 @@ from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments.grids.selection import parse
 from neurofit.experiments.scripts import script
 from neurofit.experiments.store.layout import AttemptFiles, code_store
-from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey, read_submission
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.tables import experiment_name
@@ -60,7 +59,7 @@ def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
     home, found, keys = _selected(selector, study)
     if len(keys) > 1:
         raise UsageError(f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0.")
-    if not keys or found.of(keys[0]).state is not State.DONE:
+    if not keys or found.of(keys[0]).counted is None:
         state = f"it is {found.of(keys[0]).state}" if keys else "there is no such task"
         raise NameUnknown(f"'{selector}' cannot be loaded: {state}. `neurofit status {selector}` shows what is done.")
     return _submitted_fit(home, found, keys[0]), _attempt(found, keys[0]).folder
@@ -84,7 +83,7 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     runs = list(dict.fromkeys(number for number, _ in keys))
     if len(runs) > 1:
         raise UsageError(f"'{selector}' means {len(runs)} runs; an ensemble is of one run: {found.name}:{runs[0]}.")
-    done = [key for key in keys if found.of(key).state is State.DONE]
+    done = [key for key in keys if found.of(key).counted]
     if len(done) < 2:
         raise UsageError(
             f"'{selector}': {len(done)} repetitions are done, and an ensemble needs two. "
@@ -106,10 +105,10 @@ def _selected(selector: str, study: Path | str | None) -> tuple[studies.Study, S
 
 def _attempt(found: Standing, key: TaskKey) -> AttemptFiles:
     run = found.registry.runs[key[0]]
-    return found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
+    return found.files.task(run.number, run.id, key[1]).attempt(found.of(key).counted.attempt)
 
 
 def _submitted_fit(home: studies.Study, found: Standing, key: TaskKey) -> Any:
-    record = read_submission(found.files.submission(found.of(key).submission))
+    record = read_submission(found.files.submission(found.of(key).counted.submission))
     code = code_store(home) / record["code"]
     return script.load(code, code / record["script"], found.name).fit

@@ -90,10 +90,12 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
     run = found.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is said already
+    latest, task = task.latest, task.counted or task
+    newer = None if latest is task else {"attempt": latest.attempt, "state": latest.state.value}
     blank = {
         "experiment": found.name, **run.record(), "defaults": {}, "repetition": key[1], "attempt": task.attempt or None,
         "state": task.state.value, "metrics": {}, "facts": {}, "error": None,
-        "submission": task.submission, "job": task.job,
+        "submission": task.submission, "job": task.job, "newer": newer,
     }  # fmt: skip
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
@@ -110,6 +112,7 @@ def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, 
         **outcome,
         "state": task.state.value,
         "on_grid": run.on_grid,
+        "newer": newer,
         "error": outcome.get("error") or _cause(task),
     }
 

@@ -17,7 +17,7 @@ from neurofit import environment
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments.definition import Experiment
 from neurofit.experiments.scripts import script
-from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
+from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
 from neurofit.experiments.store.registry import RegisteredRun, read_registry
 from neurofit.experiments.store.submissions import read_submission
 from neurofit.study import Study
@@ -81,6 +81,13 @@ class Assignment:
             prepare(self.files.study.root)
         except Exception:  # the tasks will meet it again, and it is then written down as theirs
             log.warning("what the fit prepares for all tasks failed:\n%s", traceback.format_exc())
+
+    def task_files(self, number: int, repetition: int) -> TaskFiles:
+        """Where attempts at a task are made: a scratch attempt in its submission's own folder, where nobody looks."""
+        if self.record.get("scratch"):
+            return TaskFiles(self.submission.folder)
+        run = self.run(number)
+        return self.files.task(run.number, run.id, repetition)
 
     def run(self, number: int) -> RegisteredRun:
         try:

@@ -198,8 +198,7 @@ class _Job:
             child.do(work)
 
     def _claim(self, task: Planned) -> AttemptFiles | None:
-        run = self.worker.assignment.run(task.run)
-        files = self.worker.assignment.files.task(run.number, run.id, task.repetition)
+        files = self.worker.assignment.task_files(task.run, task.repetition)
         attempt = claim(files, task.last_attempt, self.claimant)
         if isinstance(attempt, Refusal):
             self.journal.write({"skip": task.key, "why": attempt.why})
@@ -218,7 +217,7 @@ class _Job:
             repetitions=assignment.record["repetitions"],
             split_by=assignment.record["split_by"],
             study=assignment.files.study.root,
-            files=assignment.files.task(run.number, run.id, task.repetition),
+            files=assignment.task_files(task.run, task.repetition),
             attempt=attempt,
             fresh_after=task.last_attempt if assignment.record["fresh"] else 0,
         )
@@ -239,6 +238,7 @@ class _Job:
             "host": self.claimant.process.host, "pid": os.getpid(), "started": now, "ended": now,
             "wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_gb": 0.0, "code": record["code_hash"],
             "commit": record["commit"], "dirty": record["dirty"], "versions": record["versions"],
+            **({"scratch": True} if record.get("scratch") else {}),
             "log": log.folder.relative_to(assignment.files.folder).as_posix(),
         }  # fmt: skip
 

@@ -24,7 +24,8 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     from neurofit.cli.following import SOME_FAILED
     from neurofit.orchestrate.causes.explain import explained
     from neurofit.orchestrate.causes.failures import UNFINISHED
-    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.choice import Choice, choose
+    from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.standing import standing
 
     study = options.here()
@@ -37,6 +38,8 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     for one in explanations:
         _say(choice.name, one)
     terminal.problems_of(found)
+    for line in newer_attempts(found, Choice(choice.name, choice.selection, condition=where).keys(found)):
+        terminal.note(line)
     if not explanations:
         terminal.say("No such task failed, was lost or stopped.")
         terminal.hint(f"neurofit status {choice.name}")

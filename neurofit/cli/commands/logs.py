@@ -34,13 +34,15 @@ LINES_OF_MANY = 20
     help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]",
 )
 @click.option("--raw", is_flag=True, help="Print the bytes as they are, colours and control characters included.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt than the newest.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt instead of the newest.")
 @options.as_json
 def command(
     selector: str, states: Sequence[Any], where: str | None, follow: bool, errors_only: bool, failed: bool,
     lines: int | None, raw: bool, attempt: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """What tasks printed, in their newest attempt; of a task that never began, what its job left."""
+    """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what its job
+    left.
+    """
     from neurofit.experiments.store.state import State
     from neurofit.orchestrate.causes.failures import FAILED, cause
     from neurofit.orchestrate.choice import choose
@@ -127,4 +129,8 @@ def _say_the_rest(name: str, number: int, chosen: list[TaskLogs], parts: list[tu
         terminal.note(f"Nothing was printed ({wording.count(len(chosen), 'task')}: {states}).")
     else:
         terminal.note(f"in {wording.short_path(parts[-1][1].path.parent)}")
+        for task in chosen if len(chosen) == 1 else []:
+            if task.counts:
+                terminal.note(f"This is attempt {task.attempt}; `--attempt {task.counts}` shows attempt {task.counts}, "
+                              "which counts.")  # fmt: skip
     terminal.hint(f"neurofit status {name}")

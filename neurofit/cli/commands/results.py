@@ -63,13 +63,14 @@ def command(
         raise click.UsageError("--raw is for --format csv.")
     from neurofit.experiments.tables import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.standing import standing
     from neurofit.orchestrate.tables import records
 
     study = options.here()
     choice = choose(study, selector, states, where)
     found = standing(study, choice.name)
-    keys = set(choice.keys(found))
+    keys = set(choice.keys(found, of_rows=True))
     rows = [row for row in records(found, choice.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:
         rows = results.with_metrics(rows, metrics)
@@ -79,7 +80,7 @@ def command(
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw))
     terminal.problems_of(found)
-    for line in notes.notes(rows):
+    for line in [*notes.notes(rows), *newer_attempts(found, keys)]:
         terminal.note(line)
     terminal.hint(
         *([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"])

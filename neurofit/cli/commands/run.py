@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 @click.command()
 @options.selector(metavar="EXPERIMENT[:RUN[/REPETITION]]")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an argument; may be repeated.")
+@click.option("--rerun", is_flag=True, help="Make the attempt count although the task is done.")
 @click.option("--pdb", "debug", is_flag=True, help="Open the debugger where the fit raises.")
 @options.dry_run
 @options.as_json
-def command(selector: str, changes: tuple[str, ...], debug: bool, dry_run: bool, as_json: bool) -> int:
+def command(selector: str, changes: tuple[str, ...], rerun: bool, debug: bool, dry_run: bool, as_json: bool) -> int:
     """Do one task in the foreground, the first run's repetition 0 unless told otherwise.
 
     It leaves the files that a queued task leaves. With --set, it may be a point off the grid, and is marked as such.
+    An attempt at a task that is done never counts, unless --rerun is given:  neurofit run exp3:17/3 --rerun
     """
     from neurofit.experiments.grids.selection import parse
     from neurofit.orchestrate.plan import load
@@ -34,7 +36,8 @@ def command(selector: str, changes: tuple[str, ...], debug: bool, dry_run: bool,
     number = _single(selector, selection, selection.runs)
     repetition = _single(selector, selection, selection.repetitions) or 0
     texts = foreground.pairs(changes)
-    return foreground.do(study, experiment, texts, number, repetition, debug=debug, dry_run=dry_run, as_json=as_json)
+    how = {"debug": debug, "rerun": rerun, "dry_run": dry_run, "as_json": as_json}
+    return foreground.do(study, experiment, texts, number, repetition, **how)
 
 
 def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | None) -> int | None:

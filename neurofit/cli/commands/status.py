@@ -79,6 +79,7 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
 
 
 def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
+    from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.overview import of_experiment
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
@@ -90,6 +91,8 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
             _say_tasks(look)
     for look in looks:
         _say_queues(look)
+        for line in newer_attempts(look.found, look.keys):
+            terminal.note(f"{look.found.name}: {line}")
     for problem in unseen:
         terminal.problem(problem)
     if not looks:
@@ -98,6 +101,7 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
 
 
 def _say_tasks(look: Look) -> None:
+    from neurofit.orchestrate.remarks import label
     from neurofit.orchestrate.status.overview import of_tasks
 
     name = look.found.name
@@ -105,8 +109,17 @@ def _say_tasks(look: Look) -> None:
     if not records:
         terminal.say(f"No task of {name} is in that state.")
         return
-    rows = [[wording.task(name, (r["run"], r["repetition"])), r["state"], r["attempt"], r["cause"]] for r in records]
+    rows = [[wording.task(name, key), label(look.found.of(key)), r["attempt"], _cause(r)]
+            for key, r in zip(look.keys, records)]  # fmt: skip
     terminal.table(["task", "state", "attempt", "cause"], rows, styles=["", "state", "", "dim"])
+
+
+def _cause(record: dict[str, Any]) -> str | None:
+    if record["newer"]:
+        return record["newer"]["cause"]
+    if record["cause"] is None and record["result"] not in (None, record["attempt"]):
+        return f"again; attempt {record['result']} counts until then"
+    return record["cause"]
 
 
 def _say_queues(look: Look) -> None:

@@ -1,13 +1,16 @@
 """What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a doubt.
 
 `Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never changes: reading
-on from where the last command stopped costs a `stat` per journal.
+on from where the last command stopped costs a `stat` per journal. What could not be read is no fact: it is never kept,
+and looked at again by the next command.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
@@ -22,16 +25,20 @@ from neurofit.transient import retry
 
 @dataclass(slots=True)
 class TaskFacts:
-    """The newest attempt that the files of a submission know of."""
+    """The newest attempt that a submission's own workers made at a task. None follows one that is done."""
 
     attempt: int = 0
     ended: str | None = None
     by: tuple[int, int] | None = None  # job and start that claimed it
     code: str | None = None  # hash of the code that an ended attempt ran
+    inputs: dict[str, str] | None = None  # file → digest, of the data that an ended attempt says it read
 
-    def newer(self, attempt: int, ended: str | None, by: tuple[int, int] | None, code: str | None = None) -> None:
+    def newer(
+        self, attempt: int, ended: str | None, by: tuple[int, int] | None, outcome: Mapping[str, Any] | None = None
+    ) -> None:
         if attempt > self.attempt or (attempt == self.attempt and ended and not self.ended):
-            self.attempt, self.ended, self.by, self.code = attempt, ended, by, code
+            self.attempt, self.ended, self.by = attempt, ended, by
+            self.code, self.inputs = (outcome.get("code"), _inputs(outcome)) if outcome else (None, None)
 
 
 @dataclass
@@ -42,30 +49,55 @@ class Facts:
     read: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes read of each journal
     workers: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # who wrote it
     ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start and how it ended
-    damaged: set[str] = field(default_factory=set)  # files, by name
+    damaged: set[str] = field(default_factory=set)  # journals, by name
     settled: bool = False  # every task is done or failed: nothing here will ever change
-    touched: dict[tuple[int, int], float] = field(default_factory=dict)  # mtimes, never kept
+    quiet: float | None = None  # since when the queue has answered without any job of it; all else is cancelled
+    # what follows is never kept
+    touched: dict[tuple[int, int], float] = field(default_factory=dict)  # mtimes
+    unread: set[TaskKey] = field(default_factory=set)  # a file of these could not be read just now
+    broken: set[TaskKey] = field(default_factory=set)  # the outcome of these is damaged
+    problems: list[str] = field(default_factory=list)
 
     def of(self, key: TaskKey) -> TaskFacts:
         return self.tasks.get(key) or self.tasks.setdefault(key, TaskFacts())
 
 
+def _inputs(outcome: Mapping[str, Any]) -> dict[str, str] | None:
+    facts = outcome.get("facts")
+    inputs = facts.get("inputs") if isinstance(facts, dict) else None
+    return inputs if isinstance(inputs, dict) and inputs else None
+
+
 def read_journals(files: SubmissionFiles, facts: Facts) -> None:
     """Bring `facts` up to date with what the journals have grown by."""
-    for by, entry in journals(files).items():
-        status = retry(entry.stat)
-        facts.touched[by] = status.st_mtime
-        if status.st_size > facts.read.get(by, 0):
-            _read_tail(entry.path, by, facts)
+    try:
+        found = retry(lambda: journals(files))
+    except OSError as error:
+        facts.problems.append(_unreadable(files.journals, error))
+        return
+    for by, entry in found.items():
+        try:
+            status = retry(entry.stat)
+            facts.touched[by] = status.st_mtime
+            if status.st_size > facts.read.get(by, 0):
+                _read_tail(entry.path, by, facts)
+        except OSError as error:
+            facts.problems.append(_unreadable(entry.path, error))
+
+
+def _unreadable(path: Any, error: OSError) -> str:
+    return f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
 
 
 def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
     data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
     whole = data.rfind(b"\n") + 1  # the rest is being written, or torn
     records, damaged = parse_lines(data[:whole])
-    facts.read[by] = facts.read.get(by, 0) + whole
-    if damaged:
+    facts.damaged.discard(path)
+    if damaged:  # read again from there next time: a page that came too late looks like damage
         facts.damaged.add(path)
+        whole = _before_damage(data[:whole])
+    facts.read[by] = facts.read.get(by, 0) + whole
     for record in records:
         try:
             _fold(record, by, facts)
@@ -79,15 +111,23 @@ def _read_from(path: str, start: int) -> bytes:
         return file.read()
 
 
+def _before_damage(data: bytes) -> int:
+    """The length of the lines before the first that is no record."""
+    length = 0
+    for line in data.splitlines(keepends=True):
+        if parse_lines(line)[1]:
+            break
+        length += len(line)
+    return length
+
+
 def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
     if "claim" in record:
         run, repetition = record["claim"]
         facts.of((run, repetition)).newer(record["attempt"], None, by)
     elif "outcome" in record:
         outcome = record["outcome"]
-        facts.of((outcome["run"], outcome["repetition"])).newer(
-            outcome["attempt"], outcome["state"], by, outcome.get("code")
-        )
+        facts.of((outcome["run"], outcome["repetition"])).newer(outcome["attempt"], outcome["state"], by, outcome)
     elif "start" in record:
         facts.workers[by] = record["start"]
     elif "end" in record:
@@ -128,46 +168,77 @@ def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
 
 
 def look_at_attempts(
-    files: ExperimentFiles, submission: str, ids: dict[int, str], doubtful: list[Planned], facts: Facts
+    files: ExperimentFiles,
+    submission: str,
+    others: Collection[str],
+    ids: dict[int, str],
+    doubtful: list[Planned],
+    facts: Facts,
 ) -> None:
-    """Settle the tasks that a submission's journals leave in doubt from the attempt folders themselves."""
-    runs_there = _names(files.folder / "runs")
+    """Settle the tasks that a submission's journals leave in doubt from the attempt folders themselves.
+
+    Parameters
+    ----------
+    others : the other submissions there are; what their workers did is for their files to say
+    """
+    runs_there = _names(files.folder / "runs", doubtful, facts)
     for task in doubtful:
         run_id = ids.get(task.run)
         if run_id is None or f"{task.run:03d}-{run_id[:8]}" not in runs_there:
             continue
         folder = files.task(task.run, run_id, task.repetition)
-        numbers = [int(match.group(1)) for name in _names(folder.folder) if (match := ATTEMPT.match(name))]
-        newest = max(numbers, default=0)
-        if newest > task.last_attempt:
-            _look_at(folder.attempt(newest), submission, facts.of(task.key), facts)
+        names = _names(folder.folder, [task], facts)
+        numbers = [int(match.group(1)) for name in names if (match := ATTEMPT.match(name))]
+        for number in sorted(numbers, reverse=True):
+            if number <= task.last_attempt or _look_at(folder.attempt(number), submission, others, task.key, facts):
+                break
 
 
-def _look_at(attempt: AttemptFiles, submission: str, task: TaskFacts, facts: Facts) -> None:
-    ended, code = None, None
+def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts) -> bool:
+    """Take note of an attempt; False where another submission's worker made it."""
     try:
-        outcome = read_json(attempt.outcome)
-        ended, code = outcome["state"], outcome.get("code")
-    except FileNotFoundError:
-        pass
-    except (StoreError, KeyError, OSError) as error:
-        facts.damaged.add(f"{attempt.outcome} ({type(error).__name__})")
-        ended = "damaged"
+        outcome = _record(attempt.outcome, "state", facts)
+        claim = _record(attempt.claim, "submission", facts) if not (outcome and outcome.get("submission")) else None
+    except OSError as error:
+        facts.problems.append(_unreadable(attempt.folder, error))
+        facts.unread.add(key)
+        return True
+    owner = (outcome or claim or {}).get("submission") or (claim or {}).get("submission")
+    if owner in others or (outcome is None and owner not in (submission, None)):
+        return False
+    task = facts.of(key)
     by = task.by if task.attempt == attempt.number else None
-    if ended is None and by is None:
-        try:
-            claim = read_json(attempt.claim)
-            if claim["submission"] != submission:
-                return  # another submission's worker is at it, which is for that one's files to say
-            by = claim["job"], claim["start"]
-            facts.workers.setdefault(by, claim["process"])
-        except (StoreError, KeyError, OSError):
-            facts.damaged.add(str(attempt.claim))
-    task.newer(attempt.number, ended, by, code)
+    if outcome is None and by is None and claim and {"job", "start", "process"} <= claim.keys():
+        by = claim["job"], claim["start"]
+        facts.workers.setdefault(by, claim["process"])
+    if outcome == {}:
+        facts.broken.add(key)
+    task.newer(attempt.number, str(outcome["state"]) if outcome else None, by, outcome)
+    return True
 
 
-def _names(folder) -> set[str]:
+def _record(path: Path, needed: str, facts: Facts) -> dict[str, Any] | None:
+    """What a file of an attempt says: None where there is no such file, nothing where it is damaged, and that noted."""
+    try:
+        record = read_json(path)
+        if needed in record:
+            return record
+        why = f"it lacks '{needed}'"
+    except FileNotFoundError:
+        return None
+    except StoreError:
+        why = "this is not JSON"
+    facts.problems.append(f"{path}: damaged ({why}); it was passed over.")
+    return {}
+
+
+def _names(folder: Path, tasks: list[Planned], facts: Facts) -> set[str]:
+    """What is in a folder; where that cannot be known just now, nothing is known of these tasks."""
     try:
         return set(retry(lambda: os.listdir(folder)))
     except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        facts.problems.append(_unreadable(folder, error))
+        facts.unread.update(task.key for task in tasks)
         return set()

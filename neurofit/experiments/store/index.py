@@ -17,7 +17,7 @@ from neurofit.experiments.store.evidence import Facts, TaskFacts
 from neurofit.experiments.store.layout import ExperimentFiles
 from neurofit.files import write_whole
 
-FORMAT = 2
+FORMAT = 3  # 2 had attempts of other submissions among a submission's own, and no inputs
 
 
 def cache_folder(environment: dict[str, str] | None = None) -> Path:
@@ -73,20 +73,29 @@ def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
 
 
 def _record(facts: Facts) -> dict[str, Any]:
+    inputs: dict[str, int] = {}  # tasks that read the same data share an entry
+    tasks = []
+    for key, task in facts.tasks.items():
+        text = json.dumps(task.inputs, sort_keys=True) if task.inputs else None
+        place = None if text is None else inputs.setdefault(text, len(inputs))
+        tasks.append([*key, task.attempt, task.ended, task.by, task.code, place])
     return {
-        "tasks": [[*key, task.attempt, task.ended, task.by, task.code] for key, task in facts.tasks.items()],
+        "tasks": tasks,
+        "inputs": [json.loads(text) for text in inputs],
         "read": [[*by, size] for by, size in facts.read.items()],
         "workers": [[*by, worker] for by, worker in facts.workers.items()] if not facts.settled else [],
         "ended_jobs": [[job, *end] for job, end in facts.ended_jobs.items()],
         "damaged": sorted(facts.damaged),
         "settled": facts.settled,
+        "quiet": facts.quiet,
     }
 
 
 def _facts(record: dict[str, Any]) -> Facts:
-    tasks = {}
-    for run, repetition, attempt, ended, by, code in record["tasks"]:
-        tasks[run, repetition] = TaskFacts(attempt, ended, tuple(by) if by else None, code)
+    tasks, inputs = {}, record["inputs"]
+    for run, repetition, attempt, ended, by, code, place in record["tasks"]:
+        read = None if place is None else inputs[place]
+        tasks[run, repetition] = TaskFacts(attempt, ended, tuple(by) if by else None, code, read)
     return Facts(
         tasks,
         {(job, start): size for job, start, size in record["read"]},
@@ -94,4 +103,5 @@ def _facts(record: dict[str, Any]) -> Facts:
         {job: (start, end) for job, start, end in record["ended_jobs"]},
         set(record["damaged"]),
         record["settled"],
+        record["quiet"],
     )

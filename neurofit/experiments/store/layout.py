@@ -6,6 +6,8 @@ training_data/
 └── exp3/
     ├── .lock                           who on a submit host is writing to this experiment
     ├── runs.jsonl                      number, id, arguments of every run that ever was
+    ├── chosen.jsonl                    which attempt counts, where somebody chose an earlier one
+    ├── .scratch/20261128-101502-here-w2k7/   a done task tried by hand: a submission and its attempt in one
     ├── submissions/20261120-183012-local-k3f9/
     │   ├── submission.json  jobs.tasks  queue.jsonl
     │   ├── stops/000001.json           one per cancellation; alike.json: too many identical failures
@@ -147,6 +149,14 @@ class ExperimentFiles:
     @property
     def registry(self) -> Path:
         return self.folder / "runs.jsonl"
+
+    @property
+    def chosen(self) -> Path:
+        return self.folder / "chosen.jsonl"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / ".scratch"
 
     @property
     def submissions_folder(self) -> Path:

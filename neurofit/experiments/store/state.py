@@ -24,6 +24,10 @@ class State(str, Enum):
         return self.value
 
 
+AT_WORK = frozenset({State.QUEUED, State.RUNNING})
+FAILED = frozenset({State.FAILED, State.LOST})
+
+
 class Job(Enum):
     """What the queue says of a task's job."""
 
@@ -49,6 +53,7 @@ class Evidence(NamedTuple):
     cancelled: bool = False
     grace_over: bool = True  # the queue has answered without the job for long enough
     cause: str | None = None  # why the job ended, from the queue's accounting
+    unread: bool = False  # a file that may say more could not be read just now
 
 
 def decide(evidence: Evidence) -> State:
@@ -59,6 +64,8 @@ def decide(evidence: Evidence) -> State:
         return State.FAILED
     if evidence.ended == "stopped":
         return _stopped(evidence)
+    if evidence.unread:  # as where a queue cannot be asked: nothing is concluded from what is not known
+        return State.RUNNING if evidence.heartbeat is not None else State.QUEUED
     if evidence.heartbeat is not None:
         return _claimed(evidence)
     return _waiting(evidence)

@@ -44,7 +44,7 @@ def write_submission(
     files: ExperimentFiles, name: str, record: dict[str, Any], jobs: list[list[Planned]]
 ) -> SubmissionFiles:
     """Write a submission whole: its folder appears under its name only when everything is in it."""
-    final = files.submission(name)
+    final = SubmissionFiles(files.scratch / name) if record.get("scratch") else files.submission(name)
     partial = SubmissionFiles(partial_path(final.folder))
     with told_apart(final.folder, "write the submission"):
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments.store.state import State
+from neurofit.experiments.store.state import FAILED, State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.experiments.tasks.alike import Signature, in_words, signature
 from neurofit.files import read_json
@@ -16,7 +16,6 @@ from neurofit.orchestrate.causes.stops import JobEnds, why_stopped
 from neurofit.orchestrate.status.logs import ended_before_it_began, task_logs
 from neurofit.orchestrate.status.standing import Standing
 
-FAILED = frozenset({State.FAILED, State.LOST})
 UNFINISHED = FAILED | {State.STOPPED}  # what ended without being done, and nobody wanted that
 VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
 QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
@@ -62,7 +61,7 @@ def cause(found: Standing, key: TaskKey) -> str:
 
 def _error(found: Standing, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
     """What its outcome says; where its job ended without one, what the queue says of that."""
-    task, run = found.of(key), found.registry.runs.get(key[0])
+    task, run = found.of(key).latest, found.registry.runs.get(key[0])
     if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
         outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:

@@ -100,7 +100,7 @@ def _select(
     if choice.name not in found.stands:
         found.stands[choice.name] = standing(study, choice.name)
     stand = found.stands[choice.name]
-    keys = set(choice.keys(stand))
+    keys = set(choice.keys(stand, of_rows=True))
     for row in readable(records(stand, choice.selection)):
         key = row["run"], row["repetition"]
         if key not in keys:

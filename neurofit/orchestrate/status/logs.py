@@ -38,6 +38,7 @@ class TaskLogs:
     attempt: int
     state: State
     logs: list[Log]
+    counts: int | None = None  # the attempt that counts, where it is another one
 
 
 def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> TaskLogs:
@@ -54,15 +55,16 @@ def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> Task
         there = ", ".join(str(one.number) for one in made) or "none"
         raise NameUnknown(f"{found.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
     if not made or (attempt is None and ended_before_it_began(found, key, made[-1].number)):
-        return TaskLogs(key, 0, task.state, list(_of_job(found, key)))
+        return TaskLogs(key, 0, task.latest.state, list(_of_job(found, key)), task.counted and task.counted.attempt)
     chosen = made[-1] if attempt is None else files.attempt(attempt)
     written = _written_by(found, files, chosen)
-    return TaskLogs(key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)])
+    counts = task.counted.attempt if task.counted and task.counted.attempt != chosen.number else None
+    return TaskLogs(key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)], counts)
 
 
 def ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
     """Whether the last submission of a task ended without an attempt of its own."""
-    task = found.of(key)
+    task = found.of(key).latest
     part = _part(found, task.submission)
     if part is None or task.job is None or task.state not in (State.FAILED, State.LOST):
         return False
@@ -101,7 +103,7 @@ def _claim(attempt: AttemptFiles) -> tuple | None:
 
 def _of_job(found: Standing, key: TaskKey) -> Iterator[Log]:
     """What is in the submission's own logs: those of the task's job, and those of no job in particular."""
-    task = found.of(key)
+    task = found.of(key).latest
     part = _part(found, task.submission)
     if part is None:
         return

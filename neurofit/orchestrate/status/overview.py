@@ -28,6 +28,7 @@ def of_experiment(found: Standing) -> dict[str, Any]:
         "name": found.name,
         **{str(state): counts[state] for state in State},
         "total": sum(counts.values()),
+        "newer": {str(state): number for state, number in found.displaced().items()},
         "problems": found.problems,
     }
 
@@ -80,9 +81,21 @@ def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]
                 "submission": task.submission,
                 "job": task.job,
                 "cause": failures.cause(found, key) if task.state in failures.UNFINISHED else task.cause,
+                "result": task.counted.attempt if task.counted else None,
+                "newer": _newer(found, key),
             }
         )
     return records
+
+
+def _newer(found: Standing, key: TaskKey) -> dict[str, Any] | None:
+    """What became of an attempt after the one that counts."""
+    newer = found.of(key).newer
+    if newer is None:
+        return None
+    cause = failures.cause(found, key) if newer.state in failures.UNFINISHED else newer.cause
+    state, submission = str(newer.state), newer.submission
+    return {"state": state, "attempt": newer.attempt, "submission": submission, "job": newer.job, "cause": cause}
 
 
 def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
@@ -104,7 +117,7 @@ def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
     found = standing(study, entry.name, asking=False)
     runs = plan.runs_of(experiment, found.registry)
     keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
-    done = sum(found.of(key).state is State.DONE for key in keys) if found.tasks else 0
+    done = sum(found.of(key).counted is not None for key in keys) if found.tasks else 0
     counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
     return {**record, **counts, "error": None, "hint": experiment.hint}
 

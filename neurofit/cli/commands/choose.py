@@ -1,0 +1,67 @@
+"""`neurofit choose`: which attempt at a task counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from neurofit.cli import options, terminal, wording
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.attempts import Attempt
+
+
+@click.command()
+@options.selector(metavar="EXPERIMENT:RUN/REPETITION")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="NUMBER", help="Make this attempt count.")
+@click.option("--newest", is_flag=True, help="Make the newest attempt that is done count again.")
+@options.dry_run
+@options.as_json
+def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_json: bool) -> None:
+    """Choose which attempt at a task counts, or list the attempts.
+
+    The newest attempt that is done counts, whatever became of later ones. An earlier one that is chosen counts until
+    an attempt that is done after the choice:  neurofit choose exp3:17/3 --attempt 2
+    """
+    from neurofit.orchestrate.attempts import attempts_at, choose
+    from neurofit.orchestrate.choice import choose as select
+    from neurofit.orchestrate.status.standing import standing
+
+    if attempt is not None and newest:
+        raise click.UsageError("Give --attempt NUMBER or --newest, not both.")
+    study = options.here()
+    choice = select(study, selector)
+    found = standing(study, choice.name)
+    keys = choice.keys(found)
+    if len(keys) != 1:
+        raise click.UsageError(
+            f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: neurofit choose {choice.name}:17/3"
+        )
+    name = wording.task(choice.name, keys[0])
+    if attempt is not None or newest:
+        counts = choose(found, keys[0], attempt, dry_run=dry_run)
+        if not as_json:
+            terminal.say(f"{name}: attempt {counts} {'would count' if dry_run else 'counts'}.")
+        found = standing(study, choice.name)
+    attempts = attempts_at(found, keys[0])
+    if as_json:
+        terminal.as_json({"task": name, "attempts": [one.record() for one in attempts]})
+        return
+    if attempt is None and not newest:
+        _list(name, attempts)
+    terminal.problems_of(found)
+    terminal.hint(f"neurofit results {choice.name}")
+
+
+def _list(name: str, attempts: list[Attempt]) -> None:
+    if not attempts:
+        terminal.say(f"No attempt at {name} was made yet.")
+        return
+    rows = [[one.attempt, one.state, "yes" if one.counts else None, one.ended, _scores(one)] for one in attempts]
+    terminal.table(["attempt", "state", "counts", "ended", "metrics"], rows, styles=["bold", "state"])
+
+
+def _scores(one: Attempt, most: int = 3) -> str | None:
+    shown = [f"{name} {value:.6g}" for name, value in (one.metrics or {}).items()]
+    return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or None

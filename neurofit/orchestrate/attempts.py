@@ -1,0 +1,81 @@
+"""The attempts at one task, and which of them counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neurofit.errors import NameUnknown, StoreError, UsageError
+from neurofit.experiments.store import choices
+from neurofit.experiments.store.layout import AttemptFiles
+from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.state import AT_WORK, State
+from neurofit.experiments.store.submissions import TaskKey
+from neurofit.files import read_json
+from neurofit.orchestrate import provenance
+from neurofit.orchestrate.status.standing import Standing, standing
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a task, as its outcome tells."""
+
+    attempt: int
+    state: str
+    counts: bool
+    ended: str | None = None
+    submission: str | None = None
+    metrics: dict[str, float] | None = None
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def attempts_at(found: Standing, key: TaskKey) -> list[Attempt]:
+    """All that were made, oldest first."""
+    run = found.registry.runs.get(key[0])
+    made = [] if run is None else found.files.task(run.number, run.id, key[1]).attempts()
+    return [_attempt(found, key, files) for files in made]
+
+
+def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
+    counted, latest = found.of(key).counted, found.of(key).latest
+    counts = counted is not None and counted.attempt == files.number
+    try:
+        outcome = read_json(files.outcome)
+    except FileNotFoundError:
+        is_at_work = latest.state in AT_WORK and latest.attempt == files.number
+        return Attempt(files.number, str(latest.state if is_at_work else State.LOST), counts)
+    except (StoreError, OSError):
+        return Attempt(files.number, "damaged", counts)
+    ended, submission = outcome.get("ended"), outcome.get("submission")
+    return Attempt(files.number, str(outcome.get("state")), counts, ended, submission, outcome.get("metrics"))
+
+
+def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool = False) -> int:
+    """Have this attempt count, or the newest that is done without a number; gives the number of the one that does.
+
+    Raises
+    ------
+    UsageError : the task is not done, or this attempt is not
+    NameUnknown : there is no such attempt
+    """
+    with locked(found.files.lock):
+        found = standing(found.files.study, found.name)
+        done = sorted(found.done.get(key, {}))
+        name = f"{found.name}:{key[0]}/{key[1]}"
+        if not done:
+            raise UsageError(f"{name} is {found.of(key).state}: no attempt at it is done, so that none can be chosen.")
+        if number is not None and number not in done:
+            raise _not_to_be_chosen(found, key, name, number, done)
+        if not dry_run:
+            choices.choose(found.files, key, number, done[-1], provenance.who()["user"])
+    return done[-1] if number is None else number
+
+
+def _not_to_be_chosen(found: Standing, key: TaskKey, name: str, number: int, done: list[int]) -> Exception:
+    there = f"Done: {', '.join(map(str, done))}. `neurofit choose {name}` lists all attempts."
+    for one in attempts_at(found, key):
+        if one.attempt == number:
+            return UsageError(f"Attempt {number} at {name} is {one.state}; one that counts has to be done. {there}")
+    return NameUnknown(f"{name} has no attempt {number}. {there}")
