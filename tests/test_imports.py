@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "scores": {"scores"},
     "reports": {"reports"},
     "__main__": {"cli"},
+    "jobs": {"experiments"},
 }
 EXCEPTIONS = {("experiments/definition.py", "neurofit.cli")}  # Experiment.main is an entry point
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neurofit.errors import GridError, nearest
+from neurofit.errors import GridError, ScriptError, nearest
 from neurofit.experiments import fits
 from neurofit.experiments.fits import REQUIRED, call
 from neurofit.experiments.grids.grid import Grid, grid
@@ -144,9 +144,18 @@ class Experiment:
 
     def main(self) -> None:
         """Do one task here and now, as the command line says: `python jobs/exp3.py --filters 16 --repetition 3`."""
-        from neurofit.cli import script  # the one import towards the command line: this is an entry point
+        from neurofit.cli import script as command  # the one import towards the command line: this is an entry point
+        from neurofit.experiments.scripts import script
 
-        script.main(self)
+        loading = script.is_loading()
+        if loading == script.SPAWNED:
+            return  # a process that a task has spawned looks for its functions in the script
+        if loading:
+            raise ScriptError(
+                "experiment.main() is called while the script is loaded, which would run a task for every command. "
+                'Write `if __name__ == "__main__":` above it, and indent it.'
+            )
+        command.main(self)
 
     @cached_property
     def _arguments(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Assignment:
         """
         self._code = code
         environment.settle()
+        os.environ[script.ROOT] = str(self.code)  # for processes that tasks spawn
         self._load(experiment)
         self.modules = script.modules_of(self.code)
         teardown.look_for_files()

@@ -187,7 +187,7 @@ def test_a_script_that_raises_is_an_error_with_the_place_in_the_users_code(study
     with pytest.raises(ScriptError, match=message) as caught:
         load(study)
     assert "definition.py" not in str(caught.value)
-    assert not [name for name in sys.modules if name.startswith("neurofit_job_") and name not in before]
+    assert not [name for name in sys.modules if name.startswith("neurofit.jobs.") and name not in before]
 
 
 def test_a_script_that_cannot_be_read_is_an_error(study):

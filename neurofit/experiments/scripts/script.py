@@ -26,6 +26,9 @@ from neurofit.errors import NameUnknown, NeurofitError, ScriptError, described, 
 from neurofit.experiments.definition import Experiment
 from neurofit.study import Study
 
+MODULES = "neurofit.jobs."
+ROOT = "NEUROFIT_SCRIPTS"  # in the environment of a task: the root of the code that it runs
+SPAWNED = "__mp_main__"  # what multiprocessing calls the main script in a process that it has spawned
 SLOW_IMPORTS = ("tensorflow", "torch", "jax")
 HOW_TO = """Add:
 
@@ -138,9 +141,35 @@ def name_of(study: Study, name: str) -> str:
     return wanted.as_posix().removesuffix(".py")
 
 
+def module_name(name: str) -> str:
+    """The module that an experiment's script is: what pickles call it (see `neurofit.jobs`)."""
+    return MODULES + name.replace("%", "%25").replace(".", "%2E")
+
+
+def name_of_module(module: str) -> str:
+    return module.removeprefix(MODULES).replace("%2E", ".").replace("%25", "%")
+
+
+def execute(module: ModuleType, root: Path, path: Path) -> None:
+    """Run a script as this module, with its imports from that root: in a process that a task has spawned."""
+    _search_in(root, path)
+    exec(compile(_source(path), str(path), "exec", dont_inherit=True), module.__dict__)
+
+
+def is_loading() -> str | None:
+    """The module name of the script that is being loaded, further up the stack; None where none is."""
+    frame = sys._getframe()
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if frame.f_code.co_name == "<module>" and (name == SPAWNED or name.startswith(MODULES)):
+            return name
+        frame = frame.f_back
+    return None
+
+
 def _executed(root: Path, path: Path, name: str) -> ModuleType:
-    source = _source(path)  # not by the import system, whose cache takes a file edited twice in a second for unchanged
-    spec = importlib.util.spec_from_file_location(f"neurofit_job_{name.replace('/', '_').replace('.', '_')}", path)
+    source = _source(path)
+    spec = importlib.util.spec_from_file_location(module_name(name), path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     try:
@@ -180,7 +209,7 @@ def _explained(error: BaseException, root: Path, path: Path) -> str:
 
 
 def _source(path: Path) -> bytes:
-    try:
+    try:  # not by the import system, whose cache takes a file edited twice in a second for unchanged
         return path.read_bytes()
     except OSError as error:
         raise ScriptError(f"{path} cannot be read: {error.strerror}.") from error
