@@ -7,7 +7,7 @@ nothing else is looked for. Everything that can be wrong without running is foun
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +62,8 @@ class Experiment:
     repetitions : tasks per run; repetition 3 has seed 3 in every run
     split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold" (repetition k
         tests on fold k of as many folds as there are repetitions)
+    files : paths or patterns, relative to the study, of small files that jobs need beside the code and that the code
+        does not name: they are copied with it
 
     Raises
     ------
@@ -72,6 +74,7 @@ class Experiment:
     grid: Grid = field(default_factory=grid)
     repetitions: int = 1
     split_by: str | None = None
+    files: Sequence[str] = ()
     name: str = field(default="", init=False)
     path: Path | None = field(default=None, init=False)
     hint: str | None = field(default=None, init=False)  # what made loading the script slow
@@ -86,6 +89,8 @@ class Experiment:
             raise GridError(f"split_by={short(self.split_by)} is none of None, 'repetition', 'fold'.")
         if self.split_by == "fold" and self.repetitions < 2:
             raise GridError('split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.')
+        if isinstance(self.files, str) or not all(isinstance(one, str) for one in self.files):
+            raise GridError(f"files={short(self.files)}: it is a list of paths or patterns, like ['lib/*.csv'].")
         if not self._runs:
             raise GridError("The grid has no points: .where(…) drops them all.")
         must_be_manageable(len(self._runs), self.repetitions)

@@ -167,7 +167,7 @@ def base_record(
     study: Study, experiment: Experiment, code_hash: str, repetitions: int, *, fresh: bool
 ) -> dict[str, Any]:
     """What every submission says of itself; the code is in the store once this returns."""
-    collected = snapshot.collect(study, experiment.path)
+    collected = snapshot.collect(study, experiment.path, experiment.files)
     with told_apart(code_store(study), "keep a copy of the code"):
         code = snapshot.take(collected, code_store(study))
     return {

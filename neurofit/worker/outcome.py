@@ -13,6 +13,7 @@ from typing import Any
 
 from neurofit.errors import NeurofitError, text_of
 
+CODE_FOLDER = ".code"  # where `layout.code_store` keeps copies
 TRACEBACK_CHARACTERS = 20_000
 
 
@@ -70,10 +71,27 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
     return {
         "kind": kind,
         "type": type(error).__name__,
-        "message": text_of(error)[:2000] or type(error).__name__,
+        "message": _message(error, code)[:2000] or type(error).__name__,
         "frames": user_frames(error, code),
         "traceback": text[-TRACEBACK_CHARACTERS:],
     }
+
+
+def _message(error: BaseException, code: Path) -> str:
+    """The error's own; where a file of the submitted code is not there, its path as in the study, and what to do."""
+    text, name = text_of(error), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or not isinstance(name, str) or code.parent.name != CODE_FOLDER:
+        return text
+    if not _is_inside(name, code):
+        return text
+    path = Path(name).resolve().relative_to(code.resolve()).as_posix()
+    text = text.replace(name, path)
+    if not isinstance(error, FileNotFoundError):
+        return text
+    return (
+        f"{text}: it did not come along with the submitted code, which has the files that the code names. Declare it, "
+        f'Experiment(…, files=["{path}"]), or read it from task.study / "{path}".'
+    )
 
 
 def users_part(error: BaseException, code: Path) -> TracebackType | None:

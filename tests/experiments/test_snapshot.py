@@ -22,44 +22,50 @@ def tree(root: Path, files: dict[str, str] | list[str]) -> Study:
 # ---- what belongs to the code
 
 
-def test_the_studys_python_files_and_all_small_files_of_jobs_are_collected(tmp_path):
-    code = [
-        "jobs/exp3.py",
-        "jobs/group/_near.py",
-        "jobs/tool.sh",
-        "jobs/group/data/table.csv",
-        "lib/data/read.py",
-        "lib/tests/x.py",
-        "setup.py",
-        "runners/mysite.py",
-    ]
-    study = tree(
-        tmp_path,
-        [
-            *code,
-            "lib/notes.txt",
-            "data/big.py",
-            "training_data/exp3/code/jobs/exp3.py",
-            "docs/conf.py",
-            "tests/test_x.py",
-            "build/x.py",
-            "dist/x.py",
-            ".git/hook.py",
-            ".hidden.py",
-            "jobs/.secret",
-            "jobs/__pycache__/x.pyc",
-            "lib/__pycache__/x.py",
-            "venv/pyvenv.cfg",
-            "venv/lib/site.py",
-            "web/node_modules/gyp.py",
-            "neurofit/__init__.py",
-            "neurofit/experiments/grids/grid.py",
-        ],
-    )
-    (tmp_path / "jobs" / "weights.bin").write_bytes(b"x" * (snapshot.LARGEST_BYTES + 1))
-    found = snapshot.collect(study)
-    assert list(found) == sorted(code)
+NAMES = """
+import json, lib.read
+from pathlib import Path
+HERE = Path(__file__).parent
+def fit(task, *, name="a", part=1):
+    (HERE / "table.csv").read_text(); open(HERE / f"group/{name}.json"); (HERE.parent / "lib" / "weights.npy").stat()
+    HERE.glob("*.txt"); (HERE / "configs").iterdir(); (HERE / "shapes" / name / "x.ini").exists()
+    run(["python", HERE / "tool.py"]); build("nets.deep.Cnn")
+    open(HERE / "large.bin"); open("/etc/passwd"); open(HERE / ".hidden")
+    task.study / "data" / "x.csv"; "../../secret.csv"
+    return {"test": 1}
+"""
+NAMED = {
+    "jobs/exp3.py": NAMES, "lib/read.py": "", "jobs/table.csv": "", "jobs/group/a.json": "", "jobs/group/b.json": "",
+    "lib/weights.npy": "", "jobs/one.txt": "", "jobs/configs/deep/c.yaml": "", "jobs/shapes/a/x.ini": "",
+    "jobs/tool.py": "import toolbox", "toolbox.py": "", "nets/__init__.py": "", "nets/deep.py": "",
+}  # fmt: skip
+NOT_NAMED = [
+    "jobs/token", "jobs/other.csv", "jobs/exp4.py", "lib/unused.py", "jobs/.hidden", "data/x.csv", "jobs/data/x.csv",
+    "test/x.py", "jobs/group/c.yaml", "secret.csv", "training_data/exp3/runs/x.json", "jobs/configs/.git/x", "setup.py",
+]  # fmt: skip
+
+
+def test_what_a_script_imports_and_names_is_collected_and_nothing_else(tmp_path):
+    study = tree(tmp_path, NAMED | dict.fromkeys(NOT_NAMED, ""))
+    (tmp_path / "jobs" / "large.bin").write_bytes(b"x" * (snapshot.LARGEST_BYTES + 1))
+    found = snapshot.collect(study, study.jobs / "exp3.py")
+    assert list(found) == sorted(NAMED)
     assert found["jobs/exp3.py"] == tmp_path / "jobs/exp3.py"
+
+
+@pytest.mark.parametrize(
+    "text", ["import importlib\nimportlib.import_module(name)", "__import__(f'lib.{x}')", "import_module('.a', 'lib')"]
+)
+def test_a_script_that_computes_its_imports_has_all_python_files_of_the_study(tmp_path, text):
+    code = ["lib/data/read.py", "lib/tests/x.py", "setup.py", "jobs/group/_near.py"]
+    left_out = [
+        "lib/notes.txt", "data/big.py", "training_data/exp3/code/jobs/exp3.py", "docs/conf.py", "tests/test_x.py",
+        "build/x.py", "dist/x.py", ".git/hook.py", ".hidden.py", "jobs/.secret", "jobs/__pycache__/x.pyc",
+        "lib/__pycache__/x.py", "venv/pyvenv.cfg", "venv/lib/site.py", "web/node_modules/gyp.py",
+        "neurofit/__init__.py", "neurofit/experiments/grids/grid.py",
+    ]  # fmt: skip
+    study = tree(tmp_path, {"jobs/exp3.py": text, **dict.fromkeys([*code, *left_out], "")})
+    assert list(snapshot.collect(study, study.jobs / "exp3.py")) == sorted([*code, "jobs/exp3.py"])
 
 
 def test_what_a_script_imports_is_collected_wherever_it_lies(tmp_path):
@@ -70,36 +76,89 @@ def test_what_a_script_imports_is_collected_wherever_it_lies(tmp_path):
     assert list(snapshot.collect(study, study.jobs / "exp3.py")) == ["data/read.py", "jobs/exp3.py"]
 
 
-def test_links_to_folders_are_followed_only_inside_the_study(tmp_path):
-    tree(tmp_path / "outside", ["x.py"])
-    study = tree(tmp_path / "study", ["jobs/exp3.py", "lib/a.py"])
+def test_links_are_followed_only_inside_the_study(tmp_path):
+    tree(tmp_path / "outside", ["x.py", "token"])
+    study = tree(tmp_path / "study", {"jobs/exp3.py": "__import__(x); 'token'; 'beside'", "lib/a.py": "", "lib/b": ""})
     (study.root / "linked").symlink_to("lib")
     (study.root / "away").symlink_to(tmp_path / "outside")
     (study.root / "lib" / "round").symlink_to("..")
     (study.root / "lib" / "file.py").symlink_to(tmp_path / "outside" / "x.py")
     (study.root / "lib" / "broken.py").symlink_to("nowhere")
-    assert list(snapshot.collect(study)) == ["jobs/exp3.py", "lib/a.py", "lib/file.py", "linked/a.py", "linked/file.py"]
+    (study.jobs / "token").symlink_to(tmp_path / "outside" / "token")
+    (study.jobs / "beside").symlink_to("../lib/b")
+    assert list(snapshot.collect(study, study.jobs / "exp3.py")) == [
+        "jobs/beside", "jobs/exp3.py", "lib/a.py", "linked/a.py",
+    ]  # fmt: skip
+
+
+def test_an_import_that_leads_out_of_the_study_is_an_error_unless_declared(tmp_path):
+    tree(tmp_path / "outside", ["x.py"])
+    study = tree(tmp_path / "study", {"jobs/exp3.py": "import common"})
+    (study.jobs / "common.py").symlink_to(tmp_path / "outside" / "x.py")
+    with pytest.raises(StudyError, match=r"common\.py leads to .*outside/x\.py, outside of the study.*files="):
+        snapshot.collect(study, study.jobs / "exp3.py")
+    assert "jobs/common.py" in snapshot.collect(study, study.jobs / "exp3.py", ["jobs/common.py"])
+
+
+def test_declared_files_come_along_and_are_checked(tmp_path):
+    study = tree(tmp_path, ["jobs/exp3.py", "lib/a.csv", "lib/deep/b.csv", "lib/large.bin"])
+    assert list(snapshot.collect(study, study.jobs / "exp3.py", ["lib/**/*.csv"])) == [
+        "jobs/exp3.py", "lib/a.csv", "lib/deep/b.csv",
+    ]  # fmt: skip
+    with pytest.raises(StudyError, match=r"files='lib/c\.csv': there is no such file in"):
+        snapshot.collect(study, study.jobs / "exp3.py", ["lib/c.csv"])
+    with pytest.raises(StudyError, match="outside of the study"):
+        snapshot.collect(study, study.jobs / "exp3.py", ["/etc/passwd"])
+    (tmp_path / "lib" / "large.bin").write_bytes(b"x" * (snapshot.LARGEST_DECLARED_BYTES + 1))
+    with pytest.raises(StudyError, match=r"large\.bin has 10 MB.*Keep it in data/"):
+        snapshot.collect(study, study.jobs / "exp3.py", ["lib/large.bin"])
 
 
 def test_too_much_is_an_error_that_says_where_most_of_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(snapshot, "MOST_FILES", 10)
-    study = tree(tmp_path, ["jobs/exp3.py", *(f"tmp/{number}.py" for number in range(20))])
+    study = tree(tmp_path, {"jobs/exp3.py": "__import__(x)", **{f"tmp/{number}.py": "" for number in range(20)}})
     with pytest.raises(StudyError, match=r"more than 10 files.*most files are in tmp/.*into data/"):
-        snapshot.collect(study)
+        snapshot.collect(study, study.jobs / "exp3.py")
     monkeypatch.setattr(snapshot, "MOST_FILES", 100)
     monkeypatch.setattr(snapshot, "MOST_BYTES", 5)
-    (tmp_path / "jobs" / "exp3.py").write_text("x = 123456")
     with pytest.raises(StudyError, match="files or 0 MB"):
-        snapshot.collect(study)
+        snapshot.collect(study, study.jobs / "exp3.py")
 
 
 # ---- copies
 
 
+def everything(study: Study) -> dict[str, Path]:
+    """All files of jobs/ and lib/, as if a script used them."""
+    found = [path for folder in ("jobs", "lib") for path in (study.root / folder).rglob("*") if path.is_file()]
+    return {path.relative_to(study.root).as_posix(): path for path in sorted(found)}
+
+
+def test_copies_are_no_more_readable_than_what_they_copy(tmp_path):
+    names = ["jobs/exp3.py", "jobs/token", "jobs/tool.sh", "lib/private/x.csv", "lib/shared.py"]
+    study = tree(tmp_path / "study", names)
+    modes = {"exp3.py": 0o644, "token": 0o600, "tool.sh": 0o750}
+    for name, mode in modes.items():
+        (study.jobs / name).chmod(mode)
+    (study.root / "lib" / "shared.py").chmod(0o664)
+    (study.root / "lib" / "private" / "x.csv").chmod(0o644)
+    (study.root / "lib" / "private").chmod(0o700)
+    copy = snapshot.take(everything(study), tmp_path / "store")
+
+    def found(name: str) -> int:
+        return (copy / name).stat().st_mode & 0o777
+
+    assert {name: found(f"jobs/{name}") for name in modes} == modes
+    assert found("lib/shared.py") == 0o664 and found("lib/private/x.csv") == 0o600
+    (study.jobs / "exp3.py").chmod(0o600)
+    assert snapshot.take(everything(study), tmp_path / "store") == copy
+    assert found("jobs/exp3.py") == 0o600
+
+
 def test_a_copy_is_whole_named_by_content_and_made_once(tmp_path):
     study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1", "lib/a b\n.py": "y = 2", "jobs/tool.sh": "#!/bin/sh"})
     (study.jobs / "tool.sh").chmod(0o755)
-    files = snapshot.collect(study)
+    files = everything(study)
     copy = snapshot.take(files, tmp_path / "store" / "code")
     assert copy == tmp_path / "store" / "code" / snapshot.digest(files)[:12]
     assert {path.relative_to(copy).as_posix(): path.read_text() for path in copy.rglob("*") if path.is_file()} == {
@@ -119,7 +178,7 @@ def test_a_digest_changes_with_names_contents_and_permissions_and_with_nothing_e
     study = tree(tmp_path, {"jobs/a.py": "x", "jobs/b.py": "y"})
 
     def digest() -> str:
-        return snapshot.digest(snapshot.collect(study))
+        return snapshot.digest(everything(study))
 
     seen = [digest()]
     os.utime(study.jobs / "a.py", (1, 1))
@@ -131,12 +190,12 @@ def test_a_digest_changes_with_names_contents_and_permissions_and_with_nothing_e
     (study.jobs / "c.py").chmod(0o755)
     seen.append(digest())
     assert len(set(seen)) == 4
-    assert snapshot.digest(dict(reversed(snapshot.collect(study).items()))) == seen[-1]
+    assert snapshot.digest(dict(reversed(everything(study).items()))) == seen[-1]
 
 
 def test_copies_made_at_once_are_one(tmp_path):
     study = tree(tmp_path / "study", {f"jobs/{number}.py": str(number) for number in range(50)})
-    files, store, made = snapshot.collect(study), tmp_path / "store", []
+    files, store, made = everything(study), tmp_path / "store", []
     threads = [threading.Thread(target=lambda: made.append(snapshot.take(files, store))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -151,7 +210,7 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path):
     study = tree(tmp_path / "study", {"jobs/exp3.py": "x"})
     (tmp_path / "store").write_text("a file in the way")
     with pytest.raises(StoreError, match="could not be copied"):
-        snapshot.take(snapshot.collect(study), tmp_path / "store")
+        snapshot.take(everything(study), tmp_path / "store")
     clash = {"a": study.jobs / "exp3.py", "a/b": study.jobs / "exp3.py"}
     with pytest.raises(StoreError, match="could not be copied"):
         snapshot.take(clash, tmp_path / "other")
@@ -160,7 +219,7 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_a_file_that_vanished_is_an_error_that_names_it(tmp_path):
     study = tree(tmp_path, {"jobs/exp3.py": "x"})
-    files = snapshot.collect(study)
+    files = everything(study)
     (study.jobs / "exp3.py").unlink()
     with pytest.raises(StudyError, match=r"exp3\.py: No such file"):
         snapshot.take(files, tmp_path / "store")
@@ -263,7 +322,7 @@ def test_a_copy_has_the_code_hash_of_what_it_copies(tmp_path):
 
 def test_a_copy_that_somebody_changed_is_mended(tmp_path):
     study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1\n", "jobs/lib.py": "y = 2\n"})
-    files = snapshot.collect(study)
+    files = everything(study)
     copy = snapshot.take(files, tmp_path / "store")
     (copy / "jobs" / "exp3.py").write_text("x = 666\n")
     (copy / "jobs" / "lib.py").unlink()

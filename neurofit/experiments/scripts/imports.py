@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurofit.errors import StudyError
+from neurofit.experiments.scripts import companions
 
 
 def closure(root: Path, script: Path) -> list[str]:
@@ -27,11 +28,7 @@ def closure(root: Path, script: Path) -> list[str]:
     ------
     StudyError : the script does not lie in the study
     """
-    root = Path(os.path.abspath(root))
-    first = Path(os.path.normpath(root / script))
-    if root not in first.parents:
-        raise StudyError(f"{first} is not in the study {root}.")
-    places = tuple(dict.fromkeys((first.parent, root / "jobs", root)))
+    root, first, places = _start(root, script)
     found, left = {first}, [first]
     while left:
         module = left.pop()
@@ -41,10 +38,42 @@ def closure(root: Path, script: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
+def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
+    """Modules and files that a script's jobs may use: its closure and what the texts in it name, as sorted paths
+    relative to the root; and whether it may import any module of the study, since it computes their names.
+    """
+    root, first, places = _start(root, script)
+    modules, files, left, computed = {first}, set(), [first], False
+    while left:
+        module = left.pop()
+        tree = companions.parsed(module)
+        if tree is None:
+            continue
+        computed = computed or companions.computes_imports(tree)
+        new = {path for path in _imported(module, places) if root in path.parents}
+        for name in companions.named_modules(tree):
+            new |= {path for path in _from_places(name, (), places) if root in path.parents}
+        named = set(companions.named_files(root, module, tree))
+        new |= {path for path in named if path.suffix == ".py"}
+        files |= {path for path in named if path.suffix != ".py"}
+        left += new - modules
+        modules |= new
+    relative = [sorted(path.relative_to(root).as_posix() for path in found) for found in (modules, files)]
+    return relative[0], relative[1], computed
+
+
+def _start(root: Path, script: Path) -> tuple[Path, Path, tuple[Path, ...]]:
+    """Both as absolute paths, and where modules are looked for."""
+    root = Path(os.path.abspath(root))
+    first = Path(os.path.normpath(root / script))
+    if root not in first.parents:
+        raise StudyError(f"{first} is not in the study {root}.")
+    return root, first, tuple(dict.fromkeys((first.parent, root / "jobs", root)))
+
+
 def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
-    try:
-        tree = ast.parse(module.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    tree = companions.parsed(module)
+    if tree is None:
         return  # loading it will say so; for the hash it is a file like any other
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
