@@ -10,6 +10,7 @@ import pytest
 from fakes import Fakes
 
 from neurofit.errors import QueueError, SubmissionError
+from neurofit.experiments.grids.selection import parse
 
 EMPTY = "<?xml version='1.0'?><job_info><queue_info/><job_info/></job_info>"
 UNKNOWN = "<?xml version='1.0'?><unknown_jobs/>"
@@ -166,3 +167,21 @@ def test_status_says_until_when_a_grace_runs(bench, queue):
     queue.say("qstat", listed("1-4:1"))
     assert json.loads(bench.command("status", "--json").stdout)["queues"][0]["grace_until"] is None
     assert "missing" not in bench.command("status").stderr
+
+
+def test_a_submission_that_cannot_be_looked_up_hides_no_other(bench, queue):
+    queue.say("qsub", "12.1-2:1\n", call=2)
+    queue.say("qsub", "13.1-2:1\n", call=4)
+    queue.say("qsub", stderr='qsub: invalid option argument "--version"', status=2, call=3)
+    queue.say("qstat", listed("1-2:1"))
+    bench.submit("quick", profile(bench), selection=parse("quick:0-1"))
+    second = bench.submit("quick", profile(bench))
+    second.files.queue.unlink()  # killed before the answer was noted
+    name = (second.files.folder / "job.sh").read_text().split("-N ")[1].split()[0]
+    odd = named(name, (13, 1, 2)).replace("<RN_max>2", "<RN_max>x")
+    queue.say("qstat", odd, call=len(queue.calls("qstat")) + 1)
+    found = bench.standing("quick")
+    (problem,) = found.unanswered
+    assert second.name in problem and "cannot be understood" in problem
+    assert [view.answered for view in found.queues.values()] == [True, False]
+    assert bench.counts("quick") == {"queued": 4}

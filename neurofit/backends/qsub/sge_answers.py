@@ -112,11 +112,11 @@ def _whole(answer: Answer, root: str) -> str:
     start = ROOT.search(answer.stdout)
     said = answer.stdout[:300] or "nothing"
     if start is None or start[1] != root:
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is no <{root}>: {said}")
+        raise QueueError(f"`{shlex.join(answer.words)}` did not answer with a <{root}> document: {said}")
     text = answer.stdout[start.start() :]
     opened = len(re.findall(rf"<{root}\b(?:[^>]*[^>/])?>", text))
     if opened != text.count(f"</{root}>") or (not opened and not re.search(rf"<{root}\b[^>]*/>", text)):
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an answer that is not whole: {said}")
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an incomplete answer: {said}")
     return text
 
 

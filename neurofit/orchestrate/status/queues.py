@@ -13,7 +13,7 @@ from neurofit.backends import runner, statuses
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
 from neurofit.commands import command
-from neurofit.errors import HiddenError, NeurofitError, QueueError
+from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.lock import held_elsewhere
@@ -80,7 +80,7 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
         memory = read_queue(part.files)
         try:
             calls = calls_of(backend, part, memory)
-        except HiddenError as error:
+        except QueueError as error:
             if not being_submitted:
                 name = part.files.name
                 views[name].problem = f"{name}: whether the queue has its jobs is not known: {error}"
