@@ -45,7 +45,7 @@ TRANSIENT = {
 MISSING = (errno.ENOENT, errno.ENOTDIR)  # transient where the whole tree is missing
 COMMAND_SECONDS = 8.0
 WORKER_SECONDS = 900.0
-SPELL_SECONDS = 10.0  # without trouble, after which the next one is a new one
+SPELL_SECONDS = 10.0  # after which what was waited in vain is forgotten
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -63,7 +63,8 @@ class Patience:
     Parameters
     ----------
     seconds : float
-        For one action; with `shared`, for one spell of trouble, however many actions it meets
+        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files that cannot be
+        read cost what one costs, while trouble that passes costs nothing
     late_seconds : float
         For what is known to have been written: a client may see it late, or not all of it
     tree : Path or None
@@ -81,17 +82,16 @@ class Patience:
 
 @dataclass
 class _Spell:
-    """When this process last met trouble, and since when it has."""
+    """How long this process has waited in vain, and when it last did."""
 
-    since: float = 0.0
+    seconds: float = 0.0
     last: float = float("-inf")
 
-    def began(self) -> float:
-        now = time.monotonic()
-        if now - self.last > SPELL_SECONDS:
-            self.since = now
-        self.last = now
-        return self.since
+    def waited(self) -> float:
+        return self.seconds if time.monotonic() - self.last < SPELL_SECONDS else 0.0
+
+    def add(self, seconds: float) -> None:
+        self.seconds, self.last = self.waited() + seconds, time.monotonic()
 
 
 _patience = Patience()
@@ -187,9 +187,10 @@ class _Trouble:
 
     def _wait(self, kind: str) -> bool:
         """False where that was long enough."""
-        began = _spells[kind].began() if self.patience.shared else self.began
-        left = began + getattr(self.patience, kind) - time.monotonic()
+        waited = time.monotonic() - self.began
+        left = getattr(self.patience, kind) - waited - (_spells[kind].waited() if self.patience.shared else 0.0)
         if left <= 0 or (self.patience.meanwhile is not None and self.patience.meanwhile()):
+            _spells[kind].add(waited)
             return False
         time.sleep(min(self.pause, left))
         self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from neurofit.backends.runner import Runner
@@ -13,6 +14,7 @@ from neurofit.experiments.store.state import State
 from neurofit.files import parse_lines
 from neurofit.orchestrate.plan import Plan
 from neurofit.orchestrate.status.standing import Standing
+from neurofit.transient import retry
 
 _ENOUGH = 200  # outcomes to learn from
 _MANY_TASKS = 2000
@@ -52,8 +54,8 @@ def _seconds_so_far(found: Standing) -> dict[int, list[float]]:
     read = 0
     for part in reversed(found.parts):
         for entry in journals(part.files).values():
-            with open(entry.path, "rb") as file:
-                lines = [line for line in file.read().split(b"\n") if line.startswith(b'{"outcome":')]
+            data = retry(Path(entry.path).read_bytes)
+            lines = [line for line in data.split(b"\n") if line.startswith(b'{"outcome":')]
             for line in parse_lines(b"\n".join(lines))[0]:
                 outcome = line["outcome"] if isinstance(line["outcome"], dict) else {}
                 taken = outcome.get("wall_seconds")

@@ -352,3 +352,44 @@ def test_a_grid_that_would_not_end_is_refused(monkeypatch):
         grid(axes).points()
     with pytest.raises(GridError, match="more than 1,000 points"):
         (grid(a=[1]) * (grid(b=[1] * 2000))).points()
+
+
+LONG = list(range(1000))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: grid(a=LONG, b=LONG, c=LONG), "more than 1,000,000 points"),
+        (lambda: grid(a=LONG) * grid(b=LONG) * grid(c=LONG), "more than 1,000,000 points"),
+        (lambda: grid(a=LONG, b=LONG, c=LONG).where(lambda a: a < 0), "more than 10,000,000 combinations"),
+        (lambda: grid(a=LONG) * grid(b=LONG, c=LONG).where(lambda b: b < 0), "more than 10,000,000 combinations"),
+        (lambda: grid(a=LONG, b=LONG, c=LONG).zip(grid(d=[1])), "more than 1,000,000 points"),
+        (lambda: grid(a=LONG, b=LONG, c=LONG).derive(d=lambda a: a), "more than 1,000,000 points"),
+    ],
+)
+def test_a_grid_that_is_far_too_large_is_refused_before_its_points_are_made(make, words):
+    with pytest.raises(GridError, match=words):
+        make().points()
+
+
+@given(
+    st.recursive(
+        st.dictionaries(st.sampled_from("abcdef"), st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=2).map(
+            grid
+        ),
+        lambda inner: (
+            st.tuples(inner, inner)
+            .filter(lambda two: not set(two[0].names) & set(two[1].names))
+            .map(lambda two: two[0] * two[1])
+            | st.tuples(inner, inner).map(lambda two: two[0] + two[1])
+            | inner.map(lambda one: one.where(lambda params: len(params) % 2))
+        ),
+        max_leaves=5,
+    )
+)
+def test_the_size_that_is_told_beforehand_is_never_too_large(made):
+    from neurofit.experiments.grids.nodes import Row, least_size
+
+    for part in made.parts:
+        assert least_size(part.node).points <= len(list(part.node.rows(Row({}, {}))))

@@ -110,7 +110,7 @@ class Study:
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "runners" / "local.yaml").write_text("backend: local\nworkers: 2\n")
 
-    def round(self, name: str, weather: Weather, seed: int, *, kills: int = 4, seconds: float = 120) -> Tally:
+    def round(self, name: str, weather: Weather, seed: int, *, kills: int = 4, seconds: float = 300) -> Tally:
         """Do one experiment to its end. Raises Wrong."""
         one = Round(self, name, weather, seed)
         try:
@@ -142,7 +142,7 @@ class Round:
             time.sleep(self.random.uniform(0.03, 0.25))
             if sum(self.tally.kills.values()) < kills and self.random.random() < 0.4:
                 self.kill()
-            if self.random.random() < 0.15:
+            if self.random.random() < 0.08:
                 self.look()
         if self.submitter is not None:
             self.submitter.kill()

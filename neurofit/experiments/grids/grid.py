@@ -196,6 +196,7 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
     derived_of: dict[str, dict] = {}
     sequence: set[str] = set()
     number, start, repeated = 0, 0, 0
+    _must_be_manageable(parts)
     for part in parts:
         if part.start is not None:
             number = start = part.start
@@ -213,6 +214,16 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
             points[number] = Point(number, row.values, row.derived, row.rules)
             number += 1
     return tuple(points.values()), repeated
+
+
+def _must_be_manageable(parts: tuple[_Part, ...]) -> None:
+    """Told from the axes' lengths, before anybody waits for the points."""
+    sizes = [nodes.least_size(part.node) for part in parts]
+    if sum(size.points for size in sizes) > MOST_POINTS:
+        raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
+    if sum(size.walked for size in sizes) > nodes.MOST_WALKED:
+        raise GridError(f"The grid's conditions would be asked about more than {nodes.MOST_WALKED:,} combinations. "
+                        "Shorten an axis, or make it a conditional one: strength=lambda kind: […].")
 
 
 def _same_derived(row: Row, before: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import keyword
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from neurofit.errors import GridError, described, nearest
 from neurofit.experiments.grids.params import plain, short
 
 LONGEST_AXIS = 1_000_000
+MOST_WALKED = 10_000_000  # combinations, of which conditions keep some
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,9 @@ class Where:
         return self.node.names
 
     def rows(self, before: Row) -> Iterator[Row]:
-        for row in self.node.rows(before):
+        for number, row in enumerate(self.node.rows(before)):
+            if number == MOST_WALKED:
+                raise GridError(f"{self.keep} was asked about {MOST_WALKED:,} combinations. Shorten an axis.")
             kept = self.keep(row.known)
             if kept is None:
                 raise GridError(f"{self.keep} returned nothing for {short(row.known, 200)}. "
@@ -251,3 +255,34 @@ class Derive:
 
 
 Node = Axes | Product | Union | Zip | Where | Derive
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many points a node has at least, and how many combinations are walked through for them."""
+
+    points: int
+    walked: int
+
+
+def least_size(node: Node) -> Size:
+    """As far as it is known before any function is called: a conditional axis may have one value, and a condition may
+    drop every point.
+    """
+    if isinstance(node, Axes):
+        number = math.prod(1 if axis.function else len(axis.values) for axis in node.axes)
+        return Size(number, number)
+    if isinstance(node, Where):
+        return Size(0, least_size(node.node).walked)
+    if isinstance(node, Derive):
+        return least_size(node.node)
+    one, other = (least_size(part) for part in _parts(node))
+    if isinstance(node, Product):
+        return Size(one.points * other.points, one.walked + one.points * other.walked)
+    if isinstance(node, Zip):
+        return Size(max(one.points, other.points), one.walked + other.walked)
+    return Size(one.points + other.points, one.walked + other.walked)
+
+
+def _parts(node: Product | Zip | Union) -> tuple[Node, Node]:
+    return (node.first, node.second) if isinstance(node, Union) else (node.left, node.right)

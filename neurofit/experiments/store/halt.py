@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
@@ -16,6 +17,7 @@ from neurofit.experiments.store.layout import SubmissionFiles
 from neurofit.experiments.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.experiments.tasks.alike import EXCEPTIONS, in_words, signature
 from neurofit.files import parse_lines, read_json, to_json, write_new
+from neurofit.transient import retry
 
 ENOUGH = 5  # identical failures
 LEAST_RUNS = 2  # that they are of, where there are more: one run alone may ask for what cannot be
@@ -67,7 +69,7 @@ def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:
 
 def _outcomes(files: SubmissionFiles) -> Iterator[dict[str, Any]]:
     for entry in journals(files).values():
-        with open(entry.path, "rb") as file:
-            lines = [line for line in file.read().split(b"\n") if line.startswith(_OUTCOME)]
+        data = retry(Path(entry.path).read_bytes)
+        lines = [line for line in data.split(b"\n") if line.startswith(_OUTCOME)]
         for record in parse_lines(b"\n".join(lines))[0]:
             yield record["outcome"]
