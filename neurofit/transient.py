@@ -63,8 +63,8 @@ class Patience:
     Parameters
     ----------
     seconds : float
-        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files that cannot be
-        read cost what one costs, while trouble that passes costs nothing
+        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files that
+        cannot be read cost what one costs, while trouble that passes costs nothing
     late_seconds : float
         For what is known to have been written: a client may see it late, or not all of it
     tree : Path or None
