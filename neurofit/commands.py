@@ -14,7 +14,10 @@ def command(verb: str, *words: Any, **options: Any) -> str:
     options : by their names, `where="lr < 1e-3"`; True gives a flag, None or False nothing, a list the option once for
         each of its items
     """
-    return shlex.join(["neurofit", *verb.split(), *(str(word) for word in words), *_options(options)])
+    texts = [str(word) for word in words]
+    if any(text.startswith("-") for text in texts):
+        return shlex.join(["neurofit", *verb.split(), *_options(options), "--", *texts])
+    return shlex.join(["neurofit", *verb.split(), *texts, *_options(options)])
 
 
 def _options(options: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from neurofit.cli import progress, terminal, wording
+from neurofit.cli.hints import next_command
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
@@ -24,24 +25,24 @@ SOME_FAILED, STILL_RUNNING, NOT_ASKED = 3, 4, 5
 
 
 def queue_and_follow(
-    plan: Plan, runner: Runner, cost: Forecast, *, stays: bool, wait_seconds: float | None, as_json: bool
+    plan: Plan, runner: Runner, cost: Forecast, selector: str, *, stays: bool, wait_seconds: float | None, as_json: bool
 ) -> int:
     """Queue what the plan asks for, and watch it if `stays` and it runs here, or for the time given."""
     from neurofit.orchestrate import signals
 
     try:
         with signals.raised():
-            return _queue_and_follow(plan, runner, cost, stays, wait_seconds, as_json)
+            return _queue_and_follow(plan, runner, cost, selector, stays, wait_seconds, as_json)
     except (signals.Signalled, OSError) as error:
         came = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
         if not isinstance(came, signals.Signalled) or came.number == signal.SIGINT:
             raise
-        _say_what_goes_on(plan.experiment.name)
+        _say_what_goes_on(selector)
         return 128 + came.number
 
 
 def _queue_and_follow(
-    plan: Plan, runner: Runner, cost: Forecast, stays: bool, wait_seconds: float | None, as_json: bool
+    plan: Plan, runner: Runner, cost: Forecast, selector: str, stays: bool, wait_seconds: float | None, as_json: bool
 ) -> int:
     from neurofit.orchestrate.forecast import runs_here
     from neurofit.orchestrate.plan import AT_WORK
@@ -51,50 +52,48 @@ def _queue_and_follow(
     record = {**plan.summary(cost.jobs), "submission": queued and queued.name, "ids": queued.ids if queued else []}
     waits = wait_seconds is not None
     if queued is None and not (waits and any(plan.counts[state] for state in AT_WORK)):
-        return _nothing_queued(plan, record, as_json)
+        return _nothing_queued(plan, record, selector, as_json)
     if not as_json:
         terminal.say(f"Queued as {queued.name}." if queued else "Nothing is to be queued; waiting for what is at work.")
     if waits or (stays and runs_here(runner)):
         covered = plan.keys() if waits else [task.key for task in plan.tasks]
-        return _watched(plan, queued, covered, record, runs_here(runner), wait_seconds, as_json)
-    _detached(plan, record, as_json)
+        return _watched(plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json)
+    _detached(record, selector, as_json)
     return 128 + queued.signal if queued.signal else 0
 
 
-def _say_what_goes_on(name: str) -> None:
+def _say_what_goes_on(selector: str) -> None:
     """Where there still is a terminal."""
     try:
-        terminal.note(f"Only the watching ended; the tasks go on. Next: neurofit status {name} --watch")
+        terminal.note(f"Only the watching ended; the tasks go on. Next: {next_command('status', selector, watch=True)}")
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
 
 
-def _nothing_queued(plan: Plan, record: dict[str, Any], as_json: bool) -> int:
+def _nothing_queued(plan: Plan, record: dict[str, Any], selector: str, as_json: bool) -> int:
     from neurofit.orchestrate.causes.failures import FAILED
     from neurofit.orchestrate.plan import AT_WORK
 
-    name = plan.experiment.name
     if as_json:
         terminal.as_json(record)
     elif any(plan.counts[state] for state in AT_WORK):
         terminal.say("Nothing is to be queued: the rest is at work already.")
-        terminal.hint(f"neurofit status {name} --watch")
+        terminal.hint(next_command("status", selector, watch=True))
     elif any(plan.counts[state] for state in FAILED):
         terminal.say("Nothing is to be queued; what failed waits for --retry.")
-        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name} --retry")
+        terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=True))
     else:
         terminal.say("Nothing is to be queued.")
-        terminal.hint(f"neurofit results {name}")
+        terminal.hint(next_command("results", selector))
     return SOME_FAILED if any(plan.counts[state] for state in FAILED) else 0
 
 
-def _detached(plan: Plan, record: dict[str, Any], as_json: bool) -> None:
-    name = plan.experiment.name
+def _detached(record: dict[str, Any], selector: str, as_json: bool) -> None:
     if as_json:
         terminal.as_json(record)
-    terminal.hint(f"neurofit status {name} --watch", f"neurofit cancel {name}")
+    terminal.hint(next_command("status", selector, watch=True), next_command("cancel", selector))
 
 
 def _watched(
@@ -102,6 +101,7 @@ def _watched(
     queued: Submitted | None,
     keys: list[TaskKey],
     record: dict[str, Any],
+    selector: str,
     runs_here: bool,
     wait_seconds: float | None,
     as_json: bool,
@@ -124,7 +124,7 @@ def _watched(
     if as_json:
         terminal.as_json({**record, "after": {str(state): number for state, number in look.counts.items()}})
     else:
-        _say_how_it_ended(look, came is not None)
+        _say_how_it_ended(look, selector, came is not None)
     return 128 + came if came else exit_code([look], waited=True)
 
 
@@ -154,7 +154,7 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
             remark = "Ending them at once."
 
 
-def _say_how_it_ended(look: Look, interrupted: bool) -> None:
+def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
     from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED, failures
     from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.halts import halted
@@ -171,14 +171,14 @@ def _say_how_it_ended(look: Look, interrupted: bool) -> None:
         terminal.problem(sentence)
     terminal.problems_of(look.found)
     if not look.is_over:
-        terminal.hint(f"neurofit status {name} --watch")
+        terminal.hint(next_command("status", selector, watch=True))
     elif interrupted:
-        terminal.hint(f"neurofit submit {name}")
+        terminal.hint(next_command("submit", selector, rerun=None))
     elif kinds:
-        again = " --retry" if any(look.counts[state] for state in FAILED) else ""
-        terminal.hint(f"neurofit failures {name}", f"neurofit submit {name}{again}")
+        retry = any(look.counts[state] for state in FAILED)
+        terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None))
     else:
-        terminal.hint(f"neurofit results {name}")
+        terminal.hint(next_command("results", selector))
 
 
 def exit_code(looks: Sequence[Look], *, waited: bool) -> int:

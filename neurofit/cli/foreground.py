@@ -15,6 +15,7 @@ import click
 from neurofit.cli import terminal, wording
 from neurofit.cli.entry import INTERRUPTED
 from neurofit.cli.following import SOME_FAILED
+from neurofit.commands import command
 
 if TYPE_CHECKING:
     from neurofit.experiments.definition import Experiment
@@ -98,13 +99,13 @@ def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: 
     terminal.say(f"Files: {wording.short_path(folder)}")
     if outcome.get("scratch"):
         terminal.note("The task was done already, so that this attempt does not count; with --rerun, it does.")
-        terminal.hint("repeat the command with --rerun to make it count", f"neurofit results {experiment.name}")
+        terminal.hint("repeat the command with --rerun to make it count", command("results", experiment.name))
     elif state == "done":
-        terminal.hint(f"neurofit results {experiment.name}")
+        terminal.hint(command("results", experiment.name))
     elif state == "stopped":
         terminal.hint("repeat the command to go on from the last checkpoint")
     else:
-        terminal.hint(f"neurofit run {name} --pdb" if point.on_grid else "add --pdb to look into it")
+        terminal.hint(command("run", name, pdb=True) if point.on_grid else "add --pdb to look into it")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import click
 
 from neurofit import environment
 from neurofit.cli import entry, foreground, terminal
+from neurofit.commands import command
 from neurofit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,4 +137,4 @@ def _list(experiment: Experiment) -> None:
     from neurofit.orchestrate.status.overview import of_grid
 
     say_runs(of_grid(experiment, experiment.runs()))
-    terminal.hint(f"neurofit show {experiment.name}")
+    terminal.hint(command("show", experiment.name))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurofit.commands import command
 from neurofit.text import printable
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
     if len(found) > most:
-        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `neurofit failures {name}` shows them.")
+        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `{command('failures', name)}` shows them.")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofit.commands import command
 from neurofit.datasets.dataset import Dataset
 from neurofit.errors import DataError, NameUnknown, nearest
 
@@ -84,8 +85,9 @@ def _read(recording, part: str, data: Path | None) -> Dataset:
     folder = Path(data) / recording.kind
     for name in recording.files(part):
         if not (folder / name).is_file():
+            add = command("data add", recording.kind, "PATH")
             raise DataError(
-                f"{recording.kind}/{part}: no file {folder / name}. `neurofit data add {recording.kind} PATH` puts it "
+                f"{recording.kind}/{part}: no file {folder / name}. `{add}` puts it "
                 f"there, where PATH is a folder or a data.tar.gz that holds it.{recording.hint(name)}"
             )
     return recording.read(part, folder)

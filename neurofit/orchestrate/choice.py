@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from neurofit.commands import command
 from neurofit.errors import UsageError
 from neurofit.experiments.grids.selection import Selection, parse, where
 from neurofit.experiments.store.state import State
@@ -54,7 +55,7 @@ class Choice:
             keys = [key for key in keys if key[0] in numbers]
             if not keys:
                 raise UsageError(
-                    f"No run of {found.name} has {self.condition}. `neurofit show {found.name}` lists the arguments."
+                    f"No run of {found.name} has {self.condition}. `{command('show', found.name)}` lists the arguments."
                 )
         if self.states:
             tasks = {key: found.of(key) for key in keys}
@@ -80,9 +81,9 @@ def choose(study: Study, selector: str, states: Collection[State] = (), conditio
 def _nothing(found: Standing) -> str:
     numbers = list(found.registry.runs)
     if not numbers:
-        return f"{found.name} has no runs yet. `neurofit submit {found.name}` queues them."
+        return f"{found.name} has no runs yet. `{command('submit', found.name)}` queues them."
     unread = "".join(f"\n{problem}" for problem in found.problems)
     return (
         f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to {numbers[-1]}, with "
-        f"{found.repetitions} repetition(s) each. `neurofit show {found.name}` lists them.{unread}"
+        f"{found.repetitions} repetition(s) each. `{command('show', found.name)}` lists them.{unread}"
     )

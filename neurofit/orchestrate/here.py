@@ -12,6 +12,7 @@ from typing import Any
 
 from neurofit.backends.base import Queued, Resources
 from neurofit.backends.local.backend import append_event
+from neurofit.commands import command
 from neurofit.errors import UsageError
 from neurofit.experiments import fits
 from neurofit.experiments.definition import Experiment, Run
@@ -55,7 +56,7 @@ def point(
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
     if base is None:
         raise UsageError(
-            f"{experiment.name} has no run {number}; `neurofit show {experiment.name}` lists those there are."
+            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there are."
         )
     wished = experiment.varied(base, changes) if changes else base
     on_grid = next((run for run in runs if run.id == wished.id), None)
@@ -86,10 +87,10 @@ def run(
         found = standing(study, experiment.name)
         before = found.of((wanted.run.number, wanted.repetition))
         if before.state in AT_WORK:
+            name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
-                f"{experiment.name}:{wanted.run.number}/{wanted.repetition} is {before.state} in {before.submission}. "
-                f"`neurofit logs {experiment.name}:{wanted.run.number}/{wanted.repetition}` shows it; "
-                "`neurofit cancel` ends it."
+                f"{name} is {before.state} in {before.submission}. "
+                f"`{command('logs', name)}` shows it; `{command('cancel', name)}` ends it."
             )
         runs = runs_of(experiment, found.registry)
         registry = registered(runs, found.registry)
@@ -138,7 +139,8 @@ def _work(
         raise KeyboardInterrupt
     if attempt is None:
         name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
-        raise UsageError(f"{name} was begun by somebody else just now. `neurofit status {name}` shows how it stands.")
+        shown = command("status", name)
+        raise UsageError(f"{name} was begun by somebody else just now. `{shown}` shows how it stands.")
     return attempt, read_json(attempt.outcome)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from neurofit.commands import command
 from neurofit.errors import UsageError
 from neurofit.experiments.definition import Experiment, Run, must_be_manageable, numbered
 from neurofit.experiments.grids.selection import Selection, Where, where
@@ -155,5 +156,5 @@ def _nothing(experiment: Experiment, runs: list[Run], repetitions: int) -> str:
     return (
         f"Nothing in {experiment.name} matches: it has {len(runs)} run(s), numbered {first} to {last}, "
         f"with {repetitions} repetition(s) each. "
-        f"`neurofit show {experiment.name}` lists them."
+        f"`{command('show', experiment.name)}` lists them."
     )

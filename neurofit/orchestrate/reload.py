@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit import study as studies
+from neurofit.commands import command
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments.grids.selection import parse
 from neurofit.experiments.scripts import script
@@ -61,7 +62,8 @@ def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
         raise UsageError(f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0.")
     if not keys or found.of(keys[0]).counted is None:
         state = f"it is {found.of(keys[0]).state}" if keys else "there is no such task"
-        raise NameUnknown(f"'{selector}' cannot be loaded: {state}. `neurofit status {selector}` shows what is done.")
+        shown = command("status", selector)
+        raise NameUnknown(f"'{selector}' cannot be loaded: {state}. `{shown}` shows what is done.")
     return _submitted_fit(home, found, keys[0]), _attempt(found, keys[0]).folder
 
 
@@ -87,7 +89,7 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     if len(done) < 2:
         raise UsageError(
             f"'{selector}': {len(done)} repetitions are done, and an ensemble needs two. "
-            f"`neurofit status {selector}` shows them."
+            f"`{command('status', selector)}` shows them."
         )
     fit = _submitted_fit(home, found, done[-1])
     if not hasattr(fit, "ensemble"):

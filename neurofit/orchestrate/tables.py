@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurofit import study as studies
+from neurofit.commands import command
 from neurofit.errors import NameUnknown, StoreError, nearest
 from neurofit.experiments.grids.selection import Selection
 from neurofit.experiments.scripts import script
@@ -42,7 +43,7 @@ def experiment_name(study: studies.Study, name: str) -> str:
     scripts = [entry.name for entry in script.discover(study)]
     if any(f"/{one}".endswith(f"/{wanted}") for one in scripts):
         raise NameUnknown(
-            f"Nothing of '{name}' was submitted yet. `neurofit submit {name}` does it; with --dry-run, it "
+            f"Nothing of '{name}' was submitted yet. `{command('submit', name)}` does it; with --dry-run, it "
             "says what would be done."
         )
     there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."

@@ -114,7 +114,7 @@ def _protocol():
         from tensorboard.compat.proto import event_pb2
     except ImportError:
         raise UsageError(
-            "Event files need the package tensorboard, which is not installed: pip install 'neurofit[tensorboard]'."
+            "Event files need the package tensorboard, which is not installed: pip install tensorboard."
         ) from None
     return event_pb2, DecodeError
 

@@ -38,7 +38,7 @@ def installed() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError(
-            "Pictures need matplotlib, which is not installed: pip install 'neurofit[plots]'. The numbers are there "
+            "Pictures need matplotlib, which is not installed: pip install matplotlib. The numbers are there "
             "without it: neurofit plot … --json."
         ) from None
 

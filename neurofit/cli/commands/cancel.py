@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hints import next_command
 
 
 @click.command()
@@ -25,6 +26,7 @@ def command(
     from neurofit.orchestrate.cancel import cancel, ending
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.status.standing import standing
+    from neurofit.orchestrate.suggestions import runner_of
 
     study = options.here()
     choice = choose(study, selector, states, where)
@@ -44,5 +46,6 @@ def command(
         terminal.as_json({"experiment": choice.name, "tasks": names, "running": running, "cancelled": number})
     elif number:
         terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
-    terminal.hint(f"neurofit status {choice.name}", *([f"neurofit submit {choice.name} --retry"] if number else []))
+    again = next_command("submit", selector, backend=runner_of(found, tasks), retry=True)
+    terminal.hint(next_command("status", selector), *([again] if number else []))
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.commands import command as suggested
 
 
 @click.group(invoke_without_command=True)
@@ -28,7 +29,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     ]
     terminal.table(["data set", "there", "size", "what it is"], rows, styles=["bold", "", "", "dim"])
     absent = [one.name for one in records if one.missing]
-    terminal.hint(f"neurofit data add {absent[0]} PATH" if absent else "neurofit list")
+    terminal.hint(suggested("data add", absent[0], "PATH") if absent else "neurofit list")
 
 
 def _there(one) -> str:

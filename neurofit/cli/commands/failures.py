@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hints import next_command
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.causes.explain import Explanation
@@ -42,7 +43,7 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
         terminal.note(line)
     if not explanations:
         terminal.say("No such task failed, was lost or stopped.")
-        terminal.hint(f"neurofit status {choice.name}")
+        terminal.hint(next_command("status", selector))
         return None
     terminal.hint(explanations[0].remedy.command)
     return SOME_FAILED

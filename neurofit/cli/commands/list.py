@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from neurofit.cli import options, terminal
+from neurofit.commands import command as suggested
 
 
 @click.command(name="list")
 @options.as_json
 def command(as_json: bool) -> int | None:
     """The experiments of this study, and how much of each is done."""
+    from neurofit.experiments.grids.selection import naming_all
     from neurofit.experiments.scripts.script import discover
     from neurofit.orchestrate.status.overview import of_script
 
@@ -32,7 +34,8 @@ def command(as_json: bool) -> int | None:
         for text in filter(None, (record["error"], record["hint"])):
             terminal.problem(text)
     works = next((record["name"] for record in records if not record["error"]), "EXPERIMENT")
-    terminal.hint(f"neurofit show {works}", f"neurofit submit {works} --dry-run")
+    works = naming_all(works)
+    terminal.hint(suggested("show", works), suggested("submit", works, dry_run=True))
     return None
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hints import next_command
+from neurofit.commands import command as suggested
 from neurofit.text import printable_log
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def command(
             choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only,
             named=several, raw=raw,
         )  # fmt: skip
-        terminal.hint(f"neurofit status {choice.name}")
+        terminal.hint(next_command("status", selector))
         return
     chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
     parts = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
@@ -76,7 +78,7 @@ def command(
     _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1, raw=raw)
     for key, why in stopped.items():
         terminal.note(f"{wording.task(choice.name, key)} stopped: {wording.cut(why)}")
-    _say_the_rest(choice.name, len(keys), chosen, parts)
+    _say_the_rest(choice.name, selector, len(keys), chosen, parts)
 
 
 def _print_all(
@@ -118,10 +120,12 @@ def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[st
     }
 
 
-def _say_the_rest(name: str, number: int, chosen: list[TaskLogs], parts: list[tuple[TaskLogs, Log, bytes]]) -> None:
+def _say_the_rest(
+    name: str, selector: str, number: int, chosen: list[TaskLogs], parts: list[tuple[TaskLogs, Log, bytes]]
+) -> None:
     if number > MOST_TASKS:
         one = wording.task(name, chosen[-1].key)
-        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: neurofit logs {one}")
+        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: {suggested('logs', one)}")
     if not chosen:
         terminal.note(f"No such task of {name}.")
     elif not parts:
@@ -133,4 +137,4 @@ def _say_the_rest(name: str, number: int, chosen: list[TaskLogs], parts: list[tu
             if task.counts:
                 terminal.note(f"This is attempt {task.attempt}; `--attempt {task.counts}` shows attempt {task.counts}, "
                               "which counts.")  # fmt: skip
-    terminal.hint(f"neurofit status {name}")
+    terminal.hint(next_command("status", selector))

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal
+from neurofit.cli.hints import next_command
+from neurofit.commands import command as suggested
 
 EPILOG = """\b
 What can be drawn:
@@ -164,12 +166,12 @@ def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     if shown is None:
         return
     if what == "curves":
-        progress = [f"neurofit plot {shown.run} --what progress"] * any(map(is_loss, shown.logged))
-        terminal.hint(*progress, f"neurofit results {selectors[0]} --by run")
+        progress = [suggested("plot", shown.run, what="progress")] * any(map(is_loss, shown.logged))
+        terminal.hint(*progress, next_command("results", selectors[0], by="run", metric=None))
     elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
-        terminal.hint(f"neurofit plot {shown.name} --what {others[0]}")
+        terminal.hint(suggested("plot", shown.name, what=others[0]))
     elif (shown.folder / "weights.weights.h5").exists():  # a model that can be looked at
-        terminal.hint(f"neurofit plot {shown.name} --what receptive-fields")
+        terminal.hint(suggested("plot", shown.name, what="receptive-fields"))
     else:
-        terminal.hint(f"neurofit results {shown.run}")
+        terminal.hint(suggested("results", shown.run))

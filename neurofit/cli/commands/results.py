@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal
+from neurofit.cli.hints import next_command
 
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
@@ -82,6 +83,9 @@ def command(
     terminal.problems_of(found)
     for line in [*notes.notes(rows), *newer_attempts(found, keys)]:
         terminal.note(line)
+    summarised = axis or by == "run"
     terminal.hint(
-        *([f"neurofit results {selector}"] if axis or by == "run" else [f"neurofit results {selector} --by run"])
+        next_command("results", selector, by=None, compare=None)
+        if summarised
+        else next_command("results", selector, by="run", format=None)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.commands import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.backends.base import Finding
@@ -36,7 +37,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         if one["error"]:
             terminal.problem(one["error"])
     works = next((one["name"] for one in records if not one["error"]), "local")
-    terminal.hint(f"neurofit runners check {works}", f"neurofit submit EXPERIMENT --backend {works}")
+    terminal.hint(suggested("runners check", works), suggested("submit", "EXPERIMENT", backend=works))
 
 
 def _settings(settings: dict) -> str:
@@ -83,9 +84,9 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
     elif canary and sent is None:
         terminal.note("No job was queued, because of that.")
     if not bad:
-        terminal.hint(f"neurofit submit EXPERIMENT --backend {name}")
+        terminal.hint(suggested("submit", "EXPERIMENT", backend=name))
     elif sent and sent.is_waiting:
-        terminal.hint(f"neurofit runners check {name} --wait {max(600, 2 * wait_seconds):.0f}")
+        terminal.hint(suggested("runners check", name, wait=f"{max(600, 2 * wait_seconds):.0f}"))
     else:
         terminal.hint(f"edit {_place(str(chosen.path))}" if chosen.path else "neurofit runners")
     return _exit_code(sent, found)

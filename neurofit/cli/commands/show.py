@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hints import next_command
+from neurofit.commands import command as suggested
 
 
 @click.command()
@@ -32,7 +34,7 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     _say(record, script.head(experiment.path), experiment.path)
     if experiment.hint:
         terminal.note(experiment.hint)
-    terminal.hint(f"neurofit submit {experiment.name} --dry-run", f"neurofit run {experiment.name}")
+    terminal.hint(next_command("submit", selector, dry_run=True), suggested("run", experiment.name))
 
 
 def _say(record: dict[str, Any], title: str, path: Any) -> None:

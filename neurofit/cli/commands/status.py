@@ -9,6 +9,7 @@ import click
 
 from neurofit.cli import options, progress, terminal, wording
 from neurofit.cli.following import exit_code
+from neurofit.cli.hints import next_command
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.choice import Choice
@@ -38,14 +39,17 @@ def command(
     Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue could not
     be asked, 1 where there may be experiments that cannot be read.
     """
+    from neurofit.experiments.grids.selection import Selection, naming_all
     from neurofit.experiments.store.layout import discover_experiments
-    from neurofit.orchestrate.choice import choose
+    from neurofit.orchestrate.choice import Choice, choose
     from neurofit.orchestrate.status.watch import Watch, until_over
 
     study = options.here()
     discovered = discover_experiments(study)
-    choices = [choose(study, one, states, where) for one in selectors or discovered.names]
     unseen = [] if selectors else discovered.unseen
+    whole = [] if selectors else [Choice(name, Selection(name), frozenset(states), where) for name in discovered.names]
+    choices = whole or [choose(study, one, states, where) for one in selectors]
+    selectors = selectors or [naming_all(choice.name) for choice in choices]
     watches = [Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices]
     waited = watch or wait_seconds is not None
     if waited:
@@ -53,7 +57,10 @@ def command(
         looks = _watched(rounds) if watch and not as_json else list(rounds)[-1]
     else:
         looks = [one.look() for one in watches]
-    (_print_json if as_json else _say)(choices, looks, unseen)
+    if as_json:
+        _print_json(choices, looks, unseen)
+    else:
+        _say(choices, looks, unseen, selectors)
     return exit_code(looks, waited=waited) or int(bool(unseen))
 
 
@@ -78,7 +85,7 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
     terminal.as_json(record)
 
 
-def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
+def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors: Sequence[str]) -> None:
     from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.orchestrate.status.overview import of_experiment
 
@@ -97,7 +104,7 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
         terminal.problem(problem)
     if not looks:
         terminal.say("Nothing was submitted yet.")
-    terminal.hint(*_next(looks))
+    terminal.hint(*_next(selectors, looks))
 
 
 def _say_tasks(look: Look) -> None:
@@ -152,17 +159,25 @@ def _say_queues(look: Look) -> None:
         terminal.problem(problem)
 
 
-def _next(looks: list[Look]) -> list[str]:
-    """What somebody would do now, about the first experiment that needs something."""
-    from neurofit.orchestrate.causes.failures import FAILED
+def _next(selectors: Sequence[str], looks: list[Look]) -> list[str]:
+    """What somebody would do now, about the first experiment that needs something.
 
-    for look in looks:
-        if any(look.counts[state] for state in FAILED):
-            return [f"neurofit failures {look.found.name}", f"neurofit submit {look.found.name} --retry"]
-    for look in looks:
+    Parameters
+    ----------
+    selectors : of the looks, in their order
+    """
+    from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED
+    from neurofit.orchestrate.suggestions import runner_of
+
+    for selector, look in zip(selectors, looks):
+        failed = [key for key in look.keys if look.found.of(key).state in FAILED]
+        if failed:
+            again = next_command("submit", selector, backend=runner_of(look.found, failed), retry=True)
+            return [next_command("failures", selector), again]
+    for selector, look in zip(selectors, looks):
         if not look.is_over:
-            return [f"neurofit status {look.found.name} --watch"]
-    for look in looks:
-        if look.ended < look.total:
-            return [f"neurofit submit {look.found.name}"]
-    return [f"neurofit results {looks[0].found.name}"] if looks else ["neurofit list"]
+            return [next_command("status", selector, watch=True)]
+    for selector, look in zip(selectors, looks):
+        if look.ended < look.total or any(look.counts[state] for state in UNFINISHED):
+            return [next_command("submit", selector, backend=runner_of(look.found, look.keys))]
+    return [next_command("results", selectors[0])] if looks else ["neurofit list"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hints import next_command
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
@@ -68,13 +69,13 @@ def command(
     if not as_json:
         _say_plan(plan, chosen, cost, wording.resources(asked))
     if dry_run:
-        return _say_script(plan, chosen, cost, as_json)
+        return _say_script(plan, chosen, cost, selector, as_json)
     if plan.tasks and not _is_meant(plan, cost, yes):
         terminal.say("Nothing was queued.")
         return 1
     from neurofit.cli.following import queue_and_follow
 
-    return queue_and_follow(plan, chosen, cost, stays=not detach, wait_seconds=wait_seconds, as_json=as_json)
+    return queue_and_follow(plan, chosen, cost, selector, stays=not detach, wait_seconds=wait_seconds, as_json=as_json)
 
 
 def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
@@ -101,7 +102,7 @@ def _say_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
     terminal.problems_of(plan.standing)
 
 
-def _say_script(plan: Plan, chosen: Runner, cost: Forecast, as_json: bool) -> int:
+def _say_script(plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_json: bool) -> int:
     from neurofit.orchestrate.submit import preview
 
     script = preview(plan, chosen)
@@ -110,10 +111,10 @@ def _say_script(plan: Plan, chosen: Runner, cost: Forecast, as_json: bool) -> in
     elif script:
         terminal.say(f"\nWhat {chosen.name} would be given:\n")
         terminal.say("\n".join(f"    {line}".rstrip() for line in script.splitlines()))
-        terminal.hint(f"neurofit submit {plan.experiment.name}")
+        terminal.hint(next_command("submit", selector))
     else:
         terminal.say("Nothing is to be queued.")
-        terminal.hint(f"neurofit results {plan.experiment.name}")
+        terminal.hint(next_command("results", selector))
     return 0
 
 

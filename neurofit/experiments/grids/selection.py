@@ -17,7 +17,7 @@ from neurofit.errors import UsageError
 from neurofit.experiments.grids.condition import Where, where
 from neurofit.experiments.grids.params import one_line
 
-__all__ = ["Range", "Selection", "Where", "naming", "parse", "where"]
+__all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
 _MOST_PARTS = 6  # of a selector that is shown
 GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3), exp3:all/0-4."
 _PIECE = re.compile(r"([0-9]{1,18}|last)(?:-([0-9]{1,18}|last))?")
@@ -95,6 +95,11 @@ def _range(piece: str, selector: str, what: str) -> Range:
     return Range(first, last)
 
 
+def naming_all(name: str) -> str:
+    """A selector of all of an experiment: its name, unless that has a colon."""
+    return f"{name}:all" if ":" in name else name
+
+
 def naming(name: str, tasks: Collection[tuple[int, int]]) -> str:
     """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long."""
     parts: list[list[int]] = []
@@ -104,4 +109,4 @@ def naming(name: str, tasks: Collection[tuple[int, int]]) -> str:
         else:
             parts.append([run, run])
     words = [f"{first}" if first == last else f"{first}-{last}" for first, last in parts]
-    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else name
+    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else naming_all(name)

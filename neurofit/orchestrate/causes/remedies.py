@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from neurofit.experiments.grids.selection import naming
+from neurofit.commands import command
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import HERE, TaskKey
 from neurofit.experiments.tasks.alike import EXCEPTIONS
+from neurofit.orchestrate.suggestions import runner_option, submit_again
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # times what was used
 
@@ -48,32 +49,33 @@ def remedy(
     peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
     """
     kind = kind_of(error)
-    if runner == HERE and state is State.STOPPED:
-        runner = None
-    if runner == HERE:
-        run, repetition = min(tasks)
-        return Remedy(f"neurofit logs {name}:{run}/{repetition}, and fix it", f"neurofit run {name}:{run}/{repetition}")
-    queue = f" --backend {runner}" if runner and runner != "local" else ""
-    submit = f"neurofit submit {name if len(tasks) == all_failed else naming(name, tasks)}{queue}"
-    one = f"neurofit logs {name}:{min(tasks)[0]}/{min(tasks)[1]}"
+    run, repetition = min(tasks)
+    one = f"{name}:{run}/{repetition}"
+    log = command("logs", one)
+    if runner == HERE and state is not State.STOPPED:
+        return Remedy(f"{log}, and fix it", command("run", one))
+
+    def submit(**options: Any) -> str:
+        return submit_again(name, tasks, whole=len(tasks) == all_failed, backend=runner_option(runner), **options)
+
+    minutes = resources.get("walltime_minutes") if kind == "walltime" else None
+    longer = math.ceil(MORE_TIME * minutes) if minutes else None
     if state is State.STOPPED:
-        minutes = (resources.get("walltime_minutes") if kind == "walltime" else None) or 0
-        return Remedy("", submit + (f" --minutes {math.ceil(MORE_TIME * minutes)}" if minutes else ""))
+        return Remedy("", submit(minutes=longer))
     if kind == "memory":
         used = max(peak_gb, resources.get("memory_gb") or 0.0)
-        return Remedy("", f"{submit} --retry" + (f" --memory {rounded_up(MORE_MEMORY * used)}" if used else ""))
+        return Remedy("", submit(retry=True, memory=rounded_up(MORE_MEMORY * used) if used else None))
     if kind == "walltime":
-        minutes = resources.get("walltime_minutes")
-        return Remedy("", f"{submit} --retry" + (f" --minutes {math.ceil(MORE_TIME * minutes)}" if minutes else ""))
+        return Remedy("", submit(retry=True, minutes=longer))
     if kind == "timeout":
-        return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", f"{submit} --retry")
+        return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", submit(retry=True))
     if kind == "disk":
-        return Remedy("neurofit clean, or make room otherwise", f"{submit} --retry")
+        return Remedy("neurofit clean, or make room otherwise", submit(retry=True))
     if state is State.LOST:
-        return Remedy("", submit)
+        return Remedy("", submit())
     if kind in EXCEPTIONS:
-        return Remedy(f"{one}, and fix it", f"{submit} --retry")
-    return Remedy(f"{one}, for what was said last", f"{submit} --retry")
+        return Remedy(f"{log}, and fix it", submit(retry=True))
+    return Remedy(f"{log}, for what was said last", submit(retry=True))
 
 
 def rounded_up(memory_gb: float) -> str:

@@ -90,7 +90,7 @@ def _gpus(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     yield Finding(fits, f"{visible} GPU(s) given ({there})", "" if fits else f"resources.gpus asks for {wanted}")
     seen = facts["imports"].get("tensorflow", {}).get("gpus")
     if wanted and seen is not None:
-        few = "its CUDA libraries are missing: `pip install tensorflow[and-cuda]`, or a module of your site in setup"
+        few = "its CUDA libraries are missing: `pip install 'tensorflow[and-cuda]'`, or a module of your site in setup"
         yield Finding(seen >= wanted, f"TensorFlow sees {seen} GPU(s)", "" if seen >= wanted else few)
 
 

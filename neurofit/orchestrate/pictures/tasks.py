@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from neurofit.commands import command
 from neurofit.errors import UsageError
 from neurofit.experiments.store.state import State
 from neurofit.experiments.tables.notes import notes
@@ -140,13 +141,13 @@ def _nobody(selectors: Sequence[str], states: Collection[State], rows: Sequence[
     named = " ".join(selectors)
     if states:
         asked = " or ".join(str(state) for state in states)
-        return f"No task of {named} is in the state {asked}. `neurofit status {selectors[0]}` shows how they stand."
+        return f"No task of {named} is in the state {asked}. `{command('status', selectors[0])}` shows how they stand."
     counts = Counter(str(row.get("state")) for row in rows)
     listed = spoken(f"{count} {state}" for state, count in counts.items())
     began = next((state.value for state in BEGAN if state.value in counts), None)
     more = (
         f"`--state {began}` draws what was logged until then."
         if began
-        else f"`neurofit status {selectors[0]}` shows how they stand."
+        else f"`{command('status', selectors[0])}` shows how they stand."
     )
     return f"No task of {named} is done ({listed or 'there is none'}). {more}"

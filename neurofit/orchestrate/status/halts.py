@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store.evidence import TaskFacts
 from neurofit.experiments.store.halt import read_halt
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.orchestrate.status.standing import Standing
+from neurofit.orchestrate.suggestions import runner_option, submit_again
 
 
 def halted(found: Standing) -> list[str]:
@@ -22,16 +22,16 @@ def halted(found: Standing) -> list[str]:
                 for task in planned
             )
             if left:
-                what = _naming(found, {task.key for task in planned})
+                tasks, runner = {task.key for task in planned}, runner_option(part.record.get("runner"))
+                again = submit_again(found.name, tasks, whole=_is_all(found, tasks), backend=runner, retry=True)
                 sentences.append(
                     f"{found.name} stopped after {halt.failures} identical failures: {halt.message}\n"
-                    f"{left:,} task(s) were not begun. Fix it, then `neurofit submit {what} --retry`; with "
+                    f"{left:,} task(s) were not begun. Fix it, then `{again}`; with "
                     "--keep-going, all are tried."
                 )
         later.update(task.key for task in planned)
     return sentences[::-1]
 
 
-def _naming(found: Standing, planned: set[TaskKey]) -> str:
-    """What was submitted, to be submitted again: the experiment where that was all of its runs."""
-    return found.name if {run for run, _ in planned} >= found.registry.runs.keys() else naming(found.name, planned)
+def _is_all(found: Standing, planned: set[TaskKey]) -> bool:
+    return {run for run, _ in planned} >= found.registry.runs.keys()

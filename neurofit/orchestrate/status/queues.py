@@ -19,6 +19,7 @@ from neurofit.experiments.store.journal import STALE_SECONDS, now_on
 from neurofit.experiments.store.lock import held_elsewhere
 from neurofit.experiments.store.state import Job
 from neurofit.experiments.store.submissions import Planned, QueueMemory, note_queue, read_queue
+from neurofit.orchestrate.suggestions import runner_option, submit_again
 
 
 @dataclass
@@ -160,8 +161,9 @@ def _elsewhere(part: Any, call: Queued) -> str:
     if silence is None or silence < STALE_SECONDS:
         return said
     waiting = [task.key for tasks in part.jobs for task in tasks if not _is_over(part, task)]
-    what = naming(part.record["experiment"], waiting)
-    cancel, again = command("cancel", what), command("submit", what, retry=True)
+    name = part.record["experiment"]
+    cancel = command("cancel", naming(name, waiting))
+    again = submit_again(name, waiting, backend=runner_option(part.record["runner"]), retry=True)
     return (
         f"{said} Its workers were last heard of {silence / 60:,.0f} minutes ago. If {host} is gone (a machine that was "
         f"shut down, a container that has another name now), `{cancel}` frees its tasks, and `{again}` goes on with "
