@@ -464,3 +464,22 @@ def test_a_job_that_its_walltime_brings_no_further_is_not_started_for_ever(bench
     bench.submit("long", bench.runner(text=WALLTIME))
     assert bench.wait("long", seconds=15) == {"stopped": 1, "new": 1}
     assert "resources.walltime_minutes" in next(bench.study.training_data.glob("long/*/*/logs/pool.log")).read_text()
+
+
+def test_an_exception_whose_message_cannot_be_read_keeps_its_type(bench):
+    bench.script(
+        "mute",
+        """
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+            __repr__ = __str__
+        def fit(task):
+            raise Mute
+        experiment = nf.Experiment(fit=fit)
+    """,
+    )
+    assert bench.run("mute") == {"failed": 1}
+    error = only(bench, "mute")["error"]
+    assert (error["kind"], error["type"]) == ("exception", "Mute")
+    assert error["message"] and error["frames"][-1]["function"] == "fit"
