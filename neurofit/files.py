@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -162,6 +164,51 @@ def _append(path: Path, data: bytes, durable: bool, sizes: list[int]) -> None:
             os.fsync(file.fileno())
 
 
+NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)  # something else has the name of a file
+_LARGE = re.compile(rb"[eE]\+?\d{3}")  # may be a number that becomes infinite
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not allowed in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def from_json(data: bytes) -> Any:
+    """The value of standard JSON. Raises ValueError for anything else: NaN, numbers that no float holds, endless
+    nesting, bytes that are not UTF-8.
+    """
+    try:
+        value = _DECODER.decode(data.decode("utf-8", "surrogatepass"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if _LARGE.search(data) and not _is_finite(value):
+        raise ValueError("a number in it is too large")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(map(_is_finite, items))
+
+
+def read_file(path: Path) -> bytes:
+    """All that is in a file. StoreError where something else has its name, OSError where it cannot be read."""
+    return retry(lambda: _read_file(path))
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in NO_FILE:
+            raise StoreError(f"{path}: damaged, this is no file ({error.strerror}).") from error
+        raise
+
+
 def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:
     """The JSON object in `path`; StoreError names a damaged file. One that is known to have been written may be `late`:
     not yet to be seen from here.
@@ -171,9 +218,9 @@ def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: damaged, this is not JSON ({error}).") from error
+        record = from_json(_read_file(path))
+    except ValueError as error:
+        raise StoreError(f"{path}: damaged, this is not JSON ({str(error)[:200]}).") from error
     if not isinstance(record, dict):
         raise StoreError(f"{path}: damaged, expected a JSON object, found {type(record).__name__}.")
     return record
@@ -185,7 +232,7 @@ def parse_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
     if not lines:
         return [], 0
     try:  # one parse of all lines is several times faster than one each
-        records = json.loads(b"[" + b",".join(lines) + b"]")
+        records = from_json(b"[" + b",".join(lines) + b"]")
         if len(records) == len(lines) and all(isinstance(record, dict) for record in records):
             return records, 0
     except ValueError:
@@ -196,7 +243,7 @@ def parse_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = from_json(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
@@ -205,7 +252,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Records of a file of JSON lines and how many of its lines are damaged; nothing where there is no file."""
     try:
-        data = retry(path.read_bytes)
+        data = read_file(path)
     except FileNotFoundError:
         return [], 0
     return parse_lines(data)

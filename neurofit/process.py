@@ -113,3 +113,12 @@ class Process:
         if started is None or not self.started:
             return None
         return started == self.started
+
+
+def is_process(record: Any) -> bool:
+    """Whether this is what `Process.record` gave, as `Process.from_record` takes it."""
+    if not isinstance(record, dict):
+        return False
+    texts = all(isinstance(record.get(name), str) for name in ("host", "boot"))
+    texts = texts and isinstance(record.get("machine", ""), str)
+    return texts and all(type(record.get(name)) is int and 0 <= record[name] < 2**63 for name in ("pid", "started"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.errors import SubmissionError
 from neurofit.files import append_lines, read_lines, to_json, write_whole
-from neurofit.process import Process
+from neurofit.process import Process, is_process
 from neurofit.transient import retry
 
 SETTINGS = "pool.json"
@@ -115,7 +115,7 @@ class LocalBackend(Backend):
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live = {}
         for entry in queued:
-            if entry.process is not None and Process.from_record(entry.process).is_alive():
+            if is_process(entry.process) and Process.from_record(entry.process).is_alive():
                 ended = _endings(entry.folder)
                 for job in range(entry.first, entry.last + 1):
                     if job not in ended:
@@ -123,7 +123,7 @@ class LocalBackend(Backend):
         return live
 
     def can_ask(self, queued: Queued) -> bool:
-        return queued.process is None or Process.from_record(queued.process).is_alive() is not None
+        return not is_process(queued.process) or Process.from_record(queued.process).is_alive() is not None
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         return {
@@ -139,7 +139,7 @@ class LocalBackend(Backend):
         """
         doomed = set(jobs)
         for entry in queued:
-            process = Process.from_record(entry.process) if entry.process else None
+            process = Process.from_record(entry.process) if is_process(entry.process) else None
             if process is None or not process.is_alive():
                 continue
             gone, whole = entry.among(doomed)
@@ -211,7 +211,7 @@ def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> Non
 
 def _pool_of(folder: Path) -> Process | None:
     for record in read_lines(folder / EVENTS)[0]:
-        with contextlib.suppress(KeyError, TypeError):
+        if "pool" in record and is_process(record["pool"]):
             return Process.from_record(record["pool"])
     return None
 
@@ -232,7 +232,11 @@ def _begun_pool_of(folder: Path) -> Process | None:
 def _endings(folder: Path) -> dict[int, str | None]:
     """Job → why it ended, None where it came to its end by itself."""
     records, _ = read_lines(folder / EVENTS)
-    return {record["ended"]: record.get("cause") for record in records if "ended" in record}
+    return {
+        record["ended"]: str(record["cause"]) if record.get("cause") else None
+        for record in records
+        if type(record.get("ended")) is int
+    }
 
 
 def append_event(folder: Path, **event: object) -> None:

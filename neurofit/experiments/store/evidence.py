@@ -16,6 +16,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import STALE_SECONDS, journals, now_on
 from neurofit.experiments.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
+from neurofit.experiments.store.records import CLAIM, JOURNAL_LINE, OUTCOME, Schema, checked, fault
 from neurofit.experiments.store.state import Heartbeat
 from neurofit.experiments.store.submissions import Planned, TaskKey
 from neurofit.files import parse_lines, read_json
@@ -99,10 +100,10 @@ def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
         whole = _before_damage(data[:whole])
     facts.read[by] = facts.read.get(by, 0) + whole
     for record in records:
-        try:
-            _fold(record, by, facts)
-        except (KeyError, TypeError, ValueError):
+        if fault(record, JOURNAL_LINE) or ("claim" in record and "attempt" not in record):
             facts.damaged.add(path)
+        else:
+            _fold(record, by, facts)
 
 
 def _read_from(path: str, start: int) -> bytes:
@@ -197,8 +198,8 @@ def look_at_attempts(
 def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts) -> bool:
     """Take note of an attempt; False where another submission's worker made it."""
     try:
-        outcome = _record(attempt.outcome, "state", facts)
-        claim = _record(attempt.claim, "submission", facts) if not (outcome and outcome.get("submission")) else None
+        outcome = _record(attempt.outcome, OUTCOME, facts)
+        claim = _record(attempt.claim, CLAIM, facts) if not (outcome and outcome.get("submission")) else None
     except OSError as error:
         facts.problems.append(_unreadable(attempt.folder, error))
         facts.unread.add(key)
@@ -208,7 +209,7 @@ def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], ke
         return False
     task = facts.of(key)
     by = task.by if task.attempt == attempt.number else None
-    if outcome is None and by is None and claim and {"job", "start", "process"} <= claim.keys():
+    if outcome is None and by is None and claim:
         by = claim["job"], claim["start"]
         facts.workers.setdefault(by, claim["process"])
     if outcome == {}:
@@ -217,19 +218,15 @@ def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], ke
     return True
 
 
-def _record(path: Path, needed: str, facts: Facts) -> dict[str, Any] | None:
+def _record(path: Path, schema: Schema, facts: Facts) -> dict[str, Any] | None:
     """What a file of an attempt says: None where there is no such file, nothing where it is damaged, and that noted."""
     try:
-        record = read_json(path)
-        if needed in record:
-            return record
-        why = f"it lacks '{needed}'"
+        return checked(read_json(path), schema, path)
     except FileNotFoundError:
         return None
-    except StoreError:
-        why = "this is not JSON"
-    facts.problems.append(f"{path}: damaged ({why}); it was passed over.")
-    return {}
+    except StoreError as error:
+        facts.problems.append(f"{error} It was passed over.")
+        return {}
 
 
 def _names(folder: Path, tasks: list[Planned], facts: Facts) -> set[str]:

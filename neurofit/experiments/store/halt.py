@@ -14,6 +14,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import SubmissionFiles
+from neurofit.experiments.store.records import HALT, JOURNAL_LINE, checked, fault
 from neurofit.experiments.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.experiments.tasks.alike import EXCEPTIONS, in_words, signature
 from neurofit.files import parse_lines, read_json, to_json, write_new
@@ -34,9 +35,9 @@ class Halt:
 
 def read_halt(files: SubmissionFiles) -> Halt | None:
     try:
-        record = read_json(files.halt)
+        record = checked(read_json(files.halt), HALT, files.halt)
         return Halt(record["failures"], record["message"])
-    except (OSError, StoreError, KeyError, TypeError):
+    except (OSError, StoreError):
         return None
 
 
@@ -72,4 +73,5 @@ def _outcomes(files: SubmissionFiles) -> Iterator[dict[str, Any]]:
         data = retry(Path(entry.path).read_bytes)
         lines = [line for line in data.split(b"\n") if line.startswith(_OUTCOME)]
         for record in parse_lines(b"\n".join(lines))[0]:
-            yield record["outcome"]
+            if fault(record, JOURNAL_LINE) is None:
+                yield record["outcome"]

@@ -41,7 +41,7 @@ def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
         if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
             return {}
         return {name: _facts(record) for name, record in kept["submissions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -53,7 +53,7 @@ def orphans(folder: Path) -> list[Path]:
 def _folder_of(path: Path) -> str | None:
     try:
         return json.loads(path.read_bytes())["folder"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

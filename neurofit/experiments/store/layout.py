@@ -246,7 +246,8 @@ class _Walk:
                 self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
                 continue
             self._entered.add((status.st_dev, status.st_ino))
-            if name and any(entry.name == "runs.jsonl" for entry in inner):
+            names = {entry.name for entry in inner}
+            if name and ("runs.jsonl" in names or ("submissions" in names and _has_submissions(folder))):
                 self.names.append(name)
             elif name and any(entry.name == "submissions" and _has_submissions(entry.path) for entry in inner):
                 self.unseen.append(f"{folder}: it has submissions and no runs.jsonl, so that it is not shown.")
@@ -277,6 +278,14 @@ def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     return os.stat(folder), inner
+
+
+def _has_submissions(folder: str) -> bool:
+    """Whether this is an experiment whose `runs.jsonl` is gone."""
+    try:
+        return any(SUBMISSION.match(name) for name in os.listdir(f"{folder}/submissions"))
+    except OSError:
+        return False
 
 
 def _is_folder_of_records(name: str, inside: str) -> bool:

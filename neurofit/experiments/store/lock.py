@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurofit.errors import LockedError, StoreError
+from neurofit.experiments.store.records import LOCK, checked
 from neurofit.files import encoded, read_json, to_json, told_apart, write_new
 from neurofit.process import Process
 from neurofit.transient import retry
@@ -51,8 +52,8 @@ def _release(path: Path, content: bytes) -> None:
 def held_elsewhere(path: Path) -> bool:
     """Whether a process other than this one holds the lock and may be alive."""
     try:
-        holder = Process.from_record(read_json(path))
-    except (FileNotFoundError, KeyError, StoreError):
+        holder = Process.from_record(checked(read_json(path), LOCK, path))
+    except (OSError, StoreError):
         return False
     return holder != Process.here() and holder.is_alive() is not False
 
@@ -91,8 +92,8 @@ def _left_behind(path: Path, guard: Path, error: OSError) -> str:
 
 def _holder_is_alive(path: Path) -> bool | None:
     try:
-        return Process.from_record(read_json(path)).is_alive()
-    except (FileNotFoundError, KeyError, StoreError):
+        return Process.from_record(checked(read_json(path), LOCK, path)).is_alive()
+    except (OSError, StoreError):
         return None
 
 
@@ -105,9 +106,9 @@ def _explanation(path: Path) -> str:
 
 def _holder(path: Path) -> str:
     try:
-        holder = read_json(path)
-        return f"process {holder['pid']} of {holder['user']} on {holder['host']} since {holder['since']}"
-    except (OSError, KeyError, StoreError):
+        holder = checked(read_json(path), LOCK, path)
+        return f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
+    except (OSError, StoreError):
         return "somebody who left no name"
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import append_lines, parse_lines, told_apart
-from neurofit.transient import retry
+from neurofit.experiments.store.records import REGISTERED_RUN, fault
+from neurofit.files import append_lines, parse_lines, read_file, told_apart
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,17 @@ def read_registry(path: Path) -> Registry:
     records, damaged = _whole_lines(path)
     runs: dict[int, RegisteredRun] = {}
     for record in records:
-        try:
-            run = RegisteredRun(
-                record["run"],
-                record["id"],
-                record["architecture"],
-                record["params"],
-                record["derived"],
-                record["on_grid"],
-            )
-        except KeyError:
+        if fault(record, REGISTERED_RUN) or _is_anothers(runs.get(record["run"]), record):
             damaged += 1
             continue
+        run = RegisteredRun(*(record[name] for name in REGISTERED_RUN.needed))
         runs[run.number] = run
     return Registry(dict(sorted(runs.items())), damaged)
 
 
 def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     try:
-        data = retry(path.read_bytes)
+        data = read_file(path)
     except FileNotFoundError:
         return [], 0
     return parse_lines(data[: _end_of_lines(data)])
@@ -92,6 +84,11 @@ def _cut_half_a_line(path: Path) -> None:
         data = file.read()
         if (end := _end_of_lines(data)) < len(data):
             file.truncate(end)
+
+
+def _is_anothers(known: RegisteredRun | None, record: dict[str, Any]) -> bool:
+    """Whether the number of this line belongs to another run already, for ever."""
+    return known is not None and known.id != record["id"]
 
 
 def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,15 @@ from typing import Any, NamedTuple
 from neurofit import process
 from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
+from neurofit.experiments.store.records import QUEUE_LINE, STOP, SUBMISSION, checked, fault
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
 from neurofit.study import Study
 from neurofit.transient import retry
 
 TaskKey = tuple[int, int]  # run number, repetition
+_PLANNED = re.compile(r"([0-9]{1,9})/([0-9]{1,9}):([0-9]{1,6})", re.ASCII)
 HERE = "here"  # the runner of a task that is done in the foreground
 CHANGE_SECONDS = 2.0  # by which clients of one file system may differ in when a file was changed
-NEEDED = ("experiment", "study", "script", "repetitions", "fresh", "code", "runner", "backend", "resources", "jobs")
 
 
 class Planned(NamedTuple):
@@ -82,21 +84,24 @@ def _line(job: list[Planned]) -> str:
 
 
 def _tasks(line: str) -> list[Planned]:
-    planned = []
-    for word in line.split():
-        run, _, rest = word.partition("/")
-        repetition, _, last = rest.partition(":")
-        planned.append(Planned(int(run), int(repetition), int(last)))
-    return planned
+    words = line.split()
+    found = [_PLANNED.fullmatch(word) for word in words]
+    if not all(found):
+        wrong = next(word for word, match in zip(words, found) if not match)
+        raise ValueError(f"'{wrong[:40]}' is no task, expected run/repetition:attempt")
+    return [Planned(*map(int, match.groups())) for match in found]
 
 
 def read_job(files: SubmissionFiles, job: int) -> list[Planned]:
     """The tasks of one job: its own line of `jobs.tasks`."""
-    with open(files.jobs, encoding="ascii") as file:
-        line = next(itertools.islice(file, job, None), None)
-    if line is None:
-        raise StoreError(f"{files.jobs}: there is no job {job}.")
-    return _tasks(line)
+    try:
+        with open(files.jobs, encoding="ascii") as file:
+            line = next(itertools.islice(file, job, None), None)
+        if line is None:
+            raise StoreError(f"{files.jobs}: there is no job {job}.")
+        return _tasks(line)
+    except ValueError as error:
+        raise StoreError(f"{files.jobs}: damaged ({error}).") from error
 
 
 def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
@@ -162,10 +167,7 @@ def read_submission(files: SubmissionFiles) -> dict[str, Any]:
         record = read_json(files.record)
     except FileNotFoundError:
         raise StoreError(f"{files.record}: gone, so that this submission's tasks are not known.") from None
-    lacking = [name for name in NEEDED if name not in record]
-    if lacking:
-        raise StoreError(f"{files.record}: damaged, it lacks '{lacking[0]}'.")
-    return record
+    return checked(record, SUBMISSION, files.record)
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,13 @@ class QueueMemory:
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
     """What can be read of it; a call that cannot be is looked up in the queue, as one that was never noted."""
-    records, _ = read_lines(files.queue)
+    records = [record for record in read_lines(files.queue)[0] if fault(record, QUEUE_LINE) is None]
     calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
     absent: dict[int, float] = {}
     ended: dict[int, str] = {}
     for record in records:
         for first, last in record.get("absent", ()):
-            absent.update((job, absent.get(job, record["t"])) for job in range(first, last + 1))
+            absent.update((job, absent.get(job, record.get("t", 0.0))) for job in range(first, last + 1))
         for first, last in record.get("back", ()):
             for job in range(first, last + 1):
                 absent.pop(job, None)
@@ -227,9 +229,9 @@ def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
     stops, damaged = [], []
     for path in retry(lambda: sorted(files.stops.glob("[0-9]*.json"))):
         try:
-            record = read_json(path)
+            record = checked(read_json(path), STOP, path)
             tasks = record["tasks"]
             stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
-        except (StoreError, OSError, KeyError, TypeError, ValueError):
+        except (StoreError, OSError):
             damaged.append(path)
     return stops, damaged

@@ -142,6 +142,8 @@ def _nobody(selectors: Sequence[str], states: Collection[State], rows: Sequence[
     if states:
         asked = " or ".join(str(state) for state in states)
         return f"No task of {named} is in the state {asked}. `{command('status', selectors[0])}` shows how they stand."
+    if not rows:
+        return f"No task of {named} can be read. `{command('status', selectors[0])}` names what is damaged."
     counts = Counter(str(row.get("state")) for row in rows)
     listed = spoken(f"{count} {state}" for state, count in counts.items())
     began = next((state.value for state in BEGAN if state.value in counts), None)

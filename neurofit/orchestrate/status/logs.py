@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections import deque
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
+from neurofit.experiments.store.records import CLAIM, OUTCOME, checked
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.files import read_json
+from neurofit.files import NO_FILE, read_json
 from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
 
@@ -77,7 +79,7 @@ def _written_by(found: Standing, files: TaskFiles, attempt: AttemptFiles) -> Att
     if attempt.stdout.exists():
         return attempt
     try:
-        log = read_json(attempt.outcome).get("log")
+        log = checked(read_json(attempt.outcome), OUTCOME, attempt.outcome).get("log")
         return AttemptFiles(found.files.folder / log) if log else attempt
     except (OSError, StoreError):
         return _while_it_runs(files, attempt) or attempt
@@ -95,9 +97,9 @@ def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | No
 
 def _claim(attempt: AttemptFiles) -> tuple | None:
     try:
-        record = read_json(attempt.claim)
+        record = checked(read_json(attempt.claim), CLAIM, attempt.claim)
         return record["submission"], record["job"], record["start"]
-    except (OSError, StoreError, KeyError):
+    except (OSError, StoreError):
         return None
 
 
@@ -110,8 +112,15 @@ def _of_job(found: Standing, key: TaskKey) -> Iterator[Log]:
     own = f"{task.job:06d}" if task.job is not None else None
     for path in sorted(part.files.logs.glob("*.log")):
         number = path.name.split(".")[0]
-        if path.stat().st_size and (number == own or not number.isdigit()):
+        if _size(path) and (number == own or not number.isdigit()):
             yield Log(JOB, path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _part(found: Standing, submission: str | None) -> Part | None:
@@ -153,7 +162,7 @@ def _news(
     for log in logs.logs:
         if log.path not in read:
             data = tail(log.path, lines)
-            read[log.path] = log.path.stat().st_size if log.path.exists() else 0
+            read[log.path] = _size(log.path)
         else:
             data = _since(log.path, read[log.path])
             read[log.path] += len(data)
@@ -166,8 +175,15 @@ def _since(path: Path, start: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(start)
             return file.read()
-    except FileNotFoundError:
+    except OSError as error:
+        return _nothing(error)
+
+
+def _nothing(error: OSError) -> bytes:
+    """What is in a file that is not there, or is none."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, *NO_FILE):
         return b""
+    raise error
 
 
 def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> bytes:
@@ -187,8 +203,8 @@ def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> byt
                 pairs = block.count(b"\r\n") + (block.endswith(b"\r") and bool(blocks) and blocks[0].startswith(b"\n"))
                 ends, end = ends + block.count(b"\n") + block.count(b"\r") - pairs, start
                 blocks.appendleft(block)
-    except FileNotFoundError:
-        return b""
+    except OSError as error:
+        return _nothing(error)
     return b"".join(b"".join(blocks).splitlines(keepends=True)[-lines:]) if lines else b""
 
 

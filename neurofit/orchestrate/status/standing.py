@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
+from neurofit.experiments.grids.selection import naming
 from neurofit.experiments.store import index, storage
 from neurofit.experiments.store.choices import counting, read_choices
 from neurofit.experiments.store.evidence import (
@@ -129,7 +130,10 @@ def standing(
     """
     storage.require(study)
     files = ExperimentFiles(study, name)
-    found = Standing(name, files, read_registry(files.registry))
+    try:
+        found = Standing(name, files, read_registry(files.registry))
+    except StoreError as error:
+        found = Standing(name, files, Registry({}, 1), problems=[str(error)])
     if found.registry.damaged:
         found.problems.append(f"{files.registry}: {found.registry.damaged} damaged line(s) passed over.")
     folder = cache or index.cache_folder()
@@ -143,6 +147,9 @@ def standing(
     found.queues = (
         ask(open_parts, runners or study.runners) if asking else {part.files.name: JobsView() for part in open_parts}
     )
+    if unknown := {task.run for part in found.parts for job in part.jobs for task in job} - found.registry.runs.keys():
+        runs = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
+        found.problems.append(f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown.")
     for part in found.parts:
         _decide_part(found, part, later)
         found.problems += sorted(f"{path}: damaged, some of it was passed over." for path in part.facts.damaged)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import AttemptFiles
+from neurofit.experiments.store.records import CLAIM, checked
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
@@ -116,8 +117,8 @@ def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
 
 def _age(attempt: AttemptFiles) -> float:
     try:
-        return max(0.0, time.time() - read_json(attempt.claim)["t"])
-    except (OSError, StoreError, KeyError, TypeError):
+        return max(0.0, time.time() - checked(read_json(attempt.claim), CLAIM, attempt.claim)["t"])
+    except (OSError, StoreError, KeyError):
         return 0.0
 
 
@@ -126,10 +127,10 @@ def _last_row(history: Path) -> str:
     try:
         with open(history, newline="", encoding="utf-8") as file:
             names = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError):
+        line = last_line(history)
+        cells = next(csv.reader([line]), []) if line else []
+    except (OSError, UnicodeDecodeError, csv.Error):
         return ""
-    line = last_line(history)
-    cells = next(csv.reader([line]), []) if line else []
     if cells == names:
         return ""
     return "  ".join(f"{name} {_rounded(cell)}" for name, cell in zip(names, cells) if cell)

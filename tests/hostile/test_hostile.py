@@ -1,0 +1,97 @@
+"""No damaged file gives a traceback, a hang, or a wrong answer without a word; thousands of them: scripts/hostile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostile.oracle import command, faults, tried
+from hostile.study import build, records
+from neurofit.errors import StoreError
+from neurofit.experiments.store import records as schemas
+from neurofit.files import from_json, read_json
+
+SEEDS = range(24)  # others are tried by scripts/hostile
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("hostile") / "study")
+
+
+@pytest.fixture(autouse=True)
+def back_home(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_a_damaged_file_is_named_and_never_shown_as_something_else(used, tmp_path, block):
+    for seed in SEEDS[block::4]:
+        case = tried(used, tmp_path / "case", seed, commands=2)
+        assert faults(case, used, tmp_path / "case") == [], str(case)
+        shutil.rmtree(tmp_path / "case")
+
+
+def test_the_study_itself_is_shown_without_a_complaint(used, monkeypatch):
+    monkeypatch.chdir(used)
+    for words in (["status", "exp"], ["results", "exp"], ["failures", "exp"], ["clean", "--dry-run"]):
+        said = command(*words)
+        assert not said.trace and "Warning" not in said.err and "damaged" not in said.err, said
+    assert len(records(used)) > 60
+
+
+@pytest.mark.parametrize("record", ["submission.json", "runs.jsonl", "000000.1.jsonl", "queue.jsonl", "000001.json",
+                                    "claim.json", "outcome.json", "alike.json", ".lock", "pool.jsonl"])  # fmt: skip
+def test_what_neurofit_writes_is_as_its_schema_says(used, record):
+    schema = {
+        "submission.json": schemas.SUBMISSION, "runs.jsonl": schemas.REGISTERED_RUN, "queue.jsonl": schemas.QUEUE_LINE,
+        "000000.1.jsonl": schemas.JOURNAL_LINE, "000001.json": schemas.STOP, "claim.json": schemas.CLAIM,
+        "outcome.json": schemas.TASK_OUTCOME, "alike.json": schemas.HALT, ".lock": schemas.LOCK,
+        "pool.jsonl": schemas.POOL_EVENT,
+    }[record]  # fmt: skip
+    paths = list((used / "training_data").rglob(record))
+    assert paths
+    for path in paths:
+        for line in path.read_text().splitlines():
+            assert schemas.fault(json.loads(line), schema) is None, path
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+SCHEMAS = [one for one in vars(schemas).values() if isinstance(one, schemas.Schema)]
+
+
+@given(st.sampled_from(SCHEMAS), st.data())
+def test_a_check_answers_for_any_value_in_any_field(schema, data):
+    fields = [*schema.needed, *schema.optional]
+    record = data.draw(ANYTHING | st.dictionaries(st.sampled_from(fields), ANYTHING))
+    wrong = schemas.fault(record, schema)
+    assert wrong is None or (isinstance(wrong, str) and "\n" not in wrong)
+    if wrong:
+        with pytest.raises(StoreError, match="damaged"):
+            schemas.checked(record, schema, "FILE")
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"NaN", b"[" * 10**5, b"1e999", b"-1E+400", b"9" * 5000, b"\xff"]))
+def test_bytes_are_json_or_a_value_error(data):
+    try:
+        value = from_json(data)
+    except ValueError:
+        return
+    assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_a_folder_or_a_loop_in_place_of_a_record_is_damage(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("folder", "loop"):
+        with pytest.raises(StoreError, match=f"{name}: damaged, this is no file"):
+            read_json(tmp_path / name)
