@@ -28,6 +28,13 @@ def runner_of(found: Standing, keys: Collection[TaskKey]) -> str | None:
     return runner_option(newest.record.get("runner")) if newest else None
 
 
-def submit_again(name: str, tasks: Collection[TaskKey], *, whole: bool = False, **options: Any) -> str:
-    """`neurofit submit exp3:1,4-7 …`: the runs of these tasks, or with `whole` the experiment."""
-    return command("submit", naming_all(name) if whole else naming(name, tasks), **options)
+def submit_again(
+    name: str, tasks: Collection[TaskKey], *, whole: bool = False, of: int | None = None, **options: Any
+) -> str:
+    """`neurofit submit exp3:1,4-7 …`: the runs of these tasks, or with `whole` the experiment.
+
+    Parameters
+    ----------
+    of : repetitions that each run has, so that only some of them are named where only those are meant
+    """
+    return command("submit", naming_all(name) if whole else naming(name, tasks, of), **options)

@@ -101,7 +101,7 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
 def test_each_cause_has_its_command(error, state, command):
     resources = {"memory_gb": 12, "walltime_minutes": 60}
     tasks = [(0, 0), (1, 0)]
-    found = remedy("e", error, state, tasks, all_failed=2, runner="q", resources=resources, peak_gb=15.2)
+    found = remedy("e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2)
     assert found.command == command and ("make room" in found.first) == (error["message"] == NO_ROOM_LEFT)
 
 

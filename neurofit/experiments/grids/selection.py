@@ -100,13 +100,37 @@ def naming_all(name: str) -> str:
     return f"{name}:all" if ":" in name else name
 
 
-def naming(name: str, tasks: Collection[tuple[int, int]]) -> str:
-    """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long."""
-    parts: list[list[int]] = []
-    for run in sorted({run for run, _ in tasks}):
-        if parts and run == parts[-1][1] + 1:
-            parts[-1][1] = run
+def naming(name: str, tasks: Collection[tuple[int, int]], repetitions: int | None = None) -> str:
+    """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long.
+
+    Parameters
+    ----------
+    repetitions : of each run, in all; where these tasks are only some of them, the same of every run: 'exp3:1,4-7/0'
+    """
+    runs = _spans({run for run, _ in tasks})
+    chosen = {repetition for _, repetition in tasks}
+    some = repetitions is not None and len(chosen) < repetitions and len(tasks) == len(chosen) * _length(runs)
+    words = [*map(_words, runs)]
+    if len(words) > _MOST_PARTS:
+        return naming_all(name)
+    of_runs = f"/{','.join(map(_words, _spans(chosen)))}" if some else ""
+    return f"{name}:{','.join(words)}{of_runs}"
+
+
+def _spans(numbers: Collection[int]) -> list[tuple[int, int]]:
+    parts: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1] = parts[-1][0], number
         else:
-            parts.append([run, run])
-    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in parts]
-    return f"{name}:{','.join(words)}" if len(words) <= _MOST_PARTS else naming_all(name)
+            parts.append((number, number))
+    return parts
+
+
+def _length(spans: Collection[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in spans)
+
+
+def _words(span: tuple[int, int]) -> str:
+    first, last = span
+    return f"{first}" if first == last else f"{first}-{last}"

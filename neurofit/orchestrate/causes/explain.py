@@ -69,7 +69,8 @@ def _explanation(
     part = next((part for part in found.parts if part.files.name == task.submission), None)
     record = part.record if part else {}
     what = remedy(
-        found.name, failure.error, task.state, failure.tasks, all_failed=all_failed, runner=record.get("runner"),
+        found.name, failure.error, task.state, failure.tasks, all_failed=all_failed,
+        repetitions=found.repetitions, runner=record.get("runner"),
         resources=record.get("resources") or {}, peak_gb=0.0 if known_by_queue else _peak_gb(own),
     )  # fmt: skip
     hosts = {key: _host(found, key) for key in failure.tasks} if known_by_queue else {}

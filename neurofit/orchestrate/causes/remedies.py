@@ -38,13 +38,14 @@ def kind_of(error: dict[str, Any]) -> str:
 
 def remedy(
     name: str, error: dict[str, Any], state: State, tasks: Collection[TaskKey], *,
-    all_failed: int, runner: str | None, resources: dict[str, Any], peak_gb: float,
+    all_failed: int, repetitions: int, runner: str | None, resources: dict[str, Any], peak_gb: float,
 ) -> Remedy:  # fmt: skip
     """What helps these tasks.
 
     Parameters
     ----------
     all_failed : tasks of the experiment that failed or were lost, of whatever cause
+    repetitions : of each run
     runner, resources : what they were queued with
     peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
     """
@@ -56,7 +57,8 @@ def remedy(
         return Remedy(f"{log}, and fix it", command("run", one))
 
     def submit(**options: Any) -> str:
-        return submit_again(name, tasks, whole=len(tasks) == all_failed, backend=runner_option(runner), **options)
+        options |= {"whole": len(tasks) == all_failed, "of": repetitions}
+        return submit_again(name, tasks, backend=runner_option(runner), **options)
 
     minutes = resources.get("walltime_minutes") if kind == "walltime" else None
     longer = math.ceil(MORE_TIME * minutes) if minutes else None
