@@ -16,6 +16,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.records import REGISTERED_RUN, fault
 from neurofit.files import append_lines, parse_lines, read_file, told_apart
+from neurofit.transient import retry
 
 
 @dataclass(frozen=True)
