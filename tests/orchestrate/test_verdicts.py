@@ -179,6 +179,13 @@ def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, que
     assert read_queue(submission).absent.keys() >= {1, 2}, "a hidden job is no job that is back"
 
 
+def test_a_hidden_job_whose_tasks_are_done_is_not_told_to_wait(bench, queue, as_another):
+    as_another("", 0)
+    assert bench.counts("quick") == {"done": 1, "queued": 3}
+    (view,) = bench.standing("quick").queues.values()
+    assert set(view.live) == {1, 2, 3}
+
+
 def test_a_colleagues_unconfirmed_submission_is_not_taken_for_nothing(bench, queue, as_another):
     as_another()
     (submission,) = ExperimentFiles(bench.study, "quick").submissions()

@@ -128,11 +128,15 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
 def _without_ended(
     live: Mapping[JobKey, QueueState], queued: Mapping[str, tuple[Any, QueueMemory, list[Queued]]]
 ) -> dict[JobKey, QueueState]:
-    """Without hidden jobs of which it is known that they are over: their script, or who may see them, has said so."""
+    """Without hidden jobs of which it is known that they are over: their tasks are, or their script or somebody who may
+    see them has said so.
+    """
     hidden = {key for key, state in live.items() if state.phase == "hidden"}
     if not hidden:
         return dict(live)
     over = {(name, job) for name, (_, memory, _) in queued.items() for job in memory.ended}
+    for name, (part, _, _) in queued.items():
+        over.update((name, job) for job, tasks in enumerate(part.jobs) if all(_is_over(part, task) for task in tasks))
     over.update(statuses.endings(call for _, _, calls in queued.values() for call in calls))
     return {key: state for key, state in live.items() if key not in hidden or key not in over}
 
