@@ -154,6 +154,25 @@ def test_a_row_of_history_that_failed_half_way_is_there_once(tmp_path):
     assert history.path.read_text() == "step,a\n0,0.5\n1,0.25\n"
 
 
+def test_a_row_whose_answer_was_lost_is_there_once_also_where_cutting_it_off_fails_first(tmp_path, monkeypatch):
+    history = History(tmp_path / "history.csv")
+    history.add(0, {"a": 0.5})
+    cut, tries = os.ftruncate, []
+
+    def fails_once(descriptor, size):
+        tries.append(size)
+        if len(tries) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        cut(descriptor, size)
+
+    lose_an_answer(monkeypatch, "write")
+    monkeypatch.setattr(os, "ftruncate", fails_once)
+    history.add(1, {"a": 0.25})
+    history.add(2, {"a": 0.125})
+    assert len(tries) == 2
+    assert history.path.read_text() == "step,a\n0,0.5\n1,0.25\n2,0.125\n"
+
+
 def test_a_worker_that_waits_beats_on(bench):
     """Another host tells by the journal's time alone that it lives."""
     from neurofit import transient

@@ -24,8 +24,8 @@ class History:
         self.path = path
         self.columns: list[str] = []
         self.rows = 0
-        self._file = None
-        self._size = None  # of its whole rows, in bytes
+        self._file: int | None = None  # its descriptor
+        self._size: int | None = None  # of its whole rows, in bytes
 
     def take_up(self, rows: int) -> None:
         """Go on with a file that has `rows` rows already."""
@@ -50,14 +50,14 @@ class History:
         self.rows += 1
 
     def _write(self, row: bytes) -> None:
-        if self._file is None:
-            self._file = self.path.open("ab", buffering=0)
-            if self._size is None:
-                self._size = os.fstat(self._file.fileno()).st_size
-            else:
-                self._file.truncate(self._size)  # an earlier try may have written some of it
         try:
-            written = self._file.write(row)
+            if self._file is None:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                if self._size is None:
+                    self._size = os.fstat(self._file).st_size
+                else:
+                    os.ftruncate(self._file, self._size)  # an earlier try may have written some of it
+            written = os.write(self._file, row)
             if written < len(row):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError:
@@ -73,7 +73,7 @@ class History:
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):  # every row was written before
-                file.close()
+                os.close(file)
 
     def _widen(self, fresh: list[str]) -> None:
         self.close()
