@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from neurofit import environment
 from neurofit.experiments import definition
+from neurofit.experiments.scripts import script
 from neurofit.experiments.store.attempts import publish
 from neurofit.experiments.tasks.checkpoints import Superseded
 from neurofit.experiments.tasks.live import LiveTask, Stopped, StopRequest
@@ -92,6 +93,7 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
     try:
         if work.fit is None:
             raise BadScript(work.problem or "the experiment could not be loaded")
+        script.hide_standard_library()
         _seed_global_generators(work.tasks[0].seed)
         if len(work.tasks) > 1:
             returned = work.fit.together(work.tasks)

@@ -1,7 +1,8 @@
 """Which of the study's modules a script imports, read from the source: nothing is executed.
 
 A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library, which
-is no code of ours, then in the script's folder, `jobs/`, and the study's root. Imports inside functions count, and so
+is no code of ours, then in the script's folder, `jobs/`, and the study's root. But a module of the script's own folder
+hides the standard library's, as in `python jobs/exp3.py`: see `hiding`. Imports inside functions count, and so
 does `importlib.import_module("a.name")`.
 """
 
@@ -11,10 +12,13 @@ import ast
 import os
 import sys
 from collections.abc import Iterator
+from importlib.machinery import FrozenImporter
 from pathlib import Path
 
 from neurofit.errors import StudyError
 from neurofit.experiments.scripts import companions
+
+_LOADED_FIRST = frozenset({"encodings", "importlib", "site", "sitecustomize", "usercustomize", "warnings"})
 
 
 def closure(root: Path, script: Path) -> list[str]:
@@ -36,6 +40,35 @@ def closure(root: Path, script: Path) -> list[str]:
         found |= new
         left += new
     return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def hiding(root: Path, script: Path) -> dict[str, Path]:
+    """Modules in the script's folder that have a name of the standard library's and that its code imports: there, that
+    name means them, as it does in `python jobs/exp3.py`. Name → file.
+    """
+    root, first, _ = _start(root, script)
+    if not any(_hides(path) for path in _siblings(first.parent)):
+        return {}
+    modules = {root / relative for relative in closure(root, script)}
+    found = {path for path in _siblings(first.parent) if _hides(path) and _module(path)}
+    return {path.name: _module(path)[0] for path in sorted(found) if _module(path)[0] in modules - {first}}
+
+
+def _siblings(folder: Path) -> list[Path]:
+    try:
+        return [folder / name.removesuffix(".py") for name in os.listdir(folder)]
+    except OSError:
+        return []
+
+
+def _hides(target: Path) -> bool:
+    """Whether a module of this name comes before the standard library's where its folder is the first of sys.path; what
+    Python has built in, and what it has loaded before any script, cannot be hidden.
+    """
+    name = target.name
+    return name in sys.stdlib_module_names and not (
+        name in sys.builtin_module_names or FrozenImporter.find_spec(name) is not None or name in _LOADED_FIRST
+    )
 
 
 def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
@@ -101,8 +134,11 @@ def _named_in_call(call: ast.Call) -> str:
 
 def _from_places(name: str, names: tuple[str, ...], places: tuple[Path, ...]) -> Iterator[Path]:
     pieces = name.split(".")
-    if not all(pieces) or pieces[0] in sys.stdlib_module_names or pieces[0] == "neurofit":
+    if not all(pieces) or pieces[0] == "neurofit":
         return
+    if pieces[0] in sys.stdlib_module_names:
+        hidden = places[0] / pieces[0]
+        places = places[:1] if _hides(hidden) and _module(hidden) else ()
     # folders without __init__.py, of all places, count only where no place has a module of that name
     first = next((place for place in places if any(_module(place / pieces[0]))), None)
     for place in places if first is None else (first,):

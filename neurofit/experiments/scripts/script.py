@@ -3,8 +3,9 @@
 A script is any `.py` file under `jobs/` whose own name, and those of its folders, do not start with `_` or a dot:
 keep helper modules in `_helpers.py`, or outside `jobs/`. While it loads, and from then on (fits import late), the
 study's root, `jobs/` and the script's folder are on `sys.path`, after the standard library and before installed
-packages, so that neither `jobs/queue.py` nor an installed `utils` gets in the way. Loading from another root, a
-submitted copy of the code, forgets the modules of the root before.
+packages, so that neither `jobs/queue.py` nor an installed `utils` gets in the way. A helper in the script's own folder
+that the script imports by a name of the standard library's is what it is in `python jobs/exp3.py`: the helper. Loading
+from another root, a submitted copy of the code, forgets the modules of the root before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from types import ModuleType
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, NeurofitError, ScriptError, described, nearest
 from neurofit.experiments.definition import Experiment
+from neurofit.experiments.scripts.imports import hiding
 from neurofit.study import Study
 
 MODULES = "neurofit.jobs."
@@ -153,7 +155,9 @@ def name_of_module(module: str) -> str:
 def execute(module: ModuleType, root: Path, path: Path) -> None:
     """Run a script as this module, with its imports from that root: in a process that a task has spawned."""
     _search_in(root, path)
-    exec(compile(_source(path), str(path), "exec", dont_inherit=True), module.__dict__)
+    with _hidden(root, path):
+        exec(compile(_source(path), str(path), "exec", dont_inherit=True), module.__dict__)
+    hide_standard_library()
 
 
 def is_loading() -> str | None:
@@ -167,13 +171,57 @@ def is_loading() -> str | None:
     return None
 
 
+_hiding: dict[str, Path] = {}  # helpers in scripts' folders, which hide modules of the standard library
+_helpers: dict[str, ModuleType] = {}  # those that are loaded
+
+
+def hide_standard_library() -> None:
+    """Have helpers that are named like modules of the standard library found from now on, by whatever a task imports:
+    as in `python jobs/exp3.py`. For a process that does tasks of one script alone.
+    """
+    if _hiding:
+        for name in _hiding:
+            sys.modules.pop(name, None)
+        sys.modules.update(_helpers)
+        sys.meta_path.insert(0, _Helpers(dict(_hiding)))
+
+
+class _Helpers:
+    """Finds such helpers while a script is loaded."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self.files = files
+
+    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        return importlib.util.spec_from_file_location(name, self.files[name]) if name in self.files else None
+
+
+@contextlib.contextmanager
+def _hidden(root: Path, path: Path) -> Iterator[None]:
+    """While the script is loaded, its helpers hide the standard library; afterwards that is there for the others."""
+    files = hiding(root, path)
+    if not files:
+        yield
+        return
+    _hiding.update(files)
+    finder = _Helpers(files)
+    before = {name: sys.modules.pop(name) for name in files if name in sys.modules}
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        _helpers.update({name: sys.modules.pop(name) for name in files if name in sys.modules})
+        sys.modules.update(before)
+
+
 def _executed(root: Path, path: Path, name: str) -> ModuleType:
     source = _source(path)
     spec = importlib.util.spec_from_file_location(module_name(name), path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a script prints must not end up in --json
+    try:  # what a script prints must not end up in --json
+        with contextlib.redirect_stdout(sys.stderr), _hidden(root, path):
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except KeyboardInterrupt:
         raise
@@ -243,6 +291,9 @@ def _search_in(root: Path, path: Path) -> None:
 
 def _forget(root: Path) -> None:
     before = _before.pop(root)
+    for name in [name for name, file in _hiding.items() if _is_inside(str(file), root)]:
+        del _hiding[name]
+        _helpers.pop(name, None)
     sys.path[:] = [entry for entry in sys.path if _ours.get(entry) != root]
     for folder in [folder for folder, owner in _ours.items() if owner == root]:
         del _ours[folder]
