@@ -81,7 +81,10 @@ def preview(plan: Plan, runner: Runner) -> str:
 
 
 def queue(
-    backend: Backend, submission: Submission, files: SubmissionFiles, say: Callable[[str], None]
+    backend: Backend,
+    submission: Submission,
+    files: SubmissionFiles,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[str], int | None]:
     """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken
     back. Where it is not known what was taken, because the queue gave no answer or this process is ended, the

@@ -383,7 +383,7 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
 def test_a_program_that_is_late_is_not_waited_for_for_ever(fakes, queued, monkeypatch, program):
     fakes.say(program, HEADER, seconds=10)
-    monkeypatch.setattr(commands.ask, "__kwdefaults__", {"patience_seconds": 0.3, "environment": None})
+    monkeypatch.setattr(commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "patience_seconds": 0.3})
     ask = SlurmBackend().poll if program == "squeue" else SlurmBackend().endings
     began = time.monotonic()
     with pytest.raises(QueueError, match=r"did not answer within 0\.3 s"):
