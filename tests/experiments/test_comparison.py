@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import UsageError
-from neurofit.experiments.tables.comparison import _full_block, by_run, compare, lower_by_name
+from neurofit.experiments.tables.comparison import by_run, compare, lower_by_name
+from neurofit.experiments.tables.formats import render
 from neurofit.experiments.tables.intervals import spread
+from neurofit.experiments.tables.pairs import full_block
 
 # Student's sleep data: extra hours of ten patients under two drugs. R 4.3, t.test(extra ~ group, sleep, paired=TRUE):
 # mean difference 1.58 (second minus first), 95 % interval 0.7001142 to 2.4598858.
@@ -178,7 +180,9 @@ def test_values_may_be_lists_and_one_is_one_point_zero_but_not_true():
 def test_pairs_of_unlike_tasks_are_said():
     records = sleep()
     records[3]["code"] = records[4]["code"] = "c1"
-    assert compare(records, "drug")["mixed"].tolist() == ["2 codes in 2 of 10 pairs"]
+    assert compare(records, "drug")["mixed"].tolist() == [
+        "2 codes in 2 of 10 pairs; 2 codes between repetitions in 1 run"
+    ]
 
 
 def test_of_two_runs_alike_in_their_arguments_the_later_one_counts():
@@ -279,7 +283,7 @@ def test_all_repetitions_average_the_same_runs():
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=6))
 def test_a_full_block_lacks_nothing(rows):
     there = np.array(rows, dtype=bool).reshape(-1, 4)
-    kept_rows, kept_columns = _full_block(there)
+    kept_rows, kept_columns = full_block(there)
     assert there[np.ix_(kept_rows, kept_columns)].all()
     assert (len(kept_rows) > 0 < len(kept_columns)) == there.any()
 
@@ -385,3 +389,38 @@ def test_values_of_a_default_that_changed_are_compared_as_what_they_were():
     old = [record(1, r, 0.2, {"a": 1}, defaults={"b": 2}) for r in range(3)]
     row = compare([*old, record(1, 3, 0.5, {"a": 1}, defaults={"b": 5})], "b").iloc[0]
     assert (row["a"], row["b"], row["pairs"]) == (2, 5, 0)
+
+
+def test_of_two_runs_alike_in_their_arguments_the_later_one_counts_whole():
+    old = [record(1, r, 0.1, {"f": 1}) for r in range(3)]
+    new = [record(3, r, 0.3, {"f": 1}) for r in range(2)]  # its third repetition is not done yet
+    row = compare([*old, *[record(2, r, 0.2, {"f": 2}) for r in range(3)], *new], "f").iloc[0]
+    assert (row["repetitions"], row["unpaired"]) == (2, 4)
+    assert row["difference low"] == pytest.approx(-0.1) == row["difference high"]
+
+
+def test_repetitions_of_an_architecture_with_other_defaults_are_not_averaged():
+    def tasks(run, name, scores, defaults):
+        return [record(run, r, s, architecture=name, defaults=defaults(r)) for r, s in enumerate(scores)]
+
+    changed = tasks(1, "hsm", [0.2, 0.2, 0.2, 0.9], lambda r: {"b": 5 if r == 3 else 2})
+    row = compare([*changed, *tasks(2, "cnn", [0.3] * 4, lambda r: {"size": 9})], "architecture").iloc[0]
+    assert (row["repetitions"], row["unpaired"]) == (3, 2)
+    assert row["difference mean"] == pytest.approx(0.1)
+
+
+def test_repetitions_done_with_other_code_are_said_although_each_pair_is_alike():
+    records = [record(x, r, x, {"x": x}, code=f"c{r == 2}") for x in (1, 2) for r in range(3)]
+    assert compare(records, "x")["mixed"].tolist() == ["2 codes between repetitions in 2 runs"]
+
+
+def test_an_axis_that_only_tasks_off_the_grid_vary_names_the_option():
+    records = [record(1, 0, params={"x": 1}), record(2, 0, params={"x": 2}, on_grid=False)]
+    with pytest.raises(UsageError, match="1 task off the grid is left out; --off-grid includes them"):
+        compare(records, "x")
+
+
+def test_what_an_interval_is_of_and_which_number_is_better_stand_below_a_narrow_table():
+    text = render(compare(sleep(), "drug"), width=80)
+    assert "interval 95 % t, given one split" in text and "better higher" in text
+    assert "given one split" in render(by_run(sleep()[:10]), width=80)

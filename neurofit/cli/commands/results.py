@@ -81,7 +81,8 @@ def command(
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw))
     terminal.problems_of(found)
-    for line in [*notes.notes(rows), *newer_attempts(found, keys)]:
+    told = notes.notes(rows, grid_only=bool(axis) and not off_grid)
+    for line in [*told, *newer_attempts(found, keys)]:
         terminal.note(line)
     summarised = axis or by == "run"
     terminal.hint(

@@ -17,6 +17,7 @@ import pandas as pd
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.tables.intervals import Replication, replication, spread
+from neurofit.experiments.tables.pairs import Block, block, key, why_nothing_pairs
 from neurofit.experiments.tables.results import (
     Row,
     arguments,
@@ -72,6 +73,7 @@ def by_run(records: Iterable[Row]) -> pd.DataFrame:
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     means = [f"{name} mean" for name in spreads if is_of_a_model(name)]
     frame.attrs["always"] = ["run", "repetitions", "missing", *means]
+    frame.attrs["below"] = ["interval"]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
     return frame
 
@@ -90,12 +92,12 @@ def compare(
     interval, `wins` and `ties` are over `repetitions`. `pairs` counts the differences that were averaged, `interval`
     says what `difference low` and `high` are. All repetitions average the same runs: where one lacks a run, the run or
     the repetition is left out, whichever loses fewer tasks. `unpaired` counts the done tasks of both values that do not
-    enter, `why` says it where none does; `mixed` the pairs that differ in code, data or neurons. `wins` counts the
-    repetitions in which `b` is better, and `better` says which numbers are.
+    enter, `why` says it where none does; `mixed` the pairs, and the runs over their repetitions, that differ in code,
+    data or neurons. `wins` counts the repetitions in which `b` is better, and `better` says which numbers are.
 
     Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the fit's own
-    settings, that with the higher number counts. Architectures have arguments of their own: they pair by the arguments
-    that both were given, and runs of one architecture that agree in those are averaged.
+    settings, the one with the higher number counts, whole. Architectures have arguments of their own: they pair by the
+    arguments that both were given, and runs of one architecture that agree in those are averaged.
 
     Parameters
     ----------
@@ -108,30 +110,63 @@ def compare(
     ------
     UsageError : no such axis or metric, or nothing to compare
     """
-    rows = [row for group in runs(readable(records)) for row in group if off_grid or row.get("on_grid") is not False]
-    scores = metrics(rows)
-    numbers = scores[metric := _metric(scores, metric)]
-    axes = _axes(rows)
-    levels = _levels(axes, axis)
-    better = "lower" if lower_is_better else _better(metric)
-    done = [i for i in np.flatnonzero(np.isfinite(numbers)) if rows[i].get("state") == "done"]
+    known = paired(records, axis, metric, off_grid=off_grid)
+    better = "lower" if lower_is_better else _better(known.metric)
     found = []
-    for a, b in combinations(levels, 2):
-        sides = {level: [i for i in done if _key(axes[axis][i]) == level] for level in (a, b)}
-        block = _block(rows, axes, axis, sides)
-        entered = block.rows()
-        end = {
-            "unpaired": sum(map(len, sides.values())) - len(entered),
-            "why": None if entered else _why_nothing_pairs(rows, axes, axis, sides),
-            "mixed": _unlike_pairs(rows, block.pairs()),
-        }
-        named = {"axis": axis, "a": levels[a], "b": levels[b], "metric": metric}
-        how = replication([rows[i] for i in entered], metric)
-        found.append({**named, **_difference(numbers, block, how, better), **end})
+    for one in known.found:
+        found.append({
+            "axis": axis, "a": one.a, "b": one.b, "metric": known.metric,
+            **_difference(known.numbers, one, better), "unpaired": one.unpaired, "why": one.why,
+            "mixed": _mixed_pairing(known.rows, one.block),
+        })  # fmt: skip
     frame = pd.DataFrame({name: column([row[name] for row in found]) for name in found[0]}, copy=False)
     frame.attrs["always"] = [name for name in frame if name not in ("mixed", "why", "better", "interval")]
     frame.attrs["first"] = ["axis", "a", "b", "difference", "repetitions", "metric"]
+    frame.attrs["below"] = ["interval", "better"]
     return frame
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two values of an axis: their tasks that pair, what the interval is of, and how many are left out."""
+
+    a: Any
+    b: Any
+    block: Block
+    replication: Replication
+    unpaired: int
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Rows, their numbers of the metric (task,), and every pair of values of an axis."""
+
+    rows: list[Row]
+    numbers: np.ndarray
+    metric: str
+    found: list[Pairing]
+
+
+def paired(records: Iterable[Row], axis: str, metric: str | None = None, *, off_grid: bool = False) -> Paired:
+    """Which tasks `compare` subtracts from which; parameters and errors are the same."""
+    given = [row for group in runs(readable(records)) for row in group]
+    rows = [row for row in given if off_grid or row.get("on_grid") is not False]
+    scores = metrics(rows)
+    numbers = scores[metric := _metric(scores, metric)]
+    axes = _axes(rows)
+    levels = _levels(axes, axis, off_grid=len(given) - len(rows))
+    done = [i for i in np.flatnonzero(np.isfinite(numbers)) if rows[i].get("state") == "done"]
+    found = []
+    for a, b in combinations(levels, 2):
+        sides = {level: [i for i in done if key(axes[axis][i]) == level] for level in (a, b)}
+        full = block(rows, axes, axis, sides)
+        entered = full.rows()
+        why = None if entered else why_nothing_pairs(rows, axes, axis, sides)
+        how = replication([rows[i] for i in entered], metric)
+        unpaired = sum(map(len, sides.values())) - len(entered)
+        found.append(Pairing(levels[a], levels[b], full, how, unpaired, why))
+    return Paired(rows, numbers, metric, found)
 
 
 def lower_by_name(metric: str) -> bool | None:
@@ -159,14 +194,14 @@ def _by_defaults(group: list[Row]) -> list[list[Row]]:
     newest: dict[Any, str] = {}
     for row in group:
         defaults = row.get("defaults")
-        key = _key(dict(defaults)) if isinstance(defaults, Mapping) and defaults else None
-        parts.setdefault(key, []).append(row)
-        newest[key] = max(newest.get(key, ""), str(row.get("ended") or ""))
-    known = sorted((key for key in parts if key is not None), key=lambda key: newest[key])
+        applied = key(dict(defaults)) if isinstance(defaults, Mapping) and defaults else None
+        parts.setdefault(applied, []).append(row)
+        newest[applied] = max(newest.get(applied, ""), str(row.get("ended") or ""))
+    known = sorted((one for one in parts if one is not None), key=lambda one: newest[one])
     if len(known) < 2:
         return [group]
     parts[known[-1]] += parts.get(None, [])
-    return [parts[key] for key in known]
+    return [parts[one] for one in known]
 
 
 def _matrices(groups: list[list[Row]], rows: list[Row]) -> dict[str, np.ndarray]:
@@ -186,7 +221,7 @@ def _settings(groups: list[list[Row]], rows: list[Row]) -> dict[str, list]:
     """Name, architecture (where there are several) and arguments of each run: the first known value among its tasks."""
     ours = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")}
     for name in ("experiment", "architecture"):
-        if len({_key(value) for value in ours[name]} - {None}) < 2:
+        if len({key(value) for value in ours[name]} - {None}) < 2:
             del ours[name]
     given = {f"arg.{name}" if name in _OURS else name: values for name, values in other_arguments(rows).items()}
     places = list(pairwise(np.cumsum([0, *map(len, groups)])))
@@ -201,106 +236,13 @@ def _varied(done: list[Row]) -> str | None:
     if len(done) < 2:
         return None
     seeds = [row["seeds"] for row in done if isinstance(row.get("seeds"), Mapping)]
-    differs = {name: len({_key(of.get(name)) for of in seeds}) > 1 for name in ("init", "split")}
+    differs = {name: len({key(of.get(name)) for of in seeds}) > 1 for name in ("init", "split")}
     differs["split"] |= any(row.get("split_by") in ("repetition", "fold") for row in done)
     return ", ".join(word for name, word in (("init", "initialisation"), ("split", "split")) if differs[name]) or None
 
 
 def _mixed(done: list[Row]) -> str | None:
     return unlike(done) or None
-
-
-@dataclass(frozen=True)
-class _Block:
-    """The tasks of a comparison: for each repetition and each cell, the rows of either side. All cells are full."""
-
-    cells: list[dict[Any, tuple[list[int], list[int]]]]  # of each repetition
-
-    def rows(self) -> list[int]:
-        return [i for of in self.cells for sides in of.values() for side in sides for i in side]
-
-    def pairs(self) -> list[tuple[int, int]]:
-        return [(i, j) for of in self.cells for a, b in of.values() for i in a for j in b]
-
-
-def _block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> _Block:
-    """The rows of two values of an axis that are alike in repetition and everything else that runs were given."""
-    others = _others(rows, axes, axis, sides)
-    tasks: dict[Any, dict[Any, int]] = {}  # (cell, side, run) → repetition → row
-    for side, chosen in enumerate(sides.values()):
-        for i in chosen:
-            cell = tuple(_key(axes[name][i]) for name in others)
-            run = _run(rows[i]) if axis == "architecture" else None  # elsewhere, that with the higher number counts
-            tasks.setdefault((cell, side, run), {})[_key(rows[i].get("repetition"))] = i
-    both = {cell for cell, side, _ in tasks if side == 0} & {cell for cell, side, _ in tasks if side == 1}
-    tasks = {one: of for one, of in tasks.items() if one[0] in both}
-    items: dict[Any, list[Any]] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
-    for one in tasks:
-        items.setdefault(one if axis == "architecture" else one[0], []).append(one)
-    repetitions = list(dict.fromkeys(repetition for of in tasks.values() for repetition in of))
-    there = np.array([[all(r in tasks[one] for one in of) for r in repetitions] for of in items.values()], dtype=bool)
-    rows_kept, columns_kept = _full_block(there.reshape(len(items), len(repetitions)))
-    kept = [one for place, of in enumerate(items.values()) if place in rows_kept for one in of]
-    both = {cell for cell, side, _ in kept if side == 0} & {cell for cell, side, _ in kept if side == 1}
-    cells = []
-    for repetition in (repetitions[place] for place in columns_kept):
-        of: dict[Any, tuple[list[int], list[int]]] = {cell: ([], []) for cell in both}
-        for one in kept:
-            if one[0] in both:
-                of[one[0]][one[1]].append(tasks[one][repetition])
-        cells.append(of)
-    return _Block(cells if both else [])
-
-
-def _full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left out."""
-    rows, columns = list(range(there.shape[0])), list(range(there.shape[1]))
-    while rows and columns:
-        lacking = ~there[np.ix_(rows, columns)]
-        if not lacking.any():
-            break
-        by_row, by_column = lacking.mean(axis=1), lacking.mean(axis=0)
-        if by_row.max() > by_column.max():
-            del rows[int(by_row.argmax())]
-        else:
-            del columns[int(by_column.argmax())]
-    return rows, columns
-
-
-def _others(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> list[str]:
-    """What must be equal in a pair; of architectures, what both were given."""
-    others = [name for name in axes if name != axis]
-    if axis == "architecture":
-        others = [name for name in others if all(_is_given(rows, name, chosen) for chosen in sides.values())]
-    return others
-
-
-def _run(row: Row) -> tuple[str, str]:
-    return str(row.get("run")), str(row.get("id"))
-
-
-def _why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> str:
-    """The first of: a value without a done task, other arguments that differ, no common repetition."""
-    empty = [str(axes[axis][i]) for i in range(len(rows)) for level, of in sides.items()
-             if not of and _key(axes[axis][i]) == level]  # fmt: skip
-    if empty or not all(sides.values()):
-        return f"no task with {axis}={empty[0] if empty else '?'} is done"
-    others = _others(rows, axes, axis, sides)
-    first, second = ({tuple(_key(axes[name][i]) for name in others) for i in of} for of in sides.values())
-    if first & second:
-        return "no repetition is done in all of their runs"
-    for place, name in enumerate(others):
-        without = [{cell[:place] + cell[place + 1 :] for cell in of} for of in (first, second)]
-        if without[0] & without[1]:
-            return f"their runs differ in {name} too"
-    differing = [
-        name for place, name in enumerate(others) if {cell[place] for cell in first} != {cell[place] for cell in second}
-    ]
-    return f"their runs differ in {', '.join(differing) or 'several arguments'} too"
-
-
-def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
-    return any(name in params for i in chosen if isinstance(params := rows[i].get("params"), Mapping))
 
 
 def _metric(scores: dict[str, np.ndarray], metric: str | None) -> str:
@@ -325,11 +267,14 @@ def _axes(rows: list[Row]) -> dict[str, list]:
     return {"architecture": [row.get("architecture") for row in rows], **known}
 
 
-def _levels(axes: dict[str, list], axis: str) -> dict[Any, Any]:
+def _levels(axes: dict[str, list], axis: str, off_grid: int = 0) -> dict[Any, Any]:
     """The axis' values by their key: ascending when all are numbers, otherwise in the order of the runs."""
-    distinct = {name: {_key(value): value for value in values} for name, values in axes.items()}
+    distinct = {name: {key(value): value for value in values} for name, values in axes.items()}
     several = {name: levels for name, levels in distinct.items() if len(levels) > 1}
     known = f"Axes with several values: {', '.join(several) or 'none'}."
+    if off_grid:
+        are = "1 task off the grid is" if off_grid == 1 else f"{off_grid} tasks off the grid are"
+        known += f" {are} left out; --off-grid includes them."
     if axis not in axes:
         raise UsageError(f"No run has an argument '{axis}'.{nearest(axis, axes)} {known}")
     if axis not in several:
@@ -340,18 +285,15 @@ def _levels(axes: dict[str, list], axis: str) -> dict[Any, Any]:
     return levels
 
 
-def _difference(values: np.ndarray, block: _Block, how: Replication, better: str) -> dict[str, Any]:
-    """Means of either side and of their difference: within each cell, then within each repetition, then over these."""
-    means = np.array(
-        [[np.mean([[values[a].mean(), values[b].mean()] for a, b in of.values()], axis=0)] for of in block.cells]
-    ).reshape(-1, 2)
-    a, b = means.T
+def _difference(values: np.ndarray, pairing: Pairing, better: str) -> dict[str, Any]:
+    how = pairing.replication
+    a, b = pairing.block.means(values).T
     difference = b - a
     found = {name: float(number[0]) for name, number in spread(difference[None], [how]).items()}
     sign = -1 if better == "lower" else 1
     return {
         "repetitions": len(difference),
-        "pairs": sum(len(of) for of in block.cells),
+        "pairs": sum(len(of) for of in pairing.block.cells),
         "a mean": float(a.mean()) if len(a) else None,
         "b mean": float(b.mean()) if len(b) else None,
         **{f"difference {what}": found[what] for what in ("mean", "low", "high", "median")},
@@ -362,16 +304,16 @@ def _difference(values: np.ndarray, block: _Block, how: Replication, better: str
     }
 
 
-def _unlike_pairs(rows: list[Row], pairs: list[tuple[int, int]]) -> str | None:
+def _mixed_pairing(rows: list[Row], pairing: Block) -> str | None:
+    """Pairs whose two tasks are unlike, and runs whose repetitions are."""
+    pairs = pairing.pairs()
     different = [(rows[a], rows[b]) for a, b in pairs if origin(rows[a]) != origin(rows[b])]
     found = Counter(text for pair in different if (text := unlike(list(pair))))
-    return "; ".join(f"{text} in {number} of {len(pairs)} pairs" for text, number in found.items()) or None
+    within = Counter(text for group in runs(rows[i] for i in pairing.rows()) if (text := unlike(group)))
+    said = [f"{text} in {number} of {len(pairs)} pairs" for text, number in found.items()]
+    said += [f"{text} between repetitions in {number} {_noun(number)}" for text, number in within.items()]
+    return "; ".join(said) or None
 
 
-def _key(value: Any) -> Any:
-    """Something to compare and hash values by: 1 equals 1.0, as in a run's id, but not True."""
-    if isinstance(value, (list, tuple)):
-        return "list", tuple(map(_key, value))
-    if isinstance(value, dict):
-        return "dict", frozenset((name, _key(inner)) for name, inner in value.items())
-    return ("bool", value) if isinstance(value, bool) else value
+def _noun(number: int) -> str:
+    return "run" if number == 1 else "runs"

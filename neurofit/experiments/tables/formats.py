@@ -75,7 +75,11 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
 
 
 def sheet(frame: pd.DataFrame) -> Sheet:
-    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values differ."""
+    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values differ.
+
+    What `attrs["below"]` names is said below the table where there is one value of it, even of a single row.
+    """
+    below = frame.attrs.get("below", [])
     always = frame.attrs.get("always", [])
     columns: list[Column] = []
     constant: dict[str, str] = {}
@@ -90,7 +94,7 @@ def sheet(frame: pd.DataFrame) -> Sheet:
         alike = bool(values) and name not in always and values.count(values[0]) == len(values)
         if alike and values[0] is None:
             continue
-        if alike and len(values) > 1:
+        if alike and (len(values) > 1 or name in below):
             constant[_one_line(name)] = _cells(name, values[:1])[0]
         elif _stem(name, stems, "mean", "p10"):
             columns.append(_folded(frame, name))
@@ -233,7 +237,8 @@ def _columns_of(text: str) -> int:
 
 def _remark(sheet: Sheet) -> str:
     listed = ", ".join(f"{name} {value or repr(value)}" for name, value in sheet.constant.items())
-    return f"The same in every row: {listed}." if listed else ""
+    several = any(len(column.cells) > 1 for column in sheet.columns)
+    return f"{'The same in every row: ' if several else ''}{listed}." if listed else ""
 
 
 def _csv(frame: pd.DataFrame, raw: bool) -> str:

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
-from neurofit.experiments.tables.results import Row, parts_of, readable, runs, spoken, unlike
+from neurofit.experiments.tables.results import Row, changed_defaults, parts_of, readable, runs, spoken, unlike
 
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 
 
-def notes(records: Iterable[Row]) -> list[str]:
-    """What a reader of these results has to know, each a sentence; an empty list when there is nothing."""
+def notes(records: Iterable[Row], *, grid_only: bool = False) -> list[str]:
+    """What a reader of these results has to know, each a sentence; an empty list when there is nothing.
+
+    grid_only : whether what is off the grid was left out
+    """
     records = list(records)
     rows = readable(records)
     done = [row for row in rows if row.get("state") == "done"]
@@ -21,9 +24,10 @@ def notes(records: Iterable[Row]) -> list[str]:
         _missing(rows),
         _other_code(done),
         _mixed_runs(done),
+        _changed_defaults(done),
         _neuron_counts(done),
         _monitored(done),
-        _off_grid(rows),
+        _off_grid(rows, grid_only),
         _warnings(done),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -58,6 +62,13 @@ def _mixed_runs(done: list[Row]) -> str:
     return f"{_count(len(found), 'run')} {verb} unlike repetitions ({listed}{more})." if found else ""
 
 
+def _changed_defaults(done: list[Row]) -> str:
+    names = changed_defaults(done)
+    number = sum(bool(changed_defaults(group)) for group in runs(done)) if names else 0
+    mixed = "has repetitions" if number == 1 else "have repetitions"
+    return f"{_count(number, 'run')} {mixed} with another default of {spoken(names)}." if names else ""
+
+
 def _neuron_counts(done: list[Row]) -> str:
     counts = dict.fromkeys(n for part in parts_of(done, "facts") if type(n := part.get("neurons_scored")) is int)
     return f"Neuron counts differ between tasks: {spoken(counts)} scored." if len(counts) > 1 else ""
@@ -77,9 +88,10 @@ def _warnings(done: list[Row]) -> str:
     return " ".join(f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items())
 
 
-def _off_grid(rows: list[Row]) -> str:
+def _off_grid(rows: list[Row], grid_only: bool) -> str:
     off = sum(row.get("on_grid") is False for row in rows)
-    return f"{_count(off, 'task')} off the grid." if off else ""
+    left_out = " left out: --off-grid includes them" if grid_only else ""
+    return f"{_count(off, 'task')} off the grid{left_out}." if off else ""
 
 
 def _count(number: int, noun: str) -> str:

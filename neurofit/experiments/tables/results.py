@@ -120,6 +120,17 @@ def unlike(done: list[Row]) -> str:
     return ", ".join(found)
 
 
+def changed_defaults(rows: Iterable[Row]) -> list[str]:
+    """Arguments whose default is not the same in all done tasks of a run, because the script changed in between."""
+    found: dict[str, None] = {}
+    for group in runs(rows):
+        parts = [part for part, row in zip(parts_of(group, "defaults"), group) if part and row.get("state") == "done"]
+        for name in dict.fromkeys(chain.from_iterable(parts)):
+            if any(part.get(name) != parts[0].get(name) for part in parts):
+                found[name] = None
+    return list(found)
+
+
 def origin(row: Row) -> tuple:
     """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was installed."""
     facts, versions = _part(row, "facts"), _part(row, "versions")

@@ -164,6 +164,11 @@ def _notes(group: Group, curve: Curve, metric: str, *, pooled: bool) -> list[str
     notes = []
     if pooled and (differ := unlike([one.row for one in group.members])):  # within a run, this is said already
         notes.append(f"{curve.label}: its tasks differ in more than their seed: {differ}.")
+    if pooled and len(runs := {one.run for one in group.members}) > 1:
+        notes.append(
+            f"{curve.label}: percentiles over {len(group.members)} tasks of {len(runs)} runs together, which differ in "
+            "more than chance."
+        )
     if silent := sum(not one.logged.get(metric, ([],))[0] for one in group.members):
         notes.append(f"{curve.label}: {silent} of {len(group.members)} tasks logged no {metric}.")
     if curve.count.min() < curve.repetitions:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from neurofit.errors import UsageError
+from neurofit.experiments.grids.params import short
+from neurofit.experiments.tables.results import changed_defaults
 from neurofit.orchestrate.pictures.curves import Made
 from neurofit.orchestrate.pictures.tasks import Told, unit
 from neurofit.reports import curves as numbers
@@ -91,19 +93,24 @@ def of_progress(told: Sequence[Told]) -> Picture:
 def by_run(told: Sequence[Told]) -> dict[str, list[Told]]:
     """What each run's panel is called, exp3:0 or, of a single task, exp3:0/2, and its tasks.
 
+    A run whose defaults changed between its tasks has a panel for each, exp3:0 (b=2).
+
     Raises
     ------
     UsageError : more panels than fit a page
     """
-    runs: dict[str, list[Told]] = {}
+    runs: dict[tuple[str, str], list[Told]] = {}
+    changed = {run: changed_defaults(one.row for one in told if one.run == run) for run in {one.run for one in told}}
     for one in told:
-        runs.setdefault(one.run, []).append(one)
+        defaults = one.row.get("defaults") or {}
+        apart = ", ".join(f"{name}={short(defaults.get(name))}" for name in changed[one.run])
+        runs.setdefault((one.run, f" ({apart})" * bool(apart)), []).append(one)
     if len(runs) > MOST_RUNS:
         raise UsageError(f"{len(runs)} runs are too many for a panel each (at most {MOST_RUNS}). Choose some: "
-                         f"{next(iter(runs))}.")  # fmt: skip
+                         f"{next(iter(runs))[0]}.")  # fmt: skip
     return {
-        (members[0].name if len(members) == 1 else run) + " (off the grid)" * members[0].off_grid: members
-        for run, members in runs.items()
+        (members[0].name if len(members) == 1 else run) + apart + " (off the grid)" * members[0].off_grid: members
+        for (run, apart), members in runs.items()
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grids.params import short
-from neurofit.experiments.tables.results import other_arguments
+from neurofit.experiments.tables.results import changed_defaults, other_arguments
 from neurofit.orchestrate.pictures.tables import neurons_of
 from neurofit.orchestrate.pictures.tasks import Told
 
@@ -69,10 +69,14 @@ def by_run(told: Sequence[Told], left_out: str | None = None) -> list[str]:
 
 
 def _within(told: Sequence[Told], there: dict[str, list], left_out: str | None) -> Callable[[int], str]:
-    """The text of a task of one experiment: arguments that were given and vary; others where that is not enough."""
+    """The text of a task of one experiment: arguments that were given and vary, and defaults that changed
+    within a run; others where that is not enough.
+    """
     given = {name for one in told for name in one.row.get("params") or {}} | {"architecture"}
+    changed = changed_defaults(one.row for one in told)
     kinds = {name: len({repr(value) for value in values if value is not None}) for name, values in there.items()}
     chosen = [name for name in there if name in given and kinds[name] > 1]
+    chosen += [name for name in changed if name in there and name not in chosen]
 
     def text(place: int, names: Sequence[str]) -> str:
         return ", ".join(_part(name, there[name][place]) for name in names if there[name][place] is not None)
