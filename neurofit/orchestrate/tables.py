@@ -14,6 +14,7 @@ from neurofit.experiments.scripts import script
 from neurofit.experiments.store import storage
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import discover_experiments
+from neurofit.experiments.store.records import JOURNAL_LINE, fault
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import parse_lines, read_json
@@ -79,11 +80,15 @@ def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
             parsed, damaged = parse_lines(b"\n".join(lines))
             sizes = [len(line) - len(OUTCOME) for line in lines] if not damaged else [None] * len(parsed)
             for line, size in zip(parsed, sizes):
-                outcome = line["outcome"]
-                try:
-                    outcomes[outcome["run"], outcome["repetition"], outcome["attempt"]] = outcome, size
-                except (KeyError, TypeError):
+                if fault(line, JOURNAL_LINE):
                     found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
+                    continue
+                outcome = line["outcome"]
+                key = outcome["run"], outcome["repetition"], outcome["attempt"]
+                known = found.registry.runs.get(key[0])
+                if key in outcomes or (known and outcome.get("id", known.id) != known.id):
+                    size = None  # one of two is another task's: the outcome's own file says which
+                outcomes[key] = outcome, size
     return outcomes
 
 
