@@ -377,7 +377,7 @@ def test_a_user_without_a_home_needs_none(bench, monkeypatch, home):
     bench.script("quick", QUICK)
     before = sorted(path.name for path in bench.root.iterdir())
     assert bench.run("quick") == {"done": 6}
-    assert sorted(path.name for path in bench.root.iterdir()) == before
+    assert sorted(path.name for path in bench.root.iterdir()) == sorted([".neurofit", *before])
 
 
 @pytest.mark.parametrize("stray", ["notes.txt", "zz-backup", "99999999-999999-x", "20261399-000000-local-abcd"])
