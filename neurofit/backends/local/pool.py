@@ -69,6 +69,7 @@ class Pool:
         self.over = False
         self.unsaid: list[dict[str, object]] = []  # events that the storage has not taken yet
         self.server_not_before = 0.0
+        self.seen = time.monotonic()  # the folder's script was
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -144,7 +145,11 @@ class Pool:
         """And may start one: not at once again and again, nor where it would not find its files."""
         if self.stopping is not None or self.server is not None or time.monotonic() < self.server_not_before:
             return False
-        return os.path.exists(self.folder / SCRIPT)
+        if os.path.exists(self.folder / SCRIPT):
+            self.seen = time.monotonic()
+            return True
+        self.over = time.monotonic() - self.seen > transient.WORKER_SECONDS  # deleted, not away
+        return False
 
     def _start_server(self) -> bool:
         self.server_starts += 1
