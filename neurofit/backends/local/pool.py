@@ -202,6 +202,7 @@ class Pool:
         self._server_is_due_later()
 
     def _server_is_due_later(self) -> None:
+        self.seen = time.monotonic()  # its files were needed only now
         often = self.server_starts - AT_ONCE
         if often > 0:
             self.server_not_before = time.monotonic() + min(2.0 ** (often - 1), LONGEST_PAUSE_SECONDS)
