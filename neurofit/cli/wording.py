@@ -71,13 +71,14 @@ def fates(plan: Plan) -> list[tuple[str, int, str]]:
     """State, number of tasks, and what becomes of them; only of those there are."""
     wish = plan.wish
     again = "from scratch" if wish.rerun else "again"
-    other = f"{plan.other_code:,} of them with other code; " if plan.other_code else ""
+    old = plan.outdated
+    other = f"{old.either:,} of them with {old.what} than now; " if old.either else ""
     fate = {
         "new": "to queue",
         "queued": "left alone",
         "running": "left alone",
         "stopped": "to queue, from scratch" if wish.rerun else "to queue, from their checkpoints",
-        "done": f"{other}to queue, from scratch" if wish.rerun else f"{other}kept",
+        "done": f"{other}to queue, from scratch" if wish.rerun else f"{other}kept{' (--rerun)' if other else ''}",
         "failed": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
         "lost": f"to queue, {again}",
         "cancelled": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",

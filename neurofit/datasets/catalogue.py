@@ -56,6 +56,17 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     return _together(recording, [_read(recording, part, data) for part in parts])
 
 
+def files(spec: str, data: Path) -> list[Path]:
+    """The files that `load` reads for this name; of a simulation, none. Raises NameUnknown as `load` does."""
+    kind, _, rest = spec.partition("/")
+    recording = _formats().get(kind)
+    if recording is None:
+        return []
+    parts = [_part(recording, text) for text in rest.split("+")]
+    names = dict.fromkeys(name for part in parts for name in recording.files(part))
+    return [Path(data) / kind / name for name in names]
+
+
 def known(data: Path | None = None) -> list[Known]:
     """Every kind of data set, with what of it is under data/."""
     description = "a simulated V1 population, natural-like images 31×31; needs no file"

@@ -60,6 +60,8 @@ class Experiment:
     fit : function of a task that returns a dict of numbers, or an object with more to it (`neurofit.models.Fit`)
     grid : the combinations of arguments to run
     repetitions : tasks per run; repetition 3 has seed 3 in every run
+    inputs : files or folders of data that every task reads, seen from the study (`inputs=["data/cells.npz"]`): outcomes
+        say what was in them, as with `task.uses(path)`
     split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold" (repetition k
         tests on fold k of as many folds as there are repetitions)
     files : paths or patterns, relative to the study, of small files that jobs need beside the code and that the code
@@ -75,6 +77,7 @@ class Experiment:
     repetitions: int = 1
     split_by: str | None = None
     files: Sequence[str] = ()
+    inputs: Sequence[str | Path] = ()
     name: str = field(default="", init=False)
     path: Path | None = field(default=None, init=False)
     hint: str | None = field(default=None, init=False)  # what made loading the script slow
@@ -87,6 +90,8 @@ class Experiment:
             raise GridError(f"repetitions={short(self.repetitions)}: it is an integer from 1 on.")
         if self.split_by not in SPLITS:
             raise GridError(f"split_by={short(self.split_by)} is none of None, 'repetition', 'fold'.")
+        if isinstance(self.inputs, (str, Path)) or not all(isinstance(one, (str, Path)) for one in self.inputs):
+            raise GridError(f'inputs={short(self.inputs)}: give a list of paths, as in inputs=["data/cells.npz"].')
         if self.split_by == "fold" and self.repetitions < 2:
             raise GridError('split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.')
         if isinstance(self.files, str) or not all(isinstance(one, str) for one in self.files):

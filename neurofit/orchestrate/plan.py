@@ -16,6 +16,7 @@ from neurofit.experiments.scripts import script, snapshot
 from neurofit.experiments.store.registry import RegisteredRun, Registry
 from neurofit.experiments.store.state import AT_WORK, State
 from neurofit.experiments.store.submissions import Planned, TaskKey
+from neurofit.orchestrate.remarks import Outdated, outdated
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
@@ -46,11 +47,15 @@ class Plan:
     runs: list[Run]
     repetitions: int
     counts: Counter[State]  # of the tasks that the wish covers
-    other_code: int  # of those done, how many with other code
+    outdated: Outdated  # of those done, how many with other code or data than now
     tasks: list[Planned]  # to be queued
     removed: int  # registered runs that the grid no longer has
     code_hash: str
     standing: Standing = field(repr=False)
+
+    @property
+    def other_code(self) -> int:
+        return self.outdated.code
 
     def keys(self) -> list[TaskKey]:
         """All tasks that the wish covers."""
@@ -69,7 +74,8 @@ class Plan:
         return {
             "experiment": self.experiment.name,
             **counts,
-            "done_other_code": self.other_code,
+            "done_other_code": self.outdated.code,
+            "done_other_data": self.outdated.data,
             "to_queue": len(self.tasks),
             "jobs": jobs,
             "runs": len(self.runs),
@@ -101,7 +107,7 @@ def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | Non
     if not keys:
         raise UsageError(_nothing(experiment, runs, repetitions))
     states = {key: found.of(key) for key in keys}
-    other = sum(task.state is State.DONE and task.code not in (None, code) for task in states.values())
+    other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(wish)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
     on_grid = {run.number for run in runs}

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +61,7 @@ class Work:
     time_over: dict[str, Any]  # the error of a task that took longer than it may
     modules: list[ModuleType]  # of the study
     asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
+    inputs: Sequence[str | Path] = ()  # what every task reads
     own_process: bool = True  # forked for these tasks; not under a debugger
 
 
@@ -95,6 +96,9 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
             raise BadScript(work.problem or "the experiment could not be loaded")
         script.hide_standard_library()
         _seed_global_generators(work.tasks[0].seed)
+        for task in work.tasks:
+            for path in work.inputs:
+                task.uses(path)
         if len(work.tasks) > 1:
             returned = work.fit.together(work.tasks)
             if not isinstance(returned, (list, tuple)) or len(returned) != len(work.tasks):

@@ -163,7 +163,9 @@ class _Job:
         over = _limit("timeout", self.limits)
         reason, own = SharedReason(), not self.worker.in_process
         code, modules = assignment.code, assignment.modules
-        work = child.Work(fit, assignment.problem, lives, records, code, versions, over, modules, reason.read, own)
+        inputs = assignment.experiment.inputs if assignment.experiment else ()
+        asked = reason.read
+        work = child.Work(fit, assignment.problem, lives, records, code, versions, over, modules, asked, inputs, own)
         if self.worker.in_process:
             child.do(work)
             ending = supervise.Ending(0, 0.0)

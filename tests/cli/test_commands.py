@@ -149,7 +149,7 @@ def test_status_of_tasks(mixed):
     record = json.loads(mixed("status", "mixed", "--state", "failed", "--json", code=3).stdout)
     assert record["experiments"] == [
         {"name": "mixed", "new": 0, "queued": 0, "running": 0, "stopped": 0, "done": 2, "failed": 2, "lost": 0,
-         "cancelled": 0, "total": 4, "newer": {}, "problems": []}
+         "cancelled": 0, "total": 4, "newer": {}, "problems": [], "done_other_code": 0, "done_other_data": 0}
     ]  # fmt: skip
     assert [(task["run"], task["repetition"]) for task in record["tasks"]] == [(1, 0), (1, 1)]
     assert isinstance(record["queues"], list)

@@ -185,3 +185,34 @@ def test_a_submission_that_cannot_be_looked_up_hides_no_other(bench, queue):
     assert second.name in problem and "cannot be understood" in problem
     assert [view.answered for view in found.queues.values()] == [True, False]
     assert bench.counts("quick") == {"queued": 4}
+
+
+def test_with_everything_done_no_queue_is_asked(bench, queue):
+    profile(bench, 0.01)
+    first = bench.submit("quick", bench.runner("queue", "backend: sge\ngrace_seconds: 0.01\n"))
+    queue.say("qstat", listed("1-4:1"))
+    queue.say("qdel", "deleted\n")
+    assert bench.command("cancel", "quick", "--yes").returncode == 0
+    queue.say("qstat", EMPTY)
+    assert bench.counts("quick") == {"cancelled": 4}
+    assert bench.run("quick", retry=True) == {"done": 4} and first
+    asked = len(queue.calls("qstat")), len(queue.calls("qacct"))
+    for _ in range(2):
+        found = bench.standing("quick")
+        assert found.counts() == {"done": 4} and not found.queues and not found.unanswered
+    assert (len(queue.calls("qstat")), len(queue.calls("qacct"))) == asked
+    assert bench.command("status", "quick").stderr.count("Warning") == 0
+
+
+def test_what_was_cancelled_is_not_asked_about_for_ever(bench, queue, monkeypatch):
+    bench.submit("quick", profile(bench, 0.01))
+    queue.say("qstat", listed("1-4:1"))
+    queue.say("qdel", "deleted\n")
+    bench.command("cancel", "quick", "--yes")
+    assert bench.counts("quick") == {"queued": 4}, "the queue still has them"
+    queue.say("qstat", EMPTY)
+    assert bench.counts("quick") == {"cancelled": 4}
+    monkeypatch.setattr("neurofit.orchestrate.status.standing.QUIET_SECONDS", 0.0)
+    asked = len(queue.calls("qstat"))
+    assert bench.counts("quick") == {"cancelled": 4}
+    assert len(queue.calls("qstat")) == asked

@@ -33,6 +33,9 @@ def command(as_json: bool) -> int | None:
     for record in records:
         for text in filter(None, (record["error"], record["hint"])):
             terminal.problem(text)
+    for record in records:
+        if record["outdated"]:
+            terminal.note(f"{record['name']}: {record['outdated']}")
     works = next((record["name"] for record in records if not record["error"]), "EXPERIMENT")
     works = naming_all(works)
     terminal.hint(suggested("show", works), suggested("submit", works, dry_run=True))

@@ -64,7 +64,7 @@ def command(
         raise click.UsageError("--raw is for --format csv.")
     from neurofit.experiments.tables import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.remarks import newer_attempts
+    from neurofit.orchestrate.remarks import newer_attempts, outdated_now
     from neurofit.orchestrate.status.standing import standing
     from neurofit.orchestrate.tables import records
 
@@ -82,7 +82,8 @@ def command(
     terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw))
     terminal.problems_of(found)
     told = notes.notes(rows, grid_only=bool(axis) and not off_grid)
-    for line in [*told, *newer_attempts(found, keys)]:
+    old = outdated_now(study, found, keys).sentence(selector)
+    for line in filter(None, [*told, *newer_attempts(found, keys), old]):
         terminal.note(line)
     summarised = axis or by == "run"
     terminal.hint(

@@ -75,7 +75,7 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
     record: dict[str, Any] = {
         "unseen": unseen,
         "halted": [sentence for look in looks for sentence in halted(look.found)],
-        "experiments": [of_experiment(look.found) for look in looks],
+        "experiments": [{**of_experiment(look.found), **_outdated(look)} for look in looks],
         "stopped": [stop for look in looks for stop in of_stopped(look.found, look.keys)],
         "queues": [queue for look in looks for queue in of_queues(look.found)],
     }
@@ -85,8 +85,15 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
     terminal.as_json(record)
 
 
+def _outdated(look: Look) -> dict[str, int]:
+    from neurofit.orchestrate.remarks import outdated_now
+
+    old = outdated_now(look.found.files.study, look.found, look.found.all_keys())
+    return {"done_other_code": old.code, "done_other_data": old.data}
+
+
 def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors: Sequence[str]) -> None:
-    from neurofit.orchestrate.remarks import newer_attempts
+    from neurofit.orchestrate.remarks import newer_attempts, outdated_now
     from neurofit.orchestrate.status.overview import of_experiment
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
@@ -99,6 +106,8 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors:
     for look in looks:
         _say_queues(look)
         for line in newer_attempts(look.found, look.keys):
+            terminal.note(f"{look.found.name}: {line}")
+        if line := outdated_now(look.found.files.study, look.found, look.keys).sentence(look.found.name):
             terminal.note(f"{look.found.name}: {line}")
     for problem in unseen:
         terminal.problem(problem)

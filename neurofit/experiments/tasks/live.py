@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from neurofit.errors import UsageError, text_of
 from neurofit.experiments.definition import Seeds
+from neurofit.experiments.store import inputs
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
 from neurofit.experiments.tasks import checkpoints
 from neurofit.experiments.tasks.history import History
@@ -110,6 +111,20 @@ class LiveTask:
                     f"task.record: '{name}' is a {type(value).__name__} that JSON cannot carry ({error}). "
                     "Use plain numbers, text, lists and dicts; arrays go into task.folder."
                 ) from None
+
+    def uses(self, path: Path | str) -> Path:
+        """Have the outcome say what is in this file or folder of data now; gives its whole path:
+        `np.load(task.uses("data/a.npz"))`. A relative path is seen from the study.
+
+        Once its content is another, `status` and `results` say so.
+        """
+        whole = self.study / path
+        try:
+            found = retry(lambda: inputs.digest(whole))
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise UsageError(f"The task uses '{path}', which cannot be read: {error.strerror} ({whole}).") from None
+        self.record(inputs={**self.facts.get("inputs", {}), inputs.name_of(path, self.study): found})
+        return whole
 
     def keep(self, pattern: str) -> None:
         """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt has them

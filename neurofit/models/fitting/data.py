@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurofit import datasets
+from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
 
 _REMEMBERED: dict[tuple, Any] = {}
@@ -47,6 +48,9 @@ def material(source: str | Callable, arguments: Mapping[str, Any], defaults: Map
     arguments = {**defaults, **arguments}
     split, ways = as_split(arguments.pop("split")), arguments.pop("standardise")
     dataset = load(source, arguments, task.study)
+    if isinstance(name := _named(source, arguments, task.study), str):
+        for path in files_of(name, Path(task.study) / "data"):
+            task.uses(path)
     fold = {"fold": task.repetition, "folds": task.repetitions} if task.split_by == "fold" else {}
     seed = split_seed(split, task)
     parts = datasets.split(dataset, split, seed, **fold)
@@ -84,16 +88,21 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
 
 def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
     """The data set, read once per process: forked tasks share what `prepare` read."""
-    if isinstance(source, str):
-        return _by_name(arguments["data"], study)
-    told = {"study": study} if "study" in inspect.signature(source).parameters else {}
-    key = (source, str(study), json.dumps(arguments, sort_keys=True, default=str))
-    given = _remembered(key, lambda: source(**arguments, **told))
+    given = _named(source, arguments, study)
     if isinstance(given, str):
         return _by_name(given, study)
     if not isinstance(given, datasets.Dataset):
         raise DataError(f"{source.__name__}() gave a {type(given).__name__}; expected a name or a neurofit Dataset.")
     return given
+
+
+def _named(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> Any:
+    """The name of the data set; or the data set itself, where a function gives that."""
+    if isinstance(source, str):
+        return arguments["data"]
+    told = {"study": study} if "study" in inspect.signature(source).parameters else {}
+    key = (source, str(study), json.dumps(arguments, sort_keys=True, default=str))
+    return _remembered(key, lambda: source(**arguments, **told))
 
 
 def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:

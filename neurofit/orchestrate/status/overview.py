@@ -16,6 +16,7 @@ from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.orchestrate import plan
 from neurofit.orchestrate.causes import failures
+from neurofit.orchestrate.remarks import Outdated, outdated_now
 from neurofit.orchestrate.status.queues import JobsView, silent_seconds
 from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
@@ -109,7 +110,8 @@ def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any
 def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
     """What a script defines and how much of that is done; of one that cannot be loaded, why."""
     record = {"name": entry.name, "title": script.head(entry.path), "path": str(entry.path)}
-    empty = {"runs": None, "repetitions": None, "done": None, "total": None}
+    nothing = {"done_other_code": None, "done_other_data": None, "outdated": None}
+    empty = {"runs": None, "repetitions": None, "done": None, "total": None, **nothing}
     try:
         experiment = script.load(study, entry.path, entry.name)
     except NeurofitError as error:
@@ -119,6 +121,8 @@ def of_script(study: Study, entry: script.Entry) -> dict[str, Any]:
     keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
     done = sum(found.of(key).counted is not None for key in keys) if found.tasks else 0
     counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
+    old = outdated_now(study, found, keys) if done else Outdated()
+    counts |= {"done_other_code": old.code, "done_other_data": old.data, "outdated": old.sentence(entry.name)}
     return {**record, **counts, "error": None, "hint": experiment.hint}
 
 
