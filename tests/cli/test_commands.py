@@ -134,7 +134,7 @@ def test_submit_dry_run_as_json(quick):
     script = quick.root / "jobs" / "quick.py"
     script.write_text(script.read_text() + "\n# changed\n")
     assert json.loads(quick("submit", "quick", "--dry-run", "--json").stdout)["done_other_code"] == 2
-    assert "2 of them with other code; kept" in quick("submit", "quick", "--dry-run").stdout
+    assert "2 of them with other code than now; kept (--rerun)" in quick("submit", "quick", "--dry-run").stdout
 
 
 def test_status_of_tasks(mixed):
