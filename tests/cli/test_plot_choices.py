@@ -197,3 +197,29 @@ def test_a_damaged_history_is_named(tmp_path, make_study):
     path.write_text(path.read_text().replace("0.2", "o.2"))
     answer = study("plot", "odd", code=1)
     assert "history.csv: damaged in the row 2,o.2" in answer.stderr
+
+
+def test_repetitions_with_another_default_are_another_curve_and_another_row(tmp_path, make_study):
+    made = make_study(tmp_path / "study")
+    text = """
+import neurofit as nf
+
+def fit(task, *, a=1, b=2):
+    for step in (1, 2):
+        task.log(step, value=b)
+    (task.folder / "neurons.csv").write_text("number,test/correlation\\n0,0.5\\n")
+    return {"value": float(b)}
+
+experiment = nf.Experiment(fit, grid=nf.grid(a=[1]), repetitions=4)
+"""
+    made.script("changing", text)
+    made("submit", "changing:0/0-2")
+    made.script("changing", text.replace("b=2", "b=5"))
+    made("submit", "changing")
+    assert curves(made, "changing") == {"b=2": 3, "b=5": 1}
+    panels = json.loads(made("plot", "changing", "--what", "neurons", "--json").stdout)
+    assert len(panels["runs"]) == 2
+    said = made("results", "changing", "--by", "run", "--format", "csv")
+    header, *rows = [line.split(",") for line in said.stdout.splitlines()]
+    assert [(row[header.index("b")], row[header.index("repetitions")]) for row in rows] == [("2", "3"), ("5", "1")]
+    assert "1 run has repetitions with another default of b." in said.stderr
