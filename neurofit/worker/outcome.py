@@ -40,7 +40,7 @@ def checked_metrics(returned: Any) -> dict[str, float]:
 def _name(name: Any, expected: str) -> str:
     if not isinstance(name, str):
         shown = f"{type(name).__name__} {text_of(name)[:80]!r}"
-        raise BadMetrics(f"The fit returned a metric named {shown}, which is no text; {expected}.")
+        raise BadMetrics(f"The fit returned a metric named {shown}, expected a name as text; {expected}.")
     return name
 
 

@@ -307,7 +307,7 @@ def test_damaged_recordings(study, tmp_path):
         ("{'m': float('inf')}", "Metric 'm' is inf"),
         ("{'m': 'good'}", "Metric 'm' is str 'good', expected one number"),
         ("{'m': [1, 2]}", "Metric 'm' is list"),
-        ("{3: 1}", "The fit returned a metric named 3"),
+        ("{3: 1}", "The fit returned a metric named int '3'"),
     ],
 )
 def test_metrics(study, returned, said):

@@ -145,7 +145,7 @@ def test_status_of_tasks(mixed):
         mixed:1/0  failed        1  ValueError: x=2 is too much
         mixed:1/1  failed        1  ValueError: x=2 is too much
     """) + "\n"  # fmt: skip
-    assert answer.stderr == "Next: neurofit failures mixed  ·  neurofit submit mixed --retry\n"
+    assert answer.stderr == "Next: neurofit failures mixed:1  ·  neurofit submit mixed:1 --retry\n"
     record = json.loads(mixed("status", "mixed", "--state", "failed", "--json", code=3).stdout)
     assert record["experiments"] == [
         {"name": "mixed", "new": 0, "queued": 0, "running": 0, "stopped": 0, "done": 2, "failed": 2, "lost": 0,

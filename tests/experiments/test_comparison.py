@@ -391,12 +391,13 @@ def test_values_of_a_default_that_changed_are_compared_as_what_they_were():
     assert (row["a"], row["b"], row["pairs"]) == (2, 5, 0)
 
 
-def test_of_two_runs_alike_in_their_arguments_the_later_one_counts_whole():
+@pytest.mark.parametrize("done, difference, unpaired", [(3, -0.1, 3), (2, 0.1, 2)])
+def test_of_two_runs_alike_one_counts_whole_and_the_later_once_as_much_of_it_is_done(done, difference, unpaired):
     old = [record(1, r, 0.1, {"f": 1}) for r in range(3)]
-    new = [record(3, r, 0.3, {"f": 1}) for r in range(2)]  # its third repetition is not done yet
+    new = [record(3, r, 0.3, {"f": 1}) for r in range(done)]
     row = compare([*old, *[record(2, r, 0.2, {"f": 2}) for r in range(3)], *new], "f").iloc[0]
-    assert (row["repetitions"], row["unpaired"]) == (2, 4)
-    assert row["difference low"] == pytest.approx(-0.1) == row["difference high"]
+    assert (row["repetitions"], row["unpaired"]) == (3, unpaired)
+    assert row["difference low"] == pytest.approx(difference) == row["difference high"]
 
 
 def test_repetitions_of_an_architecture_with_other_defaults_are_not_averaged():

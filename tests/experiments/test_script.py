@@ -276,8 +276,9 @@ def test_forgetting_a_root_leaves_what_it_did_not_bring(study, tmp_path):
 
 def test_a_script_named_like_a_standard_module_hides_nothing(study):
     write(study, "jobs/queue.py", PLAIN)
-    write(study, "jobs/exp3.py", PLAIN + "import queue\nassert queue.Queue\n")
-    sys.modules.pop("queue", None)
+    write(study, "jobs/exp3.py", PLAIN + "from concurrent.futures import thread\nassert thread.queue.SimpleQueue\n")
+    for name in ("queue", "concurrent.futures.thread"):
+        sys.modules.pop(name, None)
     load(study)
 
 

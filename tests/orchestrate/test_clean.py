@@ -121,7 +121,7 @@ def test_code_that_a_submit_is_about_to_name_is_young_again(used):
     (copy,) = _codes(used)
     (submission,) = ExperimentFiles(used.study, "deep/quick").submissions()
     shutil.rmtree(submission.folder)
-    snapshot.take(snapshot.collect(used.study), code_store(used.study))
+    snapshot.take(snapshot.collect(used.study, used.study.jobs / "deep" / "quick.py"), code_store(used.study))
     _clean(used)
     assert _codes(used) == [copy]
 

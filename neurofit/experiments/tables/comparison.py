@@ -96,8 +96,9 @@ def compare(
     data or neurons. `wins` counts the repetitions in which `b` is better, and `better` says which numbers are.
 
     Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the fit's own
-    settings, the one with the higher number counts, whole. Architectures have arguments of their own: they pair by the
-    arguments that both were given, and runs of one architecture that agree in those are averaged.
+    settings, the one with more repetitions done counts, whole; of equals, the newest. Architectures have arguments of
+    their own: they pair by the arguments that both were given, and runs of one architecture that agree in those are
+    averaged.
 
     Parameters
     ----------

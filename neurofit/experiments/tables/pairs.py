@@ -68,8 +68,11 @@ def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, li
             cell = tuple(key(axes[name][i]) for name in others)
             tasks.setdefault((cell, side, _run(rows[i])), {})[key(rows[i].get("repetition"))] = i
     if axis != ARCHITECTURE:
-        newest = {one[:2]: one for one in tasks}
-        tasks = {one: of for one, of in tasks.items() if newest[one[:2]] == one}
+        counted: dict[Any, Any] = {}
+        for one, of in tasks.items():  # in the order of runs
+            if one[:2] not in counted or len(of) >= len(tasks[counted[one[:2]]]):
+                counted[one[:2]] = one
+        tasks = {one: tasks[one] for one in counted.values()}
     both = _of_both_sides(tasks)
     tasks = {one: of for one, of in tasks.items() if one[0] in both}
     items: dict[Any, list[Any]] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
