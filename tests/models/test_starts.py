@@ -90,6 +90,18 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
     assert desk.facts["start"]["left"] == ["neurons/kernel", "neurons/bias"]
 
 
+def test_the_newest_attempt_that_is_done_is_where_a_training_starts(tmp_path):
+    from neurofit.models.fitting import keep, start
+
+    for number, state in ((1, "done"), (9, "done"), (10, "done"), (11, "failed"), (12, "stopped")):
+        attempt = tmp_path / f"attempt-{number:02d}"
+        attempt.mkdir()
+        (attempt / keep.WEIGHTS).write_text("")
+        (attempt / "outcome.json").write_text(f'{{"state": "{state}"}}')
+    assert start._finished(tmp_path, "here").name == "attempt-10"
+    assert start._finished(tmp_path / "attempt-01", "here").name == "attempt-01"
+
+
 def test_a_start_that_is_not_there_is_an_error(small, desk):
     with pytest.raises(StoreError, match="has no trained model of a finished task"):
         desk.run(Fit(core_and_readout, data=small, split=SPLIT), start="training_data/nowhere")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from neurofit.errors import StoreError, UsageError, nearest
+from neurofit.files import read_json
 from neurofit.models.fitting.keep import WEIGHTS
 from neurofit.models.saved import load_folder
 
@@ -27,7 +28,7 @@ def take_over(model: keras.Model, fit: Fit, where: str, task: Any) -> dict[str, 
     Parameters
     ----------
     where : the folder of a task or of one of its attempts, seen from the study; `{repetition}` stands for this task's.
-        A task's newest finished attempt counts
+        Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one
 
     Returns
     -------
@@ -82,14 +83,20 @@ def freeze(model: keras.Model, names: Sequence[str]) -> None:
 
 
 def _finished(folder: Path, where: str) -> Path:
-    attempts = [folder, *sorted(folder.glob("attempt-*"), reverse=True)]
-    found = next((one for one in attempts if (one / WEIGHTS).exists() and (one / "outcome.json").exists()), None)
+    attempts = sorted(folder.glob("attempt-*"), key=lambda one: (len(one.name), one.name), reverse=True)
+    trained = [one for one in (folder, *attempts) if (one / WEIGHTS).exists() and (one / "outcome.json").exists()]
+    found = next((one for one in trained if one == folder or _is_done(one / "outcome.json")), None)
     if found is None:
         raise StoreError(
             f"start={where!r}: {folder} has no trained model of a finished task. Name a folder under "
             "training_data/, such as 'training_data/exp3/runs/017-3f9a1c2e/rep-{repetition:02d}'."
         )
     return found
+
+
+def _is_done(outcome: Path) -> bool:
+    """A later attempt that failed or was stopped does not displace what is done."""
+    return read_json(outcome).get("state", "done") == "done"
 
 
 def _weights(model: keras.Model) -> list[tuple[keras.layers.Layer, Any]]:
