@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from neurofit.experiments.grids.selection import parse
 from neurofit.experiments.scripts import script
 from neurofit.experiments.store.layout import AttemptFiles, code_store
 from neurofit.experiments.store.submissions import TaskKey, read_submission
+from neurofit.files import read_json, to_json
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.tables import experiment_name
 
@@ -78,8 +80,12 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
 
     Raises
     ------
-    UsageError : several runs are meant, or fewer than two repetitions are done, or they were split differently, or the
-        fit has no `ensemble`
+    UsageError : several runs are meant, or fewer than two repetitions are done, or other defaults applied to some of
+        them, or they were split differently, or the fit has no `ensemble`
+
+    Warns
+    -----
+    UserWarning : repetitions were done with other code or data than others
     """
     home, found, keys = _selected(selector, study)
     runs = list(dict.fromkeys(number for number, _ in keys))
@@ -94,7 +100,25 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     fit = _submitted_fit(home, found, done[-1])
     if not hasattr(fit, "ensemble"):
         raise UsageError(f"The fit of {found.name} has no ensemble(folders), which would know what its files mean.")
+    _must_be_alike(selector, {key: read_json(_attempt(found, key).outcome) for key in done})
     return fit.ensemble([_attempt(found, key).folder for key in done])
+
+
+def _must_be_alike(selector: str, outcomes: dict[TaskKey, dict[str, Any]]) -> None:
+    """Repetitions that differ in more than their seeds are never averaged in silence."""
+    from neurofit.experiments.tables.results import unlike  # pandas
+
+    parts: dict[str, list[int]] = {}
+    for (_, repetition), outcome in outcomes.items():
+        parts.setdefault(to_json(outcome.get("defaults") or {}), []).append(repetition)
+    if len(parts) > 1:
+        listed = "; ".join(f"repetitions {', '.join(map(str, of))}: {text}" for text, of in parts.items())
+        raise UsageError(
+            f"'{selector}': its repetitions were done with different defaults ({listed}). Select those of one kind, "
+            f"e.g. {selector.partition('/')[0]}/{','.join(map(str, max(parts.values(), key=len)))}."
+        )
+    if differ := unlike(list(outcomes.values())):
+        warnings.warn(f"The ensemble of '{selector}' is of repetitions that differ: {differ}.", stacklevel=3)
 
 
 def _selected(selector: str, study: Path | str | None) -> tuple[studies.Study, Standing, list[TaskKey]]:

@@ -83,3 +83,34 @@ def test_the_folder_of_a_task_and_a_view_that_its_fit_lacks(bench):
     assert (neurofit.folder("plain", study=bench.root) / "outcome.json").exists()
     with pytest.raises(UsageError, match=r"cannot show 'filters'\. It has no views of its models"):
         reload.view("plain", "filters", study=bench.root)
+
+
+AVERAGE = """
+    class Average:
+        def __call__(self, task):
+            return {"x": 1}
+        def arguments(self):
+            return {"a": 1, "b": %d}
+        def ensemble(self, folders):
+            return len(folders)
+    experiment = nf.Experiment(fit=Average(), grid=nf.grid(a=[1]), repetitions=%d)
+"""
+
+
+def test_an_ensemble_of_repetitions_with_different_defaults_is_an_error_that_names_those_of_one_kind(bench):
+    bench.script("average", AVERAGE % (2, 2))
+    bench.run("average")
+    bench.script("average", AVERAGE % (5, 3))
+    bench.run("average")
+    with pytest.raises(UsageError, match=r'repetitions 0, 1: \{"b":2\}.*; repetitions 2: .*e\.g\. average:0/0,1\.'):
+        neurofit.ensemble("average:0", study=bench.root)
+    assert neurofit.ensemble("average:0/0,1", study=bench.root) == 2
+
+
+def test_an_ensemble_of_repetitions_with_other_code_says_so(bench):
+    bench.script("average", AVERAGE % (2, 2))
+    bench.run("average")
+    bench.script("average", AVERAGE.replace("def ensemble", "kind = 'changed'\n        def ensemble") % (2, 3))
+    bench.run("average")
+    with pytest.warns(UserWarning, match="differ: 2 codes"):
+        assert neurofit.ensemble("average:0", study=bench.root) == 3
