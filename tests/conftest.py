@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from neurofit.backends import runner
+from neurofit.experiments.scripts import script
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.submit import Submitted, submit
@@ -35,6 +36,7 @@ def own_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.delenv(script.ROOT, raising=False)  # a task that was done in this process leaves it
     return home
 
 
