@@ -17,6 +17,16 @@ def text(block: str) -> str:
     return textwrap.dedent(block).strip("\n").rstrip()
 
 
+ODD_TEXT = """
+import neurofit as nf
+
+def fit(task, *, note="a", sum="b"):
+    return {"m": 1}
+
+experiment = nf.Experiment(fit, grid=nf.grid(note=["\\x1b[2Ja", "b"], sum=["=1+1", "c"]))
+"""
+
+
 def test_a_study_from_nothing_to_a_table(tmp_path, study):
     made = study("init", "new", env=NO_QUEUE)
     assert made.stdout.split() == [
@@ -193,6 +203,17 @@ def test_results_in_other_formats(quick, format):
         assert out.startswith("| run")
     if format == "latex":
         assert r"\begin{tabular}" in out
+
+
+def test_text_of_a_table_is_harmless_unless_it_is_asked_for_as_it_is(study):
+    study.script("odd", ODD_TEXT)
+    study("submit", "odd")
+    for words in (["--format", "csv"], ["--json"], []):
+        assert "\x1b" not in study("results", "odd", *words).stdout
+    assert "'=1+1" in study("results", "odd", "--format", "csv").stdout
+    raw = study("results", "odd", "--format", "csv", "--raw").stdout
+    assert "\x1b[2Ja" in raw and ",=1+1" in raw
+    assert "--raw is for --format csv" in study("results", "odd", "--raw", code=2).stderr
 
 
 def test_results_by_run_and_compared(quick):

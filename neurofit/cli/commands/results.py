@@ -54,14 +54,8 @@ def command(
     neurofit results exp3 --by run
     neurofit results exp3 --compare degree --metric test/mse
     """
-    if (lower or off_grid) and not axis:
-        raise click.UsageError("--lower-is-better and --off-grid are for --compare AXIS.")
-    if axis and len(metrics) > 1:
-        raise click.UsageError("--compare compares one metric: give --metric once.")
-    if axis and by == "run":
-        raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
-    if raw and (as_json or format != "csv"):
-        raise click.UsageError("--raw is for --format csv.")
+    is_csv = format == "csv" and not as_json
+    _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
     from neurofit.experiments.tables import comparison, formats, notes, results
     from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
@@ -79,7 +73,11 @@ def command(
         frame = comparison.compare(rows, axis, *metrics, off_grid=off_grid, lower_is_better=lower)
     else:
         frame = comparison.by_run(rows) if by == "run" else results.table(rows)
-    terminal.say(formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw))
+    text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
+    if raw:
+        click.echo(text, color=True)
+    else:
+        terminal.say(text)
     terminal.problems_of(found)
     told = notes.notes(rows, grid_only=bool(axis) and not off_grid)
     old = outdated_now(study, found, keys).sentence(selector)
@@ -91,3 +89,17 @@ def command(
         if summarised
         else next_command("results", selector, by="run", format=None)
     )
+
+
+def _must_go_together(
+    axis: str | None, *, by: str, metrics: Sequence[str], compares: bool, raw: bool, csv: bool
+) -> None:
+    """Raises click.UsageError for options that contradict each other, or that would do nothing."""
+    if compares and not axis:
+        raise click.UsageError("--lower-is-better and --off-grid are for --compare AXIS.")
+    if axis and len(metrics) > 1:
+        raise click.UsageError("--compare compares one metric: give --metric once.")
+    if axis and by == "run":
+        raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
+    if raw and not csv:
+        raise click.UsageError("--raw is for --format csv.")
