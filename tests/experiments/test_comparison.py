@@ -275,6 +275,9 @@ def test_all_repetitions_average_the_same_runs():
     records = two_architectures([[0.0], [0.5, 9.0]], repetitions=2, missing={(1, 1, 1)})
     row = compare(records, "architecture").iloc[0]
     assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (2, pytest.approx(0.5), 1)
+    equally = two_architectures([[0.0], [0.5, 9.0]], missing={(1, 1, 2)})  # repetitions are worth more than runs
+    row = compare(equally, "architecture").iloc[0]
+    assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (3, pytest.approx(0.5), 2)
     many = two_architectures([[0.0], [0.5, 0.7, 0.9]], repetitions=4, missing={(1, i, 3) for i in range(3)})
     row = compare(many, "architecture").iloc[0]  # a repetition that lacks most is left out itself
     assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (3, pytest.approx(0.7), 1)

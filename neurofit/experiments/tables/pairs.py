@@ -94,14 +94,16 @@ def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, li
 
 
 def full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left out."""
+    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left out, rows
+    before columns, which are the units of an interval.
+    """
     rows, columns = list(range(there.shape[0])), list(range(there.shape[1]))
     while rows and columns:
         lacking = ~there[np.ix_(rows, columns)]
         if not lacking.any():
             break
         by_row, by_column = lacking.mean(axis=1), lacking.mean(axis=0)
-        if by_row.max() > by_column.max():
+        if by_row.max() >= by_column.max():
             del rows[int(by_row.argmax())]
         else:
             del columns[int(by_column.argmax())]
