@@ -9,6 +9,7 @@ from neurofit.errors import NameUnknown, StoreError, UsageError
 from neurofit.experiments.store import choices
 from neurofit.experiments.store.layout import AttemptFiles
 from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.records import OUTCOME, checked
 from neurofit.experiments.store.state import AT_WORK, State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.files import read_json
@@ -42,7 +43,7 @@ def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
     counted, latest = found.of(key).counted, found.of(key).latest
     counts = counted is not None and counted.attempt == files.number
     try:
-        outcome = read_json(files.outcome)
+        outcome = checked(read_json(files.outcome), OUTCOME, files.outcome)
     except FileNotFoundError:
         is_at_work = latest.state in AT_WORK and latest.attempt == files.number
         return Attempt(files.number, str(latest.state if is_at_work else State.LOST), counts)

@@ -27,6 +27,7 @@ from neurofit.experiments.store.layout import (
     discover_experiments,
 )
 from neurofit.experiments.store.lock import locked
+from neurofit.experiments.store.records import OUTCOME, checked
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey, read_submission
 from neurofit.files import read_json, told_apart
@@ -226,7 +227,7 @@ def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
 
 def _outcome(attempt: AttemptFiles) -> dict:
     try:
-        return read_json(attempt.outcome)
+        return checked(read_json(attempt.outcome), OUTCOME, attempt.outcome)
     except (OSError, StoreError):
         return {}
 

@@ -430,6 +430,16 @@ def test_a_damaged_outcome(done, damage):
     assert path.read_bytes() == damage  # left for its owner to look at
 
 
+def test_an_outcome_whose_metrics_are_none_is_named_and_the_journal_has_its_row(done):
+    path = next((done.root / "training_data").glob("*/runs/*/rep-00/attempt-01/outcome.json"))
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "metrics": False}))
+    answer = done("results", record["experiment"], "--json")
+    row = next(one for one in json.loads(answer.stdout) if (one["run"], one["repetition"]) == (record["run"], 0))
+    assert {name: row[name] for name in record["metrics"]} == record["metrics"]
+    assert f"{path}: damaged; its row is the journal's copy" in answer.stderr
+
+
 @pytest.mark.parametrize("damage", [b'{"run": 0, "i\n', b"\x00\x00\x00\n", b'{"run": 7}\n'])
 def test_damaged_runs(done, damage):
     path = the(done, "runs.jsonl")

@@ -119,7 +119,9 @@ def kill_job(folder: Path) -> None:
     """End every process of a submission's jobs at once, with no last word."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if str(folder).encode() in path.read_bytes():
+            words = path.read_bytes()
+            starts_one = b"submitit" in words and os.readlink(path.with_name("cwd")) == str(folder)
+            if starts_one or str(folder).encode() in words:
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 

@@ -153,7 +153,7 @@ def test_a_job_deleted_by_hand_is_told_and_not_started_again(bench, tmp_path):
     ("setting", "cause", "log"),
     [
         ("setup: ['module load nowhere', 'exit 99']", "status 1", "module: command not found"),
-        ("python: /nowhere/python", "status 127", "/nowhere/python"),
+        ("python: /nowhere/python", "a program was not found", "/nowhere/python"),
     ],
 )
 def test_what_goes_wrong_before_a_worker_is_there_is_shown(bench, setting, cause, log):

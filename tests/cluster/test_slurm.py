@@ -147,7 +147,7 @@ def test_a_person_who_cancels_by_hand_is_named_and_the_job_not_started_again(ben
 @pytest.mark.parametrize(
     ("setting", "cause", "log"),
     [
-        ("setup: ['module load nowhere', 'exit 3']", "exit code 3", "module: command not found"),
+        ("setup: ['module load nowhere', 'exit 3']", "status 3", "module: command not found"),
         ("python: /nowhere/python", "a program was not found", "/nowhere/python"),
         ("directives: ['--output=/nowhere/at/all']", None, None),
     ],

@@ -109,6 +109,8 @@ def faults(case: Case, study: Path, target: Path) -> list[str]:
         found += _results(said["results exp --json"], study, target)
     if "status --json" in said:
         found += _status(said["status --json"], study, target)
+    if case.file.parent.name == "stops" and case.how == "gone":  # nothing else knows of a cancellation
+        found = [one for one in found if "'cancelled'" not in one]
     return found
 
 
@@ -169,7 +171,7 @@ def plain(root: Path, name: str) -> dict[tuple[int, int], list[dict[str, Any]]]:
     found: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for path in folder.glob("runs/*/rep-*/attempt-*/outcome.json"):
         key = int(path.parts[-4].split("-")[0]), int(path.parts[-3].split("-")[1])
-        with contextlib.suppress(OSError, ValueError, RecursionError, TypeError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
             outcome = json.loads(path.read_bytes())
             found.setdefault(key, []).append(outcome["metrics"] if outcome["state"] == "done" else {})
     for path in folder.glob("submissions/*/journal/*.jsonl"):

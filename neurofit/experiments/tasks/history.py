@@ -92,11 +92,14 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     FileNotFoundError : nothing was logged
     StoreError : the file is damaged
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = file.read().splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-    header, *rows = list(csv.reader(lines)) or [[]]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = file.read().splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            lines.pop()
+        header, *rows = list(csv.reader(lines)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path}: damaged: expected rows of numbers as text ({error}).") from None
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in header[1:]}
     for row in rows:
         try:
