@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -28,6 +29,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # No test is a stopwatch: on a busy machine making an example may take seconds.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
+
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell ignores them for what it starts with &
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
