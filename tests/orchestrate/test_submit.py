@@ -364,7 +364,10 @@ def test_a_damaged_index_is_built_again(bench, own_home):
     (index,) = (own_home / "cache" / "neurofit").iterdir()
     whole = index.read_bytes()
     other = whole.replace(b'"submissions":{', b'"submissions":[],"x":{')
-    for content in (b"", b"\xff", b"[]", whole[: len(whole) // 2], other):
+    flipped = whole.replace(b'"done"', b'"gone"', 1)
+    assert flipped != whole != other
+    text = whole.replace(b'"read":[[', b'"read":[["x",')
+    for content in (b"", b"\xff", b"[]", whole[: len(whole) // 2], other, flipped, text):
         index.write_bytes(content)
         assert bench.counts("quick") == {"done": 6}
 

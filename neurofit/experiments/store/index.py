@@ -2,7 +2,7 @@
 by.
 
 A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the commands of this
-user on this host.
+user on this host. A line of JSON and its checksum: an index that is not whole is not there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _path(files: ExperimentFiles, folder: Path) -> Path:
 def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
     """Facts by submission; empty where there is no index, or one of another experiment, version or study."""
     try:
-        kept = json.loads(_path(files, folder).read_bytes())
+        kept = _read(_path(files, folder))
         if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
             return {}
         return {name: _facts(record) for name, record in kept["submissions"].items()}
@@ -52,9 +52,21 @@ def orphans(folder: Path) -> list[Path]:
 
 def _folder_of(path: Path) -> str | None:
     try:
-        return json.loads(path.read_bytes())["folder"]
+        return json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # of any version
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises ValueError where the file is not as it was written."""
+    text, _, checksum = path.read_bytes().partition(b"\n")
+    if checksum != _checksum(text):
+        raise ValueError(f"{path}: not whole")
+    return json.loads(text)
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
 
 
 def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
@@ -67,7 +79,8 @@ def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
             "inode": files.registry.stat().st_ino,
             "submissions": {name: _record(known) for name, known in facts.items()},
         }
-        write_whole(_path(files, folder), json.dumps(record, separators=(",", ":")), durable=False)
+        text = json.dumps(record, separators=(",", ":"))  # ASCII
+        write_whole(_path(files, folder), f"{text}\n{_checksum(text.encode()).decode()}", durable=False)
     except OSError:
         pass
 
