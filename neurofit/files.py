@@ -13,12 +13,14 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neurofit.errors import StoreError
 from neurofit.transient import is_transient, retry
+
+T = TypeVar("T", bytes, list)
 
 
 def to_json(record: Any) -> str:
@@ -207,6 +209,25 @@ def _read_file(path: Path) -> bytes:
         if error.errno in NO_FILE:
             raise StoreError(f"{path}: damaged, this is no file ({error.strerror}).") from error
         raise
+
+
+def known_to_have(path: Path, size: int, read: Callable[[Path], T]) -> T | None:
+    """The first `size` parts of what `read` finds in a file that is known to have so many: another host may see them
+    late. What there is after all, if that is less; None where there is no file.
+    """
+
+    def whole() -> T:
+        found = read(path)
+        if len(found) < size:
+            raise StoreError(f"{path}: {len(found)} of {size} parts are there.")
+        return found
+
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            return retry(whole, late=size > 0)[:size]
+        except StoreError:
+            return retry(lambda: read(path))[:size]
+    return None
 
 
 def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:

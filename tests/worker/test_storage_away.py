@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from neurofit import transient
 from neurofit.experiments.store.attempts import Claimant, claim, publish
 from neurofit.experiments.store.layout import SubmissionFiles, TaskFiles
 from neurofit.experiments.tasks import checkpoints
@@ -192,3 +193,37 @@ def test_a_worker_that_waits_beats_on(bench):
         journal.write({"end": "done"})
     assert journal.path.stat().st_mtime > time.time() - 100
     journal.close()
+
+
+@pytest.mark.parametrize("seen", [None, "step,value\n0,1.0\n"])
+def test_a_history_that_is_seen_late_goes_on_whole(tmp_path, seen):
+    """Another host wrote it: at first it is not there, or not all of it."""
+    files = TaskFiles(tmp_path / "task")
+    first, second = files.attempt(1), files.attempt(2)
+    for attempt in (first, second):
+        attempt.folder.mkdir(parents=True)
+    whole = "step,value\n0,1.0\n1,2.0\n2,3.0\n"
+    checkpoint = files.checkpoints / "000002"
+    checkpoint.mkdir(parents=True)
+    lengths = {"events.bin": 4}
+    (checkpoint / "checkpoint.json").write_text(json.dumps({"step": 2, "attempt": 1, "rows": 3, "lengths": lengths}))
+    if seen is not None:
+        first.history.write_text(seen)
+        (first.folder / "events.bin").write_bytes(b"ab")
+
+    def appear():
+        time.sleep(0.2)
+        first.history.write_text(whole + "3,4.0\n")
+        (first.folder / "events.bin").write_bytes(b"abcdef")
+
+    writer = threading.Thread(target=appear)
+    writer.start()
+    with transient.patience(transient.worker(tmp_path)):
+        rows = checkpoints.take_up(checkpoint, files, second)
+        history = History(second.history)
+        history.take_up(rows)
+        history.add(3, {"value": 9.0, "other": 1.0})
+    writer.join()
+    history.close()
+    assert second.history.read_text() == "step,value,other\n0,1.0,\n1,2.0,\n2,3.0,\n3,9.0,1.0\n"
+    assert (second.folder / "events.bin").read_bytes() == b"abcd"

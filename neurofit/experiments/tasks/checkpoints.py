@@ -20,7 +20,7 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.attempts import still_mine
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
-from neurofit.files import partial_path, read_json, to_json
+from neurofit.files import known_to_have, partial_path, read_json, to_json
 from neurofit.transient import retry
 
 KEPT = 2
@@ -112,21 +112,29 @@ def _take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
     rows = record.get("rows", 0)
     if source.folder != attempt.folder:
         for name, length in record.get("lengths", {}).items():
-            with contextlib.suppress(FileNotFoundError):
+            kept = known_to_have(source.folder / name, length, _content)
+            if kept is not None:
                 (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (attempt.folder / name).write_bytes((source.folder / name).read_bytes()[:length])
+                (attempt.folder / name).write_bytes(kept)
     _cut_history(source.history, attempt.history, rows)
     return rows
 
 
 def _cut_history(source: Path, target: Path, rows: int) -> None:
-    try:
-        with open(source, newline="", encoding="utf-8") as file:
-            kept = list(csv.reader(file))[: rows + 1]
-    except FileNotFoundError:
+    kept = known_to_have(source, rows + 1 if rows else 0, _table)
+    if kept is None:
         return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     partial = partial_path(target)
     partial.write_text(text.getvalue(), encoding="utf-8")
     partial.replace(target)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _table(path: Path) -> list[list[str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError, UsageError, text_of
 from neurofit.experiments.grids.params import one_line
-from neurofit.files import write_whole
+from neurofit.files import known_to_have, write_whole
 from neurofit.transient import retry
 
 
@@ -30,15 +30,12 @@ class History:
     def take_up(self, rows: int) -> None:
         """Go on with a file that has `rows` rows already."""
         self.close()
-        self.columns = [cell for row in self._rows()[:1] for cell in row[1:]]
         self.rows = rows
+        self.columns = [cell for row in self._rows()[:1] for cell in row[1:]]
 
     def _rows(self) -> list[list[str]]:
-        try:
-            text = retry(lambda: self.path.read_bytes().decode())
-        except FileNotFoundError:
-            return []
-        return list(csv.reader(io.StringIO(text, newline="")))
+        """Its header and its rows; nothing of a file that there is none of."""
+        return known_to_have(self.path, self.rows + 1 if self.rows else 0, _table) or []
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
         values = {name: _number(name, value) for name, value in numbers.items()}
@@ -111,6 +108,10 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
             found[name][0].append(step)
             found[name][1].append(number)
     return found
+
+
+def _table(path: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
 def _line(cells: list) -> str:
