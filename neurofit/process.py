@@ -7,6 +7,7 @@ whose it is, the answer is that it is not known, and whoever asks goes by the he
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import socket
@@ -44,6 +45,19 @@ def same_machine(host: str, machine: str | None) -> bool:
 def machine() -> str:
     """A word for this machine that outlives a restart; empty where it has none."""
     return _machine()[2]
+
+
+def user() -> str:
+    """Whose this process is; "unknown" where that has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def who() -> dict[str, str]:
+    """Host and user, as records name who wrote them."""
+    return {"host": socket.gethostname(), "user": user()}
 
 
 def _started(pid: int, proc: Path = PROC) -> int | None:

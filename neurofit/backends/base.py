@@ -7,6 +7,7 @@ SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submiss
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from abc import ABC, abstractmethod
@@ -18,6 +19,18 @@ from typing import Any
 JobKey = tuple[str, int]  # submission's name, number of the job in it
 NO_ROOM = 95  # what a worker ends with when the disk is too full even for an outcome; see neurofit/worker/__main__.py
 NO_ROOM_LEFT = "the disk, or your quota on it, is full: make room (`neurofit clean` lists what can go)"
+
+
+_CLOCK = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])")
+
+
+def minutes_of(text: str) -> float | None:
+    """'24:00:00' or '2-12:30:00' in minutes; None for any other text, SLURM's UNLIMITED too."""
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 1440 * days + 60 * hours + minutes + seconds / 60
 
 
 @dataclass(frozen=True)

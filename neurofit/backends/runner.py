@@ -23,7 +23,7 @@ import yaml
 
 from neurofit import yaml_text
 from neurofit.backends import BUILT_IN
-from neurofit.backends.base import Backend, Resources
+from neurofit.backends.base import Backend, Resources, minutes_of
 from neurofit.errors import RunnerError, described, nearest
 
 BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a setting, by the last part of its name
@@ -37,7 +37,6 @@ BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a se
     "task_minutes": (1 / 60, 5_256_000),
     "grace_seconds": (0, 31_536_000),
 }
-_CLOCK = re.compile(r"(?:(?P<days>\d{1,4})-)?(?P<hours>\d{1,5}):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)")
 LONGEST_NAME = 200
 CLOCKS = "minutes, H:MM:SS or D-H:MM:SS"
 
@@ -139,15 +138,6 @@ def _build(kind: type, settings: dict[str, Any], path: Path, inside: str = "") -
             raise RunnerError(f"{path}: {inside or kind.__name__} has no setting '{key}'.{hint}")
         values[key] = _value(hints[key], value, path, f"{inside}{'.' if inside else ''}{key}")
     return kind(**values)
-
-
-def minutes_of(text: str) -> float | None:
-    """'24:00:00' or '1-12:00:00' in minutes; None for any other text."""
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return 1440 * days + 60 * hours + minutes + seconds / 60
 
 
 def refused(key: str, number: float) -> str | None:

@@ -63,7 +63,8 @@ class Amount(click.ParamType):
         self.setting = setting
 
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
-        from neurofit.backends.runner import minutes_of, refused
+        from neurofit.backends.base import minutes_of
+        from neurofit.backends.runner import refused
 
         number = minutes_of(str(value)) if self.setting.endswith("_minutes") else None
         try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from neurofit import process
+from neurofit.commands import command
 from neurofit.errors import NameUnknown, StoreError, UsageError
 from neurofit.experiments.store import choices
 from neurofit.experiments.store.layout import AttemptFiles
 from neurofit.experiments.store.lock import locked
-from neurofit.experiments.store.records import OUTCOME, checked
+from neurofit.experiments.store.records import OUTCOME, read_record
 from neurofit.experiments.store.state import AT_WORK, State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.files import read_json
-from neurofit.orchestrate import provenance
 from neurofit.orchestrate.status.standing import Standing, standing
 
 
@@ -43,7 +43,7 @@ def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
     counted, latest = found.of(key).counted, found.of(key).latest
     counts = counted is not None and counted.attempt == files.number
     try:
-        outcome = checked(read_json(files.outcome), OUTCOME, files.outcome)
+        outcome = read_record(files.outcome, OUTCOME)
     except FileNotFoundError:
         is_at_work = latest.state in AT_WORK and latest.attempt == files.number
         return Attempt(files.number, str(latest.state if is_at_work else State.LOST), counts)
@@ -70,12 +70,12 @@ def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool =
         if number is not None and number not in done:
             raise _not_to_be_chosen(found, key, name, number, done)
         if not dry_run:
-            choices.choose(found.files, key, number, done[-1], provenance.who()["user"])
+            choices.choose(found.files, key, number, done[-1], process.user())
     return done[-1] if number is None else number
 
 
 def _not_to_be_chosen(found: Standing, key: TaskKey, name: str, number: int, done: list[int]) -> Exception:
-    there = f"Done: {', '.join(map(str, done))}. `neurofit choose {name}` lists all attempts."
+    there = f"Done: {', '.join(map(str, done))}. `{command('choose', name)}` lists all attempts."
     for one in attempts_at(found, key):
         if one.attempt == number:
             return UsageError(f"Attempt {number} at {name} is {one.state}; one that counts has to be done. {there}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from neurofit import process
 from neurofit.backends.base import Backend, Queued
 from neurofit.errors import QueueError
 from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
-from neurofit.orchestrate import provenance
 from neurofit.orchestrate.plan import AT_WORK
 from neurofit.orchestrate.status.queues import backend_of, calls_of
 from neurofit.orchestrate.status.standing import Part, Standing
@@ -56,7 +56,7 @@ def cancel(study: Study, cancellations: list[Cancellation]) -> int:
     ------
     QueueError : a queue could not be told, or would not: its jobs end all the same once their workers look
     """
-    by = provenance.who()["user"]
+    by = process.user()
     for one in cancellations:
         write_stop(one.part.files, one.tasks, by)
     problems = [problem for one in cancellations if (problem := _tell_queue(study, one))]
@@ -74,7 +74,7 @@ def _tell_queue(study: Study, one: Cancellation) -> str | None:
         backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
     except QueueError as error:
         who = one.part.record.get("user")
-        whose = f" ({who} submitted it)" if who and who != provenance.who()["user"] else ""
+        whose = f" ({who} submitted it)" if who and who != process.user() else ""
         return f"{one.part.files.name}{whose}: {error}"
     return None
 

@@ -27,7 +27,7 @@ from neurofit.experiments.store.layout import (
     discover_experiments,
 )
 from neurofit.experiments.store.lock import locked
-from neurofit.experiments.store.records import OUTCOME, checked
+from neurofit.experiments.store.records import OUTCOME, read_record
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey, read_submission
 from neurofit.files import read_json, told_apart
@@ -227,7 +227,7 @@ def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
 
 def _outcome(attempt: AttemptFiles) -> dict:
     try:
-        return checked(read_json(attempt.outcome), OUTCOME, attempt.outcome)
+        return read_record(attempt.outcome, OUTCOME)
     except (OSError, StoreError):
         return {}
 

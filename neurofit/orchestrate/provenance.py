@@ -1,16 +1,15 @@
-"""Where code and people come from: git's commit, this host, this user, the versions in use."""
+"""Where code comes from: git's commit, this host and user, the versions in use."""
 
 from __future__ import annotations
 
-import getpass
 import platform
-import socket
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import neurofit
+from neurofit.process import who
 
 GIT_SECONDS = 5.0
 
@@ -36,14 +35,6 @@ def _git(root: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
-
-
-def who() -> dict[str, str]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return {"host": socket.gethostname(), "user": user}
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofit.commands import command
 from neurofit.errors import NeurofitError
 from neurofit.experiments.scripts import snapshot
 from neurofit.experiments.store import inputs
@@ -74,7 +75,7 @@ class Outdated:
         files = f" ({self.changed[0]}{more})" if self.changed else ""
         return (
             f"{self.either:,} of {self.done:,} were done with {self.what} than now{files}; "
-            f"`neurofit submit {selector} --rerun` does them again."
+            f"`{command('submit', selector, rerun=True)}` does them again."
         )
 
 

@@ -14,11 +14,11 @@ from neurofit.experiments.scripts import script
 from neurofit.experiments.store import storage
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import discover_experiments
-from neurofit.experiments.store.records import JOURNAL_LINE, checked, fault
+from neurofit.experiments.store.records import JOURNAL_LINE, fault, read_record
 from neurofit.experiments.store.records import OUTCOME as OUTCOME_SCHEMA
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.files import parse_lines, read_json
+from neurofit.files import parse_lines
 from neurofit.orchestrate.status.standing import Standing, TaskStanding, standing
 from neurofit.transient import retry
 
@@ -134,7 +134,7 @@ def _size(path: str) -> int:
 def _read(found: Standing, path: Path, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
     """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is named."""
     try:
-        return checked(read_json(path), OUTCOME_SCHEMA, path)
+        return read_record(path, OUTCOME_SCHEMA)
     except (StoreError, OSError) as error:
         what = "gone" if isinstance(error, OSError) else "damaged"
         instead = "its row is the journal's copy" if journalled else "its row has no metrics"

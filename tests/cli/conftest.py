@@ -91,6 +91,13 @@ class Study:
         assert "Traceback" not in answer.stderr or "jobs" in answer.stderr, said
         return answer
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`neurofit WORDS`, which is not waited for."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "neurofit", *words], cwd=self.root, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )  # fmt: skip
+
     @staticmethod
     def steady(text: str) -> str:
         """The output without what varies between two runs of one command."""

@@ -34,13 +34,6 @@ class Unhurried(Backend):
 """
 
 
-def start(study, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "neurofit", *words], cwd=study.root, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-    )  # fmt: skip
-
-
 def counts(study, name: str) -> dict:
     if not (study.root / "training_data" / name).exists():
         return {}
@@ -65,7 +58,7 @@ def unhurried(quick):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_the_queue_is_asked_waits_for_its_answer_and_says_what_was_queued(unhurried, number):
-    process = start(unhurried, "submit", "quick", "--backend", "far")
+    process = unhurried.start("submit", "quick", "--backend", "far")
     until((unhurried.root / "asked-1").exists)
     process.send_signal(number)
     time.sleep(0.1)
@@ -82,7 +75,7 @@ def test_a_signal_while_the_queue_is_asked_waits_for_its_answer_and_says_what_wa
 
 
 def test_a_second_ctrl_c_does_not_wait_and_says_that_it_is_not_known(unhurried):
-    process = start(unhurried, "submit", "quick", "--backend", "far")
+    process = unhurried.start("submit", "quick", "--backend", "far")
     until((unhurried.root / "asked-1").exists)
     process.send_signal(signal.SIGINT)
     assert "Waiting for the queue's answer" in process.stderr.readline()
@@ -94,7 +87,7 @@ def test_a_second_ctrl_c_does_not_wait_and_says_that_it_is_not_known(unhurried):
 
 
 def test_a_pool_in_the_foreground_is_stopped_by_kill_and_its_tasks_go_on_with_the_next_submit(slow):
-    process = start(slow, "submit", "slow")
+    process = slow.start("submit", "slow")
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
@@ -104,7 +97,7 @@ def test_a_pool_in_the_foreground_is_stopped_by_kill_and_its_tasks_go_on_with_th
 
 
 def test_a_pool_in_the_foreground_goes_on_when_the_terminal_closes(slow):
-    process = start(slow, "submit", "slow")
+    process = slow.start("submit", "slow")
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.stdout.close()
     process.stderr.close()

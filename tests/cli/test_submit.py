@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import time
 
@@ -29,13 +28,6 @@ class Deaf(Backend):
     def limits(self): ...
     def check(self): ...
 """
-
-
-def start(study, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "neurofit", *words], cwd=study.root, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-    )  # fmt: skip
 
 
 def counts(study, name: str) -> dict:
@@ -77,7 +69,7 @@ def test_wait_gives_up_and_the_pool_goes_on(slow):
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(slow):
-    process = start(slow, "submit", "slow")
+    process = slow.start("submit", "slow")
     wait_until_running(slow, "slow")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -95,7 +87,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(slow):
 def test_ctrl_c_twice_ends_at_once(study):
     study.script("stubborn", "import time, signal\nimport neurofit as nf\ndef fit(task):\n"
                  "    task.should_stop()\n    time.sleep(60)\nexperiment = nf.Experiment(fit)\n")  # fmt: skip
-    process = start(study, "submit", "stubborn")
+    process = study.start("submit", "stubborn")
     for _ in range(100):
         if list(study.root.glob("training_data/stubborn/runs/*/rep-00/attempt-01/stdout.log")):
             break
@@ -188,7 +180,7 @@ def test_workers_are_for_pools(quick):
 
 
 def test_two_submits_at_once_queue_nothing_twice(quick):
-    both = [start(quick, "submit", "quick") for _ in range(2)]
+    both = [quick.start("submit", "quick") for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     outcomes = list(quick.root.glob("training_data/quick/runs/*/rep-*/attempt-*/outcome.json"))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.backends.base import Ending, Limits, QueueState
+from neurofit.backends.base import Ending, Limits, QueueState, minutes_of
 from neurofit.backends.commands import Answer, spans
 from neurofit.backends.slurm.words import AT_WORK, OVER, ending, reason
 from neurofit.errors import QueueError, SubmissionError
@@ -274,13 +274,4 @@ def read_partition(answer: Answer) -> dict[str, str]:
 def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
     smaller = re.findall(r"max_array_tasks=([0-9]{1,9})\b", config.get("SchedulerParameters", ""))
     sizes = [int(number) for number in (config["MaxArraySize"], *smaller)]
-    return Limits(array_size=min(sizes), walltime_minutes=minutes(partition.get("MaxTime", "")))
-
-
-def minutes(text: str) -> float | None:
-    """'2-12:30:00' in minutes; None for UNLIMITED and the like."""
-    match = re.fullmatch(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-9]{2}):([0-9]{2})", text)
-    if not match:
-        return None
-    days, hours, mins, seconds = (int(part or 0) for part in match.groups())
-    return 1440 * days + 60 * hours + mins + seconds / 60
+    return Limits(array_size=min(sizes), walltime_minutes=minutes_of(partition.get("MaxTime", "")))

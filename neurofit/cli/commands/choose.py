@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.commands import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.attempts import Attempt
@@ -24,6 +25,7 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     The newest attempt that is done counts, whatever became of later ones. An earlier one that is chosen counts until
     an attempt that is done after the choice:  neurofit choose exp3:17/3 --attempt 2
     """
+    from neurofit.experiments.grids.selection import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
     from neurofit.orchestrate.choice import choose as select
     from neurofit.orchestrate.status.standing import standing
@@ -36,7 +38,8 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     keys = choice.keys(found)
     if len(keys) != 1:
         raise click.UsageError(
-            f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: neurofit choose {choice.name}:17/3"
+            f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: "
+            f"{suggested('choose', f'{choice.name}:17/3')}"
         )
     name = wording.task(choice.name, keys[0])
     if attempt is not None or newest:
@@ -51,7 +54,7 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     if attempt is None and not newest:
         _list(name, attempts)
     terminal.problems_of(found)
-    terminal.hint(f"neurofit results {choice.name}")
+    terminal.hint(suggested("results", naming_all(choice.name)))
 
 
 def _list(name: str, attempts: list[Attempt]) -> None:

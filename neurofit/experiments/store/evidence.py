@@ -16,10 +16,10 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import STALE_SECONDS, journals, now_on
 from neurofit.experiments.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
-from neurofit.experiments.store.records import CLAIM, JOURNAL_LINE, OUTCOME, Schema, checked, fault
+from neurofit.experiments.store.records import CLAIM, JOURNAL_LINE, OUTCOME, Schema, fault, read_record
 from neurofit.experiments.store.state import Heartbeat
 from neurofit.experiments.store.submissions import Planned, TaskKey
-from neurofit.files import parse_lines, read_json
+from neurofit.files import parse_lines
 from neurofit.process import Process
 from neurofit.transient import retry
 
@@ -221,7 +221,7 @@ def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], ke
 def _record(path: Path, schema: Schema, facts: Facts) -> dict[str, Any] | None:
     """What a file of an attempt says: None where there is no such file, nothing where it is damaged, and that noted."""
     try:
-        return checked(read_json(path), schema, path)
+        return read_record(path, schema)
     except FileNotFoundError:
         return None
     except StoreError as error:

@@ -14,10 +14,10 @@ from typing import Any
 from neurofit.errors import StoreError
 from neurofit.experiments.store.journal import journals
 from neurofit.experiments.store.layout import SubmissionFiles
-from neurofit.experiments.store.records import HALT, JOURNAL_LINE, checked, fault
+from neurofit.experiments.store.records import HALT, JOURNAL_LINE, fault, read_record
 from neurofit.experiments.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.experiments.tasks.alike import EXCEPTIONS, in_words, signature
-from neurofit.files import parse_lines, read_json, to_json, write_new
+from neurofit.files import parse_lines, to_json, write_new
 from neurofit.transient import retry
 
 ENOUGH = 5  # identical failures
@@ -35,7 +35,7 @@ class Halt:
 
 def read_halt(files: SubmissionFiles) -> Halt | None:
     try:
-        record = checked(read_json(files.halt), HALT, files.halt)
+        record = read_record(files.halt, HALT)
         return Halt(record["failures"], record["message"])
     except (OSError, StoreError):
         return None

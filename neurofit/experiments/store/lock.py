@@ -6,15 +6,14 @@ import contextlib
 import datetime
 import errno
 import fcntl
-import getpass
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from neurofit.errors import LockedError, StoreError
-from neurofit.experiments.store.records import LOCK, checked
-from neurofit.files import encoded, read_json, to_json, told_apart, write_new
-from neurofit.process import Process
+from neurofit.experiments.store.records import LOCK, read_record
+from neurofit.files import encoded, to_json, told_apart, write_new
+from neurofit.process import Process, user
 from neurofit.transient import retry
 
 PATIENCE_SECONDS = 60.0
@@ -29,7 +28,7 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     """
     with told_apart(path.parent, "make this folder"):
         retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
-    content = to_json({**Process.here().record(), "user": _user(), "since": _now()})
+    content = to_json({**Process.here().record(), "user": user(), "since": _now()})
     deadline = time.monotonic() + patience_seconds
     with told_apart(path, "lock the experiment"):
         while not write_new(path, content, durable=False):
@@ -52,7 +51,7 @@ def _release(path: Path, content: bytes) -> None:
 def held_elsewhere(path: Path) -> bool:
     """Whether a process other than this one holds the lock and may be alive."""
     try:
-        holder = Process.from_record(checked(read_json(path), LOCK, path))
+        holder = Process.from_record(read_record(path, LOCK))
     except (OSError, StoreError):
         return False
     return holder != Process.here() and holder.is_alive() is not False
@@ -92,7 +91,7 @@ def _left_behind(path: Path, guard: Path, error: OSError) -> str:
 
 def _holder_is_alive(path: Path) -> bool | None:
     try:
-        return Process.from_record(checked(read_json(path), LOCK, path)).is_alive()
+        return Process.from_record(read_record(path, LOCK)).is_alive()
     except (OSError, StoreError):
         return None
 
@@ -106,17 +105,10 @@ def _explanation(path: Path) -> str:
 
 def _holder(path: Path) -> str:
     try:
-        holder = checked(read_json(path), LOCK, path)
+        holder = read_record(path, LOCK)
         return f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
     except (OSError, StoreError):
         return "somebody who left no name"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _now() -> str:

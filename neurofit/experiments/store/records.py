@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
+from neurofit.files import read_json
 from neurofit.process import is_process
 
 MOST_JOBS = 10**6  # of a submission
@@ -216,6 +217,11 @@ def checked(record: Any, schema: Schema, path: Path | str) -> dict[str, Any]:
     if wrong := fault(record, schema):
         raise StoreError(f"{path}: damaged: as {schema.what}, {wrong}.")
     return record
+
+
+def read_record(path: Path, schema: Schema) -> dict[str, Any]:
+    """The record in a file. Raises as `read_json` and `checked` do."""
+    return checked(read_json(path), schema, path)
 
 
 def _short(value: Any) -> str:

@@ -10,16 +10,15 @@ a study whose folder cannot be written has only the inner one, and no such prote
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import secrets
 import shlex
-import socket
 from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError, StudyError
 from neurofit.files import read_json, to_json, told_apart, write_new, write_whole
+from neurofit.process import who
 from neurofit.study import Study
 
 MARKER = ".storage.json"
@@ -98,19 +97,11 @@ def _beside(study: Study) -> dict[str, Any] | None:
 
 def _note(study: Study, storage: str) -> None:
     folder = study.root / BESIDE
-    record = {"format": 1, "id": storage, "place": os.path.realpath(study.training_data), **_who()}
+    record = {"format": 1, "id": storage, "place": os.path.realpath(study.training_data), **who()}
     with contextlib.suppress(OSError):  # a study that cannot be written, or is another user's
         folder.mkdir(exist_ok=True)
         write_new(folder / ".gitignore", "*\n", durable=False)
         write_whole(folder / MARKER[1:], to_json(record) + "\n")
-
-
-def _who() -> dict[str, str]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return {"host": socket.gethostname(), "user": user}
 
 
 def _explained(study: Study, what: str, expected: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from neurofit import process
 from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles
-from neurofit.experiments.store.records import QUEUE_LINE, STOP, SUBMISSION, checked, fault
+from neurofit.experiments.store.records import QUEUE_LINE, STOP, SUBMISSION, checked, fault, read_record
 from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
 from neurofit.study import Study
 from neurofit.transient import retry
@@ -229,7 +229,7 @@ def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
     stops, damaged = [], []
     for path in retry(lambda: sorted(files.stops.glob("[0-9]*.json"))):
         try:
-            record = checked(read_json(path), STOP, path)
+            record = read_record(path, STOP)
             tasks = record["tasks"]
             stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
         except (StoreError, OSError):

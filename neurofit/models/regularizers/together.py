@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -41,11 +42,10 @@ class Sum(keras.regularizers.Regularizer):
         return cls([keras.regularizers.deserialize(term) for term in config["terms"]])
 
 
-class OfProduct(Penalty):
-    """λ Σ|w · v · …| over all products of this weight (…, unit) with those that `others()` gives, of the same unit.
+class OfSeveral(Penalty):
+    """A penalty of this weight (…, unit) and those that `others()` gives, of the same unit, at once.
 
-    The sum over all of them is the product of the sums, Σ_units (Σ|w|)(Σ|v|)…: the product itself is never made. A
-    layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while
+    A layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while
     this says True, another weight bears the penalty.
     """
 
@@ -59,28 +59,28 @@ class OfProduct(Penalty):
     def parts(self, weight) -> dict[str, Any]:
         if self.unless():
             return {}
-        sizes = [_sizes(one) for one in (weight, *self.others())]
-        return {"OfProduct": self.strength * keras.ops.sum(math.prod(sizes))}
+        return {type(self).__name__: self.strength * self._size([weight, *self.others()])}
+
+    @abstractmethod
+    def _size(self, weights: list):
+        """What of these weights the strength multiplies."""
 
 
-class JointNorm2(Penalty):
-    """λ (Σ w² − units)², one sum over this weight (…, unit) and those that `others()` gives: NDN's norm2 on `sep`.
-
-    Made by a layer and borne by one of its weights, as `OfProduct` is.
+class OfProduct(OfSeveral):
+    """λ Σ|w · v · …| over all products of these weights: the product of the sums, Σ_units (Σ|w|)(Σ|v|)…; the product
+    itself is never made.
     """
 
-    def __init__(self, strength, others: Callable[[], list], unless: Callable[[], bool] = lambda: False):
-        super().__init__(strength)
-        self.others, self.unless = others, unless
+    def _size(self, weights: list):
+        return keras.ops.sum(math.prod(map(_sizes, weights)))
 
-    def __call__(self, weight):
-        return sum(self.parts(weight).values(), keras.ops.zeros((), weight.dtype))
 
-    def parts(self, weight) -> dict[str, Any]:
-        if self.unless():
-            return {}
-        squares = sum(keras.ops.sum(keras.ops.square(one)) for one in (weight, *self.others()))
-        return {"JointNorm2": self.strength * keras.ops.square(squares - weight.shape[-1])}
+class JointNorm2(OfSeveral):
+    """λ (Σ w² − units)², one sum over all of these weights: NDN's norm2 on `sep`."""
+
+    def _size(self, weights: list):
+        squares = sum(keras.ops.sum(keras.ops.square(one)) for one in weights)
+        return keras.ops.square(squares - weights[0].shape[-1])
 
 
 def _sizes(weight):

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.experiments.store.records import OUTCOME, checked
+from neurofit.experiments.store.records import OUTCOME, read_record
 from neurofit.experiments.store.state import FAILED, State
 from neurofit.experiments.store.submissions import TaskKey
 from neurofit.experiments.tasks.alike import Signature, in_words, signature
-from neurofit.files import read_json
 from neurofit.orchestrate.causes.stops import JobEnds, why_stopped
 from neurofit.orchestrate.status.logs import ended_before_it_began, task_logs
 from neurofit.orchestrate.status.standing import Standing
@@ -66,7 +65,7 @@ def _error(found: Standing, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
     if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
         outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
-            record = checked(read_json(outcome), OUTCOME, outcome)
+            record = read_record(outcome, OUTCOME)
             if task.state is State.STOPPED:
                 return why_stopped(record.get("reason"), ends.of(task.submission, task.job))
             if record.get("error"):

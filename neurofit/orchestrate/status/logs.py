@@ -12,10 +12,10 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.experiments.store.layout import AttemptFiles, TaskFiles
-from neurofit.experiments.store.records import CLAIM, OUTCOME, checked
+from neurofit.experiments.store.records import CLAIM, OUTCOME, read_record
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.files import NO_FILE, read_json
+from neurofit.files import NO_FILE
 from neurofit.orchestrate.status.standing import Part, Standing, standing
 from neurofit.study import Study
 
@@ -79,7 +79,7 @@ def _written_by(found: Standing, files: TaskFiles, attempt: AttemptFiles) -> Att
     if attempt.stdout.exists():
         return attempt
     try:
-        log = checked(read_json(attempt.outcome), OUTCOME, attempt.outcome).get("log")
+        log = read_record(attempt.outcome, OUTCOME).get("log")
         return AttemptFiles(found.files.folder / log) if log else attempt
     except (OSError, StoreError):
         return _while_it_runs(files, attempt) or attempt
@@ -97,7 +97,7 @@ def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | No
 
 def _claim(attempt: AttemptFiles) -> tuple | None:
     try:
-        record = checked(read_json(attempt.claim), CLAIM, attempt.claim)
+        record = read_record(attempt.claim, CLAIM)
         return record["submission"], record["job"], record["start"]
     except (OSError, StoreError):
         return None

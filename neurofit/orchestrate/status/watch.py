@@ -11,10 +11,9 @@ from pathlib import Path
 
 from neurofit.errors import StoreError
 from neurofit.experiments.store.layout import AttemptFiles
-from neurofit.experiments.store.records import CLAIM, checked
+from neurofit.experiments.store.records import CLAIM, read_record
 from neurofit.experiments.store.state import State
 from neurofit.experiments.store.submissions import TaskKey
-from neurofit.files import read_json
 from neurofit.orchestrate.plan import AT_WORK
 from neurofit.orchestrate.status.logs import last_line
 from neurofit.orchestrate.status.standing import Standing, standing
@@ -117,7 +116,7 @@ def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
 
 def _age(attempt: AttemptFiles) -> float:
     try:
-        return max(0.0, time.time() - checked(read_json(attempt.claim), CLAIM, attempt.claim)["t"])
+        return max(0.0, time.time() - read_record(attempt.claim, CLAIM)["t"])
     except (OSError, StoreError, KeyError):
         return 0.0
 

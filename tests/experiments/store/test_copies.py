@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from neurofit import process
 from neurofit.experiments.store.attempts import Claimant, Refusal, claim
 from neurofit.experiments.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles, TaskFiles
 from neurofit.experiments.store.submissions import Planned, is_at_home, read_submission, write_submission
-from neurofit.orchestrate import provenance
 from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.process import Process
 from neurofit.study import Study
@@ -37,7 +37,7 @@ def submission(root: Path, **changes) -> SubmissionFiles:
     """A submission as this host writes it, with these entries of its record changed."""
     files = ExperimentFiles(Study(root), "exp")
     record = {"experiment": "exp", "study": str(root), "script": "jobs/exp.py", "repetitions": 1, "fresh": False,
-              "code": "c", "runner": "slurm", "backend": "slurm", "resources": {}, **provenance.who()}  # fmt: skip
+              "code": "c", "runner": "slurm", "backend": "slurm", "resources": {}, **process.who()}  # fmt: skip
     written = write_submission(files, "20261128-120000-slurm-aaaa", record, [[Planned(0, 0, 0)]])
     if changes:
         changed = {name: value for name, value in {**read_submission(written), **changes}.items() if value != "gone"}
