@@ -5,7 +5,9 @@ from __future__ import annotations
 import neurofit as nf
 
 experiment = nf.Experiment(
-    fit=nf.models.thesis.fit(nf.models.architectures.hsm, standardise="times_mil", epochs=35_000, learning_rate=1e-4),
+    fit=nf.models.thesis.fit(
+        nf.models.architectures.hsm, standardise="times_mil", epochs=35_000, learning_rate=1e-4
+    ),
     grid=nf.grid(filters=[9], hidden=[0.2], biases=["zeros"], start_below=[2.0]),
     repetitions=50,
 )

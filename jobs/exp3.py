@@ -1,4 +1,6 @@
-"""Which model predicts V1 better: differences of Gaussians and dense layers, or convolution and what/where readouts?"""
+"""Which model predicts V1 better: differences of Gaussians and dense layers, or convolution and what/where
+readouts?
+"""
 
 from __future__ import annotations
 

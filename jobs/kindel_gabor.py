@@ -1,7 +1,8 @@
 """The Gabor regression of Kindel et al. on macaque V1: 1,089 wavelets, their sweep of α, seven trials each.
 
-Their notebook took α = 1000 with sklearn's Ridge, on features of a scale of its own; here all features together have
-variance 1, so the sweep of logspace(1, 8, 25) is moved to where it covers the same ground, over as many decades.
+Their notebook took α = 1000 with sklearn's Ridge, on features of a scale of its own; here all features
+together have variance 1, so the sweep of logspace(1, 8, 25) is moved to where it covers the same ground, over
+as many decades.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""LNLN of Kindel et al. on macaque V1: their sweep of the number of units on recording 02, seven trials each, and the
-number that they chose on the others, for 35,000 steps."""
+"""LNLN of Kindel et al. on macaque V1: their sweep of the number of units on recording 02, seven trials each,
+and the number that they chose on the others, for 35,000 steps.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The CNN of `jobs/kindel.py` for the table of docs/macaque.md: 10,000 steps instead of 60,000.
 
-With the flags of the authors' published example, whose best weights came after 6,401 steps. The lowest loss on the
-early-stopping images chooses the weights as it does there.
+With the flags of the authors' published example, whose best weights came after 6,401 steps. The lowest loss
+on the early-stopping images chooses the weights as it does there.
 """
 
 from __future__ import annotations

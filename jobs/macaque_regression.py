@@ -1,7 +1,8 @@
 """How well do regressions on pixels and on Gabor energies predict recordings of macaque V1? (docs/macaque.md)
 
-Ten splits that keep the copies of a photograph together, and the ten random ones of the authors, which do not. The last
-run of each split is the recipe for these recordings; what it fixes was chosen by the validation sets of grouped splits.
+Ten splits that keep the copies of a photograph together, and the ten random ones of the authors, which do
+not. The last run of each split is the recipe for these recordings; what it fixes was chosen by the validation
+sets of grouped splits.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How many images does ridge regression need to predict simple and complex cells of V1, and what penalty?
 
-No neural network: an experiment is any Python function from arguments to numbers. Every repetition shows the same
-population the same images and draws other Poisson spikes: repetitions measure what the recording's noise does to the
-answer. Then: neurofit results no_network --compare penalty
+No neural network: an experiment is any Python function from arguments to numbers. Every repetition shows the
+same population the same images and draws other Poisson spikes: repetitions measure what the recording's noise
+does to the answer. Then: neurofit results no_network --compare penalty
 """
 
 import numpy as np  # at the top: loaded once in the process that all tasks are forked from
@@ -34,7 +34,10 @@ def fit(task, *, cells="simple", images=500, penalty=100.0):
 
 
 def gabors(random):
-    """Receptive fields in two phases, a quarter of a period apart: (phase, neuron, pixel), each of length one."""
+    """Receptive fields in two phases, a quarter of a period apart:
+
+    (phase, neuron, pixel), each of length one.
+    """
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     cx, cy = random.uniform(-2, 2, (2, NEURONS, 1, 1))
     angle, phase = random.uniform(0, np.pi, (2, NEURONS, 1, 1))

@@ -1,8 +1,10 @@
-"""How much does a refractory period regularise a spike train? Answered by a program that is not written in Python.
+"""How much does a refractory period regularise a spike train? Answered by a program that is not written in
+Python.
 
-The program here is a few lines of awk; a simulator of yours goes in its place. Three things to copy: it is started with
-a list of arguments, never a line for a shell, so that whatever is in them arrives as it is; what it says goes into the
-task's log line by line while it runs; and when it fails, its last words are the task's error.
+The program here is a few lines of awk; a simulator of yours goes in its place. Three things to copy: it is
+started with a list of arguments, never a line for a shell, so that whatever is in them arrives as it is; what
+it says goes into the task's log line by line while it runs; and when it fails, its last words are the task's
+error.
 """
 
 import collections
@@ -11,7 +13,8 @@ import subprocess
 
 import neurofit as nf
 
-# Prints "name value" lines. Arguments: rate [spikes per second], refractory period [ms], duration [s], seed, note.
+# Prints "name value" lines. Arguments: rate [spikes per second], refractory period [ms], duration [s], seed,
+# note.
 SIMULATOR = r"""
 BEGIN {
     rate = ARGV[1]; dead = ARGV[2] / 1000; duration = ARGV[3]; srand(ARGV[4])
@@ -34,7 +37,9 @@ BEGIN {
 
 
 def fit(task, *, rate=40.0, refractory_ms=0.0, duration=100.0, note='it\'s "quoted", $(not run)'):
-    """Mean rate [1/s] of a simulated neuron, and its intervals' coefficient of variation: 1 without refractoriness."""
+    """Mean rate [1/s] of a simulated neuron, and its intervals' coefficient of variation: 1 without
+    refractoriness.
+    """
     said = run("awk", SIMULATOR, rate, refractory_ms, duration, task.seeds.noise, note)
     return numbers(said, wanted=("rate", "interval_cv"))
 

@@ -11,7 +11,8 @@ def command(verb: str, *words: Any, **options: Any) -> str:
 
     Parameters
     ----------
-    options : by their names, `where="lr < 1e-3"`; True gives a flag, None or False nothing, a list the option once for
+    options : by their names, `where="lr < 1e-3"`; True gives a flag, None or False nothing, a list the option
+    once for
         each of its items
     """
     texts = [str(word) for word in words]

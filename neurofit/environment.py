@@ -1,9 +1,10 @@
-"""What libraries read from an environment or a home and what changes numbers: set by value before a task, and recorded.
+"""What libraries read from an environment or a home and what changes numbers: set by value before a task, and
+recorded.
 
-Two users, or one user on two hosts, have other variables in their shells and another `~/.keras/keras.json`. A task must
-not depend on them, so a process that does tasks sets what is listed here and starts again where Python itself reads it
-(the seed of hashes, the encoding of text). What a script sets itself, in `os.environ` or by `keras.config`, is code and
-stays.
+Two users, or one user on two hosts, have other variables in their shells and another `~/.keras/keras.json`. A
+task must not depend on them, so a process that does tasks sets what is listed here and starts again where
+Python itself reads it (the seed of hashes, the encoding of text). What a script sets itself, in `os.environ`
+or by `keras.config`, is code and stays.
 """
 
 from __future__ import annotations
@@ -73,14 +74,45 @@ VALUES: dict[str, str | None] = {  # None: not set at all
     "KMP_DETERMINISTIC_REDUCTION": None,
     "KMP_FORCE_REDUCTION": None,
 }
-# Not here, but recorded: OPENBLAS_CORETYPE, which sites set where an OpenBLAS computes wrongly on their processors.
-DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # a value in the environment counts; left alone, it depends on the processor
+# Not here, but recorded: OPENBLAS_CORETYPE, which sites set where an OpenBLAS computes wrongly on their
+# processors.
+DEFAULTS = {
+    "TF_ENABLE_ONEDNN_OPTS": "1"
+}  # a value in the environment counts; left alone, it depends on the processor
 WATCHED = (
-    "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "JAX_", "KERAS_", "KMP_", "LANG", "LC_", "MKL_", "NPY_", "NUMEXPR_",
-    "NUMPY_", "NVIDIA_TF32_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONUTF8",
-    "SCIPY_", "TF_", "TORCH_", "XLA_",
-)  # fmt: skip
-CHANGE_NO_NUMBER = ("TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH", "OMP_DISPLAY", "KMP_AFFINITY", "LANGUAGE", "LC_MESSAGES")
+    "BLIS_",
+    "CUBLAS_",
+    "CUDNN_",
+    "DNNL_",
+    "JAX_",
+    "KERAS_",
+    "KMP_",
+    "LANG",
+    "LC_",
+    "MKL_",
+    "NPY_",
+    "NUMEXPR_",
+    "NUMPY_",
+    "NVIDIA_TF32_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "PYTHONHASHSEED",
+    "PYTHONOPTIMIZE",
+    "PYTHONUTF8",
+    "SCIPY_",
+    "TF_",
+    "TORCH_",
+    "XLA_",
+)
+CHANGE_NO_NUMBER = (
+    "TF_CPP_",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "OMP_DISPLAY",
+    "KMP_AFFINITY",
+    "LANGUAGE",
+    "LC_MESSAGES",
+)
 KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the one of XLA's flags that only says where something lies
 
@@ -94,7 +126,9 @@ def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
     if "LC_ALL" in environment:  # the language and the encoding of what programs print stay
         wanted |= {"LC_CTYPE": environment["LC_ALL"], "LC_MESSAGES": environment["LC_ALL"]}
     if "XLA_FLAGS" in environment:
-        wanted["XLA_FLAGS"] = " ".join(word for word in environment["XLA_FLAGS"].split() if word.startswith(XLA_PLACES))
+        wanted["XLA_FLAGS"] = " ".join(
+            word for word in environment["XLA_FLAGS"].split() if word.startswith(XLA_PLACES)
+        )
         if not wanted["XLA_FLAGS"]:
             del wanted["XLA_FLAGS"]
     for name, value in DEFAULTS.items():
@@ -108,8 +142,9 @@ def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
 
 
 def enter() -> None:
-    """Settle the environment of this program before it does a task: by starting it again, which is the only way to what
-    Python itself has read, unless it is not known to be the only program of this process (a notebook, a debugger).
+    """Settle the environment of this program before it does a task: by starting it again, which is the only
+    way to what Python itself has read, unless it is not known to be the only program of this process (a
+    notebook, a debugger).
     """
     before = _at_start()
     wanted, ignored = settled(before)
@@ -122,7 +157,9 @@ def enter() -> None:
 
 
 def settle() -> None:
-    """Set in this process what it did not start with, and what Keras reads from a file, now or when it is imported."""
+    """Set in this process what it did not start with, and what Keras reads from a file, now or when it is
+    imported.
+    """
     before, known = _at_start(), set(_ignored)
     wanted, ignored = settled(before)
     for name in [*VALUES, *DEFAULTS, "XLA_FLAGS", "LC_CTYPE", "LC_MESSAGES"]:
@@ -148,7 +185,9 @@ def settle_keras() -> None:
 
 def record() -> dict[str, Any]:
     """What this process has of all that changes numbers, and what did not count."""
-    watched = [name for name in os.environ if name.startswith(WATCHED) and not name.startswith(CHANGE_NO_NUMBER)]
+    watched = [
+        name for name in os.environ if name.startswith(WATCHED) and not name.startswith(CHANGE_NO_NUMBER)
+    ]
     variables = {name: os.environ[name] for name in watched if VALUES.get(name) != os.environ[name]}
     variables |= {name: value for name, value in _interpreter().items() if value != VALUES[name]}
     found: dict[str, Any] = {"variables": variables}
@@ -156,13 +195,17 @@ def record() -> dict[str, Any]:
         found["ignored"] = dict(_ignored)
     config = sys.modules.get("keras.src.backend.config")
     if config is not None:
-        found["keras"] = {name: getattr(config, name)() for name in ("backend", *KERAS) if hasattr(config, name)}
+        found["keras"] = {
+            name: getattr(config, name)() for name in ("backend", *KERAS) if hasattr(config, name)
+        }
     return found
 
 
 @cache
 def _interpreter() -> dict[str, str | None]:
-    """What Python itself read when it started; setting it later changes only the programs that a task starts."""
+    """What Python itself read when it started; setting it later changes only the programs that a task
+    starts.
+    """
     seed = _at_start().get("PYTHONHASHSEED") or "random"
     return {
         "PYTHONHASHSEED": seed if sys.flags.hash_randomization else "0",
@@ -181,7 +224,9 @@ def _set(name: str, value: str | None) -> None:
 def _how(name: str) -> str:
     if name.startswith("PYTHON"):
         return "Every task has the same value."
-    return f'To set it, write os.environ["{name}"] = … at the top of the script: then it is a part of the code.'
+    return (
+        f'To set it, write os.environ["{name}"] = … at the top of the script: then it is a part of the code.'
+    )
 
 
 def _at_start() -> dict[str, str]:
@@ -196,7 +241,9 @@ def _at_start() -> dict[str, str]:
 
 
 def _is_own_program(original: Sequence[str], seen: Sequence[str]) -> bool:
-    """Whether the interpreter was started with the program that now runs, and no debugger or notebook around it."""
+    """Whether the interpreter was started with the program that now runs, and no debugger or notebook around
+    it.
+    """
     if sys.gettrace() is not None or len(original) < len(seen):
         return False
     words = list(original[1 : len(original) - len(seen) + 1])  # before what the program sees as its name
@@ -216,7 +263,11 @@ def _are_flags(words: Sequence[str]) -> bool:
             value = False
         elif word in ("-W", "-X"):
             value = True
-        elif not word.startswith("-") or word.startswith("--") or any(letter in _letters(word) for letter in "cmEI"):
+        elif (
+            not word.startswith("-")
+            or word.startswith("--")
+            or any(letter in _letters(word) for letter in "cmEI")
+        ):
             return False
     return not value
 
@@ -257,9 +308,12 @@ def _from_defaults(module: ModuleType, only: Mapping[str, Any] | None = None) ->
         if only is None or only.get(name) == get():
             _ignored[f"keras.json {name}"] = get()
             log.warning(
-                "keras.json sets %s to %s, which is not used. To set it, call keras.config.set_%s in the script.",
-                name, get(), name,
-            )  # fmt: skip
+                "keras.json sets %s to %s, which is not used. To set it, call keras.config.set_%s in the "
+                "script.",
+                name,
+                get(),
+                name,
+            )
             replace(value)
 
 

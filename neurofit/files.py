@@ -1,7 +1,7 @@
 """Files written whole or not at all, and files of JSON lines that only grow.
 
-Every record that neurofit keeps goes through these few functions, so that whatever dies leaves either the old file, the
-new one, or a last line that the next reader recognises as torn.
+Every record that neurofit keeps goes through these few functions, so that whatever dies leaves either the old
+file, the new one, or a last line that the next reader recognises as torn.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def told_apart(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path}: could not {doing}: {error.strerror or error}. {_advice(error)}".rstrip()) from error
+        raise StoreError(
+            f"{path}: could not {doing}: {error.strerror or error}. {_advice(error)}".rstrip()
+        ) from error
 
 
 def _advice(error: OSError) -> str:
@@ -81,7 +83,10 @@ def _remove(partial: Path) -> None:
 
 
 def write_new(path: Path, content: str | bytes, *, durable: bool = True) -> bool:
-    """Make `path` with `content`, whole, unless it exists; False where it does. Only one of many callers gets True."""
+    """Make `path` with `content`, whole, unless it exists; False where it does.
+
+    Only one of many callers gets True.
+    """
     data = encoded(content) if isinstance(content, str) else content
     partials: list[Path] = []
     try:
@@ -144,7 +149,9 @@ def _write_out(path: Path, data: bytes, durable: bool) -> None:
 
 
 def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool = True) -> None:
-    """Append whole lines, on a fresh line if the last one was torn; the caller is the file's only writer just now."""
+    """Append whole lines, on a fresh line if the last one was torn; the caller is the file's only writer just
+    now.
+    """
     data = encoded("".join(to_json(record) + "\n" for record in records))
     sizes: list[int] = []  # before the first try: a later one begins there again
     retry(lambda: _append(path, data, durable, sizes))
@@ -178,8 +185,8 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def from_json(data: bytes) -> Any:
-    """The value of standard JSON. Raises ValueError for anything else: NaN, numbers that no float holds, endless
-    nesting, bytes that are not UTF-8.
+    """The value of standard JSON. Raises ValueError for anything else: NaN, numbers that no float holds,
+    endless nesting, bytes that are not UTF-8.
     """
     try:
         value = _DECODER.decode(data.decode("utf-8", "surrogatepass"))
@@ -198,7 +205,10 @@ def _is_finite(value: Any) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """All that is in a file. StoreError where something else has its name, OSError where it cannot be read."""
+    """All that is in a file.
+
+    StoreError where something else has its name, OSError where it cannot be read.
+    """
     return retry(lambda: _read_file(path))
 
 
@@ -212,8 +222,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def known_to_have(path: Path, size: int, read: Callable[[Path], T]) -> T | None:
-    """The first `size` parts of what `read` finds in a file that is known to have so many: another host may see them
-    late. What there is after all, if that is less; None where there is no file.
+    """The first `size` parts of what `read` finds in a file that is known to have so many: another host may
+    see them late. What there is after all, if that is less; None where there is no file.
     """
 
     def whole() -> T:
@@ -231,8 +241,8 @@ def known_to_have(path: Path, size: int, read: Callable[[Path], T]) -> T | None:
 
 
 def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:
-    """The JSON object in `path`; StoreError names a damaged file. One that is known to have been written may be `late`:
-    not yet to be seen from here.
+    """The JSON object in `path`; StoreError names a damaged file. One that is known to have been written may
+    be `late`: not yet to be seen from here.
     """
     return retry(lambda: _read_json(path), late=late)
 
@@ -271,7 +281,9 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Records of a file of JSON lines and how many of its lines are damaged; nothing where there is no file."""
+    """Records of a file of JSON lines and how many of its lines are damaged; nothing where there is no
+    file.
+    """
     try:
         data = read_file(path)
     except FileNotFoundError:

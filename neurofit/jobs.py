@@ -1,8 +1,8 @@
 """Scripts as modules: `neurofit.jobs.exp3` is the study's `jobs/exp3.py`, wherever it was loaded from.
 
-What a script defines has this name in pickles, so that a process which a task spawns (`multiprocessing` with spawn or
-forkserver, joblib) finds its functions and classes, in the copy of the code that the task runs. Elsewhere, in a
-notebook, they come from the study of the current folder.
+What a script defines has this name in pickles, so that a process which a task spawns (`multiprocessing` with
+spawn or forkserver, joblib) finds its functions and classes, in the copy of the code that the task runs.
+Elsewhere, in a notebook, they come from the study of the current folder.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ from typing import Any
 def attach(
     package: str, where: Mapping[str, str], modules: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """A package's `__getattr__`, `__dir__` and `__all__`. `where`: name → the module below the package that has it."""
+    """A package's `__getattr__`, `__dir__` and `__all__`.
+
+    `where`: name → the module below the package that has it.
+    """
     modules = frozenset(modules)
     public = sorted([*where, *modules])
 

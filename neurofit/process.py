@@ -1,8 +1,9 @@
 """Which process is this, and is that one still there? Answers only what the kernel of this host can know.
 
-Process numbers mean something within one boot of one kernel and one process namespace: a container has numbers of its
-own, two machines may have one name, and a machine's name may change. Where a number says nothing, or `/proc` hides
-whose it is, the answer is that it is not known, and whoever asks goes by the heartbeat.
+Process numbers mean something within one boot of one kernel and one process namespace: a container has
+numbers of its own, two machines may have one name, and a machine's name may change. Where a number says
+nothing, or `/proc` hides whose it is, the answer is that it is not known, and whoever asks goes by the
+heartbeat.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def who() -> dict[str, str]:
 
 
 def _started(pid: int, proc: Path = PROC) -> int | None:
-    """Start of the process in clock ticks since boot: a number that is used again starts later. GONE if there is no
-    such process; None if there is one of which this user may not see that (`hidepid`, no `/proc`).
+    """Start of the process in clock ticks since boot: a number that is used again starts later. GONE if there
+    is no such process; None if there is one of which this user may not see that (`hidepid`, no `/proc`).
     """
     try:
         if os.readlink(proc / "self") != str(os.getpid()):
@@ -102,7 +103,9 @@ class Process:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Process:
-        return cls(record["host"], record["boot"], record["pid"], record["started"], record.get("machine") or "")
+        return cls(
+            record["host"], record["boot"], record["pid"], record["started"], record.get("machine") or ""
+        )
 
     def record(self) -> dict[str, Any]:
         return asdict(self)
@@ -135,4 +138,6 @@ def is_process(record: Any) -> bool:
         return False
     texts = all(isinstance(record.get(name), str) for name in ("host", "boot"))
     texts = texts and isinstance(record.get("machine", ""), str)
-    return texts and all(type(record.get(name)) is int and 0 <= record[name] < 2**63 for name in ("pid", "started"))
+    return texts and all(
+        type(record.get(name)) is int and 0 <= record[name] < 2**63 for name in ("pid", "started")
+    )

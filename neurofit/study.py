@@ -1,10 +1,10 @@
 """Where a study's folders are, and what `neurofit init` puts into a new one.
 
-    study/
-    ├── jobs/              experiment scripts, a file each
-    ├── runners/           profiles, one per queue
-    ├── data/              recordings, as received
-    └── training_data/     all that neurofit writes
+study/
+├── jobs/              experiment scripts, a file each
+├── runners/           profiles, one per queue
+├── data/              recordings, as received
+└── training_data/     all that neurofit writes
 """
 
 from __future__ import annotations
@@ -98,13 +98,14 @@ TRUSTED = "NEUROFIT_TRUSTED_STUDIES"
 def find(start: Path, *, trusted: bool = False) -> Study:
     """The study that a folder or a file is in: the nearest folder, from there upwards, that is one.
 
-    A folder with `jobs/` is a study if it also has `runners/` or `training_data/`, or if `start` is the folder itself
-    or lies in its `jobs/` (so that somebody's ~/jobs does not claim all of their home). The copies of a study under
-    its own `training_data/` are none. Symbolic links are left as they were given.
+    A folder with `jobs/` is a study if it also has `runners/` or `training_data/`, or if `start` is the
+    folder itself or lies in its `jobs/` (so that somebody's ~/jobs does not claim all of their home). The
+    copies of a study under its own `training_data/` are none. Symbolic links are left as they were given.
 
-    Commands execute a study's scripts and runners. Those of another user, in a study that is found above `start`, are
-    executed only if this user has allowed it: in the file `trusted_file()`, a folder a line, or in the environment
-    variable NEUROFIT_TRUSTED_STUDIES, folders between colons. Who stands in the study itself has named it.
+    Commands execute a study's scripts and runners. Those of another user, in a study that is found above
+    `start`, are executed only if this user has allowed it: in the file `trusted_file()`, a folder a line, or
+    in the environment variable NEUROFIT_TRUSTED_STUDIES, folders between colons. Who stands in the study
+    itself has named it.
 
     Parameters
     ----------
@@ -122,8 +123,10 @@ def find(start: Path, *, trusted: bool = False) -> Study:
             if not trusted and found.root != start:
                 _must_be_trusted(found, start)
             return found
-    raise StudyError(f"No study here: neither {start} nor a folder above it has jobs/ with runners/ or training_data/ "
-                     "beside it. Change to your study's folder, or make one: neurofit init FOLDER.")
+    raise StudyError(
+        f"No study here: neither {start} nor a folder above it has jobs/ with runners/ or training_data/ "
+        "beside it. Change to your study's folder, or make one: neurofit init FOLDER."
+    )
 
 
 def trusted_file() -> Path:
@@ -142,7 +145,8 @@ def _must_be_trusted(study: Study, start: Path) -> None:
         return
     root, file = shlex.quote(os.path.realpath(study.root)), shlex.quote(str(trusted_file()))
     raise StudyError(
-        f"{foreign} belongs to another user (number {_owner(foreign)}), and its study was found above {start}: "
+        f"{foreign} belongs to another user (number {_owner(foreign)}), and its study was found above "
+        f"{start}: "
         f"commands would execute its code. If you trust it, change to the study itself (cd {root}), "
         "or allow it once for all:\n"
         f"    mkdir -p {shlex.quote(str(trusted_file().parent))} && echo {root} >> {file}"
@@ -202,8 +206,10 @@ def create(folder: Path, runners: Mapping[str, str] | None = None) -> list[Path]
                 with (folder / name).open("x", encoding="utf-8") as file:
                     file.write(text)
     except OSError as error:
-        raise StudyError(f"{error.filename or folder}: {error.strerror}. A study needs a folder that you can write to; "
-                         f"in it, {', '.join(FOLDERS)} are folders.") from error
+        raise StudyError(
+            f"{error.filename or folder}: {error.strerror}. A study needs a folder that you can write to; "
+            f"in it, {', '.join(FOLDERS)} are folders."
+        ) from error
     return made
 
 

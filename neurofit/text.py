@@ -1,10 +1,13 @@
-"""Text from files, scripts and arguments, made fit for a terminal: whatever would control one is shown as an escape."""
+"""Text from files, scripts and arguments, made fit for a terminal: whatever would control one is shown as an
+escape.
+"""
 
 from __future__ import annotations
 
 import re
 
-# C0 but for tab and newline, DEL, C1; marks that turn the direction of text; separators that some take for newlines
+# C0 but for tab and newline, DEL, C1; marks that turn the direction of text; separators that some take for
+# newlines
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _LINE_END = re.compile(r"\r*\n|\r+")
@@ -21,7 +24,9 @@ def printable_json(text: str) -> str:
 
 
 def printable_log(text: str) -> str:
-    """Output of a program: without colours, a line per step of a progress bar, and the rest as `printable` has it."""
+    """Output of a program: without colours, a line per step of a progress bar, and the rest as `printable`
+    has it.
+    """
     return printable(_LINE_END.sub("\n", _COLOUR.sub("", text).replace("\b", "")))
 
 

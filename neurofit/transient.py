@@ -1,13 +1,14 @@
 """Errors of a storage that may pass by themselves, and how long they are waited for.
 
-A network file system that restarts, a mount that is away for a while, a client whose caches are behind: what fails now
-succeeds a little later. Every record that neurofit reads or writes goes through `retry`. How patient it is depends on
-the process: a worker waits for minutes, because there are hours of computing to lose; a command gives up within ten
-seconds, because somebody is looking at it. An error that stays is raised as `Away`, never taken for an answer.
+A network file system that restarts, a mount that is away for a while, a client whose caches are behind: what
+fails now succeeds a little later. Every record that neurofit reads or writes goes through `retry`. How
+patient it is depends on the process: a worker waits for minutes, because there are hours of computing to
+lose; a command gives up within ten seconds, because somebody is looking at it. An error that stays is raised
+as `Away`, never taken for an answer.
 
-Lost answers belong to the same trouble: a request can have been carried out although it failed. What makes a file or a
-folder by `link` or `rename` therefore looks, after an error, whether what is there is its own (`files.write_new`,
-`attempts.claim`, `checkpoints.publishing`).
+Lost answers belong to the same trouble: a request can have been carried out although it failed. What makes a
+file or a folder by `link` or `rename` therefore looks, after an error, whether what is there is its own
+(`files.write_new`, `attempts.claim`, `checkpoints.publishing`).
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Patience:
     Parameters
     ----------
     seconds : float
-        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files that
-        cannot be read cost what one costs, while trouble that passes costs nothing
+        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files
+        that cannot be read cost what one costs, while trouble that passes costs nothing
     late_seconds : float
         For what is known to have been written: a client may see it late, or not all of it
     tree : Path or None
@@ -120,7 +121,9 @@ def patience(wanted: Patience) -> Iterator[None]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later; also of an error of ours that the system's is behind."""
+    """Whether the same request may succeed a little later; also of an error of ours that the system's is
+    behind.
+    """
     return _errno(error) in TRANSIENT and not isinstance(error, Away)
 
 
@@ -188,7 +191,9 @@ class _Trouble:
     def _wait(self, kind: str) -> bool:
         """False where that was long enough."""
         waited = time.monotonic() - self.began
-        left = getattr(self.patience, kind) - waited - (_spells[kind].waited() if self.patience.shared else 0.0)
+        left = (
+            getattr(self.patience, kind) - waited - (_spells[kind].waited() if self.patience.shared else 0.0)
+        )
         if left <= 0 or (self.patience.meanwhile is not None and self.patience.meanwhile()):
             _spells[kind].add(waited)
             return False

@@ -64,7 +64,11 @@ def load(text: str) -> Any:
     loader = _Loader("")
     try:
         return loader.construct_document(node)
-    except (ValueError, OverflowError, TypeError) as error:  # a number of too many digits; a key that is a list
+    except (
+        ValueError,
+        OverflowError,
+        TypeError,
+    ) as error:  # a number of too many digits; a key that is a list
         raise yaml.YAMLError(str(error)) from None
     finally:
         loader.dispose()

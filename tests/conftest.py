@@ -27,7 +27,9 @@ from neurofit.study import Study
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test is a stopwatch: on a busy machine making an example may take seconds.
-hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("patient")
 
 for number in (signal.SIGINT, signal.SIGHUP):  # a shell ignores them for what it starts with &
@@ -159,7 +161,9 @@ def study_0_1_0(tmp_path) -> Study:
     for path in root.rglob("*"):
         if path.is_file() and path.suffix != ".pkl":
             text = path.read_text(encoding="utf-8")
-            path.write_text(text.replace("@STUDY@", str(root)).replace("@PYTHON@", sys.executable), encoding="utf-8")
+            path.write_text(
+                text.replace("@STUDY@", str(root)).replace("@PYTHON@", sys.executable), encoding="utf-8"
+            )
     for record in root.glob("training_data/*/submissions/*/submission.json"):
         for name in ("stops", "logs", "journal"):
             (record.parent / name).mkdir(exist_ok=True)  # git keeps no empty folder

@@ -35,7 +35,9 @@ def test_results_of_a_study_of_0_1_0_are_what_0_1_0_printed(study_0_1_0):
     then, now = printed("results"), json.loads(neurofit(study_0_1_0, "results", "old", "--format", "json"))
     assert len(now) == len(then) == 13
     displaced = [new for old, new in zip(then, now) if not new.items() >= old.items()]
-    assert [(row["run"], row["repetition"], row["state"], row["attempt"]) for row in displaced] == [(3, 0, "done", 1)]
+    assert [(row["run"], row["repetition"], row["state"], row["attempt"]) for row in displaced] == [
+        (3, 0, "done", 1)
+    ]
     assert displaced[0]["test/correlation"] is not None, "the attempt that was done before 3/0 failed"
 
 

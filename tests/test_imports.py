@@ -50,7 +50,7 @@ ONLY_IN = {
     "tensorboard": ("reports/events.py",),
     "subprocess": ("backends/", "worker/", "orchestrate/provenance.py"),  # the last asks git
     "multiprocessing": ("backends/", "worker/"),
-}  # fmt: skip
+}
 
 
 def imported(module: str) -> Iterator[str]:
@@ -76,9 +76,12 @@ def test_imports_point_one_way(module):
     wrong = [
         name
         for name in imported(module)
-        if name.split(".")[0] == "neurofit" and name != "neurofit" and half(name) not in allowed
-        and not half(name).startswith("__") and (module, name) not in EXCEPTIONS
-    ]  # fmt: skip
+        if name.split(".")[0] == "neurofit"
+        and name != "neurofit"
+        and half(name) not in allowed
+        and not half(name).startswith("__")
+        and (module, name) not in EXCEPTIONS
+    ]
     assert not wrong, f"{module} must not import {wrong}"
 
 
@@ -87,7 +90,8 @@ def test_a_third_party_is_met_in_one_place(library):
     wrong = [
         module
         for module in MODULES
-        if library in {name.split(".")[0] for name in imported(module)} and not module.startswith(ONLY_IN[library])
+        if library in {name.split(".")[0] for name in imported(module)}
+        and not module.startswith(ONLY_IN[library])
     ]
     assert not wrong
 

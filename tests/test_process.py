@@ -39,7 +39,9 @@ def test_what_this_host_cannot_know_it_does_not_say():
     here = Process.here()
     boot, _, namespace = here.boot.partition("/")
     assert dataclasses.replace(here, host="elsewhere", boot=f"0000/{namespace}").is_alive() is None
-    assert dataclasses.replace(here, boot=f"{boot}/{int(namespace) + 1}").is_alive() is None, "another container's"
+    assert dataclasses.replace(here, boot=f"{boot}/{int(namespace) + 1}").is_alive() is None, (
+        "another container's"
+    )
     assert dataclasses.replace(here, boot="").is_alive() is None, "a host without /proc"
     assert dataclasses.replace(here, pid=0).is_alive() is None, "a damaged record"
 
@@ -58,9 +60,13 @@ def test_what_ran_before_this_machine_was_booted_is_gone_but_not_what_ran_in_a_c
     before = dataclasses.replace(here, boot=f"0000/{FIRST_NAMESPACE}")
     in_first = here.boot.endswith(f"/{FIRST_NAMESPACE}")
     assert before.is_alive() is (False if in_first else None)
-    assert dataclasses.replace(before, machine="").is_alive() is (False if in_first else None), "a record of 0.1.0"
+    assert dataclasses.replace(before, machine="").is_alive() is (False if in_first else None), (
+        "a record of 0.1.0"
+    )
     assert dataclasses.replace(before, machine="another").is_alive() is None, "two machines of one name"
-    assert dataclasses.replace(before, boot="0000/4026532000").is_alive() is None, "two containers of one name"
+    assert dataclasses.replace(before, boot="0000/4026532000").is_alive() is None, (
+        "two containers of one name"
+    )
 
 
 def test_records_of_0_1_0_have_no_machine_and_stay_the_same_process():
@@ -106,10 +112,24 @@ def test_with_hidepid_another_users_living_process_is_not_known_and_a_gone_one_i
         script = f"mount -t proc -o hidepid={hidepid} proc /proc && exec setpriv --reuid 65534 --regid 65534 "
         script += '--clear-groups --no-new-privs "$@"'
         said = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, "-", _python(), "-I", "-c", ASK, str(sources),
-             json.dumps([process.record() for process in processes])],
-            capture_output=True, text=True, cwd="/",
-        )  # fmt: skip
+            [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                script,
+                "-",
+                _python(),
+                "-I",
+                "-c",
+                ASK,
+                str(sources),
+                json.dumps([process.record() for process in processes]),
+            ],
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
         if "mount" in said.stderr or "unshare" in said.stderr:
             pytest.skip(f"this host does not let one mount such a /proc: {said.stderr.strip()}")
         assert (said.stderr, json.loads(said.stdout)) == ("", [None, False])

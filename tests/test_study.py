@@ -96,7 +96,9 @@ def test_a_new_study_gets_the_profiles_that_it_is_given(tmp_path):
     assert study.missing(tmp_path, profiles) == study.create(tmp_path, profiles)
     assert (tmp_path / "runners" / "slurm-gpu.yaml").read_text() == "backend: slurm\n"
     (tmp_path / "runners" / "local.yaml").write_text("mine")
-    assert study.create(tmp_path, profiles) == [] and (tmp_path / "runners" / "local.yaml").read_text() == "mine"
+    assert (
+        study.create(tmp_path, profiles) == [] and (tmp_path / "runners" / "local.yaml").read_text() == "mine"
+    )
 
 
 def test_the_example_is_an_experiment(tmp_path):

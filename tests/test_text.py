@@ -19,7 +19,9 @@ def test_nothing_printable_is_changed_and_no_control_character_is_left(text):
         assert shown == text
 
 
-@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
 def test_json_means_the_same(value):
     for ascii_only in (True, False):
         shown = printable_json(json.dumps(value, ensure_ascii=ascii_only, indent=2))

@@ -33,7 +33,9 @@ def test_whatever_passes_is_waited_for(number):
     assert retry(Flaky(number, number)) == "here"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EEXIST])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EEXIST]
+)
 def test_what_stays_is_said_at_once(number):
     flaky = Flaky(number)
     with pytest.raises(OSError) as raised:
@@ -99,7 +101,9 @@ def test_a_damaged_record_is_damaged(tmp_path):
 
 
 def lose_an_answer(monkeypatch, name: str, number: int, *, repeated: bool = False) -> None:
-    """The next `os.NAME` is carried out, and fails; or is carried out twice, as a network does that lost its answer."""
+    """The next `os.NAME` is carried out, and fails; or is carried out twice, as a network does that lost its
+    answer.
+    """
     real = getattr(os, name)
 
     def once(*arguments, **options):

@@ -28,7 +28,9 @@ def theirs(tmp_path, monkeypatch) -> Path:
     return tmp_path / "study"
 
 
-@pytest.mark.parametrize("what", [".", "jobs", "jobs/example.py", "runners", "runners/mysite.py", "runners/local.yaml"])
+@pytest.mark.parametrize(
+    "what", [".", "jobs", "jobs/example.py", "runners", "runners/mysite.py", "runners/local.yaml"]
+)
 def test_whatever_decides_what_is_executed_counts(tmp_path, what):
     study.create(tmp_path / "study", {"local": "backend: local\n"})
     (tmp_path / "study/runners/mysite.py").touch()
@@ -42,7 +44,10 @@ def test_whatever_decides_what_is_executed_counts(tmp_path, what):
 def test_no_command_executes_it_from_below(theirs):
     for words in (["list"], ["show", "example"], ["submit", "example"], ["status"], ["runners"]):
         said = subprocess.run(
-            [sys.executable, "-m", "neurofit", *words], cwd=theirs / "ours/deep", capture_output=True, text=True
+            [sys.executable, "-m", "neurofit", *words],
+            cwd=theirs / "ours/deep",
+            capture_output=True,
+            text=True,
         )
         assert said.returncode == 1 and "belongs to another user" in said.stderr
     assert not (theirs.parent / "executed").exists()

@@ -1,7 +1,8 @@
 """Does the same seed give the same result? Baseline 1 for 5,000 epochs, four times.
 
-Four runs of one point, each a number of its own: a row of results for each, equal where nothing but the seed decides.
-The thesis used seeds 3 and 23, in two blocks; TensorFlow 1 drew other numbers from them, so here they are 0 and 1.
+Four runs of one point, each a number of its own: a row of results for each, equal where nothing but the seed
+decides. The thesis used seeds 3 and 23, in two blocks; TensorFlow 1 drew other numbers from them, so here
+they are 0 and 1.
 """
 
 from __future__ import annotations

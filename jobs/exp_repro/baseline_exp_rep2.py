@@ -1,7 +1,8 @@
 """And does it in another process? baseline_exp_rep1 again, submitted by itself.
 
-Four runs of one point, each a number of its own: a row of results for each, equal where nothing but the seed decides.
-The thesis used seeds 3 and 23, in two blocks; TensorFlow 1 drew other numbers from them, so here they are 0 and 1.
+Four runs of one point, each a number of its own: a row of results for each, equal where nothing but the seed
+decides. The thesis used seeds 3 and 23, in two blocks; TensorFlow 1 drew other numbers from them, so here
+they are 0 and 1.
 """
 
 from __future__ import annotations

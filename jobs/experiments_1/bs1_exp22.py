@@ -6,7 +6,9 @@ import neurofit as nf
 
 experiment = nf.Experiment(
     fit=nf.models.thesis.fit(
-        nf.models.architectures.dog_hidden, standardise={**nf.models.thesis.OWN, "responses": "std"}, learning_rate=1e-4
+        nf.models.architectures.dog_hidden,
+        standardise={**nf.models.thesis.OWN, "responses": "std"},
+        learning_rate=1e-4,
     ),
     grid=nf.grid(dog_layers=[9], biases=["zeros"]),
     repetitions=10,

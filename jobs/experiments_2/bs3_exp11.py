@@ -1,7 +1,9 @@
-"""Does dropout of hidden units help? Baseline 3 for 5,000 epochs; the grid the wrong way round, as it was run.
+"""Does dropout of hidden units help? Baseline 3 for 5,000 epochs; the grid the wrong way round, as it was
+run.
 
-`dropout_h` is the share of units that are *kept*, though the thesis meant dropped: bs3_exp11_2 is the corrected grid.
-Runs 0, 6 and 12 keep nothing, which NDN refused; here they learn mean rates, and correlate with nothing.
+`dropout_h` is the share of units that are *kept*, though the thesis meant dropped: bs3_exp11_2 is the
+corrected grid. Runs 0, 6 and 12 keep nothing, which NDN refused; here they learn mean rates, and correlate
+with nothing.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import neurofit as nf
 
 experiment = nf.Experiment(
     fit=nf.models.thesis.fit(nf.models.architectures.hsm),
-    grid=nf.grid(filters=[9], hidden=[0.2], activation=["softplus"], biases=["normal"], l2=[0.1], start_below=[2.0]),
+    grid=nf.grid(
+        filters=[9], hidden=[0.2], activation=["softplus"], biases=["normal"], l2=[0.1], start_below=[2.0]
+    ),
     repetitions=10,
 )
 

@@ -1,7 +1,7 @@
 """How good is what/where after three convolutions, and how smooth are its kernels?
 
-norm2_filt has no effect, as NDN ignored it on convolutions. Its axis stays, so that runs keep their numbers: three
-equal runs each; `--where 'norm2_filt == 0'` leaves out the copies.
+norm2_filt has no effect, as NDN ignored it on convolutions. Its axis stays, so that runs keep their numbers:
+three equal runs each; `--where 'norm2_filt == 0'` leaves out the copies.
 """
 
 from __future__ import annotations

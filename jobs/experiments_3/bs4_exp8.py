@@ -1,8 +1,8 @@
 """Which penalties and strides for what/where after three convolutions?
 
-Runs 1 and 113 are one point, and keep both numbers: the second block was numbered by itself. The same seeds make their
-results equal, so count one of them. max_filt is left out on the first convolution (one channel), L2 on the readout's
-normalised `what`: neither changed anything.
+Runs 1 and 113 are one point, and keep both numbers: the second block was numbered by itself. The same seeds
+make their results equal, so count one of them. max_filt is left out on the first convolution (one channel),
+L2 on the readout's normalised `what`: neither changed anything.
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ import neurofit as nf
 
 experiment = nf.Experiment(
     fit=nf.models.thesis.fit(
-        nf.models.architectures.conv_penalised, data=nf.models.thesis.one_region, epochs=35_000, validate_every=700
+        nf.models.architectures.conv_penalised,
+        data=nf.models.thesis.one_region,
+        epochs=35_000,
+        validate_every=700,
     ),
     grid=nf.grid(
         start=6,

@@ -1,8 +1,9 @@
 """The contract between neurofit and a queue, and the types that cross it.
 
-A backend is a frozen dataclass whose fields are the keys of a profile in `runners/`. It knows a submission's folder and
-the numbers of its jobs, and nothing of what the jobs are. Every queue runs the same command, `python -m neurofit.worker
-SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submission's folder.
+A backend is a frozen dataclass whose fields are the keys of a profile in `runners/`. It knows a submission's
+folder and the numbers of its jobs, and nothing of what the jobs are. Every queue runs the same command,
+`python -m neurofit.worker SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submission's
+folder.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 JobKey = tuple[str, int]  # submission's name, number of the job in it
-NO_ROOM = 95  # what a worker ends with when the disk is too full even for an outcome; see neurofit/worker/__main__.py
+# what a worker ends with when the disk is too full even for an outcome; see neurofit/worker/__main__.py
+NO_ROOM = 95
 NO_ROOM_LEFT = "the disk, or your quota on it, is full: make room (`neurofit clean` lists what can go)"
 
 
@@ -89,8 +91,9 @@ class Queued:
 class QueueState:
     """A job that the queue still has, or may have."""
 
-    # "pending" or "running"; "unknown": this job could not be asked about, for the reason given; "hidden": the queue
-    # does not show it to this user, who takes it for pending unless somebody else has noted that it is over
+    # "pending" or "running"; "unknown": this job could not be asked about, for the reason given; "hidden":
+    # the queue does not show it to this user, who takes it for pending unless somebody else has noted that it
+    # is over
     phase: str
     reason: str = ""
 
@@ -148,14 +151,15 @@ class Backend(ABC):
 
     @abstractmethod
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        """What the queue has of submissions of which no record was kept, looked up by their token. Raises HiddenError
-        where it would not show this user what it has.
+        """What the queue has of submissions of which no record was kept, looked up by their token. Raises
+        HiddenError where it would not show this user what it has.
         """
 
     @abstractmethod
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
-        """Those jobs that the queue still has. One query for all. Raises QueueError if it could not be asked. Where it
-        could be asked about some jobs only, or an answer about some is not understood, these have the phase "unknown".
+        """Those jobs that the queue still has. One query for all. Raises QueueError if it could not be asked.
+        Where it could be asked about some jobs only, or an answer about some is not understood, these have
+        the phase "unknown".
         """
 
     @abstractmethod

@@ -1,4 +1,6 @@
-"""Asking a scheduler's programs: no shell, no end of patience, no environment of a job that we may be in ourselves."""
+"""Asking a scheduler's programs: no shell, no end of patience, no environment of a job that we may be in
+ourselves.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 from neurofit.errors import QueueError
 
 PATIENCE_SECONDS = 60.0
-# What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to start.
+# What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to
+# start.
 OF_A_JOB = re.compile(
     r"(SLURM(?!_CONF$)|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT"
     r"|PBS_(?!CONF_FILE$|EXEC$|SERVER$|DEFAULT$|PRIMARY$|SECONDARY$)"
@@ -75,9 +78,14 @@ def ask(
     except OSError as error:
         raise QueueError(f"`{shlex.join(words)[:500]}` could not be started: {error}.") from error
     except subprocess.TimeoutExpired:
-        raise QueueError(f"`{shlex.join(words)[:500]}` did not answer within {patience_seconds:g} s.") from None
+        raise QueueError(
+            f"`{shlex.join(words)[:500]}` did not answer within {patience_seconds:g} s."
+        ) from None
     return Answer(
-        tuple(words), done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        tuple(words),
+        done.returncode,
+        done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"),
     )
 
 

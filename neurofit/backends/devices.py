@@ -1,10 +1,10 @@
 """Claim free GPUs of this machine for a command, where its queue only counts them:
 `python -m neurofit.backends.devices 1 -- COMMAND…` runs COMMAND with CUDA_VISIBLE_DEVICES set.
 
-A claim is a lock on a file per device in a folder that all users of the machine share. The kernel gives it up when the
-last process of the job is gone, however that went. A device on which some program computes is taken too, though nobody
-locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or Grid Engine's SGE_HGR_gpu),
-that holds.
+A claim is a lock on a file per device in a folder that all users of the machine share. The kernel gives it up
+when the last process of the job is gone, however that went. A device on which some program computes is taken
+too, though nobody locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or
+Grid Engine's SGE_HGR_gpu), that holds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def granted() -> str | None:
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return os.environ["CUDA_VISIBLE_DEVICES"]
     for name, value in os.environ.items():
-        if re.match(r"SGE_HGR_(gpu|cuda)", name, re.IGNORECASE):  # Univa's and Altair's RSMAP: `0 1`, or `gpu0 gpu1`
+        if re.match(
+            r"SGE_HGR_(gpu|cuda)", name, re.IGNORECASE
+        ):  # Univa's and Altair's RSMAP: `0 1`, or `gpu0 gpu1`
             return ",".join(re.sub(r"^\D+", "", word) for word in re.split(r"[\s,]+", value.strip()))
     return None
 
@@ -43,7 +45,9 @@ def _smi(*query: str) -> list[list[str]]:
         return []
     words = ["nvidia-smi", *query, "--format=csv,noheader"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=ASK_SECONDS, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=ASK_SECONDS, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return []
     rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
@@ -52,7 +56,9 @@ def _smi(*query: str) -> list[list[str]]:
 
 def devices() -> list[str]:
     """UUIDs of this machine's devices, which unlike numbers mean the same in every process."""
-    rows = [row for row in _smi("--query-gpu=index,uuid") if len(row) == 2 and row[1].startswith(("GPU-", "MIG-"))]
+    rows = [
+        row for row in _smi("--query-gpu=index,uuid") if len(row) == 2 and row[1].startswith(("GPU-", "MIG-"))
+    ]
     return [uuid for _, uuid in rows]
 
 
@@ -132,7 +138,8 @@ def main(arguments: list[str]) -> int:
         if not held:
             there = len(devices())
             print(
-                f"neurofit: the job was given {wanted} GPU(s), but of the {there} on {os.uname().nodename} not as many "
+                f"neurofit: the job was given {wanted} GPU(s), but of the {there} on {os.uname().nodename} "
+                "not as many "
                 f"are free. Somebody computes there past the queue; its locks are in {FOLDER}.",
                 file=sys.stderr,
             )

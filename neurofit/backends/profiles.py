@@ -1,5 +1,5 @@
-"""First profiles for a new study: the commented texts in `profile_texts/` for the queues that this host has, filled in
-with what their programs say.
+"""First profiles for a new study: the commented texts in `profile_texts/` for the queues that this host has,
+filled in with what their programs say.
 """
 
 from __future__ import annotations
@@ -21,12 +21,22 @@ PATIENCE_SECONDS = 5.0  # for all questions to one queue
 FIRST_ANSWER_SECONDS = 1.0  # a queue that has said nothing by then is taken for dead
 PLAIN_WORD = re.compile(r"[A-Za-z][\w.@/-]*")
 NO_WORD = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML's own
-SHARED_MEMORY = ("smp", "shm", "threaded", "threads", "openmp", "omp", "mp")  # usual names of such environments
+SHARED_MEMORY = (
+    "smp",
+    "shm",
+    "threaded",
+    "threads",
+    "openmp",
+    "omp",
+    "mp",
+)  # usual names of such environments
 GPU_COMPLEXES = ("gpu", "gpus", "ngpus", "num_gpu", "cuda")
 
 
 class _Host:
-    """This host's programs of one queue, with one patience for all of them, and less before the first answer."""
+    """This host's programs of one queue, with one patience for all of them, and less before the first
+    answer.
+    """
 
     def __init__(self, patience_seconds: float) -> None:
         self.deadline = time.monotonic() + patience_seconds
@@ -61,8 +71,8 @@ def text(name: str) -> str:
 
 
 def for_this_host(patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
-    """Profiles by name, for the queues that this host has. A queue that does not answer in time has its profiles with
-    nothing filled in, or none where it is not known which one it is; it is never an error.
+    """Profiles by name, for the queues that this host has. A queue that does not answer in time has its
+    profiles with nothing filled in, or none where it is not known which one it is; it is never an error.
     """
     found: list[dict[str, str]] = [{}, {}]
 
@@ -87,8 +97,8 @@ def _qsub(host: _Host) -> dict[str, str]:
 
 
 def _slurm(host: _Host) -> dict[str, str]:
-    """For a controller that answers: the default partition, and one that has GPUs; both as they stand for one that does
-    not.
+    """For a controller that answers: the default partition, and one that has GPUs; both as they stand for one
+    that does not.
     """
     lines = host.lines("sinfo", "--noheader", "-o", "%P|%G") if has("sbatch") else None
     if host.is_late:
@@ -106,7 +116,9 @@ def _slurm(host: _Host) -> dict[str, str]:
 
 
 def _gridengine(host: _Host) -> dict[str, str]:
-    """With its queues, parallel environments and complexes; as it stands where the qmaster does not answer."""
+    """With its queues, parallel environments and complexes; as it stands where the qmaster does not
+    answer.
+    """
     queues = host.lines("qconf", "-sql")
     environments = host.lines("qconf", "-spl") if queues else None
     said = host.lines("qconf", "-sc") if queues else None
@@ -120,9 +132,14 @@ def _gridengine(host: _Host) -> dict[str, str]:
     if environments:
         named = (name for word in SHARED_MEMORY for name in environments if word in name.lower())
         common["parallel_environment"] = next(named, environments[0])
-    found = {"qsub-cpu": _with_memory(filled(text("qsub-cpu"), queue=_preferred(others), **common), complexes)}
+    found = {
+        "qsub-cpu": _with_memory(filled(text("qsub-cpu"), queue=_preferred(others), **common), complexes)
+    }
     if gpu_queues or gpu_complex:
-        gpu = {"queue": _preferred(gpu_queues or others), **({"gpu_complex": gpu_complex} if gpu_complex else {})}
+        gpu = {
+            "queue": _preferred(gpu_queues or others),
+            **({"gpu_complex": gpu_complex} if gpu_complex else {}),
+        }
         found["qsub-gpu"] = _with_memory(filled(text("qsub-gpu"), **gpu, **common), complexes)
     return found
 

@@ -26,7 +26,9 @@ from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, Resources, minutes_of
 from neurofit.errors import RunnerError, described, nearest
 
-BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value of a setting, by the last part of its name
+BOUNDS: dict[
+    str, tuple[float, float]
+] = {  # smallest and largest value of a setting, by the last part of its name
     "workers": (1, 10_000),
     "max_running": (1, 1_000_000),
     "tasks_per_job": (1, 1_000_000),
@@ -66,8 +68,10 @@ def load(folder: Path, name: str) -> Runner:
     """The runner called `name`: a profile in `folder`, or a bare backend. Raises RunnerError."""
     if not is_name(name):
         raise RunnerError(
-            f"{_shown(name)} cannot be a runner: expected the name of a file in {folder}, without .yaml. It is part of "
-            f"file names, so it has no '/' and no control characters, and no dot first; at most {LONGEST_NAME} bytes."
+            f"{_shown(name)} cannot be a runner: expected the name of a file in {folder}, without .yaml. It "
+            "is part of "
+            "file names, so it has no '/' and no control characters, and no dot first; at most "
+            f"{LONGEST_NAME} bytes."
         )
     path = folder / f"{name}.yaml"
     if path.is_file():
@@ -81,7 +85,9 @@ def load(folder: Path, name: str) -> Runner:
     if name in BUILT_IN:
         return Runner(name, name, find_backend(name, folder, None)(), None)
     known = [*names(folder), *BUILT_IN]
-    raise RunnerError(f"No runner '{name}' in {folder}.{nearest(name, known)} Runners there: {', '.join(known)}.")
+    raise RunnerError(
+        f"No runner '{name}' in {folder}.{nearest(name, known)} Runners there: {', '.join(known)}."
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -179,7 +185,9 @@ def _value(hint: Any, value: Any, path: Path, key: str) -> Any:
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             return _within_bounds(value, value, path, key)
         return value
-    expected = " or ".join("nothing" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in kinds)
+    expected = " or ".join(
+        "nothing" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in kinds
+    )
     if key.endswith("_minutes"):
         expected = f"{CLOCKS}, or nothing"
     raise RunnerError(f"{path}: '{key}' is {_shown(value)}, expected {expected}.{_advice(value, origins)}")
@@ -200,7 +208,8 @@ def _must_be_one_line(text: str, path: Path, key: str) -> None:
     bad = next((sign for sign in text if (ord(sign) < 32 and sign != "\t") or ord(sign) == 127), None)
     if bad is not None:
         raise RunnerError(
-            f"{path}: '{key}' is {_shown(text)}, which has a line break or another control character ({bad!r}). "
+            f"{path}: '{key}' is {_shown(text)}, which has a line break or another control character "
+            f"({bad!r}). "
             "Give one line without them."
         )
 

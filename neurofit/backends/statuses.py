@@ -1,9 +1,9 @@
-"""How a job's script ended, as it leaves it itself: an empty file `ended/000017.1.node07` in the submission's folder is
-job 17, ended with status 1 on node07.
+"""How a job's script ended, as it leaves it itself: an empty file `ended/000017.1.node07` in the submission's
+folder is job 17, ended with status 1 on node07.
 
-A queue may not keep a record, or forgets it. The name of a file is there whole or not at all, also on a full disk. A
-job that is started again takes it away; one that ended well, or asked to be started again, leaves none; `kill -9`
-leaves none either, which is no statement.
+A queue may not keep a record, or forgets it. The name of a file is there whole or not at all, also on a full
+disk. A job that is started again takes it away; one that ended well, or asked to be started again, leaves
+none; `kill -9` leaves none either, which is no statement.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from neurofit.backends.devices import NO_DEVICE
 
 FOLDER = "ended"
 NAME = re.compile(r"(\d{6,})\.(\d{1,3})\.([^./]*)$")
-START_AGAIN = 99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
-UNSEEN = 97  # what a script ends with when its node does not see the submission's folder, or cannot write there
+START_AGAIN = (
+    99  # what a worker ends with when its job is to be started again; see neurofit/worker/__main__.py
+)
+UNSEEN = (
+    97  # what a script ends with when its node does not see the submission's folder, or cannot write there
+)
 UNLOGGED = 67  # the same of SLURM's, where only its log cannot be written
 KNOWN = {  # what a script or its worker ends with where no file could tell more
     NO_ROOM: NO_ROOM_LEFT,
@@ -31,8 +35,8 @@ KNOWN = {  # what a script or its worker ends with where no file could tell more
     127: "a program was not found, perhaps the interpreter; its log says which",
     NO_DEVICE: "not as many GPUs as it was given were free on its node; its log says more",
 }
-# Shell lines, in a script that knows $submission and $number (six digits). The first belongs to a start, in the
-# submission's folder; the second to the end, where $status is what the script ends with.
+# Shell lines, in a script that knows $submission and $number (six digits). The first belongs to a start, in
+# the submission's folder; the second to the end, where $status is what the script ends with.
 TAKE_AWAY = f'rm -f {FOLDER}/"$number".*'
 LEAVE = f"""\
     if [ "$status" != 0 ] && [ "$status" != {START_AGAIN} ]; then
@@ -49,7 +53,9 @@ class Left:
 
 
 def leave(folder: Path, job: int, status: int) -> None:
-    """What the shell lines do, for a script that has become something else; a disk that refuses is no error."""
+    """What the shell lines do, for a script that has become something else; a disk that refuses is no
+    error.
+    """
     if status not in (0, START_AGAIN):
         with contextlib.suppress(OSError):
             (folder / FOLDER).mkdir(exist_ok=True)

@@ -1,8 +1,10 @@
-"""Where submitit is met: the script that it makes for an array, and the callable that it starts for each element.
+"""Where submitit is met: the script that it makes for an array, and the callable that it starts for each
+element.
 
-The pickle of an array holds the submission's folder and the number of the array's first job, nothing else, and is there
-before the queue is asked: the script puts it under the name that submitit looks for. So nothing is left to do between
-the queue's answer and the start of a job, and submitting any number of jobs writes two files per array.
+The pickle of an array holds the submission's folder and the number of the array's first job, nothing else,
+and is there before the queue is asked: the script puts it under the name that submitit looks for. So nothing
+is left to do between the queue's answer and the start of a job, and submitting any number of jobs writes two
+files per array.
 """
 
 from __future__ import annotations
@@ -97,8 +99,8 @@ def _requeue(element: str) -> None:
 
 
 def _elsewhere() -> list[str]:
-    """The option that names this job's cluster, where the programs here would ask another one, in which its id may be
-    another job's.
+    """The option that names this job's cluster, where the programs here would ask another one, in which its
+    id may be another job's.
     """
     name = os.environ.get("SLURM_CLUSTER_NAME")
     if not name:

@@ -2,7 +2,8 @@
 
 0 fine    1 an error    2 wrong usage    3 some tasks failed, were lost or stopped
 4 still running when --wait was over    5 a queue could not be asked
-128 + N a signal ended it: 130 Ctrl-C, 141 the reader of our output went away, 143 kill, 129 the terminal was closed
+128 + N a signal ended it: 130 Ctrl-C, 141 the reader of our output went away, 143 kill, 129 the terminal was
+closed
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     """The exit code of a command, whose callback returns one or None."""
     terminal.set_up()
     stdout = sys.stdout
-    gc.set_threshold(50_000)  # ten thousand tasks are many objects, none of them garbage before the command ends
+    gc.set_threshold(
+        50_000
+    )  # ten thousand tasks are many objects, none of them garbage before the command ends
     try:
         status = command.main(arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()

@@ -1,5 +1,5 @@
-"""Queue a plan and watch it to its end. Ctrl-C and SIGTERM stop a pool of this machine cleanly; where the terminal is
-closed (SIGHUP) only the watching ends.
+"""Queue a plan and watch it to its end. Ctrl-C and SIGTERM stop a pool of this machine cleanly; where the
+terminal is closed (SIGHUP) only the watching ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ SOME_FAILED, STILL_RUNNING, NOT_ASKED = 3, 4, 5
 
 
 def queue_and_follow(
-    plan: Plan, runner: Runner, cost: Forecast, selector: str, *, stays: bool, wait_seconds: float | None, as_json: bool
+    plan: Plan,
+    runner: Runner,
+    cost: Forecast,
+    selector: str,
+    *,
+    stays: bool,
+    wait_seconds: float | None,
+    as_json: bool,
 ) -> int:
     """Queue what the plan asks for, and watch it if `stays` and it runs here, or for the time given."""
     from neurofit.orchestrate import signals
@@ -42,19 +49,31 @@ def queue_and_follow(
 
 
 def _queue_and_follow(
-    plan: Plan, runner: Runner, cost: Forecast, selector: str, stays: bool, wait_seconds: float | None, as_json: bool
+    plan: Plan,
+    runner: Runner,
+    cost: Forecast,
+    selector: str,
+    stays: bool,
+    wait_seconds: float | None,
+    as_json: bool,
 ) -> int:
     from neurofit.orchestrate.forecast import runs_here
     from neurofit.orchestrate.plan import AT_WORK
     from neurofit.orchestrate.submit import submit
 
     queued = submit(plan, runner, terminal.note) if plan.tasks else None
-    record = {**plan.summary(cost.jobs), "submission": queued and queued.name, "ids": queued.ids if queued else []}
+    record = {
+        **plan.summary(cost.jobs),
+        "submission": queued and queued.name,
+        "ids": queued.ids if queued else [],
+    }
     waits = wait_seconds is not None
     if queued is None and not (waits and any(plan.counts[state] for state in AT_WORK)):
         return _nothing_queued(plan, record, selector, as_json)
     if not as_json:
-        terminal.say(f"Queued as {queued.name}." if queued else "Nothing is to be queued; waiting for what is at work.")
+        terminal.say(
+            f"Queued as {queued.name}." if queued else "Nothing is to be queued; waiting for what is at work."
+        )
     if waits or (stays and runs_here(runner)):
         covered = plan.keys() if waits else [task.key for task in plan.tasks]
         return _watched(plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json)
@@ -65,7 +84,9 @@ def _queue_and_follow(
 def _say_what_goes_on(selector: str) -> None:
     """Where there still is a terminal."""
     try:
-        terminal.note(f"Only the watching ended; the tasks go on. Next: {next_command('status', selector, watch=True)}")
+        terminal.note(
+            f"Only the watching ended; the tasks go on. Next: {next_command('status', selector, watch=True)}"
+        )
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
@@ -176,7 +197,9 @@ def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
         terminal.hint(next_command("submit", selector, rerun=None))
     elif kinds:
         retry = any(look.counts[state] for state in FAILED)
-        terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None))
+        terminal.hint(
+            next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None)
+        )
     else:
         terminal.hint(next_command("results", selector))
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from neurofit.study import Study
 
 
-
 def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
     """Arguments as their words on the command line mean them."""
     from neurofit.experiments.definition import REQUIRED
     from neurofit.experiments.grids.params import parse
 
-    known = {name: None if default is REQUIRED else default for name, default in experiment.arguments().items()}
+    known = {
+        name: None if default is REQUIRED else default for name, default in experiment.arguments().items()
+    }
     return {name: parse(text, known.get(name), f"'{name}'") for name, text in texts.items()}
 
 
@@ -42,9 +43,17 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
 
 
 def do(
-    study: Study, experiment: Experiment, changes: Mapping[str, str], number: int | None, repetition: int,
-    *, debug: bool = False, rerun: bool = False, dry_run: bool = False, as_json: bool = False,
-) -> int:  # fmt: skip
+    study: Study,
+    experiment: Experiment,
+    changes: Mapping[str, str],
+    number: int | None,
+    repetition: int,
+    *,
+    debug: bool = False,
+    rerun: bool = False,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> int:
     """Do one task here and now, and say what came of it."""
     from neurofit.experiments.store.layout import ExperimentFiles
     from neurofit.experiments.store.registry import read_registry
@@ -98,7 +107,9 @@ def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: 
         terminal.say(f"  {' '.join(str(outcome['error'].get('message')).split())[:300]}")
     terminal.say(f"Files: {wording.short_path(folder)}")
     if outcome.get("scratch"):
-        terminal.note("The task was done already, so that this attempt does not count; with --rerun, it does.")
+        terminal.note(
+            "The task was done already, so that this attempt does not count; with --rerun, it does."
+        )
         terminal.hint("repeat the command with --rerun to make it count", command("results", experiment.name))
     elif state == "done":
         terminal.hint(command("results", experiment.name))

@@ -1,4 +1,6 @@
-"""What somebody would do next, as commands about the same tasks: runner, selector, conditions and quoting are kept."""
+"""What somebody would do next, as commands about the same tasks: runner, selector, conditions and quoting are
+kept.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,19 @@ import click
 
 from neurofit.commands import command
 
-ONLY_NOW = frozenset({"dry_run", "yes", "as_json", "detach", "wait_seconds", "watch", "follow", "lines", "raw"})
-OF_SUBMIT = frozenset({"backend", "workers", "memory_gb", "walltime_minutes", "cpus", "repetitions", "keep_going"})
+ONLY_NOW = frozenset(
+    {"dry_run", "yes", "as_json", "detach", "wait_seconds", "watch", "follow", "lines", "raw"}
+)
+OF_SUBMIT = frozenset(
+    {"backend", "workers", "memory_gb", "walltime_minutes", "cpus", "repetitions", "keep_going"}
+)
 
 
 def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> str:
     """A command about the tasks that the running command is about.
 
-    What was given to the running command is kept where `verb` has that option too: conditions and states, and from one
-    submit to the next its runner and resources. `changes` are set, or left out where None.
+    What was given to the running command is kept where `verb` has that option too: conditions and states, and
+    from one submit to the next its runner and resources. `changes` are set, or left out where None.
 
     Parameters
     ----------

@@ -51,7 +51,9 @@ def selector(
 ) -> Callable:
     """An argument that names an experiment, and perhaps which of its tasks."""
     nargs = -1 if many else 1
-    return click.argument(name, nargs=nargs, metavar=metavar, required=required, shell_complete=complete_experiment)
+    return click.argument(
+        name, nargs=nargs, metavar=metavar, required=required, shell_complete=complete_experiment
+    )
 
 
 class Amount(click.ParamType):
@@ -87,7 +89,9 @@ class _Seconds(click.ParamType):
         except ValueError:
             number = -1.0
         if not 0 <= number <= LONGEST_WAIT:
-            self.fail(f"'{value}': expected a number of seconds from 0 to {LONGEST_WAIT:.0f}.", parameter, ctx)
+            self.fail(
+                f"'{value}': expected a number of seconds from 0 to {LONGEST_WAIT:.0f}.", parameter, ctx
+            )
         return number
 
 
@@ -105,7 +109,9 @@ class _State(click.ParamType):
         known = [str(state) for state in State]
         if str(value) not in known:
             self.fail(
-                f"There is no state '{value}'.{nearest(str(value), known)} States: {', '.join(known)}.", parameter, ctx
+                f"There is no state '{value}'.{nearest(str(value), known)} States: {', '.join(known)}.",
+                parameter,
+                ctx,
             )
         return State(str(value))
 

@@ -80,7 +80,9 @@ def _fit_options(experiment: Experiment, arguments: dict[str, str]) -> list[clic
     axes, defaults = experiment.grid.axes(), experiment.arguments()
     return [
         click.Option(
-            [f"--{name.replace('_', '-')}", key], metavar="VALUE", help=_value_help(axes.get(name), defaults[name])
+            [f"--{name.replace('_', '-')}", key],
+            metavar="VALUE",
+            help=_value_help(axes.get(name), defaults[name]),
         )
         for key, name in arguments.items()
     ]
@@ -101,7 +103,9 @@ def _our_options() -> list[click.Option]:
     flag = {"is_flag": True}
     return [
         click.Option(
-            ["--run", "number"], type=click.IntRange(min=0), help="The run to start from.  [default: the first]"
+            ["--run", "number"],
+            type=click.IntRange(min=0),
+            help="The run to start from.  [default: the first]",
         ),
         click.Option(
             ["--repetition"],
@@ -109,7 +113,9 @@ def _our_options() -> list[click.Option]:
             default=0,
             help="Which repetition, that is, which seed.  [default: 0]",
         ),
-        click.Option(["--set", "changes"], multiple=True, metavar="NAME=VALUE", help="Any argument by its name."),
+        click.Option(
+            ["--set", "changes"], multiple=True, metavar="NAME=VALUE", help="Any argument by its name."
+        ),
         click.Option(["--list", "listing"], **flag, help="List the runs, and do nothing."),
         click.Option(["--rerun"], **flag, help="Make the attempt count although the task is done."),
         click.Option(["--pdb", "debug"], **flag, help="Open the debugger where the fit raises."),

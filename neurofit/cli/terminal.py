@@ -1,4 +1,6 @@
-"""What is printed and how: facts on stdout, words about them on stderr; rich tables on a terminal, else plain ones."""
+"""What is printed and how: facts on stdout, words about them on stderr; rich tables on a terminal, else plain
+ones.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,21 @@ PLAIN = {
     "✓": "+",
     "✗": "x",
 }
-_OURS = f"\0{os.urandom(8).hex()}"  # stands for the escape character of our own styles, which nobody else can write
-LIBRARY_LOG = re.compile(r"[IWE]\d{4} \d|WARNING: All log messages before absl|To enable the following instructions: ")
+# stands for the escape character of our own styles, which nobody else can write
+_OURS = f"\0{os.urandom(8).hex()}"
+LIBRARY_LOG = re.compile(
+    r"[IWE]\d{4} \d|WARNING: All log messages before absl|To enable the following instructions: "
+)
 STYLES = {
-    "done": "green", "failed": "red", "lost": "magenta", "running": "cyan", "queued": "blue",
-    "stopped": "yellow", "cancelled": "yellow", "new": "white",
-}  # fmt: skip
+    "done": "green",
+    "failed": "red",
+    "lost": "magenta",
+    "running": "cyan",
+    "queued": "blue",
+    "stopped": "yellow",
+    "cancelled": "yellow",
+    "new": "white",
+}
 
 
 def set_up() -> None:
@@ -51,7 +62,9 @@ def _replacement(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking), error.end
+    return "".join(
+        PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking
+    ), error.end
 
 
 def is_rich() -> bool:
@@ -115,7 +128,9 @@ def error(text: str) -> None:
 
 @contextlib.contextmanager
 def without_library_logs() -> Iterator[None]:
-    """Leaves out what C++ libraries log on stderr of their own accord (TensorFlow does so whatever it is told)."""
+    """Leaves out what C++ libraries log on stderr of their own accord (TensorFlow does so whatever it is
+    told).
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
@@ -161,7 +176,9 @@ def _coloured_err() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, styles: Sequence[str | None] = ()) -> None:
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[Any]], *, styles: Sequence[str | None] = ()
+) -> None:
     """Columns under their headers, numbers to the right; a column that is empty in every row is left out.
 
     Parameters
@@ -203,28 +220,40 @@ def columns_of(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text)
+    return sum(
+        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text
+    )
 
 
-def _rich_table(headers: Sequence[str], rows: list[list[Any]], shown: list[int], styles: Sequence[str | None]) -> None:
+def _rich_table(
+    headers: Sequence[str], rows: list[list[Any]], shown: list[int], styles: Sequence[str | None]
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     breadths = [
-        max(columns_of(str(text)) for text in (headers[place], *(row[place] for row in rows))) for place in shown
+        max(columns_of(str(text)) for text in (headers[place], *(row[place] for row in rows)))
+        for place in shown
     ]
     fitting = _that_fit(breadths, console().width)
     for place, breadth in fitting:
         right = all(_is_number(row[shown[place]]) for row in rows)
         justify = "right" if right else "left"
-        made.add_column(headers[shown[place]], justify=justify, no_wrap=True, overflow="ellipsis", width=breadth)
+        made.add_column(
+            headers[shown[place]], justify=justify, no_wrap=True, overflow="ellipsis", width=breadth
+        )
     for row in rows:
-        cells = [(str(row[shown[place]]), _style(row[shown[place]], styles, shown[place])) for place, _ in fitting]
+        cells = [
+            (str(row[shown[place]]), _style(row[shown[place]], styles, shown[place])) for place, _ in fitting
+        ]
         made.add_row(*(Text(text.replace("\n", " "), style=style) for text, style in cells))
     console().print(made)
     if len(fitting) < len(shown):
-        note(f"Too wide to show: {', '.join(headers[place] for place in shown[len(fitting) :])}. --json has them.")
+        note(
+            f"Too wide to show: {', '.join(headers[place] for place in shown[len(fitting) :])}. --json has "
+            "them."
+        )
 
 
 def _that_fit(breadths: list[int], room: int) -> list[tuple[int, int]]:

@@ -78,7 +78,9 @@ def fates(plan: Plan) -> list[tuple[str, int, str]]:
         "queued": "left alone",
         "running": "left alone",
         "stopped": "to queue, from scratch" if wish.rerun else "to queue, from their checkpoints",
-        "done": f"{other}to queue, from scratch" if wish.rerun else f"{other}kept{' (--rerun)' if other else ''}",
+        "done": f"{other}to queue, from scratch"
+        if wish.rerun
+        else f"{other}kept{' (--rerun)' if other else ''}",
         "failed": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
         "lost": f"to queue, {again}",
         "cancelled": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
@@ -124,7 +126,9 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
     if len(found) > most:
-        lines.append(f"{count(len(found) - most, 'other kind')} of failure; `{command('failures', name)}` shows them.")
+        lines.append(
+            f"{count(len(found) - most, 'other kind')} of failure; `{command('failures', name)}` shows them."
+        )
     return lines
 
 

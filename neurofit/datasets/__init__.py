@@ -1,8 +1,9 @@
-"""On what: recordings and simulations as one kind of object, and what is done to them before a model sees them.
+"""On what: recordings and simulations as one kind of object, and what is done to them before a model sees
+them.
 
-A page per question: what a data set is (`dataset`), what can be loaded (`catalogue`), how files are read (`recordings`)
-and put in their place (`intake`), splits, normalisation, merging, and the built-in `simulation` with its `stimuli`.
-Names load on first use, so that importing this package costs nothing.
+A page per question: what a data set is (`dataset`), what can be loaded (`catalogue`), how files are read
+(`recordings`) and put in their place (`intake`), splits, normalisation, merging, and the built-in
+`simulation` with its `stimuli`. Names load on first use, so that importing this package costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What can be loaded by name, and where its files are looked for: the only place that reads a study's data/."""
+"""What can be loaded by name, and where its files are looked for: the only place that reads a study's
+data/.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _SIMULATED = "simulated"
 class Known:
     """One kind of data set: which of its recordings are under data/, and which are not.
 
-    `present` holds names that `load` takes; `missing` are files, relative to data/, that would make up the rest.
+    `present` holds names that `load` takes; `missing` are files, relative to data/, that would make up the
+    rest.
     """
 
     name: str
@@ -32,8 +35,8 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     Parameters
     ----------
     spec : "simulated"; "macaque_v1/02"; "macaque_v1/01+02": recordings of the same images, joined by image;
-        "antolik_2016/region1"; "antolik_2016/region1/test": the test images alone; "antolik_2016/region1+region2":
-        stacked, as in the thesis
+        "antolik_2016/region1"; "antolik_2016/region1/test": the test images alone;
+        "antolik_2016/region1+region2": stacked, as in the thesis
     data : the study's data/; what is simulated does without
 
     Raises
@@ -83,7 +86,9 @@ def _formats() -> dict:
 def _part(recording, text: str) -> str:
     """A part's canonical name, if there is such a one."""
     part = recording.part(text)
-    if part.removesuffix("/test") not in recording.parts or (part.endswith("/test") and not recording.has_test):
+    if part.removesuffix("/test") not in recording.parts or (
+        part.endswith("/test") and not recording.has_test
+    ):
         names = ", ".join(f"{recording.kind}/{name}" for name in recording.parts)
         what = f"no recording '{text}'" if text else "say which recording"
         raise NameUnknown(f"{recording.kind}: {what}. Known: {names}.{nearest(part, recording.parts)}")

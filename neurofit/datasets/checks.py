@@ -14,7 +14,9 @@ def shapes(dataset) -> None:
     """Inputs, responses, trials and mask have the axes that they should, and agree on their lengths."""
     name, responses = dataset.name, dataset.responses
     if not dataset.inputs:
-        raise ShapeError(f"{name}: no inputs. Expected a dict such as {{'image': (image, height, width, channel)}}.")
+        raise ShapeError(
+            f"{name}: no inputs. Expected a dict such as {{'image': (image, height, width, channel)}}."
+        )
     _has_axes(name, "responses", responses, ("image", "neuron"))
     if 0 in responses.shape:
         raise ShapeError(f"{name}: responses (image, neuron) is empty: {responses.shape}.")
@@ -24,7 +26,8 @@ def shapes(dataset) -> None:
         if array.ndim == 0 or len(array) != len(responses):
             count = len(array) if array.ndim else "no"
             raise ShapeError(
-                f"{name}: {count} images but {len(responses)} rows of responses: inputs['{key}'] {array.shape} and "
+                f"{name}: {count} images but {len(responses)} rows of responses: inputs['{key}'] "
+                f"{array.shape} and "
                 f"responses (image, neuron) {responses.shape} must have the same length along 'image'."
             )
     if dataset.trials is not None:
@@ -41,7 +44,9 @@ def shapes(dataset) -> None:
                 f"responses (image, neuron) {responses.shape}."
             )
         if dataset.mask.dtype != bool:
-            raise DataError(f"{name}: mask holds {dataset.mask.dtype}, expected bool: True where the response counts.")
+            raise DataError(
+                f"{name}: mask holds {dataset.mask.dtype}, expected bool: True where the response counts."
+            )
 
 
 def lengths(dataset) -> None:
@@ -79,7 +84,9 @@ def values(dataset) -> None:
             "leave these columns out."
         )
     if dataset.official is not None and not set(dataset.official) <= set(_PARTS):
-        raise DataError(f"{name}: official says {_listed(np.unique(dataset.official))}, expected 'train' and 'test'.")
+        raise DataError(
+            f"{name}: official says {_listed(np.unique(dataset.official))}, expected 'train' and 'test'."
+        )
 
 
 def groups(dataset) -> None:
@@ -93,14 +100,20 @@ def indices(chosen, length: int, axis: str) -> np.ndarray:
     chosen = np.asarray(chosen)
     if chosen.dtype == bool:
         if chosen.shape != (length,):
-            raise ShapeError(f"{chosen.shape} bools to choose from {length} along '{axis}'; expected one each.")
+            raise ShapeError(
+                f"{chosen.shape} bools to choose from {length} along '{axis}'; expected one each."
+            )
         return np.flatnonzero(chosen)
     if chosen.size == 0:
         return np.zeros(0, np.int64)
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
-        raise DataError(f"Indices along '{axis}' are a list of ints or of bools, not {chosen.dtype} {chosen.shape}.")
+        raise DataError(
+            f"Indices along '{axis}' are a list of ints or of bools, not {chosen.dtype} {chosen.shape}."
+        )
     if chosen.min() < -length or chosen.max() >= length:
-        raise DataError(f"Index {chosen.max()} along '{axis}', which has {length} elements (0 … {length - 1}).")
+        raise DataError(
+            f"Index {chosen.max()} along '{axis}', which has {length} elements (0 … {length - 1})."
+        )
     return chosen
 
 
@@ -109,13 +122,17 @@ def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
     try:
         chosen = neurons.eval(text)
     except (SyntaxError, ValueError, TypeError, KeyError, NameError) as error:
-        raise DataError(f"Condition on neurons '{text}': {error}. Columns: {', '.join(neurons.columns)}.") from None
+        raise DataError(
+            f"Condition on neurons '{text}': {error}. Columns: {', '.join(neurons.columns)}."
+        ) from None
     return np.asarray(chosen)
 
 
 def _has_axes(name: str, what: str, array: np.ndarray, axes: tuple[str, ...]) -> None:
     if array.ndim != len(axes):
-        raise ShapeError(f"{name}: {what} has {array.ndim} axes, {array.shape}; expected ({', '.join(axes)}).")
+        raise ShapeError(
+            f"{name}: {what} has {array.ndim} axes, {array.shape}; expected ({', '.join(axes)})."
+        )
 
 
 def _per_image(dataset, field: str) -> None:

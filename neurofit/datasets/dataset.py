@@ -1,7 +1,7 @@
 """What a data set is: stimuli, the responses of a population to them, and what is known about both.
 
-Axes have one name each, singular, always in this order (AXES). Responses are spikes (or whatever the recording counts)
-per presentation. NaN in responses means *missing*; NaN in an input is an error.
+Axes have one name each, singular, always in this order (AXES). Responses are spikes (or whatever the
+recording counts) per presentation. NaN in responses means *missing*; NaN in an input is an error.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ class Dataset:
     Parameters
     ----------
     name : for people and tables
-    inputs : usually one, "image": (image, height, width, channel); others: (image, …). Kept as float32, finite
+    inputs : usually one, "image": (image, height, width, channel); others: (image, …). Kept as float32,
+    finite
     responses : (image, neuron), trial means where there are trials; NaN = missing
     trials : (image, trial, neuron), NaN where an image had fewer trials; None = unknown
     mask : (image, neuron), True where the response counts; None = everywhere
     image_ids : (image,) of str or int, unique; default 0 … n-1
     groups : (image,) ints: a split keeps a group together; default: each its own, but equal images share one
-    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known, `x`, `y`
-        [pixels], `reliability` (share of a single trial's variance that is signal, 0 … 1). Filled in where they are not
-        given: the first two, and the last one from trials
-    truth : of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per neuron
-    official : (image,) of "train" and "test", where the data set comes with a split
+    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known,
+    `x`, `y`
+        [pixels], `reliability` (share of a single trial's variance that is signal, 0 … 1). Filled in where
+        they are not given: the first two, and the last one from trials
+    truth : of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per
+    neuron official : (image,) of "train" and "test", where the data set comes with a split
 
     Raises
     ------
@@ -58,7 +60,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         given = {name: np.asarray(array) for name, array in self.inputs.items()}
-        self._set(inputs={name: frozen(array.astype(np.float32, copy=False)) for name, array in given.items()})
+        self._set(
+            inputs={name: frozen(array.astype(np.float32, copy=False)) for name, array in given.items()}
+        )
         self._set(responses=frozen(np.asarray(self.responses, np.float64)))
         self._set(trials=None if self.trials is None else frozen(np.asarray(self.trials, np.float64)))
         self._set(mask=None if self.mask is None else frozen(np.asarray(self.mask)))
@@ -119,9 +123,11 @@ class Dataset:
         )
 
     def hash(self) -> str:
-        """12 hex digits over all but the name, the truth and the reliabilities (which follow from the trials).
+        """12 hex digits over all but the name, the truth and the reliabilities (which follow from the
+        trials).
 
-        The same in every process and on every machine: numbers about neurons, often computed, count in float32.
+        The same in every process and on every machine: numbers about neurons, often computed, count in
+        float32.
         """
         digest = hashlib.blake2b(digest_size=6)
         for name in sorted(self.inputs):
@@ -164,7 +170,8 @@ def equal_rows(arrays) -> np.ndarray:
 def reliability(trials: np.ndarray) -> np.ndarray:
     """Share of a single trial's variance that is signal, per neuron: `scores.fev`, cut to 0 … 1.
 
-    In (image, trial, neuron), NaN = missing. nan where fewer than two images have two trials, or nothing varies.
+    In (image, trial, neuron), NaN = missing. nan where fewer than two images have two trials, or nothing
+    varies.
     """
     return np.clip(fev(trials), 0, 1)
 
@@ -186,7 +193,9 @@ def _picked(array: np.ndarray | None, chosen: np.ndarray, axis: int) -> np.ndarr
 
 
 def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
-    """Feeds name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as text."""
+    """Feeds name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as
+    text.
+    """
     digest.update(f"{name}{None if array is None else array.shape}".encode())
     if array is None:
         return

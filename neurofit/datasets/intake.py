@@ -1,4 +1,6 @@
-"""Files of a recording, put in their place under data/: found, validated, and only then published, all or none."""
+"""Files of a recording, put in their place under data/: found, validated, and only then published, all or
+none.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
 
     Parameters
     ----------
-    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are looked at;
+    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are
+    looked at;
         or one such file
     dry_run : look and validate, and publish nothing
 
@@ -35,11 +38,14 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
     Raises
     ------
     NameUnknown : no such kind
-    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place, which is kept;
+    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place,
+    which is kept;
         what cannot be read or written (a full disk)
     """
     if kind not in FORMATS:
-        raise NameUnknown(f"No kind of recording '{kind}'. Known: {', '.join(FORMATS)}.{nearest(kind, FORMATS)}")
+        raise NameUnknown(
+            f"No kind of recording '{kind}'. Known: {', '.join(FORMATS)}.{nearest(kind, FORMATS)}"
+        )
     source, target = Path(source), Path(data) / kind
     if not source.exists():
         raise DataError(f"{source}: no such file or folder.")
@@ -63,7 +69,9 @@ def _collect(recording, source: Path, stage: Path) -> list[str]:
             if place is None:
                 continue
             if place in places:
-                raise DataError(f"{source} holds {place} twice: {places[place]} and {name}. Add the right one alone.")
+                raise DataError(
+                    f"{source} holds {place} twice: {places[place]} and {name}. Add the right one alone."
+                )
             places[place] = name
             (stage / place).parent.mkdir(parents=True, exist_ok=True)
             copy_to(stage / place)
@@ -86,7 +94,8 @@ def _members(source: Path) -> Iterator[tuple[str, object]]:
 
 
 def _archived(source: Path) -> Iterator[tuple[str, object]]:
-    # Nothing is extracted to where the archive says: a member's name only decides which of our own places it fills.
+    # Nothing is extracted to where the archive says: a member's name only decides which of our own places it
+    # fills.
     with _reading(source), tarfile.open(source) as archive:
         for member in archive:
             if member.isfile() and member.size <= _LARGEST and ".." not in PurePosixPath(member.name).parts:
@@ -106,7 +115,9 @@ def _reading(source: Path) -> Iterator[None]:
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        message = f"{source} cannot be read as an archive ({error}). It may have been cut short: get it again."
+        message = (
+            f"{source} cannot be read as an archive ({error}). It may have been cut short: get it again."
+        )
         raise DataError(message) from None
 
 
@@ -123,7 +134,8 @@ def _is_new(staged: Path, target: Path, source: Path) -> bool:
     if filecmp.cmp(staged, target, shallow=False):
         return False
     raise DataError(
-        f"{target} is there already, and differs from the one in {source}. Nothing was added: move it away first."
+        f"{target} is there already, and differs from the one in {source}. Nothing was added: move it away "
+        "first."
     )
 
 
@@ -135,7 +147,9 @@ def _publish(stage: Path, target: Path, places: list[str]) -> None:
 
 @contextlib.contextmanager
 def _staging(target: Path, dry_run: bool) -> Iterator[Path]:
-    """A folder that goes away again: beside the target, so that publishing is a rename; elsewhere in a dry run."""
+    """A folder that goes away again: beside the target, so that publishing is a rename; elsewhere in a dry
+    run.
+    """
     if not dry_run:
         target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=None if dry_run else target.parent) as stage:

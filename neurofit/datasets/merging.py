@@ -1,4 +1,6 @@
-"""Several recordings as one data set: side by side where they share images, block-diagonal where they do not."""
+"""Several recordings as one data set: side by side where they share images, block-diagonal where they do
+not.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,17 @@ from neurofit.errors import DataError, ShapeError
 
 
 def join(datasets: Sequence[Dataset]) -> Dataset:
-    """Recordings of the same images: neurons side by side, images aligned by `image_ids`, NaN where one lacks an image.
+    """Recordings of the same images: neurons side by side, images aligned by `image_ids`, NaN where one lacks
+    an image.
 
-    Images come in the order in which they first appear. Images that share a group in any recording share one in the
-    result. A mask, trials or an official test set that only some recordings have is filled up: True, NaN, and what the
-    others say, or else "train". A truth is not kept.
+    Images come in the order in which they first appear. Images that share a group in any recording share one
+    in the result. A mask, trials or an official test set that only some recordings have is filled up: True,
+    NaN, and what the others say, or else "train". A truth is not kept.
 
     Raises
     ------
-    DataError : fewer than one; an id that stands for two different images; an image that is for training here and for
+    DataError : fewer than one; an id that stands for two different images; an image that is for training here
+    and for
         testing there
     ShapeError : inputs of different names or shapes
     """
@@ -47,10 +51,11 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def stack(datasets: Sequence[Dataset]) -> Dataset:
-    """Recordings of different images, one after the other: responses block-diagonal, zeros with mask False elsewhere.
+    """Recordings of different images, one after the other: responses block-diagonal, zeros with mask False
+    elsewhere.
 
-    As the thesis merged regions (`merge_data_and_get_mask`). Image ids get their recording's name in front; groups are
-    kept, and images that are equal across recordings share one. A truth is not kept.
+    As the thesis merged regions (`merge_data_and_get_mask`). Image ids get their recording's name in front;
+    groups are kept, and images that are equal across recordings share one. A truth is not kept.
 
     Raises
     ------
@@ -66,17 +71,23 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
     starts = np.cumsum([0] + [dataset.n_images for dataset in datasets])
     places = [np.arange(start, start + dataset.n_images) for start, dataset in zip(starts, datasets)]
     total = int(starts[-1])
-    inputs = {name: np.concatenate([dataset.inputs[name] for dataset in datasets]) for name in datasets[0].inputs}
+    inputs = {
+        name: np.concatenate([dataset.inputs[name] for dataset in datasets]) for name in datasets[0].inputs
+    }
     return Dataset(
         name="+".join(names),
         inputs=inputs,
         responses=_side_by_side([dataset.responses for dataset in datasets], places, total, 0.0),
         trials=_joined_trials(datasets, places, total),
         mask=_side_by_side([_mask(dataset) for dataset in datasets], places, total, False),
-        image_ids=np.array([f"{dataset.name}/{image_id}" for dataset in datasets for image_id in dataset.image_ids]),
+        image_ids=np.array(
+            [f"{dataset.name}/{image_id}" for dataset in datasets for image_id in dataset.image_ids]
+        ),
         groups=_same_group([equal_rows(inputs.values()), _joined_groups(datasets, places, total)]),
         neurons=_tables(datasets),
-        official=None if datasets[0].official is None else np.concatenate([dataset.official for dataset in datasets]),
+        official=None
+        if datasets[0].official is None
+        else np.concatenate([dataset.official for dataset in datasets]),
     )
 
 
@@ -145,7 +156,9 @@ def _joined_official(datasets: Sequence[Dataset], places: list[np.ndarray], ids:
         clash = (official[place] != "") & (official[place] != dataset.official)
         if clash.any():
             image_id, use = dataset.image_ids[clash][0], dataset.official[clash][0]
-            raise DataError(f"{dataset.name}: image '{image_id}' is for '{use}' here, but not in another recording.")
+            raise DataError(
+                f"{dataset.name}: image '{image_id}' is for '{use}' here, but not in another recording."
+            )
         official[place] = dataset.official
     if not (official != "").any():
         return None
@@ -169,8 +182,10 @@ def _check_same_images(datasets: Sequence[Dataset], places: list[np.ndarray], id
             for row, values in zip(place.tolist(), dataset.inputs[name]):
                 if not np.array_equal(seen.setdefault(row, values), values):
                     raise DataError(
-                        f"{dataset.name}: image '{ids[row]}' differs from the one of that id in another recording, so "
-                        "they cannot be joined. Recordings of different images are stacked: neurofit.datasets.stack."
+                        f"{dataset.name}: image '{ids[row]}' differs from the one of that id in another "
+                        "recording, so "
+                        "they cannot be joined. Recordings of different images are stacked: "
+                        "neurofit.datasets.stack."
                     )
 
 
@@ -181,4 +196,6 @@ def _check_inputs(datasets: Sequence[Dataset]) -> None:
     for dataset in datasets[1:]:
         shapes = {name: array.shape[1:] for name, array in dataset.inputs.items()}
         if shapes != first:
-            raise ShapeError(f"{datasets[0].name} has inputs {first}, {dataset.name} has {shapes}: they must be alike.")
+            raise ShapeError(
+                f"{datasets[0].name} has inputs {first}, {dataset.name} has {shapes}: they must be alike."
+            )

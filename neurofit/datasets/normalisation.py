@@ -1,4 +1,5 @@
-"""Inputs and responses on a scale that a model can learn from, with the numbers kept so that it can be done again.
+"""Inputs and responses on a scale that a model can learn from, with the numbers kept so that it can be done
+again.
 
 Every way is (x - mean) / std, and differs in what mean and std are:
 
@@ -36,8 +37,10 @@ def standardise(
     Parameters
     ----------
     inputs : a way of the table above, for each named input on its own
-    responses : "none", or "std": divided by one number, the std of all valid responses (trials and true rates too)
-    statistics : "train": the training part's, for all; "own": each part's own, as the thesis did (a test image's value
+    responses : "none", or "std": divided by one number, the std of all valid responses (trials and true rates
+    too)
+    statistics : "train": the training part's, for all; "own": each part's own, as the thesis did (a test
+    image's value
         then depends on the other test images)
 
     Returns
@@ -62,19 +65,27 @@ def standardise(
     return replace(parts, **scaled), record
 
 
-def standardise_like(record: dict, inputs: dict[str, np.ndarray], part: str = "train") -> dict[str, np.ndarray]:
+def standardise_like(
+    record: dict, inputs: dict[str, np.ndarray], part: str = "train"
+) -> dict[str, np.ndarray]:
     """Other inputs, (image, …) each, scaled by the numbers of a record that `standardise` gave."""
     numbers = record["parts"][part]["inputs"]
     unknown = sorted(set(inputs) - set(numbers))
     if unknown:
-        raise DataError(f"No statistics for inputs {', '.join(unknown)}; there are some for {', '.join(numbers)}.")
+        raise DataError(
+            f"No statistics for inputs {', '.join(unknown)}; there are some for {', '.join(numbers)}."
+        )
     return {name: _apply(array, numbers[name]).astype(np.float32) for name, array in inputs.items()}
 
 
 def _numbers(part: Dataset, inputs: str, responses: str) -> dict:
-    scales = {name: _statistics(array.astype(np.float64), inputs, name) for name, array in part.inputs.items()}
-    seen = {name: {"mean": float(np.mean(x, dtype=np.float64)), "std": float(np.std(x, dtype=np.float64))}
-            for name, x in part.inputs.items()}  # fmt: skip
+    scales = {
+        name: _statistics(array.astype(np.float64), inputs, name) for name, array in part.inputs.items()
+    }
+    seen = {
+        name: {"mean": float(np.mean(x, dtype=np.float64)), "std": float(np.std(x, dtype=np.float64))}
+        for name, x in part.inputs.items()
+    }
     return {
         "inputs": scales,
         "responses": _statistics(part.responses[part.valid], responses, "responses"),
@@ -92,12 +103,16 @@ def _statistics(values: np.ndarray, way: str, name: str) -> dict:
         return {"mean": values.mean(axis=0).tolist(), "std": np.where(std > 0, std, 1.0).tolist()}
     std = float(values.std())
     if not std > 0:
-        raise DataError(f"All values of '{name}' are equal ({values.flat[0]:g}): they cannot be scaled to a std of 1.")
+        raise DataError(
+            f"All values of '{name}' are equal ({values.flat[0]:g}): they cannot be scaled to a std of 1."
+        )
     return {"mean": float(values.mean()) if way == "global" else 0.0, "std": std}
 
 
 def _scaled(part: Dataset, numbers: dict) -> Dataset:
-    inputs = {name: frozen(_apply(x, numbers["inputs"][name]).astype(np.float32)) for name, x in part.inputs.items()}
+    inputs = {
+        name: frozen(_apply(x, numbers["inputs"][name]).astype(np.float32)) for name, x in part.inputs.items()
+    }
     if numbers["responses"] == {"mean": 0.0, "std": 1.0}:
         return part.derived(inputs=inputs)
     std = numbers["responses"]["std"]
@@ -112,4 +127,6 @@ def _apply(values: np.ndarray, numbers: dict) -> np.ndarray:
 
 def _check(argument: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise DataError(f"standardise({argument}={value!r}): known are {', '.join(known)}.{nearest(str(value), known)}")
+        raise DataError(
+            f"standardise({argument}={value!r}): known are {', '.join(known)}.{nearest(str(value), known)}"
+        )

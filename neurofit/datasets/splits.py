@@ -21,23 +21,28 @@ class Split:
     train : None = all that is left; with a share or a number, what is over stays unused
     validation : 0 = none (no early stopping, no search)
     test : not asked for where the data set has an official test set, or where there are folds
-    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported; `Parts.monitors_test`
+    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported;
+    `Parts.monitors_test`
         says so
-    ignore_groups : as published splits were made: images in the order of `numpy.random.default_rng(seed).permutation`,
-        the first `train` of them, then `validation`, then `test`. Copies of a test image may then be trained on, which
-        flatters every model, the more so the more it can learn by heart: for comparison with what was published only
+    ignore_groups : as published splits were made: images in the order of
+    `numpy.random.default_rng(seed).permutation`,
+        the first `train` of them, then `validation`, then `test`. Copies of a test image may then be trained
+        on, which flatters every model, the more so the more it can learn by heart: for comparison with what
+        was published only
     rule : {"greedy", "exact"}
-        How groups are chosen for a part. "exact" meets the size asked for whenever some set of groups does, and comes
-        as near as groups allow otherwise. "greedy" takes groups in random order while each brings the number nearer,
-        and can overshoot by most of a group; it is the default only so that scripts of before keep their splits, and
-        `Parts.overshot` says where it missed
+        How groups are chosen for a part. "exact" meets the size asked for whenever some set of groups does,
+        and comes as near as groups allow otherwise. "greedy" takes groups in random order while each brings
+        the number nearer, and can overshoot by most of a group; it is the default only so that scripts of
+        before keep their splits, and `Parts.overshot` says where it missed
     """
 
     train: float | int | None = None
     validation: float | int = 0.15
     test: float | int = 0.2
     monitor_test: bool = False
-    ignore_groups: bool = field(default=False, metadata={"told": "if changed"})  # runs of before it keep their ids
+    ignore_groups: bool = field(
+        default=False, metadata={"told": "if changed"}
+    )  # runs of before it keep their ids
     rule: str = field(default="greedy", metadata={"told": "if changed"})
 
     def __post_init__(self) -> None:
@@ -55,16 +60,22 @@ class Parts:
     validation: Dataset | None
     test: Dataset
     monitors_test: bool = False
-    overshot: tuple[str, ...] = ()  # parts that got more images than asked for although the rule "exact" would not
+    overshot: tuple[
+        str, ...
+    ] = ()  # parts that got more images than asked for although the rule "exact" would not
 
     @property
     def monitored(self) -> Dataset | None:
-        """What may be looked at while training: validation, or None; the test set only where `monitors_test`."""
+        """What may be looked at while training: validation, or None; the test set only where
+        `monitors_test`.
+        """
         return self.test if self.monitors_test else self.validation
 
     @property
     def leaked(self) -> int:
-        """Test images of whose group an image is trained on or monitored: 0, unless the split ignored groups."""
+        """Test images of whose group an image is trained on or monitored: 0, unless the split ignored
+        groups.
+        """
         seen = [part.groups for name, part in self.items() if name != "test"]
         return int(np.isin(self.test.groups, np.concatenate(seen)).sum())
 
@@ -74,12 +85,15 @@ class Parts:
         return [(name, part) for name, part in named if part is not None]
 
 
-def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None) -> Parts:
-    """Parts of this data set, decided by the seed alone; no group is divided: sizes are met as nearly as groups allow.
+def split(
+    dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None
+) -> Parts:
+    """Parts of this data set, decided by the seed alone; no group is divided: sizes are met as nearly as
+    groups allow.
 
-    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation is cut
-    from the rest (shares are of the rest then), and a fold is the *validation* set; images in a group with an official
-    test image are left out of the rest.
+    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation
+    is cut from the rest (shares are of the rest then), and a fold is the *validation* set; images in a group
+    with an official test image are left out of the rest.
 
     Raises
     ------
@@ -107,7 +121,9 @@ def split(dataset: Dataset, spec: Split, seed: int, fold: int | None = None, fol
                 overshot.append(part)
             rest = np.setdiff1d(rest, chosen[part])
     if not _takes_the_rest(spec.train, wanted):
-        target = _count(spec.train, total)  # groups may have left fewer than were asked for: then all are taken
+        target = _count(
+            spec.train, total
+        )  # groups may have left fewer than were asked for: then all are taken
         rest = rest if target >= len(rest) else cut(groups, rest, target, (seed, 3))
     chosen["train"] = rest
     return _parts(dataset, spec, chosen, tuple(overshot))
@@ -129,7 +145,8 @@ def _parts(
     for name, images in chosen.items():
         if not len(images):
             raise DataError(
-                f"{dataset.name}: the {name} part of {spec} would be empty. There are {dataset.n_images} images "
+                f"{dataset.name}: the {name} part of {spec} would be empty. There are {dataset.n_images} "
+                "images "
                 f"in {len(np.unique(dataset.groups))} groups, and a group is never divided."
             )
     parts = {name: dataset.take(np.sort(images)) for name, images in chosen.items()}
@@ -137,10 +154,13 @@ def _parts(
 
 
 def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> dict[str, np.ndarray]:
-    """The first images of a permutation are the training set, the next ones the validation set, then the test set."""
+    """The first images of a permutation are the training set, the next ones the validation set, then the test
+    set.
+    """
     if dataset.official is not None or in_folds or spec.monitor_test:
         raise DataError(
-            f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test set, nor "
+            f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test "
+            "set, nor "
             "folds, nor monitor_test."
         )
     total = dataset.n_images
@@ -150,11 +170,17 @@ def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> di
     ends = np.cumsum([train, counts["validation"], counts["test"]])
     order = np.random.default_rng(seed).permutation(total)
     chosen = dict(zip(("train", "validation", "test"), np.split(order[: ends[-1]], ends[:-1])))
-    return chosen if spec.validation else {name: images for name, images in chosen.items() if name != "validation"}
+    return (
+        chosen
+        if spec.validation
+        else {name: images for name, images in chosen.items() if name != "validation"}
+    )
 
 
 def _greedy_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
-    """About `target` of these images: groups in random order, each taken if that brings the number nearer to it."""
+    """About `target` of these images: groups in random order, each taken if that brings the number nearer to
+    it.
+    """
     labels, sizes = np.unique(groups[images], return_counts=True)
     taken, count = [], 0
     for index in np.random.default_rng(key).permutation(len(labels)):
@@ -167,8 +193,8 @@ def _greedy_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[
 def _exact_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
     """The number of these images nearest to `target` that whole groups can make.
 
-    Groups are taken in random order where they fit. Where that leaves a gap, the number of groups of each size is
-    changed as little as closes it, and the first ones of each size in the same order are taken.
+    Groups are taken in random order where they fit. Where that leaves a gap, the number of groups of each
+    size is changed as little as closes it, and the first ones of each size in the same order are taken.
     """
     labels, sizes = np.unique(groups[images], return_counts=True)
     order = np.random.default_rng(key).permutation(len(labels))
@@ -192,7 +218,9 @@ _CUTS = {"greedy": _greedy_cut, "exact": _exact_cut}
 
 
 def _sums(by_size: dict[int, np.ndarray]) -> list[int]:
-    """For each size in order, and for none: the numbers that groups of this and later sizes can make, as set bits."""
+    """For each size in order, and for none: the numbers that groups of this and later sizes can make, as set
+    bits.
+    """
     sums = [1]
     for size, members in reversed(by_size.items()):
         possible, left, step = sums[-1], len(members), 1
@@ -221,7 +249,9 @@ def _overshoots(groups: np.ndarray, images: np.ndarray, target: int, count: int)
 
 
 def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
-    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so far."""
+    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so
+    far.
+    """
     labels, sizes = np.unique(groups[images], return_counts=True)
     order = np.random.default_rng((seed, 2)).permutation(len(labels))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -255,9 +285,13 @@ def _check_amount(name: str, amount: float | int | None) -> None:
     if amount is None and name == "train":
         return
     if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
-        raise DataError(f"Split({name}={amount!r}): expected a share (float, 0 … 1) or a number of images (int).")
+        raise DataError(
+            f"Split({name}={amount!r}): expected a share (float, 0 … 1) or a number of images (int)."
+        )
     if isinstance(amount, float) and amount > 1:
-        raise DataError(f"Split({name}={amount!r}): a share is at most 1; a number of images is an int, {int(amount)}.")
+        raise DataError(
+            f"Split({name}={amount!r}): a share is at most 1; a number of images is an int, {int(amount)}."
+        )
 
 
 def _check_fold(dataset: Dataset, spec: Split, fold: int | None, folds: int | None) -> None:
@@ -268,4 +302,6 @@ def _check_fold(dataset: Dataset, spec: Split, fold: int | None, folds: int | No
     if folds < 2 or not 0 <= fold < folds:
         raise DataError(f"fold={fold} of folds={folds}: expected at least 2 folds, and 0 ≤ fold < folds.")
     if dataset.official is not None and spec.monitor_test:
-        raise DataError(f"{dataset.name} has an official test set, so a fold is its validation set; {spec} wants none.")
+        raise DataError(
+            f"{dataset.name} has an official test set, so a fold is its validation set; {spec} wants none."
+        )

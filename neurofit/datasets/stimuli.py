@@ -12,9 +12,9 @@ _CHUNK = 100  # images at a time: the working arrays stay in the processor's cac
 def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Dead leaves: textured shapes of all sizes that hide one another, with thin curved lines among them.
 
-    Out (image, height, width), whole numbers 0 … 255 as float32: rounded to eight bits, so that a last bit that differs
-    between processors changes nothing downstream.
-    Source: occlusion model of natural images, Lee, Mumford & Huang 2001, doi:10.1023/A:1011109015675.
+    Out (image, height, width), whole numbers 0 … 255 as float32: rounded to eight bits, so that a last bit
+    that differs between processors changes nothing downstream. Source: occlusion model of natural images,
+    Lee, Mumford & Huang 2001, doi:10.1023/A:1011109015675.
     """
     texture = pink_noise(n_images, size, rng)
     leaves = _draw_leaves(n_images, size, rng)
@@ -27,7 +27,9 @@ def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarr
 
 def pink_noise(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """(image, height, width) float32 noise whose amplitude falls as 1/frequency; mean 0, std 1 over all."""
-    wide = fft.next_fast_len(size + size // 2, real=True)  # wider than needed: what is cut out does not wrap around
+    wide = fft.next_fast_len(
+        size + size // 2, real=True
+    )  # wider than needed: what is cut out does not wrap around
     frequency = np.hypot(np.fft.fftfreq(wide)[:, None], np.fft.rfftfreq(wide)[None, :])
     amplitude = np.divide(1, frequency, out=np.zeros_like(frequency), where=frequency > 0)
     noise = fft.irfft2(fft.rfft2(rng.standard_normal((n_images, wide, wide))) * amplitude, s=(wide, wide))
@@ -40,7 +42,8 @@ def _draw_leaves(n_images: int, size: int, rng: np.random.Generator) -> dict[str
     """What each leaf of each image is, (leaf, image, 1, 1) each; the first is the one furthest behind."""
     shape = (LEAVES, n_images, 1, 1)
     small, large = 0.06 * size, 1.0 * size
-    # p(radius) ∝ radius⁻²: between the one that makes images alike at every scale (-3) and one of large shapes only.
+    # p(radius) ∝ radius⁻²: between the one that makes images alike at every scale (-3) and one of large
+    # shapes only.
     radius = 1 / (1 / small + rng.random(shape) * (1 / large - 1 / small))
     angle, stretch = rng.uniform(0, np.pi, shape), rng.uniform(1, 2.5, shape) ** 0.5
     leaves = {
@@ -71,7 +74,9 @@ def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
         ellipse, rectangle = along * along + across * across, np.maximum(abs(along), abs(across))
         distance = np.where(leaf["is_round"] | leaf["is_contour"], ellipse, rectangle)
         inside = (distance < 1) & ~(leaf["is_contour"] & (distance < 0.7))
-        np.copyto(image, leaf["grey"] + leaf["shade"] * along + leaf["contrast"] * texture[::-1], where=inside)
+        np.copyto(
+            image, leaf["grey"] + leaf["shade"] * along + leaf["contrast"] * texture[::-1], where=inside
+        )
     return image
 
 

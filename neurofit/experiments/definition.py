@@ -1,7 +1,8 @@
 """What to run: an experiment (a fit, a grid, repetitions), its runs and their tasks.
 
-A fit is any function `fit(task) -> dict of numbers`. `docs/architecture.md` has the optional attributes of a fit;
-nothing else is looked for. Everything that can be wrong without running is found when an experiment is made.
+A fit is any function `fit(task) -> dict of numbers`. `docs/architecture.md` has the optional attributes of a
+fit; nothing else is looked for. Everything that can be wrong without running is found when an experiment is
+made.
 """
 
 from __future__ import annotations
@@ -57,14 +58,18 @@ class Experiment:
 
     Parameters
     ----------
-    fit : function of a task that returns a dict of numbers, or an object with more to it (`neurofit.models.Fit`)
+    fit : function of a task that returns a dict of numbers, or an object with more to it
+    (`neurofit.models.Fit`)
     grid : the combinations of arguments to run
     repetitions : tasks per run; repetition 3 has seed 3 in every run
-    inputs : files or folders of data that every task reads, seen from the study (`inputs=["data/cells.npz"]`): outcomes
+    inputs : files or folders of data that every task reads, seen from the study
+    (`inputs=["data/cells.npz"]`): outcomes
         say what was in them, as with `task.uses(path)`
-    split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold" (repetition k
+    split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold"
+    (repetition k
         tests on fold k of as many folds as there are repetitions)
-    files : paths or patterns, relative to the study, of small files that jobs need beside the code and that the code
+    files : paths or patterns, relative to the study, of small files that jobs need beside the code and that
+    the code
         does not name: they are copied with it
 
     Raises
@@ -86,27 +91,44 @@ class Experiment:
         fits.must_be_fit(self.fit)
         if not isinstance(self.grid, Grid):
             raise GridError(f"grid={short(self.grid)} is no grid. Write grid=neurofit.grid(filters=[4, 9]).")
-        if isinstance(self.repetitions, bool) or not isinstance(self.repetitions, int) or self.repetitions < 1:
+        if (
+            isinstance(self.repetitions, bool)
+            or not isinstance(self.repetitions, int)
+            or self.repetitions < 1
+        ):
             raise GridError(f"repetitions={short(self.repetitions)}: it is an integer from 1 on.")
         if self.split_by not in SPLITS:
             raise GridError(f"split_by={short(self.split_by)} is none of None, 'repetition', 'fold'.")
-        if isinstance(self.inputs, (str, Path)) or not all(isinstance(one, (str, Path)) for one in self.inputs):
-            raise GridError(f'inputs={short(self.inputs)}: give a list of paths, as in inputs=["data/cells.npz"].')
+        if isinstance(self.inputs, (str, Path)) or not all(
+            isinstance(one, (str, Path)) for one in self.inputs
+        ):
+            raise GridError(
+                f'inputs={short(self.inputs)}: give a list of paths, as in inputs=["data/cells.npz"].'
+            )
         if self.split_by == "fold" and self.repetitions < 2:
-            raise GridError('split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.')
+            raise GridError(
+                'split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.'
+            )
         if isinstance(self.files, str) or not all(isinstance(one, str) for one in self.files):
-            raise GridError(f"files={short(self.files)}: it is a list of paths or patterns, like ['lib/*.csv'].")
+            raise GridError(
+                f"files={short(self.files)}: it is a list of paths or patterns, like ['lib/*.csv']."
+            )
         if not self._runs:
             raise GridError("The grid has no points: .where(…) drops them all.")
         must_be_manageable(len(self._runs), self.repetitions)
         self._check_runs()
 
     def runs(self) -> list[Run]:
-        """Every run, numbered as the grid wishes. What is registered already keeps its number: see `numbered`."""
+        """Every run, numbered as the grid wishes.
+
+        What is registered already keeps its number: see `numbered`.
+        """
         return list(self._runs)
 
     def arguments(self) -> dict[str, Any]:
-        """Every argument that a grid or a command line may set, with its default (`REQUIRED` where it has none)."""
+        """Every argument that a grid or a command line may set, with its default (`REQUIRED` where it has
+        none).
+        """
         return dict(self._arguments)
 
     @property
@@ -129,8 +151,8 @@ class Experiment:
     def varied(self, run: Run, changes: Mapping[str, Any]) -> Run:
         """The run with some arguments changed and the computed ones computed anew.
 
-        It is a run of this grid where the grid has such a point, and has no number otherwise. A computed argument
-        that is itself among the changes stays as given, and then counts for the identity.
+        It is a run of this grid where the grid has such a point, and has no number otherwise. A computed
+        argument that is itself among the changes stays as given, and then counts for the identity.
 
         Raises
         ------
@@ -153,8 +175,13 @@ class Experiment:
         return placed
 
     def main(self) -> None:
-        """Do one task here and now, as the command line says: `python jobs/exp3.py --filters 16 --repetition 3`."""
-        from neurofit.cli import script as command  # the one import towards the command line: this is an entry point
+        """Do one task here and now, as the command line says:
+
+        `python jobs/exp3.py --filters 16 --repetition 3`.
+        """
+        from neurofit.cli import (
+            script as command,
+        )  # the one import towards the command line: this is an entry point
         from neurofit.experiments.scripts import script
 
         loading = script.is_loading()
@@ -162,7 +189,8 @@ class Experiment:
             return  # a process that a task has spawned looks for its functions in the script
         if loading:
             raise ScriptError(
-                "experiment.main() is called while the script is loaded, which would run a task for every command. "
+                "experiment.main() is called while the script is loaded, which would run a task for every "
+                "command. "
                 'Write `if __name__ == "__main__":` above it, and indent it.'
             )
         command.main(self)
@@ -210,12 +238,18 @@ class Experiment:
         if not self.accepts_any:
             for name in arguments:
                 if name not in self._arguments:
-                    raise GridError(f"{where}: the fit has no argument '{name}'.{nearest(name, self._arguments)} "
-                                    f"Its arguments: {', '.join(self._arguments) or 'none'}.")
-        missing = [name for name, default in self._arguments.items() if default is REQUIRED and name not in arguments]
+                    raise GridError(
+                        f"{where}: the fit has no argument '{name}'.{nearest(name, self._arguments)} "
+                        f"Its arguments: {', '.join(self._arguments) or 'none'}."
+                    )
+        missing = [
+            name for name, default in self._arguments.items() if default is REQUIRED and name not in arguments
+        ]
         if missing:
-            raise GridError(f"{where} leaves out '{missing[0]}', which has no default. "
-                            f"Add an axis {missing[0]}=[…] to the grid.")
+            raise GridError(
+                f"{where} leaves out '{missing[0]}', which has no default. "
+                f"Add an axis {missing[0]}=[…] to the grid."
+            )
         try:
             fits.check(self.fit, arguments)
         except GridError as error:
@@ -223,10 +257,13 @@ class Experiment:
 
 
 def must_be_manageable(runs: int, repetitions: int) -> None:
-    """Raises GridError where there are more tasks than files and queues can be asked about in reasonable time."""
+    """Raises GridError where there are more tasks than files and queues can be asked about in reasonable
+    time.
+    """
     if runs * repetitions > MOST_TASKS:
         raise GridError(
-            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the most that one "
+            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the most "
+            "that one "
             "experiment can have. Lower the repetitions, or divide the grid among several scripts."
         )
 
@@ -234,9 +271,9 @@ def must_be_manageable(runs: int, repetitions: int) -> None:
 def numbered(wished: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:
     """The runs with numbers that contradict nothing registered: what has a number keeps it for ever.
 
-    Of runs with one id, those that wish one of its registered numbers get that; the others take the rest of its numbers
-    in the order of registration. A new run gets the number it wishes, if that is free; otherwise the next free one that
-    no other new run wishes.
+    Of runs with one id, those that wish one of its registered numbers get that; the others take the rest of
+    its numbers in the order of registration. A new run gets the number it wishes, if that is free; otherwise
+    the next free one that no other new run wishes.
 
     Parameters
     ----------
@@ -271,7 +308,10 @@ def _registered_numbers(wished: list[Run], registered: list[tuple[int, str]]) ->
 
 
 class _NextFree:
-    """Which numbers are taken. A taken one remembers where to look next, so that long stretches are crossed once."""
+    """Which numbers are taken.
+
+    A taken one remembers where to look next, so that long stretches are crossed once.
+    """
 
     def __init__(self, taken: set[int]) -> None:
         self._later = {number: number + 1 for number in taken}

@@ -1,7 +1,7 @@
 """What the experiments half asks of a fit, and what it takes for an answer where the fit has none.
 
-The table of attributes is in `docs/architecture.md`. A plain function declares its arguments as its parameters after
-the task.
+The table of attributes is in `docs/architecture.md`. A plain function declares its arguments as its
+parameters after the task.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ def must_be_fit(fit: Any) -> None:
     GridError : it cannot be called with a task
     """
     if isinstance(fit, type):
-        raise GridError(f"fit={fit.__name__} is a class. Give an instance of it, {fit.__name__}(…), or a function.")
+        raise GridError(
+            f"fit={fit.__name__} is a class. Give an instance of it, {fit.__name__}(…), or a function."
+        )
     if not callable(fit):
-        raise GridError(f"fit={short(fit)} is no function. Give a function fit(task) that returns a dict of numbers.")
+        raise GridError(
+            f"fit={short(fit)} is no function. Give a function fit(task) that returns a dict of numbers."
+        )
     if not hasattr(fit, "arguments") and not _parameters(fit):
-        raise GridError(f"The fit '{name(fit)}' takes no task. Write def {name(fit)}(task) and return numbers.")
+        raise GridError(
+            f"The fit '{name(fit)}' takes no task. Write def {name(fit)}(task) and return numbers."
+        )
 
 
 def name(fit: Callable) -> str:
@@ -40,7 +46,9 @@ def arguments(fit: Callable) -> dict[str, Any]:
     """Every declared argument, with its default or REQUIRED."""
     if hasattr(fit, "arguments"):
         return dict(fit.arguments())
-    return {parameter.name: parameter.default for parameter in _parameters(fit)[1:] if parameter.kind not in _ANY}
+    return {
+        parameter.name: parameter.default for parameter in _parameters(fit)[1:] if parameter.kind not in _ANY
+    }
 
 
 def accepts_any(fit: Callable) -> bool:
@@ -61,9 +69,13 @@ def architectures(fit: Callable) -> list[str]:
 
 
 def defaults(fit: Callable, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that apply because `params` leaves them out; as their repr, where JSON cannot carry them."""
+    """The arguments that apply because `params` leaves them out; as their repr, where JSON cannot carry
+    them.
+    """
     found = fit.defaults(params) if hasattr(fit, "defaults") else arguments(fit)
-    return {key: _recordable(value) for key, value in found.items() if key not in params and value is not REQUIRED}
+    return {
+        key: _recordable(value) for key, value in found.items() if key not in params and value is not REQUIRED
+    }
 
 
 def check(fit: Callable, params: Mapping[str, Any]) -> None:
@@ -72,7 +84,9 @@ def check(fit: Callable, params: Mapping[str, Any]) -> None:
 
 
 def call(fit: Callable, task: Any) -> Any:
-    """What the fit returns for this task; a function gets those of `task.params` that it declares as arguments."""
+    """What the fit returns for this task; a function gets those of `task.params` that it declares as
+    arguments.
+    """
     if hasattr(fit, "arguments"):
         return fit(task)
     rest = _parameters(fit)[1:]
@@ -93,5 +107,7 @@ def _parameters(fit: Callable) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(fit).parameters.values())
     except (TypeError, ValueError):
-        raise GridError(f"Python does not know the parameters of the fit {short(fit)}. "
-                        "Wrap it in a function: def fit(task).") from None
+        raise GridError(
+            f"Python does not know the parameters of the fit {short(fit)}. "
+            "Wrap it in a function: def fit(task)."
+        ) from None

@@ -1,7 +1,8 @@
 """The independent random streams of a task.
 
-Each is the first 31 bits of sha256("neurofit <stream> <seed>"), so that nearby seeds share nothing and other versions
-draw the same. The seed is the repetition; `split` takes 0 for every repetition unless they are to differ in it.
+Each is the first 31 bits of sha256("neurofit <stream> <seed>"), so that nearby seeds share nothing and other
+versions draw the same. The seed is the repetition; `split` takes 0 for every repetition unless they are to
+differ in it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Seeds:
-    """Seeds in [0, 2³¹) for initialisation, the order of the data, noise (dropout, simulation), and the split."""
+    """Seeds in [0, 2³¹) for initialisation, the order of the data, noise (dropout, simulation), and the
+    split.
+    """
 
     seed: int
     split_by: str | None = None

@@ -1,7 +1,8 @@
-"""With what: layers, penalties, losses, architectures, and `Fit`, which trains them. The only place with TensorFlow.
+"""With what: layers, penalties, losses, architectures, and `Fit`, which trains them. The only place with
+TensorFlow.
 
-Names load on first use (PEP 562): `Fit` and `Training` cost a job script nothing, the others import Keras, which then
-has its own defaults, whatever `~/.keras/keras.json` says.
+Names load on first use (PEP 562): `Fit` and `Training` cost a job script nothing, the others import Keras,
+which then has its own defaults, whatever `~/.keras/keras.json` says.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ _WHERE = {
     "penalties": "regularizers",
 }
 _MODULES = (
-    "architectures", "baselines", "ensembles", "inspection", "layers", "losses", "optimizers", "regularizers", "saved",
+    "architectures",
+    "baselines",
+    "ensembles",
+    "inspection",
+    "layers",
+    "losses",
+    "optimizers",
+    "regularizers",
+    "saved",
     "thesis",
-)  # fmt: skip
+)
 settle_keras()
 __getattr__, __dir__, __all__ = attach(__name__, _WHERE, _MODULES)

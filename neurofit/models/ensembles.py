@@ -1,4 +1,7 @@
-"""Repetitions of one run as one model: the mean of their predictions, scored. NumPy alone, from `predictions.npz`."""
+"""Repetitions of one run as one model: the mean of their predictions, scored.
+
+NumPy alone, from `predictions.npz`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,14 @@ from neurofit.errors import StoreError, UsageError
 from neurofit.models.fitting import scoring
 from neurofit.models.ready_made import SCORES
 
-SAME = {"image_id": "images", "part": "parts", "recording": "neurons", "number": "neurons", "responses": "responses",
-        "mask": "masks"}  # fmt: skip
+SAME = {
+    "image_id": "images",
+    "part": "parts",
+    "recording": "neurons",
+    "number": "neurons",
+    "responses": "responses",
+    "mask": "masks",
+}
 WANTED = (*SCORES, "explained_variance")
 
 
@@ -47,7 +56,8 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
 
     Raises
     ------
-    UsageError : fewer than two; or they were split or scaled differently, so that what one trained on, another tests on
+    UsageError : fewer than two; or they were split or scaled differently, so that what one trained on,
+    another tests on
     StoreError : a `predictions.npz` is missing or damaged
     DataError : no neuron of the test set can be scored
     """
@@ -102,8 +112,10 @@ def _check_alike(folder: Path, one: Mapping[str, np.ndarray], other_folder: Path
     for name, called in SAME.items():
         if not _equal(one[name], other[name]):
             raise UsageError(
-                f"{folder} and {other_folder} have different {called}: they were split or scaled differently, and the "
-                "mean of their predictions would be tested on what some of them trained on. Average repetitions of "
+                f"{folder} and {other_folder} have different {called}: they were split or scaled "
+                "differently, and the "
+                "mean of their predictions would be tested on what some of them trained on. Average "
+                "repetitions of "
                 "one split (an experiment without split_by)."
             )
 

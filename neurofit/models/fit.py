@@ -1,4 +1,5 @@
-"""A ready-made fit: loads the data, builds the architecture, trains, checkpoints, scores and saves. Cheap to import.
+"""A ready-made fit: loads the data, builds the architecture, trains, checkpoints, scores and saves. Cheap to
+import.
 
 What a task leaves in its folder:
 
@@ -6,8 +7,8 @@ What a task leaves in its folder:
     recipe.json          everything that made it: data, split, normalisation, architecture, arguments, training, seeds
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
     predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask (image, neuron);
-                         recording, number, training_mean (neuron,); where there are trials, trials (image, trial,
-                         neuron), NaN = none
+                         recording, number, training_mean (neuron,); where there are trials, trials (image,
+                         trial, neuron), NaN = none
     neurons.csv          recording, number and every score, a row per neuron
     history.csv          losses and correlation while training; the same in events.out.tfevents…, for TensorBoard
 """
@@ -23,7 +24,13 @@ from neurofit.models.ready_made import ReadyMade
 from neurofit.models.routing import name_of
 from neurofit.models.training import Training
 
-VIEWS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")  # of `models.inspection.views`
+VIEWS = (
+    "filters",
+    "receptive-fields",
+    "readouts",
+    "exciting-images",
+    "tuning",
+)  # of `models.inspection.views`
 
 
 @dataclass(frozen=True)
@@ -32,18 +39,21 @@ class Fit(ReadyMade):
 
     Parameters
     ----------
-    architecture : `def name(shapes, *, filters=9, …) -> keras.Model`, whose arguments are axes; or a dict of several,
-        which need the axis `architecture`. `shapes.image` is (height, width, channel), `shapes.neurons` a number
-    data : a name (then itself the axis `data`), or a function that returns a name or a Dataset; its arguments are axes,
+    architecture : `def name(shapes, *, filters=9, …) -> keras.Model`, whose arguments are axes; or a dict of
+    several,
+        which need the axis `architecture`. `shapes.image` is (height, width, channel), `shapes.neurons` a
+        number
+    data : a name (then itself the axis `data`), or a function that returns a name or a Dataset; its arguments
+    are axes,
         but for `study`, which it gets as the study's folder
-    training : the settings that apply unless an axis says otherwise
-    split : a `datasets.Split`, or its fields as a dict; an axis `split` takes the dict
-    standardise : how inputs are scaled, as `datasets.standardise` names it, or its arguments as a dict; also an axis
-    initialise : `initialise(model, train)` sets weights from the training set before the first epoch; or an attribute
+    training : the settings that apply unless an axis says otherwise split : a `datasets.Split`, or its fields
+    as a dict; an axis `split` takes the dict standardise : how inputs are scaled, as `datasets.standardise`
+    names it, or its arguments as a dict; also an axis initialise : `initialise(model, train)` sets weights
+    from the training set before the first epoch; or an attribute
         of that name of the architecture
     scores : of `neurofit.scores`, computed on every part: KNOWN_SCORES. Those that need repeated trials
-        (`correlation_ceiling`, `normalised_correlation`, `feve`) are of a test set that has them, and left out of
-        another; `truth_correlation`, of a simulation's test set, is with the noiseless responses
+        (`correlation_ceiling`, `normalised_correlation`, `feve`) are of a test set that has them, and left
+        out of another; `truth_correlation`, of a simulation's test set, is with the noiseless responses
     """
 
     public_name = "neurofit.models.Fit"
@@ -86,7 +96,9 @@ class Fit(ReadyMade):
         return view(self.load(folder), normalisation(folder), name, neurons=neurons)
 
     def ensemble(self, folders: list[Path]) -> Any:
-        """The mean prediction of repetitions that left these folders, scored (see `models.ensembles.Ensemble`)."""
+        """The mean prediction of repetitions that left these folders, scored (see
+        `models.ensembles.Ensemble`).
+        """
         from neurofit.models.ensembles import ensemble
 
         return ensemble(folders)

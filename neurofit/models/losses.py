@@ -1,8 +1,8 @@
 """How far predictions are from responses: summed over neurons, mean over images, as NDN has it.
 
-Responses and predictions are (…, image, neuron), the result has the leading axes, usually none. A response that is NaN,
-or where the mask (same shape, 1 = counts) is 0, adds nothing to the loss and nothing to the gradient; the number of
-images that the mean is taken over stays.
+Responses and predictions are (…, image, neuron), the result has the leading axes, usually none. A response
+that is NaN, or where the mask (same shape, 1 = counts) is 0, adds nothing to the loss and nothing to the
+gradient; the number of images that the mean is taken over stays.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ CLOSEST = 1e-7  # of a probability to 0 or 1
 
 
 def poisson(responses, predictions, mask=None, rates=None):
-    """−Σ [y · log(p + 1e-6) − p] / images: the Poisson log likelihood but for what does not depend on the prediction.
+    """−Σ [y · log(p + 1e-6) − p] / images: the Poisson log likelihood but for what does not depend on the
+    prediction.
 
-    `rates` (neuron,): what each neuron's part is divided by, so that a busy neuron's spike counts as a quiet one's
-    (`mean_rates`). Those of the *training* images are right; NDN took those of all it was given, validation included.
+    `rates` (neuron,): what each neuron's part is divided by, so that a busy neuron's spike counts as a quiet
+    one's (`mean_rates`). Those of the *training* images are right; NDN took those of all it was given,
+    validation included.
     """
     y, p, _ = _counted(responses, predictions, mask)
     terms = y * ops.log(EPSILON + p) - p
     images = _images(predictions)
     if rates is None:
         return -ops.sum(terms, axis=(-2, -1)) / images
-    return -ops.sum(terms / ops.maximum(ops.cast(rates, terms.dtype) * images, SMALLEST_DIVISOR), axis=(-2, -1))
+    return -ops.sum(
+        terms / ops.maximum(ops.cast(rates, terms.dtype) * images, SMALLEST_DIVISOR), axis=(-2, -1)
+    )
 
 
 def gaussian(responses, predictions, mask=None):
@@ -41,15 +45,17 @@ def gaussian(responses, predictions, mask=None):
 
 
 def mean_squared(responses, predictions, mask=None):
-    """Σ (y − p)² / (images · neurons): with plain gradient descent, steps that do not grow with the population."""
+    """Σ (y − p)² / (images · neurons): with plain gradient descent, steps that do not grow with the
+    population.
+    """
     return gaussian(responses, predictions, mask) / ops.cast(ops.shape(predictions)[-1], predictions.dtype)
 
 
 def bernoulli(responses, predictions, mask=None):
     """−Σ [y log p + (1 − y) log(1 − p)] / images: the cross-entropy of responses in [0, 1], a spike or none.
 
-    Predictions are probabilities, of a last layer with a sigmoid (NDN's are what goes into it); they are clipped into
-    [1e-7, 1 − 1e-7], outside of which the gradient is 0.
+    Predictions are probabilities, of a last layer with a sigmoid (NDN's are what goes into it); they are
+    clipped into [1e-7, 1 − 1e-7], outside of which the gradient is 0.
     """
     y, p, valid = _counted(responses, predictions, mask)
     p = ops.clip(p, CLOSEST, 1 - CLOSEST)
@@ -58,11 +64,12 @@ def bernoulli(responses, predictions, mask=None):
 
 
 def gamma(responses, predictions, mask=None):
-    """Σ [y / (p + 1e-6) + log(p + 1e-6)] / images: for responses ≥ 0 whose standard deviation grows with their mean.
+    """Σ [y / (p + 1e-6) + log(p + 1e-6)] / images: for responses ≥ 0 whose standard deviation grows with
+    their mean.
 
-    The negative log likelihood of a gamma distribution with mean p, but for what does not depend on p and for its
-    shape, a factor: the best p is the same for every shape. Fluorescence is such a response; counts are not.
-    Source: McCullagh & Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6, ch. 8.
+    The negative log likelihood of a gamma distribution with mean p, but for what does not depend on p and for
+    its shape, a factor: the best p is the same for every shape. Fluorescence is such a response; counts are
+    not. Source: McCullagh & Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6, ch. 8.
     """
     y, p, valid = _counted(responses, predictions, mask)
     mean = p + EPSILON
@@ -88,22 +95,27 @@ def check_responses(name: str, responses: np.ndarray, part: str = "") -> None:
     if wrong.size:
         wanted = f"in [{low}, {high}]" if np.isfinite(high) else f"≥ {low}"
         raise DataError(
-            f"loss '{name}' is of responses {wanted}, and {wrong.size}{part and f' of the {part} set'} are not, such "
+            f"loss '{name}' is of responses {wanted}, and {wrong.size}{part and f' of the {part} set'} are "
+            "not, such "
             f"as {wrong.flat[0]:g}. "
             "Another loss ('gaussian' takes any), or other responses."
         )
 
 
-def mean_rates(responses: list[np.ndarray], valid: list[np.ndarray], own: list[np.ndarray] | None = None) -> np.ndarray:
-    """(neuron,) mean response over all images of these parts, (image, neuron) each, missing ones counting 0; with
-    `own`, over those images of which it says True, because the others come in batches of their own.
+def mean_rates(
+    responses: list[np.ndarray], valid: list[np.ndarray], own: list[np.ndarray] | None = None
+) -> np.ndarray:
+    """(neuron,) mean response over all images of these parts, (image, neuron) each, missing ones counting 0;
+    with `own`, over those images of which it says True, because the others come in batches of their own.
 
-    That the missing ones count and that a loss is divided by all images belong together: each spike then weighs the
-    same, also of a neuron recorded for half of them. A neuron that never responded gets the mean of the others':
-    divided by (nearly) 0 it would drown them, as it does in NDN.
+    That the missing ones count and that a loss is divided by all images belong together: each spike then
+    weighs the same, also of a neuron recorded for half of them. A neuron that never responded gets the mean
+    of the others': divided by (nearly) 0 it would drown them, as it does in NDN.
     """
     sums = np.where(np.concatenate(valid), np.concatenate(responses), 0).sum(axis=0)
-    means = sums / np.maximum(sum(len(one) if own is None else one.sum(axis=0) for one in own or responses), 1)
+    means = sums / np.maximum(
+        sum(len(one) if own is None else one.sum(axis=0) for one in own or responses), 1
+    )
     heard = means > 0
     return np.where(heard, means, means[heard].mean() if heard.any() else 1.0)
 
@@ -114,9 +126,14 @@ def _images(predictions):
 
 def _counted(responses, predictions, mask):
     """Responses and predictions, 0 where they do not count, and where they do."""
-    # Both are set to 0 before anything is computed with them: the gradient of where(…, NaN) would be NaN all the same.
+    # Both are set to 0 before anything is computed with them: the gradient of where(…, NaN) would be NaN all
+    # the same.
     valid = ops.isfinite(responses)
     if mask is not None:
         valid = ops.logical_and(valid, ops.cast(mask, "bool"))
     zero = ops.zeros((), predictions.dtype)
-    return ops.where(valid, ops.cast(responses, predictions.dtype), zero), ops.where(valid, predictions, zero), valid
+    return (
+        ops.where(valid, ops.cast(responses, predictions.dtype), zero),
+        ops.where(valid, predictions, zero),
+        valid,
+    )

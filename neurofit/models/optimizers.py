@@ -1,7 +1,7 @@
 """Optimisers as functions: (weights, gradients, moments, step, learning rate) → (weights, moments).
 
-Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are numbers, or (repetition, 1).
-`step` counts from 1. A moment has the weights' shape, and starts at 0.
+Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are numbers, or
+(repetition, 1). `step` counts from 1. A moment has the weights' shape, and starts at 0.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`update` as above, and how many moments it keeps. None: of L-BFGS, which is SciPy's (`descent.lbfgs`)."""
+    """`update` as above, and how many moments it keeps.
+
+    None: of L-BFGS, which is SciPy's (`descent.lbfgs`).
+    """
 
     update: Callable | None
     moments: int
 
 
 def adam(weights, gradients, moments, step, learning_rate):
-    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as TensorFlow 1 and NDN had it: ε outside the bias correction.
+    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as TensorFlow 1 and NDN had it: ε outside the bias
+    correction.
 
     Source: doi:10.48550/arXiv.1412.6980, the form before section 2.1.
     """
@@ -35,7 +39,8 @@ def adam(weights, gradients, moments, step, learning_rate):
     mean = BETA_1 * mean + (1 - BETA_1) * gradients
     square = BETA_2 * square + (1 - BETA_2) * ops.square(gradients)
     step = ops.cast(step, weights.dtype)
-    # 1 − βᵗ by expm1: float32 has few digits of it left in the first steps, enough to move weights by 2e-6 after 200.
+    # 1 − βᵗ by expm1: float32 has few digits of it left in the first steps, enough to move weights by 2e-6
+    # after 200.
     one, two = (-ops.expm1(step * math.log(beta)) for beta in (BETA_1, BETA_2))
     rate = learning_rate * ops.sqrt(two) / one
     return weights - rate * mean / (ops.sqrt(square) + EPSILON), (mean, square)

@@ -1,5 +1,6 @@
-"""What a ready-made fit tells an experiment of itself (docs/architecture.md, "The joint between an experiment and its
-fit"): its architectures, its arguments and where each goes, and what of it is part of a run's id. Cheap to import.
+"""What a ready-made fit tells an experiment of itself (docs/architecture.md, "The joint between an experiment
+and its fit"): its architectures, its arguments and where each goes, and what of it is part of a run's id.
+Cheap to import.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ UNTOLD = ("checkpoint_minutes",)  # settings that change nothing in a result
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyMade:
-    """A fit of one or several functions of arguments, on data, with settings. A subclass names its fields for the first
-    and the last, and may have more fields that say how data is prepared.
+    """A fit of one or several functions of arguments, on data, with settings. A subclass names its fields for
+    the first and the last, and may have more fields that say how data is prepared.
 
     `data`, `split` and `scores` are described where they are given: `models.Fit`.
     """
@@ -49,7 +50,9 @@ class ReadyMade:
         for name in self.scores:
             if name not in KNOWN_SCORES:
                 known = ", ".join(KNOWN_SCORES)
-                raise GridError(f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}.")
+                raise GridError(
+                    f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}."
+                )
         self.router.arguments()  # a function whose arguments cannot be told is an error here, not in a task
 
     @property
@@ -65,7 +68,9 @@ class ReadyMade:
         prepared = {name: plain(getattr(self, name)) for name in ("split", *self.preparation)}
         return Router(
             architectures={name: declared(function, after=1) for name, function in self.built.items()},
-            architecture=None if isinstance(getattr(self, self.functions), Mapping) else next(iter(self.built)),
+            architecture=None
+            if isinstance(getattr(self, self.functions), Mapping)
+            else next(iter(self.built)),
             training=getattr(self, self.recipe),
             data={**named, **prepared},
         )
@@ -84,20 +89,32 @@ class ReadyMade:
         return {name: plain(value) for name, value in self.router.defaults(params).items()}
 
     def settings(self) -> dict[str, Any]:
-        """Only what differs from neurofit's defaults, so that a new setting leaves every run's id as it was."""
+        """Only what differs from neurofit's defaults, so that a new setting leaves every run's id as it
+        was.
+        """
         told: dict[str, Any] = {"fit": self.public_name, self.recipe: _changed(getattr(self, self.recipe))}
         told["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
         if self.router.architecture:
             told["architecture"] = self.router.architecture
-        return {**told, **{name: plain(getattr(self, name)) for name in ("split", *self.preparation)
-                           if getattr(self, name) != _default(self, name)}}  # fmt: skip
+        return {
+            **told,
+            **{
+                name: plain(getattr(self, name))
+                for name in ("split", *self.preparation)
+                if getattr(self, name) != _default(self, name)
+            },
+        }
 
 
 def plain(value: Any) -> Any:
     """As JSON carries it."""
     if is_dataclass(value) and not isinstance(value, type):
         hidden = {one.name for one in fields(value) if one.metadata.get("told") == "if changed"}
-        return {name: one for name, one in asdict(value).items() if name not in hidden or one != _default(value, name)}
+        return {
+            name: one
+            for name, one in asdict(value).items()
+            if name not in hidden or one != _default(value, name)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

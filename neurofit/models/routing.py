@@ -27,8 +27,8 @@ class Routed:
 class Router:
     """What each place declares, name → default.
 
-    `architecture` is the name of the one there is, or None where an axis of that name has to choose; `training` any
-    dataclass, whose fields are arguments.
+    `architecture` is the name of the one there is, or None where an axis of that name has to choose;
+    `training` any dataclass, whose fields are arguments.
     """
 
     architectures: Mapping[str, Mapping[str, Any]]
@@ -37,7 +37,9 @@ class Router:
     data: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
-        """All that can be set, with its default or REQUIRED; a name that two places declare comes as place.name."""
+        """All that can be set, with its default or REQUIRED; a name that two places declare comes as
+        place.name.
+        """
         declared = {place: self._declared(place, None) for place in PLACES}
         known: dict[str, Any] = {} if self.architecture else {"architecture": REQUIRED}
         for place, names in declared.items():
@@ -99,10 +101,14 @@ class Router:
             return self.architecture
         known = ", ".join(self.architectures)
         if "architecture" not in params:
-            raise GridError(f"Which architecture? Give the grid an axis 'architecture' with some of: {known}.")
+            raise GridError(
+                f"Which architecture? Give the grid an axis 'architecture' with some of: {known}."
+            )
         name = params["architecture"]
         if name not in self.architectures:
-            raise GridError(f"No architecture {name!r}.{nearest(str(name), self.architectures)} There are: {known}.")
+            raise GridError(
+                f"No architecture {name!r}.{nearest(str(name), self.architectures)} There are: {known}."
+            )
         return name
 
     def _declared(self, place: str, chosen: str | None) -> dict[str, Any]:
@@ -121,7 +127,9 @@ class Router:
         place, dot, bare = name.partition(".")
         if dot and place in PLACES:
             if bare not in self._declared(place, chosen):
-                raise GridError(self._unknown(f"{place}.", bare, {place: self._declared(place, chosen)}, chosen))
+                raise GridError(
+                    self._unknown(f"{place}.", bare, {place: self._declared(place, chosen)}, chosen)
+                )
             return place, bare
         declared = {place: self._declared(place, chosen) for place in PLACES}
         places = [place for place in PLACES if name in declared[place]]
@@ -134,8 +142,12 @@ class Router:
 
     def _unknown(self, prefix: str, name: str, declared: dict[str, dict[str, Any]], chosen: str) -> str:
         every = [known for names in declared.values() for known in names]
-        lines = [f"Nothing takes an argument '{prefix}{name}' (architecture '{chosen}').{nearest(name, every)}"]
-        return " ".join([*lines, *(f"{place}: {', '.join(names) or 'none'}." for place, names in declared.items())])
+        lines = [
+            f"Nothing takes an argument '{prefix}{name}' (architecture '{chosen}').{nearest(name, every)}"
+        ]
+        return " ".join(
+            [*lines, *(f"{place}: {', '.join(names) or 'none'}." for place, names in declared.items())]
+        )
 
     def _complete(self, place: str, chosen: str, given: dict[str, Any]) -> None:
         declared = self._declared(place, chosen)
@@ -154,7 +166,9 @@ def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise GridError(f"{name_of(function)}({parameter}): write its arguments out, so that they can be checked.")
+            raise GridError(
+                f"{name_of(function)}({parameter}): write its arguments out, so that they can be checked."
+            )
     if len(parameters) < after:
         raise GridError(f"{name_of(function)}() takes no arguments; its first must be `shapes`.")
     return {parameter.name: parameter.default for parameter in parameters[after:]}

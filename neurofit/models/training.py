@@ -24,24 +24,28 @@ class Training:
     epochs : at most; every image once per epoch, in an order that seed and epoch decide
     batch_size : images per step; an epoch's last, smaller batch is a step of its own
     learning_rate : of every step, until `decays` change it
-    optimizer : "adam" (β₁ .9, β₂ .999, ε 1e-8), "adamw", "sgd"; or "lbfgs" (SciPy's, in float64, all images at once):
+    optimizer : "adam" (β₁ .9, β₂ .999, ε 1e-8), "adamw", "sgd"; or "lbfgs" (SciPy's, in float64, all images
+    at once):
         an epoch is then an iteration, and what it remembers of curvature starts anew after each look
-    weight_decay : of adamw: the share, times the learning rate, that a weight loses per step
-    momentum : of sgd
-    loss : "poisson" or "gaussian": summed over neurons, mean over images; "mean_squared": the mean over both
-    unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response to the
-        training images: each spike counts alike), "train+monitored" (as NDN did, which leaks the monitored images)
-    validate_every : epochs between two looks at the monitored set
-    patience : epochs without a better validation loss until training stops, or the learning rate decays; the best
+    weight_decay : of adamw: the share, times the learning rate, that a weight loses per step momentum : of
+    sgd loss : "poisson" or "gaussian": summed over neurons, mean over images; "mean_squared": the mean over
+    both unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response
+    to the
+        training images: each spike counts alike), "train+monitored" (as NDN did, which leaks the monitored
+        images)
+    validate_every : epochs between two looks at the monitored set patience : epochs without a better
+    validation loss until training stops, or the learning rate decays; the best
         weights are kept. None: train to the last epoch, and keep the last weights
-    min_delta : how much lower a loss must be to be better
-    decay, decays : instead of stopping, go back to the best weights with learning_rate × decay, this many times
-    turns : "recording": every batch is of one recording's images, in rotation, the shorter ones repeated until the
+    min_delta : how much lower a loss must be to be better decay, decays : instead of stopping, go back to the
+    best weights with learning_rate × decay, this many times turns : "recording": every batch is of one
+    recording's images, in rotation, the shorter ones repeated until the
         longest is through; "none": batches are drawn from all images
     start : a folder of training_data/ with a finished task whose weights are taken over where they fit
         (`fitting.start.take_over`); `{repetition}` stands for this task's
-    path, strengths : a regularisation path: the name of an argument of the architecture, such as "smoothness", and its
-        ascending values. One training for each, from where the last one ended; the validation loss chooses among them
+    path, strengths : a regularisation path: the name of an argument of the architecture, such as
+    "smoothness", and its
+        ascending values. One training for each, from where the last one ended; the validation loss chooses
+        among them
     freeze : names of layers ("core"), or of single weights ("neurons/where"), that are not trained
     checkpoint_minutes : between checkpoints
     jit : compile a step with XLA: up to twice as many steps per second for small models on a CPU, 2 s later
@@ -70,14 +74,21 @@ class Training:
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
-        """The recipe of Klindt et al.: Adam at 1e-3, batches of 256, a look every 50 steps, patience of ten looks, the
-        rate cut to a third twice. Looks and patience are in epochs of 1,440 images (6 steps); `changes` replace any.
-        docs/training.md says in what it differs from the source's code.
+        """The recipe of Klindt et al.: Adam at 1e-3, batches of 256, a look every 50 steps, patience of ten
+        looks, the rate cut to a third twice. Looks and patience are in epochs of 1,440 images (6 steps);
+        `changes` replace any. docs/training.md says in what it differs from the source's code.
 
         Source: doi:10.48550/arXiv.1711.02653.
         """
-        recipe = {"epochs": 5_000, "batch_size": 256, "learning_rate": 1e-3, "validate_every": 8, "patience": 80,
-                  "decay": 1 / 3, "decays": 2}  # fmt: skip
+        recipe = {
+            "epochs": 5_000,
+            "batch_size": 256,
+            "learning_rate": 1e-3,
+            "validate_every": 8,
+            "patience": 80,
+            "decay": 1 / 3,
+            "decays": 2,
+        }
         return cls(**{**recipe, **changes})
 
     @property
@@ -88,7 +99,12 @@ class Training:
     def __post_init__(self) -> None:
         object.__setattr__(self, "freeze", _names("freeze", self.freeze))
         object.__setattr__(self, "strengths", _ascending("strengths", self.strengths))
-        for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("unit_rates", RATES), ("turns", TURNS)):
+        for name, known in (
+            ("optimizer", OPTIMIZERS),
+            ("loss", LOSSES),
+            ("unit_rates", RATES),
+            ("turns", TURNS),
+        ):
             _one_of(name, getattr(self, name), known)
         if self.start is not None and not isinstance(self.start, str):
             raise GridError(f"Training: start={self.start!r}; expected the path of a task's folder, as text.")
@@ -100,7 +116,9 @@ class Training:
             _number(name, getattr(self, name), float, least=0)
         _number("decays", self.decays, int, least=0)
         if self.decay > 1:
-            raise GridError(f"Training: decay={self.decay!r}; expected a number ≤ 1, by which the rate is multiplied.")
+            raise GridError(
+                f"Training: decay={self.decay!r}; expected a number ≤ 1, by which the rate is multiplied."
+            )
         if not isinstance(self.jit, bool):
             raise GridError(f"Training: jit={self.jit!r}; expected True or False.")
         if self.patience is not None:
@@ -127,12 +145,14 @@ class Training:
         for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
             if getattr(self, name) != FIELDS[name]:
                 raise GridError(
-                    f"Training: {name}={getattr(self, name)!r} does nothing with optimizer 'lbfgs', which takes all "
+                    f"Training: {name}={getattr(self, name)!r} does nothing with optimizer 'lbfgs', which "
+                    "takes all "
                     "images at once and finds its own steps."
                 )
         if self.validate_every < LEAST_ROUND:
             raise GridError(
-                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which starts anew after each "
+                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which starts anew "
+                "after each "
                 f"look; expected a whole number ≥ {LEAST_ROUND}, such as 100."
             )
 
@@ -143,13 +163,17 @@ FIELDS = {field.name: field.default for field in fields(Training)}
 def _names(name: str, given: Any) -> tuple[str, ...]:
     if isinstance(given, (list, tuple)) and all(isinstance(one, str) for one in given):
         return tuple(given)
-    raise GridError(f"Training: {name}={given!r}; expected a list of names, such as ['core', 'neurons/where'].")
+    raise GridError(
+        f"Training: {name}={given!r}; expected a list of names, such as ['core', 'neurons/where']."
+    )
 
 
 def _ascending(name: str, given: Any) -> tuple[float, ...]:
     numbers = isinstance(given, (list, tuple)) and all(_is_strength(one) for one in given)
     if not numbers or any(one >= other for one, other in itertools.pairwise(given)):
-        raise GridError(f"Training: {name}={given!r}; expected ascending numbers ≥ 0, such as [0.01, 0.1, 1].")
+        raise GridError(
+            f"Training: {name}={given!r}; expected ascending numbers ≥ 0, such as [0.01, 0.1, 1]."
+        )
     return tuple(given)
 
 
@@ -159,10 +183,14 @@ def _is_strength(value: Any) -> bool:
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise GridError(f"Training: {name}={value!r}; known are {', '.join(known)}.{nearest(str(value), known)}")
+        raise GridError(
+            f"Training: {name}={value!r}; known are {', '.join(known)}.{nearest(str(value), known)}"
+        )
 
 
-def _number(name: str, value: object, kind: type, *, above: float | None = None, least: float | None = None) -> None:
+def _number(
+    name: str, value: object, kind: type, *, above: float | None = None, least: float | None = None
+) -> None:
     kinds = (int,) if kind is int else (int, float)
     low, sign = (above, ">") if above is not None else (least, "≥")
     good = isinstance(value, kinds) and not isinstance(value, bool)

@@ -54,7 +54,8 @@ def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
 
 
 def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool = False) -> int:
-    """Have this attempt count, or the newest that is done without a number; gives the number of the one that does.
+    """Have this attempt count, or the newest that is done without a number; gives the number of the one that
+    does.
 
     Raises
     ------
@@ -66,7 +67,9 @@ def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool =
         done = sorted(found.done.get(key, {}))
         name = f"{found.name}:{key[0]}/{key[1]}"
         if not done:
-            raise UsageError(f"{name} is {found.of(key).state}: no attempt at it is done, so that none can be chosen.")
+            raise UsageError(
+                f"{name} is {found.of(key).state}: no attempt at it is done, so that none can be chosen."
+            )
         if number is not None and number not in done:
             raise _not_to_be_chosen(found, key, name, number, done)
         if not dry_run:
@@ -78,5 +81,7 @@ def _not_to_be_chosen(found: Standing, key: TaskKey, name: str, number: int, don
     there = f"Done: {', '.join(map(str, done))}. `{command('choose', name)}` lists all attempts."
     for one in attempts_at(found, key):
         if one.attempt == number:
-            return UsageError(f"Attempt {number} at {name} is {one.state}; one that counts has to be done. {there}")
+            return UsageError(
+                f"Attempt {number} at {name} is {one.state}; one that counts has to be done. {there}"
+            )
     return NameUnknown(f"{name} has no attempt {number}. {there}")

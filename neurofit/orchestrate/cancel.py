@@ -1,5 +1,5 @@
-"""End what is queued or running: noted in the submission first, where workers look, then said to the queue; or stop a
-pool, to go on later.
+"""End what is queued or running: noted in the submission first, where workers look, then said to the queue;
+or stop a pool, to go on later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from neurofit.orchestrate.status.standing import Part, Standing
 from neurofit.study import Study
 
 UNTOLD = (
-    "The tasks are cancelled all the same: a worker that has one stops within seconds, and a job that has not begun "
+    "The tasks are cancelled all the same: a worker that has one stops within seconds, and a job that has "
+    "not begun "
     "ends as soon as it does."
 )
 
@@ -38,12 +39,18 @@ def ending(found: Standing, keys: Collection[TaskKey]) -> list[Cancellation]:
         task = found.of(key)
         if task.state in AT_WORK and task.submission:
             doomed.setdefault(task.submission, []).append(key)
-    return [_of_part(found, part, set(doomed[part.files.name])) for part in found.parts if part.files.name in doomed]
+    return [
+        _of_part(found, part, set(doomed[part.files.name]))
+        for part in found.parts
+        if part.files.name in doomed
+    ]
 
 
 def _of_part(found: Standing, part: Part, doomed: set[TaskKey]) -> Cancellation:
     def over(key: TaskKey) -> bool:
-        return key in doomed or found.of(key).state not in AT_WORK or found.of(key).submission != part.files.name
+        return (
+            key in doomed or found.of(key).state not in AT_WORK or found.of(key).submission != part.files.name
+        )
 
     jobs = [number for number, tasks in enumerate(part.jobs) if all(over(task.key) for task in tasks)]
     return Cancellation(part, sorted(doomed), jobs)
@@ -80,8 +87,8 @@ def _tell_queue(study: Study, one: Cancellation) -> str | None:
 
 
 def stop(study: Study, part: Part) -> None:
-    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks. Asked
-    again, they end at once. In a copy of the study nothing is asked: the jobs are the original's.
+    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks.
+    Asked again, they end at once. In a copy of the study nothing is asked: the jobs are the original's.
     """
     if not part.at_home:
         return

@@ -35,7 +35,8 @@ class Choice:
 
         Parameters
         ----------
-        of_rows : a task that is run again is *done* here as long as its results count, as its row of results is
+        of_rows : a task that is run again is *done* here as long as its results count, as its row of results
+        is
 
         Raises
         ------
@@ -43,7 +44,8 @@ class Choice:
         """
         runs = found.registry.runs
         values = {
-            number: {"architecture": run.architecture, **run.params, **run.derived} for number, run in runs.items()
+            number: {"architecture": run.architecture, **run.params, **run.derived}
+            for number, run in runs.items()
         }
         keys = [key for key in found.all_keys() if self.selection.matches(*key, runs)]
         if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
@@ -55,7 +57,8 @@ class Choice:
             keys = [key for key in keys if key[0] in numbers]
             if not keys:
                 raise UsageError(
-                    f"No run of {found.name} has {self.condition}. `{command('show', found.name)}` lists the arguments."
+                    f"No run of {found.name} has {self.condition}. `{command('show', found.name)}` lists "
+                    "the arguments."
                 )
         if self.states:
             tasks = {key: found.of(key) for key in keys}
@@ -65,7 +68,9 @@ class Choice:
         return keys
 
 
-def choose(study: Study, selector: str, states: Collection[State] = (), condition: str | None = None) -> Choice:
+def choose(
+    study: Study, selector: str, states: Collection[State] = (), condition: str | None = None
+) -> Choice:
     """What a selector means in this study.
 
     Raises
@@ -84,6 +89,7 @@ def _nothing(found: Standing) -> str:
         return f"{found.name} has no runs yet. `{command('submit', found.name)}` queues them."
     unread = "".join(f"\n{problem}" for problem in found.problems)
     return (
-        f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to {numbers[-1]}, with "
+        f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to "
+        f"{numbers[-1]}, with "
         f"{found.repetitions} repetition(s) each. `{command('show', found.name)}` lists them.{unread}"
     )

@@ -1,8 +1,9 @@
-"""What no result needs: found first, removed when told to, never of an experiment with anything queued or running.
+"""What no result needs: found first, removed when told to, never of an experiment with anything queued or
+running.
 
-What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies behind it, and
-the copies of code that it may name. Ages guard what somebody may just be writing: a submit takes its copy of the code
-before its submission names it.
+What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies
+behind it, and the copies of code that it may name. Ages guard what somebody may just be writing: a submit
+takes its copy of the code before its submission names it.
 """
 
 from __future__ import annotations
@@ -36,10 +37,13 @@ from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.study import Study
 
 LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH = (
-    "leftovers of interrupted writes", "checkpoints of tasks that are done", "copies of code that no submission uses",
-    "indices of experiments that are gone", "attempts that a newer one replaced",
+    "leftovers of interrupted writes",
+    "checkpoints of tasks that are done",
+    "copies of code that no submission uses",
+    "indices of experiments that are gone",
+    "attempts that a newer one replaced",
     "scratch attempts at tasks that are done",
-)  # fmt: skip
+)
 YOUNG_SECONDS = 3600.0
 _LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
 
@@ -178,7 +182,9 @@ def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
                 problems.append(str(error))
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        left_alone.append(f"Copies of code are left alone, because something may need one: {problems[0]}{more}")
+        left_alone.append(
+            f"Copies of code are left alone, because something may need one: {problems[0]}{more}"
+        )
         return []
     try:
         copies = [path for path in code_store(study).iterdir() if not path.name.startswith(".")]
@@ -206,8 +212,9 @@ def _scratch(folder: Path) -> list[Path]:
 
 
 def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
-    """Ended attempts but for the newest, the newest that is done, the one that counts, those that a checkpoint goes on
-    from, and those that hold the log of one that stays."""
+    """Ended attempts but for the newest, the newest that is done, the one that counts, those that a
+    checkpoint goes on from, and those that hold the log of one that stays.
+    """
     kept, old = set(), []
     for key, files in tasks.items():
         made = files.attempts()

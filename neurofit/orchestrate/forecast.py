@@ -102,14 +102,19 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
         return runner
     if not runs_here(runner):
         raise UsageError(
-            f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where its "
+            f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where "
+            "its "
             "max_running limits the jobs."
         )
     return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))
 
 
 def with_resources(
-    runner: Runner, *, memory_gb: float | None = None, walltime_minutes: float | None = None, cpus: int | None = None
+    runner: Runner,
+    *,
+    memory_gb: float | None = None,
+    walltime_minutes: float | None = None,
+    cpus: int | None = None,
 ) -> Runner:
     """The runner asking for other resources, where one is given."""
     given = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}

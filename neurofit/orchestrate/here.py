@@ -47,16 +47,21 @@ class Point:
 
 
 def point(
-    experiment: Experiment, registry: Registry, changes: Mapping[str, Any], number: int | None, repetition: int
+    experiment: Experiment,
+    registry: Registry,
+    changes: Mapping[str, Any],
+    number: int | None,
+    repetition: int,
 ) -> Point:
-    """The run of that number (the first without), with some arguments changed; off the grid where the grid has no
-    such point.
+    """The run of that number (the first without), with some arguments changed; off the grid where the grid
+    has no such point.
     """
     runs = runs_of(experiment, registry)
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
     if base is None:
         raise UsageError(
-            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there are."
+            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there "
+            "are."
         )
     wished = experiment.varied(base, changes) if changes else base
     on_grid = next((run for run in runs if run.id == wished.id), None)
@@ -79,7 +84,8 @@ def run(
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     """Do the task in the foreground; gives the attempt's files and its outcome.
 
-    An attempt at a task that is done is a scratch attempt, kept apart from those that count, unless it is a `rerun`.
+    An attempt at a task that is done is a scratch attempt, kept apart from those that count, unless it is a
+    `rerun`.
     """
     files = ExperimentFiles(study, experiment.name)
     storage.mark(study)
@@ -95,9 +101,13 @@ def run(
         runs = runs_of(experiment, found.registry)
         registry = registered(runs, found.registry)
         if not wanted.on_grid:
-            wanted = off_grid(wanted.run, wanted.repetition, runs, found.registry)  # others may have taken its number
+            wanted = off_grid(
+                wanted.run, wanted.repetition, runs, found.registry
+            )  # others may have taken its number
             off = wanted.run
-            registry.append(RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False))
+            registry.append(
+                RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False)
+            )
         register(files.registry, found.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
         scratch = is_done and not rerun
@@ -112,8 +122,12 @@ def run(
             **({"scratch": True} if scratch else {}),
         }
         name = submission_name(files, HERE)
-        submission = write_submission(files, name, record, [[wanted.planned(0 if scratch else before.newest)]])
-        note_queue(submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record())
+        submission = write_submission(
+            files, name, record, [[wanted.planned(0 if scratch else before.newest)]]
+        )
+        note_queue(
+            submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record()
+        )
     try:
         return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
     finally:

@@ -93,7 +93,9 @@ def load(study: Study, name: str) -> Experiment:
 
 def condition(experiment: Experiment, text: str) -> Where:
     """A condition on the arguments of the experiment's runs, as `--where` writes it. Raises UsageError."""
-    return where(text, dict.fromkeys(["architecture", *(name for run in experiment.runs() for name in run.arguments)]))
+    return where(
+        text, dict.fromkeys(["architecture", *(name for run in experiment.runs() for name in run.arguments)])
+    )
 
 
 def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | None = None) -> Plan:
@@ -126,7 +128,10 @@ def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
     now = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived) for run in runs]
     numbers = {run.number for run in now}
     left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
-    gone = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived, on_grid=False) for run in left]
+    gone = [
+        RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived, on_grid=False)
+        for run in left
+    ]
     return now + gone
 
 
@@ -135,7 +140,9 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
     numbers = [run.number for run in runs]
     selection = replace(selection, repetitions=None)
     found = [run for run in runs if selection.matches(run.number, 0, numbers)]
-    found = [run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})]
+    found = [
+        run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})
+    ]
     if not found:
         raise UsageError(_nothing(experiment, runs, experiment.repetitions))
     return found

@@ -1,4 +1,6 @@
-"""Finished tasks again, by the code as it was submitted: a model, what it shows, its folder; repetitions as one."""
+"""Finished tasks again, by the code as it was submitted: a model, what it shows, its folder; repetitions as
+one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from neurofit.orchestrate.tables import experiment_name
 
 
 def load(selector: str, *, study: Path | str | None = None) -> Any:
-    """The model of one finished task, e.g. `neurofit.load("exp3:17/3")`: what the fit's own `load(folder)` gives back.
+    """The model of one finished task, e.g. `neurofit.load("exp3:17/3")`: what the fit's own `load(folder)`
+    gives back.
 
     Parameters
     ----------
@@ -33,7 +36,9 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
     """
     fit, where = _finished(selector, study)
     if not hasattr(fit, "load"):
-        raise UsageError(f"The fit of {parse(selector).experiment} has no load(folder). What it saved is in {where}.")
+        raise UsageError(
+            f"The fit of {parse(selector).experiment} has no load(folder). What it saved is in {where}."
+        )
     return fit.load(where)
 
 
@@ -42,7 +47,9 @@ def folder(selector: str, *, study: Path | str | None = None) -> Path:
     return _finished(selector, study)[1]
 
 
-def view(selector: str, name: str, *, neurons: Any = None, study: Path | str | None = None) -> list[dict[str, Any]]:
+def view(
+    selector: str, name: str, *, neurons: Any = None, study: Path | str | None = None
+) -> list[dict[str, Any]]:
     """What one finished task's model shows: the panels of its fit's `view(folder, name, neurons)`.
 
     Raises
@@ -61,7 +68,9 @@ def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
     """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
     home, found, keys = _selected(selector, study)
     if len(keys) > 1:
-        raise UsageError(f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0.")
+        raise UsageError(
+            f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0."
+        )
     if not keys or found.of(keys[0]).counted is None:
         state = f"it is {found.of(keys[0]).state}" if keys else "there is no such task"
         shown = command("status", selector)
@@ -70,8 +79,9 @@ def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
 
 
 def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
-    """The mean prediction of a run's repetitions as one model, e.g. `neurofit.ensemble("exp3:17")` or "exp3:17/0-4":
-    what the fit's own `ensemble(folders)` makes of those that are done (of `nf.models.Fit`: `models.ensembles`).
+    """The mean prediction of a run's repetitions as one model, e.g. `neurofit.ensemble("exp3:17")` or
+    "exp3:17/0-4": what the fit's own `ensemble(folders)` makes of those that are done (of `nf.models.Fit`:
+    `models.ensembles`).
 
     Parameters
     ----------
@@ -80,7 +90,8 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
 
     Raises
     ------
-    UsageError : several runs are meant, or fewer than two repetitions are done, or other defaults applied to some of
+    UsageError : several runs are meant, or fewer than two repetitions are done, or other defaults applied to
+    some of
         them, or they were split differently, or the fit has no `ensemble`
 
     Warns
@@ -90,7 +101,9 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     home, found, keys = _selected(selector, study)
     runs = list(dict.fromkeys(number for number, _ in keys))
     if len(runs) > 1:
-        raise UsageError(f"'{selector}' means {len(runs)} runs; an ensemble is of one run: {found.name}:{runs[0]}.")
+        raise UsageError(
+            f"'{selector}' means {len(runs)} runs; an ensemble is of one run: {found.name}:{runs[0]}."
+        )
     done = [key for key in keys if found.of(key).counted]
     if len(done) < 2:
         raise UsageError(
@@ -99,7 +112,9 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
         )
     fit = _submitted_fit(home, found, done[-1])
     if not hasattr(fit, "ensemble"):
-        raise UsageError(f"The fit of {found.name} has no ensemble(folders), which would know what its files mean.")
+        raise UsageError(
+            f"The fit of {found.name} has no ensemble(folders), which would know what its files mean."
+        )
     _must_be_alike(selector, {key: read_json(_attempt(found, key).outcome) for key in done})
     return fit.ensemble([_attempt(found, key).folder for key in done])
 
@@ -114,7 +129,8 @@ def _must_be_alike(selector: str, outcomes: dict[TaskKey, dict[str, Any]]) -> No
     if len(parts) > 1:
         listed = "; ".join(f"repetitions {', '.join(map(str, of))}: {text}" for text, of in parts.items())
         raise UsageError(
-            f"'{selector}': its repetitions were done with different defaults ({listed}). Select those of one kind, "
+            f"'{selector}': its repetitions were done with different defaults ({listed}). Select those of "
+            "one kind, "
             f"e.g. {selector.partition('/')[0]}/{','.join(map(str, max(parts.values(), key=len)))}."
         )
     if differ := unlike(list(outcomes.values())):

@@ -1,5 +1,5 @@
-"""What a reader of results has to know beside the numbers: newer attempts than those that count, and which tasks were
-done with other code or data than the study has now.
+"""What a reader of results has to know beside the numbers: newer attempts than those that count, and which
+tasks were done with other code or data than the study has now.
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ def label(task: TaskStanding) -> str:
 
 
 def newer_attempts(found: Standing, keys: Collection[TaskKey] | None = None) -> list[str]:
-    """A sentence for each thing that became of newer attempts than those that count, of these tasks or all."""
+    """A sentence for each thing that became of newer attempts than those that count, of these tasks or
+    all.
+    """
     tasks = [found.of(key) for key in (found.tasks if keys is None else keys)]
     again = sum(task.result is not None and task.state in AT_WORK for task in tasks)
     displaced = Counter(task.newer.state for task in tasks if task.newer)
-    said = [f"{_tasks(number)} done, and a newer attempt {_became(state)}." for state, number in displaced.items()]
+    said = [
+        f"{_tasks(number)} done, and a newer attempt {_became(state)}." for state, number in displaced.items()
+    ]
     if again:
         said.append(f"{_tasks(again)} being run again; results are of the attempt that was done before.")
     return said
@@ -80,8 +84,8 @@ class Outdated:
 
 
 def outdated(study: Study, tasks: Iterable[TaskStanding], code: str | None) -> Outdated:
-    """Compare what counts of these tasks with the study as it is. Each file of data is looked at once; one that is not
-    there now says nothing.
+    """Compare what counts of these tasks with the study as it is. Each file of data is looked at once; one
+    that is not there now says nothing.
 
     Parameters
     ----------
@@ -93,7 +97,11 @@ def outdated(study: Study, tasks: Iterable[TaskStanding], code: str | None) -> O
     changed: dict[str, None] = {}
     for task in counted:
         other_code = code is not None and task.code not in (None, code)
-        others = [name for name, digest in (task.inputs or {}).items() if _now(study, name, now) not in (None, digest)]
+        others = [
+            name
+            for name, digest in (task.inputs or {}).items()
+            if _now(study, name, now) not in (None, digest)
+        ]
         changed.update(dict.fromkeys(others))
         with_code, with_data = with_code + other_code, with_data + bool(others)
         either += other_code or bool(others)
@@ -110,7 +118,9 @@ def _now(study: Study, name: str, now: dict[str, str | None]) -> str | None:
 
 
 def code_now(study: Study, name: str) -> str | None:
-    """The hash of an experiment's code as it is, without loading it; None where its script is gone or unreadable."""
+    """The hash of an experiment's code as it is, without loading it; None where its script is gone or
+    unreadable.
+    """
     path = Path(study.jobs) / f"{name}.py"
     try:
         return snapshot.code_hash(study.root, path) if path.is_file() else None
@@ -121,4 +131,6 @@ def code_now(study: Study, name: str) -> str | None:
 def outdated_now(study: Study, found: Standing, keys: Collection[TaskKey]) -> Outdated:
     """The same, of tasks of an experiment of which no script was loaded."""
     tasks = [found.of(key) for key in keys]
-    return outdated(study, tasks, code_now(study, found.name) if any(task.counted for task in tasks) else None)
+    return outdated(
+        study, tasks, code_now(study, found.name) if any(task.counted for task in tasks) else None
+    )

@@ -1,4 +1,6 @@
-"""Signals that end a command: kept until the queue's answer is noted, or raised where a command only watches."""
+"""Signals that end a command: kept until the queue's answer is noted, or raised where a command only
+watches.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is queued
-twice or lost.
+"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is
+queued twice or lost.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def queue(
     files: SubmissionFiles,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[str], int | None]:
-    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is taken
-    back. Where it is not known what was taken, because the queue gave no answer or this process is ended, the
-    submission stays, and the next command looks in the queue for it.
+    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is
+    taken back. Where it is not known what was taken, because the queue gave no answer or this process is
+    ended, the submission stays, and the next command looks in the queue for it.
 
-    A signal that would end this process waits until the queue's answer is noted; gives the ids, and the signal that
-    came.
+    A signal that would end this process waits until the queue's answer is noted; gives the ids, and the
+    signal that came.
     """
     taken: list[Queued] = []
     try:
@@ -103,7 +103,9 @@ def queue(
                     break
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, signals.Signalled) else signals.ENDING[0]
-        so_far = _so_far(submission, taken, "whether the queue has more is not known yet: `neurofit status` looks")
+        so_far = _so_far(
+            submission, taken, "whether the queue has more is not known yet: `neurofit status` looks"
+        )
         raise Interrupted(f"Interrupted. {so_far}", number) from error
     except Exception as error:
         is_known = isinstance(error, SubmissionError) or not isinstance(error, (QueueError, StoreError))
@@ -114,7 +116,9 @@ def queue(
             shutil.rmtree(files.folder, ignore_errors=True)
         if taken and isinstance(error, NeurofitError):
             unknown = "whether the queue has more is not known yet: `neurofit status` looks"
-            raise type(error)(f"{error}\n{_so_far(submission, taken, '' if is_known else unknown)}") from error
+            raise type(error)(
+                f"{error}\n{_so_far(submission, taken, '' if is_known else unknown)}"
+            ) from error
         raise
     if came and _jobs(taken) < submission.jobs:
         note_queue(files, {"complete": True})
@@ -137,7 +141,9 @@ def _so_far(submission: Submission, taken: list[Queued], rest: str = "") -> str:
 
 
 def submission_name(files: ExperimentFiles, runner: str) -> str:
-    """A name that sorts after those that exist, whatever the clocks of the submit hosts say; called under the lock."""
+    """A name that sorts after those that exist, whatever the clocks of the submit hosts say; called under the
+    lock.
+    """
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime(STAMP)
     last = max((found for earlier in files.submissions() if (found := _stamped(earlier.name))), default=None)
     if last is not None and stamp <= last.strftime(STAMP):

@@ -1,4 +1,6 @@
-"""Commands that submit tasks again, with the runner that they were queued with: never a grid onto a login node."""
+"""Commands that submit tasks again, with the runner that they were queued with: never a grid onto a login
+node.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def experiment_name(study: studies.Study, name: str) -> str:
 
 
 def records(found: Standing, selection: Selection | None = None) -> list[dict[str, Any]]:
-    """One record per task, in the order of runs and repetitions; damaged files are named in `found.problems`."""
+    """One record per task, in the order of runs and repetitions; damaged files are named in
+    `found.problems`.
+    """
     outcomes = _journalled(found)
     numbers = list(found.registry.runs)
     rows = []
@@ -93,17 +95,28 @@ def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
     return outcomes
 
 
-def _row(found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, Any]) -> dict[str, Any] | None:
+def _row(
+    found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, Any]
+) -> dict[str, Any] | None:
     run = found.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is said already
     latest, task = task.latest, task.counted or task
     newer = None if latest is task else {"attempt": latest.attempt, "state": latest.state.value}
     blank = {
-        "experiment": found.name, **run.record(), "defaults": {}, "repetition": key[1], "attempt": task.attempt or None,
-        "state": task.state.value, "metrics": {}, "facts": {}, "error": None,
-        "submission": task.submission, "job": task.job, "newer": newer,
-    }  # fmt: skip
+        "experiment": found.name,
+        **run.record(),
+        "defaults": {},
+        "repetition": key[1],
+        "attempt": task.attempt or None,
+        "state": task.state.value,
+        "metrics": {},
+        "facts": {},
+        "error": None,
+        "submission": task.submission,
+        "job": task.job,
+        "newer": newer,
+    }
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
     path = found.files.outcome_text(run.number, run.id, key[1], task.attempt)
@@ -132,7 +145,9 @@ def _size(path: str) -> int:
 
 
 def _read(found: Standing, path: Path, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is named."""
+    """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is
+    named.
+    """
     try:
         return read_record(path, OUTCOME_SCHEMA)
     except (StoreError, OSError) as error:
@@ -175,8 +190,8 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
 
 
 def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with its run
-    and repetition.
+    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with
+    its run and repetition.
     """
     import pandas
 
@@ -185,12 +200,19 @@ def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
     for row in records(found, selection):
         if row["state"] != "done":
             continue
-        path = found.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"]).folder / "neurons.csv"
+        path = (
+            found.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"]).folder
+            / "neurons.csv"
+        )
         if path.exists():
             frame = pandas.read_csv(path)
             for place, column in enumerate(("run", "repetition")):
                 frame.insert(place, column, row[column])
-            parts.append(frame.assign(**{k: [v] * len(frame) for k, v in row["params"].items() if k not in frame}))
+            parts.append(
+                frame.assign(**{k: [v] * len(frame) for k, v in row["params"].items() if k not in frame})
+            )
     return (
-        pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=["run", "repetition", "neuron"])
+        pandas.concat(parts, ignore_index=True)
+        if parts
+        else pandas.DataFrame(columns=["run", "repetition", "neuron"])
     )

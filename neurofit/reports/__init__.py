@@ -1,8 +1,8 @@
 """Pictures: curves over repetitions, training progress, scores per neuron, and what a model looks like.
 
-Functions that draw take arrays and a matplotlib Axes, and return it; `figure` makes one, `save` writes it. Nothing here
-reads a study or loads TensorFlow, and matplotlib (the extra `plots`) loads when something is drawn.
-Names load on first use.
+Functions that draw take arrays and a matplotlib Axes, and return it; `figure` makes one, `save` writes it.
+Nothing here reads a study or loads TensorFlow, and matplotlib (the extra `plots`) loads when something is
+drawn. Names load on first use.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ class History:
     def __post_init__(self) -> None:
         steps, values = np.asarray(self.steps, float), np.asarray(self.values, float)
         if steps.shape != values.shape or steps.ndim != 1:
-            raise ShapeError(f"A history has {steps.shape} steps and {values.shape} values; expected (step,) twice.")
+            raise ShapeError(
+                f"A history has {steps.shape} steps and {values.shape} values; expected (step,) twice."
+            )
         kept = np.isfinite(values)
         object.__setattr__(self, "steps", steps[kept])
         object.__setattr__(self, "values", values[kept])
@@ -37,8 +39,9 @@ class History:
 class Curve:
     """A metric by step over repetitions.
 
-    steps, middle, top, bottom, second (step,): percentiles over the repetitions that came so far; count (step,): how
-    many did, less than `repetitions` where some stopped earlier; last (repetition,): each one's value at its own end
+    steps, middle, top, bottom, second (step,): percentiles over the repetitions that came so far; count
+    (step,): how many did, less than `repetitions` where some stopped earlier; last (repetition,): each one's
+    value at its own end
     """
 
     label: str
@@ -59,16 +62,23 @@ class Curve:
 
 
 def over_repetitions(
-    histories: Sequence[History], label: str = "", *, percentiles: tuple[float, float, float, float] = MEDIAN,
-    normalise_steps: bool = False, limit: tuple[float, float] | None = None, unit: str = "step",
-) -> Curve:  # fmt: skip
+    histories: Sequence[History],
+    label: str = "",
+    *,
+    percentiles: tuple[float, float, float, float] = MEDIAN,
+    normalise_steps: bool = False,
+    limit: tuple[float, float] | None = None,
+    unit: str = "step",
+) -> Curve:
     """Percentiles by step over repetitions, at no more than 500 steps.
 
-    Repetitions that logged at other steps are interpolated linearly between their own, never beyond their ends.
+    Repetitions that logged at other steps are interpolated linearly between their own, never beyond their
+    ends.
 
     Parameters
     ----------
-    percentiles : middle, top, bottom and second line: MEDIAN (50, 90, 10, 25), or UPPER_QUARTILE (75, 95, 5, 25)
+    percentiles : middle, top, bottom and second line: MEDIAN (50, 90, 10, 25), or UPPER_QUARTILE (75, 95, 5,
+    25)
     normalise_steps : each repetition's last step becomes 1, so that batch sizes compare
     limit : first and last step, of steps as they were logged, before they are normalised
     unit : what steps are: "epoch", or "step" where nobody says
@@ -104,7 +114,8 @@ def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:
 
     Returns
     -------
-    For every repetition that all of them have, Σ neurons · value / Σ neurons, at the steps that all of them span
+    For every repetition that all of them have, Σ neurons · value / Σ neurons, at the steps that all of them
+    span
 
     Raises
     ------
@@ -146,7 +157,9 @@ def _grid(steps: Sequence[np.ndarray]) -> np.ndarray:
 def _together(parts: Sequence[History]) -> History:
     neurons = [one.neurons for one in parts]
     if not all(neurons):
-        raise UsageError("An ensemble is weighted by neurons, and some of its tasks do not say how many they had.")
+        raise UsageError(
+            "An ensemble is weighted by neurons, and some of its tasks do not say how many they had."
+        )
     low, high = max(one.steps[0] for one in parts), min(one.steps[-1] for one in parts)
     steps = np.unique(np.concatenate([one.steps for one in parts]))
     steps = steps[(steps >= low) & (steps <= high)]

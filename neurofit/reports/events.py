@@ -1,7 +1,8 @@
 """Scalars of TensorBoard event files: neurofit's own, and NDN3's (its `loss/correlation/correlation`).
 
-A file is a row of records: length (8 bytes), its checksum (4), an Event as a protocol buffer, its checksum (4). They
-are read without TensorFlow; the last record of a file that is still being written may be torn, and is passed over.
+A file is a row of records: length (8 bytes), its checksum (4), an Event as a protocol buffer, its checksum
+(4). They are read without TensorFlow; the last record of a file that is still being written may be torn, and
+is passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from neurofit.errors import DataError, UsageError, nearest
 from neurofit.reports.curves import History
 
 PATTERN = "events.out.tfevents*"
-TAGS = ("loss/correlation/correlation", "test/correlation", "validation/correlation")  # the first that there is
+TAGS = (
+    "loss/correlation/correlation",
+    "test/correlation",
+    "validation/correlation",
+)  # the first that there is
 NDN_NAME = re.compile(r"(?:\d\d-\d\d_\d\d-\d\d-\d\d_)?(?P<name>.+?)__(?P<repetition>\d+)$")
 
 
@@ -46,8 +51,8 @@ def read_events(path: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def repetitions(folder: Path | str, tag: str | None = None) -> tuple[str, dict[str, list[History]]]:
     """The tag, and run → its repetitions, of all event files below a folder.
 
-    NDN3's logs are `{time}_{run}__{repetition}/summaries/test`, beside a `train` of last minibatches that is left out.
-    Elsewhere, every folder with event files is a run of one repetition.
+    NDN3's logs are `{time}_{run}__{repetition}/summaries/test`, beside a `train` of last minibatches that is
+    left out. Elsewhere, every folder with event files is a run of one repetition.
 
     Raises
     ------

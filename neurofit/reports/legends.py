@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOST_INSIDE = 4  # entries that find room beside the lines
 LONGEST_INSIDE = 36
 LETTER = 1.45  # mm, of a legend's letters on average, at most
-BESIDE = 18.0  # mm, of a figure that its axes do not have: a legend wider than they are would make them smaller
+BESIDE = (
+    18.0  # mm, of a figure that its axes do not have: a legend wider than they are would make them smaller
+)
 LINE = 4.0  # mm, of a legend's lines
 HANDLE = 7  # letters that a line's picture takes
 MOST_OF_FIGURE = 0.4  # that a legend below may take of a figure that does not grow
@@ -40,13 +42,23 @@ def legend(axes: Axes, *, below: bool = False) -> None:
     shown, columns = _laid_out(labels, _share(axes) * axes.figure.bbox.width / axes.figure.dpi * 25.4)
     _grow(axes, labels)
     under = axes.transAxes + ScaledTranslation(0, -30 / 72, axes.figure.dpi_scale_trans)
-    axes.legend(handles, shown, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=under, borderaxespad=0,
-                ncols=columns)  # fmt: skip
+    axes.legend(
+        handles,
+        shown,
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=under,
+        borderaxespad=0,
+        ncols=columns,
+    )
 
 
 def _grow(axes: Axes, labels: Sequence[str]) -> None:
     """Makes the figure higher where its only axes would vanish above their legend."""
-    wide, high = axes.figure.bbox.width / axes.figure.dpi * 25.4, axes.figure.bbox.height / axes.figure.dpi * 25.4
+    wide, high = (
+        axes.figure.bbox.width / axes.figure.dpi * 25.4,
+        axes.figure.bbox.height / axes.figure.dpi * 25.4,
+    )
     needed = room(labels, wide)
     if needed > MOST_OF_FIGURE * high and len(axes.figure.axes) == 1:
         axes.figure.set_size_inches(wide / 25.4, (high + needed) / 25.4)
@@ -62,7 +74,9 @@ def room(labels: Sequence[str], width: float) -> float:
 
 
 def apart(places: Sequence[float], gap: float) -> np.ndarray:
-    """Places moved as little as possible (least squares), so that each is this far from the next; in their order."""
+    """Places moved as little as possible (least squares), so that each is this far from the next; in their
+    order.
+    """
     places = np.asarray(places, float)
     order = np.argsort(places, kind="stable")
     pools: list[list[float]] = []  # of neighbours that touch: their mean, and how many
@@ -86,9 +100,16 @@ def name_references(references: Sequence[Reference], axes: Axes) -> None:
     lines = [(one.value - low) * points for one in references]
     for one, line, name in zip(references, lines, apart(lines, NAME)):
         axes.annotate(
-            one.title, (1, one.value), xycoords=axes.get_yaxis_transform(), xytext=(3, name - line),
-            textcoords="offset points", va="center", fontsize=6, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+            one.title,
+            (1, one.value),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(3, name - line),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+            color=GREY,
+            annotation_clip=False,
+        )
 
 
 def step_axis(axes: Axes, steps: Sequence[np.ndarray], *, whole: bool) -> None:

@@ -21,9 +21,15 @@ FAINT = 0.35
 
 @styled
 def draw_curves(
-    curves: Sequence[Curve], axes: Axes, *, metric: str = "", references: Sequence[Reference] = (), bands: bool = False
+    curves: Sequence[Curve],
+    axes: Axes,
+    *,
+    metric: str = "",
+    references: Sequence[Reference] = (),
+    bands: bool = False,
 ) -> Axes:
-    """A line per curve, with error bars (or bands) from bottom to top; faint where not all repetitions came so far.
+    """A line per curve, with error bars (or bands) from bottom to top; faint where not all repetitions came
+    so far.
 
     Parameters
     ----------
@@ -36,7 +42,9 @@ def draw_curves(
     UsageError : there are no curves
     """
     if not curves:
-        raise UsageError("There is no curve to draw. `neurofit.curves(...)` and `over_repetitions(...)` make some.")
+        raise UsageError(
+            "There is no curve to draw. `neurofit.curves(...)` and `over_repetitions(...)` make some."
+        )
     for place, curve in enumerate(curves):
         style = line_style(place)
         complete = np.where(curve.count == curve.repetitions, curve.middle, np.nan)
@@ -66,23 +74,42 @@ def draw_references(references: Sequence[Reference], axes: Axes) -> Axes:
 
 @styled
 def draw_progress(
-    histories: Mapping[str, Sequence[History]], axes: Axes, *, stops: Sequence[float | None] = (), metric: str = "loss",
-    title: str = "", unit: str = "step",
-) -> Axes:  # fmt: skip
-    """A colour per part ("train", "validation") and a line per repetition; a ring where each one's weights were kept.
+    histories: Mapping[str, Sequence[History]],
+    axes: Axes,
+    *,
+    stops: Sequence[float | None] = (),
+    metric: str = "loss",
+    title: str = "",
+    unit: str = "step",
+) -> Axes:
+    """A colour per part ("train", "validation") and a line per repetition; a ring where each one's weights
+    were kept.
 
-    stops : (repetition,) the step whose weights each one kept, marked on the last part; None where there is none
-    unit : what steps are, for the axis
+    stops : (repetition,) the step whose weights each one kept, marked on the last part; None where there is
+    none unit : what steps are, for the axis
     """
     for place, (name, repetitions) in enumerate(histories.items()):
         for number, history in enumerate(repetitions):
             label = name if number == 0 else None
-            axes.plot(history.steps, history.values, color=COLOURS[place], alpha=0.8, label=label, linewidth=0.9,
-                      **dots(history.values))
+            axes.plot(
+                history.steps,
+                history.values,
+                color=COLOURS[place],
+                alpha=0.8,
+                label=label,
+                linewidth=0.9,
+                **dots(history.values),
+            )
     *_, monitored = histories.values()
-    kept = [(stop, np.interp(stop, one.steps, one.values)) for one, stop in zip(monitored, stops) if stop is not None]
+    kept = [
+        (stop, np.interp(stop, one.steps, one.values))
+        for one, stop in zip(monitored, stops)
+        if stop is not None
+    ]
     if kept:
-        axes.plot(*zip(*kept), "o", color="black", fillstyle="none", markersize=6, label="weights kept", zorder=5)
+        axes.plot(
+            *zip(*kept), "o", color="black", fillstyle="none", markersize=6, label="weights kept", zorder=5
+        )
     if len(kept) == 1:
         axes.axvline(kept[0][0], color="black", linewidth=0.6, linestyle=":")
     axes.set(xlabel=unit, ylabel=metric, title=title)
@@ -94,10 +121,20 @@ def draw_progress(
 
 @styled
 def draw_lines(
-    x: np.ndarray, y: np.ndarray, axes: Axes, *, labels: Sequence[str] = (), x_label: str = "", y_label: str = "",
-    title: str = "", x_scale: str = "linear", x_ticks: Sequence[float] | None = None,
-) -> Axes:  # fmt: skip
-    """One line per row of y, (line, x): in colours and with names beside up to seven, else grey, the median black."""
+    x: np.ndarray,
+    y: np.ndarray,
+    axes: Axes,
+    *,
+    labels: Sequence[str] = (),
+    x_label: str = "",
+    y_label: str = "",
+    title: str = "",
+    x_scale: str = "linear",
+    x_ticks: Sequence[float] | None = None,
+) -> Axes:
+    """One line per row of y, (line, x): in colours and with names beside up to seven, else grey, the median
+    black.
+    """
     few = len(y) <= len(COLOURS)
     for place, row in enumerate(y):
         style = line_style(place) if few else {"color": GREY, "alpha": 0.4, "linewidth": 0.6}
@@ -143,8 +180,15 @@ def _spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
         return
     some = error_bar_places(len(curve.steps))
     lengths = np.maximum(0, [curve.middle[some] - curve.bottom[some], curve.top[some] - curve.middle[some]])
-    axes.errorbar(curve.steps[some], curve.middle[some], yerr=lengths, fmt="none", ecolor=colour, elinewidth=0.5,
-                  alpha=0.6)  # fmt: skip
+    axes.errorbar(
+        curve.steps[some],
+        curve.middle[some],
+        yerr=lengths,
+        fmt="none",
+        ecolor=colour,
+        elinewidth=0.5,
+        alpha=0.6,
+    )
 
 
 def _fine_ticks(axes: Axes) -> None:
@@ -160,4 +204,3 @@ def _plain_log_ticks(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-

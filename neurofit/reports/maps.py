@@ -1,4 +1,6 @@
-"""Small pictures side by side in one Axes: filters, receptive fields, kernels, where maps, most exciting images."""
+"""Small pictures side by side in one Axes: filters, receptive fields, kernels, where maps, most exciting
+images.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,15 @@ MOST_LABELS = 100
 
 @styled
 def draw_maps(
-    maps: np.ndarray, axes: Axes, *, labels: Sequence[str] = (), title: str = "", unit: str = "", shared: bool = False,
+    maps: np.ndarray,
+    axes: Axes,
+    *,
+    labels: Sequence[str] = (),
+    title: str = "",
+    unit: str = "",
+    shared: bool = False,
     columns: int | None = None,
-) -> Axes:  # fmt: skip
+) -> Axes:
     """A grid of maps, 0 white, above red, below blue.
 
     Parameters
@@ -49,15 +57,27 @@ def draw_maps(
 
 @styled
 def draw_points(
-    points: np.ndarray, axes: Axes, *, title: str = "", x_label: str = "x", y_label: str = "y", limits=(-1.0, 1.0)
+    points: np.ndarray,
+    axes: Axes,
+    *,
+    title: str = "",
+    x_label: str = "x",
+    y_label: str = "y",
+    limits=(-1.0, 1.0),
 ) -> Axes:
     """Where each neuron looks: (neuron, 2) of y and x, y downwards as in an image."""
     points = np.asarray(points, float)
     axes.scatter(points[:, 1], points[:, 0], s=10, color=COLOURS[0], alpha=0.7, linewidths=0)
     low, high = limits
     edge = 0.05 * (high - low)
-    axes.set(xlim=(low - edge, high + edge), ylim=(high + edge, low - edge), aspect="equal", title=title,
-             xlabel=x_label, ylabel=y_label)  # fmt: skip
+    axes.set(
+        xlim=(low - edge, high + edge),
+        ylim=(high + edge, low - edge),
+        aspect="equal",
+        title=title,
+        xlabel=x_label,
+        ylabel=y_label,
+    )
     return axes
 
 
@@ -68,7 +88,9 @@ def _flat(maps: np.ndarray, labels: list[str]) -> tuple[np.ndarray, list[str]]:
         if channels > 1:
             labels = [f"{label}.{channel}" for label in labels for channel in range(channels)]
     if maps.ndim != 3 or not len(maps):
-        raise ShapeError(f"maps are {maps.shape}, expected (map, height, width), or with channels, and one or more.")
+        raise ShapeError(
+            f"maps are {maps.shape}, expected (map, height, width), or with channels, and one or more."
+        )
     return maps, labels
 
 
@@ -89,6 +111,8 @@ def _sheet(maps: np.ndarray, columns: int) -> tuple[np.ndarray, list[tuple[int, 
 def _bar(axes: Axes, image, unit: str, scale: float | None) -> None:
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.outline.set_visible(False)
-    bar.set_ticks([-1, 0, 1], labels=[f"{-scale:.3g}", "0", f"{scale:.3g}"] if scale else ["−max", "0", "max"])
+    bar.set_ticks(
+        [-1, 0, 1], labels=[f"{-scale:.3g}", "0", f"{scale:.3g}"] if scale else ["−max", "0", "max"]
+    )
     bar.ax.tick_params(labelsize=6, length=2)
     bar.set_label(unit if scale else f"{unit}, each to its max", fontsize=6)

@@ -18,17 +18,24 @@ LETTERS = 110  # of a recording's name, side by side over the axes
 
 @styled
 def draw_neurons(
-    scores: np.ndarray, axes: Axes, *, metric: str = "", numbers: Sequence[str] = (),
-    recordings: Sequence[str] = (), title: str = "",
-) -> Axes:  # fmt: skip
+    scores: np.ndarray,
+    axes: Axes,
+    *,
+    metric: str = "",
+    numbers: Sequence[str] = (),
+    recordings: Sequence[str] = (),
+    title: str = "",
+) -> Axes:
     """A bar per neuron, its median over repetitions, with a whisker from the 10th to the 90th percentile.
 
     Parameters
     ----------
-    scores : (neuron,), or (repetition, neuron); nan where a neuron was not scored, which leaves its place empty
+    scores : (neuron,), or (repetition, neuron); nan where a neuron was not scored, which leaves its place
+    empty
     metric : what they are, for the axis
     numbers : (neuron,) names; their places where there are none
-    recordings : (neuron,) which recording each is of, neighbours of one together; named above, with lines between
+    recordings : (neuron,) which recording each is of, neighbours of one together; named above, with lines
+    between
     """
     from matplotlib.transforms import ScaledTranslation
 
@@ -38,7 +45,9 @@ def draw_neurons(
     middle, top, bottom = np.nanpercentile(known, (50, 90, 10), axis=0)
     axes.bar(place, middle, width=0.8, color=COLOURS[0], linewidth=0)
     if len(scores) > 1:
-        axes.errorbar(place, middle, yerr=[middle - bottom, top - middle], fmt="none", ecolor="black", elinewidth=0.6)
+        axes.errorbar(
+            place, middle, yerr=[middle - bottom, top - middle], fmt="none", ecolor="black", elinewidth=0.6
+        )
     mean = float(np.mean(middle)) if len(middle) else np.nan
     of = "mean of medians" if len(scores) > 1 else "mean"
     axes.axhline(mean, color="black", linewidth=0.8, linestyle="--", label=f"{of} {mean:.3f}")
@@ -55,12 +64,18 @@ def draw_neurons(
 
 
 def _recordings(recordings: Sequence[str], axes: Axes) -> float:
-    """Lines between recordings, and each one's name above, less the folder of all; how high that is, in points."""
-    starts = [place for place in range(len(recordings)) if not place or recordings[place] != recordings[place - 1]]
+    """Lines between recordings, and each one's name above, less the folder of all; how high that is, in
+    points.
+    """
+    starts = [
+        place for place in range(len(recordings)) if not place or recordings[place] != recordings[place - 1]
+    ]
     if len(starts) < 2:
         return 0.0
     folders = {one.rpartition("/")[0] for one in recordings}
-    names = [recordings[start].rpartition("/")[2] if len(folders) == 1 else recordings[start] for start in starts]
+    names = [
+        recordings[start].rpartition("/")[2] if len(folders) == 1 else recordings[start] for start in starts
+    ]
     if len(folders) == 1 and folders != {""}:
         axes.set_xlabel(f"neuron of {folders.pop()}/…")
     longest, narrowest = max(map(len, names)), min(np.diff([*starts, len(recordings)])) / len(recordings)
@@ -69,9 +84,16 @@ def _recordings(recordings: Sequence[str], axes: Axes) -> float:
         if start:
             axes.axvline(start - 0.5, color=GREY, linewidth=0.6, linestyle=":")
         axes.annotate(
-            name, (start - 0.5, 1), xycoords=axes.get_xaxis_transform(), xytext=(1, 2), textcoords="offset points",
-            fontsize=6, color=GREY, rotation=tilt, annotation_clip=False,
-        )  # fmt: skip
+            name,
+            (start - 0.5, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(1, 2),
+            textcoords="offset points",
+            fontsize=6,
+            color=GREY,
+            rotation=tilt,
+            annotation_clip=False,
+        )
     return 8.0 + (1.8 * longest if tilt else 0.0)  # half of a letter's 3.6 points is height
 
 

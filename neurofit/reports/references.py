@@ -1,4 +1,5 @@
-"""What others reported, to be drawn beside our curves: mean validation correlation on the regions of the Antolík data.
+"""What others reported, to be drawn beside our curves: mean validation correlation on the regions of the
+Antolík data.
 
 No number is corrected for the noise of the responses. Names are MODEL/REGION, such as `hsm/region1`.
 """
@@ -20,7 +21,11 @@ _SINGLE = {  # name: (title, region 1, 2, 3, source); the best or only run that 
     "fc": ("fully connected readout", (0.47, 0.34, 0.43), _KLINDT + ", table 1"),
 }
 _RUNS = {  # percentiles 50, 90, 10 over repetitions
-    "hsm-runs": ("HSM, runs", ((0.479, 0.501, 0.442), (0.412, 0.435, 0.382), (0.437, 0.449, 0.419)), _ANTOLIK),
+    "hsm-runs": (
+        "HSM, runs",
+        ((0.479, 0.501, 0.442), (0.412, 0.435, 0.382), (0.437, 0.449, 0.419)),
+        _ANTOLIK,
+    ),
     "bl1": ("thesis bl1", ((0.42, 0.48, 0.30),), _THESIS),
     "bl2": ("thesis bl2", ((0.508, 0.521, 0.49),), _THESIS),
     "bl3": ("thesis bl3", ((0.50, 0.521, 0.492),), _THESIS),
@@ -70,6 +75,7 @@ def reference(name: str) -> Reference:
         return Reference(name, title if equals else number, float(number), "given")
     except ValueError:
         raise NameUnknown(
-            f"There is no reference '{name}'.{nearest(name, REFERENCES)} References: {', '.join(REFERENCES)}; or a "
+            f"There is no reference '{name}'.{nearest(name, REFERENCES)} References: "
+            f"{', '.join(REFERENCES)}; or a "
             "number, such as ours=0.47."
         ) from None

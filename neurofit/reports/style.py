@@ -14,18 +14,42 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # doi:10.1038/nmeth.1618
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)  # doi:10.1038/nmeth.1618
 DASHES = ("-", "--", ":", "-.")  # once around the colours
 GREY = "#7f7f7f"
 DIVERGING = "RdBu_r"  # blue below 0, red above, white between
 FORMATS = ("png", "pdf", "svg")
 STYLE = {
-    "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
-    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
-    "figure.constrained_layout.use": True, "savefig.dpi": 300, "figure.dpi": 150, "pdf.fonttype": 42,
-    "svg.fonttype": "none", "axes.titlelocation": "left", "savefig.bbox": "tight", "savefig.pad_inches": 0.03,
-}  # fmt: skip
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 300,
+    "figure.dpi": 150,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "axes.titlelocation": "left",
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.03,
+}
 
 
 def installed() -> None:
@@ -44,7 +68,9 @@ def installed() -> None:
 
 
 def styled(draw: Callable) -> Callable:
-    """For functions that draw: neurofit's defaults while they do, whatever matplotlib's are before and after."""
+    """For functions that draw: neurofit's defaults while they do, whatever matplotlib's are before and
+    after.
+    """
 
     @functools.wraps(draw)
     def drawn(*arguments, **named):
@@ -59,9 +85,14 @@ def styled(draw: Callable) -> Callable:
 
 @styled
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = 120, height: float = 80, ratios: tuple[float, ...] | None = None,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = 120,
+    height: float = 80,
+    ratios: tuple[float, ...] | None = None,
     title: str = "",
-) -> tuple[Figure, np.ndarray]:  # fmt: skip
+) -> tuple[Figure, np.ndarray]:
     """A figure and its (row, column) array of Axes; the size is in millimetres.
 
     ratios : of the rows' heights

@@ -1,7 +1,8 @@
-"""How well a neuron's responses could be predicted at all: from its repeated trials alone, one number per neuron.
+"""How well a neuron's responses could be predicted at all: from its repeated trials alone, one number per
+neuron.
 
-All take trials (image, trial, neuron) and a mask, as `trials` says; images with fewer than two trials do not count.
-Where a ceiling is not defined (silent neuron, one image, no repeats) it is nan.
+All take trials (image, trial, neuron) and a mask, as `trials` says; images with fewer than two trials do not
+count. Where a ceiling is not defined (silent neuron, one image, no repeats) it is nan.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ ROUNDING = 1e-12  # of a correlation
 def signal_power(trials, mask=None) -> np.ndarray:
     """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): variance that all trials share.
 
-    Computed as what it equals: the covariance of two trials over images, mean over all pairs of trials. Where trials
-    are missing, a pair is told by the images that have both, and weighs by their number less one.
+    Computed as what it equals: the covariance of two trials over images, mean over all pairs of trials. Where
+    trials are missing, a pair is told by the images that have both, and weighs by their number less one.
 
     Returns
     -------
@@ -52,7 +53,8 @@ def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
 
     Parameters
     ----------
-    signal : (neuron,), the signal's variance where another estimate than `signal_power` is wanted (`signal_variance`)
+    signal : (neuron,), the signal's variance where another estimate than `signal_power` is wanted
+    (`signal_variance`)
 
     Returns
     -------
@@ -65,13 +67,17 @@ def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
 
 
 def signal_share(trials, mask=None) -> np.ndarray:
-    """signal / (signal + noise) of a single trial, by `signal_variance`: (neuron,), in [0, 1]; nan if silent."""
+    """signal / (signal + noise) of a single trial, by `signal_variance`:
+
+    (neuron,), in [0, 1]; nan if silent.
+    """
     signal = np.maximum(signal_variance(trials, mask), 0)
     return divided(signal, signal + noise_variance(trials, mask))
 
 
 def fev(trials, mask=None) -> np.ndarray:
-    """Fraction of explainable variance: (total − noise) / total, total over all trials of all images, both n − 1.
+    """Fraction of explainable variance: (total − noise) / total, total over all trials of all images, both n
+    − 1.
 
     Returns
     -------
@@ -84,7 +90,8 @@ def fev(trials, mask=None) -> np.ndarray:
 
 
 def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
-    """Var_image(ȳ) / mean_image Var_trial(y), the former with n: (neuron,), ≥ 0; what noise does to ȳ is not taken off.
+    """Var_image(ȳ) / mean_image Var_trial(y), the former with n: (neuron,), ≥ 0; what noise does to ȳ is not
+    taken off.
 
     nan where the trials of each image are identical: there is no noise to compare with.
 
@@ -97,7 +104,8 @@ def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
 
 
 def oracle_jackknife(trials, mask=None) -> np.ndarray:
-    """Correlation, over all trials of all images together, of a response with the mean of that image's other trials.
+    """Correlation, over all trials of all images together, of a response with the mean of that image's other
+    trials.
 
     Returns
     -------
@@ -110,7 +118,8 @@ def oracle_jackknife(trials, mask=None) -> np.ndarray:
 
 
 def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
-    """The same correlation over images, one for each left-out trial position; their mean (of those defined): (neuron,).
+    """The same correlation over images, one for each left-out trial position; their mean (of those defined):
+    (neuron,).
 
     A drift from trial to trial lowers `oracle_jackknife`, and not this.
     """
@@ -122,8 +131,8 @@ def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
 def oracle_conservative(trials, mask=None) -> np.ndarray:
     """V / √(V · (V + noise)), V = Var_image(ȳ), noise = mean_image Var_trial(y), both with n, not n − 1.
 
-    The correlation of single trials with ȳ, as if ȳ were the truth: (neuron,), in [0, 1]; nan for a silent neuron.
-    Source: neuralpredictors.
+    The correlation of single trials with ȳ, as if ȳ were the truth: (neuron,), in [0, 1]; nan for a silent
+    neuron. Source: neuralpredictors.
     """
     y, valid = repeated(trials, mask)
     count = valid.sum(axis=1)
@@ -135,22 +144,28 @@ def oracle_conservative(trials, mask=None) -> np.ndarray:
 
 
 def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """Correlation over images of the means of two halves of the trials, mean over splits: (neuron,), in [-1, 1]."""
+    """Correlation over images of the means of two halves of the trials, mean over splits:
+
+    (neuron,), in [-1, 1].
+    """
     return _halves(trials, mask, splits, seed, lambda r: r)
 
 
 def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """Split-half correlation as of all trials, 2r / (1 + r) (Spearman-Brown), mean over splits: (neuron,), at most 1.
+    """Split-half correlation as of all trials, 2r / (1 + r) (Spearman-Brown), mean over splits: (neuron,), at
+    most 1.
 
-    Halves are drawn at random, all images alike; 200 of them leave the mean over neurons uncertain by about .001.
-    A split whose halves are exact opposites (1 + r = 0, but for rounding) has none and does not count.
+    Halves are drawn at random, all images alike; 200 of them leave the mean over neurons uncertain by about
+    .001. A split whose halves are exact opposites (1 + r = 0, but for rounding) has none and does not count.
     Source: doi:10.1101/407007 (Brain-Score), where it is the ceiling, unsquared.
     """
     return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, np.where(1 + r > ROUNDING, 1 + r, 0)))
 
 
 def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """√ of `split_half_consistency`: what a perfect model's correlation with the trial mean would be; 0 below 0."""
+    """√ of `split_half_consistency`: what a perfect model's correlation with the trial mean would be; 0 below
+    0.
+    """
     return np.sqrt(np.maximum(split_half_consistency(trials, mask, splits=splits, seed=seed), 0))
 
 

@@ -1,10 +1,11 @@
-"""Scores of predictions against repeated trials, which tell what of a miss is the neuron's noise; one per neuron.
+"""Scores of predictions against repeated trials, which tell what of a miss is the neuron's noise; one per
+neuron.
 
-All take trials (image, trial, neuron), predictions (image, neuron) and a mask, as `trials` says. Images with fewer than
-two trials of a neuron do not count for it (`single_trial_correlation` counts them). A prediction that is NaN or
-infinite where a response counts makes that neuron's score nan. What is divided by an estimate of the signal is nan
-where that is not above 0, and unreliable where it is small: aggregate over neurons with `ceilings.fev` above some
-threshold.
+All take trials (image, trial, neuron), predictions (image, neuron) and a mask, as `trials` says. Images with
+fewer than two trials of a neuron do not count for it (`single_trial_correlation` counts them). A prediction
+that is NaN or infinite where a response counts makes that neuron's score nan. What is divided by an estimate
+of the signal is nan where that is not above 0, and unreliable where it is small: aggregate over neurons with
+`ceilings.fev` above some threshold.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
     -------
     (neuron,), beyond ±1 by chance; nan where SP ≤ 0, or predictions are constant
 
-    Source: Hsu et al. 2004, doi:10.1088/0954-898X_15_2_002; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    Source: Hsu et al. 2004, doi:10.1088/0954-898X_15_2_002; Schoppe et al. 2016,
+    doi:10.3389/fncom.2016.00010.
     """
     y, p, valid = _means(trials, predictions, mask)
     covariance = (y * p).sum(axis=0) / np.maximum(valid.sum(axis=0) - 1, 1)
@@ -82,17 +84,17 @@ def signal_power_explained(trials, predictions, mask=None) -> np.ndarray:
 def r2_er(trials, predictions, mask=None) -> np.ndarray:
     """r² of the predictions with the noiseless responses, numerator and denominator each without bias.
 
-    ((Σ p y)² − s Σ p²) / (Σ p² · (Σ y² − (m − 1) s)), where y is the trial mean of m images and p the prediction, both
-    less their means over images, and s = noise · mean_image(1 / trials), the variance of a trial mean.
-    It assumes one noise variance for all images: of counts, take the square root, or Anscombe's, of trials and
-    predictions first.
+    ((Σ p y)² − s Σ p²) / (Σ p² · (Σ y² − (m − 1) s)), where y is the trial mean of m images and p the
+    prediction, both less their means over images, and s = noise · mean_image(1 / trials), the variance of a
+    trial mean. It assumes one noise variance for all images: of counts, take the square root, or Anscombe's,
+    of trials and predictions first.
 
     Returns
     -------
     (neuron,), outside [0, 1] by chance; nan where the denominator is not above 0
 
-    Source: r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its definition, and
-    tested against the figures that they print.
+    Source: r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its
+    definition, and tested against the figures that they print.
     """
     y, p, valid = _means(trials, predictions, mask)
     count, images = repeated(trials, mask)[1].sum(axis=1), valid.sum(axis=0)
@@ -104,7 +106,10 @@ def r2_er(trials, predictions, mask=None) -> np.ndarray:
 
 
 def _means(trials, predictions, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trial means, predictions, both less their means over the images that count, and which do: (image, neuron)."""
+    """Trial means, predictions, both less their means over the images that count, and which do:
+
+    (image, neuron).
+    """
     y, counts = repeated(trials, mask)
     p, valid = _fitting(predictions, y), counts.any(axis=1)
     p = np.where(valid, np.where(is_constant(np.where(valid, p, 0), valid), 0, p), 0)
@@ -115,7 +120,8 @@ def _fitting(predictions, trials: np.ndarray) -> np.ndarray:
     predictions = np.asarray(predictions, np.float64)
     if predictions.shape != trials.shape[::2]:
         raise ShapeError(
-            f"trials {trials.shape} must be (image, trial, neuron), predictions {predictions.shape} (image, neuron)."
+            f"trials {trials.shape} must be (image, trial, neuron), predictions {predictions.shape} (image, "
+            "neuron)."
         )
     return np.where(np.isfinite(predictions), predictions, np.nan)
 

@@ -1,9 +1,9 @@
 """Scores of predicted responses, one per neuron.
 
-All take responses and predictions (image, neuron) and a mask (image, neuron), True where the response counts, or None.
-A response that is NaN is missing and does not count; a prediction that is NaN or infinite where the response counts
-makes that neuron's score nan. Where a score is not defined it is nan; `summary.population` decides what a nan is worth.
-Pure NumPy, float64 inside.
+All take responses and predictions (image, neuron) and a mask (image, neuron), True where the response counts,
+or None. A response that is NaN is missing and does not count; a prediction that is NaN or infinite where the
+response counts makes that neuron's score nan. Where a score is not defined it is nan; `summary.population`
+decides what a nan is worth. Pure NumPy, float64 inside.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def explained_variance(responses, predictions, mask=None) -> np.ndarray:
 
 
 def r_squared(responses, predictions, mask=None) -> np.ndarray:
-    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these very responses: both an offset and a wrong scale cost.
+    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these very responses: both an offset and a wrong scale
+    cost.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def r_squared(responses, predictions, mask=None) -> np.ndarray:
 
 
 def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
-    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts the baseline, which is told and not estimated.
+    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts the baseline, which is told and not
+    estimated.
 
     Parameters
     ----------
@@ -88,18 +90,22 @@ def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=N
 
 
 def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
-    """Log likelihood of the spikes beyond that of a constant rate, in bits per spike (nats per spike × log₂ e).
+    """Log likelihood of the spikes beyond that of a constant rate, in bits per spike (nats per spike × log₂
+    e).
 
-    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; score = (LL(p) - LL(baseline)) / (log 2 · Σ_image y)
+    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; score = (LL(p) - LL(baseline)) / (log 2 ·
+    Σ_image y)
 
     Parameters
     ----------
-    baseline_mean : (neuron,), the constant rate; None = the mean of these very responses (NDN's null model), which no
+    baseline_mean : (neuron,), the constant rate; None = the mean of these very responses (NDN's null model),
+    which no
         constant prediction can beat; the training set's mean is the fair one
 
     Returns
     -------
-    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or with a
+    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or
+    with a
     prediction ≤ -ε
 
     Raises
@@ -117,11 +123,11 @@ def null_adjusted_log_likelihood(
 ) -> np.ndarray:
     """What the model's loss gains over that of a constant rate.
 
-    noise="poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate; NDN3's.
-    "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not* NDN3's, which
-    subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum over all neurons):
-    values of the two do not compare.
-    Baselines are as in `poisson_log_likelihood`: None is NDN's.
+    noise="poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate;
+    NDN3's. "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not*
+    NDN3's, which subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum
+    over all neurons): values of the two do not compare. Baselines are as in `poisson_log_likelihood`: None is
+    NDN's.
 
     Returns
     -------
@@ -135,7 +141,9 @@ def null_adjusted_log_likelihood(
     if noise == "poisson":
         return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
     if noise != "gaussian":
-        raise UsageError(f"noise={noise!r}: known are poisson, gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}")
+        raise UsageError(
+            f"noise={noise!r}: known are poisson, gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}"
+        )
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
     gain = np.where(valid, (y - baseline) ** 2 - (y - p) ** 2, 0).sum(axis=0)
@@ -143,11 +151,13 @@ def null_adjusted_log_likelihood(
 
 
 def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
-    """2 Σ [y log(y / p) − (y − p)] / images, y log y = 0 at 0: how far below the best log likelihood, p = y, this is.
+    """2 Σ [y log(y / p) − (y − p)] / images, y log y = 0 at 0: how far below the best log likelihood, p = y,
+    this is.
 
     Returns
     -------
-    (neuron,), ≥ 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates or
+    (neuron,), ≥ 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates
+    or
     responses, or where no image counts
 
     Raises
@@ -159,7 +169,8 @@ def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
 
 
 def deviance_explained(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
-    """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts. `baseline_mean` as in the log likelihood.
+    """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts. `baseline_mean` as in the log
+    likelihood.
 
     Returns
     -------
@@ -205,5 +216,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
     baseline = np.asarray(baseline_mean, np.float64)
     if baseline.shape != responses.shape[1:]:
-        raise ShapeError(f"baseline_mean {baseline.shape} must be (neuron,), one of responses {responses.shape} each.")
+        raise ShapeError(
+            f"baseline_mean {baseline.shape} must be (neuron,), one of responses {responses.shape} each."
+        )
     return baseline

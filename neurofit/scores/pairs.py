@@ -10,8 +10,9 @@ from neurofit.errors import ShapeError
 def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """responses, predictions, valid, each (image, neuron): float64 with zeros wherever `valid` is False.
 
-    Valid: True in the mask (None = everywhere), and the response is finite. A prediction that is NaN or infinite makes
-    all of its neuron's valid predictions NaN, so that every score of that neuron comes out nan.
+    Valid: True in the mask (None = everywhere), and the response is finite. A prediction that is NaN or
+    infinite makes all of its neuron's valid predictions NaN, so that every score of that neuron comes out
+    nan.
 
     Raises
     ------
@@ -21,7 +22,8 @@ def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, n
     predictions = np.asarray(predictions, np.float64)
     if responses.ndim != 2 or responses.shape != predictions.shape:
         raise ShapeError(
-            f"responses {responses.shape} and predictions {predictions.shape} must both be (image, neuron), and alike."
+            f"responses {responses.shape} and predictions {predictions.shape} must both be (image, neuron), "
+            "and alike."
         )
     valid = counted(responses, mask)
     broken = (valid & ~np.isfinite(predictions)).any(axis=0)
@@ -36,12 +38,17 @@ def counted(responses: np.ndarray, mask=None) -> np.ndarray:
         return finite
     mask = np.asarray(mask)
     if mask.shape != responses.shape:
-        raise ShapeError(f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), and alike.")
+        raise ShapeError(
+            f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), and alike."
+        )
     return finite & mask.astype(bool)
 
 
 def is_constant(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(neuron,) bool: fewer than two values, or all valid values equal, to the last bit. NaN equals nothing."""
+    """(neuron,) bool: fewer than two values, or all valid values equal, to the last bit.
+
+    NaN equals nothing.
+    """
     low = np.where(valid, values, np.inf).min(axis=0, initial=np.inf)
     high = np.where(valid, values, -np.inf).max(axis=0, initial=-np.inf)
     return (valid.sum(axis=0) < 2) | (low == high)

@@ -1,7 +1,7 @@
 """How alike two populations, or a population and a model's layer, represent the same images.
 
-Both are (image, unit), whatever their numbers of units; nothing is fitted, and nothing is squared that is not so by its
-definition. Every value must be finite: leave out images or neurons with missing responses first.
+Both are (image, unit), whatever their numbers of units; nothing is fitted, and nothing is squared that is not
+so by its definition. Every value must be finite: leave out images or neurons with missing responses first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ def dissimilarities(responses) -> np.ndarray:
 
     Returns
     -------
-    (image, image), in [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units respond alike
+    (image, image), in [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units
+    respond alike
 
     Source: Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.
     """
@@ -32,10 +33,12 @@ def dissimilarities(responses) -> np.ndarray:
 
 
 def representational_similarity(responses, others) -> float:
-    """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles): in [-1, 1].
+    """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles): in [-1,
+    1].
 
-    Pairs with an image to which all units respond alike are left out; nan where nothing varies over the pairs.
-    Dissimilarities that differ by no more than rounding are tied, so that rescaled responses have the same value.
+    Pairs with an image to which all units respond alike are left out; nan where nothing varies over the
+    pairs. Dissimilarities that differ by no more than rounding are tied, so that rescaled responses have the
+    same value.
     """
     one, other = dissimilarities(responses), dissimilarities(others)
     _same_images(one, other)
@@ -48,17 +51,18 @@ def representational_similarity(responses, others) -> float:
 
 
 def linear_cka(responses, others) -> float:
-    """Linear centred kernel alignment by the unbiased HSIC: 1 for rotated or rescaled copies, about 0 for unrelated.
+    """Linear centred kernel alignment by the unbiased HSIC: 1 for rotated or rescaled copies, about 0 for
+    unrelated.
 
-    HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ; below 0 by chance. The plain estimator is far above 0 for
-    unrelated ones as soon as there are more units than images. nan where one of them does not vary.
+    HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ; below 0 by chance. The plain estimator is far above 0
+    for unrelated ones as soon as there are more units than images. nan where one of them does not vary.
 
     Raises
     ------
     DataError : fewer than four images
 
-    Source: Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414; the estimator: Song et al. 2012; Nguyen, Raghu &
-    Kornblith 2021, doi:10.48550/arXiv.2010.15327.
+    Source: Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414; the estimator: Song et al. 2012; Nguyen,
+    Raghu & Kornblith 2021, doi:10.48550/arXiv.2010.15327.
     """
     one, other = _matrix(responses), _matrix(others)
     _same_images(one, other)
@@ -103,4 +107,6 @@ def _matrix(responses) -> np.ndarray:
 
 def _same_images(one: np.ndarray, other: np.ndarray) -> None:
     if len(one) != len(other):
-        raise ShapeError(f"{len(one)} and {len(other)} images: both must be responses to the same ones, in order.")
+        raise ShapeError(
+            f"{len(one)} and {len(other)} images: both must be responses to the same ones, in order."
+        )

@@ -21,7 +21,9 @@ def gini(responses, mask=None) -> np.ndarray:
     Source: Hurley & Rickard 2009, doi:10.1109/TIT.2009.2027527.
     """
     y, valid, n = _counted(responses, mask)
-    rank = np.cumsum(np.take_along_axis(valid, order := np.argsort(np.where(valid, y, np.inf), axis=0), axis=0), axis=0)
+    rank = np.cumsum(
+        np.take_along_axis(valid, order := np.argsort(np.where(valid, y, np.inf), axis=0), axis=0), axis=0
+    )
     ordered = np.take_along_axis(y, order, axis=0)
     return divided(((2 * rank - n - 1) * ordered).sum(axis=0), n * _usable(y))
 

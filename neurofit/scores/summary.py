@@ -24,7 +24,8 @@ class Aggregation:
     average : "mean" or "median" over neurons
     undefined : what a score that is nan is worth: "zero", as of a model that predicts nothing, or "drop"
     threshold : neurons whose reliability is not above it are left out; None = nobody
-    per_recording : average each recording's neurons first, and then take the mean over recordings, so that each weighs
+    per_recording : average each recording's neurons first, and then take the mean over recordings, so that
+    each weighs
         alike; else all neurons are pooled
     """
 
@@ -49,7 +50,8 @@ class Summary:
     ----------
     value : average over the scored neurons; nan only where scores of both infinities are averaged
     n_scored : neurons that are in it: their responses vary, and they are reliable enough where that was asked
-    n_silent : neurons left out because their responses on this split are constant, or fewer than two; a matter of the
+    n_silent : neurons left out because their responses on this split are constant, or fewer than two; a
+    matter of the
         data, so the same ones for every model
     n_constant_predictions : scored neurons whose predictions are constant, NaN or infinite
     per_neuron : (neuron,), what the average was taken of; nan for those left out
@@ -71,7 +73,10 @@ class Summary:
 
 
 def scored(responses, mask=None) -> np.ndarray:
-    """(neuron,) bool: False where a neuron's responses (image, neuron) that count are constant, or fewer than two."""
+    """(neuron,) bool:
+
+    False where a neuron's responses (image, neuron) that count are constant, or fewer than two.
+    """
     responses = np.asarray(responses, np.float64)
     return ~is_constant(responses, counted(responses, mask))
 
@@ -81,7 +86,8 @@ def must_be_scorable(responses, mask=None) -> np.ndarray:
     keep = scored(responses, mask)
     if not keep.any():
         raise DataError(
-            f"None of {keep.size} neurons can be scored: each one's responses to these {len(responses)} images are "
+            f"None of {keep.size} neurons can be scored: each one's responses to these {len(responses)} "
+            "images are "
             "constant."
         )
     return keep
@@ -99,13 +105,14 @@ def population(
 ) -> Summary:
     """The average of a score over the neurons that can be scored.
 
-    A neuron with constant responses is left out, whatever was predicted. Where the score of another is nan (a constant
-    prediction has no correlation; a NaN has nothing) it counts 0, or is dropped, as `how` says; a score that a constant
-    prediction does have stays.
+    A neuron with constant responses is left out, whatever was predicted. Where the score of another is nan (a
+    constant prediction has no correlation; a NaN has nothing) it counts 0, or is dropped, as `how` says; a
+    score that a constant prediction does have stays.
 
     Parameters
     ----------
-    score : one of `measures`, (responses, predictions, mask=…) -> (neuron,); `functools.partial` fills in a baseline
+    score : one of `measures`, (responses, predictions, mask=…) -> (neuron,); `functools.partial` fills in a
+    baseline
     how, reliability, recordings : see `aggregate`
 
     Raises
@@ -117,23 +124,32 @@ def population(
     _, p, valid = paired(responses, predictions, mask)
     keep = must_be_scorable(responses, mask)
     values = score(responses, predictions, mask=mask)
-    if getattr(score, "func", score) in PERFECT_AT_ZERO and how.undefined == "zero" and np.isnan(values[keep]).any():
+    if (
+        getattr(score, "func", score) in PERFECT_AT_ZERO
+        and how.undefined == "zero"
+        and np.isnan(values[keep]).any()
+    ):
         raise UsageError(
-            f"{int(np.isnan(values[keep]).sum())} neurons have no {getattr(score, 'func', score).__name__}, of which 0 "
-            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or see why they have none."
+            f"{int(np.isnan(values[keep]).sum())} neurons have no {getattr(score, 'func', score).__name__}, "
+            "of which 0 "
+            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or see why they have "
+            "none."
         )
     found = aggregate(values, how=how, among=keep, reliability=reliability, recordings=recordings)
     flat = is_constant(p, valid) | (valid & np.isnan(p)).any(axis=0)
     return replace(found, n_constant_predictions=int((flat & np.isfinite(found.per_neuron)).sum()))
 
 
-def aggregate(values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None) -> Summary:
+def aggregate(
+    values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None
+) -> Summary:
     """One number of scores that are there already, such as those against trials.
 
     Parameters
     ----------
     values : (neuron,), nan where a score is not defined
-    among : (neuron,) bool, neurons that can be scored at all (`scored`); the others count as silent. None = all
+    among : (neuron,) bool, neurons that can be scored at all (`scored`); the others count as silent. None =
+    all
     reliability : (neuron,), what the threshold is for, such as `ceilings.fev`; nan is not above any
     recordings : (neuron,), which recording each neuron is of; needed for `per_recording`
 
@@ -150,7 +166,8 @@ def aggregate(values, *, how: Aggregation = Aggregation(), among=None, reliabili
     left = keep & reliable & defined
     if not left.any():
         raise DataError(
-            f"None of {values.size} neurons is left: {(~keep).sum()} silent, {(keep & ~reliable).sum()} not above the "
+            f"None of {values.size} neurons is left: {(~keep).sum()} silent, {(keep & ~reliable).sum()} not "
+            "above the "
             f"threshold {how.threshold}, {(keep & reliable & ~defined).sum()} without a score."
         )
     kept = np.where(left, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), np.nan)
@@ -169,12 +186,13 @@ def aggregate(values, *, how: Aggregation = Aggregation(), among=None, reliabili
 
 
 def ceiled_score(correlations, consistencies) -> float:
-    """Brain-Score's: (median r)² / median consistency, the latter `ceilings.split_half_consistency`, not its square.
+    """Brain-Score's: (median r)² / median consistency, the latter `ceilings.split_half_consistency`, not its
+    square.
 
-    Both (neuron,); medians over the neurons for which they are defined. r² is over r here because the consistency is
-    itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed 1 by chance; 0 where
-    the median r is negative, nan where the median consistency is not above 0.
-    Source: Schrimpf et al. 2018, doi:10.1101/407007.
+    Both (neuron,); medians over the neurons for which they are defined. r² is over r here because the
+    consistency is itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed
+    1 by chance; 0 where the median r is negative, nan where the median consistency is not above 0. Source:
+    Schrimpf et al. 2018, doi:10.1101/407007.
     """
     medians = []
     for values in (correlations, consistencies):
@@ -194,7 +212,9 @@ def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:
     return _of_neurons("reliability", reliability, values).astype(np.float64) > how.threshold
 
 
-def _averaged(values: np.ndarray, left: np.ndarray, how: Aggregation, recordings) -> tuple[float, dict[str, float]]:
+def _averaged(
+    values: np.ndarray, left: np.ndarray, how: Aggregation, recordings
+) -> tuple[float, dict[str, float]]:
     average = np.mean if how.average == "mean" else np.median
     if not how.per_recording:
         return float(average(values[left])), {}

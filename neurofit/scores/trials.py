@@ -1,7 +1,7 @@
 """Repeated trials of one neuron after another: which count, their means and variances.
 
-Trials are (image, trial, neuron), NaN where an image had fewer. A mask, True where a response counts, is (image, trial,
-neuron), or (image, neuron) for all trials of an image alike.
+Trials are (image, trial, neuron), NaN where an image had fewer. A mask, True where a response counts, is
+(image, trial, neuron), or (image, neuron) for all trials of an image alike.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
     if mask is not None:
         mask = np.asarray(mask)
         if mask.shape not in (trials.shape, trials.shape[::2]):
-            raise ShapeError(f"mask {mask.shape} fits trials {trials.shape} neither by trial nor by (image, neuron).")
+            raise ShapeError(
+                f"mask {mask.shape} fits trials {trials.shape} neither by trial nor by (image, neuron)."
+            )
         valid &= (mask if mask.ndim == 3 else mask[:, None, :]).astype(bool)
     return np.where(valid, trials, 0), valid
 
@@ -49,8 +51,8 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
 def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
     """As `counted_trials`, but an image counts for a neuron only where it has at least two of its trials.
 
-    With fewer than two such images nothing counts: there is no telling signal from noise. Responses are told from the
-    neuron's smallest, so that those of a silent neuron are exactly 0.
+    With fewer than two such images nothing counts: there is no telling signal from noise. Responses are told
+    from the neuron's smallest, so that those of a silent neuron are exactly 0.
     """
     y, valid = counted_trials(trials, mask)
     valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
@@ -64,7 +66,8 @@ def noise_variance(trials, mask=None) -> np.ndarray:
 
     Returns
     -------
-    (neuron,), ≥ 0, exactly 0 where all trials of an image are equal; nan where fewer than two images have two trials
+    (neuron,), ≥ 0, exactly 0 where all trials of an image are equal; nan where fewer than two images have two
+    trials
     """
     y, valid = repeated(trials, mask)
     return _noise(y, valid)
@@ -78,7 +81,10 @@ def total_variance(trials, mask=None) -> np.ndarray:
 
 
 def mean_variance(trials, mask=None) -> np.ndarray:
-    """Variance (n − 1) over images of the mean response, of the images with at least two trials: (neuron,)."""
+    """Variance (n − 1) over images of the mean response, of the images with at least two trials:
+
+    (neuron,).
+    """
     y, valid = repeated(trials, mask)
     return _of_means(y, valid)
 

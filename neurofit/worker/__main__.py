@@ -1,8 +1,8 @@
-"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the pool's fork
-server.
+"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the
+pool's fork server.
 
-Exit status: 0, the job is over, however its tasks ended; 99, start it again, because its time limit or the queue
-interrupted it; 95, the disk had no room for what there is to say; anything else, an error.
+Exit status: 0, the job is over, however its tasks ended; 99, start it again, because its time limit or the
+queue interrupted it; 95, the disk had no room for what there is to say; anything else, an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from neurofit.worker.supervise import Signals
 
 START_AGAIN = 99
 NO_ROOM = 95
-JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
+JOB_STARTED = (
+    "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -53,15 +55,17 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(OSError):  # the log is on the same disk
             print(f"neurofit: {error}", file=sys.stderr)
         full = getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full:  # what found no room in the log would be tried again at the very end, and change the exit status
+        if (
+            full
+        ):  # what found no room in the log would be tried again at the very end, and change the exit status
             sys.stdout = sys.stderr = None
         return NO_ROOM if full else 1
     return 0
 
 
 def forget_current_folder() -> None:
-    """Have modules not looked for in the current folder, where `python -m` looks first: that is the study as it is now,
-    and tasks import it as it was submitted.
+    """Have modules not looked for in the current folder, where `python -m` looks first: that is the study as
+    it is now, and tasks import it as it was submitted.
     """
     os.environ.pop("PYTHONSAFEPATH", None)  # what a task starts has an ordinary Python again
     if not getattr(sys.flags, "safe_path", False):

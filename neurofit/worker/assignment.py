@@ -36,14 +36,18 @@ class Assignment:
     files: ExperimentFiles
     runs: dict[int, RegisteredRun]
     experiment: Experiment | None = None
-    modules: list[ModuleType] = field(default_factory=list, repr=False)  # of the study, loaded with the experiment
+    modules: list[ModuleType] = field(
+        default_factory=list, repr=False
+    )  # of the study, loaded with the experiment
     problem: str | None = None  # why the experiment could not be loaded; every task then fails with it
     _code: Path | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> Assignment:
         """From the submission's folder alone, wherever this machine has it mounted."""
-        submission = SubmissionFiles(Path(os.path.abspath(folder)))  # `training_data` may be a link to another disk
+        submission = SubmissionFiles(
+            Path(os.path.abspath(folder))
+        )  # `training_data` may be a link to another disk
         record = retry(lambda: read_submission(submission))
         levels = len(Path(record["experiment"]).parts)
         training_data = submission.folder.parents[1 + levels]
@@ -56,8 +60,8 @@ class Assignment:
         return self._code or code_store(self.files.study) / self.record["code"]
 
     def load(self, experiment: Experiment | None = None, code: Path | None = None) -> None:
-        """Load the script as it was submitted (or take an experiment that is loaded, from the study's own code), and
-        what its fit wants loaded before tasks are forked.
+        """Load the script as it was submitted (or take an experiment that is loaded, from the study's own
+        code), and what its fit wants loaded before tasks are forked.
         """
         self._code = code
         environment.settle()
@@ -84,7 +88,9 @@ class Assignment:
             log.warning("what the fit prepares for all tasks failed:\n%s", traceback.format_exc())
 
     def task_files(self, number: int, repetition: int) -> TaskFiles:
-        """Where attempts at a task are made: a scratch attempt in its submission's own folder, where nobody looks."""
+        """Where attempts at a task are made: a scratch attempt in its submission's own folder, where nobody
+        looks.
+        """
         if self.record.get("scratch"):
             return TaskFiles(self.submission.folder)
         run = self.run(number)

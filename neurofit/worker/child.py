@@ -1,5 +1,5 @@
-"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves nothing
-behind.
+"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Work:
 
 
 def do(work: Work) -> None:
-    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else publishes
-    nothing.
+    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else
+    publishes nothing.
     """
     end = teardown.Teardown(work.modules) if work.own_process else None
     stop = StopRequest()
@@ -90,7 +90,9 @@ def do(work: Work) -> None:
 
 
 def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[dict[str, Any]]:
-    """What each task's outcome says beyond what was known before it; from then on nothing stops this process."""
+    """What each task's outcome says beyond what was known before it; from then on nothing stops this
+    process.
+    """
     try:
         if work.fit is None:
             raise BadScript(work.problem or "the experiment could not be loaded")
@@ -102,7 +104,9 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
         if len(work.tasks) > 1:
             returned = work.fit.together(work.tasks)
             if not isinstance(returned, (list, tuple)) or len(returned) != len(work.tasks):
-                raise BadMetrics(f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task.")
+                raise BadMetrics(
+                    f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task."
+                )
         else:
             returned = [definition.call(work.fit, work.tasks[0])]
         _over(stop, end)
@@ -113,7 +117,11 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
         if stop.time_is_over:
             state = {"state": "failed", "error": work.time_over}
         return [
-            {**state, "facts": task.facts, "progress": task.progress if stopped.step is None else stopped.step}
+            {
+                **state,
+                "facts": task.facts,
+                "progress": task.progress if stopped.step is None else stopped.step,
+            }
             for task in work.tasks
         ]
     except Superseded:
@@ -130,8 +138,12 @@ def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
         end.give_descriptors_back()
 
 
-def _after(ended: teardown.Ended, tasks: list[LiveTask], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results as they are after the end of the process: what could not be written makes a task that was done fail."""
+def _after(
+    ended: teardown.Ended, tasks: list[LiveTask], results: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Results as they are after the end of the process: what could not be written makes a task that was done
+    fail.
+    """
     for task in tasks:
         if ended.problems:
             task.facts["warnings"] = [*task.facts.get("warnings", []), *ended.problems]
@@ -160,7 +172,12 @@ class BadScript(Exception):
 
 def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
     try:
-        return {"state": "done", "metrics": checked_metrics(returned), "facts": task.facts, "progress": task.progress}
+        return {
+            "state": "done",
+            "metrics": checked_metrics(returned),
+            "facts": task.facts,
+            "progress": task.progress,
+        }
     except BadMetrics as error:
         return _failed(task, error, code)
 
@@ -168,7 +185,12 @@ def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
 def _failed(task: LiveTask, error: BaseException, code: Path) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # a fit may have closed its standard error
         traceback.print_exception(type(error), error, users_part(error, code))
-    return {"state": "failed", "error": exception_record(error, code), "facts": task.facts, "progress": task.progress}
+    return {
+        "state": "failed",
+        "error": exception_record(error, code),
+        "facts": task.facts,
+        "progress": task.progress,
+    }
 
 
 def _seed_global_generators(seed: int) -> None:
@@ -179,8 +201,8 @@ def _seed_global_generators(seed: int) -> None:
 
 
 def finish(task: LiveTask, outcome: dict[str, Any], *, own_process: bool) -> None:
-    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that is
-    done.
+    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that
+    is done.
     """
     wall = outcome["wall_seconds"]
     for pause in (1, 4, 10, 15, None):

@@ -13,8 +13,9 @@ from neurofit.transient import retry
 
 @dataclass
 class Halting:
-    """What one start of a job knows of it. The journals are looked at only when one of its own tasks has just failed
-    with an exception (also its last one: the other jobs are to know), and never again once none can be a reason.
+    """What one start of a job knows of it. The journals are looked at only when one of its own tasks has just
+    failed with an exception (also its last one: the other jobs are to know), and never again once none can be
+    a reason.
     """
 
     submission: SubmissionFiles

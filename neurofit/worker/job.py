@@ -33,7 +33,8 @@ from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, SharedReason, stop_r
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
 NO_PROGRESS = (
-    "The job's time limit is near, and no task got further than before, so it is not started again by itself. Raise "
+    "The job's time limit is near, and no task got further than before, so it is not started again by "
+    "itself. Raise "
     "resources.walltime_minutes, or have the fit save checkpoints more often; then submit again."
 )
 NOT_OURS = "its attempt is another worker's by now"
@@ -56,8 +57,8 @@ class Worker:
     started: float | None = None  # when the queue started the job, by this machine's clock; None: now
 
     def do_job(self, number: int) -> str:
-        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue should start
-        it once more.
+        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue
+        should start it once more.
         """
         submission = self.assignment.submission
         with transient.patience(transient.worker(submission.folder)):
@@ -82,7 +83,9 @@ class Worker:
         if minutes:
             used = max(time.time() - self.started, 0.0) if self.started else 0.0
             deadline = time.monotonic() - used + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
-        return supervise.Limits(60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline)
+        return supervise.Limits(
+            60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline
+        )
 
 
 @dataclass
@@ -95,7 +98,10 @@ class _Waiting:
     asked: float | None = None  # when it was first seen that this worker should stop
 
     def beat(self) -> bool:
-        """Its heartbeat goes on. True where the waiting is over: somebody is waiting for this worker to stop."""
+        """Its heartbeat goes on.
+
+        True where the waiting is over: somebody is waiting for this worker to stop.
+        """
         now = time.monotonic()
         if now - self.beaten > HEARTBEAT_SECONDS / 2:
             self.journal.touch()
@@ -132,8 +138,8 @@ class _Job:
         return self._interrupted(waiting, near_limit=False) if waiting else "done"
 
     def _interrupted(self, waiting: list[list[Planned]], *, near_limit: bool) -> str:
-        """Whether this job should be started once more: not where all that is left was cancelled, not where a person
-        stopped it, and not for ever without progress.
+        """Whether this job should be started once more: not where all that is left was cancelled, not where a
+        person stopped it, and not for ever without progress.
         """
         if all(self._cancelled(task) for group in waiting for task in group):
             return "done"
@@ -146,7 +152,9 @@ class _Job:
         return "stopped"
 
     def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
-        """Tasks that are done in one process: a run's repetitions where the fit trains them together, else one."""
+        """Tasks that are done in one process: a run's repetitions where the fit trains them together, else
+        one.
+        """
         fit = self.worker.assignment.experiment and self.worker.assignment.experiment.fit
         if not hasattr(fit, "together"):
             return ([task] for task in tasks)
@@ -165,7 +173,9 @@ class _Job:
         code, modules = assignment.code, assignment.modules
         inputs = assignment.experiment.inputs if assignment.experiment else ()
         asked = reason.read
-        work = child.Work(fit, assignment.problem, lives, records, code, versions, over, modules, asked, inputs, own)
+        work = child.Work(
+            fit, assignment.problem, lives, records, code, versions, over, modules, asked, inputs, own
+        )
         if self.worker.in_process:
             child.do(work)
             ending = supervise.Ending(0, 0.0)
@@ -192,11 +202,15 @@ class _Job:
             self.worker.forked,
             reason,
         )
-        start = supervise.Start(lambda: self._in_child(work), self.worker.environment, self.worker.descriptors)
+        start = supervise.Start(
+            lambda: self._in_child(work), self.worker.environment, self.worker.descriptors
+        )
         return supervise.run(start, capture, self.limits, watch)
 
     def _in_child(self, work: child.Work) -> None:
-        with transient.patience(transient.worker(self.claimant.submission.folder)):  # the heartbeat is its parent's
+        with transient.patience(
+            transient.worker(self.claimant.submission.folder)
+        ):  # the heartbeat is its parent's
             child.do(work)
 
     def _claim(self, task: Planned) -> AttemptFiles | None:
@@ -231,18 +245,40 @@ class _Job:
         experiment = assignment.experiment
         now = timestamp(time.time())
         return {
-            "experiment": assignment.files.name, "run": run.number, "id": run.id, "architecture": run.architecture,
-            "params": run.params, "derived": run.derived, "on_grid": run.on_grid,
+            "experiment": assignment.files.name,
+            "run": run.number,
+            "id": run.id,
+            "architecture": run.architecture,
+            "params": run.params,
+            "derived": run.derived,
+            "on_grid": run.on_grid,
             "defaults": experiment.defaults(live.params) if experiment else {},
-            "repetition": task.repetition, "repetitions": live.repetitions, "split_by": live.split_by,
-            "seeds": live.seeds.record(), "attempt": live.attempt.number, "state": "failed", "metrics": {}, "facts": {},
-            "progress": None, "error": None, "submission": assignment.submission.name, "job": self.claimant.job,
-            "host": self.claimant.process.host, "pid": os.getpid(), "started": now, "ended": now,
-            "wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_gb": 0.0, "code": record["code_hash"],
-            "commit": record["commit"], "dirty": record["dirty"], "versions": record["versions"],
+            "repetition": task.repetition,
+            "repetitions": live.repetitions,
+            "split_by": live.split_by,
+            "seeds": live.seeds.record(),
+            "attempt": live.attempt.number,
+            "state": "failed",
+            "metrics": {},
+            "facts": {},
+            "progress": None,
+            "error": None,
+            "submission": assignment.submission.name,
+            "job": self.claimant.job,
+            "host": self.claimant.process.host,
+            "pid": os.getpid(),
+            "started": now,
+            "ended": now,
+            "wall_seconds": 0.0,
+            "cpu_seconds": 0.0,
+            "peak_memory_gb": 0.0,
+            "code": record["code_hash"],
+            "commit": record["commit"],
+            "dirty": record["dirty"],
+            "versions": record["versions"],
             **({"scratch": True} if record.get("scratch") else {}),
             "log": log.folder.relative_to(assignment.files.folder).as_posix(),
-        }  # fmt: skip
+        }
 
     def _settle(
         self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervise.Ending
@@ -273,7 +309,12 @@ class _Job:
         if ending.limit:
             return {"state": "failed", "error": _limit(ending.limit, self.limits, ending.peak_gb), **used}
         if ending.asked:
-            return {"state": "stopped", "reason": stop_reason(ending.asked), "facts": {"ended_hard": True}, **used}
+            return {
+                "state": "stopped",
+                "reason": stop_reason(ending.asked),
+                "facts": {"ended_hard": True},
+                **used,
+            }
         error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
         return {"state": "abandoned" if grouped else "failed", "error": error, **used}
 
@@ -310,7 +351,9 @@ def _got_further(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
 
 def _progress(attempt: AttemptFiles, number: int) -> int | None:
     try:
-        return read_json(attempt.folder.with_name(f"attempt-{number:02d}") / attempt.outcome.name).get("progress")
+        return read_json(attempt.folder.with_name(f"attempt-{number:02d}") / attempt.outcome.name).get(
+            "progress"
+        )
     except (OSError, StoreError):
         return None
 
@@ -329,6 +372,7 @@ def _limit(kind: str, limits: supervise.Limits, peak_gb: float = 0.0) -> dict[st
         )
     return limit_record(
         "memory",
-        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, then "
+        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, "
+        "then "
         "retry.",
     )

@@ -31,7 +31,9 @@ def checked_metrics(returned: Any) -> dict[str, float]:
     if returned is None:
         raise BadMetrics(f"The fit returned nothing; {expected}. Is there a `return` at its end?")
     if not isinstance(returned, dict):
-        raise BadMetrics(f"The fit returned {type(returned).__name__} {text_of(returned)[:80]!r}; {expected}.")
+        raise BadMetrics(
+            f"The fit returned {type(returned).__name__} {text_of(returned)[:80]!r}; {expected}."
+        )
     if not returned:
         raise BadMetrics(f"The fit returned an empty dict; {expected}.")
     return {_name(name, expected): _number(name, value) for name, value in returned.items()}
@@ -51,7 +53,8 @@ def _number(name: str, value: Any) -> float | int:
         value = value.numpy().item()  # a tensor
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise BadMetrics(
-            f"Metric '{name}' is {type(value).__name__} {text_of(value)[:80]!r}, expected one number. Facts go into "
+            f"Metric '{name}' is {type(value).__name__} {text_of(value)[:80]!r}, expected one number. Facts "
+            "go into "
             "task.record(...), arrays into task.folder."
         )
     number = int(value) if isinstance(value, numbers.Integral) else float(value)
@@ -66,7 +69,13 @@ def _number(name: str, value: Any) -> float | int:
 
 def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
     """What went wrong, with the last frames in the user's own code."""
-    kind = "memory" if isinstance(error, MemoryError) else "metrics" if isinstance(error, BadMetrics) else "exception"
+    kind = (
+        "memory"
+        if isinstance(error, MemoryError)
+        else "metrics"
+        if isinstance(error, BadMetrics)
+        else "exception"
+    )
     text = "".join(traceback.format_exception(type(error), error, users_part(error, code)))
     return {
         "kind": kind,
@@ -78,7 +87,9 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
 
 
 def _message(error: BaseException, code: Path) -> str:
-    """The error's own; where a file of the submitted code is not there, its path as in the study, and what to do."""
+    """The error's own; where a file of the submitted code is not there, its path as in the study, and what to
+    do.
+    """
     text, name = text_of(error), getattr(error, "filename", None)
     if not isinstance(error, OSError) or not isinstance(name, str) or code.parent.name != CODE_FOLDER:
         return text
@@ -89,7 +100,8 @@ def _message(error: BaseException, code: Path) -> str:
     if not isinstance(error, FileNotFoundError):
         return text
     return (
-        f"{text}: it did not come along with the submitted code, which has the files that the code names. Declare it, "
+        f"{text}: it did not come along with the submitted code, which has the files that the code names. "
+        "Declare it, "
         f'Experiment(…, files=["{path}"]), or read it from task.study / "{path}".'
     )
 

@@ -1,8 +1,9 @@
-"""The pool's fork server: the slow imports done once, and a worker forked from here for every slot of the pool.
+"""The pool's fork server: the slow imports done once, and a worker forked from here for every slot of the
+pool.
 
-It speaks lines of JSON over the socket that is its standard input: {"slot": 2, "environment": {…}} with a socket's
-descriptor asks for a worker, which then reads job numbers from that socket, a line each, and answers `done`, `stopped`
-or `again`. A worker dies with this process, and this process with the pool.
+It speaks lines of JSON over the socket that is its standard input: {"slot": 2, "environment": {…}} with a
+socket's descriptor asks for a worker, which then reads job numbers from that socket, a line each, and answers
+`done`, `stopped` or `again`. A worker dies with this process, and this process with the pool.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ def serve(assignment: Assignment) -> int:
     control = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the pool passes it on
     assignment.load()
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # this process ends with the pool, and workers with it
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the pool sees a worker's end by its socket; nobody waits here
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, STOP_SIGNALS
+    )  # this process ends with the pool, and workers with it
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_IGN
+    )  # the pool sees a worker's end by its socket; nobody waits here
     _say(control, {"ready": True, "problem": assignment.problem})
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 65536, 1)

@@ -1,4 +1,6 @@
-"""Why a task is asked to stop: said by its worker, kept in the task's own outcome, in memory that the two share."""
+"""Why a task is asked to stop: said by its worker, kept in the task's own outcome, in memory that the two
+share.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class SharedReason:
 
 
 def stop_reason(asked: str | None) -> dict[str, Any]:
-    """The `reason` of a stopped attempt's outcome: a kind (`walltime`, `cancelled`, `signal`, `fit`) and a sentence.
+    """The `reason` of a stopped attempt's outcome: a kind (`walltime`, `cancelled`, `signal`, `fit`) and a
+    sentence.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and its
-death.
+"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and
+its death.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class Capture:
         for descriptor in (nothing, *self._ends, *self._pipes):
             os.close(descriptor)
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # of a stream that was a file and is a pipe now: Python would seek in it
+            with contextlib.suppress(
+                OSError
+            ):  # of a stream that was a file and is a pipe now: Python would seek in it
                 stream.reconfigure(errors="backslashreplace")
             stream.reconfigure(line_buffering=True)
 
@@ -236,9 +238,13 @@ class _Watcher:
             now = time.monotonic()
             if now - self.began > 0.5 * POLL_SECONDS:
                 self._look_around(now)
-        self._signal(signal.SIGKILL)  # what the child started and left behind; its number is ours until it is reaped
+        self._signal(
+            signal.SIGKILL
+        )  # what the child started and left behind; its number is ours until it is reaped
         _, status, usage = os.wait4(self.pid, 0)
-        return Ending(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20, limit=self.limit, asked=self.asked)
+        return Ending(
+            os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20, limit=self.limit, asked=self.asked
+        )
 
     def _look_around(self, now: float) -> None:
         if now >= self.next_beat:

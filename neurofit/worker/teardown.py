@@ -1,8 +1,9 @@
 """The end of a task's process, as an ordinary interpreter ends, before the outcome is written.
 
-A task's process is forked and leaves by `os._exit`: the interpreter's own end would also run what belongs to the
-process that it was forked from (exit handlers, buffers, temporary folders), and take longer than a short task. What
-began after the fork ends in order: threads are joined, exit handlers run, files are flushed and closed.
+A task's process is forked and leaves by `os._exit`: the interpreter's own end would also run what belongs to
+the process that it was forked from (exit handlers, buffers, temporary folders), and take longer than a short
+task. What began after the fork ends in order: threads are joined, exit handlers run, files are flushed and
+closed.
 """
 
 from __future__ import annotations
@@ -144,7 +145,11 @@ class Teardown:
             step()
         except _Cut:
             signal.setitimer(signal.ITIMER_REAL, STEP_SECONDS, 1.0)
-            threads = ", ".join(f"the thread '{thread.name}'" for thread in _threads()) if step is _join_threads else ""
+            threads = (
+                ", ".join(f"the thread '{thread.name}'" for thread in _threads())
+                if step is _join_threads
+                else ""
+            )
             self._report(f"The task's end was cut off: {words}{threads and f' ({threads})'}.")
         except BaseException as error:
             self._report_error(error)
@@ -169,7 +174,9 @@ class Teardown:
         raise _Cut
 
     def _end_processes(self) -> None:
-        """What `multiprocessing` does at an interpreter's end, where its handler is of the process before the fork."""
+        """What `multiprocessing` does at an interpreter's end, where its handler is of the process before the
+        fork.
+        """
         util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
         if self._pools_known and util and process:
             own = {child for child in process._children if child._parent_pid == self._process}
@@ -187,7 +194,9 @@ class Teardown:
         for stream in _still_open():
             self._closing(stream, stream.flush)
         for wrapper in _own((_ANY_STREAM,)):
-            if not isinstance(wrapper, _PLAIN) and _is_writable(wrapper):  # gzip: its last words come with its closing
+            if not isinstance(wrapper, _PLAIN) and _is_writable(
+                wrapper
+            ):  # gzip: its last words come with its closing
                 self._closing(wrapper, wrapper.close)
         if _flush_c is not None:
             _flush_c(None)
@@ -202,7 +211,9 @@ class Teardown:
     def _close_files(self) -> None:
         """What is still held: by objects that were there before the fork."""
         for item in _own_objects():
-            if isinstance(getattr(type(item), "__del__", None), types.FunctionType) and hasattr(item, "close"):
+            if isinstance(getattr(type(item), "__del__", None), types.FunctionType) and hasattr(
+                item, "close"
+            ):
                 self._closing(item, item.close)
         for stream in _own(_STREAMS):
             self._closing(stream, stream.flush)

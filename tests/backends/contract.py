@@ -20,7 +20,8 @@ class BackendContract:
 
     @pytest.fixture
     def held(self):
-        """An object with `submission(jobs) -> Submission`, `release()` to let the jobs end, `wait()` until they have.
+        """An object with `submission(jobs) -> Submission`, `release()` to let the jobs end, `wait()` until
+        they have.
         """
         raise NotImplementedError
 
@@ -40,7 +41,9 @@ class BackendContract:
         queued = list(backend.submit(submission))
         live = backend.poll(queued)
         assert set(live) == {(submission.token, 0), (submission.token, 1)}
-        assert all(isinstance(state, QueueState) and state.phase in ("pending", "running") for state in live.values())
+        assert all(
+            isinstance(state, QueueState) and state.phase in ("pending", "running") for state in live.values()
+        )
         held.release()
         held.wait()
         assert not backend.poll(queued)
@@ -48,7 +51,9 @@ class BackendContract:
     def test_what_was_never_confirmed_is_found_by_its_token(self, backend, held):
         submission = held.submission(1)
         queued = list(backend.submit(submission))
-        assert [(entry.token, entry.id) for entry in backend.find([submission])] == [(submission.token, queued[0].id)]
+        assert [(entry.token, entry.id) for entry in backend.find([submission])] == [
+            (submission.token, queued[0].id)
+        ]
         held.release()
 
     def test_a_submission_that_was_never_queued_is_not_found(self, backend, held):

@@ -11,13 +11,16 @@ from neurofit.backends.commands import ask, clean_environment
 
 
 @pytest.mark.parametrize(
-    "name", ["SLURM_JOB_ID", "SBATCH_PARTITION", "SUBMITIT_X", "PBS_JOBID", "PBS_O_PATH", "SGE_TASK_ID", "JOB_ID"]
+    "name",
+    ["SLURM_JOB_ID", "SBATCH_PARTITION", "SUBMITIT_X", "PBS_JOBID", "PBS_O_PATH", "SGE_TASK_ID", "JOB_ID"],
 )
 def test_what_belongs_to_a_job_does_not_leak_into_what_it_submits(name):
     assert clean_environment({name: "1", "HOME": "/h"}) == {"HOME": "/h"}
 
 
-@pytest.mark.parametrize("name", ["SLURM_CONF", "PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "SGE_ROOT", "PATH"])
+@pytest.mark.parametrize(
+    "name", ["SLURM_CONF", "PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "SGE_ROOT", "PATH"]
+)
 def test_what_says_which_queue_is_meant_stays(name):
     assert clean_environment({name: "1"}) == {name: "1"}
 

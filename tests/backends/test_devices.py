@@ -1,4 +1,6 @@
-"""Devices are claimed safely: one job each, given up with the last process of a job, and never where others compute."""
+"""Devices are claimed safely: one job each, given up with the last process of a job, and never where others
+compute.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def machine(tmp_path, monkeypatch):
     queue = Fakes(tmp_path / "fakes", monkeypatch, ["nvidia-smi"])
     program = tmp_path / "fakes" / "bin" / "nvidia-smi"
     program.unlink()
-    program.write_text(f'#!/bin/sh\ncase $1 in --query-gpu*) printf "{GPUS}" ;; *) cat "$FAKES/busy" ;; esac\n')
+    program.write_text(
+        f'#!/bin/sh\ncase $1 in --query-gpu*) printf "{GPUS}" ;; *) cat "$FAKES/busy" ;; esac\n'
+    )
     program.chmod(0o755)
     busy = queue.state / "busy"
     busy.touch()
@@ -38,7 +42,9 @@ def machine(tmp_path, monkeypatch):
 def job(wanted: int, command: str = SAY, **environment: str) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "neurofit.backends.devices", str(wanted), "--", "bash", "-c", command]
     pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment})
+    return subprocess.Popen(
+        words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment}
+    )
 
 
 def seen(process: subprocess.Popen[str]) -> list[str]:
@@ -47,7 +53,11 @@ def seen(process: subprocess.Popen[str]) -> list[str]:
 
 def test_neighbours_get_different_devices(machine):
     jobs = [job(1) for _ in range(3)]
-    assert sorted(device for process in jobs for device in seen(process)) == ["GPU-aaaa", "GPU-bbbb", "GPU-cccc"]
+    assert sorted(device for process in jobs for device in seen(process)) == [
+        "GPU-aaaa",
+        "GPU-bbbb",
+        "GPU-cccc",
+    ]
     late = job(1)
     jobs[0].communicate("\n")
     assert seen(late)[0].startswith("GPU-")

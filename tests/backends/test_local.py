@@ -55,7 +55,12 @@ class Held:
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
         record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
-        record |= {"runner": "local", "backend": "local", "resources": asdict(Resources()), "task_minutes": None}
+        record |= {
+            "runner": "local",
+            "backend": "local",
+            "resources": asdict(Resources()),
+            "task_minutes": None,
+        }
         written = write_submission(files, "20260101-000000-local-test", record, plan.jobs(None))
         submission = Submission(written.folder, "wait", jobs, bench.study.root)
         self.benches[submission] = bench
@@ -118,7 +123,13 @@ def test_tasks_keep_to_their_cores_and_see_the_gpus_of_their_slot(monkeypatch):
         {"CUDA_VISIBLE_DEVICES": "2,3"},
     ]
     assert LocalBackend(workers=2, resources=Resources(gpus=0)).slots() == [{"CUDA_VISIBLE_DEVICES": ""}] * 2
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in LocalBackend(workers=5).slots()] == ["0", "1", "2", "3", "0"]
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in LocalBackend(workers=5).slots()] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "0",
+    ]
     with pytest.raises(SubmissionError, match=r"asks for 8, and this machine shows 4 GPU\(s\)"):
         LocalBackend(resources=Resources(gpus=8)).slots()
 
@@ -190,7 +201,9 @@ def test_a_stop_that_was_meant_for_one_process_does_not_end_the_queue(bench, gen
     bench.wait("nap", until=lambda counts: counts["running"] == 2)
     pids = [int(submitted.ids[0])]
     for _ in range(generation):
-        pids = [int(word) for pid in pids for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        pids = [
+            int(word) for pid in pids for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     os.kill(pids[0], signal.SIGTERM)
     assert bench.wait("nap") == {"done": 6}
     attempts = [record["attempt"] for record in bench.outcomes("nap")]

@@ -19,13 +19,23 @@ from neurofit.errors import HiddenError, QueueError
 
 def listing(**jobs: dict) -> str:
     named = {id.replace("_", "."): job for id, job in jobs.items()}
-    return json.dumps({"timestamp": 1795199026, "pbs_version": "23.06.06", "pbs_server": "pbshost", "Jobs": named})
+    return json.dumps(
+        {"timestamp": 1795199026, "pbs_version": "23.06.06", "pbs_server": "pbshost", "Jobs": named}
+    )
 
 
 def array(**states: dict) -> str:
-    jobs = {"2[].pbshost": {"Job_Name": "nfk3f9183012", "job_state": "B", "comment": "Job Array Began at Fri Nov 20",
-                            "array_indices_submitted": "0-4"}}  # fmt: skip
-    jobs |= {f"2[{index[1:]}].pbshost": {"array_index": int(index[1:]), **job} for index, job in states.items()}
+    jobs = {
+        "2[].pbshost": {
+            "Job_Name": "nfk3f9183012",
+            "job_state": "B",
+            "comment": "Job Array Began at Fri Nov 20",
+            "array_indices_submitted": "0-4",
+        }
+    }
+    jobs |= {
+        f"2[{index[1:]}].pbshost": {"array_index": int(index[1:]), **job} for index, job in states.items()
+    }
     return json.dumps({"timestamp": 1, "pbs_version": "23.06.06", "Jobs": jobs})
 
 
@@ -44,7 +54,8 @@ def entry(tmp_path) -> Queued:
 
 def test_one_question_for_all(queue, entry):
     queue.say(
-        "qstat", array(i0={"job_state": "R"}, i1={"job_state": "Q"}, i2={"job_state": "X"}, i3={"job_state": "F"})
+        "qstat",
+        array(i0={"job_state": "R"}, i1={"job_state": "Q"}, i2={"job_state": "X"}, i3={"job_state": "F"}),
     )
     live = PbsBackend().poll([entry, Queued(entry.folder.with_name("other"), "9.pbshost", 5, 5)])
     assert {job: state.phase for (_, job), state in live.items()} == {0: "running", 1: "pending"}
@@ -62,7 +73,9 @@ def test_a_single_job_and_one_that_its_node_queued_again(queue, entry):
     assert {key[1]: state.phase for key, state in live.items()} == {3: "running", 5: "pending"}
     assert "44.pbshost" in queue.calls("qstat")[0]
     assert (entry.token, 3) not in PbsBackend().endings([entry, single]), "it goes on under another id"
-    assert list(PbsBackend().delete_commands([entry], [(entry.token, 3)])) == [["qdel", "2[3].pbshost", "44.pbshost"]]
+    assert list(PbsBackend().delete_commands([entry], [(entry.token, 3)])) == [
+        ["qdel", "2[3].pbshost", "44.pbshost"]
+    ]
 
 
 def test_a_job_that_its_node_queues_again_while_pbs_answers_is_not_gone(queue, entry, tmp_path, monkeypatch):
@@ -70,8 +83,12 @@ def test_a_job_that_its_node_queues_again_while_pbs_answers_is_not_gone(queue, e
     again = entry.folder / "resubmitted"
     again.mkdir(parents=True)
     over, new = array(i3={"job_state": "X", "substate": 70}), array(i3={"job_state": "X", "substate": 70})
-    new = json.dumps({**json.loads(new), "Jobs": {**json.loads(new)["Jobs"], "44.pbshost": {"job_state": "Q"}}})
-    answer = f"case $* in *44.pbshost*) echo '{new}' ;; *) touch {again}/000003.44.pbshost; echo '{over}' ;; esac"
+    new = json.dumps(
+        {**json.loads(new), "Jobs": {**json.loads(new)["Jobs"], "44.pbshost": {"job_state": "Q"}}}
+    )
+    answer = (
+        f"case $* in *44.pbshost*) echo '{new}' ;; *) touch {again}/000003.44.pbshost; echo '{over}' ;; esac"
+    )
     (tmp_path / "qstat").write_text(f"#!/bin/bash\n{answer}\n")
     (tmp_path / "qstat").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -94,7 +111,7 @@ def test_a_job_that_its_node_queues_again_while_pbs_answers_is_not_gone(queue, e
         ("?", "pending", "in state ?"),
         ("Zombie", "pending", "in state Zombie"),
     ],
-)  # fmt: skip
+)
 def test_states_in_words_and_an_unknown_one_is_still_there(queue, entry, letter, phase, reason):
     queue.say("qstat", array(i1={"job_state": letter}))
     (state,) = PbsBackend().poll([entry]).values()
@@ -104,7 +121,9 @@ def test_states_in_words_and_an_unknown_one_is_still_there(queue, entry, letter,
 def test_why_a_job_waits_and_that_it_never_can(queue, entry):
     never = "Can Never Run: Insufficient amount of resource: ncpus (R: 99 A: 8 T: 8)"
     waits = "Not Running: Not enough free nodes available"
-    queue.say("qstat", array(i0={"job_state": "Q", "comment": never}, i1={"job_state": "Q", "comment": waits}))
+    queue.say(
+        "qstat", array(i0={"job_state": "Q", "comment": never}, i1={"job_state": "Q", "comment": waits})
+    )
     live = PbsBackend().poll([entry])
     assert live[entry.token, 0].reason.startswith("can never run: Insufficient amount of resource: ncpus")
     assert live[entry.token, 1].reason == "Not enough free nodes available"
@@ -119,8 +138,12 @@ def test_news_of_a_start_is_no_reason_to_wait(queue, entry):
 
 
 def test_where_no_history_is_kept_the_jobs_that_are_left_are_asked_for_without_it(queue, entry, tmp_path):
-    """OpenPBS as it is installed: with -x, `qstat` and `qselect` list nothing of what is running, and exit with 0."""
-    queue.say("qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=1)
+    """OpenPBS as it is installed: with -x, `qstat` and `qselect` list nothing of what is running, and exit
+    with 0.
+    """
+    queue.say(
+        "qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=1
+    )
     queue.say("qstat", array(i0={"job_state": "R"}, i1={"job_state": "X", "substate": 92}), call=2)
     assert {key[1]: state.phase for key, state in PbsBackend().poll([entry]).items()} == {0: "running"}
     assert queue.calls("qstat") == [
@@ -129,7 +152,9 @@ def test_where_no_history_is_kept_the_jobs_that_are_left_are_asked_for_without_i
     ]
     queue.say("qselect", "", stderr="qselect: PBS is not configured to maintain job history\n", call=1)
     queue.say("qselect", "2[].pbshost\n", call=2)
-    queue.say("qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=3)
+    queue.say(
+        "qstat", NO_JOBS, stderr="qstat: PBS is not configured to maintain job history 2[].pbshost\n", call=3
+    )
     queue.say("qstat", array(), call=4)
     (found,) = PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
     assert (found.id, found.first, found.last) == ("2[].pbshost", 0, 4)
@@ -150,9 +175,16 @@ def test_a_node_queues_a_job_again_at_the_pbs_that_it_came_from_and_nowhere_else
     backend = PbsBackend()
     text = backend.script(Submission(entry.folder, "exp3", 5, tmp_path))
     script.write_text(text.replace(backend.command(), "(exit 99) #"))
-    for path, said in ((tmp_path / "pbs", ["pbs --version", "pbs -v"]), (tmp_path / "nowhere", ["sge --version"])):
+    for path, said in (
+        (tmp_path / "pbs", ["pbs --version", "pbs -v"]),
+        (tmp_path / "nowhere", ["sge --version"]),
+    ):
         calls.unlink(missing_ok=True)
-        environment = {"PATH": f"{tmp_path / 'node'}:{os.environ['PATH']}", "PBS_O_PATH": str(path), "PBS_EXEC": "/no"}
+        environment = {
+            "PATH": f"{tmp_path / 'node'}:{os.environ['PATH']}",
+            "PBS_O_PATH": str(path),
+            "PBS_EXEC": "/no",
+        }
         done = subprocess.run(["bash", script], env={**environment, "NEUROFIT_JOB": "3"}, timeout=30)
         assert done.returncode == 0 and calls.read_text().splitlines() == said
     assert [path.name for path in (entry.folder / "resubmitted").iterdir()] == ["000003.15.pbshost"]
@@ -163,10 +195,15 @@ def test_a_node_queues_a_job_again_at_the_pbs_that_it_came_from_and_nowhere_else
     "answer",
     [
         {"stdout": NO_JOBS},
-        {"stdout": f"Notice: maintenance\n{NO_JOBS}\n", "stderr": "qstat: Unknown Job Id 2[].pbshost\n", "status": 153},
+        {
+            "stdout": f"Notice: maintenance\n{NO_JOBS}\n",
+            "stderr": "qstat: Unknown Job Id 2[].pbshost\n",
+            "status": 153,
+        },
         {"stderr": "qstat: Unknown Job Id 2[].pbshost\n", "status": 153},
         {
-            "stderr": "qstat: 2[].pbshost Job has finished, use -x or -H to obtain historical job information\n",
+            "stderr": "qstat: 2[].pbshost Job has finished, use -x or -H to obtain historical job "
+            "information\n",
             "status": 35,
         },
     ],
@@ -201,7 +238,10 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
         ({"substate": 92, "Exit_status": 0}, None),
         ({"substate": 93, "Exit_status": 3}, "its script ended with status 3 (on node07)"),
         ({"substate": 93, "Exit_status": 97}, "does not see the study's folder"),
-        ({"substate": 93, "Exit_status": -29}, "its time limit was reached: raise resources.walltime_minutes"),
+        (
+            {"substate": 93, "Exit_status": -29},
+            "its time limit was reached: raise resources.walltime_minutes",
+        ),
         ({"substate": 93, "Exit_status": -27}, "more memory than it asked for"),
         ({"substate": 93, "Exit_status": -1}, "could not run it on its node (code -1)"),
         ({"substate": 91, "Exit_status": 0}, "it was deleted from the queue"),
@@ -236,7 +276,10 @@ def test_jobs_are_cancelled_whole_or_by_ranges(entry):
 
 
 def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(queue, entry):
-    for words, status in (("qdel: Unknown Job Id 2[].pbshost", 153), ("qdel: Job has finished 2[].pbshost", 35)):
+    for words, status in (
+        ("qdel: Unknown Job Id 2[].pbshost", 153),
+        ("qdel: Job has finished 2[].pbshost", 35),
+    ):
         queue.say("qdel", stderr=words, status=status)
         PbsBackend().cancel([entry], [(entry.token, 0)])
     queue.say("qdel", stderr="qdel: Unauthorized Request  2[].pbshost", status=159)
@@ -259,7 +302,9 @@ def test_a_held_array_names_the_command_that_lets_it_go(queue, entry):
     }
     text["Jobs"]["2[].pbshost"]["substate"] = 22
     queue.say("qstat", json.dumps(text))
-    assert {state.reason for state in PbsBackend().poll([entry]).values()} == {"held until jobs end that it depends on"}
+    assert {state.reason for state in PbsBackend().poll([entry]).values()} == {
+        "held until jobs end that it depends on"
+    }
 
 
 SERVER = """Server: pbshost
@@ -295,7 +340,11 @@ def test_limits_are_those_of_the_queue_that_takes_the_jobs_the_default_one_too(q
 
 def test_an_array_fits_every_queue_that_a_routing_queue_leads_to(queue):
     queue.say("qstat", SERVER, call=1)
-    queue.say("qstat", "Queue: in\n    queue_type = Route\n    route_destinations = short,long,\n\tfar@other\n", call=2)
+    queue.say(
+        "qstat",
+        "Queue: in\n    queue_type = Route\n    route_destinations = short,long,\n\tfar@other\n",
+        call=2,
+    )
     queue.say("qstat", "Queue: short\n    max_array_size = 3\nQueue: long\n    max_array_size = 5\n", call=3)
     assert PbsBackend(queue="in").limits().array_size == 3
     assert queue.calls("qstat")[2] == ["-Q", "-f", "short", "long"]
@@ -358,7 +407,9 @@ def test_what_a_colleague_queued_and_did_not_confirm_may_be_there(queue, entry, 
     entry.folder.mkdir()
     (entry.folder / "job.sh").touch()
     queue.say("qstat", SERVER)
-    with pytest.raises(HiddenError, match=r"only to who queued them .* and that was root, who submitted 20261120"):
+    with pytest.raises(
+        HiddenError, match=r"only to who queued them .* and that was root, who submitted 20261120"
+    ):
         PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
 
 
@@ -379,8 +430,10 @@ def test_a_submission_is_split_without_an_array_of_one(queue, entry, tmp_path):
     backend = PbsBackend(max_running=3)
     queued = list(backend.submit(Submission(entry.folder, "exp3", 5, tmp_path)))
     assert [(one.id, one.first, one.last) for one in queued] == [
-        ("7[].pbshost", 0, 1), ("8[].pbshost", 2, 3), ("9.pbshost", 4, 4),
-    ]  # fmt: skip
+        ("7[].pbshost", 0, 1),
+        ("8[].pbshost", 2, 3),
+        ("9.pbshost", 4, 4),
+    ]
     assert [call[:2] for call in queue.calls("qsub")[1:]] == [
         ["-J", "0-1%1"],
         ["-J", "2-3%1"],
@@ -400,7 +453,9 @@ def test_what_was_never_confirmed_is_found_by_its_name(queue, entry, tmp_path):
     assert queue.calls("qselect") == [["-x", "-N", "nfk3f9183012"]]
     (entry.folder / "resubmitted").mkdir(parents=True)
     (entry.folder / "resubmitted" / "000004.9.pbshost").touch()  # queued again by its node, and known by that
-    assert [one.id for one in PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])] == ["7[].pbshost"]
+    assert [one.id for one in PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])] == [
+        "7[].pbshost"
+    ]
     queue.say("qselect", "")
     assert PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)]) == []
 
@@ -417,6 +472,8 @@ def test_a_held_job_tells_whether_such_a_one_is_accepted_and_is_deleted(queue):
 
 def test_a_server_that_is_away_is_told_from_one_that_refuses(queue):
     queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
-    queue.say("qsub", stderr="Connection refused\nqsub: cannot connect to server pbshost (errno=15010)", status=171)
+    queue.say(
+        "qsub", stderr="Connection refused\nqsub: cannot connect to server pbshost (errno=15010)", status=171
+    )
     (finding,) = [finding for finding in PbsBackend().check() if not finding.ok]
     assert not finding.answered and "cannot connect to server" in finding.advice

@@ -1,5 +1,5 @@
-"""`qstat -F json` as OpenPBS up to 23.06 prints it, which is JSON by luck: recorded answers, and its writer with values
-of all kinds.
+"""`qstat -F json` as OpenPBS up to 23.06 prints it, which is JSON by luck: recorded answers, and its writer
+with values of all kinds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def escaped(value: str) -> str:
 
 def is_number(value: str) -> bool:
     """strtod, and what follows it."""
-    match = re.match(r"\s*[+-]?(inf(inity)?|nan|0x[0-9a-f]+|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)\s*$", value, re.IGNORECASE)
+    match = re.match(
+        r"\s*[+-]?(inf(inity)?|nan|0x[0-9a-f]+|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)\s*$", value, re.IGNORECASE
+    )
     number = re.sub(r"0x\w+", "5", value.strip().lower()) if match else "5"
     return bool(match) and (value[:1] != "0" or float(number) < 1)
 
@@ -77,10 +79,29 @@ def written(jobs: dict[str, dict]) -> str:
 
 VALUES = st.one_of(
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=25),
-    st.text(st.sampled_from('"\\,\'{}[]:\n\t 01.einfnaINF+-x'), max_size=12),
-    st.sampled_from(["005", "1.", "inf", "-inf", "nan", "a\\,b", "0x1F", "1e400", ".5", "+5", "-007", "C:\\", '\\"',
-                     "}", "{", "() {  eval `modulecmd bash $*`;\n}", 'x\\\\", "job_state":"F"']),
-).filter(lambda value: value == "" or not set(value) <= set(" \n\t"))  # fmt: skip
+    st.text(st.sampled_from("\"\\,'{}[]:\n\t 01.einfnaINF+-x"), max_size=12),
+    st.sampled_from(
+        [
+            "005",
+            "1.",
+            "inf",
+            "-inf",
+            "nan",
+            "a\\,b",
+            "0x1F",
+            "1e400",
+            ".5",
+            "+5",
+            "-007",
+            "C:\\",
+            '\\"',
+            "}",
+            "{",
+            "() {  eval `modulecmd bash $*`;\n}",
+            'x\\\\", "job_state":"F"',
+        ]
+    ),
+).filter(lambda value: value == "" or not set(value) <= set(" \n\t"))
 NAMES = st.from_regex(r"\A[A-Z][A-Z0-9_]{0,8}\Z")
 
 
@@ -92,23 +113,37 @@ NAMES = st.from_regex(r"\A[A-Z][A-Z0-9_]{0,8}\Z")
     st.integers(0, 300),
 )
 @example(["R"], {"G": "C:\\dir\\"}, "a \\", "1.", 1)
-def test_states_are_read_whatever_is_in_variables_comments_and_paths(letters, variables, comment, path, status):
+def test_states_are_read_whatever_is_in_variables_comments_and_paths(
+    letters, variables, comment, path, status
+):
     jobs = {}
     for index, letter in enumerate(letters):
-        job = {"Job_Name": "nfk3f9183012", "job_state": letter, "Error_Path": f"host:/home/{path}", "substate": "93"}
-        job |= {"Resource_List": {"ncpus": "1", "mem": "1gb"}, "Variable_List": {**variables, "NEUROFIT_JOB": "4"}}
+        job = {
+            "Job_Name": "nfk3f9183012",
+            "job_state": letter,
+            "Error_Path": f"host:/home/{path}",
+            "substate": "93",
+        }
+        job |= {
+            "Resource_List": {"ncpus": "1", "mem": "1gb"},
+            "Variable_List": {**variables, "NEUROFIT_JOB": "4"},
+        }
         job |= {} if comment is None else {"comment": comment}
         jobs[f"2[{index}].pbshost"] = {**job, "Exit_status": str(status), "exec_host": "node07/0*2"}
     listed = asked(written(jobs))
     assert [(job.id, job.letter) for job in listed] == [
         (f"2[{index}].pbshost", letter) for index, letter in enumerate(letters)
     ]
-    assert all((job.status, job.substate, job.host, job.span) == (status, 93, "node07", (4, 4)) for job in listed)
+    assert all(
+        (job.status, job.substate, job.host, job.span) == (status, 93, "node07", (4, 4)) for job in listed
+    )
 
 
 @given(st.integers(0, 10_000), st.dictionaries(NAMES, VALUES, max_size=3))
 def test_a_torn_answer_is_no_answer(cut, variables):
-    whole = written({f"{number}.pbshost": {"job_state": "R", "Variable_List": variables} for number in (1, 2, 3)})
+    whole = written(
+        {f"{number}.pbshost": {"job_state": "R", "Variable_List": variables} for number in (1, 2, 3)}
+    )
     text = whole[: cut % (len(whole) - 2)]
     with pytest.raises(QueueError, match="cannot be read"):
         asked(text)
@@ -120,7 +155,9 @@ def test_any_other_text_is_no_answer_and_no_crash(text):
     assert pbs_json.read("{\n" + text + "\n}") is None
 
 
-@given(st.lists(st.sampled_from(written({"1.h": {"job_state": "R", "A": {"B": "1."}}}).split("\n")), max_size=20))
+@given(
+    st.lists(st.sampled_from(written({"1.h": {"job_state": "R", "A": {"B": "1."}}}).split("\n")), max_size=20)
+)
 def test_lines_in_any_order_are_an_answer_or_none(lines):
     found = pbs_json.read("\n".join(["{", '    "timestamp":1', *lines, "}"]))
     assert found is None or found["timestamp"] == 1
@@ -128,7 +165,9 @@ def test_lines_in_any_order_are_an_answer_or_none(lines):
 
 @pytest.mark.parametrize("name", ["backslash", "variables"])
 def test_what_openpbs_said_of_an_array_of_ours(name):
-    """A backslash in the folder that `qsub` was called in, and in a comment; variables like `1.` and `inf`."""
+    """A backslash in the folder that `qsub` was called in, and in a comment; variables like `1.` and
+    `inf`.
+    """
     text = (RECORDED / f"{name}.json").read_text()
     with pytest.raises(ValueError, match=r"Invalid|Expecting"):
         json.loads(text, strict=False)
@@ -150,10 +189,16 @@ def test_a_banner_around_an_answer_is_passed_over(before):
 
 
 def test_a_job_that_is_not_understood_is_there_and_blinds_nothing():
-    odd = {"1.pbshost": {"job_state": "1e400", "substate": "1e400"}, "2.pbshost": {"job_state": "R"}, "3.pbshost": {}}
+    odd = {
+        "1.pbshost": {"job_state": "1e400", "substate": "1e400"},
+        "2.pbshost": {"job_state": "R"},
+        "3.pbshost": {},
+    }
     assert [(job.id, job.letter, job.substate) for job in asked(written(odd))] == [
-        ("1.pbshost", "inf", None), ("2.pbshost", "R", None), ("3.pbshost", "?", None),
-    ]  # fmt: skip
+        ("1.pbshost", "inf", None),
+        ("2.pbshost", "R", None),
+        ("3.pbshost", "?", None),
+    ]
     for jobs in ("[]", "null", "1", '"x"'):
         with pytest.raises(QueueError):
             asked(f'{{"timestamp": 1, "Jobs": {jobs}}}')

@@ -75,7 +75,11 @@ def test_grid_engine(host, tmp_path):
     cpu, gpu = found["qsub-cpu"], found["qsub-gpu"]
     assert (cpu["queue"], cpu["parallel_environment"]) == ("all.q", "smp-pe")
     assert (cpu["memory_complexes"], cpu["memory_per_slot"]) == (["mem_free", "h_data"], ["h_data"])
-    assert (gpu["queue"], gpu["gpu_complex"], gpu["memory_complexes"]) == ("nvidia-gpu.q", "gpus", ["mem_free"])
+    assert (gpu["queue"], gpu["gpu_complex"], gpu["memory_complexes"]) == (
+        "nvidia-gpu.q",
+        "gpus",
+        ["mem_free"],
+    )
     assert "queue: all.q                          # <- as `qconf -sql` lists them; null" in texts["qsub-cpu"]
 
 
@@ -115,7 +119,9 @@ def test_a_controller_that_is_dead_has_its_profiles_as_they_stand_and_hides_no_o
     begun = time.monotonic()
     found = profiles.for_this_host()
     assert time.monotonic() - begun < 15, "it was not waited for"
-    assert found["slurm-cpu"] == profiles.text("slurm-cpu") and found["slurm-gpu"] == profiles.text("slurm-gpu")
+    assert found["slurm-cpu"] == profiles.text("slurm-cpu") and found["slurm-gpu"] == profiles.text(
+        "slurm-gpu"
+    )
     assert "queue: short.q" in found["qsub-cpu"] and "parallel_environment: smp-pe" in found["qsub-cpu"]
 
 

@@ -1,4 +1,6 @@
-"""What both dialects of qsub share: telling them apart, job scripts, and what to do without a clear answer."""
+"""What both dialects of qsub share: telling them apart, job scripts, and what to do without a clear
+answer.
+"""
 
 from __future__ import annotations
 
@@ -62,12 +64,18 @@ def test_whose_qsub_this_is_is_asked(out, err, expected):
     ("backend", "err", "words"),
     [
         (PbsBackend(), SGE_VERSION, "for PBS, and `qsub` here is Grid Engine.*backend: sge"),
-        (SgeBackend(), "pbs_version = 23.06.06", r"for Grid Engine, and `qsub` here is PBS \(pbs_version = 23.06.06\)"),
+        (
+            SgeBackend(),
+            "pbs_version = 23.06.06",
+            r"for Grid Engine, and `qsub` here is PBS \(pbs_version = 23.06.06\)",
+        ),
         (PbsBackend(), "Unknown option: version", "SLURM's imitation of qsub.*backend: slurm"),
         (SgeBackend(), "what?", "`qsub` here is unknown"),
     ],
-)  # fmt: skip
-def test_a_profile_for_the_other_dialect_is_an_error_before_anything_is_queued(queue, submission, backend, err, words):
+)
+def test_a_profile_for_the_other_dialect_is_an_error_before_anything_is_queued(
+    queue, submission, backend, err, words
+):
     queue.say("qsub", stderr=err, status=2)
     with pytest.raises(SubmissionError, match=words):
         list(backend.submit(submission))
@@ -117,7 +125,9 @@ exit {status}
 
 @pytest.fixture
 def run(submission, tmp_path, queue, monkeypatch):
-    """Run a backend's script as its queue would, with a worker that ends with this status; gives the script's."""
+    """Run a backend's script as its queue would, with a worker that ends with this status; gives the
+    script's.
+    """
 
     def run(backend, status: int = 0, words: str = "", job: int = 2, **settings) -> int:
         worker = tmp_path / "worker"
@@ -164,7 +174,9 @@ def test_a_missing_log_folder_is_made_and_a_missing_study_is_not(run, submission
 @BOTH
 def test_a_script_leaves_its_status_and_its_next_start_takes_that_away(run, submission, backend):
     node = os.uname().nodename.split(".")[0]
-    assert run(backend, setup=("exit 3",)) == 3 and os.listdir(submission.folder / "ended") == [f"000002.3.{node}"]
+    assert run(backend, setup=("exit 3",)) == 3 and os.listdir(submission.folder / "ended") == [
+        f"000002.3.{node}"
+    ]
     assert run(backend, status=95, job=7) == 95
     assert sorted(os.listdir(submission.folder / "ended")) == [f"000002.3.{node}", f"000007.95.{node}"]
     assert run(backend, status=0) == 0 and os.listdir(submission.folder / "ended") == [f"000007.95.{node}"]
@@ -229,7 +241,10 @@ def test_where_a_node_may_not_submit_the_log_says_so_and_the_job_is_over(run, su
     queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
     queue.say("qsub", stderr="qsub: Bad UID for job execution", status=159)
     assert run(PbsBackend(), status=99) == 0
-    assert "Bad UID for job execution); the next submit goes on" in (submission.folder / "logs/000002.log").read_text()
+    assert (
+        "Bad UID for job execution); the next submit goes on"
+        in (submission.folder / "logs/000002.log").read_text()
+    )
     assert not (submission.folder / "resubmitted").exists()
 
 
@@ -247,7 +262,7 @@ def test_a_node_whose_qsub_is_of_another_queue_gets_no_job_from_us(run, submissi
         (SgeBackend(), SGE_VERSION, ['Your job-array 12.1-5:1 ("x") has been submitted'], ["12"]),
         (PbsBackend(), "pbs_version = 23", ["Welcome!\n12[].pbshost\nbye\n"], ["12[].pbshost"]),
     ],
-)  # fmt: skip
+)
 def test_a_banner_around_the_id_is_passed_over(queue, submission, backend, version, answers, ids):
     queue.say("qsub", stderr=version, call=1)
     for call, answer in enumerate(answers, start=2):
@@ -272,7 +287,9 @@ def test_a_job_that_was_taken_without_an_answer_is_found_by_its_name(queue, subm
     queue.say("qsub", stderr=SGE_VERSION, call=1)
     queue.say("qsub", stderr="error: commlib error: got read error", status=1)
     queue.say("qstat", NAMED)
-    assert [(entry.id, entry.first, entry.last) for entry in SgeBackend().submit(submission)] == [("31", 0, 4)]
+    assert [(entry.id, entry.first, entry.last) for entry in SgeBackend().submit(submission)] == [
+        ("31", 0, 4)
+    ]
 
 
 def test_what_nobody_can_say_is_not_taken_for_a_refusal(queue, submission):

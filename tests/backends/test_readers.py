@@ -1,4 +1,6 @@
-"""Readers of what SLURM and Grid Engine print, with whatever may be in it: they read it or say that they cannot."""
+"""Readers of what SLURM and Grid Engine print, with whatever may be in it: they read it or say that they
+cannot.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def damaged(text: str) -> st.SearchStrategy[str]:
     """The text with some of it cut out and something else put there; or any text at all."""
     ends = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).map(sorted)
     put = st.one_of(st.text(max_size=30), st.text("0123456789[]-_,:%|+\n<>/&;. ", max_size=30))
-    return st.one_of(st.builds(lambda ends, put: text[: ends[0]] + put + text[ends[1] :], ends, put), st.text())
+    return st.one_of(
+        st.builds(lambda ends, put: text[: ends[0]] + put + text[ends[1] :], ends, put), st.text()
+    )
 
 
 LIMIT = {"MaxArraySize": "1001"}
@@ -92,7 +96,10 @@ READERS = {
     "sacct": (SACCT, answers.read_sacct),
     "sbatch": ("6;neurofit\n", answers.read_sbatch),
     "config": (CONFIG, lambda answer: answers.limits(answers.read_config(answer), {})),
-    "partition": ("MaxTime=2-12:30:00 X=y\n", lambda answer: answers.limits(LIMIT, answers.read_partition(answer))),
+    "partition": (
+        "MaxTime=2-12:30:00 X=y\n",
+        lambda answer: answers.limits(LIMIT, answers.read_partition(answer)),
+    ),
     "scancel": ("", answers.read_scancel),
     "refusal": ("sbatch: error: no\n", answers.refusal),
     "clusters": ("alpha|\nbeta|\n", answers.read_clusters),
@@ -109,7 +116,7 @@ READERS = {
     "qsub -w": ("verification: found suitable queue(s)\n", sge_answers.verification),
     "qsub --version": ("SGE 8.1.9\n", lambda answer: (common.dialect(answer), common.version(answer))),
     "options": ("-l mem='1 G", lambda answer: sge_answers.words(answer.stdout)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -123,7 +130,9 @@ def test_whatever_a_program_prints_is_read_or_is_an_error_of_the_queue(name, dat
 
 
 @given(
-    st.from_regex(r"[A-Z_]{0,12}( by [0-9]{0,30})?|.{0,20}"), st.from_regex(r"[0-9]{0,5}:?[0-9]{0,5}|.{0,9}"), st.text()
+    st.from_regex(r"[A-Z_]{0,12}( by [0-9]{0,30})?|.{0,20}"),
+    st.from_regex(r"[0-9]{0,5}:?[0-9]{0,5}|.{0,9}"),
+    st.text(),
 )
 def test_whatever_accounting_says_of_an_end_is_told_in_words(state, code, node):
     found = words.ending(state, code, node)
@@ -133,10 +142,12 @@ def test_whatever_accounting_says_of_an_end_is_told_in_words(state, code, node):
 FOREIGN = st.lists(
     st.one_of(
         st.text(max_size=40),
-        st.from_regex(r"[0-9]{1,6}(\+[0-9]|_\[[0-9,%-]{1,9}\])?\|[A-Z]{1,9}\|[^|]{0,9}\|[a-z|\n]{0,9}", fullmatch=True),
+        st.from_regex(
+            r"[0-9]{1,6}(\+[0-9]|_\[[0-9,%-]{1,9}\])?\|[A-Z]{1,9}\|[^|]{0,9}\|[a-z|\n]{0,9}", fullmatch=True
+        ),
     ),
     max_size=5,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=50)
@@ -174,7 +185,9 @@ def test_an_answer_cut_anywhere_but_at_a_lines_end_is_none(length):
 
 @pytest.mark.parametrize("odd", ["", CONTROL, "&", "<", "<>", "</JB_name>", "&nbsp;", "\x00"])
 def test_another_jobs_odd_name_hides_nothing_of_ours(odd):
-    assert sge_answers.jobs(said(JOBS % odd), {"5"}) == [sge_answers.Listed("5", job, "qw") for job in range(3)]
+    assert sge_answers.jobs(said(JOBS % odd), {"5"}) == [
+        sge_answers.Listed("5", job, "qw") for job in range(3)
+    ]
 
 
 @pytest.mark.parametrize("odd", [CONTROL, "<>", "&"])

@@ -69,23 +69,47 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
         ("backend: local\nresources: {cpu: 3}\n", r"resources has no setting 'cpu'\. Did you mean 'cpus'\?"),
         ("backend: local\nworkers: many\n", "'workers' is 'many', expected int or nothing"),
         ("backend: local\nworkers: true\n", "'workers' is True, expected int or nothing"),
-        ("backend: local\nresources: {cpus: -1}\n", "'resources.cpus' is -1, expected a number from 1 to 100000"),
+        (
+            "backend: local\nresources: {cpus: -1}\n",
+            "'resources.cpus' is -1, expected a number from 1 to 100000",
+        ),
         ("backend: local\ntasks_per_job: 0\n", "'tasks_per_job' is 0, expected a number from 1 to 1000000"),
-        ("backend: local\nresources: {memory_gb: .nan}\n", "is nan, expected a number from 0.00098 to 1000000"),
-        ("backend: local\nresources: {memory_gb: .inf}\n", "'resources.memory_gb' is inf, expected a number from"),
+        (
+            "backend: local\nresources: {memory_gb: .nan}\n",
+            "is nan, expected a number from 0.00098 to 1000000",
+        ),
+        (
+            "backend: local\nresources: {memory_gb: .inf}\n",
+            "'resources.memory_gb' is inf, expected a number from",
+        ),
         ("backend: local\nresources: {memory_gb: 0}\n", "'resources.memory_gb' is 0, expected a number from"),
-        ("backend: local\nresources: {memory_gb: 1e308}\n", r"'.*memory_gb' is 1e\+308, expected a number from"),
-        ("backend: local\nworkers: 1" + 400 * "0" + "\n", "'workers' is 10+.*0+, expected a number from 1 to 10000"),
+        (
+            "backend: local\nresources: {memory_gb: 1e308}\n",
+            r"'.*memory_gb' is 1e\+308, expected a number from",
+        ),
+        (
+            "backend: local\nworkers: 1" + 400 * "0" + "\n",
+            "'workers' is 10+.*0+, expected a number from 1 to 10000",
+        ),
         ("backend: local\ngrace_seconds: .inf\n", "'grace_seconds' is inf, expected a number from 0"),
-        ("backend: local\nresources: {walltime_minutes: 1:30}\n", "is '1:30', expected minutes.*Write 1:30:00"),
-        ("backend: local\nresources: {walltime_minutes: 24:61:00}\n", "is '24:61:00', expected minutes, H:MM:SS"),
+        (
+            "backend: local\nresources: {walltime_minutes: 1:30}\n",
+            "is '1:30', expected minutes.*Write 1:30:00",
+        ),
+        (
+            "backend: local\nresources: {walltime_minutes: 24:61:00}\n",
+            "is '24:61:00', expected minutes, H:MM:SS",
+        ),
         ("backend: local\nresources: {walltime_minutes: 0}\n", "is 0, expected minutes, .*, from 0:00:01"),
         ("backend: local\nresources: {walltime_minutes: 2026-11-20}\n", "is '2026-11-20', expected minutes"),
         ("backend: local\nresources: {cpus: 010}\n", "is '010', expected int. Write 10: a leading zero"),
         ("backend: local\nresources: {cpus: 0x10}\n", "'resources.cpus' is '0x10', expected int"),
         ("backend: sge\nqueue: 'a\n\n  b'\n", r"'queue' is 'a\\nb', which has a line break"),
-        ("backend: slurm\ndirectives: ['--x=1', \"--y\\n#SBATCH --z\"]\n", "'directives' is .* which has a line break"),
-        ("backend: local\nlauncher: \"a\\0b\"\n", "'launcher' is .* control character"),
+        (
+            "backend: slurm\ndirectives: ['--x=1', \"--y\\n#SBATCH --z\"]\n",
+            "'directives' is .* which has a line break",
+        ),
+        ('backend: local\nlauncher: "a\\0b"\n', "'launcher' is .* control character"),
         ("backend: local\nsetup: &a [*a]\n", "an alias that contains itself"),
         ("backend: local\nsetup: " + 2000 * "[" + "\n", "cannot be read as YAML"),
         (
@@ -110,7 +134,8 @@ def test_a_wrong_profile_is_explained(tmp_path, text, words):
 def test_an_unknown_runner_lists_those_there_are(tmp_path):
     profile(tmp_path, "backend: local\n", "qsub-gpu")
     with pytest.raises(
-        RunnerError, match=r"No runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners there: qsub-gpu, local"
+        RunnerError,
+        match=r"No runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners there: qsub-gpu, local",
     ):
         runner.load(tmp_path, "qsub-gpo")
 
@@ -123,7 +148,9 @@ def test_a_sites_own_backend_lies_beside_its_profile(tmp_path):
     assert profile(tmp_path, "backend: mysite.py:Queue\npartition: b\n").backend.partition == "b"
 
 
-@pytest.mark.parametrize("name", ["deep/local", "../local", "/etc/passwd", ".hidden", "", "a\nb", "a\0b", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["deep/local", "../local", "/etc/passwd", ".hidden", "", "a\nb", "a\0b", "x" * 300]
+)
 def test_a_runners_name_is_a_plain_file_name(tmp_path, name):
     (tmp_path / "runners" / "deep").mkdir(parents=True)
     for path in ("local.yaml", "runners/deep/local.yaml", "runners/.hidden.yaml"):

@@ -118,7 +118,9 @@ def test_a_job_in_error_is_told_with_grid_engines_reason(queue, entry):
     queue.say("qstat", LISTED % "Eqw", call=1)
     queue.say("qstat", IN_ERROR, call=2)
     live = SgeBackend().poll([entry])
-    assert live[entry.token, 1].reason.startswith('in error: can\'t open output file "/x": No file. Mend that')
+    assert live[entry.token, 1].reason.startswith(
+        'in error: can\'t open output file "/x": No file. Mend that'
+    )
     assert queue.calls("qstat")[1] == ["-xml", "-j", "5"]
 
 
@@ -171,7 +173,11 @@ def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):
             "137  (Killed)",
             "its time limit was reached (on node07)",
         ),
-        ("100 : assumedly after job", "137                  (Killed)", "it was deleted from the queue or killed"),
+        (
+            "100 : assumedly after job",
+            "137                  (Killed)",
+            "it was deleted from the queue or killed",
+        ),
         ("100 : assumedly after job", "139", "it was ended by signal 11"),
         ("21  : in recognizing job", "0", "its node failed"),
         ("26  : opening input/output file", "0", "its output could not be opened"),
@@ -211,7 +217,9 @@ def test_accounting_that_is_off_late_or_torn_says_nothing(queue, entry, answer):
 def test_jobs_are_cancelled_whole_or_by_ranges(entry):
     jobs = [(entry.token, job) for job in (0, 1, 3)]
     assert list(SgeBackend().delete_commands([entry], jobs)) == [["qdel", "5.1-2", "5.4-4"]]
-    assert list(SgeBackend().delete_commands([entry], [(entry.token, job) for job in range(5)])) == [["qdel", "5"]]
+    assert list(SgeBackend().delete_commands([entry], [(entry.token, job) for job in range(5)])) == [
+        ["qdel", "5"]
+    ]
     assert list(SgeBackend().delete_commands([entry], [])) == []
     many = Queued(entry.folder, "5", 0, 9999)
     calls = list(SgeBackend().delete_commands([many], [(entry.token, job) for job in range(0, 9999, 2)]))
@@ -222,7 +230,10 @@ def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(
     queue.say("qdel", 'denied: job "5" does not exist\n', status=1)
     SgeBackend().cancel([entry], [(entry.token, 0)])
     queue.say(
-        "qdel", 'denied: job "6" does not exist\n', stderr="ann - you do not have the necessary privileges\n", status=1
+        "qdel",
+        'denied: job "6" does not exist\n',
+        stderr="ann - you do not have the necessary privileges\n",
+        status=1,
     )
     with pytest.raises(QueueError, match="you do not have the necessary privileges"):
         SgeBackend().cancel([entry], [(entry.token, 0)])
@@ -242,7 +253,10 @@ def test_a_queue_of_another_cluster_is_not_asked(tmp_path, monkeypatch):
 
 
 def test_a_submission_that_is_over_is_found_in_accounting(queue, entry, tmp_path):
-    queue.say("qstat", "<?xml version='1.0'?>\n<unknown_jobs >\n    <ST_name>nfk3f9183012</ST_name>\n</unknown_jobs>\n")
+    queue.say(
+        "qstat",
+        "<?xml version='1.0'?>\n<unknown_jobs >\n    <ST_name>nfk3f9183012</ST_name>\n</unknown_jobs>\n",
+    )
     queue.say("qacct", "".join(RECORD.format(task=task, failed="0", status="0") for task in (2, 1, 3)))
     found = SgeBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
     assert [(entry.id, entry.first, entry.last) for entry in found] == [("5", 0, 2)]
@@ -263,11 +277,16 @@ def test_memory_is_asked_for_as_the_site_counts_it():
     [
         ("verification: found suitable queue(s)\n", 0, True, ""),
         ('Unable to run job: job requests unknown queue "nope.q"\nExiting.\n', 1, False, "unknown queue"),
-        ("Unable to run job: unknown resource \"foo\"\nExiting.\n", 1, False, 'unknown resource "foo"'),
-        ("Job 2 (-l gpu=9) cannot run in queue \"vm\" because it offers only hc:gpu=2.000000\n"
-         "verification: no suitable queues\n", 0, False, "offers only hc:gpu=2"),
+        ('Unable to run job: unknown resource "foo"\nExiting.\n', 1, False, 'unknown resource "foo"'),
+        (
+            'Job 2 (-l gpu=9) cannot run in queue "vm" because it offers only hc:gpu=2.000000\n'
+            "verification: no suitable queues\n",
+            0,
+            False,
+            "offers only hc:gpu=2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_whether_such_a_job_would_be_accepted(said, status, ok, advice):
     finding = answers.verification(Answer(("qsub",), status, "", said))
     assert finding.ok is ok and advice in finding.advice and finding.answered
@@ -279,7 +298,9 @@ def test_a_qmaster_that_does_not_answer_has_refused_nothing():
     assert not finding.ok and not finding.answered
 
 
-NOT_WITHOUT_LOAD = 'Job 3 cannot run in PE "smp" because it only offers 0 slots\nverification: no suitable queues\n'
+NOT_WITHOUT_LOAD = (
+    'Job 3 cannot run in PE "smp" because it only offers 0 slots\nverification: no suitable queues\n'
+)
 SUITABLE = "verification: found suitable queue(s)\n"
 
 

@@ -36,7 +36,9 @@ HEADER = "JOBID|STATE|REASON|NAME\n"
 PROGRAMS = ["sbatch", "squeue", "sacct", "scontrol", "scancel"]
 
 
-def said(stdout: str = "", *, status: int = 0, stderr: str = "", words: tuple[str, ...] = ("squeue",)) -> Answer:
+def said(
+    stdout: str = "", *, status: int = 0, stderr: str = "", words: tuple[str, ...] = ("squeue",)
+) -> Answer:
     return Answer(words, status, stdout, stderr)
 
 
@@ -49,7 +51,9 @@ def submission(tmp_path) -> Submission:
 
 @pytest.fixture
 def queued(submission) -> Queued:
-    return Queued(submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": users.me(), "clusters": None})
+    return Queued(
+        submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": users.me(), "clusters": None}
+    )
 
 
 @pytest.fixture
@@ -75,7 +79,9 @@ def test_the_script_is_this(monkeypatch):
         python="/opt/my env/bin/python",
         max_running=8,
     )
-    submission = Submission(Path("/data/it's 100%/training_data/exp3/submissions") / TOKEN, "exp3", 100, Path("/data"))
+    submission = Submission(
+        Path("/data/it's 100%/training_data/exp3/submissions") / TOKEN, "exp3", 100, Path("/data")
+    )
     text = backend.part(submission, 0, 99, at_once=8)
     assert text == (GOLDEN / "slurm-gpu.sh").read_text()
     assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
@@ -84,13 +90,17 @@ def test_the_script_is_this(monkeypatch):
 
 def test_what_is_not_asked_for_is_not_said(submission):
     text = SlurmBackend().part(submission, 0, 0, at_once=None)
-    assert not any(word in text for word in ("--time", "--mem", "--partition", "--gpus", "--account", "--wckey"))
+    assert not any(
+        word in text for word in ("--time", "--mem", "--partition", "--gpus", "--account", "--wckey")
+    )
 
 
 def test_a_container_runs_the_job_and_not_what_starts_it(submission):
     backend = SlurmBackend(launcher="apptainer exec --nv 'my image.sif'", python="/usr/bin/python3")
     assert f"exec {sys.executable} -u" in backend.part(submission, 0, 0, at_once=None)
-    assert "exec apptainer exec --nv 'my image.sif' /usr/bin/python3 -m neurofit.worker" in backend.script(submission)
+    assert "exec apptainer exec --nv 'my image.sif' /usr/bin/python3 -m neurofit.worker" in backend.script(
+        submission
+    )
 
 
 def test_the_throttle_is_shared_among_the_parts(submission):
@@ -104,7 +114,10 @@ def test_what_is_pickled_is_a_folder_and_a_number(submission):
     with open(submission.folder / "slurm" / "000040.pkl", "rb") as file:
         job = pickle.load(file).function
     assert vars(job) == {"folder": str(submission.folder), "first": 40}
-    assert sorted(path.name for path in (submission.folder / "slurm").iterdir()) == ["000040.pkl", "000040.sh"]
+    assert sorted(path.name for path in (submission.folder / "slurm").iterdir()) == [
+        "000040.pkl",
+        "000040.sh",
+    ]
 
 
 def test_previewing_and_loading_a_profile_ask_nothing_and_load_no_submitit(submission):
@@ -153,7 +166,11 @@ def test_what_squeue_says():
         said(HEADER + "6_0|RUNNING|No"),
         said(HEADER + "6_0|RUNNING|None|a\n6_1|RUN"),
         said("", status=1, stderr="slurm_load_jobs error: Socket timed out on send/recv operation"),
-        said(HEADER, status=1, stderr="slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
+        said(
+            HEADER,
+            status=1,
+            stderr="slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        ),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_and_no_absence(answer):
@@ -178,11 +195,19 @@ def test_lines_that_cannot_be_ours_are_passed_over():
 @pytest.mark.parametrize(
     "line",
     [
-        "6_0|", "6|RUNNING", f"6_[0-3;7]|PENDING|None|{NAME}", f"6_[9-4]|PENDING|None|{NAME}", f"6_0||None|{NAME}",
-        f"6_[0-6:0]|PENDING|None|{NAME}", f"6_[0-99999999]|PENDING|None|{NAME}", f"6+1|PENDING|None|{NAME}",
-        f"|RUNNING|None|{NAME}", f"6_{'9' * 5000}|PENDING|None|{NAME}", f"6_[-]|PENDING|None|{NAME}",
+        "6_0|",
+        "6|RUNNING",
+        f"6_[0-3;7]|PENDING|None|{NAME}",
+        f"6_[9-4]|PENDING|None|{NAME}",
+        f"6_0||None|{NAME}",
+        f"6_[0-6:0]|PENDING|None|{NAME}",
+        f"6_[0-99999999]|PENDING|None|{NAME}",
+        f"6+1|PENDING|None|{NAME}",
+        f"|RUNNING|None|{NAME}",
+        f"6_{'9' * 5000}|PENDING|None|{NAME}",
+        f"6_[-]|PENDING|None|{NAME}",
     ],
-)  # fmt: skip
+)
 def test_a_line_of_ours_that_is_not_understood_is_told_of_its_own_jobs_and_of_no_others(fakes, queued, line):
     other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
     fakes.say("squeue", f"{HEADER}{line}\n7_0|RUNNING|None|x@other.5-5\n")
@@ -237,7 +262,11 @@ def test_why_it_waits_is_said_in_words(word, words):
     ("state", "code", "cause"),
     [
         ("COMPLETED", "0:0", None),
-        ("OUT_OF_MEMORY", "0:125", "it used more memory than it had asked for on vm: raise resources.memory_gb"),
+        (
+            "OUT_OF_MEMORY",
+            "0:125",
+            "it used more memory than it had asked for on vm: raise resources.memory_gb",
+        ),
         ("TIMEOUT", "0:0", "its time limit was over on vm: raise resources.walltime_minutes"),
         ("NODE_FAIL", "1:0", "its node failed (vm)"),
         ("CANCELLED by 0", "0:0", "cancelled by root"),
@@ -269,7 +298,8 @@ def test_accounting_that_is_off_knows_nothing():
 
 
 @pytest.mark.parametrize(
-    "text", ["6\n", "6;neurofit\n", "*** quota 99 % ***\n6\nbye\n", "motd 2026\nSubmitted batch job 6\n", "6\n\n"]
+    "text",
+    ["6\n", "6;neurofit\n", "*** quota 99 % ***\n6\nbye\n", "motd 2026\nSubmitted batch job 6\n", "6\n\n"],
 )
 def test_the_id_is_found_among_banners(text):
     assert answers.read_sbatch(said(text)) == ("6", "neurofit" if ";" in text else None)
@@ -286,7 +316,9 @@ def test_a_refusal_and_no_answer_are_told_apart():
         )
     for stderr in ("Socket timed out on send/recv operation", "Zero Bytes were transmitted or received"):
         with pytest.raises(QueueError) as caught:
-            answers.read_sbatch(said(status=1, stderr=f"sbatch: error: Batch job submission failed: {stderr}"))
+            answers.read_sbatch(
+                said(status=1, stderr=f"sbatch: error: Batch job submission failed: {stderr}")
+            )
         assert not isinstance(caught.value, SubmissionError)
     with pytest.raises(QueueError, match="without an id"):
         answers.read_sbatch(said(""))
@@ -294,7 +326,9 @@ def test_a_refusal_and_no_answer_are_told_apart():
 
 def test_limits():
     config = answers.read_config(said(CONFIG))
-    assert answers.limits(config, {"MaxTime": "2-12:30:00"}) == Limits(array_size=100, walltime_minutes=3630.0)
+    assert answers.limits(config, {"MaxTime": "2-12:30:00"}) == Limits(
+        array_size=100, walltime_minutes=3630.0
+    )
     assert answers.limits({"MaxArraySize": "1001"}, {"MaxTime": "UNLIMITED"}) == Limits(array_size=1001)
     with pytest.raises(QueueError, match="gave an incomplete answer"):
         answers.read_config(said(CONFIG[:100], words=("scontrol", "show", "config")))
@@ -304,7 +338,9 @@ def test_elements_are_folded_into_words_of_bounded_length():
     assert list(answers.folded("6", [1, 2, 3, 7])) == ["6_[1-3,7]"]
     words = list(answers.folded("6", range(0, 20_000, 2)))
     assert max(map(len, words)) < answers.LONGEST_LIST + 2000 and len(words) > 5
-    assert sorted(index for word in words for index in answers.elements_of(word)[1]) == list(range(0, 20_000, 2))
+    assert sorted(index for word in words for index in answers.elements_of(word)[1]) == list(
+        range(0, 20_000, 2)
+    )
 
 
 # programs that answer as we say
@@ -334,7 +370,11 @@ def test_a_refusal_half_way_keeps_what_was_taken(fakes, submission):
 
 
 def test_an_answer_that_was_lost_is_looked_up_by_name(fakes, submission):
-    fakes.say("sbatch", stderr="sbatch: error: Batch job submission failed: Socket timed out on send/recv\n", status=1)
+    fakes.say(
+        "sbatch",
+        stderr="sbatch: error: Batch job submission failed: Socket timed out on send/recv\n",
+        status=1,
+    )
     fakes.say("squeue", f"{HEADER}5_0|PENDING|None|other\n6_0|PENDING|Priority|{NAME}\n")
     assert [entry.id for entry in SlurmBackend().submit(submission)] == ["6"]
 
@@ -350,7 +390,8 @@ def test_what_was_never_confirmed_is_also_found_when_it_has_ended(fakes, submiss
     assert SlurmBackend().find([submission]) == [] and not fakes.calls("squeue")  # no job.sh: never asked
     (submission.folder / "job.sh").touch()
     fakes.say(
-        "sacct", f"JobID|State|ExitCode|NodeList|JobName\n6_0|COMPLETED|0:0|vm|{NAME}\n6_1|FAILED|1:0|vm|{NAME}\n"
+        "sacct",
+        f"JobID|State|ExitCode|NodeList|JobName\n6_0|COMPLETED|0:0|vm|{NAME}\n6_1|FAILED|1:0|vm|{NAME}\n",
     )
     assert SlurmBackend().find([submission]) == [queued]
 
@@ -359,7 +400,10 @@ def test_one_question_for_all(fakes, queued):
     other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
     fakes.say("squeue", f"{HEADER}6_3|PENDING|Priority|{NAME}\n7_0|RUNNING|None|x@other.5-5\n")
     found = SlurmBackend().poll([queued, other])
-    assert found == {(TOKEN, 3): QueueState("pending", "others come first"), ("other", 5): QueueState("running")}
+    assert found == {
+        (TOKEN, 3): QueueState("pending", "others come first"),
+        ("other", 5): QueueState("running"),
+    }
     assert len(fakes.calls("squeue")) == 1 and not fakes.calls("scontrol") and not fakes.calls("sacct")
 
 
@@ -370,10 +414,20 @@ def test_an_id_that_somebody_else_has_now_is_not_ours(fakes, queued):
 
 def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
     fakes.say("scontrol", CONFIG.replace("= neurofit", "= elsewhere"))
-    fakes.say("squeue", stderr="squeue: error: No cluster 'neurofit' known by database.", status=1, cluster="neurofit")
+    fakes.say(
+        "squeue",
+        stderr="squeue: error: No cluster 'neurofit' known by database.",
+        status=1,
+        cluster="neurofit",
+    )
     states = SlurmBackend().poll([queued])
-    assert len(states) == 100 and "queued on the cluster neurofit; this host asks elsewhere" in states[TOKEN, 0].reason
-    fakes.say("scontrol", CONFIG.replace("PrivateData             = none", "PrivateData             = jobs,usage"))
+    assert (
+        len(states) == 100
+        and "queued on the cluster neurofit; this host asks elsewhere" in states[TOKEN, 0].reason
+    )
+    fakes.say(
+        "scontrol", CONFIG.replace("PrivateData             = none", "PrivateData             = jobs,usage")
+    )
     monkeypatch.setattr(os, "getuid", lambda: 65534)
     other = Queued(queued.folder, "6", 0, 99, {"cluster": "neurofit", "user": "somebody"})
     state = SlurmBackend().poll([other])[TOKEN, 0]
@@ -383,7 +437,9 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
 def test_a_program_that_is_late_is_not_waited_for_for_ever(fakes, queued, monkeypatch, program):
     fakes.say(program, HEADER, seconds=10)
-    monkeypatch.setattr(commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "patience_seconds": 0.3})
+    monkeypatch.setattr(
+        commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "patience_seconds": 0.3}
+    )
     ask = SlurmBackend().poll if program == "squeue" else SlurmBackend().endings
     began = time.monotonic()
     with pytest.raises(QueueError, match=r"did not answer within 0\.3 s"):
@@ -408,9 +464,13 @@ def test_cancelling_elements_and_whole_arrays(fakes, queued):
     SlurmBackend().cancel([queued], [(TOKEN, job) for job in (1, 2, 3, 7)])
     SlurmBackend().cancel([queued], [(TOKEN, job) for job in range(100)])
     assert fakes.calls("scancel") == [["6_[1-3,7]"], ["6"]]
-    fakes.say("scancel", stderr="scancel: error: Kill job error on job id 6: Invalid job id specified\n", status=1)
+    fakes.say(
+        "scancel", stderr="scancel: error: Kill job error on job id 6: Invalid job id specified\n", status=1
+    )
     SlurmBackend().cancel([queued], [(TOKEN, 1)])
-    fakes.say("scancel", stderr="scancel: error: Kill job error on job id 6: Access/permission denied\n", status=1)
+    fakes.say(
+        "scancel", stderr="scancel: error: Kill job error on job id 6: Access/permission denied\n", status=1
+    )
     with pytest.raises(QueueError, match="permission denied"):
         SlurmBackend().cancel([queued], [(TOKEN, 1)])
 
@@ -447,7 +507,9 @@ def test_a_job_hands_its_workers_status_on_and_asks_to_be_started_again(fakes, s
 
 
 def test_a_job_passes_signals_on(fakes, submission):
-    (submission.folder / "job.sh").write_text("trap 'exit 5' USR2\ntouch ready\nwhile true; do sleep 0.05; done\n")
+    (submission.folder / "job.sh").write_text(
+        "trap 'exit 5' USR2\ntouch ready\nwhile true; do sleep 0.05; done\n"
+    )
     code = f"from neurofit.backends.submitit_job import Job; Job({str(submission.folder)!r}, 0)()"
     environment = {**os.environ, "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "0"}
     job = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=submission.folder)

@@ -1,4 +1,6 @@
-"""SLURM where jobs go to another cluster than this host's: its own answers, of two clusters of SLURM 22.05."""
+"""SLURM where jobs go to another cluster than this host's: its own answers, of two clusters of SLURM
+22.05.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ ACCOUNTED = f"{answers.ACCOUNTED.replace(',', '|')}\n"
 LOCAL = "ClusterName             = neurofit\nMaxArraySize            = 1001\n"
 BETA = "ClusterName             = beta\nMaxArraySize            = 41\n"
 UNREACHABLE = (
-    "squeue: error: No cluster 'beta' known by database.\nsqueue: error: 'beta' can't be reached now, or it is an "
+    "squeue: error: No cluster 'beta' known by database.\nsqueue: error: 'beta' can't be reached now, or it "
+    "is an "
     "invalid entry for --cluster.  Use 'sacctmgr list clusters' to see available clusters.\n"
 )
 TO_BETA = SlurmBackend(directives=("--clusters=beta",))
@@ -59,7 +62,9 @@ def script_in(submission: Submission, *directives: str) -> None:
     (submission.folder / "job.sh").touch()
     (submission.folder / "slurm").mkdir()
     lines = "".join(f"#SBATCH {line}\n" for line in directives)
-    (submission.folder / "slurm" / "000000.sh").write_text(f"#!/bin/bash\n\n# Parameters\n{lines}\n# setup\ncd /x\n")
+    (submission.folder / "slurm" / "000000.sh").write_text(
+        f"#!/bin/bash\n\n# Parameters\n{lines}\n# setup\ncd /x\n"
+    )
 
 
 def note(submission: Submission, cluster: str | None, **more) -> Queued:
@@ -131,7 +136,9 @@ def test_of_several_clusters_the_one_that_answered_is_kept_and_the_smallest_limi
 def test_where_the_answer_does_not_say_which_of_several_it_is_looked_up(fakes, submission):
     fakes.say("sacctmgr", "beta|\nneurofit|\n")
     fakes.say("sbatch", "77\n")
-    fakes.say("squeue", f"CLUSTER: beta\n{HEADER}77_0|PENDING|None|{NAME.replace('0-99', '0-40')}\n", cluster="beta")
+    fakes.say(
+        "squeue", f"CLUSTER: beta\n{HEADER}77_0|PENDING|None|{NAME.replace('0-99', '0-40')}\n", cluster="beta"
+    )
     first = next(SlurmBackend(directives=("--clusters=all",)).submit(submission))
     assert (first.id, first.process["cluster"]) == ("77", "beta")
 
@@ -149,11 +156,16 @@ def test_a_cluster_that_is_not_known_is_a_refusal(fakes, submission):
 def test_another_clusters_jobs_are_asked_for_there(fakes, submission):
     fakes.say("squeue", f"{HEADER}77_3|RUNNING|None|somebody's own 77\n")
     fakes.say(
-        "squeue", f"CLUSTER: beta\n{HEADER}77_3|PENDING|Priority|{NAME}\n77_4|RUNNING|None|{NAME}\n", cluster="beta"
+        "squeue",
+        f"CLUSTER: beta\n{HEADER}77_3|PENDING|Priority|{NAME}\n77_4|RUNNING|None|{NAME}\n",
+        cluster="beta",
     )
     entry = note(submission, "beta", clusters="beta")
     states = SlurmBackend().poll([entry])
-    assert states == {(TOKEN, 3): QueueState("pending", "others come first"), (TOKEN, 4): QueueState("running")}
+    assert states == {
+        (TOKEN, 3): QueueState("pending", "others come first"),
+        (TOKEN, 4): QueueState("running"),
+    }
     assert [words[:2] for words in fakes.calls("squeue")] == [["-M", "beta"]]
     fakes.say("sacct", f"{ACCOUNTED}77_0|TIMEOUT|0:0|beta1|{NAME}\n", cluster="beta")
     (ended,) = SlurmBackend().endings([entry]).values()
@@ -181,7 +193,11 @@ def test_notes_of_010_of_such_a_submission_are_asked_for_where_its_script_went(f
 def test_notes_without_a_cluster_and_of_this_hosts_own_stay_valid(fakes, submission):
     script_in(submission, "--job-name=x")
     fakes.say("squeue", f"{HEADER}77_3|PENDING|Priority|{NAME}\n")
-    for entry in (note(submission, None), note(submission, "neurofit"), note(submission, "neurofit", clusters=None)):
+    for entry in (
+        note(submission, None),
+        note(submission, "neurofit"),
+        note(submission, "neurofit", clusters=None),
+    ):
         assert list(SlurmBackend().poll([entry])) == [(TOKEN, 3)]
         SlurmBackend().cancel([entry], [(TOKEN, 3)])
     assert fakes.calls("scancel") == [["77_[3]"]] * 3
@@ -196,7 +212,10 @@ def test_what_was_queued_from_a_host_of_another_cluster_is_asked_for_there(fakes
     assert fakes.calls("scancel") == [["-M", "beta", "77_[3]"]]
     fakes.say("squeue", stderr=UNREACHABLE, status=1, cluster="beta")
     states = SlurmBackend().poll([entry])
-    assert len(states) == 100 and "queued on the cluster beta; this host asks neurofit" in states[TOKEN, 0].reason
+    assert (
+        len(states) == 100
+        and "queued on the cluster beta; this host asks neurofit" in states[TOKEN, 0].reason
+    )
 
 
 def test_a_cluster_that_does_not_answer_blinds_no_other(fakes, submission):
@@ -206,7 +225,11 @@ def test_a_cluster_that_does_not_answer_blinds_no_other(fakes, submission):
     fakes.say("squeue", stderr=UNREACHABLE, status=1, cluster="beta")
     states = SlurmBackend().poll([here, there])
     assert states["other", 5] == QueueState("running")
-    assert len(states) == 101 and states[TOKEN, 0].phase == "unknown" and "can't be reached" in states[TOKEN, 0].reason
+    assert (
+        len(states) == 101
+        and states[TOKEN, 0].phase == "unknown"
+        and "can't be reached" in states[TOKEN, 0].reason
+    )
     with pytest.raises(QueueError, match="can't be reached"):
         SlurmBackend().poll([there])
 
@@ -247,7 +270,9 @@ def test_a_local_controller_that_is_away_hides_nothing_of_another_cluster(fakes,
 
 def test_checking_asks_the_cluster_that_jobs_go_to(fakes):
     found = TO_BETA.check()
-    assert [finding.ok for finding in found] == [True, True, True] and "the cluster beta answers" in found[0].what
+    assert [finding.ok for finding in found] == [True, True, True] and "the cluster beta answers" in found[
+        0
+    ].what
     assert TO_BETA.limits().array_size == 41
     fakes.say("scontrol", stderr=UNREACHABLE, status=1, cluster="beta")
     (finding,) = TO_BETA.check()
@@ -256,10 +281,16 @@ def test_checking_asks_the_cluster_that_jobs_go_to(fakes):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("beta", ["-M", "beta", "requeue", "6_2"]), ("neurofit", ["requeue", "6_2"]), (None, ["requeue", "6_2"])],
+    [
+        ("beta", ["-M", "beta", "requeue", "6_2"]),
+        ("neurofit", ["requeue", "6_2"]),
+        (None, ["requeue", "6_2"]),
+    ],
 )
 def test_a_job_is_started_again_on_the_cluster_it_is_in(fakes, submission, monkeypatch, name, words):
-    """Where a node's programs ask another cluster than the job's, as in a container with the submit host's settings."""
+    """Where a node's programs ask another cluster than the job's, as in a container with the submit host's
+    settings.
+    """
     (submission.folder / "job.sh").write_text("exit 99\n")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "6")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
@@ -271,7 +302,9 @@ def test_a_job_is_started_again_on_the_cluster_it_is_in(fakes, submission, monke
 
 
 def test_a_study_whose_jobs_are_on_another_cluster_queues_nothing_twice_and_can_be_cancelled(fakes, bench):
-    bench.script("quick", "experiment = nf.Experiment(fit=lambda task, *, x=0: {'m': x}, grid=nf.grid(x=[0, 1, 2]))\n")
+    bench.script(
+        "quick", "experiment = nf.Experiment(fit=lambda task, *, x=0: {'m': x}, grid=nf.grid(x=[0, 1, 2]))\n"
+    )
     profile = bench.runner("queue", "backend: slurm\ngrace_seconds: 0.01\ndirectives: [--clusters=beta]\n")
     fakes.say("sbatch", "77;beta\n")
     token = bench.submit("quick", profile).name

@@ -18,7 +18,9 @@ NODE = os.uname().nodename.partition(".")[0]
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Run the script of an array's jobs 40 to 49 as SLURM would for its third element; gives its status and words."""
+    """Run the script of an array's jobs 40 to 49 as SLURM would for its third element; gives its status and
+    words.
+    """
     submission = Submission(tmp_path / "a 'b'", "exp3", 50, tmp_path)
     (submission.folder / "logs").mkdir(parents=True)
 
@@ -26,7 +28,9 @@ def start(tmp_path, monkeypatch):
         script = tmp_path / "part.sh"
         script.write_text(replace(SlurmBackend(), **settings).part(submission, 40, 49, at_once=None))
         environment = {"PATH": os.environ["PATH"], "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "7"}
-        status = subprocess.run(["bash", script], env=environment, cwd=submission.folder, timeout=60).returncode
+        status = subprocess.run(
+            ["bash", script], env=environment, cwd=submission.folder, timeout=60
+        ).returncode
         ended = statuses.endings([Queued(submission.folder, "7", 40, 49)])
         return status, ended[submission.token, 42].cause if ended else ""
 

@@ -85,7 +85,9 @@ class Study:
     def run(self, command: list[str], *, code: int | None = 0, env: dict[str, str] | None = None, **options):
         options = {"cwd": self.root, "stdin": subprocess.DEVNULL, "timeout": 120, **options}
         environment = {**os.environ, **(env or {})}
-        answer = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, **options)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", env=environment, **options
+        )
         said = f"{command} gave {answer.returncode}\n--- stdout\n{answer.stdout}\n--- stderr\n{answer.stderr}"
         assert code is None or answer.returncode == code, said
         assert "Traceback" not in answer.stderr or "jobs" in answer.stderr, said
@@ -94,9 +96,14 @@ class Study:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """`neurofit WORDS`, which is not waited for."""
         return subprocess.Popen(
-            [sys.executable, "-m", "neurofit", *words], cwd=self.root, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-        )  # fmt: skip
+            [sys.executable, "-m", "neurofit", *words],
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
 
     @staticmethod
     def steady(text: str) -> str:

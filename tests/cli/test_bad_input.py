@@ -1,4 +1,6 @@
-"""All that can be wrong with what we are given: a clear error, an exit code, nothing lost, nothing half-written."""
+"""All that can be wrong with what we are given: a clear error, an exit code, nothing lost, nothing
+half-written.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def untouched(study) -> bool:
 
 
 @pytest.mark.parametrize(
-    "words", [["show"], ["submit"], ["submit", "--dry-run"], ["run"], ["status"], ["logs"], ["results"], ["cancel"]]
+    "words",
+    [["show"], ["submit"], ["submit", "--dry-run"], ["run"], ["status"], ["logs"], ["results"], ["cancel"]],
 )
 def test_unknown_and_ambiguous_experiments(study, words):
     for name in ("exp3", "a/same", "b/same"):
@@ -52,7 +55,9 @@ def test_ambiguous_names_of_what_was_submitted(study):
     assert study("status", "b/same").stdout.split()[-3:] == ["b/same", "2", "2"]
 
 
-@pytest.mark.parametrize("words", [["show"], ["submit"], ["run"], ["status"], ["logs"], ["results"], ["cancel"]])
+@pytest.mark.parametrize(
+    "words", [["show"], ["submit"], ["run"], ["status"], ["logs"], ["results"], ["cancel"]]
+)
 def test_selectors_that_match_nothing(study, words):
     study.script("exp3", GOOD)
     study("submit", "exp3")
@@ -90,10 +95,14 @@ def test_no_study_here(study, tmp_path):
 def test_commands_and_options_that_do_not_exist(study):
     assert "There is no command 'sumbit'. Did you mean 'submit'?" in study("sumbit", code=2).stderr
     assert "--workers" in study("submit", "exp3", "--wrokers", "3", code=2).stderr
-    assert "There is no state 'faild'. Did you mean 'failed'?" in study("status", "--state", "faild", code=2).stderr
+    assert (
+        "There is no state 'faild'. Did you mean 'failed'?"
+        in study("status", "--state", "faild", code=2).stderr
+    )
 
 
 # scripts and grids
+
 
 def with_grid(grid: str) -> str:
     return HEAD + f"experiment = nf.Experiment(fit, grid={grid})\n"
@@ -107,7 +116,10 @@ SCRIPTS = {
     "syntax": ("def f(:\n", ["line 1: SyntaxError"]),
     "nothing": ("x = 1\n", ["has no experiment", "experiment = nf.Experiment("]),
     "several": (SEVERAL, ["several experiments: other, third"]),
-    "unknown_argument": (with_grid("nf.grid(not_e=[1])"), ["no argument 'not_e'", "Did you mean 'note'?", "line 6"]),
+    "unknown_argument": (
+        with_grid("nf.grid(not_e=[1])"),
+        ["no argument 'not_e'", "Did you mean 'note'?", "line 6"],
+    ),
     "empty_axis": (with_grid("nf.grid(x=[])"), ["axis 'x' is empty"]),
     "no_json": (with_grid("nf.grid(x=[object()])"), ["axis 'x'", "Allowed are text"]),
     "nan": (with_grid("nf.grid(x=[float('nan')])"), ["axis 'x'", "nan"]),
@@ -151,15 +163,28 @@ experiment = nf.Experiment(fit, grid=nf.grid(note=TEXTS).zip(nf.grid(number=list
 
 def test_arguments_of_any_text_arrive_as_they_are(study):
     texts = [
-        "it's \"quoted\"", "two words", "two\nlines\r\tand", "žluťoučký ☃ 神経",
-        "$(touch pwned) `touch pwned` ; rm -rf x", "x" * 100_000, "", "--help", "\\", "\x00\x1b[31m",
-    ]  # fmt: skip
+        'it\'s "quoted"',
+        "two words",
+        "two\nlines\r\tand",
+        "žluťoučký ☃ 神経",
+        "$(touch pwned) `touch pwned` ; rm -rf x",
+        "x" * 100_000,
+        "",
+        "--help",
+        "\\",
+        "\x00\x1b[31m",
+    ]
     study.script("odd", ODD.replace("TEXTS = []", f"TEXTS = {texts!r}"))
     study("submit", "odd")
     rows = json.loads(study("results", "odd", "--json").stdout)
     assert [row["note"] for row in rows] == texts and [row["m"] for row in rows] == list(map(len, texts))
     assert not list(study.root.rglob("pwned"))
-    for words in (["show", "odd"], ["results", "odd"], ["status", "odd:all"], ["results", "odd", "--by", "run"]):
+    for words in (
+        ["show", "odd"],
+        ["results", "odd"],
+        ["status", "odd:all"],
+        ["results", "odd", "--by", "run"],
+    ):
         shown = study(*words).stdout
         assert "\x1b" not in shown and max(map(len, shown.splitlines())) < 1000
     assert "m  100000" in study("run", "odd:5").stdout
@@ -171,7 +196,10 @@ def test_arguments_of_any_text_arrive_as_they_are(study):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("backend: local\nworkerz: 3\n", ["has no setting 'workerz'", "Did you mean 'workers'?", "Settings: "]),
+        (
+            "backend: local\nworkerz: 3\n",
+            ["has no setting 'workerz'", "Did you mean 'workers'?", "Settings: "],
+        ),
         ("backend: local\nresources: {cpu: 3}\n", ["'cpu'", "Did you mean 'cpus'?"]),
         ("backend: local\nworkers: many\n", ["'workers' is 'many'"]),
         ("backend: lokal\n", ["there is no backend 'lokal'", "Did you mean 'local'?"]),
@@ -211,7 +239,11 @@ def test_profiles(study, text, said):
 def test_amounts_that_no_job_can_have(study, options, said):
     study.script("exp3", GOOD)
     answer = study("submit", "exp3", "--dry-run", *options, code=None)
-    assert said in " ".join(answer.stderr.split()) and answer.returncode in (1, 2) and "Traceback" not in answer.stderr
+    assert (
+        said in " ".join(answer.stderr.split())
+        and answer.returncode in (1, 2)
+        and "Traceback" not in answer.stderr
+    )
     assert untouched(study)
 
 
@@ -262,7 +294,8 @@ def bad_data(tmp_path_factory, request):
     (study.root / "data" / "macaque_v1").mkdir(parents=True)
     study("submit", "bad", code=3)
     return {
-        task["run"]: task["cause"] for task in json.loads(study("status", "bad:all", "--json", code=3).stdout)["tasks"]
+        task["run"]: task["cause"]
+        for task in json.loads(study("status", "bad:all", "--json", code=3).stdout)["tasks"]
     }
 
 
@@ -287,7 +320,8 @@ def test_damaged_recordings(study, tmp_path):
     assert "01mean50ms_smallim_d2_crop.mat is not added" in answer.stderr
     (source / "data.tar.gz").write_bytes(b"\x1f\x8b\x08 cut short")
     assert (
-        "cannot be read as an archive" in study("data", "add", "macaque_v1", str(source / "data.tar.gz"), code=1).stderr
+        "cannot be read as an archive"
+        in study("data", "add", "macaque_v1", str(source / "data.tar.gz"), code=1).stderr
     )
     assert "No kind of recording 'macaque'" in study("data", "add", "macaque", str(source), code=1).stderr
     assert "no such file" in study("data", "add", "macaque_v1", str(tmp_path / "gone"), code=1).stderr
@@ -311,9 +345,13 @@ def test_damaged_recordings(study, tmp_path):
     ],
 )
 def test_metrics(study, returned, said):
-    study.script("odd", f"import neurofit as nf\ndef fit(task): return {returned}\nexperiment = nf.Experiment(fit)\n")
+    study.script(
+        "odd", f"import neurofit as nf\ndef fit(task): return {returned}\nexperiment = nf.Experiment(fit)\n"
+    )
     answer = study("submit", "odd", code=3)
-    assert f"odd:0/0 failed: {said}" in answer.stdout and "    log: training_data/odd/runs/000-" in answer.stdout
+    assert (
+        f"odd:0/0 failed: {said}" in answer.stdout and "    log: training_data/odd/runs/000-" in answer.stdout
+    )
     assert study("results", "odd", "--format", "csv").stdout.count("failed") == 1
 
 
@@ -393,7 +431,10 @@ def test_read_only_training_data(study):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(training_data)], check=True)
         for words in (["submit", "exp3"], ["run", "exp3:1"]):
             answer = study(*words, code=1)
-            assert f"Error: {training_data}" in answer.stderr and "check its owner and permissions" in answer.stderr
+            assert (
+                f"Error: {training_data}" in answer.stderr
+                and "check its owner and permissions" in answer.stderr
+            )
         assert study("status", "exp3").stdout.split()[-4:] == ["exp3", "1", "1", "2"]
         assert study("results", "exp3").stdout.count("done") == 1
         study("list")
@@ -435,7 +476,9 @@ def test_an_outcome_whose_metrics_are_none_is_named_and_the_journal_has_its_row(
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "metrics": False}))
     answer = done("results", record["experiment"], "--json")
-    row = next(one for one in json.loads(answer.stdout) if (one["run"], one["repetition"]) == (record["run"], 0))
+    row = next(
+        one for one in json.loads(answer.stdout) if (one["run"], one["repetition"]) == (record["run"], 0)
+    )
     assert {name: row[name] for name in record["metrics"]} == record["metrics"]
     assert f"{path}: damaged; its row is the journal's copy" in answer.stderr
 
@@ -468,7 +511,13 @@ def test_a_damaged_journal(done, damage):
 def test_a_damaged_submission(done, name):
     path = the(done, f"submissions/*/{name}")
     path.write_bytes(b"{ not any more")
-    for words in (["status"], ["status", "exp3"], ["submit", "exp3", "--dry-run"], ["results", "exp3"], ["clean"]):
+    for words in (
+        ["status"],
+        ["status", "exp3"],
+        ["submit", "exp3", "--dry-run"],
+        ["results", "exp3"],
+        ["clean"],
+    ):
         done(*words)
     if name != "queue.jsonl":
         assert str(path) in done("status", "exp3").stderr

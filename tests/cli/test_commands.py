@@ -30,15 +30,25 @@ experiment = nf.Experiment(fit, grid=nf.grid(note=["\\x1b[2Ja", "b"], sum=["=1+1
 def test_a_study_from_nothing_to_a_table(tmp_path, study):
     made = study("init", "new", env=NO_QUEUE)
     assert made.stdout.split() == [
-        "new", "new/jobs", "new/runners", "new/data", "new/training_data", "new/jobs/example.py",
-        "new/data/README.md", "new/.gitignore", "new/runners/local.yaml",
-    ]  # fmt: skip
+        "new",
+        "new/jobs",
+        "new/runners",
+        "new/data",
+        "new/training_data",
+        "new/jobs/example.py",
+        "new/data/README.md",
+        "new/.gitignore",
+        "new/runners/local.yaml",
+    ]
     assert made.stderr == "Next: cd new  ·  neurofit list  ·  neurofit submit example\n"
     new = study.root / "new"
     assert "9 done" in study("submit", "example", cwd=new).stdout
     assert study("results", "example", "--by", "run", cwd=new).stdout.splitlines()[0].split()[:4] == [
-        "run", "id", "points", "repetitions",
-    ]  # fmt: skip
+        "run",
+        "id",
+        "points",
+        "repetitions",
+    ]
     assert study("init", "new", env=NO_QUEUE).stdout == "new has everything that a study needs.\n"
 
 
@@ -52,11 +62,15 @@ def test_init_says_what_it_would_make(study):
 def test_list(quick):
     quick.script("broken", "1 / 0")
     answer = quick("list")
-    assert answer.stdout == text("""
+    assert (
+        answer.stdout
+        == text("""
         experiment  runs  reps  done              what it asks
         broken                  cannot be loaded
         quick          4     2  0/8               Does x matter?
-    """) + "\n"  # fmt: skip
+    """)
+        + "\n"
+    )
     assert answer.stderr.startswith("Warning: ") and "ZeroDivisionError" in answer.stderr
     assert answer.stderr.endswith("Next: neurofit show quick  ·  neurofit submit quick --dry-run\n")
 
@@ -110,11 +124,15 @@ def test_submit_and_what_follows(quick):
     """)
     assert answer.stderr == "Next: neurofit results quick\n"
     again = quick("submit", "quick")
-    assert again.stdout == text("""
+    assert (
+        again.stdout
+        == text("""
         quick: 4 runs × 2 repetitions, runner local
                 8 done      kept
         Nothing is to be queued.
-    """) + "\n"  # fmt: skip
+    """)
+        + "\n"
+    )
     assert quick("status").stdout == "experiment  done  total\nquick          8      8\n"
 
 
@@ -138,29 +156,58 @@ def test_submit_dry_run(quick):
 def test_submit_dry_run_as_json(quick):
     quick("submit", "quick:0")
     plan = json.loads(quick("submit", "quick", "--dry-run", "--json").stdout)
-    wanted = {"new": 6, "done": 2, "done_other_code": 0, "failed": 0, "lost": 0, "queued": 0, "running": 0, "jobs": 3}
+    wanted = {
+        "new": 6,
+        "done": 2,
+        "done_other_code": 0,
+        "failed": 0,
+        "lost": 0,
+        "queued": 0,
+        "running": 0,
+        "jobs": 3,
+    }
     assert wanted.items() <= plan.items()
     assert "neurofit.worker" in plan["script"]
     script = quick.root / "jobs" / "quick.py"
     script.write_text(script.read_text() + "\n# changed\n")
     assert json.loads(quick("submit", "quick", "--dry-run", "--json").stdout)["done_other_code"] == 2
-    assert "2 of them with other code than now; kept (--rerun)" in quick("submit", "quick", "--dry-run").stdout
+    assert (
+        "2 of them with other code than now; kept (--rerun)" in quick("submit", "quick", "--dry-run").stdout
+    )
 
 
 def test_status_of_tasks(mixed):
     mixed("submit", "mixed", code=3)
     answer = mixed("status", "mixed:1", code=3)
-    assert answer.stdout == text("""
+    assert (
+        answer.stdout
+        == text("""
         task       state   attempt  cause
         mixed:1/0  failed        1  ValueError: x=2 is too much
         mixed:1/1  failed        1  ValueError: x=2 is too much
-    """) + "\n"  # fmt: skip
+    """)
+        + "\n"
+    )
     assert answer.stderr == "Next: neurofit failures mixed:1  ·  neurofit submit mixed:1 --retry\n"
     record = json.loads(mixed("status", "mixed", "--state", "failed", "--json", code=3).stdout)
     assert record["experiments"] == [
-        {"name": "mixed", "new": 0, "queued": 0, "running": 0, "stopped": 0, "done": 2, "failed": 2, "lost": 0,
-         "cancelled": 0, "total": 4, "newer": {}, "problems": [], "done_other_code": 0, "done_other_data": 0}
-    ]  # fmt: skip
+        {
+            "name": "mixed",
+            "new": 0,
+            "queued": 0,
+            "running": 0,
+            "stopped": 0,
+            "done": 2,
+            "failed": 2,
+            "lost": 0,
+            "cancelled": 0,
+            "total": 4,
+            "newer": {},
+            "problems": [],
+            "done_other_code": 0,
+            "done_other_data": 0,
+        }
+    ]
     assert [(task["run"], task["repetition"]) for task in record["tasks"]] == [(1, 0), (1, 1)]
     assert isinstance(record["queues"], list)
 
@@ -175,15 +222,21 @@ def test_status_needs_no_script(quick):
 def test_status_of_nothing(study):
     assert study("status").stdout == "Nothing was submitted yet.\n"
     assert json.loads(study("status", "--json").stdout) == {
-        "unseen": [], "halted": [], "experiments": [], "stopped": [], "queues": [],
-    }  # fmt: skip
+        "unseen": [],
+        "halted": [],
+        "experiments": [],
+        "stopped": [],
+        "queues": [],
+    }
 
 
 def test_results(quick):
     quick("submit", "quick:0,3")
     answer = quick("results", "quick")
     lines = answer.stdout.splitlines()
-    shown = [name for name in lines[0].split() if name != "id"]  # which is there where the terminal has room for it
+    shown = [
+        name for name in lines[0].split() if name != "id"
+    ]  # which is there where the terminal has room for it
     assert shown[:7] == ["run", "x", "kind", "repetition", "state", "attempt", "test/correlation"]
     assert len([line for line in lines if " done " in line]) == 4
     assert "4 of 8 tasks are missing (4 new)." in answer.stderr
@@ -193,10 +246,16 @@ def test_results(quick):
 @pytest.mark.parametrize("format", ["csv", "json", "markdown", "latex"])
 def test_results_in_other_formats(quick, format):
     quick("submit", "quick")
-    out = quick("results", "quick:0-1", "--state", "done", "--where", "kind == 'b'", "--format", format).stdout
+    out = quick(
+        "results", "quick:0-1", "--state", "done", "--where", "kind == 'b'", "--format", format
+    ).stdout
     if format == "csv":
         rows = list(csv.DictReader(io.StringIO(out)))
-        assert [row["run"] for row in rows] == ["1", "1"] and {"seeds.init", "wall_seconds", "commit"} <= rows[0].keys()
+        assert [row["run"] for row in rows] == ["1", "1"] and {
+            "seeds.init",
+            "wall_seconds",
+            "commit",
+        } <= rows[0].keys()
     if format == "json":
         assert [row["test/correlation"] for row in json.loads(out)] == [0.1, 0.11]
     if format == "markdown":
@@ -228,7 +287,10 @@ def test_results_of_one_metric(quick):
     quick("submit", "quick:0")
     (row, _) = json.loads(quick("results", "quick:0", "--metric", "test/correlation", "--json").stdout)
     assert [name for name in row if "/" in name] == ["test/correlation"]
-    assert "Did you mean 'test/correlation'?" in quick("results", "quick", "--metric", "test/corelation", code=2).stderr
+    assert (
+        "Did you mean 'test/correlation'?"
+        in quick("results", "quick", "--metric", "test/corelation", code=2).stderr
+    )
     answer = quick("results", "quick", "--compare", "x", "--metric", "a", "--metric", "b", code=2)
     assert "--compare compares one metric" in answer.stderr
 
@@ -242,8 +304,11 @@ def test_results_in_python_say_when_a_selector_means_nothing(quick):
 
 
 def test_a_script_makes_a_small_experiment_of_another_one(quick):
-    quick.script("tiny", "from dataclasses import replace\nimport neurofit as nf\nfrom quick import experiment as all\n"
-                 "experiment = replace(all, grid=nf.grid(x=[7]), repetitions=1)\n")  # fmt: skip
+    quick.script(
+        "tiny",
+        "from dataclasses import replace\nimport neurofit as nf\nfrom quick import experiment as all\n"
+        "experiment = replace(all, grid=nf.grid(x=[7]), repetitions=1)\n",
+    )
     found = json.loads(quick("show", "tiny", "--json").stdout)
     assert ([run["params"] for run in found["runs"]], found["repetitions"]) == ([{"x": 7}], 1)
 
@@ -269,8 +334,11 @@ def test_logs_of_an_earlier_attempt(quick):
 
 
 def test_logs_of_a_task_that_never_began(study):
-    study.script("late", "import neurofit as nf\nif 'training_data' in __file__: raise OSError('not on this machine')\n"
-                         "def fit(task): return {'m': 1}\nexperiment = nf.Experiment(fit)\n")  # fmt: skip
+    study.script(
+        "late",
+        "import neurofit as nf\nif 'training_data' in __file__: raise OSError('not on this machine')\n"
+        "def fit(task): return {'m': 1}\nexperiment = nf.Experiment(fit)\n",
+    )
     answer = study("submit", "late", code=3)
     assert "not on this machine" in answer.stdout
 
@@ -298,7 +366,9 @@ def test_logs_of_tasks_that_share_a_process(study):
 
 
 def test_runners(study):
-    (study.root / "runners" / "two.yaml").write_text("backend: local\nworkers: 2\nresources: {cpus: 2, memory_gb: 4}\n")
+    (study.root / "runners" / "two.yaml").write_text(
+        "backend: local\nworkers: 2\nresources: {cpus: 2, memory_gb: 4}\n"
+    )
     listed = [line.split("  ") for line in study("runners").stdout.splitlines()]
     assert [[cell.strip() for cell in line if cell] for line in listed[:3]] == [
         ["runner", "backend", "settings", "profile"],

@@ -139,9 +139,12 @@ def test_what_a_signal_ended(some, words, number, code):
     if words[0] == "status":
         some("submit", "some:3", "--detach")
     process = subprocess.Popen(
-        [sys.executable, "-m", "neurofit", *words], cwd=some.root, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-m", "neurofit", *words],
+        cwd=some.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     deadline = time.monotonic() + 60
     while not list(some.root.glob("training_data/some/runs/003-*/rep-00/attempt-01/claim.json")):
         assert time.monotonic() < deadline and process.poll() is None

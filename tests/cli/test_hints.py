@@ -1,4 +1,6 @@
-"""Every command after "Next:" can be copied: it runs, and means the tasks and the runner that were asked for."""
+"""Every command after "Next:" can be copied: it runs, and means the tasks and the runner that were asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def plan(words: list[str]) -> dict:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory, make_study):
-    """A study in which some tasks failed, were stopped or are done, and one experiment went to another queue."""
+    """A study in which some tasks failed, were stopped or are done, and one experiment went to another
+    queue.
+    """
     study = make_study(tmp_path_factory.mktemp("used") / "study")
     for name in EXPERIMENTS:
         study.script(name, SCRIPT)
@@ -82,19 +86,28 @@ selectors = st.builds(
     st.sampled_from(EXPERIMENTS),
     st.sampled_from([":all", ":0", ":0-3", ":1,4-5", ":last", ":all/0", ":2/0-1"]),
 ) | st.sampled_from([name for name in EXPERIMENTS if ":" not in name])
-conditions = st.none() | st.sampled_from(["x < 3", "x == 2", "kind == \"it's b\"", "x >= 1 and kind in ('a', 'c')"])
+conditions = st.none() | st.sampled_from(
+    ["x < 3", "x == 2", 'kind == "it\'s b"', "x >= 1 and kind in ('a', 'c')"]
+)
 several = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
 @several
 @given(
-    selectors, conditions, st.sampled_from(RUNNERS), st.sampled_from([[], ["--retry"], ["--rerun"], ["--keep-going"]]),
+    selectors,
+    conditions,
+    st.sampled_from(RUNNERS),
+    st.sampled_from([[], ["--retry"], ["--rerun"], ["--keep-going"]]),
     st.sampled_from([[], ["--memory", "2.5"], ["--minutes", "90", "--cpus", "2"]]),
     st.sampled_from([[], ["--repetitions", "3"]]),
-)  # fmt: skip
-def test_after_a_dry_run_the_hint_submits_exactly_that_plan(inside, selector, where, runner, flags, asked, repetitions):
+)
+def test_after_a_dry_run_the_hint_submits_exactly_that_plan(
+    inside, selector, where, runner, flags, asked, repetitions
+):
     words = ["submit", selector, "--backend", runner, *flags, *asked, *repetitions]
     words += ["--where", where] if where else []
     code, out, err = said(*words, "--dry-run")
@@ -112,9 +125,11 @@ def test_after_a_dry_run_the_hint_submits_exactly_that_plan(inside, selector, wh
 
 @several
 @given(
-    st.sampled_from(["status", "failures", "logs", "results", "cancel"]), selectors, conditions,
+    st.sampled_from(["status", "failures", "logs", "results", "cancel"]),
+    selectors,
+    conditions,
     st.sampled_from([[], ["--state", "failed"], ["--state", "failed", "--state", "stopped"]]),
-)  # fmt: skip
+)
 def test_hints_of_other_commands_run_and_ask_for_no_other_tasks(inside, verb, selector, where, states):
     words = [verb, selector, *(["--where", where] if where else []), *([] if verb == "failures" else states)]
     code, _, err = said(*words)
@@ -152,9 +167,14 @@ def test_a_status_of_all_suggests_for_odd_names_too(inside):
         assert said(*hint)[0] == 0
 
 
-@given(st.lists(st.text(alphabet=st.characters(exclude_characters="\0"), min_size=1), min_size=1), st.text(min_size=1))
+@given(
+    st.lists(st.text(alphabet=st.characters(exclude_characters="\0"), min_size=1), min_size=1),
+    st.text(min_size=1),
+)
 def test_commands_come_out_of_a_shell_as_they_went_in(words, where):
-    line = command("submit", *words, where=where, retry=True, memory=2.5, backend=None, rerun=False, state=["a", "b"])
+    line = command(
+        "submit", *words, where=where, retry=True, memory=2.5, backend=None, rerun=False, state=["a", "b"]
+    )
     options = ["--where", where, "--retry", "--memory", "2.5", "--state", "a", "--state", "b"]
     parts = shlex.split(line)
     assert parts in (["neurofit", "submit", *words, *options], ["neurofit", "submit", *options, "--", *words])

@@ -56,12 +56,16 @@ def logged(tmp_path_factory, make_study):
 
 def test_curves_are_drawn_and_their_last_steps_printed(logged):
     answer = logged("plot", "logged:0-1")
-    assert answer.stdout == text("""
+    assert (
+        answer.stdout
+        == text("""
         curve     repetitions  last step  p50    p90    p10
         region=a            3        4.0  0.410  0.418  0.402
         region=b            3        4.0  1.410  1.418  1.402
         Drawn: logged-0to1-curves.png
-    """) + "\n"  # fmt: skip
+    """)
+        + "\n"
+    )
     assert answer.stderr == (
         "Neuron counts differ between tasks: 3 and 1 scored.\n"
         "Of all that was logged, this is validation/correlation: --metric takes another.\n"
@@ -75,15 +79,25 @@ def test_runs_can_be_pooled_and_populations_joined(logged):
     assert [(one["label"], one["repetitions"]) for one in pooled["curves"]] == [("x=1", 6), ("x=2", 6)]
     joined = json.loads(logged("plot", "logged", "--ensemble", "region", "--json").stdout)
     assert [(one["label"], one["repetitions"]) for one in joined["curves"]] == [
-        ("x=1, ensemble of region", 3), ("x=2, ensemble of region", 3),
-    ]  # fmt: skip
+        ("x=1, ensemble of region", 3),
+        ("x=2, ensemble of region", 3),
+    ]
     for curve in joined["curves"]:  # 3 neurons at .4 and 1 at 1.4, plus .01 per repetition
         assert curve["last"] == pytest.approx([0.65, 0.66, 0.67])
         assert curve["at_last_step"] == pytest.approx({"middle": 0.66, "top": 0.668, "bottom": 0.652})
 
 
 def test_the_thesis_percentiles_steps_and_references(logged):
-    words = ["--upper-quartile", "--limit", "2", "3", "--normalise-steps", "--reference", "hsm-runs/region1", "--json"]
+    words = [
+        "--upper-quartile",
+        "--limit",
+        "2",
+        "3",
+        "--normalise-steps",
+        "--reference",
+        "hsm-runs/region1",
+        "--json",
+    ]
     record = json.loads(logged("plot", "logged:0", *words).stdout)
     assert record["percentiles"] == {"middle": 75, "top": 95, "bottom": 5, "second": 25}
     assert record["curves"][0]["steps"] == pytest.approx([2 / 3, 1])
@@ -99,11 +113,15 @@ def test_a_picture_is_an_svg_with_its_words(logged):
 
 def test_progress_names_the_step_whose_weights_were_kept(logged):
     answer = logged("plot", "logged:0/0", "--what", "progress", "-o", "p.pdf")
-    assert answer.stdout == text("""
+    assert (
+        answer.stdout
+        == text("""
         run       repetition  last step  weights kept  stopped by
         logged:0           0        4.0             3  patience
         Drawn: p.pdf
-    """) + "\n"  # fmt: skip
+    """)
+        + "\n"
+    )
     assert (logged.root / "p.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -117,18 +135,31 @@ def test_scores_of_neurons(logged):
 def test_predictions_of_the_best_and_the_worst_neuron(logged):
     answer = logged("plot", "logged:0/0", "--what", "predictions", "-o", "r.svg")
     assert [line.split() for line in answer.stdout.splitlines()[1:4]] == [
-        ["best", "0", "0.500"], ["median", "0", "0.500"], ["worst", "2", "0.250"],
-    ]  # fmt: skip
+        ["best", "0", "0.500"],
+        ["median", "0", "0.500"],
+        ["worst", "2", "0.250"],
+    ]
     assert "best: neuron 0, r = 0.500" in (logged.root / "r.svg").read_text()
     record = json.loads(logged("plot", "logged:0/0", "--what", "predictions", "--json").stdout)
-    assert record["neurons"][2] == {"which": "worst", "neuron": "2", "test/correlation": 0.25,
-                                    "responses": [3, 6], "predictions": [1.5, 3.5]}  # fmt: skip
-    assert "of one task, not 3: logged:0/0" in logged("plot", "logged:0", "--what", "predictions", code=2).stderr
+    assert record["neurons"][2] == {
+        "which": "worst",
+        "neuron": "2",
+        "test/correlation": 0.25,
+        "responses": [3, 6],
+        "predictions": [1.5, 3.5],
+    }
+    assert (
+        "of one task, not 3: logged:0/0" in logged("plot", "logged:0", "--what", "predictions", code=2).stderr
+    )
 
 
 def test_views_are_what_the_fit_shows(logged):
     answer = logged("plot", "logged:0/0", "--what", "filters", "-o", "v.svg")
-    assert answer.stdout.splitlines()[1:] == ["filters  maps    2 × 1 × 2", "centres  points  1 × 2", "Drawn: v.svg"]
+    assert answer.stdout.splitlines()[1:] == [
+        "filters  maps    2 × 1 × 2",
+        "centres  points  1 × 2",
+        "Drawn: v.svg",
+    ]
     assert "filters" in (logged.root / "v.svg").read_text()
 
 
@@ -146,20 +177,27 @@ def test_views_are_what_the_fit_shows(logged):
         (["logged", "-o", "a.gif"], "ends in .png, .pdf, .svg"),
         (["logged", "--state", "failed"], "No task of logged is in the state failed."),
         (["logged", "--limit", "90", "95"], "no repetition has a value between steps 90 and 95"),
-        (["logged:0", "--what", "neurons", "--metric", "test/corelation"], "Did you mean 'test/correlation'?"),
+        (
+            ["logged:0", "--what", "neurons", "--metric", "test/corelation"],
+            "Did you mean 'test/correlation'?",
+        ),
         ([], "needs an experiment"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_drawn_is_said(logged, words, said):
     answer = logged("plot", *words, code=2)
     assert said in answer.stderr and answer.stdout == ""
 
 
 def test_too_many_runs_for_panels(study):
-    study.script("many", LOGGING.replace("x=[1, 2]", "x=list(range(1, 16))").replace("repetitions=3", "repetitions=1"))
+    study.script(
+        "many", LOGGING.replace("x=[1, 2]", "x=list(range(1, 16))").replace("repetitions=3", "repetitions=1")
+    )
     study("submit", "many:0-29")
     assert "30 curves cannot be told apart" in study("plot", "many", code=2).stderr
-    assert "30 runs are too many for a panel each" in study("plot", "many", "--what", "neurons", code=2).stderr
+    assert (
+        "30 runs are too many for a panel each" in study("plot", "many", "--what", "neurons", code=2).stderr
+    )
 
 
 def test_event_files_without_a_study(tmp_path, study):

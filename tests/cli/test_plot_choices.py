@@ -1,4 +1,6 @@
-"""`neurofit plot`: which tasks are in a picture, which curve they are of, and what is said of those that are not."""
+"""`neurofit plot`: which tasks are in a picture, which curve they are of, and what is said of those that are
+not.
+"""
 
 from __future__ import annotations
 
@@ -83,8 +85,10 @@ def test_populations_that_share_neurons_are_not_joined(study):
     record = json.loads(study("plot", "populations:0-4", "--ensemble", "regions", "--json").stdout)
     last = {one["label"]: one["last"] for one in record["curves"]}
     assert list(last) == [
-        "filters=4, ensemble of regions", "filters=4, regions=[1, 2]", "filters=8, ensemble of regions",
-    ]  # fmt: skip
+        "filters=4, ensemble of regions",
+        "filters=4, regions=[1, 2]",
+        "filters=8, ensemble of regions",
+    ]
     expected = (3 * 1.304 + 1 * 2.304) / 4
     assert last["filters=4, ensemble of regions"] == pytest.approx([expected, expected])
     assert last["filters=4, regions=[1, 2]"] == pytest.approx([2.304, 2.304])
@@ -92,7 +96,10 @@ def test_populations_that_share_neurons_are_not_joined(study):
 
 @pytest.mark.parametrize(
     ("axis", "said"),
-    [("filters", "runs of another filters predict the same neurons"), ("regions", "all selected runs have the same")],
+    [
+        ("filters", "runs of another filters predict the same neurons"),
+        ("regions", "all selected runs have the same"),
+    ],
 )
 def test_an_ensemble_of_the_same_neurons_is_refused(study, axis, said):
     selector = "populations:0-3" if axis == "filters" else "populations:0"
@@ -102,8 +109,11 @@ def test_an_ensemble_of_the_same_neurons_is_refused(study, axis, said):
 def test_runs_off_the_grid_say_so_and_are_not_pooled(study):
     assert "filters=16 (off the grid)" in [label.split(", ")[-1] for label in curves(study, "populations")]
     assert curves(study, "populations", "--by", "regions") == {
-        "regions=[1]": 4, "regions=[2]": 4, "regions=[1, 2]": 2, "regions=[1] (off the grid)": 1,
-    }  # fmt: skip
+        "regions=[1]": 4,
+        "regions=[2]": 4,
+        "regions=[1, 2]": 2,
+        "regions=[1] (off the grid)": 1,
+    }
     assert "1 task off the grid." in study("plot", "populations").stderr
 
 
@@ -144,8 +154,9 @@ def test_curves_can_be_named(study):
 
 def test_labels_have_what_tells_the_curves_apart(study):
     assert list(curves(study, "populations:0-1", "odd:0", "--metric", "value")) == [
-        "populations, filters=4", "populations, filters=8",
-    ]  # fmt: skip
+        "populations, filters=4",
+        "populations, filters=8",
+    ]
 
 
 def test_labels_are_cut_before_numbers_are(study):
@@ -164,17 +175,29 @@ def test_files_are_named_by_run_and_repetition(study):
     ("words", "said"),
     [
         (["nosuch", "--what", "tunign"], "There is no picture 'tunign'. Did you mean 'tuning'?"),
-        (["odd:0/0", "--what", "filters", "--metric", "late"], "--metric goes with --what curves, --what neurons and"),
-        (["odd:0/0", "--what", "predictions", "--metric", "late"], "not with --what predictions: leave it out."),
+        (
+            ["odd:0/0", "--what", "filters", "--metric", "late"],
+            "--metric goes with --what curves, --what neurons and",
+        ),
+        (
+            ["odd:0/0", "--what", "predictions", "--metric", "late"],
+            "not with --what predictions: leave it out.",
+        ),
         (["odd:0", "--what", "progress", "--bands"], "--bands goes with --what curves and --events"),
         (["odd:0", "--what", "neurons", "--upper-quartile"], "--upper-quartile goes with --what curves"),
-        (["odd:0/0", "--what", "filters", "--state", "done"], "--state goes with --what curves, --what progress,"),
+        (
+            ["odd:0/0", "--what", "filters", "--state", "done"],
+            "--state goes with --what curves, --what progress,",
+        ),
         (["--events", ".", "--where", "a > 1"], "not with --events: leave it out."),
-        (["odd:3"], "No task of odd:3 is done (1 failed). `--state failed` draws what was logged until then."),
+        (
+            ["odd:3"],
+            "No task of odd:3 is done (1 failed). `--state failed` draws what was logged until then.",
+        ),
         (["odd:0", "--limit", "5", "2"], "--limit 5 2 is the wrong way round: --limit 2 5."),
         (["odd:0", "-o", "/proc/x.png"], "/proc/x.png cannot be written"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense_is_said(study, words, said):
     answer = study("plot", *words, code=2)
     assert said in answer.stderr and answer.stdout == ""
@@ -221,5 +244,8 @@ experiment = nf.Experiment(fit, grid=nf.grid(a=[1]), repetitions=4)
     assert len(panels["runs"]) == 2
     said = made("results", "changing", "--by", "run", "--format", "csv")
     header, *rows = [line.split(",") for line in said.stdout.splitlines()]
-    assert [(row[header.index("b")], row[header.index("repetitions")]) for row in rows] == [("2", "3"), ("5", "1")]
+    assert [(row[header.index("b")], row[header.index("repetitions")]) for row in rows] == [
+        ("2", "3"),
+        ("5", "1"),
+    ]
     assert "1 run has repetitions with another default of b." in said.stderr

@@ -44,7 +44,12 @@ def test_a_canary_tells_what_it_saw_and_leaves_nothing(study, tmp_path):
     answer = json.loads(study("runners", "check", "local", "--json", code=None).stdout)
     facts = answer["canary"]["facts"]
     assert answer["canary"]["state"] == "done" and facts["host"] == os.uname().nodename
-    assert facts["study"] == str(study.root) and facts["writable"] and facts["study_seen"] and facts["data"] is None
+    assert (
+        facts["study"] == str(study.root)
+        and facts["writable"]
+        and facts["study_seen"]
+        and facts["data"] is None
+    )
     assert facts["imports"]["numpy"]["version"] and facts["cpus"] >= 1
     said = {one["what"] for one in answer["findings"]}
     assert {"there is no data/, as here", "training_data/ can be written"} <= said

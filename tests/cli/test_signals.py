@@ -83,7 +83,9 @@ def test_a_second_ctrl_c_does_not_wait_and_says_that_it_is_not_known(unhurried):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "1 of 4 jobs was queued as" in said and "whether the queue has more is not known" in said
-    assert counts(unhurried, "quick") == {"queued": 8}, "until the queue has answered without the rest for the grace"
+    assert counts(unhurried, "quick") == {"queued": 8}, (
+        "until the queue has answered without the rest for the grace"
+    )
 
 
 def test_a_pool_in_the_foreground_is_stopped_by_kill_and_its_tasks_go_on_with_the_next_submit(slow):
@@ -111,8 +113,12 @@ def test_a_pool_in_the_foreground_goes_on_when_the_terminal_closes(slow):
 def test_a_submit_that_ignores_the_end_of_its_terminal_stays(slow):
     process = subprocess.Popen(
         ["nohup", sys.executable, "-m", "neurofit", "submit", "slow"],
-        cwd=slow.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=slow.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(timeout=60)

@@ -10,10 +10,27 @@ import pytest
 from neurofit.cli.group import COMMANDS
 
 LOADED_BY_HELP = {
-    "neurofit", "neurofit.__main__", "neurofit.cli", "neurofit.cli.entry", "neurofit.cli.group",
-    "neurofit.cli.terminal", "neurofit.errors", "neurofit.lazy", "neurofit.text",
-}  # fmt: skip
-HEAVY = ("numpy", "pandas", "scipy", "rich", "tensorflow", "keras", "matplotlib", "submitit", "importlib.metadata")
+    "neurofit",
+    "neurofit.__main__",
+    "neurofit.cli",
+    "neurofit.cli.entry",
+    "neurofit.cli.group",
+    "neurofit.cli.terminal",
+    "neurofit.errors",
+    "neurofit.lazy",
+    "neurofit.text",
+}
+HEAVY = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "rich",
+    "tensorflow",
+    "keras",
+    "matplotlib",
+    "submitit",
+    "importlib.metadata",
+)
 EVERY_HELP = [[], *([name] for name in COMMANDS), ["runners", "check"], ["data", "add"]]
 
 
@@ -24,7 +41,9 @@ def loaded(study, *words: str) -> set[str]:
 
 
 def test_help_loads_the_standard_library_and_click_alone(study):
-    before = set(re.findall(r"\| +(\S+)$", study.run([sys.executable, "-X", "importtime", "-c", ""]).stderr, re.M))
+    before = set(
+        re.findall(r"\| +(\S+)$", study.run([sys.executable, "-X", "importtime", "-c", ""]).stderr, re.M)
+    )
     modules = loaded(study, "--help") - before
     ours = {name for name in modules if name.split(".")[0] == "neurofit"}
     others = {name.split(".")[0] for name in modules - ours} - set(sys.stdlib_module_names)
@@ -33,12 +52,24 @@ def test_help_loads_the_standard_library_and_click_alone(study):
 
 
 @pytest.mark.parametrize(
-    "words", [["list"], ["show", "quick"], ["submit", "quick", "--dry-run"], ["status"], ["runners"], ["logs", "quick"]]
+    "words",
+    [
+        ["list"],
+        ["show", "quick"],
+        ["submit", "quick", "--dry-run"],
+        ["status"],
+        ["runners"],
+        ["logs", "quick"],
+    ],
 )
 def test_what_people_type_often_loads_nothing_heavy(quick, words):
     quick("submit", "quick")
     modules = loaded(quick, *words)
-    wrong = [name for name in HEAVY if name in modules and not (name == "importlib.metadata" and words[0] == "submit")]
+    wrong = [
+        name
+        for name in HEAVY
+        if name in modules and not (name == "importlib.metadata" and words[0] == "submit")
+    ]
     assert not wrong
 
 
@@ -67,5 +98,7 @@ def test_names_complete_without_loading_a_script(study):
     answer = study(env=complete)
     assert answer.stdout.split() == ["plain,exp3", "plain,group/exp4"]
     assert study(env={**complete, "COMP_WORDS": "neurofit s", "COMP_CWORD": "1"}).stdout.split() == [
-        "plain,show", "plain,submit", "plain,status",
-    ]  # fmt: skip
+        "plain,show",
+        "plain,submit",
+        "plain,status",
+    ]

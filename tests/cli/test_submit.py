@@ -37,7 +37,9 @@ def counts(study, name: str) -> dict:
 
 def wait_until_running(study, name: str, number: int = 2) -> None:
     for _ in range(100):
-        if (study.root / "training_data" / name / "runs").exists() and counts(study, name).get("running") == number:
+        if (study.root / "training_data" / name / "runs").exists() and counts(study, name).get(
+            "running"
+        ) == number:
             return
         time.sleep(0.1)
     raise AssertionError(counts(study, name))
@@ -54,7 +56,9 @@ def test_failures_are_explained(mixed):
     ]
     assert answer.stderr == "Next: neurofit failures mixed  ·  neurofit submit mixed --retry\n"
     again = mixed("submit", "mixed", code=3)
-    assert "2 failed    left alone (--retry)" in again.stdout and "what failed waits for --retry" in again.stdout
+    assert (
+        "2 failed    left alone (--retry)" in again.stdout and "what failed waits for --retry" in again.stdout
+    )
     retried = mixed("submit", "mixed", "--retry", "--json", code=3)
     record = json.loads(retried.stdout)
     assert (record["to_queue"], record["after"]["failed"]) == (2, 2)
@@ -75,8 +79,10 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(slow):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "slow: 2 stopped after" in out
-    assert err.splitlines() == ["Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once.",
-                                "Next: neurofit submit slow"]  # fmt: skip
+    assert err.splitlines() == [
+        "Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once.",
+        "Next: neurofit submit slow",
+    ]
     assert counts(slow, "slow") == {"stopped": 2}
     plan = slow("submit", "slow", "--wait", "60")
     assert "2 stopped   to queue, from their checkpoints" in plan.stdout
@@ -85,8 +91,11 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(slow):
 
 
 def test_ctrl_c_twice_ends_at_once(study):
-    study.script("stubborn", "import time, signal\nimport neurofit as nf\ndef fit(task):\n"
-                 "    task.should_stop()\n    time.sleep(60)\nexperiment = nf.Experiment(fit)\n")  # fmt: skip
+    study.script(
+        "stubborn",
+        "import time, signal\nimport neurofit as nf\ndef fit(task):\n"
+        "    task.should_stop()\n    time.sleep(60)\nexperiment = nf.Experiment(fit)\n",
+    )
     process = study.start("submit", "stubborn")
     for _ in range(100):
         if list(study.root.glob("training_data/stubborn/runs/*/rep-00/attempt-01/stdout.log")):
@@ -139,7 +148,9 @@ def test_logs_are_followed_to_the_end(slow):
 def test_what_is_done_is_rerun_only_if_meant(quick):
     quick("submit", "quick")
     answer = quick("submit", "quick", "--rerun", code=2)
-    assert answer.stderr == "Error: --rerun would do 8 task(s) again that are done. If you mean it, add --yes.\n"
+    assert (
+        answer.stderr == "Error: --rerun would do 8 task(s) again that are done. If you mean it, add --yes.\n"
+    )
     assert "8 done after" in quick("submit", "quick", "--rerun", "--yes").stdout
     assert quick("status", "quick:0/0").stdout.splitlines()[1].split() == ["quick:0/0", "done", "2"]
 
@@ -159,7 +170,9 @@ def test_a_queue_that_cannot_be_asked(quick):
     assert "no route to server" in status.stderr
     assert status.stdout.splitlines()[1].split() == ["quick", "8", "8"]  # as they were: queued
     (queue,) = json.loads(quick("status", "--json", code=5).stdout)["queues"]
-    assert queue["answered"] is False and queue["runner"] == "far" and "no route to server" in queue["problem"]
+    assert (
+        queue["answered"] is False and queue["runner"] == "far" and "no route to server" in queue["problem"]
+    )
     assert "no route to server" in quick("cancel", "quick", code=5).stderr
 
 

@@ -1,4 +1,6 @@
-"""What a terminal gets: colours where it can and wants them, plain text otherwise, and only what its encoding has."""
+"""What a terminal gets: colours where it can and wants them, plain text otherwise, and only what its encoding
+has.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,14 @@ def in_terminal(study, *words: str, typed: str = "", **environment: str) -> str:
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", **environment}
     process = subprocess.Popen(
-        [sys.executable, "-m", "neurofit", *words], cwd=study.root, env=environment, stdin=follower, stdout=follower,
-        stderr=follower, close_fds=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "neurofit", *words],
+        cwd=study.root,
+        env=environment,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        close_fds=True,
+    )
     os.close(follower)
     seen, deadline = b"", time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -67,8 +74,11 @@ def test_a_question_is_asked_and_no_is_the_default(quick):
 def test_wide_tables_lose_their_last_columns_and_say_so(study):
     axes = ", ".join(f"a_long_name_{number}=[1, 2]" for number in range(5))
     names = ", ".join(f"a_long_name_{number}=1" for number in range(5))
-    study.script("wide", f"import neurofit as nf\ndef fit(task, *, {names}): return {{'m': 1}}\n"
-                         f"experiment = nf.Experiment(fit, grid=nf.grid({axes}))\n")  # fmt: skip
+    study.script(
+        "wide",
+        f"import neurofit as nf\ndef fit(task, *, {names}): return {{'m': 1}}\n"
+        f"experiment = nf.Experiment(fit, grid=nf.grid({axes}))\n",
+    )
     seen = in_terminal(study, "show", "wide", NO_COLOR="1")
     assert "Too wide to show: a_long_name_4. --json has them." in seen
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in seen.splitlines()) <= 80
@@ -84,7 +94,13 @@ def test_what_the_encoding_lacks_is_written_otherwise(study):
     shown = study("show", "names", env=ascii_only)
     assert "\\u017dlu\\u0165ou\\u010dk\\xfd - a x b..." in shown.stdout and "\\u2603" in shown.stdout
     assert "\x1b" not in shown.stdout
-    for words in (["submit", "names"], ["status"], ["results", "names"], ["show", "names", "--json"], ["list"]):
+    for words in (
+        ["submit", "names"],
+        ["status"],
+        ["results", "names"],
+        ["show", "names", "--json"],
+        ["list"],
+    ):
         study(*words, env=ascii_only)
     assert "☃" in study("show", "names").stdout
 
@@ -112,14 +128,26 @@ def test_no_control_character_of_a_fit_reaches_a_terminal(study):
     plain = {"NO_COLOR": "1"}
     seen = {"submit": in_terminal(study, "submit", "hostile", **plain)}
     for words in (
-        ["status"], ["status", "hostile:all"], ["failures", "hostile"], ["logs", "hostile:0"], ["show", "hostile"],
-        ["results", "hostile"], ["status", "hostile", "--json"], ["results", f"no{EVIL}"], ["status", f"--{EVIL}"],
-        ["status", "hostile", "--state", EVIL], ["submit", "hostile", "--backend", f"x{EVIL}"],
-    ):  # fmt: skip
+        ["status"],
+        ["status", "hostile:all"],
+        ["failures", "hostile"],
+        ["logs", "hostile:0"],
+        ["show", "hostile"],
+        ["results", "hostile"],
+        ["status", "hostile", "--json"],
+        ["results", f"no{EVIL}"],
+        ["status", f"--{EVIL}"],
+        ["status", "hostile", "--state", EVIL],
+        ["submit", "hostile", "--backend", f"x{EVIL}"],
+    ):
         seen[" ".join(words)] = in_terminal(study, *words, **plain)
     for words, text in seen.items():
-        text = re.sub(r"\x1b\[(\?25[lh]|[0-9;]*[mKA]|1G|2K)", "", text)  # rich's own: cursor, erase a line, bold
-        assert not [one for one in text if one in "\x07\x9b\u202e" or (one < " " and one not in "\n\r\t")], words
+        text = re.sub(
+            r"\x1b\[(\?25[lh]|[0-9;]*[mKA]|1G|2K)", "", text
+        )  # rich's own: cursor, erase a line, bold
+        assert not [one for one in text if one in "\x07\x9b\u202e" or (one < " " and one not in "\n\r\t")], (
+            words
+        )
     assert "\\x1b]0;owned\\x07" in seen["logs hostile:0"] and "raised" in seen["failures hostile"]
 
 

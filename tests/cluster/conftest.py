@@ -13,10 +13,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def brought_up(script: str, command: str = "start") -> Path:
     """The script of a cluster that now runs."""
     path = REPOSITORY / "scripts" / script
-    done = subprocess.run([path, command], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [path, command], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
+    )
     if done.returncode:
         pytest.fail(
-            f"{script} {command} gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}", pytrace=False
+            f"{script} {command} gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}",
+            pytrace=False,
         )
     return path
 

@@ -30,10 +30,16 @@ WAITING = """
 class Held:
     """What the contract's tests ask for: `submission`, `release`, `wait`, `did_run`."""
 
-    def __init__(self, tmp_path: Path, workbench: type, backend: Backend, kind: str, seconds: float = 60.0) -> None:
+    def __init__(
+        self, tmp_path: Path, workbench: type, backend: Backend, kind: str, seconds: float = 60.0
+    ) -> None:
         self.tmp_path, self.workbench, self.backend, self.kind, self.seconds = (
-            tmp_path, workbench, backend, kind, seconds,
-        )  # fmt: skip
+            tmp_path,
+            workbench,
+            backend,
+            kind,
+            seconds,
+        )
         self.flag = tmp_path / "go"
         self.made: list[tuple[Submission, object]] = []
 
@@ -45,8 +51,14 @@ class Held:
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
         record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
-        record |= {"runner": self.kind, "backend": self.kind, "resources": asdict(Resources()), "task_minutes": None}
-        token = f"20260101-000000-{self.kind}-{secrets.token_hex(4)}"  # accounting remembers those of earlier tests
+        record |= {
+            "runner": self.kind,
+            "backend": self.kind,
+            "resources": asdict(Resources()),
+            "task_minutes": None,
+        }
+        # accounting remembers those of earlier tests
+        token = f"20260101-000000-{self.kind}-{secrets.token_hex(4)}"
         written = write_submission(files, token, record, plan.jobs(None))
         submission = Submission(written.folder, "wait", jobs, bench.study.root)
         self.made.append((submission, bench))

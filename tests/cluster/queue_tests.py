@@ -1,4 +1,6 @@
-"""What becomes of experiments on any real queue; each queue's tests subclass this and say how it is spoken to."""
+"""What becomes of experiments on any real queue; each queue's tests subclass this and say how it is spoken
+to.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies import ALL_FAIL, FILLS, MIXED, MODEL, ODD, QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
+from studies import (
+    ALL_FAIL,
+    FILLS,
+    MIXED,
+    MODEL,
+    ODD,
+    QUICK,
+    STEPS,
+    WAITS,
+    attempts,
+    like_an_undisturbed_one,
+    until,
+)
 
 from neurofit.orchestrate.causes.failures import failures
 
@@ -32,10 +46,21 @@ sleep 0.2
 echo "$id"
 """
 OF_A_JOB = {  # what a job's environment says of it; a submit from within a job must not pass it on
-    "SLURM_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "7", "SLURM_MEM_PER_NODE": "999999", "SLURM_CPUS_PER_TASK": "99",
-    "SBATCH_PARTITION": "nope", "SBATCH_ARRAY_INX": "1-3", "SGE_TASK_ID": "7", "SGE_TASK_FIRST": "3", "JOB_ID": "9",
-    "QUEUE": "nope", "NSLOTS": "99", "PBS_JOBID": "9.nowhere", "PBS_ARRAY_INDEX": "7", "RESTARTED": "1",
-}  # fmt: skip
+    "SLURM_JOB_ID": "9",
+    "SLURM_ARRAY_TASK_ID": "7",
+    "SLURM_MEM_PER_NODE": "999999",
+    "SLURM_CPUS_PER_TASK": "99",
+    "SBATCH_PARTITION": "nope",
+    "SBATCH_ARRAY_INX": "1-3",
+    "SGE_TASK_ID": "7",
+    "SGE_TASK_FIRST": "3",
+    "JOB_ID": "9",
+    "QUEUE": "nope",
+    "NSLOTS": "99",
+    "PBS_JOBID": "9.nowhere",
+    "PBS_ARRAY_INDEX": "7",
+    "RESTARTED": "1",
+}
 
 
 class Queue(ABC):
@@ -103,7 +128,9 @@ class QueueTests:
             (x, repetition, 2 if x == 2 else 1) for x in (1, 2, 3) for repetition in (0, 1)
         ]
 
-    def test_a_job_near_its_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(self, queue, bench):
+    def test_a_job_near_its_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(
+        self, queue, bench
+    ):
         bench.script("steps", STEPS % "0.4")
         limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.4")
         submitted = bench.submit("steps", bench.runner("queue", limited))
@@ -114,7 +141,9 @@ class QueueTests:
         like_an_undisturbed_one(bench, "steps")
 
     @pytest.mark.slow
-    def test_a_models_weights_after_a_time_limit_are_those_of_an_undisturbed_training(self, queue, bench, tmp_path):
+    def test_a_models_weights_after_a_time_limit_are_those_of_an_undisturbed_training(
+        self, queue, bench, tmp_path
+    ):
         undisturbed = type(bench)(tmp_path / "undisturbed")
         for one in (undisturbed, bench):
             one.script("net", MODEL)
@@ -154,8 +183,12 @@ class QueueTests:
         first = min(bench.standing("waits").registry.runs)
         bench.wait("waits", until=lambda counts: counts["running"] == 4)
         assert bench.command("cancel", f"waits:{first}/0", "--yes").returncode == 0  # a task inside a job
-        bench.wait("waits", until=lambda counts: counts["cancelled"] == 1 and counts["running"] == 4, seconds=30)
-        assert bench.command("cancel", f"waits:{first + 1}", "--yes").returncode == 0  # an element of the array
+        bench.wait(
+            "waits", until=lambda counts: counts["cancelled"] == 1 and counts["running"] == 4, seconds=30
+        )
+        assert (
+            bench.command("cancel", f"waits:{first + 1}", "--yes").returncode == 0
+        )  # an element of the array
         bench.wait("waits", until=lambda counts: counts["cancelled"] == 3, seconds=30)
         until(lambda: queue.has_left(submitted.ids[0], 1))
         assert bench.command("cancel", "waits", "--yes").returncode == 0
@@ -174,11 +207,15 @@ class QueueTests:
         try:
             crowded = type(bench)(small / "study")
             crowded.script("fills", FILLS)
-            profile = crowded.runner("queue", f"{queue.profile}max_running: 1\n")  # the small one before the large one
+            profile = crowded.runner(
+                "queue", f"{queue.profile}max_running: 1\n"
+            )  # the small one before the large one
             crowded.submit("fills", profile)
             assert crowded.wait("fills", seconds=90) == {"done": 1, "failed": 1}
             (failure,) = failures(found := crowded.standing("fills"), found.all_keys())
-            assert re.search("No space left on device|the disk, or your quota on it, is full", failure.message)
+            assert re.search(
+                "No space left on device|the disk, or your quota on it, is full", failure.message
+            )
             assert not found.problems
             subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
             assert crowded.command("submit", "fills", "--backend", "queue", "--retry").returncode == 0
@@ -205,7 +242,9 @@ class QueueTests:
         assert linked.wait("odd") == real.counts("odd") == {"done": 1}
         assert linked.outcomes("odd")[0]["metrics"] == {"m": len(value)}
 
-    def test_a_server_that_is_away_changes_no_state_and_is_asked_again_later(self, queue, start, bench, tmp_path):
+    def test_a_server_that_is_away_changes_no_state_and_is_asked_again_later(
+        self, queue, start, bench, tmp_path
+    ):
         bench.script("waits", WAITS % str(tmp_path / "go"))
         bench.submit("waits", bench.runner("queue", f"{queue.profile}max_running: 2\n"))
         before = bench.wait("waits", until=lambda counts: counts["running"] == 2)
@@ -225,7 +264,11 @@ class QueueTests:
         finally:
             subprocess.run([start, "start"], check=True, capture_output=True, timeout=120)
         assert bench.wait("waits") == {"done": 8}
-        until(lambda: bench.command("submit", "more", "--backend", "queue") and bench.counts("more")["done"] == 1)
+        until(
+            lambda: (
+                bench.command("submit", "more", "--backend", "queue") and bench.counts("more")["done"] == 1
+            )
+        )
 
     def test_a_submit_that_is_killed_anywhere_is_simply_repeated(self, queue, bench, tmp_path, monkeypatch):
         bench.script("many", QUICK % 8)
@@ -241,8 +284,10 @@ class QueueTests:
             for _ in range(8):
                 submitting = subprocess.Popen(
                     [sys.executable, "-m", "neurofit", "submit", "many", "--backend", "queue"],
-                    cwd=bench.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
+                    cwd=bench.root,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
                 time.sleep(generator.uniform(0.2, 1.8))
                 submitting.kill()  # what it asked lives on, and may yet be heard
                 submitting.wait()
@@ -270,4 +315,7 @@ class QueueTests:
         assert bench.counts("large") == {"cancelled": 10_000}
         names = dict(Counter(line.split()[0] for line in to_submit))
         with capsys.disabled():
-            print(f"\n10,000 tasks: submitted in {seconds:.2f} s with {names}; status in {status:.2f} s, with {asked}")
+            print(
+                f"\n10,000 tasks: submitted in {seconds:.2f} s with {names}; status in {status:.2f} s, with "
+                f"{asked}"
+            )

@@ -120,7 +120,9 @@ def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypat
         "#!/bin/sh\ncase $1 in --query-gpu*) printf '0, GPU-a\\n1, GPU-b\\n' ;; esac\n",
     )
     (programs / "nvidia-smi").chmod(0o755)
-    bench.script("gpu", f"""
+    bench.script(
+        "gpu",
+        f"""
         import os, time
         from pathlib import Path
         def fit(task, *, a=0):
@@ -131,7 +133,8 @@ def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypat
             mine.unlink()
             return {{"gpu": ["GPU-a", "GPU-b"].index(seen)}}
         experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3, 4]))
-    """)  # fmt: skip
+    """,
+    )
     setup = f"setup: ['export PATH={programs}:$PATH NEUROFIT_DEVICES={tmp_path}/devices']\n"
     text = f"backend: sge\nqueue: gpu.q\nresources: {{cpus: 1, gpus: 1}}\n{setup}"
     bench.submit("gpu", bench.runner("queue", text))
@@ -179,14 +182,17 @@ def test_a_study_that_the_node_does_not_see_is_the_cause(bench):
 
 
 def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):
-    bench.script("deaf", """
+    bench.script(
+        "deaf",
+        """
         import signal, time
         def fit(task):
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             time.sleep(60)
             return {"m": 1}
         experiment = nf.Experiment(fit=fit)
-    """)  # fmt: skip
+    """,
+    )
     bench.submit("deaf", bench.runner("queue", f"{PROFILE}directives: ['-l h_rt=6']\n"))
     assert bench.wait("deaf", seconds=90) == {"failed": 1}
     (task,) = bench.standing("deaf").tasks.values()
@@ -243,7 +249,8 @@ def test_a_limit_on_a_users_jobs_takes_some_and_the_rest_is_new_at_once(bench, t
     queue, before = GridEngine(), gridengine_says("qconf", "-sconf")
     try:
         queue._configure(
-            tmp_path, re.sub(r"(max_u_jobs +)\d+", r"\g<1>2", re.sub(r"(max_aj_tasks +)\d+", r"\g<1>3", before))
+            tmp_path,
+            re.sub(r"(max_u_jobs +)\d+", r"\g<1>2", re.sub(r"(max_aj_tasks +)\d+", r"\g<1>3", before)),
         )
         said = bench.command("submit", "many", "--backend", "queue")
         assert said.returncode == 1 and "jobs are allowed per user" in said.stderr, said.stderr

@@ -23,7 +23,9 @@ def check(bench, text: str, *words: str) -> tuple[int, dict]:
 def assert_well(bench, code: int, answer: dict) -> None:
     assert answer["canary"]["state"] == "done", answer
     assert [one for one in answer["findings"] if not one["ok"]] == [] and code == 0
-    assert answer["canary"]["facts"]["study"] == str(bench.root) and os.listdir(bench.study.training_data) == []
+    assert (
+        answer["canary"]["facts"]["study"] == str(bench.root) and os.listdir(bench.study.training_data) == []
+    )
 
 
 def test_slurm(slurm, bench):
@@ -33,7 +35,11 @@ def test_slurm(slurm, bench):
 def test_a_job_of_slurm_that_has_to_wait_is_told_why_and_taken_back(slurm, bench):
     code, answer = check(bench, SLURM % ("cpu", "0.5") + "directives: [--begin=now+1hour]\n", "--wait", "3")
     (wrong,) = [one for one in answer["findings"] if not one["ok"]]
-    assert code == 4 and wrong["what"] == "a job is done within 3 s" and wrong["advice"].startswith("it is queued: ")
+    assert (
+        code == 4
+        and wrong["what"] == "a job is done within 3 s"
+        and wrong["advice"].startswith("it is queued: ")
+    )
     assert "no reason" not in wrong["advice"] and os.listdir(bench.study.training_data) == []
 
 

@@ -90,7 +90,9 @@ class TestExperimentsOnSlurm(QueueTests):
 
 def test_a_job_that_slurm_gives_notice_of_its_limit_is_started_again(bench):
     bench.script("steps", STEPS % "0.9")
-    limit = "resources: {cpus: 1}\ndirectives: ['--time=1', '--signal=B:USR2@55']\n"  # it looks every half minute
+    limit = (
+        "resources: {cpus: 1}\ndirectives: ['--time=1', '--signal=B:USR2@55']\n"  # it looks every half minute
+    )
     bench.submit("steps", bench.runner("queue", f"backend: slurm\ngrace_seconds: 2\n{limit}"))
     assert bench.wait("steps", seconds=150) == {"done": 1}
     (states,) = attempts(bench, "steps").values()
@@ -118,7 +120,9 @@ def test_a_job_on_a_gpu_sees_that_one(bench):
 def test_the_throttle_is_shared_out_among_the_parts(bench, tmp_path):
     bench.script("many", QUICK % 8)
     with Slurm().split_at_three(bench, tmp_path) as profile:
-        submitted = bench.submit("many", bench.runner("queue", f"{profile}max_running: 4\ndirectives: [--hold]\n"))
+        submitted = bench.submit(
+            "many", bench.runner("queue", f"{profile}max_running: 4\ndirectives: [--hold]\n")
+        )
     scripts = [path.read_text() for path in sorted((submitted.files.folder / "slurm").glob("*.sh"))]
     assert [re.search("--array=(.*)", text)[1] for text in scripts] == ["0-2%2", "0-2%1", "0-1%1"]
     slurm_says("scancel", *submitted.ids)
@@ -204,7 +208,9 @@ def test_a_node_that_fails_has_its_jobs_started_again_where_they_were(bench, slu
     like_an_undisturbed_one(bench, "steps")
 
 
-def test_without_accounting_a_job_that_vanished_is_lost_after_the_grace_and_not_before(bench, tmp_path, slurm):
+def test_without_accounting_a_job_that_vanished_is_lost_after_the_grace_and_not_before(
+    bench, tmp_path, slurm
+):
     bench.script("waits", WAITS % str(tmp_path / "go"))
     profile = PROFILE.replace("grace_seconds: 20", "grace_seconds: 6")
     submitted = bench.submit("waits", bench.runner("queue", profile))

@@ -77,7 +77,9 @@ def test_a_note_of_010_and_a_call_that_was_never_noted_are_found_on_the_other_cl
     until(lambda: call["id"] not in slurm_says("squeue", "-M", "beta", "-h", "-o", "%F").split())
 
 
-def test_the_environment_of_a_submit_chooses_and_of_several_clusters_the_one_that_took_it_is_asked(bench, monkeypatch):
+def test_the_environment_of_a_submit_chooses_and_of_several_clusters_the_one_that_took_it_is_asked(
+    bench, monkeypatch
+):
     monkeypatch.setenv("SBATCH_CLUSTERS", "beta,neurofit")
     bench.script("quick", QUICK % 3)
     bench.runner("queue", f"{SMALL}directives: [--hold]\n")
@@ -119,7 +121,9 @@ def test_other_jobs_of_several_parts_and_with_difficult_names_hide_nothing(bench
     parts.write_text("#!/bin/bash\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n1\nsleep 1\n")
     others = [slurm_says("sbatch", "--parsable", "--hold", str(parts)).strip()]
     for name in ("a\n6_0|RUNNING|None|b", "a|b", "c\n\n|", "d\x01\u2028"):
-        others.append(slurm_says("sbatch", "--parsable", "--hold", f"--job-name={name}", "--wrap", "sleep 1").strip())
+        others.append(
+            slurm_says("sbatch", "--parsable", "--hold", f"--job-name={name}", "--wrap", "sleep 1").strip()
+        )
     try:
         bench.script("quick", QUICK % 2)
         bench.submit("quick", bench.runner("queue", f"{SMALL}directives: [--hold]\n"))
@@ -135,7 +139,9 @@ def test_other_jobs_of_several_parts_and_with_difficult_names_hide_nothing(bench
 def test_a_limit_on_a_users_jobs_takes_some_and_the_rest_is_new_at_once(bench):
     bench.script("many", QUICK % 8)
     (bench.study.runners / "mysite.py").write_text(SMALL_SITE)
-    text = HELD_AT_BETA.replace("backend: slurm", "backend: mysite.py:Small").replace("grace_seconds: 1\n", "")
+    text = HELD_AT_BETA.replace("backend: slurm", "backend: mysite.py:Small").replace(
+        "grace_seconds: 1\n", ""
+    )
     bench.runner("queue", text)
     limit = ["sacctmgr", "-iQ", "modify", "user", "root", "where", "cluster=beta", "set"]
     slurm_says(*limit, "MaxSubmitJobs=5")

@@ -19,9 +19,17 @@ pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 PEOPLE = ("nfanna", "nfben")
 PYTHON = Path("/usr/bin/python3")  # the tests' own may be where only root can go; so may their packages
 PACKAGES = (
-    "neurofit", "click", "yaml", "rich", "markdown_it", "mdurl", "pygments", "submitit", "cloudpickle",
+    "neurofit",
+    "click",
+    "yaml",
+    "rich",
+    "markdown_it",
+    "mdurl",
+    "pygments",
+    "submitit",
+    "cloudpickle",
     "typing_extensions",
-)  # fmt: skip
+)
 
 
 class Shared:
@@ -32,12 +40,21 @@ class Shared:
 
     def command(self, user: str, *words: str) -> subprocess.CompletedProcess[str]:
         start = f'umask 002; cd "$1"; shift; exec {PYTHON} -m neurofit "$@"'
-        environment = {"PYTHONPATH": str(self.packages), "PYTHONDONTWRITEBYTECODE": "1", "HOME": f"/home/{user}",
-                       "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # fmt: skip
+        environment = {
+            "PYTHONPATH": str(self.packages),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": f"/home/{user}",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+        }
         return subprocess.run(
             ["/usr/sbin/runuser", "-u", user, "--", "bash", "-c", start, "-", str(self.root), *words],
-            env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
 
     def counts(self, user: str) -> dict[str, int]:
         said = self.command(user, "status", "waits", "--json")
@@ -64,7 +81,9 @@ def study():
     for name in PACKAGES:
         origin = Path(importlib.util.find_spec(name).origin)
         if origin.name == "__init__.py":
-            shutil.copytree(origin.parent, found.packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                origin.parent, found.packages / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(origin, found.packages)
     found.root.mkdir()
@@ -80,9 +99,13 @@ def test_each_sees_the_others_tasks_queues_only_the_rest_and_may_cancel(study):
     anna, ben = PEOPLE
     assert study.command(anna, "init", ".").returncode == 0
     go = study.root.parent / "go"
-    (study.root / "jobs" / "waits.py").write_text("import neurofit as nf\n" + textwrap.dedent(WAITS % str(go)))
+    (study.root / "jobs" / "waits.py").write_text(
+        "import neurofit as nf\n" + textwrap.dedent(WAITS % str(go))
+    )
     setup = f"setup: [umask 002, 'export PYTHONPATH={study.packages}']"
-    profile = f"backend: slurm\nqueue: cpu\nresources: {{cpus: 1, memory_gb: 0.25}}\ngrace_seconds: 5\n{setup}\n"
+    profile = (
+        f"backend: slurm\nqueue: cpu\nresources: {{cpus: 1, memory_gb: 0.25}}\ngrace_seconds: 5\n{setup}\n"
+    )
     (study.root / "runners" / "queue.yaml").write_text(profile)
 
     said = study.command(anna, "submit", "waits:0-1", "--backend", "queue")

@@ -36,12 +36,16 @@ def test_recordings_with_a_plus_between_them_are_joined(data):
 
 def test_a_missing_file_is_named_with_the_command_that_brings_it(data):
     path = data / "macaque_v1" / "03mean50ms_smallim_d2_crop.mat"
-    with pytest.raises(DataError, match=rf"macaque_v1/03: no file {path}\.(.|\n)*neurofit data add macaque_v1 PATH"):
+    with pytest.raises(
+        DataError, match=rf"macaque_v1/03: no file {path}\.(.|\n)*neurofit data add macaque_v1 PATH"
+    ):
         load("macaque_v1/03", data)
 
 
 def test_missing_training_images_are_said_to_be_unpublished(tmp_path):
-    with pytest.raises(DataError, match=r"no file .*training_inputs\.npy(.|\n)*'antolik_2016/region1/test' is the"):
+    with pytest.raises(
+        DataError, match=r"no file .*training_inputs\.npy(.|\n)*'antolik_2016/region1/test' is the"
+    ):
         load("antolik_2016/region1", tmp_path)
 
 
@@ -53,7 +57,10 @@ def test_without_a_data_folder_only_what_is_simulated_can_be_had():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("macaque_v2/01", r"No data set 'macaque_v2/01'\. Known: simulated, macaque_v1, antolik_2016\. Did you mean"),
+        (
+            "macaque_v2/01",
+            r"No data set 'macaque_v2/01'\. Known: simulated, macaque_v1, antolik_2016\. Did you mean",
+        ),
         ("simulated/complex", r"No data set 'simulated/complex'.*Did you mean 'simulated'"),
         ("macaque_v1", "macaque_v1: say which recording. Known: macaque_v1/01, macaque_v1/02"),
         ("macaque_v1/11", "macaque_v1: no recording '11'"),

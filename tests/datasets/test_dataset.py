@@ -62,10 +62,15 @@ def test_making_a_data_set_leaves_the_callers_array_writable(make):
 def test_taking_images_takes_all_that_belongs_to_them(make):
     trials = np.random.default_rng(1).poisson(2.0, (5, 2, 3)).astype(float)
     dataset = make(
-        n_images=5, responses=trials.mean(axis=1), trials=trials, image_ids=list("abcde"), groups=[0, 0, 1, 2, 3],
-        official=["train"] * 4 + ["test"], mask=np.ones((5, 3), bool),
+        n_images=5,
+        responses=trials.mean(axis=1),
+        trials=trials,
+        image_ids=list("abcde"),
+        groups=[0, 0, 1, 2, 3],
+        official=["train"] * 4 + ["test"],
+        mask=np.ones((5, 3), bool),
         truth={"rates": np.arange(15.0).reshape(5, 3), "parameters": pd.DataFrame({"kind": ["x"] * 3})},
-    )  # fmt: skip
+    )
     part = dataset.take([4, 1])
     assert part.image_ids.tolist() == ["e", "b"]
     assert part.groups.tolist() == [3, 0]
@@ -102,7 +107,9 @@ def test_an_index_beyond_the_end_is_told_with_the_length(make):
 
 
 def test_images_and_responses_of_different_lengths_are_named_with_both_shapes(make):
-    message = r"toy: 270 images but 269 rows of responses: inputs\['image'\] \(270, 4, 5, 1\) and resp.*\(269, 3\)"
+    message = (
+        r"toy: 270 images but 269 rows of responses: inputs\['image'\] \(270, 4, 5, 1\) and resp.*\(269, 3\)"
+    )
     with pytest.raises(ShapeError, match=message):
         make(n_images=269, inputs={"image": np.zeros((270, 4, 5, 1))})
 
@@ -111,8 +118,16 @@ def test_images_and_responses_of_different_lengths_are_named_with_both_shapes(ma
     ("field", "value", "message"),
     [
         ("inputs", {}, "no inputs"),
-        ("inputs", {"image": np.zeros((12, 4, 5))}, r"inputs\['image'\] has 3 axes.*expected \(image, height, width"),
-        ("inputs", {"image": np.zeros((12, 4, 5, 1)), "at": np.zeros(11)}, r"11 images but 12 rows.*inputs\['at'\]"),
+        (
+            "inputs",
+            {"image": np.zeros((12, 4, 5))},
+            r"inputs\['image'\] has 3 axes.*expected \(image, height, width",
+        ),
+        (
+            "inputs",
+            {"image": np.zeros((12, 4, 5, 1)), "at": np.zeros(11)},
+            r"11 images but 12 rows.*inputs\['at'\]",
+        ),
         ("responses", np.zeros(12), r"responses has 1 axes, \(12,\); expected \(image, neuron\)"),
         ("responses", np.zeros((12, 0)), "responses .* is empty"),
         ("trials", np.zeros((12, 3)), r"trials has 2 axes"),
@@ -132,7 +147,9 @@ def test_what_does_not_fit_is_a_shape_error_that_names_it(make, field, value, me
 def test_nan_in_an_input_is_an_error_that_names_the_images(make):
     images = np.zeros((12, 4, 5, 1))
     images[[3, 7], 0, 0, 0] = np.nan
-    with pytest.raises(DataError, match=r"inputs\['image'\] has NaN or infinite values in 2 of 12 images \(3, 7\)"):
+    with pytest.raises(
+        DataError, match=r"inputs\['image'\] has NaN or infinite values in 2 of 12 images \(3, 7\)"
+    ):
         make(inputs={"image": images})
 
 
@@ -193,9 +210,14 @@ def test_the_hash_is_the_same_in_another_process():
     toy = "Dataset('a', {'image': np.arange(8).reshape(2, 2, 2, 1)}, [[1, np.nan], [0, 2]], image_ids=['p', 'q'])"
     code = f"import numpy as np; from neurofit.datasets import Dataset; print({toy}.hash())"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     images = np.arange(8).reshape(2, 2, 2, 1)
-    assert Dataset("a", {"image": images}, [[1, np.nan], [0, 2]], image_ids=["p", "q"]).hash() == run.stdout.strip()
+    assert (
+        Dataset("a", {"image": images}, [[1, np.nan], [0, 2]], image_ids=["p", "q"]).hash()
+        == run.stdout.strip()
+    )
 
 
 def test_reliability_is_the_signals_share_of_a_single_trials_variance():

@@ -45,7 +45,11 @@ def archive(path, members: dict[str, bytes]):
 
 
 def names(data) -> list[str]:
-    return sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()) if data.exists() else []
+    return (
+        sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
+        if data.exists()
+        else []
+    )
 
 
 def test_files_are_found_anywhere_in_a_folder(folder, data):
@@ -56,7 +60,9 @@ def test_files_are_found_anywhere_in_a_folder(folder, data):
 
 
 def test_files_are_found_in_an_archive(tmp_path, data):
-    source = archive(tmp_path / "data.tar.gz", {f"data/{NAME.format(7)}": recording(), "data/notes.txt": b"x"})
+    source = archive(
+        tmp_path / "data.tar.gz", {f"data/{NAME.format(7)}": recording(), "data/notes.txt": b"x"}
+    )
     assert add("macaque_v1", source, data) == [data / "macaque_v1" / NAME.format(7)]
     assert names(data) == [f"macaque_v1/{NAME.format(7)}"]
 
@@ -98,7 +104,9 @@ def test_a_different_file_in_place_is_kept_and_nothing_is_added(folder, data):
 def test_one_damaged_file_keeps_all_of_them_out(folder, data):
     damaged = folder / "v1" / "data" / NAME.format(2)
     damaged.write_bytes(recording()[:-40])
-    with pytest.raises(DataError, match=rf"{NAME.format(2)} is not added: .*cannot be read as a MATLAB 5 file"):
+    with pytest.raises(
+        DataError, match=rf"{NAME.format(2)} is not added: .*cannot be read as a MATLAB 5 file"
+    ):
         add("macaque_v1", folder, data)
     assert names(data) == []
 
@@ -137,7 +145,9 @@ def test_two_files_for_one_place_are_not_guessed_between(folder, data):
 
 def test_nothing_of_that_kind_says_what_files_look_like(tmp_path, data):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"nothing of antolik_2016 in it\. Its files are called like region1/train"):
+    with pytest.raises(
+        DataError, match=r"nothing of antolik_2016 in it\. Its files are called like region1/train"
+    ):
         add("antolik_2016", tmp_path / "empty", data)
 
 

@@ -40,16 +40,22 @@ def test_the_recordings_are_read_as_scipy_reads_them(recordings):
 
 
 def test_what_is_no_array_of_numbers_is_passed_over(path):
-    savemat(path, {"text": "abc", "table": {"a": 1}, "cells": np.array([1, "b"], object), "z": 1j, "x": np.eye(2)})
+    savemat(
+        path, {"text": "abc", "table": {"a": 1}, "cells": np.array([1, "b"], object), "z": 1j, "x": np.eye(2)}
+    )
     np.testing.assert_array_equal(read_mat(path, ("x",))["x"], np.eye(2))
-    with pytest.raises(DataError, match=r"recording\.mat: no numbers 'text', 'z' in this file; expected text, z, x"):
+    with pytest.raises(
+        DataError, match=r"recording\.mat: no numbers 'text', 'z' in this file; expected text, z, x"
+    ):
         read_mat(path, ("text", "z", "x"))
 
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_a_file_cut_short_anywhere_is_a_data_error_that_names_it(path, compressed):
     rng = np.random.default_rng(0)
-    savemat(path, {"images": rng.random((6, 9, 9)), "activity": rng.random((6, 2))}, do_compression=compressed)
+    savemat(
+        path, {"images": rng.random((6, 9, 9)), "activity": rng.random((6, 2))}, do_compression=compressed
+    )
     content = path.read_bytes()
     for length in range(0, len(content), 17):
         path.write_bytes(content[:length])

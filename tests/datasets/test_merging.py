@@ -35,7 +35,11 @@ def test_joined_recordings_have_their_neurons_side_by_side_and_images_aligned(re
 def test_joined_masks_keep_what_does_not_count(recorded):
     mask = np.array([[True, False], [True, True]])
     both = join([recorded("a", [0, 1], mask=mask), recorded("b", [0, 2])])
-    assert both.valid.tolist() == [[True, False, True, True], [True, True, False, False], [False, False, True, True]]
+    assert both.valid.tolist() == [
+        [True, False, True, True],
+        [True, True, False, False],
+        [False, False, True, True],
+    ]
 
 
 def test_joined_trials_are_filled_up_with_nan(recorded):
@@ -65,7 +69,9 @@ def test_an_official_test_set_must_be_the_same_in_all(recorded):
 
 
 def test_one_id_for_two_different_images_cannot_be_joined(recorded):
-    with pytest.raises(DataError, match=r"b: image '1' differs from the one of that id.*neurofit\.datasets\.stack"):
+    with pytest.raises(
+        DataError, match=r"b: image '1' differs from the one of that id.*neurofit\.datasets\.stack"
+    ):
         join([recorded("a", [0, 1]), recorded("b", [0, 1], inputs={"image": PIXELS[[0, 5]]})])
 
 

@@ -17,7 +17,9 @@ def test_global_uses_one_mean_and_std_of_all_training_pixels(parts):
     scaled, record = standardise(parts, inputs="global")
     train = parts.train.inputs["image"].astype(float)
     image, untouched = {"mean": train.mean(), "std": train.std()}, {"mean": 0.0, "std": 1.0}
-    assert record["parts"] == {"train": {"inputs": {"image": image}, "responses": untouched, "seen": {"image": image}}}
+    assert record["parts"] == {
+        "train": {"inputs": {"image": image}, "responses": untouched, "seen": {"image": image}}
+    }
     expected = (parts.test.inputs["image"] - train.mean()) / train.std()
     np.testing.assert_allclose(scaled.test.inputs["image"], expected, rtol=1e-5)
 
@@ -26,7 +28,9 @@ def test_each_parts_own_statistics_are_the_thesis_way(parts):
     scaled, record = standardise(parts, inputs="global", statistics="own")
     assert set(record["parts"]) == {"train", "validation", "test"}
     for _, part in scaled.items():
-        np.testing.assert_allclose([part.inputs["image"].mean(), part.inputs["image"].std()], [0, 1], atol=1e-6)
+        np.testing.assert_allclose(
+            [part.inputs["image"].mean(), part.inputs["image"].std()], [0, 1], atol=1e-6
+        )
 
 
 def test_pixel_scales_each_pixel_and_leaves_constant_ones_at_zero(make):

@@ -30,7 +30,12 @@ def test_copies_are_found_in_steps_of_45_degrees_and_not_between():
         turned = middle(rotate(smooth_images(3)[1], degrees, reshape=False, order=3))
         assert rotated_copies(np.array([*images, turned])).tolist() == [0, 1, 2, 1], degrees
     between = middle(rotate(smooth_images(3)[1], 22.5, reshape=False, order=3))
-    assert rotated_copies(np.array([middle(one) for one in smooth_images(3)] + [between])).tolist() == [0, 1, 2, 3]
+    assert rotated_copies(np.array([middle(one) for one in smooth_images(3)] + [between])).tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
 
 
 def test_corners_outside_the_common_disc_do_not_matter():
@@ -41,7 +46,9 @@ def test_corners_outside_the_common_disc_do_not_matter():
 
 
 def test_the_table_is_what_the_script_computes(recordings):
-    told = subprocess.run([sys.executable, SCRIPT, recordings / FIRST, "--check"], capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, SCRIPT, recordings / FIRST, "--check"], capture_output=True, text=True
+    )
     assert told.returncode == 0, told.stdout + told.stderr
     assert "alike > 0.80: 229 images have a copy, 94 groups" in told.stdout
     assert "alike > 0.90: 179 images have a copy, 141 groups" in told.stdout
@@ -55,7 +62,9 @@ def test_the_published_images_have_the_tables_groups(recordings):
 
 
 def test_images_that_are_not_the_published_ones_are_grouped_by_what_they_show():
-    image = np.round(127 + 100 * middle(smooth_images(1)[0]) / np.abs(smooth_images(1)).max()).astype(np.uint8)
+    image = np.round(127 + 100 * middle(smooth_images(1)[0]) / np.abs(smooth_images(1)).max()).astype(
+        np.uint8
+    )
     assert photographs.groups(np.array([image, np.rot90(image), 255 - image])).tolist() == [0, 0, 1]
 
 

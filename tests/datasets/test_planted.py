@@ -7,7 +7,9 @@ from neurofit.errors import DataError
 
 @pytest.fixture(scope="module", params=[0.7, 0.24])
 def small(request):
-    return planted_hsm(signal_share=request.param, n_neurons=20, n_train=300, n_test=150, size=16), request.param
+    return planted_hsm(
+        signal_share=request.param, n_neurons=20, n_train=300, n_test=150, size=16
+    ), request.param
 
 
 def test_every_neuron_has_the_signal_share_that_was_asked_for(small):
@@ -45,14 +47,19 @@ def test_the_seed_decides_all_and_the_share_not_the_stimuli():
     assert first.hash() == again.hash() != other.hash()
     fainter = planted_hsm(seed=3, signal_share=0.2, **told)
     np.testing.assert_array_equal(first.inputs["image"], fainter.inputs["image"])
-    assert abs(np.corrcoef(first.truth["rates"][:, 0], fainter.truth["rates"][:, 0])[0, 1]) > 0.7  # the same drive
+    assert (
+        abs(np.corrcoef(first.truth["rates"][:, 0], fainter.truth["rates"][:, 0])[0, 1]) > 0.7
+    )  # the same drive
 
 
 def test_no_more_directions_than_filters():
-    # With as many hidden units as there may be, everything passes through the filters: two of them, so two dimensions.
+    # With as many hidden units as there may be, everything passes through the filters: two of them, so two
+    # dimensions.
     data = planted_hsm(n_neurons=30, n_train=400, n_test=10, size=12, filters=2)
     images = data.inputs["image"].reshape(410, -1).astype(np.float64)
-    linear = np.linalg.lstsq(images - images.mean(axis=0), data.truth["rates"] - data.truth["rates"].mean(axis=0))[0]
+    linear = np.linalg.lstsq(
+        images - images.mean(axis=0), data.truth["rates"] - data.truth["rates"].mean(axis=0)
+    )[0]
     predicted = (images - images.mean(axis=0)) @ linear
     variance = np.linalg.svd(predicted - predicted.mean(axis=0), compute_uv=False) ** 2
     assert variance[:2].sum() / variance.sum() > 0.8

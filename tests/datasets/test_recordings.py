@@ -14,7 +14,9 @@ REGIONS = {"region1": (10, 103), "region2": (8, 55), "region3": (12, 102)}
 
 @pytest.fixture
 def region(tmp_path):
-    """region(**arrays): a data/ with one small region in the Antolík layout, of which some arrays are replaced."""
+    """region(**arrays): a data/ with one small region in the Antolík layout, of which some arrays are
+    replaced.
+    """
 
     def write(**arrays):
         rng = np.random.default_rng(0)
@@ -79,7 +81,9 @@ def test_pixel_ridge_is_as_good_as_it_was_measured_to_be(recordings):
         train, validation, test = order[:180], order[180:218], order[218:]
         scaled = (pixels - pixels[train].mean(axis=0)) / (pixels[train].std(axis=0) + 1e-9)
         predictions = _ridge(scaled[train], dataset.responses[train], scaled, 10.0 ** np.arange(1, 7))
-        chosen = max(predictions, key=lambda p: np.nanmean(correlation(dataset.responses[validation], p[validation])))
+        chosen = max(
+            predictions, key=lambda p: np.nanmean(correlation(dataset.responses[validation], p[validation]))
+        )
         scores.append(np.nanmean(correlation(dataset.responses[test], chosen[test])))
     assert np.mean(scores) == pytest.approx(0.248, abs=0.03)
 
@@ -93,7 +97,9 @@ def test_the_test_images_of_antolik_can_be_had_alone(recordings, name, shape):
     np.testing.assert_allclose(dataset.trials.mean(axis=1), dataset.responses)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("region1", 0.2407), ("region2", 0.1821), ("region3", 0.2091)])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("region1", 0.2407), ("region2", 0.1821), ("region3", 0.2091)]
+)
 def test_reliabilities_of_antolik_are_the_measured_ones(recordings, name, expected):
     # science.md 6, column FEV; cut at 0, which moves the mean up a little
     reliability = load(f"antolik_2016/{name}/test", recordings).neurons["reliability"]
@@ -122,9 +128,18 @@ def test_a_region_has_its_validation_images_as_the_official_test_set(region):
     ("arrays", "message"),
     [
         ({"training_set": np.ones((7, 3))}, r"8 images but 7 rows of responses: 'training_inputs' \(8, 9\)"),
-        ({"raw_validation_set": np.ones((5, 6, 3))}, "6 images but 4 rows of responses: 'raw_validation_set'"),
-        ({"training_set": np.ones((8, 4))}, "differ in their number of neurons: training_set 4, validation_set 3"),
-        ({"training_inputs": np.ones((8, 10))}, "training_inputs has 10 pixels an image, which make no square"),
+        (
+            {"raw_validation_set": np.ones((5, 6, 3))},
+            "6 images but 4 rows of responses: 'raw_validation_set'",
+        ),
+        (
+            {"training_set": np.ones((8, 4))},
+            "differ in their number of neurons: training_set 4, validation_set 3",
+        ),
+        (
+            {"training_inputs": np.ones((8, 10))},
+            "training_inputs has 10 pixels an image, which make no square",
+        ),
         ({"validation_set": np.ones(4)}, r"validation_set\.npy: .* is float64 \(4,\), expected numbers"),
         ({"validation_set": np.full((4, 3), "x")}, r"validation_set.npy: 'validation_set' is <U1"),
     ],
@@ -137,9 +152,18 @@ def test_files_of_a_region_that_do_not_fit_are_named(region, arrays, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": np.ones((6, 9, 9))}, r"01mean.*\.mat: no numbers 'activity' in this file; expected images"),
-        ({"images": np.ones((6, 9, 9)), "activity": np.ones((5, 2))}, "6 images but 5 rows of responses: 'images'"),
-        ({"images": np.ones((6, 81)), "activity": np.ones((6, 2))}, r"'images' is float64 \(6, 81\), expected numbers"),
+        (
+            {"images": np.ones((6, 9, 9))},
+            r"01mean.*\.mat: no numbers 'activity' in this file; expected images",
+        ),
+        (
+            {"images": np.ones((6, 9, 9)), "activity": np.ones((5, 2))},
+            "6 images but 5 rows of responses: 'images'",
+        ),
+        (
+            {"images": np.ones((6, 81)), "activity": np.ones((6, 2))},
+            r"'images' is float64 \(6, 81\), expected numbers",
+        ),
     ],
 )
 def test_a_macaque_file_that_is_not_as_expected_is_named(macaque, arrays, message):
@@ -153,7 +177,9 @@ def test_an_npy_file_cut_short_anywhere_is_a_data_error(tmp_path):
     content = path.read_bytes()
     for length in range(0, len(content), 9):
         path.write_bytes(content[:length])
-        with pytest.raises(DataError, match=rf"training_set\.npy \({length} bytes\) cannot be read as a NumPy array"):
+        with pytest.raises(
+            DataError, match=rf"training_set\.npy \({length} bytes\) cannot be read as a NumPy array"
+        ):
             read_npy(path)
 
 
@@ -179,7 +205,9 @@ def test_pickled_objects_are_not_read(tmp_path):
 def test_turned_copies_are_found_and_other_images_are_not():
     rng = np.random.default_rng(0)
     smooth = np.cumsum(np.cumsum(rng.normal(size=(5, 17, 17)), axis=1), axis=2)
-    images = np.stack([smooth[0], np.rot90(smooth[0]), smooth[1], np.rot90(smooth[1], 2), rng.normal(size=(17, 17))])
+    images = np.stack(
+        [smooth[0], np.rot90(smooth[0]), smooth[1], np.rot90(smooth[1], 2), rng.normal(size=(17, 17))]
+    )
     assert rotated_copies(images).tolist() == [0, 0, 1, 1, 2]
 
 

@@ -23,7 +23,11 @@ def test_the_built_in_data_set_is_large_enough_to_learn_from_and_small_enough_to
     assert built_in.inputs["image"].shape == (1350, 31, 31, 1)
     assert built_in.n_neurons == 48
     parts = split(built_in, Split(validation=0.15), 0)
-    assert {name: part.n_images for name, part in parts.items()} == {"train": 1020, "validation": 180, "test": 150}
+    assert {name: part.n_images for name, part in parts.items()} == {
+        "train": 1020,
+        "validation": 180,
+        "test": 150,
+    }
 
 
 def test_test_images_have_ten_trials_and_training_images_one(built_in):

@@ -17,7 +17,9 @@ GREEDY = (  # validation and test images of seeds 0 to 11 under the rule that 0.
 def grouped(groups, **fields) -> Dataset:
     count = len(groups)
     images = np.arange(count, dtype=float).reshape(count, 1, 1, 1)
-    return Dataset("toy", {"image": images}, np.arange(count, dtype=float)[:, None] + 1, groups=groups, **fields)
+    return Dataset(
+        "toy", {"image": images}, np.arange(count, dtype=float)[:, None] + 1, groups=groups, **fields
+    )
 
 
 def sizes(parts) -> dict[str, int]:
@@ -68,18 +70,24 @@ def test_the_test_set_does_not_depend_on_how_much_is_kept_for_validation():
 
 def test_images_of_their_own_are_counted_exactly():
     assert sizes(split(grouped(range(270)), Split(train=180, validation=38, test=52), 0)) == {
-        "train": 180, "validation": 38, "test": 52,
-    }  # fmt: skip
+        "train": 180,
+        "validation": 38,
+        "test": 52,
+    }
 
 
 def test_train_as_a_share_may_leave_images_unused():
     assert sizes(split(grouped(range(100)), Split(train=0.5, validation=0.1, test=0.2), 0)) == {
-        "train": 50, "validation": 10, "test": 20,
-    }  # fmt: skip
+        "train": 50,
+        "validation": 10,
+        "test": 20,
+    }
 
 
 def test_shares_that_sum_to_one_leave_no_image_out():
-    assert sum(sizes(split(grouped(range(101)), Split(train=0.7, validation=0.1, test=0.2), 0)).values()) == 101
+    assert (
+        sum(sizes(split(grouped(range(101)), Split(train=0.7, validation=0.1, test=0.2), 0)).values()) == 101
+    )
 
 
 def test_a_validation_of_zero_gives_none():
@@ -123,7 +131,9 @@ def test_copies_of_official_test_images_are_not_trained_on():
 
 @settings(max_examples=100, deadline=None)
 @given(
-    sizes=st.lists(st.integers(1, 9), min_size=4, max_size=14), share=st.floats(0.05, 0.95), seed=st.integers(0, 2**31)
+    sizes=st.lists(st.integers(1, 9), min_size=4, max_size=14),
+    share=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**31),
 )
 def test_the_exact_rule_comes_as_near_as_any_set_of_groups(sizes, share, seed):
     target = max(1, round(share * sum(sizes)))
@@ -141,7 +151,9 @@ def test_the_exact_rule_comes_as_near_as_any_set_of_groups(sizes, share, seed):
 
 
 def photographs() -> Dataset:
-    """The groups of the macaque recordings: 41 images alone, 7 pairs, 5 threes, 39 fours, one of 17 and one of 27."""
+    """The groups of the macaque recordings: 41 images alone, 7 pairs, 5 threes, 39 fours, one of 17 and one
+    of 27.
+    """
     return grouped(np.repeat(range(94), [1] * 41 + [2] * 7 + [3] * 5 + [4] * 39 + [17, 27]))
 
 
@@ -183,7 +195,9 @@ def test_folds_are_as_alike_in_size_as_groups_allow():
 
 
 def test_an_empty_part_is_an_error_that_says_why():
-    with pytest.raises(DataError, match=r"the test part of .* would be empty\. There are 10 images in 1 groups"):
+    with pytest.raises(
+        DataError, match=r"the test part of .* would be empty\. There are 10 images in 1 groups"
+    ):
         split(grouped([0] * 10), Split(test=2), 0)
 
 
@@ -204,7 +218,10 @@ def test_an_amount_that_makes_no_sense_is_refused(amounts, message):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (Split(train=0.9, validation=0.2, test=0.2), r"toy: Split\(train=0.9, .* asks for 26 images together"),
+        (
+            Split(train=0.9, validation=0.2, test=0.2),
+            r"toy: Split\(train=0.9, .* asks for 26 images together",
+        ),
         (Split(test=500), "asks for 503 images together; there are 20"),
         (Split(train=18), "asks for 25 images together; there are 20"),
     ],
@@ -226,7 +243,9 @@ def test_a_fold_without_a_number_of_folds_is_refused():
 
 
 def test_a_split_that_ignores_groups_is_numpys_permutation():
-    parts = split(grouped(np.arange(270) // 3), Split(train=180, validation=38, test=52, ignore_groups=True), 7)
+    parts = split(
+        grouped(np.arange(270) // 3), Split(train=180, validation=38, test=52, ignore_groups=True), 7
+    )
     order = np.random.default_rng(7).permutation(270)
     expected = {"train": order[:180], "validation": order[180:218], "test": order[218:]}
     assert {name: part.image_ids.tolist() for name, part in parts.items()} == {

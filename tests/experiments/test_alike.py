@@ -9,7 +9,26 @@ from hypothesis import strategies as st
 from neurofit.experiments.tasks.alike import in_words, normalised, signature
 
 PIECES = st.sampled_from(
-    ["a", "7", "-3", "1e-5", ".5", "0xfe", "/", "/tmp/x", "'", '"', " ", "can't", "'id4'", "#", "~", "e", "_", "\n"]
+    [
+        "a",
+        "7",
+        "-3",
+        "1e-5",
+        ".5",
+        "0xfe",
+        "/",
+        "/tmp/x",
+        "'",
+        '"',
+        " ",
+        "can't",
+        "'id4'",
+        "#",
+        "~",
+        "e",
+        "_",
+        "\n",
+    ]
 )
 TEXT = st.one_of(st.text(), st.lists(PIECES).map("".join))
 
@@ -49,7 +68,11 @@ def test_alike_ones_meet(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("No module named 'jax'", "No module named 'torch'"), ("'lr'", "'batch'"), ("nan in loss", "nan in weights")],
+    [
+        ("No module named 'jax'", "No module named 'torch'"),
+        ("'lr'", "'batch'"),
+        ("nan in loss", "nan in weights"),
+    ],
 )
 def test_others_do_not(one, other):
     assert normalised(one) != normalised(other)
@@ -57,7 +80,12 @@ def test_others_do_not(one, other):
 
 def test_the_place_in_the_users_code_counts():
     def error(line):
-        return {"kind": "exception", "type": "ValueError", "message": "no", "frames": [{"file": "a.py", "line": line}]}
+        return {
+            "kind": "exception",
+            "type": "ValueError",
+            "message": "no",
+            "frames": [{"file": "a.py", "line": line}],
+        }
 
     assert signature(error(3)) == signature(error(3)) != signature(error(4))
     assert in_words(error(3)) == "ValueError: no"

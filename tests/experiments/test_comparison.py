@@ -13,19 +13,29 @@ from neurofit.experiments.tables.formats import render
 from neurofit.experiments.tables.intervals import spread
 from neurofit.experiments.tables.pairs import full_block
 
-# Student's sleep data: extra hours of ten patients under two drugs. R 4.3, t.test(extra ~ group, sleep, paired=TRUE):
-# mean difference 1.58 (second minus first), 95 % interval 0.7001142 to 2.4598858.
+# Student's sleep data: extra hours of ten patients under two drugs. R 4.3, t.test(extra ~ group, sleep,
+# paired=TRUE): mean difference 1.58 (second minus first), 95 % interval 0.7001142 to 2.4598858.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 DRUG_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 
 def record(run, repetition=0, score=0.5, params=None, **other) -> dict:
     return {
-        "run": run, "id": f"{run:016x}", "architecture": "hsm", "params": params or {}, "derived": {}, "defaults": {},
-        "repetition": repetition, "state": "done", "seeds": {"init": 10 + repetition, "split": 7},
-        "metrics": {"test/correlation": score}, "facts": {"data_hash": "d0", "neurons_scored": 50}, "code": "c0",
-        "versions": {"keras": "3.5.0"}, **other,
-    }  # fmt: skip
+        "run": run,
+        "id": f"{run:016x}",
+        "architecture": "hsm",
+        "params": params or {},
+        "derived": {},
+        "defaults": {},
+        "repetition": repetition,
+        "state": "done",
+        "seeds": {"init": 10 + repetition, "split": 7},
+        "metrics": {"test/correlation": score},
+        "facts": {"data_hash": "d0", "neurons_scored": 50},
+        "code": "c0",
+        "versions": {"keras": "3.5.0"},
+        **other,
+    }
 
 
 def sleep() -> list[dict]:
@@ -34,12 +44,15 @@ def sleep() -> list[dict]:
 
 
 def test_the_interval_of_five_numbers_is_that_of_the_t_table():
-    # 1 2 3 4 5: mean 3, s = sqrt(2.5); t(0.975, 4) = 2.776 (NIST e-Handbook 1.3.6.7.2); 2.776 * s / sqrt(5) = 1.963.
+    # 1 2 3 4 5: mean 3, s = sqrt(2.5); t(0.975, 4) = 2.776 (NIST e-Handbook 1.3.6.7.2); 2.776 * s / sqrt(5) =
+    # 1.963.
     row = by_run([record(1, i, score) for i, score in enumerate([1, 2, 3, 4, 5])]).iloc[0]
     assert row["test/correlation mean"] == 3 and row["test/correlation median"] == 3
     assert row["test/correlation low"] == pytest.approx(3 - 1.963, abs=1e-3)
     assert row["test/correlation high"] == pytest.approx(3 + 1.963, abs=1e-3)
-    assert row["test/correlation p10"] == pytest.approx(1.4) and row["test/correlation p90"] == pytest.approx(4.6)
+    assert row["test/correlation p10"] == pytest.approx(1.4) and row["test/correlation p90"] == pytest.approx(
+        4.6
+    )
 
 
 def test_the_interval_of_two_numbers_is_wide():
@@ -131,10 +144,11 @@ def test_a_paired_comparison_agrees_with_r():
 
 def test_pairs_share_the_repetition_and_everything_else():
     records = [
-        record(1, 0, 0.1, {"a": 1, "b": 1}), record(1, 1, 0.2, {"a": 1, "b": 1}),
+        record(1, 0, 0.1, {"a": 1, "b": 1}),
+        record(1, 1, 0.2, {"a": 1, "b": 1}),
         record(2, 0, 0.4, {"a": 2, "b": 1}),  # repetition 1 is missing
         record(3, 0, 0.9, {"a": 2, "b": 2}),  # no run with a=1, b=2
-    ]  # fmt: skip
+    ]
     row = compare(records, "a").iloc[0]
     assert row["pairs"] == 1 and row["unpaired"] == 2
     assert row["difference mean"] == pytest.approx(0.3) and math.isnan(row["difference low"])
@@ -171,7 +185,11 @@ def test_runs_without_the_argument_are_a_value_of_their_own():
 
 
 def test_values_may_be_lists_and_one_is_one_point_zero_but_not_true():
-    records = [record(1, 0, 0.5, {"k": [1, 2]}), record(2, 0, 0.7, {"k": [3]}), record(3, 1, 0.9, {"k": [1.0, 2.0]})]
+    records = [
+        record(1, 0, 0.5, {"k": [1, 2]}),
+        record(2, 0, 0.7, {"k": [3]}),
+        record(3, 1, 0.9, {"k": [1.0, 2.0]}),
+    ]
     frame = compare(records, "k")
     assert len(frame) == 1 and frame["a"].iloc[0] == [1, 2]
     assert len(compare([record(1, 0, params={"k": 1}), record(2, 0, params={"k": True})], "k")) == 1
@@ -192,19 +210,24 @@ def test_of_two_runs_alike_in_their_arguments_the_later_one_counts():
 
 
 def test_an_unknown_axis_offers_the_nearest_and_lists_the_others():
-    with pytest.raises(UsageError, match=r"No run has an argument 'drog'\. Did you mean 'drug'\?.*values: drug\."):
+    with pytest.raises(
+        UsageError, match=r"No run has an argument 'drog'\. Did you mean 'drug'\?.*values: drug\."
+    ):
         compare(sleep(), "drog")
     with pytest.raises(UsageError, match=r"'architecture' has the same value in all runs.*: drug"):
         compare(sleep(), "architecture")
 
 
-@pytest.mark.parametrize("names, chosen", [
-    (["train/correlation", "test/loss", "test/correlation"], "test/correlation"),
-    (["validation/correlation", "validation/loss", "test/fev"], "test/fev"),
-    (["validation/correlation", "validation/loss", "train/correlation"], "validation/correlation"),
-    (["validation/loss", "seconds"], "validation/loss"),
-    (["seconds"], "seconds"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, chosen",
+    [
+        (["train/correlation", "test/loss", "test/correlation"], "test/correlation"),
+        (["validation/correlation", "validation/loss", "test/fev"], "test/fev"),
+        (["validation/correlation", "validation/loss", "train/correlation"], "validation/correlation"),
+        (["validation/loss", "seconds"], "validation/loss"),
+        (["seconds"], "seconds"),
+    ],
+)
 def test_the_metric_is_the_first_of_the_documented_preference(names, chosen):
     records = [record(i, 0, params={"f": i}, metrics=dict.fromkeys(names, 1.0)) for i in (1, 2)]
     assert compare(records, "f")["metric"].tolist() == [chosen]
@@ -231,13 +254,15 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_compared(key, dama
 def test_architectures_pair_by_the_arguments_that_both_were_given():
     rows = [
         record(run, repetition, score, {"architecture": name, **params}, architecture=name, defaults=defaults)
-        for run, (name, params, defaults, score) in enumerate([
-            ("hsm", {"filters": 4, "hidden": 0.4}, {"l2": 0.0}, 0.5),
-            ("hsm", {"filters": 9, "hidden": 0.4}, {"l2": 0.0}, 0.6),
-            ("cnn", {"filters": 4}, {"size": 9, "l2": 0.1}, 0.7),
-        ])
+        for run, (name, params, defaults, score) in enumerate(
+            [
+                ("hsm", {"filters": 4, "hidden": 0.4}, {"l2": 0.0}, 0.5),
+                ("hsm", {"filters": 9, "hidden": 0.4}, {"l2": 0.0}, 0.6),
+                ("cnn", {"filters": 4}, {"size": 9, "l2": 0.1}, 0.7),
+            ]
+        )
         for repetition in (0, 1)
-    ]  # fmt: skip
+    ]
     (pair,) = compare(rows, "architecture").to_dict("records")
     assert (pair["a"], pair["b"], pair["pairs"], pair["unpaired"]) == ("hsm", "cnn", 2, 2)
     assert pair["difference mean"] == pytest.approx(0.2)
@@ -249,8 +274,11 @@ def test_architectures_pair_by_the_arguments_that_both_were_given():
 def two_architectures(effects, repetitions=3, missing=()):
     return [
         record(10 * a + i, r, effects[a][i] + r, {"fg"[a]: i}, architecture="ab"[a])
-        for a in range(2) for i in range(len(effects[a])) for r in range(repetitions) if (a, i, r) not in missing
-    ]  # fmt: skip
+        for a in range(2)
+        for i in range(len(effects[a]))
+        for r in range(repetitions)
+        if (a, i, r) not in missing
+    ]
 
 
 def test_the_unit_is_the_repetition_not_the_pair_of_runs():
@@ -275,7 +303,9 @@ def test_all_repetitions_average_the_same_runs():
     records = two_architectures([[0.0], [0.5, 9.0]], repetitions=2, missing={(1, 1, 1)})
     row = compare(records, "architecture").iloc[0]
     assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (2, pytest.approx(0.5), 1)
-    equally = two_architectures([[0.0], [0.5, 9.0]], missing={(1, 1, 2)})  # repetitions are worth more than runs
+    equally = two_architectures(
+        [[0.0], [0.5, 9.0]], missing={(1, 1, 2)}
+    )  # repetitions are worth more than runs
     row = compare(equally, "architecture").iloc[0]
     assert (row["repetitions"], row["difference mean"], row["unpaired"]) == (3, pytest.approx(0.5), 2)
     many = two_architectures([[0.0], [0.5, 0.7, 0.9]], repetitions=4, missing={(1, i, 3) for i in range(3)})
@@ -294,7 +324,9 @@ def test_a_full_block_lacks_nothing(rows):
 def resampled(run, repetition, score, params=None, **other):
     seeds = {"init": repetition, "split": repetition}
     facts = {"images": {"train": 80, "validation": 10, "test": 20}}
-    return record(run, repetition, score, params, split_by="repetition", seeds=seeds, **{"facts": facts, **other})
+    return record(
+        run, repetition, score, params, split_by="repetition", seeds=seeds, **{"facts": facts, **other}
+    )
 
 
 def test_resampled_splits_have_the_corrected_variance():
@@ -310,7 +342,9 @@ def test_resampled_splits_have_the_corrected_variance():
 
 def test_resampled_splits_of_unknown_sizes_have_no_interval():
     row = by_run([resampled(1, i, i + 1.0, facts={}) for i in range(5)]).iloc[0]
-    assert row["interval"] == "none: numbers of images not recorded" and math.isnan(row["test/correlation low"])
+    assert row["interval"] == "none: numbers of images not recorded" and math.isnan(
+        row["test/correlation low"]
+    )
 
 
 def test_a_score_of_the_training_set_has_no_interval_over_resampled_splits():
@@ -333,11 +367,23 @@ def test_one_shared_split_is_said():
 # directions, the grid, and why nothing pairs
 
 
-@pytest.mark.parametrize("metric, lower", [
-    ("test/mse", True), ("validation/loss", True), ("test/poisson_loss", True), ("rmse", True), ("nll", True),
-    ("test/negative_log_likelihood", True), ("test/correlation", False), ("test/poisson_log_likelihood", False),
-    ("test/fraction_of_variance_explained", False), ("r2", False), ("m", None), ("test/sparseness", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "metric, lower",
+    [
+        ("test/mse", True),
+        ("validation/loss", True),
+        ("test/poisson_loss", True),
+        ("rmse", True),
+        ("nll", True),
+        ("test/negative_log_likelihood", True),
+        ("test/correlation", False),
+        ("test/poisson_log_likelihood", False),
+        ("test/fraction_of_variance_explained", False),
+        ("r2", False),
+        ("m", None),
+        ("test/sparseness", None),
+    ],
+)
 def test_a_metric_has_a_direction_by_its_name(metric, lower):
     assert lower_by_name(metric) is lower
 
@@ -359,10 +405,13 @@ def test_tasks_off_the_grid_enter_only_when_asked():
     assert len(compare(records, "drug", off_grid=True)) == 3
 
 
-@pytest.mark.parametrize("first, second, why", [
-    ({"x": 1, "y": 1}, {"x": 2, "y": 2}, "their runs differ in y too"),
-    ({"x": 1, "y": 1, "z": 1}, {"x": 2, "y": 2, "z": 2}, "their runs differ in y, z too"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "first, second, why",
+    [
+        ({"x": 1, "y": 1}, {"x": 2, "y": 2}, "their runs differ in y too"),
+        ({"x": 1, "y": 1, "z": 1}, {"x": 2, "y": 2, "z": 2}, "their runs differ in y, z too"),
+    ],
+)
 def test_values_that_do_not_pair_say_why(first, second, why):
     row = compare([record(1, 0, 0.1, first), record(2, 0, 0.2, second)], "x").iloc[0]
     assert (row["repetitions"], row["pairs"], row["why"], row["unpaired"]) == (0, 0, why, 2)
@@ -395,7 +444,9 @@ def test_values_of_a_default_that_changed_are_compared_as_what_they_were():
 
 
 @pytest.mark.parametrize("done, difference, unpaired", [(3, -0.1, 3), (2, 0.1, 2)])
-def test_of_two_runs_alike_one_counts_whole_and_the_later_once_as_much_of_it_is_done(done, difference, unpaired):
+def test_of_two_runs_alike_one_counts_whole_and_the_later_once_as_much_of_it_is_done(
+    done, difference, unpaired
+):
     old = [record(1, r, 0.1, {"f": 1}) for r in range(3)]
     new = [record(3, r, 0.3, {"f": 1}) for r in range(done)]
     row = compare([*old, *[record(2, r, 0.2, {"f": 2}) for r in range(3)], *new], "f").iloc[0]

@@ -44,7 +44,9 @@ def test_resampled_splits_taken_as_independent_would_be_covered_far_less():
 
 
 def test_the_simulated_interval_is_that_of_the_table():
-    records = [simulation.record(5 * x + y, r, x=x, y=y) for x in range(2) for y in range(3) for r in range(4)]
+    records = [
+        simulation.record(5 * x + y, r, x=x, y=y) for x in range(2) for y in range(3) for r in range(4)
+    ]
     scores = np.random.default_rng(0).normal(size=(1, len(records)))
     low, high, _ = simulation.of_axis(records, "x", scores, 0.0)
     told = [{**one, "metrics": {simulation.METRIC: score}} for one, score in zip(records, scores[0])]

@@ -74,7 +74,8 @@ class Models:
         (lambda: Experiment(hsm, grid(filters=[1]).where(lambda filters: False)), "no points"),
         (
             lambda: Experiment(hsm, grid(filters=[1]) + grid(filter=[1])),
-            "Run 1: the fit has no argument 'filter'. Did you mean 'filters'\\? Its arguments: filters, l2, activation",
+            "Run 1: the fit has no argument 'filter'. Did you mean 'filters'\\? Its arguments: filters, l2, "
+            "activation",
         ),
         (lambda: Experiment(hsm, grid(filters=[1]).derive(x=lambda filters: 1)), "no argument 'x'"),
         (lambda: Experiment(lambda task, *, a: {}, grid()), r"Run 0 leaves out 'a'.*axis a=\[…\]"),
@@ -204,14 +205,20 @@ def test_a_varied_run_computes_anew_and_is_on_the_grid_where_the_grid_has_it():
     assert experiment.varied(first, {"filters": 16}) == second
     assert experiment.varied(first, {}) == first
     off = experiment.varied(first, {"filters": 5, "activation": "softplus"})
-    assert (off.number, off.params, off.derived) == (None, {"filters": 5, "activation": "softplus"}, {"l2": 50})
+    assert (off.number, off.params, off.derived) == (
+        None,
+        {"filters": 5, "activation": "softplus"},
+        {"l2": 50},
+    )
     given_l2 = experiment.varied(first, {"l2": 3})
     assert (given_l2.number, given_l2.params, given_l2.derived) == (None, {"filters": 4, "l2": 3}, {})
 
 
 def test_a_varied_run_is_checked():
     experiment = Experiment(Models(), grid(width=[4, 16]))
-    with pytest.raises(GridError, match=r"These arguments: the fit has no argument 'widht'\. Did you mean 'width'"):
+    with pytest.raises(
+        GridError, match=r"These arguments: the fit has no argument 'widht'\. Did you mean 'width'"
+    ):
         experiment.varied(experiment.runs()[0], {"widht": 3})
     with pytest.raises(GridError, match="a cnn is at most 8 wide"):
         experiment.varied(experiment.runs()[1], {"architecture": "cnn"})
@@ -241,7 +248,12 @@ def test_streams_are_independent_and_only_the_split_is_shared(seed):
 
 
 def test_seeds_never_change_between_versions():
-    assert Seeds(3).record() == {"init": 753919882, "shuffle": 912619295, "noise": 1054623597, "split": 2128025905}
+    assert Seeds(3).record() == {
+        "init": 753919882,
+        "shuffle": 912619295,
+        "noise": 1054623597,
+        "split": 2128025905,
+    }
 
 
 # ---- numbers for ever
@@ -269,7 +281,11 @@ def test_two_runs_of_one_id_keep_their_two_numbers():
     registered = [(1, "a"), (113, "a")]
     assert numbers_of(numbered([run(1, "a"), run(113, "a")], registered)) == registered
     assert numbers_of(numbered([run(113, "a")], registered)) == [(113, "a")]
-    assert numbers_of(numbered([run(5, "a"), run(6, "a"), run(7, "a")], registered)) == [(1, "a"), (113, "a"), (7, "a")]
+    assert numbers_of(numbered([run(5, "a"), run(6, "a"), run(7, "a")], registered)) == [
+        (1, "a"),
+        (113, "a"),
+        (7, "a"),
+    ]
 
 
 grids = st.lists(st.sampled_from("abcdefgh"), max_size=8, unique=True)
@@ -291,7 +307,9 @@ def test_editing_a_grid_never_relabels_a_run(edits):
         for identifier in set(first + second):
             before = [number for number, known in registry if known == identifier]
             now = {number for number, known in result if known == identifier}
-            assert now <= set(before) or set(before) <= now  # a new number only when the old ones are all taken
+            assert (
+                now <= set(before) or set(before) <= now
+            )  # a new number only when the old ones are all taken
         registry += [pair for pair in result if pair not in registry]
 
 

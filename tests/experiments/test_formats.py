@@ -34,11 +34,8 @@ def markdown_cells(line: str) -> list[str]:
 
 def test_a_plain_table_aligns_numbers_right_and_texts_left():
     assert render(frame(run=[1, 10], activation=["linear", "softplus"], score=[0.5, 0.25])) == (
-        "run  activation  score\n"
-        "---  ----------  -----\n"
-        "  1  linear        0.5\n"
-        " 10  softplus     0.25"
-    )  # fmt: skip
+        "run  activation  score\n---  ----------  -----\n  1  linear        0.5\n 10  softplus     0.25"
+    )
 
 
 def test_columns_that_are_the_same_in_every_row_become_one_line():
@@ -61,7 +58,9 @@ def test_a_number_that_repetitions_do_not_change_is_told_once():
     page = sheet(frame(run=[1, 2], **ceiling))
     assert ([column.name for column in page.columns], page.constant) == (["run"], {"c": "0.9"})
     assert [column.name for column in sheet(frame(["c mean"], run=[1, 2], **ceiling)).columns] == ["run", "c"]
-    assert "c" in [column.name for column in sheet(frame(run=[1, 2], **{**ceiling, "c mean": [0.9, 0.8]})).columns]
+    assert "c" in [
+        column.name for column in sheet(frame(run=[1, 2], **{**ceiling, "c mean": [0.9, 0.8]})).columns
+    ]
 
 
 def test_long_texts_that_differ_in_their_middle_are_not_taken_for_the_same():
@@ -70,18 +69,21 @@ def test_long_texts_that_differ_in_their_middle_are_not_taken_for_the_same():
     assert page.columns[1].cells[0] == "a" * 25 + "…" + "b" * 14
 
 
-@pytest.mark.parametrize("values, shown", [
-    ([0.5123456, 0.25], ["0.5123", "0.2500"]),
-    ([0.001, 0.1], ["0.001", "0.1"]),
-    ([100000.0, 0.5], ["100000", "0.5"]),
-    ([1234.5678, 98.7654], ["1235", "99"]),
-    ([0.5123456, 0.0001034567], ["0.5123", "0.0001035"]),
-    ([1.23456e-9, 1.0], ["1.235e-09", "1"]),
-    ([1.23456e12, 1.23456e12 + 1e9], ["1.235e+12", "1.236e+12"]),
-    ([0.0, math.pi], ["0.000", "3.142"]),
-    ([math.nan, -math.pi], ["", "-3.142"]),
-    ([math.inf, 1.5], ["inf", "1.5"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, shown",
+    [
+        ([0.5123456, 0.25], ["0.5123", "0.2500"]),
+        ([0.001, 0.1], ["0.001", "0.1"]),
+        ([100000.0, 0.5], ["100000", "0.5"]),
+        ([1234.5678, 98.7654], ["1235", "99"]),
+        ([0.5123456, 0.0001034567], ["0.5123", "0.0001035"]),
+        ([1.23456e-9, 1.0], ["1.235e-09", "1"]),
+        ([1.23456e12, 1.23456e12 + 1e9], ["1.235e+12", "1.236e+12"]),
+        ([0.0, math.pi], ["0.000", "3.142"]),
+        ([math.nan, -math.pi], ["", "-3.142"]),
+        ([math.inf, 1.5], ["inf", "1.5"]),
+    ],
+)
 def test_people_see_four_digits(values, shown):
     assert sheet(frame(value=values)).columns[0].cells == shown
 
@@ -89,7 +91,10 @@ def test_people_see_four_digits(values, shown):
 def test_programs_see_every_digit():
     made = frame(value=[1 / 3, 0.1], lists=[[1, 2.5], ["a"]])
     assert render(made, "csv") == 'value,lists\n0.3333333333333333,"[1, 2.5]"\n0.1,"[""a""]"'
-    assert json.loads(render(made, "json")) == [{"value": 1 / 3, "lists": [1, 2.5]}, {"value": 0.1, "lists": ["a"]}]
+    assert json.loads(render(made, "json")) == [
+        {"value": 1 / 3, "lists": [1, 2.5]},
+        {"value": 0.1, "lists": ["a"]},
+    ]
 
 
 def test_an_interval_takes_one_cell_and_a_single_repetition_shows_none():
@@ -115,14 +120,23 @@ def test_what_a_table_names_first_finds_room_before_others():
 
 
 def test_the_first_score_finds_room_before_arguments_and_hashes():
-    made = frame(**{
-        "run": [0, 1], "id": ["e18f8fa4", "5b1b71c5"], "filters": [4, 16], "activation": ["softplus", "linear"],
-        "test/correlation": [0.5, 0.25], "test/other": [1.0, 2.0],
-    })  # fmt: skip
-    for width, columns in ((24, "run test/correlation"), (34, "run filters test/correlation"),
-                           (46, "run filters activation test/correlation"),
-                           (53, "run id filters activation test/correlation"),
-                           (200, "run id filters activation test/correlation test/other")):  # fmt: skip
+    made = frame(
+        **{
+            "run": [0, 1],
+            "id": ["e18f8fa4", "5b1b71c5"],
+            "filters": [4, 16],
+            "activation": ["softplus", "linear"],
+            "test/correlation": [0.5, 0.25],
+            "test/other": [1.0, 2.0],
+        }
+    )
+    for width, columns in (
+        (24, "run test/correlation"),
+        (34, "run filters test/correlation"),
+        (46, "run filters activation test/correlation"),
+        (53, "run id filters activation test/correlation"),
+        (200, "run id filters activation test/correlation test/other"),
+    ):
         assert render(made, width=width).splitlines()[0].split() == columns.split()
 
 
@@ -151,12 +165,18 @@ def test_a_table_without_rows_is_no_error(format):
     assert text == "[]" if format == "json" else "run" in text
 
 
-@given(st.lists(st.tuples(TEXT, st.floats(allow_nan=False) | st.none(), st.integers(-(2**53), 2**53)), min_size=1))
+@given(
+    st.lists(
+        st.tuples(TEXT, st.floats(allow_nan=False) | st.none(), st.integers(-(2**53), 2**53)), min_size=1
+    )
+)
 def test_csv_comes_back_through_pandas(rows):
     texts, floats, wholes = map(list, zip(*rows))
     made = frame(text=pd.Series(texts, dtype=object), float=pd.Series(floats, dtype=float), whole=wholes)
     text = render(made, "csv", raw=True)
-    back = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values={"float": [""]}, dtype={"text": str})
+    back = pd.read_csv(
+        io.StringIO(text), keep_default_na=False, na_values={"float": [""]}, dtype={"text": str}
+    )
     assert back["text"].tolist() == texts
     assert [None if math.isnan(value) else value for value in back["float"]] == floats
     assert back["whole"].tolist() == wholes
@@ -167,7 +187,9 @@ ODD = st.text(st.sampled_from("=+-@\uff1d 1.e\t\r\x1b\x9b\u202ea"), max_size=12)
 
 @given(ODD, st.integers(), st.floats(allow_nan=False))
 def test_csv_has_no_text_that_a_spreadsheet_computes_or_a_terminal_obeys(text, whole, number):
-    made = frame(text=[text, "b"], whole=[whole, 0], float=[number, 0.5], mixed=pd.Series([text, -1.5], dtype=object))
+    made = frame(
+        text=[text, "b"], whole=[whole, 0], float=[number, 0.5], mixed=pd.Series([text, -1.5], dtype=object)
+    )
     rows = list(csv.reader(io.StringIO(render(made, "csv"))))
     for cell in (rows[1][0], rows[1][3]):
         assert cell.lstrip()[:1] not in set("=+-@\uff1d") - {""} or is_number(cell)
@@ -195,7 +217,9 @@ def test_json_is_standard_whatever_is_in_it(rows):
     def refuse(word: str):
         raise AssertionError(word)
 
-    assert len(json.loads(render(pd.DataFrame(rows), "json"), parse_constant=refuse)) == len(pd.DataFrame(rows))
+    assert len(json.loads(render(pd.DataFrame(rows), "json"), parse_constant=refuse)) == len(
+        pd.DataFrame(rows)
+    )
 
 
 @given(PRINTABLE, st.lists(st.tuples(PRINTABLE, st.integers()), min_size=2, max_size=5))
@@ -218,8 +242,11 @@ def test_latex_escapes_what_tex_would_obey():
     text = render(frame(learning_rate=["50 % & $x_1$ #\\{}~^", "[a] --flag"], score=[-0.5, 1.5]), "latex")
     lines = text.splitlines()
     assert lines[:4] == [
-        r"% \usepackage{booktabs,textcomp}", r"\begin{tabular}{lr}", r"\toprule", r"learning\_rate & score \\"
-    ]  # fmt: skip
+        r"% \usepackage{booktabs,textcomp}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"learning\_rate & score \\",
+    ]
     assert lines[5] == (
         r"50 \% \& \$x\_1\$ \#\textbackslash{}\{\}\textasciitilde{}\textasciicircum{} & $-$0.5 \\"
     )

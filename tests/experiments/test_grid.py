@@ -319,14 +319,18 @@ def test_a_part_with_its_own_start_numbers_a_point_again_that_another_part_has()
 
 def test_a_start_goes_along_with_products_where_and_derive():
     base = grid(hidden=[0.2])
-    made = (base * grid(a=[1, 2]) + base * grid(start=10, b=[1, 2])).where(lambda params: params.get("b") != 1)
+    made = (base * grid(a=[1, 2]) + base * grid(start=10, b=[1, 2])).where(
+        lambda params: params.get("b") != 1
+    )
     assert numbers(made.derive(c=lambda hidden: hidden)) == [0, 1, 10]
     assert numbers((grid(a=[1]) + grid(start=5, a=[2])) * grid(b=[1, 2])) == [0, 1, 5, 6]
     assert numbers(grid(start=3, a=[1, 2]).zip(grid(b=[1, 2]))) == [3, 4]
 
 
 def test_numbers_given_twice_are_an_error_that_says_which_are_free():
-    with pytest.raises(GridError, match=r"Run number 2 is given twice: by the part that starts at 2.*start=5"):
+    with pytest.raises(
+        GridError, match=r"Run number 2 is given twice: by the part that starts at 2.*start=5"
+    ):
         (grid(a=[1, 2, 3, 4, 5]) + grid(start=2, b=[1])).points()
     with pytest.raises(GridError, match="Run number 100"):
         (grid(start=100, a=[1]) + grid(start=99, b=[1, 2])).points()
@@ -363,7 +367,10 @@ LONG = list(range(1000))
         (lambda: grid(a=LONG, b=LONG, c=LONG), "more than 1,000,000 points"),
         (lambda: grid(a=LONG) * grid(b=LONG) * grid(c=LONG), "more than 1,000,000 points"),
         (lambda: grid(a=LONG, b=LONG, c=LONG).where(lambda a: a < 0), "more than 10,000,000 combinations"),
-        (lambda: grid(a=LONG) * grid(b=LONG, c=LONG).where(lambda b: b < 0), "more than 10,000,000 combinations"),
+        (
+            lambda: grid(a=LONG) * grid(b=LONG, c=LONG).where(lambda b: b < 0),
+            "more than 10,000,000 combinations",
+        ),
         (lambda: grid(a=LONG, b=LONG, c=LONG).zip(grid(d=[1])), "more than 1,000,000 points"),
         (lambda: grid(a=LONG, b=LONG, c=LONG).derive(d=lambda a: a), "more than 1,000,000 points"),
     ],
@@ -375,9 +382,9 @@ def test_a_grid_that_is_far_too_large_is_refused_before_its_points_are_made(make
 
 @given(
     st.recursive(
-        st.dictionaries(st.sampled_from("abcdef"), st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=2).map(
-            grid
-        ),
+        st.dictionaries(
+            st.sampled_from("abcdef"), st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=2
+        ).map(grid),
         lambda inner: (
             st.tuples(inner, inner)
             .filter(lambda two: not set(two[0].names) & set(two[1].names))

@@ -25,15 +25,37 @@ JSON = st.recursive(
 
 def record(run=1, repetition=0, **other) -> dict:
     known = {
-        "experiment": "exp3", "run": run, "id": f"{run:016x}", "architecture": "hsm",
-        "params": {"filters": 4 * run}, "derived": {}, "defaults": {"l2": 0.1}, "repetition": repetition,
-        "repetitions": 2, "split_by": None, "seeds": {"init": 10 + repetition, "split": 7}, "attempt": 1,
-        "state": "done", "on_grid": True, "metrics": {"train/correlation": 0.7, "test/correlation": 0.5},
-        "facts": {"best_epoch": 40, "stop_reason": "patience", "neurons_scored": 50, "neurons_silent": 1,
-                  "data_hash": "d0"},
-        "error": None, "ended": 100.0, "wall_seconds": 2.5, "peak_memory_gb": 0.5, "code": "c0", "commit": "f00",
-        "dirty": False, "versions": {"python": "3.11.2", "keras": "3.5.0"},
-    }  # fmt: skip
+        "experiment": "exp3",
+        "run": run,
+        "id": f"{run:016x}",
+        "architecture": "hsm",
+        "params": {"filters": 4 * run},
+        "derived": {},
+        "defaults": {"l2": 0.1},
+        "repetition": repetition,
+        "repetitions": 2,
+        "split_by": None,
+        "seeds": {"init": 10 + repetition, "split": 7},
+        "attempt": 1,
+        "state": "done",
+        "on_grid": True,
+        "metrics": {"train/correlation": 0.7, "test/correlation": 0.5},
+        "facts": {
+            "best_epoch": 40,
+            "stop_reason": "patience",
+            "neurons_scored": 50,
+            "neurons_silent": 1,
+            "data_hash": "d0",
+        },
+        "error": None,
+        "ended": 100.0,
+        "wall_seconds": 2.5,
+        "peak_memory_gb": 0.5,
+        "code": "c0",
+        "commit": "f00",
+        "dirty": False,
+        "versions": {"python": "3.11.2", "keras": "3.5.0"},
+    }
     return {**known, **other}
 
 
@@ -45,9 +67,21 @@ def without_outcome(run=1, repetition=0, state="new") -> dict:
 def test_what_a_person_reads_first_comes_first():
     names = list(table([record()]))
     assert names[:8] == [
-        "run", "id", "filters", "repetition", "state", "attempt", "test/correlation", "train/correlation"
-    ]  # fmt: skip
-    assert names.index("error") < names.index("best_epoch") < names.index("wall_seconds") < names.index("seeds.init")
+        "run",
+        "id",
+        "filters",
+        "repetition",
+        "state",
+        "attempt",
+        "test/correlation",
+        "train/correlation",
+    ]
+    assert (
+        names.index("error")
+        < names.index("best_epoch")
+        < names.index("wall_seconds")
+        < names.index("seeds.init")
+    )
     assert names[-2:] == ["versions.python", "versions.keras"]
 
 
@@ -105,7 +139,9 @@ def test_whole_numbers_stay_whole_beside_absent_ones():
 def test_an_error_takes_one_line():
     error = {"kind": "exception", "type": "ValueError", "message": "no\n  such\nfile", "traceback": "…"}
     killed = {"kind": "killed", "type": None, "message": "signal 9", "signal": 9}
-    frame = table([record(1, state="failed", error=error), record(2, state="failed", error=killed), record(3)])
+    frame = table(
+        [record(1, state="failed", error=error), record(2, state="failed", error=killed), record(3)]
+    )
     assert frame["error"].tolist() == ["ValueError: no such file", "signal 9", None]
 
 
@@ -131,14 +167,18 @@ def test_a_damaged_record_costs_its_own_cells_only(key, damage):
 
 
 def test_metrics_that_are_no_finite_numbers_are_absent():
-    frame = table([record(metrics={"m": value}) for value in (1, None, "x", float("inf"), 10**400, [1], True)])
+    frame = table(
+        [record(metrics={"m": value}) for value in (1, None, "x", float("inf"), 10**400, [1], True)]
+    )
     assert frame["m"].tolist()[0] == 1 and frame["m"].isna().tolist()[1:6] == [True] * 5
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=4))
 def test_any_argument_of_any_name_arrives_unchanged(given_arguments):
-    records = [record(run, params=json.loads(json.dumps(params))) for run, params in enumerate(given_arguments, 1)]
+    records = [
+        record(run, params=json.loads(json.dumps(params))) for run, params in enumerate(given_arguments, 1)
+    ]
     frame = table(records)
     fixed = set(table([record(params={})]))
     for place, params in enumerate(given_arguments):
@@ -148,7 +188,9 @@ def test_any_argument_of_any_name_arrives_unchanged(given_arguments):
 
 
 def test_ten_thousand_records_take_a_quarter_of_a_second():
-    records = json.loads(json.dumps([record(run, repetition) for run in range(1000) for repetition in range(10)]))
+    records = json.loads(
+        json.dumps([record(run, repetition) for run in range(1000) for repetition in range(10)])
+    )
     took = []
     for _ in range(5):
         start = time.process_time()
@@ -188,12 +230,15 @@ def test_different_neuron_counts_are_said():
     assert "Neuron counts differ between tasks: 50 and 49 scored." in notes(records)
 
 
-@pytest.mark.parametrize("monitored, scores, said", [
-    ("test", {"test/correlation": 0.5}, True),
-    ("validation", {"test/correlation": 0.5, "validation/correlation": 0.4}, False),
-    ("validation", {"validation/correlation": 0.4}, True),
-    (None, {"test/correlation": 0.5}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "monitored, scores, said",
+    [
+        ("test", {"test/correlation": 0.5}, True),
+        ("validation", {"test/correlation": 0.5, "validation/correlation": 0.4}, False),
+        ("validation", {"validation/correlation": 0.4}, True),
+        (None, {"test/correlation": 0.5}, False),
+    ],
+)
 def test_a_set_that_is_both_monitored_and_reported_is_flagged(monitored, scores, said):
     found = notes([record(facts={"monitored": monitored}, metrics=scores)])
     assert found == ([f"The monitored set is the reported one: {monitored}."] if said else [])
@@ -218,13 +263,17 @@ def test_the_job_without_a_network_recovers_the_receptive_fields_of_simple_cells
     assert fit(live_task(6), images=500) != simple == fit(live_task(), images=500)
 
 
-@pytest.mark.parametrize("text", ["", "it's \"q\"\n$(touch pwned) `id` \\n", "-v x=1", "--help", "é ☃", "x" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", 'it\'s "q"\n$(touch pwned) `id` \\n', "-v x=1", "--help", "é ☃", "x" * 100_000]
+)
 def test_whatever_an_argument_holds_reaches_the_shell_program_as_it_is(text, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fit = runpy.run_path(str(JOBS / "shell_program.py"))["fit"]
     metrics = fit(live_task(), refractory_ms=10.0, note=text)
     # A dead time of 10 ms at 40 spikes per second leaves a coefficient of variation of 1 - 40 * 0.01.
-    assert metrics["interval_cv"] == pytest.approx(0.6, abs=0.03) and metrics["rate"] == pytest.approx(40, rel=0.05)
+    assert metrics["interval_cv"] == pytest.approx(0.6, abs=0.03) and metrics["rate"] == pytest.approx(
+        40, rel=0.05
+    )
     assert f"note: {text}\n" in capfd.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -236,12 +285,19 @@ def test_a_shell_program_that_fails_is_quoted_in_the_error():
 
 
 def test_an_axis_architecture_is_shown_once():
-    rows = [record(run, 0, architecture=name, params={"architecture": name}) for run, name in enumerate(["hsm", "ln"])]
+    rows = [
+        record(run, 0, architecture=name, params={"architecture": name})
+        for run, name in enumerate(["hsm", "ln"])
+    ]
     assert [name for name in table(rows).columns if "architecture" in name] == ["architecture"]
 
 
 def test_a_ceiling_that_is_the_same_in_every_row_needs_no_column():
-    metrics = {"test/correlation": 0.5, "test/correlation_ceiling": 0.9, "test/correlation_ceiling/region1": 0.9}
+    metrics = {
+        "test/correlation": 0.5,
+        "test/correlation_ceiling": 0.9,
+        "test/correlation_ceiling/region1": 0.9,
+    }
     found = table([record(run, metrics=metrics) for run in (1, 2)])
     assert "test/correlation" in found.attrs["always"]
     assert not [name for name in found.attrs["always"] if "ceiling" in name]

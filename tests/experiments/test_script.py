@@ -83,7 +83,12 @@ def test_a_script_is_named_by_name_last_parts_or_path(study):
     assert script.find(study, "group/exp3").name == "group/exp3"
     assert script.find(study, "exp4").name == "group/exp4"
     assert script.find(study, "deep/exp5").name == "other/deep/exp5"
-    for path in ("jobs/group/exp4.py", "./jobs/group/exp4", str(study.jobs / "group/exp4.py"), "group/exp4.py"):
+    for path in (
+        "jobs/group/exp4.py",
+        "./jobs/group/exp4",
+        str(study.jobs / "group/exp4.py"),
+        "group/exp4.py",
+    ):
         assert script.find(study, path).name == "group/exp4"
 
 
@@ -111,7 +116,10 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_and_offers_the_nearest
 
 
 def test_the_head_of_a_script_is_read_without_executing_it(study):
-    assert script.head(write(study, "jobs/a.py", '"""First line.\n\nMore."""\nraise SystemExit')) == "First line."
+    assert (
+        script.head(write(study, "jobs/a.py", '"""First line.\n\nMore."""\nraise SystemExit'))
+        == "First line."
+    )
     for odd in ("", "x = 1", "def", '""""""', "'\0'"):
         assert script.head(write(study, "jobs/b.py", odd)) == ""
     assert script.head(study.jobs / "missing.py") == ""
@@ -276,7 +284,11 @@ def test_forgetting_a_root_leaves_what_it_did_not_bring(study, tmp_path):
 
 def test_a_script_named_like_a_standard_module_hides_nothing(study):
     write(study, "jobs/queue.py", PLAIN)
-    write(study, "jobs/exp3.py", PLAIN + "from concurrent.futures import thread\nassert thread.queue.SimpleQueue\n")
+    write(
+        study,
+        "jobs/exp3.py",
+        PLAIN + "from concurrent.futures import thread\nassert thread.queue.SimpleQueue\n",
+    )
     for name in ("queue", "concurrent.futures.thread"):
         sys.modules.pop(name, None)
     load(study)
@@ -321,5 +333,7 @@ def test_a_script_can_be_run_by_python_too(study):
     path = write(study, "jobs/exp3.py", text)
     load(study)
     root = Path(script.__file__).parents[2]
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, env={"PYTHONPATH": str(root)})
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, env={"PYTHONPATH": str(root)}
+    )
     assert (done.stdout, done.stderr) == ("main 2\n", "")

@@ -96,7 +96,15 @@ def test_any_text_is_a_selector_or_refused(text):
 
 # ---- conditions
 
-RUN = {"lr": 1e-4, "model": "ln", "training.l2": 0.1, "regions": [1, 2], "lin_scale": True, "size": None, "filters": 9}
+RUN = {
+    "lr": 1e-4,
+    "model": "ln",
+    "training.l2": 0.1,
+    "regions": [1, 2],
+    "lin_scale": True,
+    "size": None,
+    "filters": 9,
+}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,9 @@ def test_what_is_no_condition_is_an_error(text):
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(UsageError, match=r"no argument is called 'lrr'\. Did you mean 'lr'\? Arguments: lr, model"):
+    with pytest.raises(
+        UsageError, match=r"no argument is called 'lrr'\. Did you mean 'lr'\? Arguments: lr, model"
+    ):
         where("lrr < 1", ["lr", "model"])
     with pytest.raises(UsageError, match=r"called 'ln'.*If it is a value, quote it: \"ln\""):
         where("model == ln")(RUN)

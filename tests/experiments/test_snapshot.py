@@ -35,14 +35,35 @@ def fit(task, *, name="a", part=1):
     return {"test": 1}
 """
 NAMED = {
-    "jobs/exp3.py": NAMES, "lib/read.py": "", "jobs/table.csv": "", "jobs/group/a.json": "", "jobs/group/b.json": "",
-    "lib/weights.npy": "", "jobs/one.txt": "", "jobs/configs/deep/c.yaml": "", "jobs/shapes/a/x.ini": "",
-    "jobs/tool.py": "import toolbox", "toolbox.py": "", "nets/__init__.py": "", "nets/deep.py": "",
-}  # fmt: skip
+    "jobs/exp3.py": NAMES,
+    "lib/read.py": "",
+    "jobs/table.csv": "",
+    "jobs/group/a.json": "",
+    "jobs/group/b.json": "",
+    "lib/weights.npy": "",
+    "jobs/one.txt": "",
+    "jobs/configs/deep/c.yaml": "",
+    "jobs/shapes/a/x.ini": "",
+    "jobs/tool.py": "import toolbox",
+    "toolbox.py": "",
+    "nets/__init__.py": "",
+    "nets/deep.py": "",
+}
 NOT_NAMED = [
-    "jobs/token", "jobs/other.csv", "jobs/exp4.py", "lib/unused.py", "jobs/.hidden", "data/x.csv", "jobs/data/x.csv",
-    "test/x.py", "jobs/group/c.yaml", "secret.csv", "training_data/exp3/runs/x.json", "jobs/configs/.git/x", "setup.py",
-]  # fmt: skip
+    "jobs/token",
+    "jobs/other.csv",
+    "jobs/exp4.py",
+    "lib/unused.py",
+    "jobs/.hidden",
+    "data/x.csv",
+    "jobs/data/x.csv",
+    "test/x.py",
+    "jobs/group/c.yaml",
+    "secret.csv",
+    "training_data/exp3/runs/x.json",
+    "jobs/configs/.git/x",
+    "setup.py",
+]
 
 
 def test_what_a_script_imports_and_names_is_collected_and_nothing_else(tmp_path):
@@ -54,16 +75,34 @@ def test_what_a_script_imports_and_names_is_collected_and_nothing_else(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "text", ["import importlib\nimportlib.import_module(name)", "__import__(f'lib.{x}')", "import_module('.a', 'lib')"]
+    "text",
+    [
+        "import importlib\nimportlib.import_module(name)",
+        "__import__(f'lib.{x}')",
+        "import_module('.a', 'lib')",
+    ],
 )
 def test_a_script_that_computes_its_imports_has_all_python_files_of_the_study(tmp_path, text):
     code = ["lib/data/read.py", "lib/tests/x.py", "setup.py", "jobs/group/_near.py"]
     left_out = [
-        "lib/notes.txt", "data/big.py", "training_data/exp3/code/jobs/exp3.py", "docs/conf.py", "tests/test_x.py",
-        "build/x.py", "dist/x.py", ".git/hook.py", ".hidden.py", "jobs/.secret", "jobs/__pycache__/x.pyc",
-        "lib/__pycache__/x.py", "venv/pyvenv.cfg", "venv/lib/site.py", "web/node_modules/gyp.py",
-        "neurofit/__init__.py", "neurofit/experiments/grids/grid.py",
-    ]  # fmt: skip
+        "lib/notes.txt",
+        "data/big.py",
+        "training_data/exp3/code/jobs/exp3.py",
+        "docs/conf.py",
+        "tests/test_x.py",
+        "build/x.py",
+        "dist/x.py",
+        ".git/hook.py",
+        ".hidden.py",
+        "jobs/.secret",
+        "jobs/__pycache__/x.pyc",
+        "lib/__pycache__/x.py",
+        "venv/pyvenv.cfg",
+        "venv/lib/site.py",
+        "web/node_modules/gyp.py",
+        "neurofit/__init__.py",
+        "neurofit/experiments/grids/grid.py",
+    ]
     study = tree(tmp_path, {"jobs/exp3.py": text, **dict.fromkeys([*code, *left_out], "")})
     assert list(snapshot.collect(study, study.jobs / "exp3.py")) == sorted([*code, "jobs/exp3.py"])
 
@@ -71,14 +110,20 @@ def test_a_script_that_computes_its_imports_has_all_python_files_of_the_study(tm
 def test_what_a_script_imports_is_collected_wherever_it_lies(tmp_path):
     study = tree(
         tmp_path,
-        {"jobs/exp3.py": "from data.read import x\nimport json, numpy", "data/read.py": "", "data/other.py": ""},
+        {
+            "jobs/exp3.py": "from data.read import x\nimport json, numpy",
+            "data/read.py": "",
+            "data/other.py": "",
+        },
     )
     assert list(snapshot.collect(study, study.jobs / "exp3.py")) == ["data/read.py", "jobs/exp3.py"]
 
 
 def test_links_are_followed_only_inside_the_study(tmp_path):
     tree(tmp_path / "outside", ["x.py", "token"])
-    study = tree(tmp_path / "study", {"jobs/exp3.py": "__import__(x); 'token'; 'beside'", "lib/a.py": "", "lib/b": ""})
+    study = tree(
+        tmp_path / "study", {"jobs/exp3.py": "__import__(x); 'token'; 'beside'", "lib/a.py": "", "lib/b": ""}
+    )
     (study.root / "linked").symlink_to("lib")
     (study.root / "away").symlink_to(tmp_path / "outside")
     (study.root / "lib" / "round").symlink_to("..")
@@ -87,15 +132,20 @@ def test_links_are_followed_only_inside_the_study(tmp_path):
     (study.jobs / "token").symlink_to(tmp_path / "outside" / "token")
     (study.jobs / "beside").symlink_to("../lib/b")
     assert list(snapshot.collect(study, study.jobs / "exp3.py")) == [
-        "jobs/beside", "jobs/exp3.py", "lib/a.py", "linked/a.py",
-    ]  # fmt: skip
+        "jobs/beside",
+        "jobs/exp3.py",
+        "lib/a.py",
+        "linked/a.py",
+    ]
 
 
 def test_an_import_that_leads_out_of_the_study_is_an_error_unless_declared(tmp_path):
     tree(tmp_path / "outside", ["x.py"])
     study = tree(tmp_path / "study", {"jobs/exp3.py": "import common"})
     (study.jobs / "common.py").symlink_to(tmp_path / "outside" / "x.py")
-    with pytest.raises(StudyError, match=r"common\.py leads to .*outside/x\.py, outside of the study.*files="):
+    with pytest.raises(
+        StudyError, match=r"common\.py leads to .*outside/x\.py, outside of the study.*files="
+    ):
         snapshot.collect(study, study.jobs / "exp3.py")
     assert "jobs/common.py" in snapshot.collect(study, study.jobs / "exp3.py", ["jobs/common.py"])
 
@@ -103,8 +153,10 @@ def test_an_import_that_leads_out_of_the_study_is_an_error_unless_declared(tmp_p
 def test_declared_files_come_along_and_are_checked(tmp_path):
     study = tree(tmp_path, ["jobs/exp3.py", "lib/a.csv", "lib/deep/b.csv", "lib/large.bin"])
     assert list(snapshot.collect(study, study.jobs / "exp3.py", ["lib/**/*.csv"])) == [
-        "jobs/exp3.py", "lib/a.csv", "lib/deep/b.csv",
-    ]  # fmt: skip
+        "jobs/exp3.py",
+        "lib/a.csv",
+        "lib/deep/b.csv",
+    ]
     with pytest.raises(StudyError, match=r"files='lib/c\.csv': there is no such file in"):
         snapshot.collect(study, study.jobs / "exp3.py", ["lib/c.csv"])
     with pytest.raises(StudyError, match="outside of the study"):
@@ -116,7 +168,9 @@ def test_declared_files_come_along_and_are_checked(tmp_path):
 
 def test_too_much_is_an_error_that_says_where_most_of_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(snapshot, "MOST_FILES", 10)
-    study = tree(tmp_path, {"jobs/exp3.py": "__import__(x)", **{f"tmp/{number}.py": "" for number in range(20)}})
+    study = tree(
+        tmp_path, {"jobs/exp3.py": "__import__(x)", **{f"tmp/{number}.py": "" for number in range(20)}}
+    )
     with pytest.raises(StudyError, match=r"more than 10 files.*most files are in tmp/.*into data/"):
         snapshot.collect(study, study.jobs / "exp3.py")
     monkeypatch.setattr(snapshot, "MOST_FILES", 100)
@@ -130,7 +184,9 @@ def test_too_much_is_an_error_that_says_where_most_of_it_is(tmp_path, monkeypatc
 
 def everything(study: Study) -> dict[str, Path]:
     """All files of jobs/ and lib/, as if a script used them."""
-    found = [path for folder in ("jobs", "lib") for path in (study.root / folder).rglob("*") if path.is_file()]
+    found = [
+        path for folder in ("jobs", "lib") for path in (study.root / folder).rglob("*") if path.is_file()
+    ]
     return {path.relative_to(study.root).as_posix(): path for path in sorted(found)}
 
 
@@ -156,12 +212,16 @@ def test_copies_are_no_more_readable_than_what_they_copy(tmp_path):
 
 
 def test_a_copy_is_whole_named_by_content_and_made_once(tmp_path):
-    study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1", "lib/a b\n.py": "y = 2", "jobs/tool.sh": "#!/bin/sh"})
+    study = tree(
+        tmp_path / "study", {"jobs/exp3.py": "x = 1", "lib/a b\n.py": "y = 2", "jobs/tool.sh": "#!/bin/sh"}
+    )
     (study.jobs / "tool.sh").chmod(0o755)
     files = everything(study)
     copy = snapshot.take(files, tmp_path / "store" / "code")
     assert copy == tmp_path / "store" / "code" / snapshot.digest(files)[:12]
-    assert {path.relative_to(copy).as_posix(): path.read_text() for path in copy.rglob("*") if path.is_file()} == {
+    assert {
+        path.relative_to(copy).as_posix(): path.read_text() for path in copy.rglob("*") if path.is_file()
+    } == {
         "jobs/exp3.py": "x = 1",
         "lib/a b\n.py": "y = 2",
         "jobs/tool.sh": "#!/bin/sh",

@@ -1,5 +1,5 @@
-"""Rounds of bad moments: a small experiment on a storage that fails at random, killed at random, submitted again until
-all of it is done; judged by a reader of plain files that shares nothing with neurofit's own.
+"""Rounds of bad moments: a small experiment on a storage that fails at random, killed at random, submitted
+again until all of it is done; judged by a reader of plain files that shares nothing with neurofit's own.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Weather:
             "FAULTS_KINDS": ",".join(self.kinds),
             "FAULTS_PROBABILITY": str(self.probability),
             "FAULTS_LATE_MS": str(self.late_ms),
-            "FAULTS_EXCEPT": "state.json,stdout.log,stderr.log",  # what the fit writes by itself is its own matter
+            # what the fit writes by itself is its own matter
+            "FAULTS_EXCEPT": "state.json,stdout.log,stderr.log",
             "FAULTS_SEED": str(seed),
         }
 
@@ -137,7 +138,10 @@ class Round:
         deadline = time.monotonic() + seconds
         while len(self.done()) < RUNS * REPETITIONS:
             if time.monotonic() > deadline:
-                raise Wrong(f"{self.where()}: not done after {seconds} s: {self.plain()}\n" + "\n".join(self.said[-6:]))
+                raise Wrong(
+                    f"{self.where()}: not done after {seconds} s: {self.plain()}\n"
+                    + "\n".join(self.said[-6:])
+                )
             self.tend_submitter(sum(self.tally.kills.values()) < kills)
             time.sleep(self.random.uniform(0.03, 0.25))
             if sum(self.tally.kills.values()) < kills and self.random.random() < 0.4:
@@ -175,9 +179,14 @@ class Round:
             return
         command = [sys.executable, "-m", "neurofit", "submit", self.name, "--detach", "--retry", "--yes"]
         self.submitter = subprocess.Popen(
-            command, cwd=self.study.root, env=self.environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            command,
+            cwd=self.study.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self.tally.submits += 1
         killed = may_kill and self.random.random() < 0.25
         self.kill_submitter_at = time.monotonic() + self.random.uniform(0.1, 2.0) if killed else float("inf")
@@ -248,7 +257,9 @@ class Round:
                 "new": "done" in was.values(),
             }
             if wrong.get(state) or ("done" in was.values() and state != "done"):
-                raise Wrong(f"{self.where()}: {task} is called {state}; before {was}, after {now}\n{answer.stderr}")
+                raise Wrong(
+                    f"{self.where()}: {task} is called {state}; before {was}, after {now}\n{answer.stderr}"
+                )
 
     def judge(self) -> None:
         """Every task once."""

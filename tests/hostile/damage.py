@@ -12,10 +12,43 @@ from typing import Any
 
 DEEP = 100_000
 VALUES = [
-    None, True, False, -1, 0, 1, 10**30, -(10**400), 0.5, 1e308, "", "x", "\x00", "../../..", "2026", [], [1], [[]],
-    [None, None], {}, {"a": None}, {"state": "done"}, "\udcff", "∞", [[0, 0]], [[0, 10**12]], "done", [1, 2, 3],
-]  # fmt: skip
-RAW = [b"NaN", b"-Infinity", b"1e999", b"[" * DEEP + b"]" * DEEP, b'{"a":' * DEEP + b"1" + b"}" * DEEP, b"9" * 5000]
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    10**30,
+    -(10**400),
+    0.5,
+    1e308,
+    "",
+    "x",
+    "\x00",
+    "../../..",
+    "2026",
+    [],
+    [1],
+    [[]],
+    [None, None],
+    {},
+    {"a": None},
+    {"state": "done"},
+    "\udcff",
+    "∞",
+    [[0, 0]],
+    [[0, 10**12]],
+    "done",
+    [1, 2, 3],
+]
+RAW = [
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"[" * DEEP + b"]" * DEEP,
+    b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    b"9" * 5000,
+]
 
 
 def damage(path: Path, dice: random.Random) -> str:
@@ -81,7 +114,17 @@ def _line_gone(lines: list[bytes], dice: random.Random) -> None:
 
 @_lines
 def _line_of_garbage(lines: list[bytes], dice: random.Random) -> None:
-    garbage = [b"garbage\n", b"{}\n", b"[]\n", b"null\n", b"3\n", b'""\n', b'{"run":1}\n', b'{"outcome":3}\n', b"\0\n"]
+    garbage = [
+        b"garbage\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b"3\n",
+        b'""\n',
+        b'{"run":1}\n',
+        b'{"outcome":3}\n',
+        b"\0\n",
+    ]
     lines.insert(dice.randrange(len(lines) + 1), dice.choice(garbage))
 
 
@@ -155,9 +198,17 @@ def _json_key(data: bytes, dice: random.Random) -> bytes:
 
 
 BYTES = [
-    _truncated, _flipped, _flipped, _zeroed, _not_text, _empty, _newline_only, _line_twice, _line_gone,
+    _truncated,
+    _flipped,
+    _flipped,
+    _zeroed,
+    _not_text,
+    _empty,
+    _newline_only,
+    _line_twice,
+    _line_gone,
     _line_of_garbage,
-]  # fmt: skip
+]
 FILES = [_gone, _folder, _dangling, _loop]
 
 

@@ -1,4 +1,6 @@
-"""What may be shown of a damaged study, from a plain reader of its files that knows nothing of neurofit's own."""
+"""What may be shown of a damaged study, from a plain reader of its files that knows nothing of neurofit's
+own.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,33 @@ from .damage import copied, damage
 from .study import records
 
 COMMANDS = [
-    ["status"], ["status", "--json"], ["status", "exp:all"], ["results", "exp", "--json"], ["results", "exp"],
-    ["results", "exp", "--by", "run"], ["results", "exp", "--compare", "x", "--metric", "test/mse"],
-    ["failures", "exp"], ["failures", "exp", "--json"], ["logs", "exp:0"], ["logs", "exp", "--json", "--tail", "2"],
-    ["list"], ["show", "exp"], ["submit", "exp", "--dry-run"], ["submit", "exp", "--retry", "--dry-run", "--json"],
-    ["cancel", "exp", "--dry-run"], ["cancel", "group/slow", "--dry-run"], ["clean", "--dry-run"],
-    ["clean", "--attempts", "--dry-run", "--json"], ["status", "group/slow"], ["failures", "broken"],
-    ["plot", "exp", "--json"], ["plot", "exp", "--what", "progress", "--json"], ["runners"], ["plot", "nothing"],
+    ["status"],
+    ["status", "--json"],
+    ["status", "exp:all"],
+    ["results", "exp", "--json"],
+    ["results", "exp"],
+    ["results", "exp", "--by", "run"],
+    ["results", "exp", "--compare", "x", "--metric", "test/mse"],
+    ["failures", "exp"],
+    ["failures", "exp", "--json"],
+    ["logs", "exp:0"],
+    ["logs", "exp", "--json", "--tail", "2"],
+    ["list"],
+    ["show", "exp"],
+    ["submit", "exp", "--dry-run"],
+    ["submit", "exp", "--retry", "--dry-run", "--json"],
+    ["cancel", "exp", "--dry-run"],
+    ["cancel", "group/slow", "--dry-run"],
+    ["clean", "--dry-run"],
+    ["clean", "--attempts", "--dry-run", "--json"],
+    ["status", "group/slow"],
+    ["failures", "broken"],
+    ["plot", "exp", "--json"],
+    ["plot", "exp", "--what", "progress", "--json"],
+    ["runners"],
+    ["plot", "nothing"],
     ["run", "exp:0", "--dry-run"],
-]  # fmt: skip
+]
 CODES = {0, 1, 2, 3, 4, 5}
 MOST_SECONDS = 10.0
 
@@ -83,7 +103,10 @@ def tried(study: Path, target: Path, seed: int, *, commands: int) -> Case:
     os.environ["XDG_CACHE_HOME"] = str(target / "cache")
     if dice.random() < 0.5:  # an index of before the damage
         command("status")
-    candidates = [*records(target), *(path.relative_to(target) for path in (target / "cache").rglob("*.json"))]
+    candidates = [
+        *records(target),
+        *(path.relative_to(target) for path in (target / "cache").rglob("*.json")),
+    ]
     file = dice.choice(candidates)
     case = Case(seed, file, damage(target / file, dice))
     first = [["status", "--json"], ["results", "exp", "--json"]]
@@ -116,7 +139,8 @@ def faults(case: Case, study: Path, target: Path) -> list[str]:
 
 def _is_told(said: Said) -> bool:
     return bool(re.search(r"^(Warning|Error): ", said.err, re.MULTILINE)) or (
-        said.out.startswith("{") and any(one["problems"] for one in json.loads(said.out).get("experiments", ()))
+        said.out.startswith("{")
+        and any(one["problems"] for one in json.loads(said.out).get("experiments", ()))
     )
 
 
@@ -161,12 +185,16 @@ def _status(said: Said, study: Path, target: Path) -> list[str]:
         if shown and shown["done"] > done:
             found.append(f"status: {shown['done']} of {name} are done, and files have {done}")
         if wrong and not told:
-            found.append(f"status: {name} has {[(state, shown[state]) for state in wrong]}, and nothing is said of it")
+            found.append(
+                f"status: {name} has {[(state, shown[state]) for state in wrong]}, and nothing is said of it"
+            )
     return found
 
 
 def plain(root: Path, name: str) -> dict[tuple[int, int], list[dict[str, Any]]]:
-    """(run, repetition) → the metrics of every outcome that says it is done, in whatever file; {} for the others."""
+    """(run, repetition) → the metrics of every outcome that says it is done, in whatever file; {} for the
+    others.
+    """
     folder = root / "training_data" / name
     found: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for path in folder.glob("runs/*/rep-*/attempt-*/outcome.json"):

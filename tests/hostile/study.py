@@ -1,4 +1,6 @@
-"""A small study as neurofit leaves it: done, failed, stopped and cancelled tasks, second attempts, a halt, a lock."""
+"""A small study as neurofit leaves it: done, failed, stopped and cancelled tasks, second attempts, a halt, a
+lock.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,14 @@ def build(root: Path) -> Path:
     neurofit(root, "cancel", "group/slow", "--yes")
     neurofit(root, "status", "group/slow", "--wait", "30")
     neurofit(root, "submit", "broken")
-    lock = {"host": os.uname().nodename, "boot": "0000", "pid": 999_999, "started": 1, "user": "me", "since": "2026"}
+    lock = {
+        "host": os.uname().nodename,
+        "boot": "0000",
+        "pid": 999_999,
+        "started": 1,
+        "user": "me",
+        "since": "2026",
+    }
     (root / "training_data" / "exp" / ".lock").write_text(json.dumps(lock))
     return root
 
@@ -70,6 +79,8 @@ def neurofit(root: Path, *words: str) -> None:
 
 def records(root: Path) -> list[Path]:
     """Every file that a command may read, relative to the study."""
-    found = [path for path in (root / "training_data").rglob("*") if path.is_file() and ".code" not in path.parts]
+    found = [
+        path for path in (root / "training_data").rglob("*") if path.is_file() and ".code" not in path.parts
+    ]
     found += list((root / "runners").iterdir())
     return sorted(path.relative_to(root) for path in found)

@@ -1,4 +1,6 @@
-"""No damaged file gives a traceback, a hang, or a wrong answer without a word; thousands of them: scripts/hostile."""
+"""No damaged file gives a traceback, a hang, or a wrong answer without a word; thousands of them:
+scripts/hostile.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +47,34 @@ def test_the_study_itself_is_shown_without_a_complaint(used, monkeypatch):
     assert len(records(used)) > 60
 
 
-@pytest.mark.parametrize("record", ["submission.json", "runs.jsonl", "000000.1.jsonl", "queue.jsonl", "000001.json",
-                                    "claim.json", "outcome.json", "alike.json", ".lock", "pool.jsonl"])  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        "submission.json",
+        "runs.jsonl",
+        "000000.1.jsonl",
+        "queue.jsonl",
+        "000001.json",
+        "claim.json",
+        "outcome.json",
+        "alike.json",
+        ".lock",
+        "pool.jsonl",
+    ],
+)
 def test_what_neurofit_writes_is_as_its_schema_says(used, record):
     schema = {
-        "submission.json": schemas.SUBMISSION, "runs.jsonl": schemas.REGISTERED_RUN, "queue.jsonl": schemas.QUEUE_LINE,
-        "000000.1.jsonl": schemas.JOURNAL_LINE, "000001.json": schemas.STOP, "claim.json": schemas.CLAIM,
-        "outcome.json": schemas.TASK_OUTCOME, "alike.json": schemas.HALT, ".lock": schemas.LOCK,
+        "submission.json": schemas.SUBMISSION,
+        "runs.jsonl": schemas.REGISTERED_RUN,
+        "queue.jsonl": schemas.QUEUE_LINE,
+        "000000.1.jsonl": schemas.JOURNAL_LINE,
+        "000001.json": schemas.STOP,
+        "claim.json": schemas.CLAIM,
+        "outcome.json": schemas.TASK_OUTCOME,
+        "alike.json": schemas.HALT,
+        ".lock": schemas.LOCK,
         "pool.jsonl": schemas.POOL_EVENT,
-    }[record]  # fmt: skip
+    }[record]
     paths = list((used / "training_data").rglob(record))
     assert paths
     for path in paths:
@@ -80,7 +101,10 @@ def test_a_check_answers_for_any_value_in_any_field(schema, data):
             schemas.checked(record, schema, "FILE")
 
 
-@given(st.binary(max_size=40) | st.sampled_from([b"NaN", b"[" * 10**5, b"1e999", b"-1E+400", b"9" * 5000, b"\xff"]))
+@given(
+    st.binary(max_size=40)
+    | st.sampled_from([b"NaN", b"[" * 10**5, b"1e999", b"-1E+400", b"9" * 5000, b"\xff"])
+)
 def test_bytes_are_json_or_a_value_error(data):
     try:
         value = from_json(data)

@@ -10,7 +10,16 @@ from neurofit.experiments.scripts import script
 from neurofit.study import Study
 
 STUDY = Study(Path(__file__).resolve().parents[2])
-GROUPS = ("exp_repro", "experiments_1", "experiments_2", "experiments_3", "experiments_4", "gen_1", "mult1", "multeval")
+GROUPS = (
+    "exp_repro",
+    "experiments_1",
+    "experiments_2",
+    "experiments_3",
+    "experiments_4",
+    "gen_1",
+    "mult1",
+    "multeval",
+)
 BASELINES = ("bl1", "bl2", "bl3", "bl4")
 
 

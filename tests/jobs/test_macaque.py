@@ -16,13 +16,45 @@ def experiment(name):
 
 
 def test_every_flag_of_the_authors_program_is_an_argument():
-    flags = {"conv1", "conv2", "conv1size", "conv2size", "nk", "nstride", "hidden1", "numconvlayer", "dropout"}
+    flags = {
+        "conv1",
+        "conv2",
+        "conv1size",
+        "conv2size",
+        "nk",
+        "nstride",
+        "hidden1",
+        "numconvlayer",
+        "dropout",
+    }
     found = experiment("kindel").arguments()
     assert flags | {"learning_rate", "batch_size", "epochs", "data"} <= set(found)
-    assert {name: found[name] for name in ("conv1", "conv2", "conv1size", "conv2size", "nk", "nstride", "hidden1",
-                                           "dropout", "learning_rate", "batch_size")} == {
-        "conv1": 16, "conv2": 32, "conv1size": 3, "conv2size": 3, "nk": 3, "nstride": 2, "hidden1": 300,
-        "dropout": 0.65, "learning_rate": 1e-4, "batch_size": 50}  # fmt: skip
+    assert {
+        name: found[name]
+        for name in (
+            "conv1",
+            "conv2",
+            "conv1size",
+            "conv2size",
+            "nk",
+            "nstride",
+            "hidden1",
+            "dropout",
+            "learning_rate",
+            "batch_size",
+        )
+    } == {
+        "conv1": 16,
+        "conv2": 32,
+        "conv1size": 3,
+        "conv2size": 3,
+        "nk": 3,
+        "nstride": 2,
+        "hidden1": 300,
+        "dropout": 0.65,
+        "learning_rate": 1e-4,
+        "batch_size": 50,
+    }
 
 
 def test_sixty_thousand_steps_with_a_look_every_two_hundred():

@@ -21,7 +21,9 @@ BASELINE = """
 @pytest.fixture
 def workplace(bench, study):
     """A study with the jobs of the group, and a region of eight neurons."""
-    shutil.copytree(study.jobs / "gen_1", bench.study.jobs / "gen_1", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        study.jobs / "gen_1", bench.study.jobs / "gen_1", ignore=shutil.ignore_patterns("__pycache__")
+    )
     made = nf.datasets.simulate(n_images=52, n_test=12, n_neurons=8, size=12, n_trials=3)
     folder = bench.root / "data" / "antolik_2016" / "region1"
     folder.mkdir(parents=True)

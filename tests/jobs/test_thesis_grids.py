@@ -1,7 +1,7 @@
 """The thesis' experiments against the literal list of its runs: every number, every argument.
 
-`thesis_grid.csv` has a row per point that the thesis' own scripts queued: experiment, number, arguments as they were
-passed on.
+`thesis_grid.csv` has a row per point that the thesis' own scripts queued: experiment, number, arguments as
+they were passed on.
 """
 
 from __future__ import annotations
@@ -22,18 +22,28 @@ from neurofit.orchestrate.status import overview
 
 LIST = Path(__file__).with_name("thesis_grid.csv")
 BASELINES = ("bl1", "bl2", "bl3", "bl4")
-RENAMED = {"bs": "batch_size", "input_scale": "standardise"}  # the thesis' word → the argument that it is here
+RENAMED = {
+    "bs": "batch_size",
+    "input_scale": "standardise",
+}  # the thesis' word → the argument that it is here
 SCALES = {
     "normalize_mean_std": {"inputs": "global", "statistics": "own"},
     "times_mil": "times_mil",
     "identity": "none",
 }
 REPETITIONS = {  # where there are not ten
-    "bl1": 50, "bl2": 25, "bl3": 25, "bl4": 25,
-    "experiments_1/bs1": 25, "experiments_1/bs1_exp31": 20, "experiments_1/bs2_exp33": 20,
-    "experiments_2/bs2": 25, "experiments_3/bs4": 25,
-    "exp_repro/baseline_exp_rep1": 2, "exp_repro/baseline_exp_rep2": 2,
-}  # fmt: skip
+    "bl1": 50,
+    "bl2": 25,
+    "bl3": 25,
+    "bl4": 25,
+    "experiments_1/bs1": 25,
+    "experiments_1/bs1_exp31": 20,
+    "experiments_1/bs2_exp33": 20,
+    "experiments_2/bs2": 25,
+    "experiments_3/bs4": 25,
+    "exp_repro/baseline_exp_rep1": 2,
+    "exp_repro/baseline_exp_rep2": 2,
+}
 
 
 def literal() -> dict[str, dict[int, dict]]:
@@ -42,8 +52,12 @@ def literal() -> dict[str, dict[int, dict]]:
     with LIST.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             words = dict(word.split("=", 1) for word in row["parameters"].split())
-            arguments = {name: SCALES[text] if name == "input_scale" else parse(text) for name, text in words.items()}
-            found[row["experiment"]][int(row["run"])] = {RENAMED.get(k, k): value for k, value in arguments.items()}
+            arguments = {
+                name: SCALES[text] if name == "input_scale" else parse(text) for name, text in words.items()
+            }
+            found[row["experiment"]][int(row["run"])] = {
+                RENAMED.get(k, k): value for k, value in arguments.items()
+            }
     return dict(found)
 
 
@@ -72,7 +86,10 @@ def test_show_prints_the_grid(study):
     answer = subprocess.run(words, cwd=study.root, capture_output=True, text=True, check=True)
     runs = {run["run"]: run for run in json.loads(answer.stdout)["runs"]}
     assert len(runs) == 90
-    assert (runs[1]["id"], runs[1]["params"]) == (runs[113]["id"], runs[113]["params"])  # one point, two numbers
+    assert (runs[1]["id"], runs[1]["params"]) == (
+        runs[113]["id"],
+        runs[113]["params"],
+    )  # one point, two numbers
 
 
 def test_repetitions_are_those_of_the_thesis(experiment):
@@ -87,7 +104,13 @@ def test_epochs_that_keep_the_number_of_updates(study):
 
 def test_the_baselines_are_the_runs_that_they_were(study):
     ids = [plan.load(study, name).runs()[0].id for name in (*BASELINES, "bs4_exp3")]
-    assert ids == ["ad821d75e0ec3c57", "d33d510e56e5c13e", "d714fe9a65a8c57b", "bff1b6050e7d53ad", "a054fb2a79240c72"]
+    assert ids == [
+        "ad821d75e0ec3c57",
+        "d33d510e56e5c13e",
+        "d714fe9a65a8c57b",
+        "bff1b6050e7d53ad",
+        "a054fb2a79240c72",
+    ]
 
 
 def test_a_script_loads_nothing_slow_and_says_its_question(experiment):

@@ -51,11 +51,15 @@ def on_small_data(fit):
 
 
 def kinds(experiment) -> dict[tuple, dict]:
-    """The architecture's arguments of one run for each model that differs in more than how strong a penalty is."""
+    """The architecture's arguments of one run for each model that differs in more than how strong a penalty
+    is.
+    """
     found = {}
     for run in experiment.runs():
         build = experiment.fit.router.route(run.arguments).build
-        key = tuple((name, value > 0 if isinstance(value, float) else value) for name, value in sorted(build.items()))
+        key = tuple(
+            (name, value > 0 if isinstance(value, float) else value) for name, value in sorted(build.items())
+        )
         found.setdefault(key, build)
     return found
 

@@ -42,7 +42,9 @@ def reference():
         with np.load(REFERENCE / f"{name}.npz") as file:
             arrays = {key: file[key] for key in file.files if key != "meta"}
             named = {key.replace("-", "_"): value for key, value in arrays.items()}
-            return SimpleNamespace(meta=json.loads(str(file["meta"])), arrays=arrays, folder=REFERENCE, **named)
+            return SimpleNamespace(
+                meta=json.loads(str(file["meta"])), arrays=arrays, folder=REFERENCE, **named
+            )
 
     return load
 
@@ -98,12 +100,15 @@ class Desk:
         self.files, self.root = TaskFiles(root / "task"), root
         self.last: LiveTask | None = None
 
-    def task(self, *, repetition: int = 0, stop_after: int | None = None, split_by=None, **params) -> LiveTask:
+    def task(
+        self, *, repetition: int = 0, stop_after: int | None = None, split_by=None, **params
+    ) -> LiveTask:
         attempt = self.files.attempt(len(self.files.attempts()) + 1)
         attempt.folder.mkdir(parents=True)
         attempt.claim.write_text("{}")
-        self.last = LiveTask(params, repetition, 3, split_by, self.root, self.files, attempt,
-                             stop_request=StopAt(stop_after))  # fmt: skip
+        self.last = LiveTask(
+            params, repetition, 3, split_by, self.root, self.files, attempt, stop_request=StopAt(stop_after)
+        )
         return self.last
 
     def run(self, fit, **how):
@@ -147,5 +152,7 @@ def small_data():
 
 @pytest.fixture(scope="session")
 def small():
-    """A data set of 90 images of 12 × 12 pixels and 6 neurons: 60 to train on, 10 for validation, 20 to test on."""
+    """A data set of 90 images of 12 × 12 pixels and 6 neurons: 60 to train on, 10 for validation, 20 to test
+    on.
+    """
     return small_data

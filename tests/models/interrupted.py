@@ -1,4 +1,6 @@
-"""A training that is interrupted: a model with everything that training changes, a fit that dies, what is left."""
+"""A training that is interrupted: a model with everything that training changes, a fit that dies, what is
+left.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,15 @@ def noisy(shapes, *, units=4, dropout=0.3, l2=0.01):
     from neurofit.models.layers import Dense
     from neurofit.models.regularizers import L2
 
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(units, activation="softplus", kernel_regularizer=L2(l2), name="core"),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(dropout),
-        Dense(shapes.neurons, activation="softplus", name="neurons"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            Dense(units, activation="softplus", kernel_regularizer=L2(l2), name="core"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(dropout),
+            Dense(shapes.neurons, activation="softplus", name="neurons"),
+        ]
+    )
 
 
 def weights(desk, fit):

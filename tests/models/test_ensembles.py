@@ -20,12 +20,19 @@ def left(folder, seed, *, images=None, omit=(), **changes):
     folder.mkdir()
     noise = np.random.default_rng(seed).normal(size=RESPONSES.shape)
     arrays = {
-        "image_id": np.arange(12) if images is None else images, "part": PART, "responses": RESPONSES,
-        "predictions": (RESPONSES + 2 * noise).astype(np.float32), "mask": np.ones(RESPONSES.shape, bool),
-        "recording": np.full(5, "a"), "number": np.arange(5), "training_mean": np.full(5, 3.0),
-    }  # fmt: skip
+        "image_id": np.arange(12) if images is None else images,
+        "part": PART,
+        "responses": RESPONSES,
+        "predictions": (RESPONSES + 2 * noise).astype(np.float32),
+        "mask": np.ones(RESPONSES.shape, bool),
+        "recording": np.full(5, "a"),
+        "number": np.arange(5),
+        "training_mean": np.full(5, 3.0),
+    }
     arrays = {**arrays, **changes}
-    np.savez(folder / "predictions.npz", **{name: array for name, array in arrays.items() if name not in omit})
+    np.savez(
+        folder / "predictions.npz", **{name: array for name, array in arrays.items() if name not in omit}
+    )
     return folder
 
 
@@ -51,7 +58,9 @@ def test_where_there_are_trials_the_mean_is_scored_against_them(tmp_path):
     trials = RESPONSES[:, None] + np.random.default_rng(9).normal(0, 0.5, (12, 6, 5))
     trials[PART == "validation", 1:] = np.nan
     responses = np.nanmean(trials, axis=1)
-    found = ensemble([left(tmp_path / str(seed), seed, responses=responses, trials=trials) for seed in range(3)])
+    found = ensemble(
+        [left(tmp_path / str(seed), seed, responses=responses, trials=trials) for seed in range(3)]
+    )
     test = PART == "test"
     expected = scores.normalised_correlation(trials[test], found.predictions[test]).mean()
     assert found.metrics["test/normalised_correlation"] == pytest.approx(expected)
@@ -116,7 +125,11 @@ def test_repetitions_of_a_fit_make_an_ensemble_and_folds_do_not(small, desks):
         found[split_by] = folders, metrics
     folders, metrics = found[None]
     several = fit.ensemble(folders)
-    for score in ("test/correlation", "test/fraction_of_variance_explained", "validation/poisson_log_likelihood"):
+    for score in (
+        "test/correlation",
+        "test/fraction_of_variance_explained",
+        "validation/poisson_log_likelihood",
+    ):
         assert several.alone[score] == pytest.approx(np.mean([one[score] for one in metrics]), abs=1e-6)
     with pytest.raises(UsageError, match="different images"):
         fit.ensemble(found["repetition"][0])

@@ -43,7 +43,9 @@ def test_arguments_are_those_of_architecture_training_and_data():
 
 
 def test_an_axis_goes_where_its_name_is_declared():
-    routed = Fit(linear, data=regions).router.route({"smoothness": 1, "learning_rate": 0.1, "region": "region2"})
+    routed = Fit(linear, data=regions).router.route(
+        {"smoothness": 1, "learning_rate": 0.1, "region": "region2"}
+    )
     assert routed.build == {"smoothness": 1}
     assert routed.training.learning_rate == 0.1
     assert routed.data == {"region": "region2"}
@@ -80,7 +82,12 @@ def test_an_argument_is_checked_against_the_chosen_architecture():
 
 
 def test_settings_are_json_and_tell_what_differs_from_the_defaults():
-    fit = Fit(dog, data=regions, training=Training(epochs=3, checkpoint_minutes=9), split=nf.datasets.Split(train=50))
+    fit = Fit(
+        dog,
+        data=regions,
+        training=Training(epochs=3, checkpoint_minutes=9),
+        split=nf.datasets.Split(train=50),
+    )
     told = json.loads(json.dumps(fit.settings()))
     assert told["training"] == {"epochs": 3}
     assert (told["architecture"], told["data"], told["split"]["train"]) == ("dog", "regions", 50)
@@ -97,7 +104,8 @@ def test_defaults_are_what_the_arguments_leave_out():
 def test_an_experiment_takes_a_fit_and_names_its_runs():
     experiment = nf.Experiment(
         fit=Fit({"dog": dog, "linear": linear}),
-        grid=nf.grid(architecture=["dog"], filters=[4, 9]) + nf.grid(architecture=["linear"], smoothness=[1.0]),
+        grid=nf.grid(architecture=["dog"], filters=[4, 9])
+        + nf.grid(architecture=["linear"], smoothness=[1.0]),
     )
     assert [run.architecture for run in experiment.runs()] == ["dog", "dog", "linear"]
 

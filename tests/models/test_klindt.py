@@ -33,17 +33,27 @@ def weights(model):
 
 def convolved(maps, kernel, mode):
     """(image, height, width, filter): cross-correlation, summed over channels."""
-    return np.stack([
-        np.stack([sum(correlate2d(image[..., c], kernel[..., c, f], mode) for c in range(kernel.shape[2]))
-                  for f in range(kernel.shape[3])], axis=-1)
-        for image in maps
-    ])  # fmt: skip
+    return np.stack(
+        [
+            np.stack(
+                [
+                    sum(correlate2d(image[..., c], kernel[..., c, f], mode) for c in range(kernel.shape[2]))
+                    for f in range(kernel.shape[3])
+                ],
+                axis=-1,
+            )
+            for image in maps
+        ]
+    )
 
 
 def test_the_network_is_its_formula(model, close):
     images, now = RNG.normal(size=(3, 9, 8, 1)), weights(model)
     maps = convolved(images, now["features_1/kernel"], "valid") / np.sqrt(1 + 1e-3) + now["norm_1/beta"]
-    maps = convolved(np.log1p(np.exp(maps)), now["features_2/kernel"], "same") / np.sqrt(1 + 1e-3) + now["norm_2/beta"]
+    maps = (
+        convolved(np.log1p(np.exp(maps)), now["features_2/kernel"], "same") / np.sqrt(1 + 1e-3)
+        + now["norm_2/beta"]
+    )
     assert maps.shape == (3, 5, 4, 3)
     drive = np.einsum("nhwc,cu,hwu->nu", maps, abs(now["neurons/what"]), abs(now["neurons/where"]))
     close(model(images.astype(np.float32)), np.log1p(np.exp(drive + now["neurons/bias"])))
@@ -76,7 +86,9 @@ def test_a_silent_neuron_starts_at_a_small_rate_and_not_at_minus_infinity(keras)
     train = SimpleNamespace(responses=responses, valid=np.isfinite(responses))
     model = nf.models.architectures.klindt(SimpleNamespace(image=(9, 8, 1), neurons=2), **SETTINGS)
     nf.models.architectures.klindt.initialise(model, train)
-    assert np.log1p(np.exp(np.asarray(model.get_layer("neurons").bias))) == pytest.approx([1e-3, 3.0], rel=1e-3)
+    assert np.log1p(np.exp(np.asarray(model.get_layer("neurons").bias))) == pytest.approx(
+        [1e-3, 3.0], rel=1e-3
+    )
 
 
 def test_a_factor_by_its_magnitude_moves_on_both_sides_of_zero(tf):
@@ -95,8 +107,13 @@ def test_a_factor_by_its_magnitude_moves_on_both_sides_of_zero(tf):
 
 def test_it_trains_by_its_recipe(small, desk):
     training = nf.models.Training.klindt(epochs=24, batch_size=30)
-    fit = nf.models.Fit(nf.models.architectures.klindt, data=small, split={"validation": 10}, training=training,
-                        standardise="pixel")  # fmt: skip
+    fit = nf.models.Fit(
+        nf.models.architectures.klindt,
+        data=small,
+        split={"validation": 10},
+        training=training,
+        standardise="pixel",
+    )
     metrics = desk.run(fit, **{**SETTINGS, "smooth": 0.01, "sparse": 0.01, "readout": 0.01})
     losses = [float(row["train/penalised_loss"]) for row in desk.history()]
     assert losses[-1] < losses[0] and np.isfinite(metrics["test/correlation"])

@@ -59,7 +59,9 @@ def test_responses_that_a_loss_makes_no_sense_of_are_errors():
     check = nf.models.losses.check_responses
     check("bernoulli", np.array([[0, 1, np.nan]]))
     check("gaussian", np.array([[-3.0]]))
-    with pytest.raises(DataError, match="'poisson' is of responses ≥ 0, and 1 of the test set are not, such as -3"):
+    with pytest.raises(
+        DataError, match="'poisson' is of responses ≥ 0, and 1 of the test set are not, such as -3"
+    ):
         check("poisson", np.array([[-3.0, 1.0]]), "test")
     with pytest.raises(DataError, match=r"responses in \[0, 1\], and 1 are not, such as 2"):
         check("bernoulli", np.array([[0, 2]]))
@@ -131,7 +133,9 @@ def adam(weights, gradients, rate, steps):
     for step in range(1, steps + 1):
         mean = 0.9 * mean + 0.1 * gradients
         square = 0.999 * square + 0.001 * gradients**2
-        weights = weights - rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * mean / (np.sqrt(square) + 1e-8)
+        weights = weights - rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * mean / (
+            np.sqrt(square) + 1e-8
+        )
     return weights
 
 
@@ -141,7 +145,9 @@ def test_adam_is_its_formula_with_and_without_an_axis_of_repetitions(shape, ops,
     moments = (ops.zeros(shape, "float64"), ops.zeros(shape, "float64"))
     found = ops.convert_to_tensor(weights)
     for step in (1, 2, 3):
-        found, moments = nf.models.optimizers.adam(found, ops.convert_to_tensor(gradients), moments, step, 0.1)
+        found, moments = nf.models.optimizers.adam(
+            found, ops.convert_to_tensor(gradients), moments, step, 0.1
+        )
     close(found, adam(weights, gradients, 0.1, 3))
 
 

@@ -1,4 +1,6 @@
-"""Regularisation paths: stronger and stronger, each from where the last one ended, chosen by validation alone."""
+"""Regularisation paths: stronger and stronger, each from where the last one ended, chosen by validation
+alone.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ def smooth(shapes, *, l2=0.01):
     from neurofit.models.layers import Dense
     from neurofit.models.regularizers import L2
 
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(shapes.neurons, activation="softplus", kernel_regularizer=L2(l2), name="neurons"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            Dense(shapes.neurons, activation="softplus", kernel_regularizer=L2(l2), name="neurons"),
+        ]
+    )
 
 
 @pytest.mark.slow
@@ -63,8 +67,9 @@ def test_the_validation_loss_chooses_and_the_chosen_weights_are_kept(strengths, 
     assert recipe["arguments"]["l2"] == best["l2"]
     data, validation = small(), desk.array("part") == "validation"
     rows = [list(data.image_ids).index(one) for one in desk.array("image_id")[validation]]
-    scaled = nf.datasets.standardise_like(nf.models.saved.normalisation(desk.last.folder),
-                                          {"image": data.inputs["image"][rows]})  # fmt: skip
+    scaled = nf.datasets.standardise_like(
+        nf.models.saved.normalisation(desk.last.folder), {"image": data.inputs["image"][rows]}
+    )
     predicted = np.asarray(nf.models.load_folder(desk.last.folder, fit)(scaled["image"]), np.float64)
     responses = data.responses[rows]
     loss = -(responses * np.log(predicted + 1e-6) - predicted).sum() / len(rows)
@@ -149,5 +154,7 @@ def test_an_argument_without_default_may_get_its_value_from_the_path():
 @pytest.mark.slow
 def test_a_path_goes_along_no_argument_that_changes_shapes(small, desk):
     training = Training(epochs=2, path="units", strengths=(2, 3))
-    with pytest.raises(UsageError, match="path='units': models with its first and last value differ in their weights'"):
+    with pytest.raises(
+        UsageError, match="path='units': models with its first and last value differ in their weights'"
+    ):
         desk.run(Fit(noisy, data=small, split=SPLIT, training=training))

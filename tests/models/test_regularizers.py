@@ -34,10 +34,25 @@ def test_penalties_are_their_formulas(ops, close):
 
 def every_penalty():
     penalties = nf.models.regularizers
-    kinds = [penalties.L1, penalties.L2, penalties.Norm2, penalties.Orthogonal, penalties.GroupSparsity,
-             penalties.Laplacian, penalties.NormalisedLaplacian, penalties.Center, penalties.Max, penalties.MaxFilters,
-             penalties.MaxSpace, penalties.Local, penalties.Glocal, penalties.Differences]  # fmt: skip
-    return [kind(0.3) for kind in kinds] + [penalties.added(penalties.L1(0.3), penalties.Laplacian(0.1, axes=(2,)))]
+    kinds = [
+        penalties.L1,
+        penalties.L2,
+        penalties.Norm2,
+        penalties.Orthogonal,
+        penalties.GroupSparsity,
+        penalties.Laplacian,
+        penalties.NormalisedLaplacian,
+        penalties.Center,
+        penalties.Max,
+        penalties.MaxFilters,
+        penalties.MaxSpace,
+        penalties.Local,
+        penalties.Glocal,
+        penalties.Differences,
+    ]
+    return [kind(0.3) for kind in kinds] + [
+        penalties.added(penalties.L1(0.3), penalties.Laplacian(0.1, axes=(2,)))
+    ]
 
 
 @pytest.mark.parametrize("index", range(15))
@@ -92,7 +107,10 @@ def test_penalties_of_places_and_channels_suit_the_factors_of_a_readout(ops, clo
     for key in ("max_space", "local", "glocal"):
         found = penalties.named(key, 0.3)(ops.convert_to_tensor(where))
         close(found, 0.3 * pairwise(where[:, :, None], RIVALS[key]), 1e-12)
-    close(penalties.MaxFilters(0.3)(ops.convert_to_tensor(what)), 0.3 * pairwise(KERNEL[:1, :1], RIVALS["max_filt"]))
+    close(
+        penalties.MaxFilters(0.3)(ops.convert_to_tensor(what)),
+        0.3 * pairwise(KERNEL[:1, :1], RIVALS["max_filt"]),
+    )
 
 
 def test_norms_and_angles_are_their_formulas(ops, close):
@@ -146,9 +164,11 @@ def test_a_layer_that_is_used_twice_is_penalised_once(keras):
     expected = (np.asarray(shared.kernel) ** 2).sum()
     assert worth["shared/kernel"] == pytest.approx(expected, rel=1e-6)
     _, _, losses = model.stateless_call(
-        model.trainable_variables, model.non_trainable_variables,
-        [np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 2, 2, 1))], return_losses=True,
-    )  # fmt: skip
+        model.trainable_variables,
+        model.non_trainable_variables,
+        [np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 2, 2, 1))],
+        return_losses=True,
+    )
     assert float(sum(losses)) == pytest.approx(sum(worth.values()), rel=1e-6)
 
 
@@ -162,7 +182,9 @@ def test_each_of_several_penalties_on_a_weight_is_told(keras):
     assert worth["filters/kernel/L1"] == pytest.approx(0.5 * np.abs(layer.kernel).sum(), rel=1e-6)
     assert set(worth) == {"filters/kernel/L1", "filters/kernel/Laplacian"}
     assert float(sum(model.losses)) == pytest.approx(sum(worth.values()), rel=1e-6)
-    assert penalties.added(None, None) is None and isinstance(penalties.added(None, penalties.L2(1.0)), penalties.L2)
+    assert penalties.added(None, None) is None and isinstance(
+        penalties.added(None, penalties.L2(1.0)), penalties.L2
+    )
 
 
 def test_a_penalty_has_ndns_name():
@@ -192,22 +214,32 @@ def test_penalties_that_do_not_fit_are_errors(ops):
         penalties.Sum([None])
 
 
-@pytest.mark.parametrize(("key", "shape"), [
-    ("max_filt", (5, 5, 1, 3)), ("max_space", (9, 3)), ("local", (9, 3)), ("glocal", (1, 1, 9, 3)), ("center", (9, 3)),
-    ("max", (1, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        ("max_filt", (5, 5, 1, 3)),
+        ("max_space", (9, 3)),
+        ("local", (9, 3)),
+        ("glocal", (1, 1, 9, 3)),
+        ("center", (9, 3)),
+        ("max", (1, 3)),
+    ],
+)
 def test_a_penalty_that_would_do_nothing_is_an_error(key, shape, ops):
     with pytest.raises(ShapeError, match=r"it would do nothing\. Leave it out of this layer"):
         nf.models.regularizers.named(key, 1.0)(ops.ones(shape))
 
 
-@pytest.mark.parametrize(("make", "told"), [
-    (lambda penalties: penalties.L1("0.1"), "expected a number ≥ 0"),
-    (lambda penalties: penalties.L2(None), "expected a number ≥ 0"),
-    (lambda penalties: penalties.Laplacian(1.0, axes=(0, 0)), "an axis is there twice"),
-    (lambda penalties: penalties.named("norm2_space", 1.0), r"where_regularizer=Norm2\(λ\)"),
-    (lambda penalties: penalties.named("d2", 1.0), "No penalty 'd2'. Did you mean"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda penalties: penalties.L1("0.1"), "expected a number ≥ 0"),
+        (lambda penalties: penalties.L2(None), "expected a number ≥ 0"),
+        (lambda penalties: penalties.Laplacian(1.0, axes=(0, 0)), "an axis is there twice"),
+        (lambda penalties: penalties.named("norm2_space", 1.0), r"where_regularizer=Norm2\(λ\)"),
+        (lambda penalties: penalties.named("d2", 1.0), "No penalty 'd2'. Did you mean"),
+    ],
+)
 def test_penalties_that_make_no_sense_are_errors(make, told):
     with pytest.raises(UsageError, match=told):
         make(nf.models.regularizers)

@@ -64,7 +64,11 @@ def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_pa
         there = list((bench.study.training_data / "net" / "runs").glob("*/*/checkpoint/0*"))
         pool = int(submitted.ids[0])
         workers = [worker for server in children(pool) for worker in children(server)]
-        victims = {"child": [pid for worker in workers for pid in children(worker)], "worker": workers, "pool": [pool]}
+        victims = {
+            "child": [pid for worker in workers for pid in children(worker)],
+            "worker": workers,
+            "pool": [pool],
+        }
         kind = generator.choice(["child", "worker", "pool", "stop"])
         targets = victims["pool" if kind == "stop" else kind]
         if there and blows < 6 and targets:

@@ -74,7 +74,9 @@ def test_every_neuron_has_its_own_ceiling_and_none_of_unreliable_ones_counts(sma
 def test_neurons_without_repeated_trials_have_no_ceiling_and_do_not_lower_that_of_the_others(desk):
     metrics = desk.run(fit_of(half_with_trials))
     trials = desk.array("trials")[desk.array("part") == "test"]
-    assert metrics["test/correlation_ceiling"] == pytest.approx(scores.correlation_ceiling(trials[:, :, :3]).mean())
+    assert metrics["test/correlation_ceiling"] == pytest.approx(
+        scores.correlation_ceiling(trials[:, :, :3]).mean()
+    )
     with (desk.last.folder / "neurons.csv").open() as file:
         told = [np.isnan(float(row["test/correlation_ceiling"])) for row in csv.DictReader(file)]
     assert told == [False] * 3 + [True] * 3
@@ -82,7 +84,9 @@ def test_neurons_without_repeated_trials_have_no_ceiling_and_do_not_lower_that_o
 
 def test_a_data_set_without_trials_has_the_plain_scores_alone(desk):
     metrics = desk.run(fit_of(without_trials))
-    assert set(metrics) == {f"{part}/{score}" for part in ("train", "validation", "test") for score in PLAIN_SCORES}
+    assert set(metrics) == {
+        f"{part}/{score}" for part in ("train", "validation", "test") for score in PLAIN_SCORES
+    }
     assert "neurons_reliable" not in desk.facts
     with np.load(desk.last.folder / "predictions.npz") as kept:
         assert "trials" not in kept

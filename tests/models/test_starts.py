@@ -1,4 +1,6 @@
-"""Where a training begins: earlier weights, frozen ones, recordings in turn; and L-BFGS, whose steps are its own."""
+"""Where a training begins: earlier weights, frozen ones, recordings in turn; and L-BFGS, whose steps are its
+own.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ def core_and_readout(shapes, *, units=4):
 
     from neurofit.models.layers import Dense
 
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(units, activation="softplus", name="core"),
-        Dense(shapes.neurons, activation="softplus", name="neurons"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            Dense(units, activation="softplus", name="core"),
+            Dense(shapes.neurons, activation="softplus", name="neurons"),
+        ]
+    )
 
 
 def linear(shapes):
@@ -40,13 +44,23 @@ def linear(shapes):
 def noisy(shapes):
     import keras
 
-    return keras.Sequential([keras.Input(shapes.image), keras.layers.Flatten(), keras.layers.Dropout(0.5),
-                             keras.layers.Dense(shapes.neurons)])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(shapes.neurons),
+        ]
+    )
 
 
 def layers(desk, fit):
     model = nf.models.load_folder(desk.last.folder, fit)
-    return {layer.name: [np.asarray(one) for one in layer.get_weights()] for layer in model.layers if layer.weights}
+    return {
+        layer.name: [np.asarray(one) for one in layer.get_weights()]
+        for layer in model.layers
+        if layer.weights
+    }
 
 
 def finished(desk):
@@ -79,8 +93,12 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
     fit = Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=3, learning_rate=0.05))
     desk.run(fit)
     core, folder = layers(desk, fit)["core"], finished(desk)
-    others = Fit(core_and_readout, data=lambda: small().select_neurons([0, 2, 3]), split=SPLIT,
-                 training=Training(epochs=3, start=str(folder), freeze=("core",)))  # fmt: skip
+    others = Fit(
+        core_and_readout,
+        data=lambda: small().select_neurons([0, 2, 3]),
+        split=SPLIT,
+        training=Training(epochs=3, start=str(folder), freeze=("core",)),
+    )
     assert desk.run(others) is not None
     after = layers(desk, others)
     for one, other in zip(core, after["core"]):
@@ -130,8 +148,12 @@ def test_lbfgs_finds_the_least_squares_solution_in_float64(small, desk):
 
 
 def test_lbfgs_goes_on_to_the_last_bit(small, desks):
-    fit = Fit(core_and_readout, data=small, split=SPLIT,
-              training=Training(optimizer="lbfgs", epochs=60, validate_every=10, checkpoint_minutes=1e-9))  # fmt: skip
+    fit = Fit(
+        core_and_readout,
+        data=small,
+        split=SPLIT,
+        training=Training(optimizer="lbfgs", epochs=60, validate_every=10, checkpoint_minutes=1e-9),
+    )
     whole, parts = desks("whole"), desks("parts")
     whole.run(fit)
     assert parts.run(fit, stop_after=2) is None
@@ -151,10 +173,13 @@ def test_lbfgs_refuses_a_loss_that_differs_each_time(small, desk):
 def bounded(shapes, *, constraint="non_neg"):
     import keras
 
-    return keras.Sequential([
-        keras.Input(shapes.image), keras.layers.Flatten(),
-        keras.layers.Dense(shapes.neurons, kernel_constraint=constraint, name="neurons"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            keras.layers.Flatten(),
+            keras.layers.Dense(shapes.neurons, kernel_constraint=constraint, name="neurons"),
+        ]
+    )
 
 
 def test_lbfgs_keeps_bounds_and_refuses_other_constraints(small, desk):
@@ -170,10 +195,14 @@ def test_lbfgs_keeps_bounds_and_refuses_other_constraints(small, desk):
 def half(shapes):
     import keras
 
-    return keras.Sequential([
-        keras.Input(shapes.image), keras.layers.Flatten(),
-        keras.layers.Activation("softplus", dtype="float32", name="half"), keras.layers.Dense(shapes.neurons),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            keras.layers.Flatten(),
+            keras.layers.Activation("softplus", dtype="float32", name="half"),
+            keras.layers.Dense(shapes.neurons),
+        ]
+    )
 
 
 def test_lbfgs_refuses_a_layer_that_computes_in_less(small, desk):
@@ -185,10 +214,15 @@ def normalised(shapes, *, dropout=0.0):
     import keras
 
     layers = [keras.layers.Dropout(dropout)] if dropout else []
-    return keras.Sequential([
-        keras.Input(shapes.image), keras.layers.Flatten(), keras.layers.BatchNormalization(name="norm"), *layers,
-        keras.layers.Dense(shapes.neurons),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            keras.layers.Flatten(),
+            keras.layers.BatchNormalization(name="norm"),
+            *layers,
+            keras.layers.Dense(shapes.neurons),
+        ]
+    )
 
 
 def test_lbfgs_takes_batch_statistics_that_are_frozen_and_only_those(small, desk):
@@ -218,10 +252,12 @@ def penalised(shapes):
     from neurofit.models.layers import Dense
     from neurofit.models.regularizers import L2
 
-    return keras.Sequential([
-        keras.Input(shapes.image),
-        Dense(shapes.neurons, kernel_regularizer=L2(1.0), name="neurons"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            Dense(shapes.neurons, kernel_regularizer=L2(1.0), name="neurons"),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,16 +295,21 @@ def readouts(shapes, *, units=4):
 
     image = keras.Input(shapes.image)
     core = Dense(units, activation="softplus", name="core")(image)
-    return keras.Model(image, [
-        Dense(neurons, activation="softplus", name=name)(core) for name, neurons in shapes.outputs.items()
-    ])  # fmt: skip
+    return keras.Model(
+        image,
+        [Dense(neurons, activation="softplus", name=name)(core) for name, neurons in shapes.outputs.items()],
+    )
 
 
 def two_recordings():
-    made = [nf.datasets.simulate(n_images=90, n_neurons=3 + number, size=12, n_test=20, seed=number)
-            for number in (0, 1)]  # fmt: skip
-    named = [one.derived(name=f"r{number}", neurons=one.neurons.assign(recording=f"r{number}"))
-             for number, one in enumerate(made)]  # fmt: skip
+    made = [
+        nf.datasets.simulate(n_images=90, n_neurons=3 + number, size=12, n_test=20, seed=number)
+        for number in (0, 1)
+    ]
+    named = [
+        one.derived(name=f"r{number}", neurons=one.neurons.assign(recording=f"r{number}"))
+        for number, one in enumerate(made)
+    ]
     return nf.datasets.stack(named)
 
 
@@ -310,7 +351,9 @@ def test_rates_of_recordings_in_turn_are_over_their_own_images():
     np.testing.assert_allclose(in_turn, own, rtol=1e-6)
     together = _rates(Training(unit_rates="train"), parts)
     shares = parts.train.valid.mean(axis=0)
-    np.testing.assert_allclose(together, own * shares, rtol=1e-6)  # each spike weighs alike, in batches of all
+    np.testing.assert_allclose(
+        together, own * shares, rtol=1e-6
+    )  # each spike weighs alike, in batches of all
 
 
 def test_one_recording_takes_no_turns(small, desks):
@@ -332,9 +375,14 @@ def test_the_klindt_recipe_can_be_changed():
 
 
 def test_a_fit_tells_its_whole_recipe(small, desk, capsys):
-    desk.run(Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=2, freeze=("core",))), units=3)
+    desk.run(
+        Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=2, freeze=("core",))), units=3
+    )
     said = capsys.readouterr().out
     assert "model: core_and_readout(units=3)\n" in said
     assert "images: 60 train, 10 validation, 20 test" in said
-    assert "epochs=2, batch_size=16, learning_rate=0.001, optimizer=adam, loss=poisson, freeze=['core']\n" in said
+    assert (
+        "epochs=2, batch_size=16, learning_rate=0.001, optimizer=adam, loss=poisson, freeze=['core']\n"
+        in said
+    )
     assert "ended: epochs after 2 epochs" in said and "test/correlation=" in said

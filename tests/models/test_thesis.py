@@ -20,7 +20,10 @@ STACKS = {
     "A_stack_bs4_exp8": (architectures.conv_factorised, {"c_filters": 12}),
     "D_grad_bl4": (architectures.dog_hidden, {"reg_l": 0.1}),
     "D_grad_bs4_exp10_sep": (architectures.conv_dog, {"activation": "linear", "hidden_lt": "sep"}),
-    "D_grad_whatwhere": (architectures.conv_factorised, {"c_filters": 8, "conv_reg_str": 1.0, "last_str": 0.01}),
+    "D_grad_whatwhere": (
+        architectures.conv_factorised,
+        {"c_filters": 8, "conv_reg_str": 1.0, "last_str": 0.01},
+    ),
 }
 
 
@@ -83,16 +86,25 @@ def test_norm2_filt_changes_no_model_and_is_said(caplog):
         model = architectures.conv_factorised_norm2(shapes(), norm2_filt=0.1)
     assert "norm2_filt=0.1 has no effect" in caplog.text
     assert penalised(model) == [
-        "features_1/kernel", "features_2/kernel", "features_3/kernel", "neurons/what", "neurons/where"]  # fmt: skip
+        "features_1/kernel",
+        "features_2/kernel",
+        "features_3/kernel",
+        "neurons/what",
+        "neurons/where",
+    ]
 
 
 @pytest.mark.slow
 def test_competition_among_channels_is_on_convolutions_that_have_several():
     found = penalised(architectures.conv_factorised_max(shapes(), max_filt=0.1))
     assert [name for name in found if "MaxFilters" in name] == [
-        "features_2/kernel/MaxFilters", "features_3/kernel/MaxFilters"]  # fmt: skip
+        "features_2/kernel/MaxFilters",
+        "features_3/kernel/MaxFilters",
+    ]
     colour = SimpleNamespace(image=(31, 31, 3), neurons=20)
-    assert "features_1/kernel/MaxFilters" in penalised(architectures.conv_factorised_max(colour, max_filt=0.1))
+    assert "features_1/kernel/MaxFilters" in penalised(
+        architectures.conv_factorised_max(colour, max_filt=0.1)
+    )
 
 
 @pytest.mark.slow
@@ -104,9 +116,13 @@ def test_l2_on_a_readout_is_on_where_alone():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sides"),
-    [({"spacing": 2}, [16, 8, 4]), ({"spacing": 1}, [31] * 3), ({"spacing": 0}, [6] * 3),
-     ({"spacing": 0, "secondary_conv_size": 8}, [6, 2, 1])],
-)  # fmt: skip
+    [
+        ({"spacing": 2}, [16, 8, 4]),
+        ({"spacing": 1}, [31] * 3),
+        ({"spacing": 0}, [6] * 3),
+        ({"spacing": 0, "secondary_conv_size": 8}, [6, 2, 1]),
+    ],
+)
 def test_strides_of_three_convolutions(arguments, sides):
     model = architectures.conv_factorised(shapes(), c_filters=2, **arguments)
     assert [layer.output.shape[1] for layer in model.layers[:3]] == sides
@@ -192,11 +208,17 @@ def test_without_noise_on_evaluation_test_responses_are_the_rates(small):
 def test_a_synthetic_fit_has_six_scores_and_what_the_noise_left(desk, small):
     def truth(*, noise_coef, eval_noised):
         dataset = small()
-        return thesis.synthetic(dataset, dataset.truth["rates"], noise_coef=noise_coef, eval_noised=eval_noised)
+        return thesis.synthetic(
+            dataset, dataset.truth["rates"], noise_coef=noise_coef, eval_noised=eval_noised
+        )
 
     fit = thesis.fit(architectures.ln, data=truth, epochs=30, jit=False, kind=thesis.SyntheticFit)
     metrics = desk.run(fit, noise_coef=0.5, eval_noised=False)
-    names = {f"{part}/correlation_{target}" for part in ("train", "test") for target in ("noised", "generated", "true")}
+    names = {
+        f"{part}/correlation_{target}"
+        for part in ("train", "test")
+        for target in ("noised", "generated", "true")
+    }
     assert names <= metrics.keys()
     assert metrics["test/correlation_generated"] == pytest.approx(metrics["test/correlation"], abs=1e-5)
     assert metrics["train/correlation_noised"] == pytest.approx(metrics["train/correlation"], abs=1e-5)

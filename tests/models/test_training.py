@@ -40,7 +40,13 @@ def fit(small):
 def test_a_task_leaves_its_files_and_named_metrics(fit, desk):
     metrics = desk.run(fit)
     names = {path.name for path in desk.last.folder.iterdir()}
-    assert {"weights.weights.h5", "recipe.json", "normalisation.json", "predictions.npz", "neurons.csv"} <= names
+    assert {
+        "weights.weights.h5",
+        "recipe.json",
+        "normalisation.json",
+        "predictions.npz",
+        "neurons.csv",
+    } <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     told = {f"{part}/{score}" for part in ("train", "validation", "test") for score in PLAIN_SCORES}
     assert told | {f"test/{score}" for score in fit.scores} == set(metrics)
@@ -56,15 +62,18 @@ def test_predictions_are_those_of_the_saved_model(fit, desk, small):
     model = nf.models.load_folder(desk.last.folder, fit)
     data, test = small(), desk.array("part") == "test"
     rows = [list(data.image_ids).index(one) for one in desk.array("image_id")[test]]
-    images = nf.datasets.standardise_like(nf.models.saved.normalisation(desk.last.folder),
-                                          {"image": data.inputs["image"][rows]})  # fmt: skip
+    images = nf.datasets.standardise_like(
+        nf.models.saved.normalisation(desk.last.folder), {"image": data.inputs["image"][rows]}
+    )
     predictions = np.asarray(model(images["image"]))
     assert np.abs(predictions - desk.array("predictions")[test]).max() < 1e-5
     score = nf.scores.population(nf.scores.correlation, data.responses[rows], predictions).value
     assert score == pytest.approx(metrics["test/correlation"], abs=1e-5)
     with (desk.last.folder / "neurons.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert np.mean([float(row["test/correlation"]) for row in rows]) == pytest.approx(metrics["test/correlation"])
+    assert np.mean([float(row["test/correlation"]) for row in rows]) == pytest.approx(
+        metrics["test/correlation"]
+    )
 
 
 def test_the_last_batch_is_a_step_of_its_own_with_its_own_number_of_images(small, keras, close):
@@ -176,7 +185,9 @@ def test_how_many_epochs_a_call_has_changes_nothing(small, desks):
 
 
 def test_patience_keeps_the_best_weights_of_the_validation_set(small, desk):
-    fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATIENT, epochs=60, decays=0, learning_rate=0.1))
+    fit = Fit(
+        noisy, data=small, split=SPLIT, training=replace(PATIENT, epochs=60, decays=0, learning_rate=0.1)
+    )
     desk.run(fit)
     losses = {int(row["step"]): float(row["validation/loss"]) for row in desk.history()}
     assert desk.facts["stop_reason"] == "patience"
@@ -219,12 +230,14 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_the_remedy(small, desk):
     def exploding(shapes):
         import keras
 
-        return keras.Sequential([
-            keras.Input(shapes.image), nf.models.layers.Dense(shapes.neurons, activation="exponential")
-        ])  # fmt: skip
+        return keras.Sequential(
+            [keras.Input(shapes.image), nf.models.layers.Dense(shapes.neurons, activation="exponential")]
+        )
 
     fit = Fit(exploding, data=small, split=SPLIT, training=Training(epochs=50, learning_rate=50.0))
-    with pytest.raises(NeurofitError, match=r"epoch \d+ \(learning rate 50\).*lower learning_rate, such as 5"):
+    with pytest.raises(
+        NeurofitError, match=r"epoch \d+ \(learning rate 50\).*lower learning_rate, such as 5"
+    ):
         desk.run(fit)
 
 
@@ -240,7 +253,9 @@ def test_one_initializer_for_two_weights_is_told(small, desk):
             keras.layers.Dense(3, name=name, kernel_initializer=shared if one else Normal())(flat)
             for name in ("left", "right")
         ]
-        return keras.Model(inputs, keras.layers.Dense(shapes.neurons, "softplus")(keras.layers.Concatenate()(both)))
+        return keras.Model(
+            inputs, keras.layers.Dense(shapes.neurons, "softplus")(keras.layers.Concatenate()(both))
+        )
 
     fit = Fit(twins, data=small, split=SPLIT, training=Training(epochs=1))
     desk.run(fit)
@@ -278,7 +293,9 @@ def test_preparing_leaves_tensorflow_unstarted_so_that_a_fork_can_train():
             os._exit(0)
         raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    found = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
     assert found.returncode == 0, found.stderr[-2000:]
 
 
@@ -347,7 +364,9 @@ def test_initialise_sets_weights_from_the_training_set(small, desk):
         kernel, _ = model.layers[-1].get_weights()
         model.layers[-1].set_weights([0 * kernel, np.log(np.expm1(train.responses.mean(axis=0)))])
 
-    fit = Fit(plain, data=small, split=SPLIT, initialise=bias, training=Training(epochs=1, learning_rate=1e-9))
+    fit = Fit(
+        plain, data=small, split=SPLIT, initialise=bias, training=Training(epochs=1, learning_rate=1e-9)
+    )
     desk.run(fit)
     rows = desk.array("predictions")
     assert np.abs(rows - rows[0]).max() < 1e-3
@@ -360,15 +379,18 @@ def test_several_inputs_and_several_readouts(desk, small):
         data = small()
         size = np.arange(90.0)[:, None] / 90
         neurons = data.neurons.assign(recording=["a", "a", "b", "b", "b", "b"], number=[0, 1, 0, 1, 2, 3])
-        return nf.datasets.Dataset("joint", {**data.inputs, "pupil": size}, data.responses, neurons=neurons,
-                                   official=data.official)  # fmt: skip
+        return nf.datasets.Dataset(
+            "joint", {**data.inputs, "pupil": size}, data.responses, neurons=neurons, official=data.official
+        )
 
     def two(shapes):
         import keras
 
         image, pupil = (keras.Input(shapes.inputs[name], name=name) for name in ("image", "pupil"))
         seen = keras.layers.Concatenate()([keras.layers.Flatten()(image), pupil])
-        outputs = [keras.layers.Dense(count, "softplus", name=name)(seen) for name, count in shapes.outputs.items()]
+        outputs = [
+            keras.layers.Dense(count, "softplus", name=name)(seen) for name, count in shapes.outputs.items()
+        ]
         return keras.Model({"image": image, "pupil": pupil}, outputs)
 
     desk.run(Fit(two, data=joint, split=SPLIT, training=Training(epochs=2)))
@@ -391,11 +413,13 @@ def test_constraints_of_weights_hold_after_every_step(small, desk):
     def positive(shapes):
         import keras
 
-        return keras.Sequential([
-            keras.Input(shapes.image),
-            keras.layers.Flatten(),
-            keras.layers.Dense(shapes.neurons, "softplus", kernel_constraint="non_neg"),
-        ])  # fmt: skip
+        return keras.Sequential(
+            [
+                keras.Input(shapes.image),
+                keras.layers.Flatten(),
+                keras.layers.Dense(shapes.neurons, "softplus", kernel_constraint="non_neg"),
+            ]
+        )
 
     fit = Fit(positive, data=small, split=SPLIT, training=Training(epochs=2, learning_rate=0.1))
     desk.run(fit)
@@ -406,8 +430,14 @@ def test_constraints_of_weights_hold_after_every_step(small, desk):
 @pytest.mark.parametrize("jit", [False, True])
 def test_ready_made_architectures_train(name, jit, small, desk):
     architecture = getattr(nf.models.architectures, name)
-    arguments = {"hsm": {"hidden": 0.5, "l2": 0.1}, "linear_nonlinear": {"hidden": 0.5}, "what_where": {"layers": 2}}
-    fit = Fit(architecture, data=small, split=SPLIT, training=Training(epochs=15, learning_rate=1e-2, jit=jit))
+    arguments = {
+        "hsm": {"hidden": 0.5, "l2": 0.1},
+        "linear_nonlinear": {"hidden": 0.5},
+        "what_where": {"layers": 2},
+    }
+    fit = Fit(
+        architecture, data=small, split=SPLIT, training=Training(epochs=15, learning_rate=1e-2, jit=jit)
+    )
     metrics = desk.run(fit, **arguments[name])
     assert np.isfinite(metrics["test/correlation"])
     losses = [float(row["train/penalised_loss"]) for row in desk.history()]

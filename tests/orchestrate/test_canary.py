@@ -17,12 +17,26 @@ from neurofit.orchestrate.check.sightings import findings
 from neurofit.study import Study
 
 SEEN = {
-    "host": "node07", "python": sys.executable, "python_version": platform.python_version(),
-    "neurofit": neurofit.__version__, "neurofit_folder": "/x/neurofit", "cpus": 4, "memory_gb": 8.0,
-    "cuda_visible_devices": "1", "gpus": ["A100", "A100"], "study": "/s", "study_seen": True, "writable": True,
-    "data": None, "clock_seconds": 0.1,
-    "imports": {"numpy": {"version": "2"}, "tensorflow": {"version": "3", "gpus": 1}, "keras": {"version": "3"}},
-}  # fmt: skip
+    "host": "node07",
+    "python": sys.executable,
+    "python_version": platform.python_version(),
+    "neurofit": neurofit.__version__,
+    "neurofit_folder": "/x/neurofit",
+    "cpus": 4,
+    "memory_gb": 8.0,
+    "cuda_visible_devices": "1",
+    "gpus": ["A100", "A100"],
+    "study": "/s",
+    "study_seen": True,
+    "writable": True,
+    "data": None,
+    "clock_seconds": 0.1,
+    "imports": {
+        "numpy": {"version": "2"},
+        "tensorflow": {"version": "3", "gpus": 1},
+        "keras": {"version": "3"},
+    },
+}
 
 
 def found(tmp_path, **changes) -> list:
@@ -35,8 +49,9 @@ def test_all_is_well(tmp_path):
     seen = found(tmp_path)
     assert all(finding.ok and not finding.advice for finding in seen)
     assert [finding.what for finding in seen if "GPU" in finding.what] == [
-        "1 GPU(s) given (CUDA_VISIBLE_DEVICES=1; on the node: A100, A100)", "TensorFlow sees 1 GPU(s)",
-    ]  # fmt: skip
+        "1 GPU(s) given (CUDA_VISIBLE_DEVICES=1; on the node: A100, A100)",
+        "TensorFlow sees 1 GPU(s)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +61,11 @@ def test_all_is_well(tmp_path):
         ({"cpus": 2}, "2 core(s)", "asks for 4"),
         ({"memory_gb": 4.0}, "4 GB of memory", "asks for 8"),
         ({"cuda_visible_devices": "0,1"}, "2 GPU(s) given", "asks for 1"),
-        ({"imports": {"tensorflow": {"version": "3", "gpus": 0}}}, "TensorFlow sees 0 GPU(s)", "CUDA libraries"),
+        (
+            {"imports": {"tensorflow": {"version": "3", "gpus": 0}}},
+            "TensorFlow sees 0 GPU(s)",
+            "CUDA libraries",
+        ),
         ({"imports": {"keras": {"error": "ImportError: no"}}}, "keras can be imported", "ImportError: no"),
         ({"study_seen": False}, "the study is seen", "jobs/"),
         ({"writable": False}, "training_data/ can be written", "who owns it"),
@@ -60,7 +79,9 @@ def test_what_is_wrong_is_said(tmp_path, changes, what, advice):
 
 
 def test_what_was_not_tried_is_no_fault(tmp_path):
-    (untried,) = [finding for finding in found(tmp_path, imports={"tensorflow": {}}) if "not tried" in finding.what]
+    (untried,) = [
+        finding for finding in found(tmp_path, imports={"tensorflow": {}}) if "not tried" in finding.what
+    ]
     assert untried.ok and "1.5 GB" in untried.advice
 
 
@@ -75,7 +96,11 @@ def test_another_interpreter_is_no_fault(tmp_path):
         (Canary("refused", 0.0, "no such queue"), "the queue takes a job", "no such queue"),
         (Canary("queued", 9.0, None, "no answer"), "the queue can be asked", "no answer"),
         (Canary("queued", 9.0, "Priority"), "a job is done within 9 s", "it is queued: Priority"),
-        (Canary("failed", 9.0, "no memory", log="Killed"), "a job is done", "it is failed: no memory\nKilled"),
+        (
+            Canary("failed", 9.0, "no memory", log="Killed"),
+            "a job is done",
+            "it is failed: no memory\nKilled",
+        ),
     ],
 )
 def test_a_job_that_is_not_done_is_explained(tmp_path, canary, what, advice):

@@ -33,7 +33,9 @@ def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     found = bench.standing("three")
     error, crash = explained(found, found.all_keys())
     assert (len(error.failure.tasks), error.kind, crash.kind) == (4, "exception", "signal")
-    assert [(share.name, share.value, share.failed, share.done) for share in error.shares] == [("batch", 512, 4, 0)]
+    assert [(share.name, share.value, share.failed, share.done) for share in error.shares] == [
+        ("batch", 512, 4, 0)
+    ]
     assert crash.shares[0].name == "batch" and (crash.shares[0].done, crash.shares[0].of_done) == (2, 10)
     assert error.last_lines[-1].startswith("ValueError: batch 512")
     assert error.remedy.command == "neurofit submit three:6-7 --retry"
@@ -58,7 +60,10 @@ def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
     assert len(failure.tasks) == 16 and failure.log.name == "pool.log"
     said = bench.command("failures", "three").stdout
     assert "fork server ended" in said and "pool.log:" in said and "module" in said
-    assert "What helps: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry" in said
+    assert (
+        "What helps: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry"
+        in said
+    )
 
 
 def test_an_earlier_exception_is_not_blamed_for_a_job_that_never_began(bench):
@@ -88,20 +93,36 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
 @pytest.mark.parametrize(
     ("error", "state", "command"),
     [
-        ({"kind": "memory", "message": ""}, State.FAILED, "neurofit submit e --backend q --retry --memory 23"),
-        ({"kind": "queue", "message": "it used more memory than it asked for on n7"}, State.FAILED,
-         "neurofit submit e --backend q --retry --memory 23"),
-        ({"kind": "queue", "message": "its time limit was over: raise resources.walltime_minutes"}, State.FAILED,
-         "neurofit submit e --backend q --retry --minutes 120"),
+        (
+            {"kind": "memory", "message": ""},
+            State.FAILED,
+            "neurofit submit e --backend q --retry --memory 23",
+        ),
+        (
+            {"kind": "queue", "message": "it used more memory than it asked for on n7"},
+            State.FAILED,
+            "neurofit submit e --backend q --retry --memory 23",
+        ),
+        (
+            {"kind": "queue", "message": "its time limit was over: raise resources.walltime_minutes"},
+            State.FAILED,
+            "neurofit submit e --backend q --retry --minutes 120",
+        ),
         ({"kind": "queue", "message": NO_ROOM_LEFT}, State.FAILED, "neurofit submit e --backend q --retry"),
-        ({"kind": "queue", "message": "its node failed (n7)"}, State.FAILED, "neurofit submit e --backend q --retry"),
+        (
+            {"kind": "queue", "message": "its node failed (n7)"},
+            State.FAILED,
+            "neurofit submit e --backend q --retry",
+        ),
         ({"kind": "queue", "message": "its worker vanished"}, State.LOST, "neurofit submit e --backend q"),
     ],
-)  # fmt: skip
+)
 def test_each_cause_has_its_command(error, state, command):
     resources = {"memory_gb": 12, "walltime_minutes": 60}
     tasks = [(0, 0), (1, 0)]
-    found = remedy("e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2)
+    found = remedy(
+        "e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
+    )
     assert found.command == command and ("make room" in found.first) == (error["message"] == NO_ROOM_LEFT)
 
 

@@ -1,4 +1,7 @@
-"""A storage that fails at random, processes killed at random: every task exactly once. `scripts/faults` does more."""
+"""A storage that fails at random, processes killed at random: every task exactly once.
+
+`scripts/faults` does more.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,10 @@ def test_a_command_whose_storage_stays_away_gives_up_and_says_so(tmp_path, libra
     study.round("walk", Weather((), 0.0, 0), 1, kills=0)
     environment = {**os.environ, **Weather(("eio",), 1.0, 0).environment(tmp_path, library, 1)}
     command = [sys.executable, "-m", "neurofit", "status", "walk"]
-    answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
-    assert "Input/output error; the storage did not answer properly for 8 s" in " ".join(answer.stderr.split())
+    assert "Input/output error; the storage did not answer properly for 8 s" in " ".join(
+        answer.stderr.split()
+    )

@@ -42,7 +42,9 @@ def test_the_way_out_of_a_host_that_is_gone_is_named_and_works(bench):
     said = bench.command("status", "endless")
     assert said.returncode == 5 and "it runs on gone-host" in said.stderr and "60 minutes ago" in said.stderr
     assert "If gone-host is gone" in said.stderr
-    assert "If gone-host is gone" in bench.command("submit", "endless", "--detach").stderr, "submit names it too"
+    assert "If gone-host is gone" in bench.command("submit", "endless", "--detach").stderr, (
+        "submit names it too"
+    )
     cancel, again = re.findall(r"`(neurofit [^`]+)`", said.stderr)
     assert (cancel, again) == ("neurofit cancel endless:0-2", "neurofit submit endless:0-2 --retry")
     assert bench.command(*shlex.split(cancel)[1:]).returncode == 0

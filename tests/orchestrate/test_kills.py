@@ -1,4 +1,6 @@
-"""Kill -9 at random: nothing is lost, nothing is done twice, and what comes out is what an undisturbed run gives."""
+"""Kill -9 at random: nothing is lost, nothing is done twice, and what comes out is what an undisturbed run
+gives.
+"""
 
 from __future__ import annotations
 
@@ -174,11 +176,14 @@ def test_a_submit_that_is_killed_at_any_moment_is_simply_repeated(bench):
     bench.runner()
     generator = random.Random(3)
     for name in (f"quick{number}" for number in range(12)):
-        bench.script(name, """
+        bench.script(
+            name,
+            """
             def fit(task, *, a=1):
                 return {"x": a}
             experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))
-        """)  # fmt: skip
+        """,
+        )
         code = SUBMIT.format(tests=TESTS, root=str(bench.root), name=name)
         program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         program.stdout.readline()
@@ -188,5 +193,8 @@ def test_a_submit_that_is_killed_at_any_moment_is_simply_repeated(bench):
         bench.submit(name)
         assert bench.wait(name) == {"done": 3}, name
         assert {record["attempt"] for record in bench.outcomes(name)} == {1}
-        claims = [path.read_text().count('"claim"') for path in bench.study.training_data.glob(f"{name}/*/*/journal/*")]
+        claims = [
+            path.read_text().count('"claim"')
+            for path in bench.study.training_data.glob(f"{name}/*/*/journal/*")
+        ]
         assert sum(claims) == 3, "no task was queued twice"

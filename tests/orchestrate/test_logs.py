@@ -28,7 +28,9 @@ def test_a_long_log_of_progress_bars_is_read_in_linear_time(tmp_path):
     path = tmp_path / "stdout.log"
     with open(path, "wb") as file:
         for block in range(64):
-            file.write(b"".join(b"\r%7d/1000000 [====>    ]" % (block * 40000 + step) for step in range(40000)))
+            file.write(
+                b"".join(b"\r%7d/1000000 [====>    ]" % (block * 40000 + step) for step in range(40000))
+            )
     for lines in (20, 10**9):
         assert logs.tail(path, lines).endswith(b"2559999/1000000 [====>    ]")
     assert logs.tail(path, 2).count(b"\r") <= 2

@@ -50,7 +50,9 @@ def profile(bench, grace_seconds: float = 300.0):
     return bench.runner("queue", f"backend: sge\ngrace_seconds: {grace_seconds}\n")
 
 
-@pytest.mark.parametrize("answer", [DOWN, {"stdout": ""}, {"stdout": EMPTY[:40]}, {"stdout": "Socket timed out"}])
+@pytest.mark.parametrize(
+    "answer", [DOWN, {"stdout": ""}, {"stdout": EMPTY[:40]}, {"stdout": "Socket timed out"}]
+)
 def test_a_question_without_an_answer_changes_nothing_and_is_said(bench, queue, answer):
     bench.submit("quick", profile(bench, 0.01))
     queue.say("qstat", **answer)
@@ -77,7 +79,9 @@ def test_a_cause_from_accounting_needs_no_grace(bench, queue):
     queue.say("qstat", EMPTY)
     queue.say("qacct", "====\njobnumber 12\ntaskid 2\nfailed 37 : qmaster enforced h_rt\nexit_status 137\n")
     assert bench.counts("quick") == {"failed": 1, "queued": 3}
-    assert any("time limit was reached" in (task.cause or "") for task in bench.standing("quick").tasks.values())
+    assert any(
+        "time limit was reached" in (task.cause or "") for task in bench.standing("quick").tasks.values()
+    )
 
 
 def test_accounting_is_asked_only_about_jobs_that_nothing_explains(bench, queue):
@@ -93,7 +97,9 @@ def test_calls_that_were_never_noted_are_found_by_name_and_noted(bench, queue):
     queue.say("qsub", "13.3-4:1\n", call=4)
     submitted = bench.submit("quick", profile(bench))
     path = submitted.files.queue
-    path.write_text(path.read_text().splitlines(keepends=True)[0])  # killed before the second answer was noted
+    path.write_text(
+        path.read_text().splitlines(keepends=True)[0]
+    )  # killed before the second answer was noted
     name = (submitted.files.folder / "job.sh").read_text().split("-N ")[1].split()[0]
     queue.say("qstat", named(name, (12, 1, 2), (13, 3, 4)), call=1)
     both = [listed("1-2:1"), listed("3-4:1", job=13)]
@@ -124,7 +130,9 @@ def test_after_a_half_refusal_the_rest_is_new_at_once_and_the_error_says_how_man
     queue.say("qsub", "12.1-3:1\n", call=2)
     queue.say("qsub", stderr="job rejected: quota", status=25)
     queue.say("qstat", UNKNOWN)
-    with pytest.raises(SubmissionError, match=r"quota\n3 of 4 jobs were queued as \S+ \(12\); the other is not queued"):
+    with pytest.raises(
+        SubmissionError, match=r"quota\n3 of 4 jobs were queued as \S+ \(12\); the other is not queued"
+    ):
         bench.submit("quick", profile(bench))
     queue.say("qstat", listed("1-3:1"))
     assert bench.counts("quick") == {"queued": 3, "new": 1}, "no grace: it is known"
@@ -134,7 +142,11 @@ def test_after_a_half_refusal_the_rest_is_new_at_once_and_the_error_says_how_man
 
 def test_a_connection_that_is_refused_is_a_refusal(bench, queue):
     stderr = "error: commlib error: got select error (Connection refused)\n"
-    queue.say("qsub", stderr=f"{stderr}Unable to run job: unable to send message to qmaster: got send error", status=1)
+    queue.say(
+        "qsub",
+        stderr=f"{stderr}Unable to run job: unable to send message to qmaster: got send error",
+        status=1,
+    )
     queue.say("qstat", stderr=stderr, status=1)
     with pytest.raises(SubmissionError, match="Connection refused"):
         bench.submit("quick", profile(bench))

@@ -40,7 +40,9 @@ def test_one_task_is_loaded_at_a_time_and_only_when_it_is_done(bench):
 def test_a_fit_that_loads_nothing_says_where_its_files_are(bench):
     bench.script("plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
     bench.run("plain")
-    with pytest.raises(UsageError, match=r"The fit of plain has no load\(folder\)\. What it saved is in .*attempt-01"):
+    with pytest.raises(
+        UsageError, match=r"The fit of plain has no load\(folder\)\. What it saved is in .*attempt-01"
+    ):
         neurofit.load("plain:0/0", study=bench.root)
 
 
@@ -64,14 +66,18 @@ def test_an_ensemble_is_of_the_repetitions_of_one_run_that_are_done(bench):
     bench.run("mean")
     numbers = sorted(bench.standing("mean").registry.runs)
     assert neurofit.ensemble(f"mean:{numbers[1]}", study=bench.root) == ["20", "21"]
-    with pytest.raises(UsageError, match=f"'mean' means 2 runs; an ensemble is of one run: mean:{numbers[0]}"):
+    with pytest.raises(
+        UsageError, match=f"'mean' means 2 runs; an ensemble is of one run: mean:{numbers[0]}"
+    ):
         neurofit.ensemble("mean", study=bench.root)
     with pytest.raises(UsageError, match="1 repetitions are done, and an ensemble needs two"):
         neurofit.ensemble(f"mean:{numbers[0]}/0", study=bench.root)
 
 
 def test_a_fit_that_averages_nothing_says_so(bench):
-    bench.script("plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n")
+    bench.script(
+        "plain", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n"
+    )
     bench.run("plain")
     with pytest.raises(UsageError, match=r"The fit of plain has no ensemble\(folders\)"):
         neurofit.ensemble("plain:0", study=bench.root)
@@ -102,7 +108,9 @@ def test_an_ensemble_of_repetitions_with_different_defaults_is_an_error_that_nam
     bench.run("average")
     bench.script("average", AVERAGE % (5, 3))
     bench.run("average")
-    with pytest.raises(UsageError, match=r'repetitions 0, 1: \{"b":2\}.*; repetitions 2: .*e\.g\. average:0/0,1\.'):
+    with pytest.raises(
+        UsageError, match=r'repetitions 0, 1: \{"b":2\}.*; repetitions 2: .*e\.g\. average:0/0,1\.'
+    ):
         neurofit.ensemble("average:0", study=bench.root)
     assert neurofit.ensemble("average:0/0,1", study=bench.root) == 2
 
@@ -110,7 +118,9 @@ def test_an_ensemble_of_repetitions_with_different_defaults_is_an_error_that_nam
 def test_an_ensemble_of_repetitions_with_other_code_says_so(bench):
     bench.script("average", AVERAGE % (2, 2))
     bench.run("average")
-    bench.script("average", AVERAGE.replace("def ensemble", "kind = 'changed'\n        def ensemble") % (2, 3))
+    bench.script(
+        "average", AVERAGE.replace("def ensemble", "kind = 'changed'\n        def ensemble") % (2, 3)
+    )
     bench.run("average")
     with pytest.warns(UserWarning, match="differ: 2 codes"):
         assert neurofit.ensemble("average:0", study=bench.root) == 3

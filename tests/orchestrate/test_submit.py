@@ -130,7 +130,10 @@ def test_failed_tasks_wait_for_a_retry(bench):
 def test_a_selection_and_a_condition_choose_tasks(bench):
     bench.script("quick", QUICK)
     assert [t.key for t in plan(bench, "quick", selection=parse("quick:1,last/1")).tasks] == [(1, 1), (2, 1)]
-    assert [t.key for t in plan(bench, "quick", where=lambda params: params["a"] > 2).tasks] == [(2, 0), (2, 1)]
+    assert [t.key for t in plan(bench, "quick", where=lambda params: params["a"] > 2).tasks] == [
+        (2, 0),
+        (2, 1),
+    ]
     with pytest.raises(UsageError, match=r"Nothing in quick matches: it has 3 run\(s\), numbered 0 to 2"):
         plan(bench, "quick", selection=parse("quick:17"))
 
@@ -167,8 +170,10 @@ def test_a_stopped_pool_leaves_its_tasks_to_the_next_submit(bench):
     assert len(plan(bench, "slow").tasks) == 6
 
 
-SUBMIT = "import sys; from pathlib import Path; sys.path.insert(0, {tests!r}); from conftest import Workbench; " \
-    "bench = Workbench(Path({root!r})); print(bench.submit('quick'))"  # fmt: skip
+SUBMIT = (
+    "import sys; from pathlib import Path; sys.path.insert(0, {tests!r}); from conftest import Workbench; "
+    "bench = Workbench(Path({root!r})); print(bench.submit('quick'))"
+)
 
 
 def test_two_submits_at_once_queue_every_task_once(bench):
@@ -177,7 +182,9 @@ def test_two_submits_at_once_queue_every_task_once(bench):
     bench.script("quick", QUICK.replace("[1, 2, 3]", "list(range(40))"))
     bench.runner()
     code = SUBMIT.format(tests=TESTS, root=str(bench.root))
-    programs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    programs = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
     said = [program.communicate(timeout=60)[0].strip() for program in programs]
     assert sorted(text == "None" for text in said) == [False, True, True]
     assert bench.wait("quick") == {"done": 80}
@@ -247,7 +254,10 @@ def test_damaged_files_are_named_and_nothing_is_lost(bench, own_home):
     found = bench.standing("quick")
     rows = records(found)
     assert [row["metrics"]["x"] for row in rows] == [1, 1, 2, 2, 3, 3]
-    assert sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in found.problems) == 1
+    assert (
+        sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in found.problems)
+        == 1
+    )
     assert sum(str(journal) in problem for problem in found.problems) == 1
     shutil.rmtree(own_home / "cache")
     submitted.files.journal(0, 1).unlink()
@@ -312,7 +322,9 @@ def test_jobs_run_modules_beside_jobs_as_they_were_submitted_too(bench):
     assert bench.outcomes("late")[0]["metrics"] == {"x": 1, "copied": 1}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="before Python 3.11, `python -m` cannot be kept from it")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="before Python 3.11, `python -m` cannot be kept from it"
+)
 def test_a_study_with_a_module_named_as_one_of_pythons_own(bench):
     for name in ("json", "selectors", "argparse"):
         (bench.root / f"{name}.py").write_text("raise RuntimeError('not the one of the standard library')\n")
@@ -325,11 +337,14 @@ def test_training_data_can_be_a_link_to_another_disk(bench, tmp_path):
     (bench.root / "data").mkdir()
     bench.study.training_data.rmdir()
     bench.study.training_data.symlink_to(tmp_path / "scratch")
-    bench.script("data", """
+    bench.script(
+        "data",
+        """
         def fit(task):
             return {"found": int((task.study / "data").is_dir())}
         experiment = nf.Experiment(fit=fit)
-    """)
+    """,
+    )
     assert bench.run("data") == {"done": 1}
     assert bench.outcomes("data")[0]["metrics"] == {"found": 1}
 
@@ -338,10 +353,15 @@ GARBAGE = [b"", b"{}\n", b"garbage\xff\x00", b'{"pool":{}}\n{"id":1}\n', None]
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=["empty", "object", "binary", "lines", "gone"])
-@pytest.mark.parametrize("name", ["submission.json", "jobs.tasks", "queue.jsonl", "pool.jsonl", "stops/000001.json"])
+@pytest.mark.parametrize(
+    "name", ["submission.json", "jobs.tasks", "queue.jsonl", "pool.jsonl", "stops/000001.json"]
+)
 def test_a_submission_with_a_damaged_file_is_named_and_nothing_runs_twice(bench, own_home, name, content):
-    bench.script("nap", "import time\ndef fit(task, *, a=1):\n    time.sleep(0.6)\n    return {'x': a}\n"
-        "experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))\n")  # fmt: skip
+    bench.script(
+        "nap",
+        "import time\ndef fit(task, *, a=1):\n    time.sleep(0.6)\n    return {'x': a}\n"
+        "experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))\n",
+    )
     path = bench.submit("nap").files.folder / name
     bench.wait("nap", until=lambda counts: counts["running"] == 2)
     path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
@@ -383,8 +403,12 @@ def test_a_user_without_a_home_needs_none(bench, monkeypatch, home):
     assert sorted(path.name for path in bench.root.iterdir()) == sorted([".neurofit", *before])
 
 
-@pytest.mark.parametrize("stray", ["notes.txt", "zz-backup", "99999999-999999-x", "20261399-000000-local-abcd"])
+@pytest.mark.parametrize(
+    "stray", ["notes.txt", "zz-backup", "99999999-999999-x", "20261399-000000-local-abcd"]
+)
 def test_a_stray_name_among_submissions_keeps_nobody_from_submitting(bench, stray):
-    bench.script("tiny", "def fit(task):\n    return {'m': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n")
+    bench.script(
+        "tiny", "def fit(task):\n    return {'m': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n"
+    )
     (bench.study.training_data / "tiny" / "submissions" / stray).mkdir(parents=True)
     assert bench.run("tiny") == {"done": 2}

@@ -1,4 +1,6 @@
-"""Why a job ended before its worker began: told by what its script left, and never changed by a queue that forgets."""
+"""Why a job ended before its worker began: told by what its script left, and never changed by a queue that
+forgets.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ FORGOTTEN = {"stdout": NOTHING, "stderr": "qstat: Unknown Job Id 2[].pbshost\n",
 
 
 def listed(**jobs: dict) -> str:
-    array = {"2[].pbshost": {"job_state": "B", "array_indices_submitted": "0-3", "substate": 70, "Exit_status": 1}}
+    array = {
+        "2[].pbshost": {"job_state": "B", "array_indices_submitted": "0-3", "substate": 70, "Exit_status": 1}
+    }
     found = {f"2[{index[1:]}].pbshost": {"array_index": int(index[1:]), **job} for index, job in jobs.items()}
     return json.dumps({"timestamp": 1, "pbs_version": "23.06.06", "Jobs": array | found})
 
@@ -68,11 +72,16 @@ def test_an_expired_subjob_has_not_failed_because_its_array_has(bench, queue, st
         ("setup: ['exit 3']", "its script ended with status 3 (on "),
         ("setup: ['exit 0']", "its script ended with status 1 (on "),
         ("setup: ['kill -9 $BASHPID']", ""),
-        ("python: /nowhere/python", "a program was not found, perhaps the interpreter; its log says which (on "),
+        (
+            "python: /nowhere/python",
+            "a program was not found, perhaps the interpreter; its log says which (on ",
+        ),
         ("setup: ['exit 96']", "not as many GPUs as it was given were free on its node"),
     ],
 )
-def test_what_fails_before_a_worker_is_a_failure_where_no_record_is_kept(bench, queue, started, profile, cause):
+def test_what_fails_before_a_worker_is_a_failure_where_no_record_is_kept(
+    bench, queue, started, profile, cause
+):
     started(profile, 1, 2)
     counts = bench.counts("quick")
     counts = bench.counts("quick")  # the grace of those that left nothing is over
@@ -89,7 +98,9 @@ def test_what_a_job_left_is_gone_once_it_is_started_again(bench, queue, started)
     queue.say("qstat", listed(i1={"job_state": "R"}))
     assert bench.counts("quick")["queued"] == 1, "the queue runs it once more"
     (submission,) = (bench.root / "training_data" / "quick" / "submissions").iterdir()
-    subprocess.run(["bash", submission / "job.sh"], env={"PATH": "/usr/bin:/bin", "PBS_ARRAY_INDEX": "1"}, timeout=60)
+    subprocess.run(
+        ["bash", submission / "job.sh"], env={"PATH": "/usr/bin:/bin", "PBS_ARRAY_INDEX": "1"}, timeout=60
+    )
     queue.say("qstat", **FORGOTTEN)
     bench.counts("quick")
     assert bench.counts("quick") == {"new": 4} and causes(bench) == []
@@ -98,7 +109,10 @@ def test_what_a_job_left_is_gone_once_it_is_started_again(bench, queue, started)
 def test_a_verdict_does_not_change_because_the_queue_forgot(bench, queue, started):
     started("")
     limit = {"job_state": "F", "substate": 93, "Exit_status": -29}
-    queue.say("qstat", listed(i0=limit, i1={"job_state": "F", "substate": 91, "Exit_status": 0}, i2={"job_state": "R"}))
+    queue.say(
+        "qstat",
+        listed(i0=limit, i1={"job_state": "F", "substate": 91, "Exit_status": 0}, i2={"job_state": "R"}),
+    )
     assert bench.counts("quick")["failed"] == 2
     before = causes(bench)
     asked = len(queue.calls("qstat"))
@@ -168,7 +182,10 @@ def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench,
         "this PBS shows jobs only to who queued them"
     }
     assert not bench.standing("quick").unanswered
-    assert bench.submit("quick", bench.runner("queue", "backend: pbs\n")) is None and len(queue.calls("qsub")) == 2
+    assert (
+        bench.submit("quick", bench.runner("queue", "backend: pbs\n")) is None
+        and len(queue.calls("qsub")) == 2
+    )
 
 
 def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, queue, as_another):

@@ -120,7 +120,11 @@ def test_status_shows_both(tries):
     assert record["experiments"][0]["done"] == 2 and record["experiments"][0]["newer"] == {"failed": 2}
     task = record["tasks"][1]
     assert (task["state"], task["attempt"]) == ("done", 1)
-    assert task["newer"]["state"] == "failed" and task["newer"]["attempt"] == 2 and "bad try" in task["newer"]["cause"]
+    assert (
+        task["newer"]["state"] == "failed"
+        and task["newer"]["attempt"] == 2
+        and "bad try" in task["newer"]["cause"]
+    )
 
 
 def test_results_and_failures_say_that_a_newer_attempt_failed(tries):
@@ -230,7 +234,10 @@ def test_a_task_that_is_not_done_counts_when_it_is_done_by_hand(bench):
 def test_an_interrupted_rerun_leaves_the_done_attempt_in_its_place(tries):
     mode(tries, "hangs")
     process = subprocess.Popen(
-        [sys.executable, FILE, "--rerun"], cwd=tries.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, FILE, "--rerun"],
+        cwd=tries.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     tries.wait("tries", until=lambda counts: counts["running"])
     process.send_signal(signal.SIGINT)

@@ -60,13 +60,17 @@ def test_at_most_500_points_with_both_ends_and_50_error_bars():
 
 
 def test_an_ensemble_is_weighted_by_neurons_and_paired_by_repetition():
-    regions = [[History([1, 2], np.array([base, base + 1]) + r, r, neurons) for r in (0, 1)]
-               for base, neurons in ((0.0, 103), (10.0, 55), (20.0, 102))]  # fmt: skip
+    regions = [
+        [History([1, 2], np.array([base, base + 1]) + r, r, neurons) for r in (0, 1)]
+        for base, neurons in ((0.0, 103), (10.0, 55), (20.0, 102))
+    ]
     regions[1].append(History([1, 2], [0, 0], 2, 55))  # a repetition that the others lack
     found = curves.ensemble(regions)
     expected = (103 * 0 + 55 * 10 + 102 * 20) / 260
     assert [one.repetition for one in found] == [0, 1]
-    np.testing.assert_allclose([one.values for one in found], [[expected, expected + 1], [expected + 1, expected + 2]])
+    np.testing.assert_allclose(
+        [one.values for one in found], [[expected, expected + 1], [expected + 1, expected + 2]]
+    )
     assert found[0].neurons == 260
 
 

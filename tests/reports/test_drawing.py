@@ -21,12 +21,18 @@ def axes():
 
 
 def curve(label="a", n=3, offset=0.0):
-    return over_repetitions([History([1, 2, 3], np.array([0.1, 0.2, 0.3]) + offset + r / 100, r) for r in range(n)],
-                            label, unit="epoch")  # fmt: skip
+    return over_repetitions(
+        [History([1, 2, 3], np.array([0.1, 0.2, 0.3]) + offset + r / 100, r) for r in range(n)],
+        label,
+        unit="epoch",
+    )
 
 
 def test_curves_have_their_middle_their_spread_and_a_name(axes):
-    assert reports.draw_curves([curve(), curve("b", n=1, offset=0.5)], axes, metric="validation/correlation") is axes
+    assert (
+        reports.draw_curves([curve(), curve("b", n=1, offset=0.5)], axes, metric="validation/correlation")
+        is axes
+    )
     shown = {line.get_label(): line for line in axes.lines}
     np.testing.assert_allclose(shown["a (n = 3)"].get_ydata(), [0.11, 0.21, 0.31])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a (n = 3)", "b (n = 1)"]
@@ -41,7 +47,9 @@ def test_the_part_that_not_all_reached_is_faint(axes):
     reports.draw_curves([over_repetitions(given, "a")], axes, bands=True)
     whole = next(line for line in axes.lines if line.get_label().startswith("a"))
     assert np.isnan(whole.get_ydata()).tolist() == [False, False, True]
-    assert any(line.get_alpha() and line.get_alpha() < 0.5 and len(line.get_xdata()) == 3 for line in axes.lines)
+    assert any(
+        line.get_alpha() and line.get_alpha() < 0.5 and len(line.get_xdata()) == 3 for line in axes.lines
+    )
 
 
 def test_references_are_lines_and_bands(axes):
@@ -61,7 +69,9 @@ def test_progress_marks_the_weights_that_were_kept(axes):
 
 
 def test_bars_are_medians_over_repetitions_and_leave_out_the_unscored(axes):
-    reports.draw_neurons([[0.1, np.nan, 0.5], [0.3, np.nan, 0.7]], axes, metric="test/correlation", numbers="789")
+    reports.draw_neurons(
+        [[0.1, np.nan, 0.5], [0.3, np.nan, 0.7]], axes, metric="test/correlation", numbers="789"
+    )
     assert [round(bar.get_height(), 6) for bar in axes.patches] == [0.2, 0.6]
     assert [bar.get_x() + bar.get_width() / 2 for bar in axes.patches] == [0, 2]
     assert axes.get_legend().get_texts()[0].get_text() == "mean of medians 0.400"
@@ -81,9 +91,16 @@ def test_maps_lie_side_by_side_each_to_its_largest(axes):
     reports.draw_maps(maps, axes, labels="abc", columns=2)
     sheet = np.ma.filled(axes.images[0].get_array(), np.nan)
     nan = np.nan
-    np.testing.assert_array_equal(sheet, [
-        [1, 0, nan, 0, 0], [0, 0, nan, 0, -1], [nan] * 5, [1, 1, nan, nan, nan], [1, 1, nan, nan, nan],
-    ])  # fmt: skip
+    np.testing.assert_array_equal(
+        sheet,
+        [
+            [1, 0, nan, 0, 0],
+            [0, 0, nan, 0, -1],
+            [nan] * 5,
+            [1, 1, nan, nan, nan],
+            [1, 1, nan, nan, nan],
+        ],
+    )
     assert [text.get_text() for text in axes.texts] == ["a", "b", "c"]
     shared = reports.draw_maps(maps, reports.figure()[1][0, 0], shared=True).images[0].get_array()
     assert np.nanmin(np.ma.filled(shared, np.nan)) == -0.5

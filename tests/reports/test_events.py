@@ -47,13 +47,18 @@ def test_a_step_that_was_written_again_counts_once(tmp_path):
 def test_repetitions_of_ndns_folders(tmp_path):
     for repetition in (0, 1):
         for part in ("train", "test"):
-            write(tmp_path / f"01-02_03-04-05_exp1x12__{repetition}" / "summaries" / part, [(1, repetition / 2)])
+            write(
+                tmp_path / f"01-02_03-04-05_exp1x12__{repetition}" / "summaries" / part, [(1, repetition / 2)]
+            )
     write(tmp_path / "01-02_03-04-06_exp1x3__0" / "summaries" / "test", [(1, 0.125)])
     tag, runs = events.repetitions(tmp_path)
     assert tag == TAG
-    assert {name: [(one.repetition, one.values.tolist()) for one in found] for name, found in runs.items()} == {
-        "exp1x12": [(0, [0.0]), (1, [0.5])], "exp1x3": [(0, [0.125])],
-    }  # fmt: skip
+    assert {
+        name: [(one.repetition, one.values.tolist()) for one in found] for name, found in runs.items()
+    } == {
+        "exp1x12": [(0, [0.0]), (1, [0.5])],
+        "exp1x3": [(0, [0.125])],
+    }
 
 
 def test_what_is_not_there_is_said(tmp_path):

@@ -102,7 +102,9 @@ def test_no_curves_are_an_error(axes):
 
 
 def test_recordings_are_named_once_and_lie_apart(axes):
-    reports.draw_neurons(np.arange(6.0), axes, numbers="012012", recordings=["m/01"] * 3 + ["m/02"] * 3, title="t")
+    reports.draw_neurons(
+        np.arange(6.0), axes, numbers="012012", recordings=["m/01"] * 3 + ["m/02"] * 3, title="t"
+    )
     assert [text.get_text() for text in axes.texts] == ["01", "02"]
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [2.5]
     assert [text.get_text() for text in axes.get_xticklabels()] == list("012012")

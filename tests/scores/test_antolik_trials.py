@@ -10,7 +10,8 @@ BY_NOISE_VARIANCE = {  # CC_max, signal share, oracle by trial position, split h
     "region2": (0.6891, 0.1852, 0.3289, 0.443, 52),
     "region3": (0.7833, 0.2120, 0.3685, 0.556, 100),
 }
-AS_PUBLISHED = {  # CC_max, neurons without signal power, FEV, neurons above .15, oracles pooled and conservative, SNR
+# CC_max, neurons without signal power, FEV, neurons above .15, oracles pooled and conservative, SNR
+AS_PUBLISHED = {
     "region1": (0.8085, 1, 0.2407, 68, 0.3883, 0.5470, 0.4971),
     "region2": (0.6966, 3, 0.1821, 28, 0.2957, 0.5183, 0.3966),
     "region3": (0.7840, 2, 0.2091, 61, 0.3553, 0.5062, 0.4020),

@@ -23,9 +23,18 @@ from neurofit.scores import (
 )
 
 CEILINGS = (
-    correlation_ceiling, fev, oracle_conservative, oracle_jackknife, oracle_jackknife_by_trial, signal_power,
-    signal_share, signal_to_noise, split_half, split_half_ceiling, split_half_consistency,
-)  # fmt: skip
+    correlation_ceiling,
+    fev,
+    oracle_conservative,
+    oracle_jackknife,
+    oracle_jackknife_by_trial,
+    signal_power,
+    signal_share,
+    signal_to_noise,
+    split_half,
+    split_half_ceiling,
+    split_half_consistency,
+)
 
 
 def poisson(n_images=40, n_trials=6, n_neurons=5, seed=0):
@@ -42,7 +51,9 @@ def trials():
 
 def test_signal_power_is_the_difference_of_two_variances(trials):
     n = trials.shape[1]
-    expected = (trials.sum(axis=1).var(axis=0, ddof=1) - trials.var(axis=0, ddof=1).sum(axis=0)) / (n * (n - 1))
+    expected = (trials.sum(axis=1).var(axis=0, ddof=1) - trials.var(axis=0, ddof=1).sum(axis=0)) / (
+        n * (n - 1)
+    )
     np.testing.assert_allclose(signal_power(trials), expected)
 
 

@@ -27,7 +27,9 @@ def poisson(n_images=40, n_trials=6, n_neurons=5, seed=0):
 
 
 def gaussian(r2, *, noise=1.5, n_images=60, n_trials=4, n_neurons=4000):
-    """Trials of constant noise around a truth whose squared correlation with the predictions is r2, to the digit."""
+    """Trials of constant noise around a truth whose squared correlation with the predictions is r2, to the
+    digit.
+    """
     rng = np.random.default_rng(1)
     truth, other = rng.normal(0, 1, (2, n_images, n_neurons))
     truth, other = truth - truth.mean(axis=0), other - other.mean(axis=0)
@@ -44,7 +46,9 @@ def test_single_trial_correlation_repeats_the_prediction_for_every_trial():
     trials[3, 2:] = np.nan
     for neuron in range(5):
         pairs = [(y, rates[i, neuron]) for i in range(40) for y in trials[i, :, neuron] if np.isfinite(y)]
-        assert single_trial_correlation(trials, rates)[neuron] == pytest.approx(np.corrcoef(*zip(*pairs))[0, 1])
+        assert single_trial_correlation(trials, rates)[neuron] == pytest.approx(
+            np.corrcoef(*zip(*pairs))[0, 1]
+        )
 
 
 def test_single_trials_are_enough_for_the_single_trial_correlation():
@@ -118,7 +122,9 @@ def test_r2_er_is_as_in_the_figure_of_its_paper():
 def test_r2_er_by_hand():
     # Means 0, 2, 4 and predictions 0, 1, 2; noise variance 2 in each image, of a mean of two trials 1.
     trials = np.array([[-1.0, 1.0], [1.0, 3.0], [3.0, 5.0]])[:, :, None]
-    np.testing.assert_allclose(r2_er(trials, np.array([[0.0], [1.0], [2.0]])), (16 - 1 * 2) / (2 * (8 - 2 * 1)))
+    np.testing.assert_allclose(
+        r2_er(trials, np.array([[0.0], [1.0], [2.0]])), (16 - 1 * 2) / (2 * (8 - 2 * 1))
+    )
 
 
 def test_without_signal_the_corrected_scores_are_undefined():
@@ -164,5 +170,7 @@ def test_what_is_masked_or_missing_does_not_count(score):
 
 @pytest.mark.parametrize("score", SCORES)
 def test_predictions_that_do_not_fit_are_named(score):
-    with pytest.raises(ShapeError, match=r"trials \(5, 2, 3\) must be \(image, trial, neuron\), predictions \(5, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"trials \(5, 2, 3\) must be \(image, trial, neuron\), predictions \(5, 2\)"
+    ):
         score(np.ones((5, 2, 3)), np.ones((5, 2)))

@@ -86,7 +86,9 @@ def test_poisson_likelihood_of_a_hand_worked_case():
 def test_poisson_likelihood_is_the_difference_of_scipys_log_pmfs(pair):
     y, p = pair
     gain = stats.poisson.logpmf(y, p).sum(axis=0) - stats.poisson.logpmf(y, BASELINE).sum(axis=0)
-    np.testing.assert_allclose(poisson_log_likelihood(y, p, BASELINE), gain / np.log(2) / y.sum(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        poisson_log_likelihood(y, p, BASELINE), gain / np.log(2) / y.sum(axis=0), rtol=1e-5
+    )
 
 
 def test_no_constant_beats_the_mean_of_the_responses_themselves(pair):
@@ -133,7 +135,9 @@ def test_constant_responses_or_predictions_have_no_correlation():
 def test_a_silent_neuron_has_no_score_but_a_baseline_it_can_miss():
     silent, predictions = np.zeros((3, 1)), np.array([[1.0], [2.0], [3.0]])
     scores = every_score(silent, predictions)
-    assert np.isnan([scores["correlation"][0], scores["explained_variance"][0], scores["likelihood"][0]]).all()
+    assert np.isnan(
+        [scores["correlation"][0], scores["explained_variance"][0], scores["likelihood"][0]]
+    ).all()
     np.testing.assert_allclose(scores["fraction"], 1 - 14 / 12)
 
 
@@ -165,7 +169,9 @@ def test_correlation_never_leaves_its_range(pair):
 
 @pytest.mark.parametrize("score", [correlation, explained_variance, poisson_log_likelihood])
 def test_shapes_that_differ_are_both_named(score):
-    with pytest.raises(ShapeError, match=r"responses \(5, 3\) and predictions \(5, 2\) must both be \(image, neuron\)"):
+    with pytest.raises(
+        ShapeError, match=r"responses \(5, 3\) and predictions \(5, 2\) must both be \(image, neuron\)"
+    ):
         score(np.ones((5, 3)), np.ones((5, 2)))
 
 
@@ -176,7 +182,9 @@ def test_nothing_is_broadcast():
         correlation(np.ones(5), np.ones(5))
     with pytest.raises(ShapeError, match=r"mask \(5,\) and responses \(5, 3\)"):
         correlation(np.ones((5, 3)), np.ones((5, 3)), np.ones(5, bool))
-    with pytest.raises(ShapeError, match=r"baseline_mean \(2,\) must be \(neuron,\), one of responses \(5, 3\) each"):
+    with pytest.raises(
+        ShapeError, match=r"baseline_mean \(2,\) must be \(neuron,\), one of responses \(5, 3\) each"
+    ):
         fraction_of_variance_explained(np.ones((5, 3)), np.ones((5, 3)), np.ones(2))
 
 
@@ -221,13 +229,16 @@ def test_the_null_adjusted_likelihood_is_ndns(pair):
     y, p = pair
     rates = y.mean(axis=0)
     cost = -(y * np.log(p + 1e-6) - p).sum(axis=0) / (len(y) * rates)
-    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p), -cost - (np.log(rates + 1e-6) - 1), rtol=1e-5)
+    np.testing.assert_allclose(
+        null_adjusted_log_likelihood(y, p), -cost - (np.log(rates + 1e-6) - 1), rtol=1e-5
+    )
 
 
 def test_the_null_adjusted_likelihood_of_gaussian_noise_is_variance_less_error(pair):
     y, p = pair
-    np.testing.assert_allclose(null_adjusted_log_likelihood(y, p, noise="gaussian"),
-                               y.var(axis=0) - ((y - p) ** 2).mean(axis=0))  # fmt: skip
+    np.testing.assert_allclose(
+        null_adjusted_log_likelihood(y, p, noise="gaussian"), y.var(axis=0) - ((y - p) ** 2).mean(axis=0)
+    )
     with pytest.raises(UsageError, match="Did you mean 'gaussian'"):
         null_adjusted_log_likelihood(y, p, noise="gausian")
 

@@ -29,7 +29,9 @@ def test_representational_similarity_is_scipys_spearman_over_pairs(responses):
     other = np.round(responses[:, :5] + np.random.default_rng(1).normal(0, 1, (25, 5)))  # with ties
     upper = np.triu_indices(25, 1)
     pairs = [(1 - np.corrcoef(values))[upper] for values in (responses, other)]
-    assert representational_similarity(responses, other) == pytest.approx(stats.spearmanr(*pairs).statistic, abs=0.01)
+    assert representational_similarity(responses, other) == pytest.approx(
+        stats.spearmanr(*pairs).statistic, abs=0.01
+    )
     assert representational_similarity(responses, 3 * responses + 1) == pytest.approx(1)
 
 

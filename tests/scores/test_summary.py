@@ -74,11 +74,15 @@ def test_zero_is_no_consolation_where_it_is_the_best():
     predictions[0, 2] = -1.0
     with pytest.raises(UsageError, match="1 neurons have no poisson_deviance, of which 0 is the best"):
         population(poisson_deviance, RESPONSES, predictions)
-    assert population(poisson_deviance, RESPONSES, predictions, how=Aggregation(undefined="drop")).n_dropped == 1
+    assert (
+        population(poisson_deviance, RESPONSES, predictions, how=Aggregation(undefined="drop")).n_dropped == 1
+    )
 
 
 def test_a_population_that_cannot_be_scored_is_an_error():
-    with pytest.raises(DataError, match="None of 2 neurons can be scored: each one's responses to these 3 images are"):
+    with pytest.raises(
+        DataError, match="None of 2 neurons can be scored: each one's responses to these 3 images are"
+    ):
         population(correlation, np.ones((3, 2)), np.ones((3, 2)))
 
 
@@ -124,15 +128,21 @@ def test_a_population_takes_the_same_rules():
 
 
 def test_an_aggregation_that_lacks_something_says_what():
-    with pytest.raises(UsageError, match=r"Aggregation\(average='meen'\): known are mean, median. Did you mean 'mean'"):
+    with pytest.raises(
+        UsageError, match=r"Aggregation\(average='meen'\): known are mean, median. Did you mean 'mean'"
+    ):
         Aggregation(average="meen")
     with pytest.raises(UsageError, match=r"give reliability=fev\(trials\)"):
         aggregate(VALUES, how=Aggregation(threshold=0.1))
     with pytest.raises(UsageError, match="needs recordings"):
         aggregate(VALUES, how=Aggregation(per_recording=True))
-    with pytest.raises(ShapeError, match=r"reliability \(2,\) must be \(neuron,\), one of the \(5,\) scores each"):
+    with pytest.raises(
+        ShapeError, match=r"reliability \(2,\) must be \(neuron,\), one of the \(5,\) scores each"
+    ):
         aggregate(VALUES, how=Aggregation(threshold=0.1), reliability=[1, 2])
-    with pytest.raises(DataError, match="None of 5 neurons is left: 0 silent, 5 not above the threshold 2, 0 without"):
+    with pytest.raises(
+        DataError, match="None of 5 neurons is left: 0 silent, 5 not above the threshold 2, 0 without"
+    ):
         aggregate(VALUES, how=Aggregation(threshold=2), reliability=VALUES)
 
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from neurofit.errors import ShapeError
-from neurofit.scores import anscombe, mean_variance, noise_variance, signal_variance, total_variance, trial_mean
+from neurofit.scores import (
+    anscombe,
+    mean_variance,
+    noise_variance,
+    signal_variance,
+    total_variance,
+    trial_mean,
+)
 from neurofit.scores.trials import repeated
 
 
@@ -89,5 +96,7 @@ def test_anscombes_transform_makes_poisson_variances_one():
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ShapeError, match=r"trials \(4, 3\) must be \(image, trial, neuron\)"):
         noise_variance(np.ones((4, 3)))
-    with pytest.raises(ShapeError, match=r"mask \(4, 2\) fits trials \(4, 2, 3\) neither by trial nor by \(image, neu"):
+    with pytest.raises(
+        ShapeError, match=r"mask \(4, 2\) fits trials \(4, 2, 3\) neither by trial nor by \(image, neu"
+    ):
         noise_variance(np.ones((4, 2, 3)), np.ones((4, 2), bool))

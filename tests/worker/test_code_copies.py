@@ -28,11 +28,15 @@ def test_files_that_code_names_or_an_experiment_declares_come_along_and_others_a
 
 
 def test_a_token_that_a_script_reads_stays_private_and_one_that_it_does_not_read_stays_where_it_is(bench):
-    (bench.study.jobs / "beside.py").write_text(SCRIPT.replace("named.txt", "token").replace("decl*.txt", "be*.py"))
+    (bench.study.jobs / "beside.py").write_text(
+        SCRIPT.replace("named.txt", "token").replace("decl*.txt", "be*.py")
+    )
     for name in ("token", "other_token"):
         (bench.study.jobs / name).write_text("1")
         (bench.study.jobs / name).chmod(0o600)
     bench.submit("beside")
     bench.wait("beside")
-    copies = {path.name: path.stat().st_mode & 0o777 for path in bench.study.training_data.glob(".code/*/jobs/*")}
+    copies = {
+        path.name: path.stat().st_mode & 0o777 for path in bench.study.training_data.glob(".code/*/jobs/*")
+    }
     assert copies["token"] == 0o600 and "other_token" not in copies

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from neurofit import environment
 
-CONFIG = '''
+CONFIG = """
 import json, os
 _values = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 _file = os.path.join(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"), "keras.json")
@@ -27,7 +27,7 @@ def image_data_format(): return _values["image_data_format"]
 def set_floatx(value): _values["floatx"] = value
 def set_epsilon(value): _values["epsilon"] = value
 def set_image_data_format(value): _values["image_data_format"] = value
-'''
+"""
 SCRIPT = """
 import os, locale
 import neurofit as nf
@@ -47,9 +47,14 @@ if __name__ == "__main__":
     experiment.main()
 """
 AMBIENT = {
-    "KERAS_BACKEND": "jax", "NVIDIA_TF32_OVERRIDE": "1", "PYTHONHASHSEED": "17", "PYTHONOPTIMIZE": "1",
-    "TF_DETERMINISTIC_OPS": "1", "LC_ALL": "de_DE.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "0",
-}  # fmt: skip
+    "KERAS_BACKEND": "jax",
+    "NVIDIA_TF32_OVERRIDE": "1",
+    "PYTHONHASHSEED": "17",
+    "PYTHONOPTIMIZE": "1",
+    "TF_DETERMINISTIC_OPS": "1",
+    "LC_ALL": "de_DE.UTF-8",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
 PYTHON = [sys.executable]
 WAYS = {
     "python jobs/x.py": [*PYTHON, "jobs/x.py"],
@@ -69,7 +74,12 @@ def study(bench, own_home) -> Path:
     (bench.study.jobs / "x.py").write_text(SCRIPT)
     bench.runner()
     (own_home / ".keras").mkdir()
-    settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "torch"}
+    settings = {
+        "floatx": "float64",
+        "epsilon": 0.5,
+        "image_data_format": "channels_first",
+        "backend": "torch",
+    }
     (own_home / ".keras" / "keras.json").write_text(json.dumps(settings))
     return bench.root
 
@@ -91,13 +101,18 @@ def test_the_users_shell_and_home_change_no_number_and_are_written_down(study, w
     assert (metrics["last"], metrics["single"], metrics["epsilon"], metrics["tensorflow"]) == (1, 1, 1e-7, 1)
     assert metrics["comma"] == 1.5 and metrics["tf32"] == 0
     known = subprocess.run(
-        [*PYTHON, "-c", "print(hash('a') % 1000003)"], env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True
+        [*PYTHON, "-c", "print(hash('a') % 1000003)"],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
     )
     assert metrics["hash"] == int(known.stdout)
     found = outcome["environment"]
     assert found["keras"] == {**environment.KERAS, "backend": "tensorflow"}
     assert found["ignored"]["keras.json image_data_format"] == "channels_first"
-    assert {name: found["ignored"].get(name) for name in AMBIENT} == {**AMBIENT, "TF_ENABLE_ONEDNN_OPTS": None}
+    assert {name: found["ignored"].get(name) for name in AMBIENT} == {
+        **AMBIENT,
+        "TF_ENABLE_ONEDNN_OPTS": None,
+    }
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,7 +136,11 @@ def test_what_the_script_sets_itself_is_code_and_stays(study, way):
     path = study / "jobs" / "x.py"
     path.write_text(top + path.read_text().replace("    assert ", late))
     outcome, _ = do(study, way, NVIDIA_TF32_OVERRIDE="1")
-    assert (outcome["metrics"]["tf32"], outcome["metrics"]["tensorflow"], outcome["metrics"]["single"]) == (1, 0, 0)
+    assert (outcome["metrics"]["tf32"], outcome["metrics"]["tensorflow"], outcome["metrics"]["single"]) == (
+        1,
+        0,
+        0,
+    )
     found = outcome["environment"]
     assert found["variables"]["NVIDIA_TF32_OVERRIDE"] == "0" and found["keras"]["floatx"] == "float16"
 
@@ -129,7 +148,9 @@ def test_what_the_script_sets_itself_is_code_and_stays(study, way):
 @pytest.mark.parametrize("way", ["python jobs/x.py", "run"])
 def test_a_script_that_imports_keras_at_its_top_is_covered_too(study, way):
     path = study / "jobs" / "x.py"
-    path.write_text("import sys; sys.path.insert(0, '.')\nfrom keras.src.backend import config\n" + path.read_text())
+    path.write_text(
+        "import sys; sys.path.insert(0, '.')\nfrom keras.src.backend import config\n" + path.read_text()
+    )
     assert do(study, way)[0]["metrics"]["last"] == 1
 
 
@@ -154,7 +175,9 @@ def test_a_program_in_a_debugger_or_a_notebook_is_not_started_again():
     assert not own(["python", "-c", "..."], ["-c"])
 
 
-@given(st.dictionaries(st.sampled_from([*environment.VALUES, "XLA_FLAGS", "HOME", "LANG"]), st.text("ab=- 1")))
+@given(
+    st.dictionaries(st.sampled_from([*environment.VALUES, "XLA_FLAGS", "HOME", "LANG"]), st.text("ab=- 1"))
+)
 def test_a_settled_environment_is_settled(found):
     wanted, ignored = environment.settled(found)
     assert environment.settled(wanted) == (wanted, {})
@@ -163,14 +186,21 @@ def test_a_settled_environment_is_settled(found):
 
 
 def test_where_cuda_lies_stays():
-    wanted, ignored = environment.settled({"XLA_FLAGS": "--xla_gpu_cuda_data_dir=/cuda --xla_gpu_autotune_level=0"})
+    wanted, ignored = environment.settled(
+        {"XLA_FLAGS": "--xla_gpu_cuda_data_dir=/cuda --xla_gpu_autotune_level=0"}
+    )
     assert wanted["XLA_FLAGS"] == "--xla_gpu_cuda_data_dir=/cuda" and "XLA_FLAGS" in ignored
 
 
 @pytest.mark.slow
 def test_the_real_keras_starts_from_its_own_defaults(bench, own_home):
     (own_home / ".keras").mkdir()
-    settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "tensorflow"}
+    settings = {
+        "floatx": "float64",
+        "epsilon": 0.5,
+        "image_data_format": "channels_first",
+        "backend": "tensorflow",
+    }
     (own_home / ".keras" / "keras.json").write_text(json.dumps(settings))
     bench.script(
         "k",

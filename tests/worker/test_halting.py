@@ -68,5 +68,7 @@ def test_where_it_goes_on(bench, grid, repetitions, wanted):
 
 
 def test_different_failures_do_not_stop_it(bench):
-    bench.script("broken", (BROKEN % (list(range(10)), 1)).replace("ValueError", "(ValueError, KeyError)[x % 2]"))
+    bench.script(
+        "broken", (BROKEN % (list(range(10)), 1)).replace("ValueError", "(ValueError, KeyError)[x % 2]")
+    )
     assert bench.run("broken") == {"failed": 10}

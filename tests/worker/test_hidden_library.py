@@ -1,4 +1,6 @@
-"""A helper that is named like a module of the standard library is the same in a job as in `python jobs/x.py`."""
+"""A helper that is named like a module of the standard library is the same in a job as in `python
+jobs/x.py`.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,14 @@ if __name__ == "__main__":
     experiment.main()
 """
 HELPERS = {
-    "statistics": "def mean(values):\n    return 17\n", "queue": "def late():\n    return 18\n",
-    "_other": "import statistics\ndef total(values):\n    return statistics.mean(values)\n", "colorsys": "number = 1\n",
-    "json": "raise SystemError('nobody imports this one')", "sys": "raise SystemError", "os": "raise SystemError",
-}  # fmt: skip
+    "statistics": "def mean(values):\n    return 17\n",
+    "queue": "def late():\n    return 18\n",
+    "_other": "import statistics\ndef total(values):\n    return statistics.mean(values)\n",
+    "colorsys": "number = 1\n",
+    "json": "raise SystemError('nobody imports this one')",
+    "sys": "raise SystemError",
+    "os": "raise SystemError",
+}
 WAYS = {
     "python": [sys.executable, "jobs/group/x.py"],
     "run": [sys.executable, "-m", "neurofit", "run", "group/x"],
@@ -59,6 +65,8 @@ def test_python_means_the_same(bench):
 def test_other_scripts_and_neurofit_itself_keep_the_standard_library(bench):
     bench.script("queue", "def fit(task): return {'x': 1}\nexperiment = nf.Experiment(fit)\n")
     (bench.study.jobs / "json.py").write_text("value = 5\n")
-    bench.script("y", "import json\ndef fit(task): return {'x': json.value}\nexperiment = nf.Experiment(fit)\n")
+    bench.script(
+        "y", "import json\ndef fit(task): return {'x': json.value}\nexperiment = nf.Experiment(fit)\n"
+    )
     assert bench.command("show", "y", "--json").stdout.startswith("{")
     assert bench.run("y") == {"done": 1} and bench.run("queue") == {"done": 1}

@@ -40,7 +40,9 @@ def study(bench):
 
 def test_spawned_processes_find_the_scripts_functions_in_the_submitted_code(study):
     study.submit("group/sp.awn")
-    (study.study.jobs / "group" / "sp.awn.py").write_text("raise SystemError\n")  # not in what is being edited
+    (study.study.jobs / "group" / "sp.awn.py").write_text(
+        "raise SystemError\n"
+    )  # not in what is being edited
     assert study.wait("group/sp.awn") == {"done": 2}
     assert [record["metrics"]["sum"] for record in study.outcomes("group/sp.awn")] == [6, 6]
 

@@ -38,7 +38,9 @@ def test_a_time_limit_without_a_checkpoint_is_told_by_every_command(bench):
     logs = bench.command("logs", "endless:0")
     assert "begun" in logs.stdout and why in logs.stderr
     record = json.loads(bench.command("status", "--json").stdout)
-    assert record["stopped"] == [{"experiment": "endless", "tasks": 2, "message": record["stopped"][0]["message"]}]
+    assert record["stopped"] == [
+        {"experiment": "endless", "tasks": 2, "message": record["stopped"][0]["message"]}
+    ]
     assert record["stopped"][0]["message"].startswith(why)
 
 
@@ -80,7 +82,9 @@ def test_a_job_that_should_have_been_started_again_and_was_not_is_told(bench):
     for path in queued.files.journals.iterdir():
         path.write_text(path.read_text().replace('{"end":"done"}', '{"end":"again"}'))
     log = queued.files.logs / "000000.log"
-    log.write_text("neurofit: this job could not be queued again from its node (qsub: no); the next submit does.\n")
+    log.write_text(
+        "neurofit: this job could not be queued again from its node (qsub: no); the next submit does.\n"
+    )
     cause = bench.command("status", "endless:0").stdout
     assert "its queue did not start it again" in cause and "could not be queued again from its node" in cause
 

@@ -84,7 +84,9 @@ def claimant(tmp_path) -> Claimant:
 
 
 def lose_an_answer(monkeypatch, name: str, *, repeated: bool = False, where: str = "") -> None:
-    """The next `os.NAME` is carried out, and fails; or is carried out twice, as a network does that lost its answer."""
+    """The next `os.NAME` is carried out, and fails; or is carried out twice, as a network does that lost its
+    answer.
+    """
     real = getattr(os, name)
 
     def once(*arguments, **options):
@@ -155,7 +157,9 @@ def test_a_row_of_history_that_failed_half_way_is_there_once(tmp_path):
     assert history.path.read_text() == "step,a\n0,0.5\n1,0.25\n"
 
 
-def test_a_row_whose_answer_was_lost_is_there_once_also_where_cutting_it_off_fails_first(tmp_path, monkeypatch):
+def test_a_row_whose_answer_was_lost_is_there_once_also_where_cutting_it_off_fails_first(
+    tmp_path, monkeypatch
+):
     history = History(tmp_path / "history.csv")
     history.add(0, {"a": 0.5})
     cut, tries = os.ftruncate, []
@@ -206,7 +210,9 @@ def test_a_history_that_is_seen_late_goes_on_whole(tmp_path, seen):
     checkpoint = files.checkpoints / "000002"
     checkpoint.mkdir(parents=True)
     lengths = {"events.bin": 4}
-    (checkpoint / "checkpoint.json").write_text(json.dumps({"step": 2, "attempt": 1, "rows": 3, "lengths": lengths}))
+    (checkpoint / "checkpoint.json").write_text(
+        json.dumps({"step": 2, "attempt": 1, "rows": 3, "lengths": lengths})
+    )
     if seen is not None:
         first.history.write_text(seen)
         (first.folder / "events.bin").write_bytes(b"ab")

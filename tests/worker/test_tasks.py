@@ -102,7 +102,11 @@ def test_an_exception_names_the_users_own_line(bench):
     bench.run("deep")
     error = only(bench, "deep")["error"]
     last = error["frames"][-1]
-    assert (last["file"], last["function"], last["code"]) == ("jobs/deep.py", "inner", 'return json.loads("{")')
+    assert (last["file"], last["function"], last["code"]) == (
+        "jobs/deep.py",
+        "inner",
+        'return json.loads("{")',
+    )
     assert "json/decoder.py" in error["traceback"]
     assert "neurofit/" not in error["traceback"], "it begins where the user's code does"
 
@@ -134,7 +138,15 @@ def test_output_is_captured_at_descriptor_level_with_programs_and_libraries(benc
 
 
 def test_arguments_of_every_kind_arrive_unharmed(bench):
-    odd = ['it\'s "quoted"', "two\nlines\ttab", "$(touch /tmp/never)`x`;&", "näïve ☃ 日本", "x" * 100_000, "\udcff", ""]
+    odd = [
+        'it\'s "quoted"',
+        "two\nlines\ttab",
+        "$(touch /tmp/never)`x`;&",
+        "näïve ☃ 日本",
+        "x" * 100_000,
+        "\udcff",
+        "",
+    ]
     bench.script(
         "odd",
         f"""
@@ -410,7 +422,10 @@ STEPS = """
 
 def first_steps(bench, name: str) -> list[int]:
     """Where each attempt at the only task began."""
-    return [int(path.read_text()) for path in sorted(bench.study.training_data.glob(f"{name}/runs/*/*/*/stdout.log"))]
+    return [
+        int(path.read_text())
+        for path in sorted(bench.study.training_data.glob(f"{name}/runs/*/*/*/stdout.log"))
+    ]
 
 
 def test_a_rerun_starts_from_scratch_and_is_gone_on_with_from_its_own_checkpoint(bench):
@@ -447,7 +462,10 @@ def test_a_job_over_its_walltime_goes_on_from_its_checkpoint(bench):
     bench.script("long", slowly.format(until=-1))
     bench.submit("long", bench.runner(text=WALLTIME))
     assert bench.wait("long") == {"done": 1}
-    assert sorted(first_steps(bench, "long")) == first_steps(bench, "long") and only(bench, "long")["attempt"] > 1
+    assert (
+        sorted(first_steps(bench, "long")) == first_steps(bench, "long")
+        and only(bench, "long")["attempt"] > 1
+    )
 
 
 def test_a_job_that_its_walltime_brings_no_further_is_not_started_for_ever(bench):
@@ -463,7 +481,10 @@ def test_a_job_that_its_walltime_brings_no_further_is_not_started_for_ever(bench
     )
     bench.submit("long", bench.runner(text=WALLTIME))
     assert bench.wait("long", seconds=15) == {"stopped": 1, "new": 1}
-    assert "resources.walltime_minutes" in next(bench.study.training_data.glob("long/*/*/logs/pool.log")).read_text()
+    assert (
+        "resources.walltime_minutes"
+        in next(bench.study.training_data.glob("long/*/*/logs/pool.log")).read_text()
+    )
 
 
 def test_an_exception_whose_message_cannot_be_read_keeps_its_type(bench):

@@ -51,7 +51,8 @@ OTHERS = {
     "archives": """import gzip, zipfile
     fit.gz = gzip.open(path.with_suffix(".gz"), "wt"); fit.gz.write(line)
     fit.zip = zipfile.ZipFile(path.with_suffix(".zip"), "w"); fit.zip.writestr("a", line)""",
-    "hdf5 in a global": "import h5py; global kept; kept = h5py.File(path, 'w'); kept['a'] = list(range(1000))",
+    "hdf5 in a global": "import h5py; global kept; kept = h5py.File(path, 'w'); kept['a'] = "
+    "list(range(1000))",
     "hdf5 in the fit": "import h5py; fit.file = h5py.File(path, 'w'); fit.file['a'] = list(range(1000))",
     "endless thread": """
     from neurofit.worker import teardown
@@ -205,7 +206,9 @@ def test_a_fit_that_used_up_its_descriptors_gets_its_outcome_written(ends, limit
     assert (record["state"], record["attempt"]) == ("done", 1)
     failed, _ = ends[f"descriptors{limit}, raised"]
     assert failed["state"] == "failed" and "Too many open files" in failed["error"]["message"]
-    assert limit or failed["error"]["frames"][-1]["code"].startswith("while True")  # its source could still be read
+    assert limit or failed["error"]["frames"][-1]["code"].startswith(
+        "while True"
+    )  # its source could still be read
 
 
 def test_a_thread_may_still_log_after_the_fit_has_returned(ends):

@@ -1,4 +1,6 @@
-"""The local pool: this machine's cores as a queue, kept by one supervisor process per submission (see `pool.py`)."""
+"""The local pool: this machine's cores as a queue, kept by one supervisor process per submission (see
+`pool.py`).
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def visible_gpus() -> list[str]:
 class LocalBackend(Backend):
     """Runs jobs on this machine, `workers` at a time."""
 
-    workers: int | None = None  # None: as many as the cores, or the GPUs where `resources.gpus` asks for some, allow
+    workers: int | None = (
+        None  # None: as many as the cores, or the GPUs where `resources.gpus` asks for some, allow
+    )
 
     grace_seconds: float = 0.0  # a process is there or it is not
 
@@ -76,7 +80,9 @@ class LocalBackend(Backend):
         return f"# {len(self.slots())} at a time on this machine\n{self.script(submission)}"
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
-        """Starts the pool, which does nothing before its record is saved, and ends if this process dies before that."""
+        """Starts the pool, which does nothing before its record is saved, and ends if this process dies
+        before that.
+        """
         folder = submission.folder
         settings = {
             "jobs": submission.jobs,
@@ -93,7 +99,8 @@ class LocalBackend(Backend):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=folder,  # not the study: `python -m` would take a json.py there for the standard library's
+                # not the study: `python -m` would take a json.py there for the standard library's
+                cwd=folder,
             )
         process = Process.of(pool.pid)
         try:
@@ -134,8 +141,8 @@ class LocalBackend(Backend):
         }
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        """Ends the pool where all its jobs go. Of single jobs, it leaves out those that wait; workers find the others'
-        cancellation in the submission's files.
+        """Ends the pool where all its jobs go. Of single jobs, it leaves out those that wait; workers find
+        the others' cancellation in the submission's files.
         """
         doomed = set(jobs)
         for entry in queued:
@@ -157,13 +164,19 @@ class LocalBackend(Backend):
         advice = f"install neurofit for {self.python}: {answer.stderr.strip().splitlines()[-1:]}"
         width = f"{len(self.slots())} job(s) at a time, {self.resources.cpus} core(s) each"
         return [
-            Finding(answer.returncode == 0, f"{self.python} can import neurofit", advice if answer.returncode else ""),
+            Finding(
+                answer.returncode == 0,
+                f"{self.python} can import neurofit",
+                advice if answer.returncode else "",
+            ),
             Finding(True, f"{width}, {len(visible_gpus())} GPU(s) seen"),
         ]
 
 
 def thread_environment(cpus: int) -> dict[str, str]:
-    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log; Python to its own path."""
+    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log; Python to its own
+    path.
+    """
     threads = {
         name: str(cpus)
         for name in (
@@ -178,9 +191,12 @@ def thread_environment(cpus: int) -> dict[str, str]:
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "TF_ENABLE_ONEDNN_OPTS": "1",  # convolutions two to three times as fast; left alone, it depends on the CPU
+        # convolutions two to three times as fast; left alone, it depends on the CPU
+        "TF_ENABLE_ONEDNN_OPTS": "1",
     }
-    path = {"PYTHONSAFEPATH": "1"}  # a json.py in the study is not the standard library's (from Python 3.11 on)
+    path = {
+        "PYTHONSAFEPATH": "1"
+    }  # a json.py in the study is not the standard library's (from Python 3.11 on)
     return {**path, **threads, **{name: os.environ.get(name, value) for name, value in tensorflow.items()}}
 
 
@@ -217,7 +233,10 @@ def _pool_of(folder: Path) -> Process | None:
 
 
 def _begun_pool_of(folder: Path) -> Process | None:
-    """The submission's pool. One whose submitter died before it told the pool to begin is about to end by itself."""
+    """The submission's pool.
+
+    One whose submitter died before it told the pool to begin is about to end by itself.
+    """
     pool = _pool_of(folder)
     deadline = time.monotonic() + END_SECONDS
     while pool is not None and time.monotonic() < deadline:

@@ -1,10 +1,10 @@
-"""The pool's supervisor, a process of its own session: hands jobs to workers, replaces what dies, and ends when all is
-done.
+"""The pool's supervisor, a process of its own session: hands jobs to workers, replaces what dies, and ends
+when all is done.
 
 supervisor (this)  ──►  fork server (imports done once)  ──►  workers, one per slot  ──►  a child per group of tasks
 
-Each lives only as long as the one to its left. The supervisor imports nothing of the user's, so that nothing of the
-user's can end it. `pool.jsonl` is its diary: who it is, and each job that ended.
+Each lives only as long as the one to its left. The supervisor imports nothing of the user's, so that nothing
+of the user's can end it. `pool.jsonl` is its diary: who it is, and each job that ended.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ class Pool:
         self.server_starts += 1
         if self.server_starts > MOST_SERVER_STARTS:
             self._give_up(
-                f"the pool's fork server ended {MOST_SERVER_STARTS} times without a job done; see logs/pool.log"
+                f"the pool's fork server ended {MOST_SERVER_STARTS} times without a job done; see "
+                "logs/pool.log"
             )
             return False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

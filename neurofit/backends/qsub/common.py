@@ -1,9 +1,9 @@
-"""What Grid Engine and PBS share, because they share `qsub`: which of the two it is, the job's script, the splitting of
-a submission into arrays, and what to do when `qsub` gave no clear answer.
+"""What Grid Engine and PBS share, because they share `qsub`: which of the two it is, the job's script, the
+splitting of a submission into arrays, and what to do when `qsub` gave no clear answer.
 
-The script is written into the submission's folder and knows that folder by a line of its own, quoted for the shell: no
-path of the user's is part of any option, where `:` and `,` mean something. It writes its own log, one per job, and
-turns the worker's exit status into what the queue understands.
+The script is written into the submission's folder and knows that folder by a line of its own, quoted for the
+shell: no path of the user's is part of any option, where `:` and `,` mean something. It writes its own log,
+one per job, and turns the worker's exit status into what the queue understands.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def dialect(answer: Answer) -> str | None:
     said = f"{answer.stdout}\n{answer.stderr}"
     if "pbs_version" in said:
         return "pbs"
-    if 'invalid option argument "--version"' in said or re.search(r"^\s*\w*(GE|GCS|OCS) ?\d", said, re.MULTILINE):
+    if 'invalid option argument "--version"' in said or re.search(
+        r"^\s*\w*(GE|GCS|OCS) ?\d", said, re.MULTILINE
+    ):
         return "sge"
     if re.search(r"^\s*Version: \d", said, re.MULTILINE):
         return "torque"
@@ -47,12 +49,18 @@ def dialect(answer: Answer) -> str | None:
 
 def version(answer: Answer) -> str:
     """What it says of its version, in parentheses; nothing where it says nothing."""
-    lines = [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if re.search(r"\d\.\d", line)]
+    lines = [
+        line.strip()
+        for line in f"{answer.stdout}\n{answer.stderr}".splitlines()
+        if re.search(r"\d\.\d", line)
+    ]
     return f" ({lines[0][:80]})" if lines else ""
 
 
 def job_name(token: str) -> str:
-    """A submission's name in the queue: a letter first and at most 15 letters and digits, as the oldest queues want."""
+    """A submission's name in the queue: a letter first and at most 15 letters and digits, as the oldest
+    queues want.
+    """
     match = TOKEN.search(token)
     return f"nf{match[2]}{match[1]}" if match else f"nf{hashlib.sha256(token.encode()).hexdigest()[:10]}"
 
@@ -144,7 +152,8 @@ class QsubBackend(Backend):
             "study": shlex.quote(str(submission.study)),
             "job": self.job_number,
             "environment": "\n".join(
-                f"export {name}={shlex.quote(value)}" for name, value in thread_environment(self.resources.cpus).items()
+                f"export {name}={shlex.quote(value)}"
+                for name, value in thread_environment(self.resources.cpus).items()
             ),
             "setup": "\n".join(self.setup) or ":",
             "command": f'{self._command()} "$submission" "$job"',
@@ -176,7 +185,10 @@ class QsubBackend(Backend):
             yield self._queue(submission, script, part)
 
     def _queue(self, submission: Submission, script: Path, part: Part) -> Queued:
-        """Queue a part. Where qsub gave no id, the queue is looked through before that counts as a refusal."""
+        """Queue a part.
+
+        Where qsub gave no id, the queue is looked through before that counts as a refusal.
+        """
         try:
             answer = ask(self.call(script, part), undisturbed=True)
             number = self.read_id(answer) if answer.status == 0 else None
@@ -196,7 +208,9 @@ class QsubBackend(Backend):
         return Queued(submission.folder, taken[0].id, part.first, part.last, self.identity())
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        refusals = [said for words in self.delete_commands(queued, jobs) if (said := self.read_refusals(ask(words)))]
+        refusals = [
+            said for words in self.delete_commands(queued, jobs) if (said := self.read_refusals(ask(words)))
+        ]
         if refusals:
             raise QueueError("Not all of it could be cancelled: " + "\n".join(refusals))
 
@@ -231,7 +245,11 @@ class QsubBackend(Backend):
         if found == self.dialect:
             return Finding(True, f"qsub is {wanted}'s{version(answer)}")
         what = f"This runner is for {wanted}, and `qsub` here is {DIALECTS.get(found, 'unknown')}{version(answer)}"
-        other = f"Write `backend: {found}` into the profile" if found in ("sge", "pbs", "slurm") else "Use another host"
+        other = (
+            f"Write `backend: {found}` into the profile"
+            if found in ("sge", "pbs", "slurm")
+            else "Use another host"
+        )
         return Finding(False, what, f"{other}, or put {wanted}'s programs first in PATH.")
 
     def calls(self, queued: Iterable[Queued]) -> dict[str, Queued]:

@@ -1,8 +1,9 @@
-"""PBS (OpenPBS, PBS Pro): `qsub`, `qstat -F json`, `qselect`, `qdel`. What they print is read in `pbs_answers.py`.
+"""PBS (OpenPBS, PBS Pro): `qsub`, `qstat -F json`, `qselect`, `qdel`. What they print is read in
+`pbs_answers.py`.
 
-PBS starts nothing again that ended by itself. A job that is to go on queues its own number once more, from its node,
-and leaves the new id as a file's name in the submission's `resubmitted/`. Where a node may not submit, the next
-`neurofit submit` does it.
+PBS starts nothing again that ended by itself. A job that is to go on queues its own number once more, from
+its node, and leaves the new id as a file's name in the submission's `resubmitted/`. Where a node may not
+submit, the next `neurofit submit` does it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class PbsBackend(QsubBackend):
         return {"user": users.me()}
 
     def _asked_limits(self) -> Limits:
-        """Of the server and of the queue that takes the jobs; where no queue is named, of the server's default."""
+        """Of the server and of the queue that takes the jobs; where no queue is named, of the server's
+        default.
+        """
         server = _told("qstat", "-B", "-f")
         named = [match[1] for line in self.directives if (match := re.match(r"-q\s*([^\s@]+)", line))]
         queue = next(iter(named[-1:]), self.queue or answers.default_queue(server))
@@ -106,7 +109,11 @@ class PbsBackend(QsubBackend):
                 again = {answers.number(id) for id in resubmissions(submission.folder)}
                 ours = [job for job in listed if job.name == name and answers.number(job.id) not in again]
                 where = {"user": users.owner(submission.folder / SCRIPT)}
-                found += [Queued(submission.folder, job.id, *job.span, where) for job in ours if job.span is not None]
+                found += [
+                    Queued(submission.folder, job.id, *job.span, where)
+                    for job in ours
+                    if job.span is not None
+                ]
         return found
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
@@ -118,7 +125,9 @@ class PbsBackend(QsubBackend):
             seen.add(key)
             if not job.is_over:
                 states[key] = answers.state(job, arrays.get(answers.number(job.id)))
-        silent = [entry for entry in queued if answers.number(entry.id) not in arrays and not _among(entry, seen)]
+        silent = [
+            entry for entry in queued if answers.number(entry.id) not in arrays and not _among(entry, seen)
+        ]
         hidden = self._hidden({users.submitter(entry, SCRIPT) for entry in silent})
         for entry in silent:
             if (whose := users.submitter(entry, SCRIPT)) in hidden:
@@ -144,8 +153,9 @@ class PbsBackend(QsubBackend):
         return {key: ending for key, ending in over.items() if ending is not None}
 
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
-        """One question for all of them, those that nodes queued again too; finished ones are in the answer. Asked once
-        more where a node queued one again meanwhile: the job that it came from may be over in this answer.
+        """One question for all of them, those that nodes queued again too; finished ones are in the answer.
+        Asked once more where a node queued one again meanwhile: the job that it came from may be over in this
+        answer.
         """
         asked: list[str] = []
         listed: list[answers.Listed] = []
@@ -156,9 +166,15 @@ class PbsBackend(QsubBackend):
             listed, asked = answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)), ids
         return listed
 
-    def _by_key(self, queued: list[Queued], listed: list[answers.Listed]) -> Iterator[tuple[JobKey, answers.Listed]]:
+    def _by_key(
+        self, queued: list[Queued], listed: list[answers.Listed]
+    ) -> Iterator[tuple[JobKey, answers.Listed]]:
         arrays = {answers.number(entry.id): entry for entry in queued}
-        again = {answers.number(id): (entry, job) for entry in queued for id, job in self.queued_again(entry).items()}
+        again = {
+            answers.number(id): (entry, job)
+            for entry in queued
+            for id, job in self.queued_again(entry).items()
+        }
         for job in listed:
             number = answers.number(job.id)
             if job.is_array:
@@ -176,15 +192,19 @@ class PbsBackend(QsubBackend):
         return array.replace("[]", f"[{first}-{last}]" if last > first else f"[{first}]")
 
     def queued_again(self, entry: Queued) -> Mapping[str, int]:
-        return {id: job for id, job in resubmissions(entry.folder).items() if entry.first <= job <= entry.last}
+        return {
+            id: job for id, job in resubmissions(entry.folder).items() if entry.first <= job <= entry.last
+        }
 
     def read_refusals(self, answer: Answer) -> str:
         return answers.refused_deletions(answer)
 
     def check(self) -> list[Finding]:
         findings = [self.dialect_here()]
-        findings += [Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
-                     for name in ("qstat", "qdel", "qselect")]  # fmt: skip
+        findings += [
+            Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+            for name in ("qstat", "qdel", "qselect")
+        ]
         if findings[0].ok:
             findings.append(self._would_be_accepted())
         return findings
@@ -218,7 +238,9 @@ def _among(entry: Queued, keys: set[JobKey]) -> bool:
 
 
 def _ask_of_finished_too(program: str, *words: str) -> Answer:
-    """The answer with finished jobs in it; where PBS keeps no record of them, as it comes, that of the others."""
+    """The answer with finished jobs in it; where PBS keeps no record of them, as it comes, that of the
+    others.
+    """
     answer = ask([program, "-x", *words])
     return ask([program, *words]) if answers.has_no_history(answer) else answer
 

@@ -1,7 +1,8 @@
 """What PBS's programs print, read tolerantly; pure.
 
-What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone.
-Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job Attributes"); answers of OpenPBS 23.06.
+What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is
+gone. Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job Attributes"); answers
+of OpenPBS 23.06.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from neurofit.backends.statuses import in_words
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
-FINISHED, UNKNOWN = 35, 153  # exit status: some of the jobs are finished, or not known; about the others it has told
+FINISHED, UNKNOWN = (
+    35,
+    153,
+)  # exit status: some of the jobs are finished, or not known; about the others it has told
 GONE = re.compile(r"Unknown Job|has finished|Request invalid for state|finished", re.IGNORECASE)
 NO_SERVER = re.compile(r"cannot connect to server|Connection refused")
 NO_HISTORY = "not configured to maintain job history"
@@ -87,7 +91,9 @@ def selected(answer: Answer) -> list[str]:
 
 
 def has_no_history(answer: Answer) -> bool:
-    """Whether it was asked about finished jobs and keeps none: it then lists nothing at all, and exits with 0."""
+    """Whether it was asked about finished jobs and keeps none: it then lists nothing at all, and exits with
+    0.
+    """
     return NO_HISTORY in answer.stderr
 
 
@@ -140,7 +146,9 @@ def _span(job: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def state(job: Listed, array: Listed | None) -> QueueState:
-    """Phase and reason; `array`: what a subjob belongs to, whose hold and comment its waiting subjobs do not repeat."""
+    """Phase and reason; `array`: what a subjob belongs to, whose hold and comment its waiting subjobs do not
+    repeat.
+    """
     if job.letter in RUNNING:
         return QueueState("running", RUNNING[job.letter])
     comment = job.comment or (array.comment if array else "")
@@ -163,15 +171,18 @@ def _hold(job: Listed, named: Listed) -> str:
 
 
 def _after(comment: str) -> str:
-    """`Not Running: Insufficient amount of resource: ncpus` → what follows the first colon; no news of a start."""
+    """`Not Running:
+
+    Insufficient amount of resource: ncpus` → what follows the first colon; no news of a start.
+    """
     if BEGUN.match(comment):
         return ""
     return re.sub(r"^(Not Running|Can Never Run)\s*(:\s*|$)", "", comment, flags=re.IGNORECASE)
 
 
 def ending(job: Listed) -> Ending | None:
-    """Why a job ended, in our words; None where this answer does not say how: where no history is kept, a subjob that
-    is over has the attributes of its array, the exit status too.
+    """Why a job ended, in our words; None where this answer does not say how: where no history is kept, a
+    subjob that is over has the attributes of its array, the exit status too.
     """
     if job.substate not in ENDED:
         return None
@@ -197,24 +208,28 @@ def destinations(queue: str) -> list[str]:
 
 
 def limits(said: str, beyond: str = "") -> Limits:
-    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say; `beyond`: of the queues that a
-    routing queue leads to, where an array that fits nowhere would stay for ever.
+    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say; `beyond`: of the
+    queues that a routing queue leads to, where an array that fits nowhere would stay for ever.
     """
-    sizes = [int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said + beyond, flags=re.MULTILINE)]
+    sizes = [
+        int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said + beyond, flags=re.MULTILINE)
+    ]
     times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", said, flags=re.MULTILINE)
     minutes = [60 * int(hours) + int(minutes) + int(seconds) / 60 for hours, minutes, seconds in times]
     return Limits(array_size=min(sizes, default=None), walltime_minutes=min(minutes, default=None))
 
 
 def shows_all_jobs_to(user: str, host: str, server: str) -> bool:
-    """From `qstat -B -f`: whether this user of this host is told of others' jobs. Where not, nothing says so when jobs
-    are asked for: they are left out.
+    """From `qstat -B -f`: whether this user of this host is told of others' jobs. Where not, nothing says so
+    when jobs are asked for: they are left out.
     """
     if not re.search(r"^\s*query_other_jobs = False", server, flags=re.MULTILINE):
         return True
     listed = re.findall(r"^\s*(?:managers|operators) = (.*(?:\n\t.*)*)", server, flags=re.MULTILINE)
     names = {name.partition("@")[0].lstrip("+") for name in re.split(r"[,\s]+", ",".join(listed))}
-    at_server = re.search(rf"^\s*server_host = {re.escape(host)}(\.|$)", server, flags=re.MULTILINE) is not None
+    at_server = (
+        re.search(rf"^\s*server_host = {re.escape(host)}(\.|$)", server, flags=re.MULTILINE) is not None
+    )
     return user in names or (user == "root" and at_server and not listed)
 
 

@@ -1,9 +1,9 @@
 """The JSON of `qstat -F json`, also where it is none; pure.
 
-OpenPBS up to 23.06, and PBS Pro before it, put values into it as they stand: variables `1.`, `-007`, `inf`, a backslash
-in a path or a comment. Each attribute is on a line of its own, though, indented by its depth, and what is in a value
-never begins a line. So where the whole is no JSON, its lines are read one by one; what is asked for is short words and
-numbers, and a value that cannot be read costs nothing but itself.
+OpenPBS up to 23.06, and PBS Pro before it, put values into it as they stand: variables `1.`, `-007`, `inf`, a
+backslash in a path or a comment. Each attribute is on a line of its own, though, indented by its depth, and
+what is in a value never begins a line. So where the whole is no JSON, its lines are read one by one; what is
+asked for is short words and numbers, and a value that cannot be read costs nothing but itself.
 """
 
 from __future__ import annotations

@@ -24,7 +24,13 @@ class SgeBackend(QsubBackend):
 
     parallel_environment: str = "smp"  # asked for its slots where resources.cpus is more than one
     memory_complexes: tuple[str, ...] = ("mem_free",)  # what resources.memory_gb is asked as
-    memory_per_slot: tuple[str, ...] = ("h_data", "h_vmem", "s_data", "s_vmem", "h_rss")  # those counted per slot
+    memory_per_slot: tuple[str, ...] = (
+        "h_data",
+        "h_vmem",
+        "s_data",
+        "s_vmem",
+        "h_rss",
+    )  # those counted per slot
     gpu_complex: str = "gpu"
 
     dialect = "sge"
@@ -83,7 +89,9 @@ class SgeBackend(QsubBackend):
         if not by_name:
             return []
         found = {}
-        for number, (name, first, last) in answers.named_jobs(ask(["qstat", "-xml", "-j", ",".join(by_name)])).items():
+        for number, (name, first, last) in answers.named_jobs(
+            ask(["qstat", "-xml", "-j", ",".join(by_name)])
+        ).items():
             found[number] = (name, first, last)
         for name in by_name:
             for number, (first, last) in self._finished(name).items():
@@ -107,8 +115,12 @@ class SgeBackend(QsubBackend):
         if not calls:
             return {}
         users = {(entry.process or {}).get("user") or "*" for entry in calls.values()}
-        there = answers.jobs(ask(["qstat", "-xml", "-u", "*" if "*" in users else ",".join(sorted(users))]), set(calls))
-        doubtful = sorted({job.id for job in there if answers.in_error(job)} | answers.all_pending(there), key=int)
+        there = answers.jobs(
+            ask(["qstat", "-xml", "-u", "*" if "*" in users else ",".join(sorted(users))]), set(calls)
+        )
+        doubtful = sorted(
+            {job.id for job in there if answers.in_error(job)} | answers.all_pending(there), key=int
+        )
         reasons = self._reasons(doubtful)
         states = {}
         for job in there:
@@ -156,15 +168,18 @@ class SgeBackend(QsubBackend):
 
     def check(self) -> list[Finding]:
         findings = [self.dialect_here()]
-        findings += [Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
-                     for name in ("qstat", "qdel", "qacct", "qconf")]  # fmt: skip
+        findings += [
+            Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+            for name in ("qstat", "qdel", "qacct", "qconf")
+        ]
         if findings[0].ok:
             findings.append(self._would_be_accepted())
         return findings
 
     def _would_be_accepted(self) -> Finding:
-        """`qsub -w v`, which queues nothing. It assumes hosts that report no load, so that none has a `mem_free`; where
-        that is all it has against the job, `qsub -w p` asks hosts as they are, which may be busy now.
+        """`qsub -w v`, which queues nothing. It assumes hosts that report no load, so that none has a
+        `mem_free`; where that is all it has against the job, `qsub -w p` asks hosts as they are, which may be
+        busy now.
         """
         try:
             found = self._verified("v")
@@ -175,18 +190,25 @@ class SgeBackend(QsubBackend):
                 return now
             if replace(self, resources=replace(self.resources, memory_gb=None))._verified("v").ok:
                 memory = ", ".join(self.memory_complexes)
-                return Finding(True, found.what, f"whether hosts have so much {memory} is not known before one is free")
+                return Finding(
+                    True, found.what, f"whether hosts have so much {memory} is not known before one is free"
+                )
         except QueueError as error:
             return Finding(False, answers.ACCEPTED, str(error), answered=False)
         return found
 
     def _verified(self, level: str) -> Finding:
-        options = [word for line in (*self.options("nfcheck"), *self.directives) for word in answers.words(line)]
+        options = [
+            word for line in (*self.options("nfcheck"), *self.directives) for word in answers.words(line)
+        ]
         return answers.verification(ask(["qsub", "-w", level, *options, "-t", "1-1", "-b", "y", "/bin/true"]))
 
 
 def cluster() -> str | None:
-    """Which cluster this host's Grid Engine belongs to: its qmaster's host, as the cell says. None: not known."""
+    """Which cluster this host's Grid Engine belongs to: its qmaster's host, as the cell says.
+
+    None: not known.
+    """
     root, cell = os.environ.get("SGE_ROOT"), os.environ.get("SGE_CELL", "default")
     try:
         return Path(root or "/var/lib/gridengine", cell, "common", "act_qmaster").read_text().strip() or None

@@ -1,7 +1,7 @@
 """What Grid Engine's programs print, read tolerantly; pure.
 
-What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is gone. Its XML
-is not always XML: names, variables and messages of anybody's jobs can hold what XML cannot.
+What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is
+gone. Its XML is not always XML: names, variables and messages of anybody's jobs can hold what XML cannot.
 Sources: qstat(1), qacct(1), accounting(5), sge_status(5); answers of SGE 8.1.9.
 """
 
@@ -85,8 +85,8 @@ def words(line: str) -> list[str]:
 
 
 def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
-    """Those of these ids that `qstat -xml` lists, array tasks unfolded. Other jobs are not looked at; one of these that
-    cannot be understood says why.
+    """Those of these ids that `qstat -xml` lists, array tasks unfolded. Other jobs are not looked at; one of
+    these that cannot be understood says why.
     """
     if answer.status != 0:
         raise QueueError(answer.explained())
@@ -108,7 +108,9 @@ def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
 
 
 def _whole(answer: Answer, root: str) -> str:
-    """The document of this kind in an answer, whatever is printed around it; QueueError where it is not whole."""
+    """The document of this kind in an answer, whatever is printed around it; QueueError where it is not
+    whole.
+    """
     start = ROOT.search(answer.stdout)
     said = answer.stdout[:300] or "nothing"
     if start is None or start[1] != root:
@@ -201,8 +203,8 @@ def _messages(elements) -> list[str]:
 def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
     """From `qstat -xml -j NAMES`, whatever its status: id → name, first and last job.
 
-    Only what is looked for is read: the rest holds the jobs' environments, and lists of names that nothing is known of
-    come with tags that are not XML.
+    Only what is looked for is read: the rest holds the jobs' environments, and lists of names that nothing is
+    known of come with tags that are not XML.
     """
     start = ROOT.search(answer.stdout)
     if start is not None and start[1] == "unknown_jobs":
@@ -212,7 +214,10 @@ def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
         raise QueueError(answer.explained())
     found = {}
     for part in _whole(answer, "detailed_job_info").split("<JB_job_number>")[1:]:
-        number, name = re.match(r"\s*([0-9]+)\s*</JB_job_number>", part), re.search(r"<JB_job_name>([^<]+)<", part)
+        number, name = (
+            re.match(r"\s*([0-9]+)\s*</JB_job_number>", part),
+            re.search(r"<JB_job_name>([^<]+)<", part),
+        )
         structure = "".join(re.findall(r"<JB_ja_structure>.*?</JB_ja_structure>", part, re.DOTALL))
         ends = [re.findall(rf"<{tag}>\s*([^<]*?)\s*</{tag}>", structure) for tag in ("RN_min", "RN_max")]
         try:

@@ -1,6 +1,7 @@
-"""SLURM's programs: the words that ask them, and what their answers mean. Pure, and tolerant of what sites print around
-an answer. Lines that cannot be about a job of ours are passed over; one that could be, and cannot be understood, is
-handed on as such, and an answer that is not whole is a QueueError: neither is an absence.
+"""SLURM's programs: the words that ask them, and what their answers mean. Pure, and tolerant of what sites
+print around an answer. Lines that cannot be about a job of ours are passed over; one that could be, and
+cannot be understood, is handed on as such, and an answer that is not whole is a QueueError: neither is an
+absence.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def squeue(users: Iterable[str], cluster: str | None = None) -> list[str]:
 
 
 def read_squeue(answer: Answer, cluster: str | None = None) -> list[Waiting]:
-    """What the queue has. Its header must be there, and its last line be whole: silence is no answer. A line of ours
-    that cannot be understood has the phase "unknown".
+    """What the queue has. Its header must be there, and its last line be whole: silence is no answer. A line
+    of ours that cannot be understood has the phase "unknown".
     """
     if answer.status:
         raise QueueError(answer.explained())
@@ -90,8 +91,8 @@ def _table(answer: Answer, header: str) -> Iterator[str]:
 
 
 def _could_be(line: str, fields: int) -> list[tuple[str, str]]:
-    """Id and name of the job of ours that a line of so many fields may be about; nothing where it cannot be: another
-    job's `93+0|PENDING|None|mpi`, the rest of a name with a line break in it.
+    """Id and name of the job of ours that a line of so many fields may be about; nothing where it cannot be:
+    another job's `93+0|PENDING|None|mpi`, the rest of a name with a line break in it.
     """
     number, name = re.match("[0-9]*", line)[0], _OURS.search(line)
     if name is None and (not number or line.count("|") >= fields - 1):
@@ -160,7 +161,17 @@ def _bounded(words: Iterable[str]) -> Iterator[str]:
 
 def sacct_by_name(users: Iterable[str], since: str, cluster: str | None = None) -> list[str]:
     """All that these users queued since then."""
-    return ["sacct", *of(cluster), "-X", "-P", f"--user={','.join(sorted(users))}", "-S", since, "-o", ACCOUNTED]
+    return [
+        "sacct",
+        *of(cluster),
+        "-X",
+        "-P",
+        f"--user={','.join(sorted(users))}",
+        "-S",
+        since,
+        "-o",
+        ACCOUNTED,
+    ]
 
 
 @dataclass(frozen=True)
@@ -203,13 +214,17 @@ def read_sacct(answer: Answer) -> list[Accounted]:
 
 
 def sbatch(folder: Path, output: str, script: Path) -> list[str]:
-    """Have the array of a script started in a folder, its output there too: in its path, SLURM would replace `%j`."""
+    """Have the array of a script started in a folder, its output there too: in its path, SLURM would replace
+    `%j`.
+    """
     place = str(folder).replace("%", "%%")
     return ["sbatch", "--parsable", f"--chdir={folder}", f"--output={place}/{output}", str(script)]
 
 
 # sbatch(1) and slurm's error texts: after these nobody knows whether the job was taken
-_UNKNOWN = re.compile("timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I)
+_UNKNOWN = re.compile(
+    "timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I
+)
 
 
 def read_sbatch(answer: Answer) -> tuple[str, str | None]:
@@ -242,7 +257,9 @@ def read_clusters(answer: Answer) -> tuple[str, ...]:
 def refusal(answer: Answer) -> str:
     """Why sbatch refused, in its own words, on a line."""
     lines = (answer.stderr.strip() or answer.stdout.strip() or f"status {answer.status}").splitlines()
-    return re.sub("^(sbatch: error: |allocation failure: |Batch job submission failed: )+", "", lines[-1]).rstrip(".")
+    return re.sub(
+        "^(sbatch: error: |allocation failure: |Batch job submission failed: )+", "", lines[-1]
+    ).rstrip(".")
 
 
 def read_scancel(answer: Answer) -> None:
@@ -259,7 +276,8 @@ def read_config(answer: Answer) -> dict[str, str]:
     settings = {name.strip(): value.strip() for name, _, value in lines}
     if "ClusterName" not in settings or not re.fullmatch("[0-9]{1,9}", settings.get("MaxArraySize", "")):
         raise QueueError(
-            f"`{' '.join(answer.words)}` gave an incomplete answer: {answer.stdout[-200:].strip() or 'nothing came'}"
+            f"`{' '.join(answer.words)}` gave an incomplete answer: "
+            f"{answer.stdout[-200:].strip() or 'nothing came'}"
         )
     return settings
 

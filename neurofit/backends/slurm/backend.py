@@ -1,9 +1,11 @@
 """SLURM, through submitit: an array of jobs per submission, or several where the site's limit is smaller.
 
-An array's name holds the submission's and the numbers of its jobs, `exp3@20261120-183012-slurm-gpu-k3f9.0-999`, so that
-one of which no record was kept is found by it, and an id that has been used again is not taken for it.
+An array's name holds the submission's and the numbers of its jobs,
+`exp3@20261120-183012-slurm-gpu-k3f9.0-999`, so that one of which no record was kept is found by it, and an id
+that has been used again is not taken for it.
 
-Where a submission names clusters (`clusters.py`), the one that took an array is noted with its id, and asked about it.
+Where a submission names clusters (`clusters.py`), the one that took an array is noted with its id, and asked
+about it.
 """
 
 from __future__ import annotations
@@ -131,7 +133,8 @@ class SlurmBackend(Backend):
             yield Queued(submission.folder, id, first, last, _note(cluster, users.me(), named))
 
     def _sbatch(self, submission: Submission, path: Path, first: int, alone: str | None) -> tuple[str, str]:
-        """The id of the array and the cluster that took it, looked up where the answer was lost or does not say.
+        """The id of the array and the cluster that took it, looked up where the answer was lost or does not
+        say.
 
         Parameters
         ----------
@@ -142,7 +145,9 @@ class SlurmBackend(Backend):
             id, cluster = answers.read_sbatch(answer)
             if cluster or alone:
                 return id, cluster or alone
-            raise QueueError(f"`sbatch` answered {id}, and not which cluster took it: {answer.stdout.strip()[-200:]}")
+            raise QueueError(
+                f"`sbatch` answered {id}, and not which cluster took it: {answer.stdout.strip()[-200:]}"
+            )
         except SubmissionError:
             raise
         except QueueError as error:
@@ -150,13 +155,19 @@ class SlurmBackend(Backend):
                 for entry in self.find([submission]):
                     if entry.first == first:
                         return entry.id, entry.process["cluster"]
-            unknown = "Whether it took the jobs is not known; `neurofit status` looks them up once it answers."
+            unknown = (
+                "Whether it took the jobs is not known; `neurofit status` looks them up once it answers."
+            )
             raise QueueError(f"{error}\n{unknown}") from error
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        asked = [one for one in submissions if (one.folder / SCRIPT).exists()]  # of others, the queue was never asked
+        asked = [
+            one for one in submissions if (one.folder / SCRIPT).exists()
+        ]  # of others, the queue was never asked
         found: list[Queued] = []
-        for cluster, group in self._grouped((one, self._names(_of_script(one.folder))) for one in asked).items():
+        for cluster, group in self._grouped(
+            (one, self._names(_of_script(one.folder))) for one in asked
+        ).items():
             found += self._find(cluster, {plain(one.token): one for one in group})
         return found
 
@@ -184,7 +195,10 @@ class SlurmBackend(Backend):
     # where it is
 
     def _names(self, named: str | None) -> tuple[str, ...]:
-        """Clusters by name; empty: this host's own. Raises QueueError where only accounting knows and does not say."""
+        """Clusters by name; empty: this host's own.
+
+        Raises QueueError where only accounting knows and does not say.
+        """
         if named is None:
             return ()
         if named != clusters.ALL:
@@ -199,7 +213,9 @@ class SlurmBackend(Backend):
         return self._names(_of_script(entry.folder))  # noted by 0.1.0, which took any for this host's own
 
     def _grouped(self, things: Iterable[tuple[Thing, tuple[str, ...]]]) -> dict[str | None, list[Thing]]:
-        """By the clusters that they are on; None: this host's own, which answers also where accounting does not."""
+        """By the clusters that they are on; None: this host's own, which answers also where accounting does
+        not.
+        """
         groups: dict[str | None, list[Thing]] = {}
         own = None
         for thing, names in things:
@@ -232,7 +248,9 @@ class SlurmBackend(Backend):
             _spread(live, entry, None, QueueState("unknown", str(error)))
         return live
 
-    def _poll(self, live: dict[JobKey, QueueState], cluster: str | None, entries: list[Queued]) -> list[Queued]:
+    def _poll(
+        self, live: dict[JobKey, QueueState], cluster: str | None, entries: list[Queued]
+    ) -> list[Queued]:
         """Note the states of these calls' jobs; gives those calls of which the cluster said nothing."""
         by_id: dict[str, list[answers.Waiting]] = {}
         odd = []
@@ -285,7 +303,9 @@ class SlurmBackend(Backend):
                     _spread(ended, entry, None, Ending(None, str(error)))
         return ended
 
-    def _add_endings(self, ended: dict[JobKey, Ending], cluster: str | None, entries: dict[str, Queued]) -> None:
+    def _add_endings(
+        self, ended: dict[JobKey, Ending], cluster: str | None, entries: dict[str, Queued]
+    ) -> None:
         for line in self._sacct(answers.sacct(list(entries), cluster)):
             entry = entries.get(line.id)
             if entry and line.ending and _is_about(line, entry):
@@ -297,7 +317,9 @@ class SlurmBackend(Backend):
             words: list[str] = []
             for entry in entries:
                 numbers, whole = entry.among(doomed)
-                words.extend([entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers]))
+                words.extend(
+                    [entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers])
+                )
             for start in range(0, len(words), CANCELLED_AT_ONCE):
                 some = words[start : start + CANCELLED_AT_ONCE]
                 answers.read_scancel(ask(["scancel", *answers.of(cluster), *some]))
@@ -324,7 +346,9 @@ class SlurmBackend(Backend):
         for config in self._configs(names):
             found.append(answers.limits(config, self._partition(config["ClusterName"] if names else None)))
         walltimes = [one.walltime_minutes for one in found if one.walltime_minutes is not None]
-        return Limits(array_size=min(one.array_size for one in found), walltime_minutes=min(walltimes, default=None))
+        return Limits(
+            array_size=min(one.array_size for one in found), walltime_minutes=min(walltimes, default=None)
+        )
 
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]
@@ -338,7 +362,10 @@ class SlurmBackend(Backend):
         accounts = all(config.get("AccountingStorageType", "").endswith("slurmdbd") for config in configs)
         advice = "" if accounts else "without it, what SLURM ended is reported as lost, without the cause"
         return [
-            *(Finding(True, f"the controller of the cluster {config['ClusterName']} answers") for config in configs),
+            *(
+                Finding(True, f"the controller of the cluster {config['ClusterName']} answers")
+                for config in configs
+            ),
             Finding(True, f"accounting is {'on' if accounts else 'off'}", advice),
             self._would_be_accepted(),
         ]
@@ -351,7 +378,9 @@ class SlurmBackend(Backend):
             answer = ask(["sbatch", "--test-only", f"--chdir={folder}", str(path)])
         if answer.status:
             said = answers.refusal(answer)
-            return Finding(False, "such a job would be accepted", f"{said}. Ask for what there is: `sinfo` lists it")
+            return Finding(
+                False, "such a job would be accepted", f"{said}. Ask for what there is: `sinfo` lists it"
+            )
         return Finding(True, "such a job would be accepted")
 
     # the programs
@@ -360,7 +389,9 @@ class SlurmBackend(Backend):
         return answers.read_config(ask(["scontrol", *answers.of(cluster), "show", "config"]))
 
     def _configs(self, names: tuple[str, ...]) -> list[dict[str, str]]:
-        """Of these clusters, as far as they answer (sbatch passes over the others too), or of this host's own."""
+        """Of these clusters, as far as they answer (sbatch passes over the others too), or of this host's
+        own.
+        """
         found, silence = [], None
         for cluster in names or (None,):
             try:
@@ -374,7 +405,9 @@ class SlurmBackend(Backend):
     def _partition(self, cluster: str | None = None) -> dict[str, str]:
         if not self.queue:
             return {}
-        return answers.read_partition(ask(["scontrol", *answers.of(cluster), "show", "partition", self.queue]))
+        return answers.read_partition(
+            ask(["scontrol", *answers.of(cluster), "show", "partition", self.queue])
+        )
 
     def _squeue(self, users: set[str], cluster: str | None = None) -> list[answers.Waiting]:
         answer = ask(answers.squeue(users, cluster), environment=WHOLE_LISTS)
@@ -383,11 +416,15 @@ class SlurmBackend(Backend):
     def _sacct(self, questions: Iterable[list[str]]) -> list[answers.Accounted]:
         if not has("sacct"):
             return []
-        return [line for words in questions for line in answers.read_sacct(ask(words, environment=WHOLE_LISTS))]
+        return [
+            line for words in questions for line in answers.read_sacct(ask(words, environment=WHOLE_LISTS))
+        ]
 
 
 def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | None, value: Any) -> None:
-    """Note a value for some elements of an array; for all of which nothing is noted yet, where they are not named."""
+    """Note a value for some elements of an array; for all of which nothing is noted yet, where they are not
+    named.
+    """
     if elements is None:
         for job in range(entry.first, entry.last + 1):
             into.setdefault((entry.token, job), value)
@@ -421,7 +458,9 @@ def parsed(name: str) -> tuple[str, int, int]:
 
 
 def _note(cluster: str, user: str, named: str | None) -> dict[str, str | None]:
-    """What is kept beside an array's id; `clusters` are those that it was offered to, None: this host's own."""
+    """What is kept beside an array's id; `clusters` are those that it was offered to, None: this host's
+    own.
+    """
     return {"cluster": cluster, "user": user, "clusters": named}
 
 
@@ -431,7 +470,9 @@ def _of_script(folder: Path) -> str | None:
     try:
         return clusters.in_script(path.read_text(errors="replace")) if path else None
     except OSError as error:
-        raise QueueError(f"{path}: {error.strerror}, so that it is not known which cluster was asked.") from error
+        raise QueueError(
+            f"{path}: {error.strerror}, so that it is not known which cluster was asked."
+        ) from error
 
 
 def _hides(config: Mapping[str, str], user: str) -> bool:

@@ -1,7 +1,8 @@
-"""Which clusters jobs may go to, where a site has several: what a profile, the environment or a script says. Pure.
+"""Which clusters jobs may go to, where a site has several: what a profile, the environment or a script says.
+Pure.
 
-`sbatch --clusters=a,b` lets the cluster that would start a job first have it, and answers with its name; every other
-program has to be asked about that one with `-M`.
+`sbatch --clusters=a,b` lets the cluster that would start a job first have it, and answers with its name;
+every other program has to be asked about that one with `-M`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ NAMES = re.compile(r"[\w.-]+(,[\w.-]+)*", re.ASCII)
 
 
 def in_options(lines: Iterable[str]) -> str | None:
-    """The clusters that options of sbatch name, `beta` or `alpha,beta`; of several such options the last counts."""
+    """The clusters that options of sbatch name, `beta` or `alpha,beta`; of several such options the last
+    counts.
+    """
     found, is_next = None, False
     for word in (word for line in lines for word in _words(line)):
         if is_next:
@@ -38,7 +41,8 @@ def _words(line: str) -> list[str]:
 
 
 def chosen(directives: Iterable[str], environment: Mapping[str, str]) -> str | None:
-    """Where a submission goes: as its profile says, else as the environment does; None: to this host's own cluster.
+    """Where a submission goes: as its profile says, else as the environment does; None: to this host's own
+    cluster.
 
     Raises
     ------

@@ -11,10 +11,19 @@ from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Ending
 # squeue(1), JOB STATE CODES: these are over, whatever else it says is still there
 OVER = frozenset(
     {
-        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
-        "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "LAUNCH_FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "RECONFIG_FAIL",
+        "REVOKED",
+        "TIMEOUT",
     }
-)  # fmt: skip
+)
 AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
 
 # squeue(1), JOB REASON CODES
@@ -29,7 +38,8 @@ REASONS = {
     "JobHeldUser": "held by its user: `scontrol release` lets it go on",
     "JobHeldAdmin": "held by the cluster's administrators: ask them",
     "job requeued in held state": "held after an error: `scontrol release` lets it go on",
-    "launch failed requeued held": "held, because it could not be started: `scontrol release` lets it try again",
+    "launch failed requeued held": "held, because it could not be started: `scontrol release` lets it try "
+    "again",
     "PartitionConfig": "can never run: it asks for more than its partition gives",
     "PartitionNodeLimit": "can never run as it is: it asks for more nodes than its partition gives",
     "PartitionTimeLimit": "can never run as it is: its walltime is longer than its partition allows",
@@ -104,8 +114,14 @@ def _person(word: str) -> str:
 
 def _failure(status: str, number: str, where: str) -> str:
     known = {
-        ("0", "53"): f"its output could not be opened{where}: is the submission's folder seen there, and its logs/?",
-        ("66", "0"): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
+        (
+            "0",
+            "53",
+        ): f"its output could not be opened{where}: is the submission's folder seen there, and its logs/?",
+        (
+            "66",
+            "0",
+        ): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
         ("67", "0"): f"its log could not be written{where}: is the disk full, or your quota?",
         (str(NO_ROOM), "0"): f"{NO_ROOM_LEFT}{where}",
         ("99", "0"): f"it was to be started again, and the queue refused{where}",

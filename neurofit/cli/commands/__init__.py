@@ -1,1 +1,4 @@
-"""One module per command, each with its `command`. What it needs of the rest loads inside it: `--help` stays light."""
+"""One module per command, each with its `command`.
+
+What it needs of the rest loads inside it: `--help` stays light.
+"""

@@ -21,7 +21,10 @@ from neurofit.cli.hints import next_command
 def command(
     selector: str, states: Sequence[Any], where: str | None, dry_run: bool, yes: bool, as_json: bool
 ) -> int | None:
-    """End tasks that are queued or running. What they had reached is kept: `submit --retry` goes on from there."""
+    """End tasks that are queued or running.
+
+    What they had reached is kept: `submit --retry` goes on from there.
+    """
     from neurofit.experiments.store.state import State
     from neurofit.orchestrate.cancel import cancel, ending
     from neurofit.orchestrate.choice import choose

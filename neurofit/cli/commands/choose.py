@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_json: bool) -> None:
     """Choose which attempt at a task counts, or list the attempts.
 
-    The newest attempt that is done counts, whatever became of later ones. An earlier one that is chosen counts until
+    The newest attempt that is done counts, whatever became of later ones. An earlier one that is chosen
+    counts until
     an attempt that is done after the choice:  neurofit choose exp3:17/3 --attempt 2
     """
     from neurofit.experiments.grids.selection import naming_all
@@ -61,7 +62,9 @@ def _list(name: str, attempts: list[Attempt]) -> None:
     if not attempts:
         terminal.say(f"No attempt at {name} was made yet.")
         return
-    rows = [[one.attempt, one.state, "yes" if one.counts else None, one.ended, _scores(one)] for one in attempts]
+    rows = [
+        [one.attempt, one.state, "yes" if one.counts else None, one.ended, _scores(one)] for one in attempts
+    ]
     terminal.table(["attempt", "state", "counts", "ended", "metrics"], rows, styles=["bold", "state"])
 
 

@@ -13,8 +13,8 @@ from neurofit.cli import options, terminal, wording
 @options.yes
 @options.as_json
 def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Remove what no result needs: leftovers of interrupted writes, checkpoints of tasks that are done, copies of
-    code that no submission uses.
+    """Remove what no result needs: leftovers of interrupted writes, checkpoints of tasks that are done,
+    copies of code that no submission uses.
 
     It lists first. What belongs to an experiment with anything queued or running is left alone.
     """
@@ -29,11 +29,20 @@ def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
         )
         for line in found.left_alone:
             terminal.note(line)
-    goes = bool(rows) and not dry_run and (yes or (terminal.is_asked() and terminal.confirmed("Remove all this?")))
+    goes = (
+        bool(rows)
+        and not dry_run
+        and (yes or (terminal.is_asked() and terminal.confirmed("Remove all this?")))
+    )
     removed = remove(study, found.waste) if goes else 0
     if as_json:
         waste = [
-            {"kind": w.kind, "experiment": w.experiment, "paths": list(map(str, w.paths)), "bytes": w.size_bytes}
+            {
+                "kind": w.kind,
+                "experiment": w.experiment,
+                "paths": list(map(str, w.paths)),
+                "bytes": w.size_bytes,
+            }
             for w in found.waste
         ]
         terminal.as_json({"waste": waste, "left_alone": found.left_alone, "removed": removed})

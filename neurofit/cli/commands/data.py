@@ -44,7 +44,10 @@ def _there(one) -> str:
 @options.dry_run
 @options.as_json
 def add(kind: str, path: Path, dry_run: bool, as_json: bool) -> None:
-    """Put recordings of a KIND under data/: from a folder, a tar archive, or one file. Each is checked first."""
+    """Put recordings of a KIND under data/: from a folder, a tar archive, or one file.
+
+    Each is checked first.
+    """
     from neurofit import datasets
 
     study = options.here()

@@ -34,7 +34,9 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     found = standing(study, choice.name)
     explanations = explained(found, choice.keys(found))
     if as_json:
-        terminal.as_json({"experiment": choice.name, "failures": [one.record(choice.name) for one in explanations]})
+        terminal.as_json(
+            {"experiment": choice.name, "failures": [one.record(choice.name) for one in explanations]}
+        )
         return SOME_FAILED if explanations else None
     for one in explanations:
         _say(choice.name, one)
@@ -62,7 +64,9 @@ def _say(name: str, one: Explanation) -> None:
     for line in wording.shared(one.shares):
         terminal.say(f"  {line}")
     if failure.log and one.last_lines:
-        terminal.say(f"  {wording.task(name, failure.example)}, the end of {wording.short_path(failure.log)}:")
+        terminal.say(
+            f"  {wording.task(name, failure.example)}, the end of {wording.short_path(failure.log)}:"
+        )
         for line in one.last_lines:
             terminal.say(f"    | {wording.cut(line)}".rstrip())
     then = f"{one.remedy.first}; then " if one.remedy.first else ""

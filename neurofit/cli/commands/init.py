@@ -11,18 +11,19 @@ from neurofit.cli import options, terminal, wording
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[FOLDER]")
-@click.option("--new-storage", is_flag=True,
-              help="Use what is at training_data/ now, after the old one was deleted.")  # fmt: skip
+@click.option(
+    "--new-storage", is_flag=True, help="Use what is at training_data/ now, after the old one was deleted."
+)
 @options.dry_run
 @options.as_json
 def command(folder: Path, new_storage: bool, dry_run: bool, as_json: bool) -> None:
     """Make FOLDER a study (the current one without): jobs/, runners/, data/, training_data/ and an example.
 
-    runners/ gets a first profile for this machine, and for each queue that it can submit to: SLURM, Grid Engine or PBS.
-    Nothing that exists is changed.
+    runners/ gets a first profile for this machine, and for each queue that it can submit to: SLURM, Grid
+    Engine or PBS. Nothing that exists is changed.
 
-    A study knows the storage that its results are on, and starts nothing where that is not mounted. If you deleted
-    training_data/ on purpose, say so: neurofit init --new-storage
+    A study knows the storage that its results are on, and starts nothing where that is not mounted. If you
+    deleted training_data/ on purpose, say so: neurofit init --new-storage
     """
     from neurofit import study
     from neurofit.backends import profiles
@@ -33,7 +34,9 @@ def command(folder: Path, new_storage: bool, dry_run: bool, as_json: bool) -> No
     if new_storage and not dry_run:
         storage.renew(study.Study(folder))
     if as_json:
-        terminal.as_json({"made": [str(path) for path in made], "new_storage": new_storage, "dry_run": dry_run})
+        terminal.as_json(
+            {"made": [str(path) for path in made], "new_storage": new_storage, "dry_run": dry_run}
+        )
         return
     for path in made:
         terminal.say(wording.short_path(path))

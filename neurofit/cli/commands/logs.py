@@ -35,15 +35,27 @@ LINES_OF_MANY = 20
     metavar="LINES",
     help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]",
 )
-@click.option("--raw", is_flag=True, help="Print the bytes as they are, colours and control characters included.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt instead of the newest.")
+@click.option(
+    "--raw", is_flag=True, help="Print the bytes as they are, colours and control characters included."
+)
+@click.option(
+    "--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt instead of the newest."
+)
 @options.as_json
 def command(
-    selector: str, states: Sequence[Any], where: str | None, follow: bool, errors_only: bool, failed: bool,
-    lines: int | None, raw: bool, attempt: int | None, as_json: bool,
-) -> None:  # fmt: skip
-    """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what its job
-    left.
+    selector: str,
+    states: Sequence[Any],
+    where: str | None,
+    follow: bool,
+    errors_only: bool,
+    failed: bool,
+    lines: int | None,
+    raw: bool,
+    attempt: int | None,
+    as_json: bool,
+) -> None:
+    """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what
+    its job left.
     """
     from neurofit.experiments.store.state import State
     from neurofit.orchestrate.causes.failures import FAILED, cause
@@ -61,9 +73,12 @@ def command(
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
         _print_all(
-            choice.name, logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS), errors_only,
-            named=several, raw=raw,
-        )  # fmt: skip
+            choice.name,
+            logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS),
+            errors_only,
+            named=several,
+            raw=raw,
+        )
         terminal.hint(next_command("status", selector))
         return
     chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
@@ -92,14 +107,18 @@ def _print_all(
             continue
         if named and last != log.path:
             attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
-            terminal.say(terminal.styled(f"==> {wording.task(name, task.key)}{attempt}, {log.stream} <==", bold=True))
+            terminal.say(
+                terminal.styled(f"==> {wording.task(name, task.key)}{attempt}, {log.stream} <==", bold=True)
+            )
         last = log.path
         sys.stdout.flush()
         if raw:
             sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
             sys.stdout.buffer.flush()
             continue
-        decode = decoders.setdefault(log.path, codecs.getincrementaldecoder("utf-8")("backslashreplace")).decode
+        decode = decoders.setdefault(
+            log.path, codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        ).decode
         terminal.say(printable_log(decode(data)).removesuffix("\n"))
         sys.stdout.flush()
 
@@ -135,6 +154,8 @@ def _say_the_rest(
         terminal.note(f"in {wording.short_path(parts[-1][1].path.parent)}")
         for task in chosen if len(chosen) == 1 else []:
             if task.counts:
-                terminal.note(f"This is attempt {task.attempt}; `--attempt {task.counts}` shows attempt {task.counts}, "
-                              "which counts.")  # fmt: skip
+                terminal.note(
+                    f"This is attempt {task.attempt}; `--attempt {task.counts}` shows attempt {task.counts}, "
+                    "which counts."
+                )
     terminal.hint(next_command("status", selector))

@@ -41,23 +41,35 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 
 @click.command(epilog=EPILOG)
 @options.selector("selectors", many=True, metavar="SELECTOR...", required=False)
-@click.option("--what", default="curves", shell_complete=_complete_kind, help="What to draw.  [default: curves]")
+@click.option(
+    "--what", default="curves", shell_complete=_complete_kind, help="What to draw.  [default: curves]"
+)
 @click.option("--metric", help="A column of history.csv for curves, of neurons.csv for neurons.")
-@click.option("--by", metavar="AXIS", help="A curve per value of this argument, not per run; or per `selector`.")
+@click.option(
+    "--by", metavar="AXIS", help="A curve per value of this argument, not per run; or per `selector`."
+)
 @click.option("--ensemble", metavar="AXIS", help="Join runs of other neurons, alike but for this: regions.")
 @click.option("--label", "labels", multiple=True, metavar="TEXT", help="A name per curve, in their order.")
 @click.option(
-    "--median/--upper-quartile", default=True, help="Percentiles 50, 90 and 10, or 75, 95 and 5.  [default: median]"
+    "--median/--upper-quartile",
+    default=True,
+    help="Percentiles 50, 90 and 10, or 75, 95 and 5.  [default: median]",
 )
 @click.option("--normalise-steps", is_flag=True, help="Every training's last step is 1.")
 @click.option("--limit", nargs=2, type=float, metavar="LO HI", help="Only the steps from LO to HI.")
-@click.option("--reference", "references", multiple=True, metavar="NAME", help="A line: hsm/region1, or ours=0.47.")
+@click.option(
+    "--reference", "references", multiple=True, metavar="NAME", help="A line: hsm/region1, or ours=0.47."
+)
 @click.option("--bands", is_flag=True, help="Shaded areas in place of error bars.")
 @click.option("--neurons", metavar="LIST", help="Which neurons of a model: 0-8,17.  [default: the first 36]")
-@click.option("--events", type=FOLDER, help="Curves of the TensorBoard files in a folder; --metric is their tag.")
+@click.option(
+    "--events", type=FOLDER, help="Curves of the TensorBoard files in a folder; --metric is their tag."
+)
 @options.states
 @options.where
-@click.option("-o", "--output", type=FILE, metavar="FILE", help=".png, .pdf or .svg.  [default: SELECTOR-WHAT.png]")
+@click.option(
+    "-o", "--output", type=FILE, metavar="FILE", help=".png, .pdf or .svg.  [default: SELECTOR-WHAT.png]"
+)
 @options.as_json
 @click.pass_context
 def command(
@@ -153,7 +165,9 @@ def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int |
 
     if not rows or width is None:
         return [list(row) for row in rows]
-    others = [max(len(str(one)) for one in column) + 2 for column in zip(headers[1:], *(row[1:] for row in rows))]
+    others = [
+        max(len(str(one)) for one in column) + 2 for column in zip(headers[1:], *(row[1:] for row in rows))
+    ]
     room = max(width - sum(others), NARROWEST)
     return [[cut(str(first), room, room - 1 - (room - 1) // 3), *rest] for first, *rest in rows]
 

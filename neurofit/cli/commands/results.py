@@ -18,7 +18,11 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
 @options.states
 @options.where
 @click.option(
-    "--format", "format", type=click.Choice(FORMATS), default="table", help="How to write it.  [default: table]"
+    "--format",
+    "format",
+    type=click.Choice(FORMATS),
+    default="table",
+    help="How to write it.  [default: table]",
 )
 @click.option(
     "--by",
@@ -26,11 +30,19 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     default="task",
     help="A row per task, or per run with mean and interval.",
 )
-@click.option("--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition.")
-@click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated, but for --compare.")
+@click.option(
+    "--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition."
+)
+@click.option(
+    "--metric", "metrics", multiple=True, help="Only this metric; may be repeated, but for --compare."
+)
 @click.option("--raw", is_flag=True, help="With csv: text as it is, also what a spreadsheet would compute.")
-@click.option("--lower-is-better", "lower", is_flag=True,
-              help="With --compare: count lower numbers of the metric as wins, whatever its name says.")  # fmt: skip
+@click.option(
+    "--lower-is-better",
+    "lower",
+    is_flag=True,
+    help="With --compare: count lower numbers of the metric as wins, whatever its name says.",
+)
 @click.option("--off-grid", is_flag=True, help="With --compare: include tasks that are not on the grid.")
 @options.as_json
 def command(

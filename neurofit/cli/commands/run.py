@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.selector(metavar="EXPERIMENT[:RUN[/REPETITION]]")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an argument; may be repeated.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an argument; may be repeated."
+)
 @click.option("--rerun", is_flag=True, help="Make the attempt count although the task is done.")
 @click.option("--pdb", "debug", is_flag=True, help="Open the debugger where the fit raises.")
 @options.dry_run
 @options.as_json
-def command(selector: str, changes: tuple[str, ...], rerun: bool, debug: bool, dry_run: bool, as_json: bool) -> int:
+def command(
+    selector: str, changes: tuple[str, ...], rerun: bool, debug: bool, dry_run: bool, as_json: bool
+) -> int:
     """Do one task in the foreground, the first run's repetition 0 unless told otherwise.
 
-    It leaves the files that a queued task leaves. With --set, it may be a point off the grid, and is marked as such.
+    It leaves the files that a queued task leaves. With --set, it may be a point off the grid, and is marked
+    as such.
     An attempt at a task that is done never counts, unless --rerun is given:  neurofit run exp3:17/3 --rerun
     """
     from neurofit.experiments.grids.selection import parse
@@ -45,6 +50,7 @@ def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | Non
         return None
     if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
         raise click.UsageError(
-            f"'{selector}' means several tasks; `run` does one: {selection.experiment}:17/3. `submit` does them all."
+            f"'{selector}' means several tasks; `run` does one: {selection.experiment}:17/3. `submit` does "
+            "them all."
         )
     return ranges[0].first

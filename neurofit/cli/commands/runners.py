@@ -55,16 +55,23 @@ def _place(path: str | None) -> str:
 @command.command()
 @click.argument("name", shell_complete=options.complete_runner)
 @click.option("--canary/--no-canary", default=True, help="Whether to queue a job that tells what it sees.")
-@click.option("--wait", "wait_seconds", type=options.SECONDS, default=120, metavar="SECONDS",
-              help="How long that job may take; 120 without.")  # fmt: skip
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=options.SECONDS,
+    default=120,
+    metavar="SECONDS",
+    help="How long that job may take; 120 without.",
+)
 @options.as_json
 def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
     """Whether a job would be accepted by this runner, and what it would see.
 
-    One small job is queued, as any other would be, and tells of its node: interpreter, libraries, cores, memory, GPUs,
-    folders, clock. It leaves nothing behind.
+    One small job is queued, as any other would be, and tells of its node: interpreter, libraries, cores,
+    memory, GPUs, folders, clock. It leaves nothing behind.
 
-    Exit code 1 where something is wrong, 4 where the job did not end in time, 5 where the queue could not be asked.
+    Exit code 1 where something is wrong, 4 where the job did not end in time, 5 where the queue could not be
+    asked.
     """
     from neurofit.backends import runner
 
@@ -101,7 +108,9 @@ def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> t
     if not as_json:
         _print(seen)
     if sent.left:
-        terminal.problem(f"{sent.left} stays, because the queue may still have the job. Remove it when it is gone.")
+        terminal.problem(
+            f"{sent.left} stays, because the queue may still have the job. Remove it when it is gone."
+        )
     return sent, seen
 
 

@@ -51,10 +51,15 @@ def say_runs(record: dict[str, Any]) -> None:
         shown = ", ".join(short(value, 30) for value in values[:8])
         more = f", … {len(values)} values" if len(values) > 8 else ""
         terminal.say(f"  {name} = {shown}{more}")
-    runs, repetitions = wording.count(len(record["runs"]), "run"), wording.count(record["repetitions"], "repetition")
+    runs, repetitions = (
+        wording.count(len(record["runs"]), "run"),
+        wording.count(record["repetitions"], "repetition"),
+    )
     terminal.say(f"{runs} × {repetitions}\n")
     names = list(record["axes"])
-    rows = [[run["run"], run["id"][:8], *(_cell(run["params"], name) for name in names)] for run in record["runs"]]
+    rows = [
+        [run["run"], run["id"][:8], *(_cell(run["params"], name) for name in names)] for run in record["runs"]
+    ]
     terminal.table(["run", "id", *names], rows, styles=["bold", "dim"])
 
 

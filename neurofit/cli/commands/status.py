@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.choice import Choice
     from neurofit.orchestrate.status.watch import Look
 
-HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed", "lost", "cancelled", "total"]
+HEADERS = [
+    "experiment",
+    "new",
+    "queued",
+    "running",
+    "stopped",
+    "done",
+    "failed",
+    "lost",
+    "cancelled",
+    "total",
+]
 
 
 @click.command()
@@ -23,8 +34,13 @@ HEADERS = ["experiment", "new", "queued", "running", "stopped", "done", "failed"
 @options.states
 @options.where
 @click.option("--watch", is_flag=True, help="Look again and again, until nothing is queued or running.")
-@click.option("--wait", "wait_seconds", type=options.SECONDS, metavar="SECONDS",
-              help="Wait until nothing is queued or running; exit code 4 if it takes longer.")  # fmt: skip
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=options.SECONDS,
+    metavar="SECONDS",
+    help="Wait until nothing is queued or running; exit code 4 if it takes longer.",
+)
 @options.as_json
 def command(
     selectors: Sequence[str],
@@ -36,8 +52,8 @@ def command(
 ) -> int:
     """How experiments stand: all of them, or those named; `exp3:17` and `--state failed` list tasks.
 
-    Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue could not
-    be asked, 1 where there may be experiments that cannot be read.
+    Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue
+    could not be asked, 1 where there may be experiments that cannot be read.
     """
     from neurofit.experiments.grids.selection import Selection, naming_all
     from neurofit.experiments.store.layout import discover_experiments
@@ -47,10 +63,16 @@ def command(
     study = options.here()
     discovered = discover_experiments(study)
     unseen = [] if selectors else discovered.unseen
-    whole = [] if selectors else [Choice(name, Selection(name), frozenset(states), where) for name in discovered.names]
+    whole = (
+        []
+        if selectors
+        else [Choice(name, Selection(name), frozenset(states), where) for name in discovered.names]
+    )
     choices = whole or [choose(study, one, states, where) for one in selectors]
     selectors = selectors or [naming_all(choice.name) for choice in choices]
-    watches = [Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices]
+    watches = [
+        Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices
+    ]
     waited = watch or wait_seconds is not None
     if waited:
         rounds = until_over(watches, wait_seconds)
@@ -125,8 +147,10 @@ def _say_tasks(look: Look) -> None:
     if not records:
         terminal.say(f"No task of {name} is in that state.")
         return
-    rows = [[wording.task(name, key), label(look.found.of(key)), r["attempt"], _cause(r)]
-            for key, r in zip(look.keys, records)]  # fmt: skip
+    rows = [
+        [wording.task(name, key), label(look.found.of(key)), r["attempt"], _cause(r)]
+        for key, r in zip(look.keys, records)
+    ]
     terminal.table(["task", "state", "attempt", "cause"], rows, styles=["", "state", "", "dim"])
 
 
@@ -148,11 +172,13 @@ def _say_queues(look: Look) -> None:
     for queue in of_queues(look.found):
         for reason, number in queue["reasons"].items():
             terminal.note(
-                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: {reason}"
+                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: "
+                f"{reason}"
             )
         for cause, number in queue["causes"].items():
             terminal.note(
-                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} ended: {cause}"
+                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} ended: "
+                f"{cause}"
             )
         if queue["in_grace"]:
             jobs, until = wording.count(queue["in_grace"], "job"), wording.local_time(queue["grace_until"])

@@ -17,23 +17,49 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
-@click.option("--backend", default="local", metavar="RUNNER", shell_complete=options.complete_runner,
-              help="The profile in runners/, or a bare backend.  [default: local]")  # fmt: skip
+@click.option(
+    "--backend",
+    default="local",
+    metavar="RUNNER",
+    shell_complete=options.complete_runner,
+    help="The profile in runners/, or a bare backend.  [default: local]",
+)
 @click.option("--workers", type=click.IntRange(min=1, max=10_000), help="Tasks at a time, in a local pool.")
-@click.option("--memory", "memory_gb", type=options.Amount("memory_gb"), metavar="GB",
-              help="Memory per job in GB (overrides the runner).")  # fmt: skip
-@click.option("--minutes", "walltime_minutes", type=options.Amount("walltime_minutes"), metavar="MINUTES",
-              help="Time limit per job: minutes, H:MM:SS or D-H:MM:SS (overrides the runner).")  # fmt: skip
-@click.option("--cpus", type=click.IntRange(min=1, max=100_000), metavar="N",
-              help="CPU cores per job (overrides the runner).")  # fmt: skip
+@click.option(
+    "--memory",
+    "memory_gb",
+    type=options.Amount("memory_gb"),
+    metavar="GB",
+    help="Memory per job in GB (overrides the runner).",
+)
+@click.option(
+    "--minutes",
+    "walltime_minutes",
+    type=options.Amount("walltime_minutes"),
+    metavar="MINUTES",
+    help="Time limit per job: minutes, H:MM:SS or D-H:MM:SS (overrides the runner).",
+)
+@click.option(
+    "--cpus",
+    type=click.IntRange(min=1, max=100_000),
+    metavar="N",
+    help="CPU cores per job (overrides the runner).",
+)
 @options.where
 @click.option("--repetitions", type=click.IntRange(min=1), help="In place of the experiment's own number.")
 @click.option("--retry", is_flag=True, help="Also what failed or was cancelled, from its last checkpoint.")
 @click.option("--rerun", is_flag=True, help="Also what is done; everything from scratch.")
-@click.option("--keep-going", is_flag=True, help="Do not stop when the first tasks all fail with one exception.")
+@click.option(
+    "--keep-going", is_flag=True, help="Do not stop when the first tasks all fail with one exception."
+)
 @click.option("--detach", is_flag=True, help="Return at once; a local pool goes on, also after logout.")
-@click.option("--wait", "wait_seconds", type=options.SECONDS, metavar="SECONDS",
-              help="Wait at most SECONDS for these tasks, queued now or before; else exit with 4.")  # fmt: skip
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=options.SECONDS,
+    metavar="SECONDS",
+    help="Wait at most SECONDS for these tasks, queued now or before; else exit with 4.",
+)
 @options.dry_run
 @options.yes
 @options.as_json
@@ -52,8 +78,8 @@ def command(
 ) -> int:
     """Queue the tasks of an experiment that are not done yet.
 
-    A local pool is watched until it is through; Ctrl-C stops it cleanly. Submitting again goes on where it stopped:
-    what is done, queued or running is never queued twice.
+    A local pool is watched until it is through; Ctrl-C stops it cleanly. Submitting again goes on where it
+    stopped: what is done, queued or running is never queued twice.
     """
     from neurofit.backends import runner
     from neurofit.orchestrate.forecast import forecast, with_resources, with_workers
@@ -75,7 +101,9 @@ def command(
         return 1
     from neurofit.cli.following import queue_and_follow
 
-    return queue_and_follow(plan, chosen, cost, selector, stays=not detach, wait_seconds=wait_seconds, as_json=as_json)
+    return queue_and_follow(
+        plan, chosen, cost, selector, stays=not detach, wait_seconds=wait_seconds, as_json=as_json
+    )
 
 
 def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
@@ -92,11 +120,15 @@ def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
 def _say_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
     experiment = plan.experiment
     runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
-    terminal.say(f"{experiment.name}: {runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}")
+    terminal.say(
+        f"{experiment.name}: {runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}"
+    )
     for state, number, fate in wording.fates(plan):
         terminal.say(f"  {number:>7,} {terminal.styled(f'{state:<9}', fg=terminal.STYLES[state])} {fate}")
     if plan.removed:
-        terminal.say(f"  {wording.count(plan.removed, 'run')} done before and no longer on the grid; the results stay.")
+        terminal.say(
+            f"  {wording.count(plan.removed, 'run')} done before and no longer on the grid; the results stay."
+        )
     if plan.tasks:
         terminal.say(wording.spread(plan, cost))
     terminal.problems_of(plan.standing)

@@ -1,10 +1,10 @@
 """The mouse V1 recordings of Antolík, Hofer, Bednar & Mrsic-Flogel 2016.
 
-    data/antolik_2016/regionN/training_inputs.npy       (image, 961) pixels of 31×31 images, 0 … 2.55e-4
-                              training_set.npy          (image, neuron), one trial each
-                              validation_inputs.npy     (image, 961)
-                              validation_set.npy        (image, neuron), means over trials
-                              raw_validation_set.npy    (trial, image, neuron)
+data/antolik_2016/regionN/training_inputs.npy       (image, 961) pixels of 31×31 images, 0 … 2.55e-4
+                          training_set.npy          (image, neuron), one trial each
+                          validation_inputs.npy     (image, 961)
+                          validation_set.npy        (image, neuron), means over trials
+                          raw_validation_set.npy    (trial, image, neuron)
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ _TEST = [name for name in _AXES if "validation" in name]
 class Antolik:
     """Mouse V1, natural images, two-photon imaging, in three regions.
 
-    The validation images, shown several times, are the official test set. "region1/test" is those images alone, which
-    can be had without the training images. Regions 1 and 2 were shown the same validation images.
-    Source: doi:10.1371/journal.pcbi.1004927.
+    The validation images, shown several times, are the official test set. "region1/test" is those images
+    alone, which can be had without the training images. Regions 1 and 2 were shown the same validation
+    images. Source: doi:10.1371/journal.pcbi.1004927.
     """
 
     kind: ClassVar[str] = "antolik_2016"
-    description: ClassVar[str] = "mouse V1, natural images 31×31, test images with 8 to 12 trials (Antolík et al. 2016)"
+    description: ClassVar[str] = (
+        "mouse V1, natural images 31×31, test images with 8 to 12 trials (Antolík et al. 2016)"
+    )
     parts: ClassVar[tuple[str, ...]] = ("region1", "region2", "region3")
     merge: ClassVar[str] = "stack"
     has_test: ClassVar[bool] = True
@@ -65,16 +67,22 @@ class Antolik:
     def read(self, part: str, folder: Path) -> Dataset:
         arrays = {Path(name).stem: _array(folder / name, Path(name).stem) for name in self.files(part)}
         region = folder / part.removesuffix("/test")
-        halves = [_half(region, arrays, half) for half in ("training", "validation") if f"{half}_set" in arrays]
+        halves = [
+            _half(region, arrays, half) for half in ("training", "validation") if f"{half}_set" in arrays
+        ]
         _same_neurons(region, arrays)
         counts = [len(images) for images, _ in halves]
         kinds = ["train", "test"][-len(halves) :]
         return Dataset(
             name=f"{self.kind}/{part}",
             inputs={"image": np.concatenate([images for images, _ in halves])[..., None]},
-            responses=np.concatenate([arrays[name] for name in ("training_set", "validation_set") if name in arrays]),
+            responses=np.concatenate(
+                [arrays[name] for name in ("training_set", "validation_set") if name in arrays]
+            ),
             trials=_padded([trials for _, trials in halves]),
-            image_ids=np.array([f"{kind}/{k:04d}" for kind, count in zip(kinds, counts) for k in range(count)]),
+            image_ids=np.array(
+                [f"{kind}/{k:04d}" for kind, count in zip(kinds, counts) for k in range(count)]
+            ),
             official=np.repeat(kinds, counts),
         )
 
@@ -85,7 +93,9 @@ def _half(region: Path, arrays: dict[str, np.ndarray], half: str) -> tuple[np.nd
     same_length(region, f"{half}_inputs", pixels, f"{half}_set", mean)
     side = round(pixels.shape[1] ** 0.5)
     if side * side != pixels.shape[1]:
-        raise DataError(f"{region}: {half}_inputs has {pixels.shape[1]} pixels an image, which make no square.")
+        raise DataError(
+            f"{region}: {half}_inputs has {pixels.shape[1]} pixels an image, which make no square."
+        )
     images = pixels.reshape(-1, side, side)
     if half == "training":
         return images, mean[:, None]

@@ -18,7 +18,10 @@ def rotated_copies(images: np.ndarray, step_degrees: int = 45, alike: float = AL
 
 
 def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
-    """(image, image): the largest correlation of two images in the common disc, over turns of one. Symmetric."""
+    """(image, image): the largest correlation of two images in the common disc, over turns of one.
+
+    Symmetric.
+    """
     upright = _unit(_turned(images, 0))
     largest = np.full((len(images), len(images)), -1.0)
     for degrees in range(0, 360, step_degrees):
@@ -27,7 +30,9 @@ def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
 
 
 def linked(alike: np.ndarray) -> np.ndarray:
-    """(image,) ints: the connected components of a symmetric (image, image) relation, numbered as they appear."""
+    """(image,) ints: the connected components of a symmetric (image, image) relation, numbered as they
+    appear.
+    """
     labels = connected_components(alike, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)

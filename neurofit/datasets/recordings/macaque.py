@@ -1,6 +1,6 @@
 """The macaque V1 recordings.
 
-    data/macaque_v1/NNmean50ms_smallim_d2_crop.mat    MATLAB 5: images (270, 33, 33), activity (270, neuron)
+data/macaque_v1/NNmean50ms_smallim_d2_crop.mat    MATLAB 5: images (270, 33, 33), activity (270, neuron)
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from neurofit.datasets.recordings.matlab import read_mat
 class Macaque:
     """Macaque V1, natural images (Kohn laboratory, CRCNS pvc-8), as prepared by Kindel et al. 2019.
 
-    Responses: mean spike count in 50 ms over 20 trials (×20 = spikes/s), no single trials. The same 270 images in every
-    recording, so `image_ids` are 0 … 269 in all. They hold photographs and their copies turned by multiples of 45°:
-    a photograph and its copies are one group (`photographs`).
-    Source: doi:10.1167/19.4.29.
+    Responses: mean spike count in 50 ms over 20 trials (×20 = spikes/s), no single trials. The same 270
+    images in every recording, so `image_ids` are 0 … 269 in all. They hold photographs and their copies
+    turned by multiples of 45°: a photograph and its copies are one group (`photographs`). Source:
+    doi:10.1167/19.4.29.
     """
 
     kind: ClassVar[str] = "macaque_v1"
-    description: ClassVar[str] = "macaque V1, 270 natural images 33×33, mean spike counts in 50 ms (Kindel et al. 2019)"
+    description: ClassVar[str] = (
+        "macaque V1, 270 natural images 33×33, mean spike counts in 50 ms (Kindel et al. 2019)"
+    )
     parts: ClassVar[tuple[str, ...]] = tuple(f"{number:02d}" for number in range(1, 11))
     merge: ClassVar[str] = "join"
     has_test: ClassVar[bool] = False

@@ -1,9 +1,11 @@
 """Arrays of numbers in MATLAB 5 files (`save -v6` and `-v7`).
 
-SciPy's reader crashes the whole process on some damaged files; this one raises DataError, and has zlib check the sums.
+SciPy's reader crashes the whole process on some damaged files; this one raises DataError, and has zlib check
+the sums.
 
-    128 bytes of header, at its end "IM" or "MI" for the byte order; then elements: type, length, content, padded to 8.
-    A matrix: flags (class in the lowest byte; bit 11 = complex), lengths of the axes, name, numbers column by column.
+    128 bytes of header, at its end "IM" or "MI" for the byte order; then elements: type, length, content,
+    padded to 8. A matrix: flags (class in the lowest byte; bit 11 = complex), lengths of the axes, name,
+    numbers column by column.
 
 Source: "MAT-File Format", MathWorks, chapter 1 (level 5).
 """
@@ -21,8 +23,30 @@ from neurofit.errors import DataError
 
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
-_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # table 1-1
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}  # table 1-3
+_STORED = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}  # table 1-1
+_CLASSES = {
+    6: "f8",
+    7: "f4",
+    8: "i1",
+    9: "u1",
+    10: "i2",
+    11: "u2",
+    12: "i4",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}  # table 1-3
 _COMPLEX = 1 << 11
 _LARGEST = 2**30  # bytes of one variable: a damaged length must not fill the memory
 
@@ -42,13 +66,16 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
         found = dict(_variables(content))
     except (ValueError, IndexError, struct.error, zlib.error) as error:
         raise DataError(
-            f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected {', '.join(keys)}. "
+            f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected "
+            f"{', '.join(keys)}. "
             "It may have been cut short: get it again."
         ) from None
     missing = [key for key in keys if found.get(key) is None]
     if missing:
         what = "', '".join(missing)
-        raise DataError(f"{path}: no numbers '{what}' in this file; expected {', '.join(keys)}. Get it again.")
+        raise DataError(
+            f"{path}: no numbers '{what}' in this file; expected {', '.join(keys)}. Get it again."
+        )
     return {key: found[key] for key in keys}
 
 

@@ -1,6 +1,7 @@
-"""The photograph that each of the 270 macaque images shows, from a table that `scripts/photograph-groups` computed.
+"""The photograph that each of the 270 macaque images shows, from a table that `scripts/photograph-groups`
+computed.
 
-    photographs.csv    image,crc32,group    crc32: of the image's 33×33 bytes, row by row; images in the files' order
+photographs.csv    image,crc32,group    crc32: of the image's 33×33 bytes, row by row; images in the files' order
 """
 
 from __future__ import annotations

@@ -25,10 +25,11 @@ def planted_hsm(
     size: int = 31,
     seed: int = 0,
 ) -> Dataset:
-    """Poisson counts of DoG(filters) → softplus(hidden · neurons) → softplus(neurons), at region 1's size by default.
+    """Poisson counts of DoG(filters) → softplus(hidden · neurons) → softplus(neurons), at region 1's size by
+    default.
 
-    Each neuron's last weights and bias are scaled alike until `signal_share` of a single trial's variance over the
-    training images is signal: Var(rate) / (Var(rate) + mean rate).
+    Each neuron's last weights and bias are scaled alike until `signal_share` of a single trial's variance
+    over the training images is signal: Var(rate) / (Var(rate) + mean rate).
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def planted_hsm(
 
     Returns
     -------
-    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per neuron:
+    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per
+    neuron:
     mean_rate, signal_share)
 
     Raises
@@ -52,7 +54,9 @@ def planted_hsm(
     is_test = np.arange(len(images)) >= n_train
     drive = _drive(images, is_test, filters, max(1, int(hidden * n_neurons)), n_neurons, rng)
     rates = _softplus(drive * _gains(drive[~is_test], signal_share))
-    rates = np.rint(rates * 1024) / 1024  # one last bit must not change how many random numbers a Poisson draw uses up
+    rates = (
+        np.rint(rates * 1024) / 1024
+    )  # one last bit must not change how many random numbers a Poisson draw uses up
     trials = spike_counts(rates, is_test, n_trials, rng)
     return _dataset(f"planted_hsm_{signal_share:g}", images, rates, trials, is_test)
 
@@ -75,18 +79,24 @@ def _drive(images, is_test, filters: int, units: int, n_neurons: int, rng: np.ra
     """(image, neuron): what goes into the last softplus, of mean −.5 … .5 and standard deviation 1."""
     pixels = images.reshape(len(images), -1).astype(np.float64)
     lgn = _scaled(pixels @ _differences(filters, images.shape[1], rng).T, is_test)
-    cells = _softplus(1.5 * lgn @ rng.normal(0, 1, (filters, units)) / np.sqrt(filters) + rng.normal(0, 0.5, units))
+    cells = _softplus(
+        1.5 * lgn @ rng.normal(0, 1, (filters, units)) / np.sqrt(filters) + rng.normal(0, 0.5, units)
+    )
     drive = _scaled(cells @ rng.normal(0, 1, (units, n_neurons)), is_test)
     return drive + rng.uniform(-0.5, 0.5, n_neurons)
 
 
 def _differences(filters: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(filter, pixel) differences of Gaussians, centres in the inner six tenths; variances in the layer's bounds."""
+    """(filter, pixel) differences of Gaussians, centres in the inner six tenths; variances in the layer's
+    bounds.
+    """
     x, y = rng.uniform(0.2, 0.8, (2, filters, 1, 1)) * (size - 1)
     centre, added = rng.uniform(2, 8, (filters, 1, 1)), rng.uniform(4, 20, (filters, 1, 1))
     at = np.arange(size)
     distance = (at[None, None, :] - x) ** 2 + (at[None, :, None] - y) ** 2
-    bumps = [np.exp(-distance / (2 * variance)) / (2 * np.pi * variance) for variance in (centre, centre + added)]
+    bumps = [
+        np.exp(-distance / (2 * variance)) / (2 * np.pi * variance) for variance in (centre, centre + added)
+    ]
     sign = rng.choice([-1.0, 1.0], (filters, 1, 1))
     return (sign * (bumps[0] - rng.uniform(0.7, 1.0, (filters, 1, 1)) * bumps[1])).reshape(filters, -1)
 

@@ -31,7 +31,8 @@ def simulate(
     mean_rate: float = 1.0,
     seed: int = 0,
 ) -> Dataset:
-    """Poisson spike counts of simple, complex and unoriented cells with receptive fields near the middle of the image.
+    """Poisson spike counts of simple, complex and unoriented cells with receptive fields near the middle of
+    the image.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def simulate(
 
     Returns
     -------
-    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per neuron).
+    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per
+    neuron).
 
     Raises
     ------
@@ -80,19 +82,21 @@ def draw_cells(n_neurons: int, size: int, rng: np.random.Generator) -> pd.DataFr
     wavelength = size * rng.uniform(0.26, 0.45, n_neurons)
     dog, gabor = size * rng.uniform(0.05, 0.09, n_neurons), wavelength * rng.uniform(0.35, 0.5, n_neurons)
     sigma = np.where(kinds == "dog", dog, gabor)
-    return pd.DataFrame({
-        "kind": kinds,
-        "x": (size - 1) / 2 + size * rng.normal(0, 0.09, n_neurons),
-        "y": (size - 1) / 2 + size * rng.normal(0, 0.09, n_neurons),
-        "orientation": rng.uniform(0, np.pi, n_neurons),
-        "wavelength": wavelength,
-        "phase": rng.uniform(0, 2 * np.pi, n_neurons),
-        "sigma": sigma,
-        "aspect": rng.uniform(0.6, 1.0, n_neurons),
-        "surround": sigma * rng.uniform(1.6, 2.4, n_neurons),
-        "sign": rng.choice([-1.0, 1.0], n_neurons),
-        "threshold": rng.uniform(0.0, 0.3, n_neurons),
-    })
+    return pd.DataFrame(
+        {
+            "kind": kinds,
+            "x": (size - 1) / 2 + size * rng.normal(0, 0.09, n_neurons),
+            "y": (size - 1) / 2 + size * rng.normal(0, 0.09, n_neurons),
+            "orientation": rng.uniform(0, np.pi, n_neurons),
+            "wavelength": wavelength,
+            "phase": rng.uniform(0, 2 * np.pi, n_neurons),
+            "sigma": sigma,
+            "aspect": rng.uniform(0.6, 1.0, n_neurons),
+            "surround": sigma * rng.uniform(1.6, 2.4, n_neurons),
+            "sign": rng.choice([-1.0, 1.0], n_neurons),
+            "threshold": rng.uniform(0.0, 0.3, n_neurons),
+        }
+    )
 
 
 def cells_mean(n_neurons: int, mean_rate: float, rng: np.random.Generator) -> np.ndarray:
@@ -103,9 +107,9 @@ def cells_mean(n_neurons: int, mean_rate: float, rng: np.random.Generator) -> np
 def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray) -> np.ndarray:
     """(image, neuron) spikes per presentation, ≥ .02, whole multiples of 1/1024.
 
-    drive: simple max(0, even), complex √(even² + odd²), dog max(0, centre - surround);
-    divided by ½ + the local contrast, less a threshold, to the power 1.3, saturating at about ten times the mean rate.
-    Source: the normalisation model, Heeger 1992, doi:10.1017/S0952523800009640.
+    drive: simple max(0, even), complex √(even² + odd²), dog max(0, centre - surround); divided by ½ + the
+    local contrast, less a threshold, to the power 1.3, saturating at about ten times the mean rate. Source:
+    the normalisation model, Heeger 1992, doi:10.1017/S0952523800009640.
     """
     size = images.shape[1]
     even, odd, window = (field.reshape(len(cells), -1).T for field in receptive_fields(cells, size))
@@ -125,7 +129,9 @@ def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray
 
 
 def receptive_fields(cells: pd.DataFrame, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """even, odd, window, each (neuron, height, width); even and odd without a mean and of norm 1, windows sum to 1."""
+    """even, odd, window, each (neuron, height, width); even and odd without a mean and of norm 1, windows sum
+    to 1.
+    """
     at = {name: cells[name].to_numpy()[:, None, None] for name in cells.columns if name != "kind"}
     x, y = np.arange(size)[None, None, :] - at["x"], np.arange(size)[None, :, None] - at["y"]
     along = x * np.cos(at["orientation"]) + y * np.sin(at["orientation"])
@@ -139,11 +145,15 @@ def receptive_fields(cells: pd.DataFrame, size: int) -> tuple[np.ndarray, np.nda
     return _unit(even), _unit(envelope * np.sin(angle)), window
 
 
-def spike_counts(rates: np.ndarray, repeated: np.ndarray, n_trials: int, rng: np.random.Generator) -> np.ndarray:
+def spike_counts(
+    rates: np.ndarray, repeated: np.ndarray, n_trials: int, rng: np.random.Generator
+) -> np.ndarray:
     """(image, trial, neuron) Poisson counts; one trial, and then NaN, where an image is not repeated."""
     trials = np.full((len(rates), n_trials, rates.shape[1]), np.nan)
     trials[~repeated, 0] = rng.poisson(rates[~repeated])
-    trials[repeated] = rng.poisson(rates[repeated][:, None, :], (int(repeated.sum()), n_trials, rates.shape[1]))
+    trials[repeated] = rng.poisson(
+        rates[repeated][:, None, :], (int(repeated.sum()), n_trials, rates.shape[1])
+    )
     return trials
 
 

@@ -1,8 +1,11 @@
 """Conditions on arguments, as `--where` takes them: `lr < 1e-3 and model == "ln"`.
 
-The text is read with Python's grammar and evaluated here, node by node: comparisons, `and`, `or`, `not`, `in`,
-+ - * / // %, parentheses, constants, lists, and the names of arguments (`training.l2`); nothing else, and never `eval`.
-As in SQL, what cannot be compared is not selected: an argument that a run does not have is None, arithmetic with
+The text is read with Python's grammar and evaluated here, node by node: comparisons, `and`, `or`, `not`,
+`in`,
++ - * / // %, parentheses, constants, lists, and the names of arguments (`training.l2`); nothing else, and
+  never `eval`.
+As in SQL, what cannot be compared is not selected: an argument that a run does not have is None, arithmetic
+with
 anything but numbers gives None, and an ordering of unlike things is False. True is not 1.
 """
 
@@ -17,7 +20,7 @@ from typing import Any
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grids.params import one_line
 
-ALLOWED = "Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == \"ln\"."
+ALLOWED = 'Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == "ln".'
 _LONGEST = 4_000
 _DEEPEST = 60
 _CONSTANTS = {"true": True, "false": False, "null": None}
@@ -29,7 +32,12 @@ _ARITHMETIC: dict[type, Callable] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_ORDERS: dict[type, Callable] = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
+_ORDERS: dict[type, Callable] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 _COMPARISONS = (*_ORDERS, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
@@ -37,8 +45,8 @@ _COMPARISONS = (*_ORDERS, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 class Where:
     """A condition; call it with a run's arguments by name.
 
-    `known` are the names that some run has: a name that only this run lacks is None. Without it, a missing name is an
-    error.
+    `known` are the names that some run has: a name that only this run lacks is None. Without it, a missing
+    name is an error.
     """
 
     text: str
@@ -66,9 +74,11 @@ class Where:
 
     def _must_be(self, name: str, known: Iterable[str]) -> None:
         if name not in known and name not in _CONSTANTS:
-            quoted = "" if "." in name else f" If it is a value, quote it: \"{name}\"."
-            raise UsageError(f"--where '{one_line(self.text, 80)}': no argument is called '{name}'."
-                             f"{nearest(name, known)} Arguments: {', '.join(known) or 'none'}.{quoted}")
+            quoted = "" if "." in name else f' If it is a value, quote it: "{name}".'
+            raise UsageError(
+                f"--where '{one_line(self.text, 80)}': no argument is called '{name}'."
+                f"{nearest(name, known)} Arguments: {', '.join(known) or 'none'}.{quoted}"
+            )
 
 
 def where(text: str, known: Iterable[str] | None = None) -> Where:
@@ -111,13 +121,28 @@ def _is_allowed(node: ast.AST) -> bool:
         return node.value is None or isinstance(node.value, (bool, int, float, str))
     if _dotted(node) is not None:
         return True
-    allowed = (ast.BoolOp, ast.boolop, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.BinOp, ast.Compare, ast.List,
-               ast.Tuple, ast.Load)
+    allowed = (
+        ast.BoolOp,
+        ast.boolop,
+        ast.UnaryOp,
+        ast.Not,
+        ast.USub,
+        ast.UAdd,
+        ast.BinOp,
+        ast.Compare,
+        ast.List,
+        ast.Tuple,
+        ast.Load,
+    )
     return isinstance(node, (*allowed, *_ARITHMETIC, *_COMPARISONS))
 
 
 def _kind(node: ast.AST) -> str:
-    return f"'{one_line(ast.unparse(node))}'" if isinstance(node, ast.expr) else f"the operator {type(node).__name__}"
+    return (
+        f"'{one_line(ast.unparse(node))}'"
+        if isinstance(node, ast.expr)
+        else f"the operator {type(node).__name__}"
+    )
 
 
 def _dotted(node: ast.AST) -> str | None:

@@ -11,13 +11,13 @@
     A.derive(epochs=…, in_id=True)              … or counts it, like an axis
     grid(start=100, filters=[30])               the number of the first run
 
-Functions get what comes before them by the names of their parameters. A name that is no Python name is spelt with `_`
-(`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or `**anything`, gets the whole dict.
-Parameters with a default that name nothing keep their default.
+Functions get what comes before them by the names of their parameters. A name that is no Python name is spelt
+with `_` (`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or `**anything`, gets
+the whole dict. Parameters with a default that name nothing keep their default.
 
-Numbers. A part with `start=` opens a sequence, and parts without continue it; the first begins at 0. A point that its
-sequence already has is the same run and takes no second number; another sequence numbers it again. In a product, the
-parts of the first factor stay parts, each times the whole second factor.
+Numbers. A part with `start=` opens a sequence, and parts without continue it; the first begins at 0. A point
+that its sequence already has is the same run and takes no second number; another sequence numbers it again.
+In a product, the parts of the first factor stay parts, each times the whole second factor.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Grid:
         grown = self
         for name, function in _named(mapping, functions):
             if name in grown.names:
-                raise GridError(f"'{name}' is computed by derive, but the grid already has an argument of that name.")
+                raise GridError(
+                    f"'{name}' is computed by derive, but the grid already has an argument of that name."
+                )
             rule = Rule(name, nodes.function(function, f"derived argument '{name}'"), in_id)
             grown = Grid(tuple(replace(part, node=nodes.Derive(part.node, rule)) for part in grown.parts))
         return grown
@@ -145,8 +147,10 @@ def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = Non
     GridError : an axis that is empty or no list, a value that JSON cannot carry, two axes of one name
     """
     if start is not None and (isinstance(start, bool) or not isinstance(start, int) or start < 0):
-        raise GridError(f"start={short(start)}: the number of a grid's first run is an integer from 0 on. "
-                        "An axis called 'start' is written grid({'start': […]}).")
+        raise GridError(
+            f"start={short(start)}: the number of a grid's first run is an integer from 0 on. "
+            "An axis called 'start' is written grid({'start': […]})."
+        )
     return Grid((_Part(nodes.Axes(tuple(_axis(*item) for item in _named(mapping, axes))), start),))
 
 
@@ -158,36 +162,50 @@ def _axis(name: str, values: Any) -> nodes.Axis:
 
 def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if mapping is not None and not isinstance(mapping, Mapping):
-        raise GridError(f"A grid takes axes by name, grid(filters=[4, 9]), or a dict of them; not {short(mapping)}.")
+        raise GridError(
+            f"A grid takes axes by name, grid(filters=[4, 9]), or a dict of them; not {short(mapping)}."
+        )
     for name, value in itertools.chain((mapping or {}).items(), keywords.items()):
         if not isinstance(name, str) or not all(piece.isidentifier() for piece in name.split(".")):
-            raise GridError(f"An axis cannot be called {short(name)!r}. "
-                            "Names are letters, digits, _ and dots: 'training.l2'.")
+            raise GridError(
+                f"An axis cannot be called {short(name)!r}. "
+                "Names are letters, digits, _ and dots: 'training.l2'."
+            )
         if name in (mapping or {}) and name in keywords:
-            raise GridError(f"Two axes are called '{name}', one in the dict and one by keyword. Leave one out.")
+            raise GridError(
+                f"Two axes are called '{name}', one in the dict and one by keyword. Leave one out."
+            )
         yield name, value
 
 
 def _both_grids(left: Grid, operator: str, right: Any) -> None:
     if not isinstance(right, Grid):
-        raise GridError(f"{left} {operator} {short(right)}: the right side is no grid. Write grid(name=[values]).")
+        raise GridError(
+            f"{left} {operator} {short(right)}: the right side is no grid. Write grid(name=[values])."
+        )
 
 
 def _no_common_names(left: Grid, right: Grid) -> None:
     for name in right.names:
         if name in left.names:
-            raise GridError(f"Two axes are called '{name}', one in {left} and one in {right}. "
-                            "Leave one out, or join the grids with + if their points are alternatives.")
+            raise GridError(
+                f"Two axes are called '{name}', one in {left} and one in {right}. "
+                "Leave one out, or join the grids with + if their points are alternatives."
+            )
 
 
 def _only_start(left: Grid, right: Grid) -> int | None:
-    """The start of two grids that become one sequence: at most one of them has one, and for its first part."""
+    """The start of two grids that become one sequence: at most one of them has one, and for its first
+    part.
+    """
     starts = [part.start for part in left.parts + right.parts if part.start is not None]
     misplaced = [part.start for part in left.parts[1:] + right.parts[1:] if part.start is not None]
     if len(starts) > 1 or misplaced:
         given = ", ".join(f"start={start}" for start in starts)
-        raise GridError(f"{left} and {right} make one sequence of numbers, which has one start, but here is {given}. "
-                        "Combine the parts first, each with its own start, and add them last.")
+        raise GridError(
+            f"{left} and {right} make one sequence of numbers, which has one start, but here is {given}. "
+            "Combine the parts first, each with its own start, and add them last."
+        )
     return starts[0] if starts else None
 
 
@@ -222,19 +240,25 @@ def _must_be_manageable(parts: tuple[_Part, ...]) -> None:
     if sum(size.points for size in sizes) > MOST_POINTS:
         raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
     if sum(size.walked for size in sizes) > nodes.MOST_WALKED:
-        raise GridError(f"The grid's conditions would be asked about more than {nodes.MOST_WALKED:,} combinations. "
-                        "Shorten an axis, or make it a conditional one: strength=lambda kind: […].")
+        raise GridError(
+            f"The grid's conditions would be asked about more than {nodes.MOST_WALKED:,} combinations. "
+            "Shorten an axis, or make it a conditional one: strength=lambda kind: […]."
+        )
 
 
 def _same_derived(row: Row, before: dict[str, Any]) -> None:
     if (row.derived or before) and canonical(row.derived) != canonical(before):
-        raise GridError(f"The point {short(row.values, 200)} is there twice, with different computed arguments: "
-                        f"{short(before, 100)} and {short(row.derived, 100)}. Both would be the same run. "
-                        "Write derive(…, in_id=True) to tell them apart.")
+        raise GridError(
+            f"The point {short(row.values, 200)} is there twice, with different computed arguments: "
+            f"{short(before, 100)} and {short(row.derived, 100)}. Both would be the same run. "
+            "Write derive(…, in_id=True) to tell them apart."
+        )
 
 
 def _free(number: int, start: int, points: dict[int, Point]) -> None:
     if number in points:
         free = max(points) + 1
-        raise GridError(f"Run number {number} is given twice: by the part that starts at {start}, and before that to "
-                        f"{short(points[number].values, 100)}. Numbers from {free} on are free: start={free}.")
+        raise GridError(
+            f"Run number {number} is given twice: by the part that starts at {start}, and before that to "
+            f"{short(points[number].values, 100)}. Numbers from {free} on are free: start={free}."
+        )

@@ -1,7 +1,7 @@
 """What a grid is made of: nodes that yield rows, and the user's functions of the arguments before them.
 
-A node extends the row that it is given, so that a product is its right factor's rows after each row of its left one,
-and a function sees whatever lies to its left.
+A node extends the row that it is given, so that a product is its right factor's rows after each row of its
+left one, and a function sees whatever lies to its left.
 """
 
 from __future__ import annotations
@@ -33,16 +33,21 @@ class Function:
         positional, keywords = self._arguments(known)
         try:
             return self.call(*positional, **keywords)
-        except Exception as error:  # whatever a user's function raises is told with the point it was called for
-            raise GridError(f"{self} raised {described(error)}. "
-                            f"It was called for {short(dict(known), 200)}.") from error
+        except (
+            Exception
+        ) as error:  # whatever a user's function raises is told with the point it was called for
+            raise GridError(
+                f"{self} raised {described(error)}. It was called for {short(dict(known), 200)}."
+            ) from error
 
     def _arguments(self, known: Mapping[str, Any]) -> tuple[list, dict]:
         spelt = {_spelt(name): name for name in known} | {name: name for name in known}
         positional, keywords = [], {}
         for parameter in self.parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
-                keywords |= {name: value for name, value in known.items() if not {name, _spelt(name)} & keywords.keys()}
+                keywords |= {
+                    name: value for name, value in known.items() if not {name, _spelt(name)} & keywords.keys()
+                }
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 continue
             elif parameter.name in spelt or parameter.name == "params":
@@ -52,8 +57,10 @@ class Function:
                 else:
                     keywords[parameter.name] = value
             elif parameter.default is parameter.empty:
-                raise GridError(f"{self} asks for '{parameter.name}', but no argument before it has that name."
-                                f"{nearest(parameter.name, spelt)} Before it: {', '.join(known) or 'none'}.")
+                raise GridError(
+                    f"{self} asks for '{parameter.name}', but no argument before it has that name."
+                    f"{nearest(parameter.name, spelt)} Before it: {', '.join(known) or 'none'}."
+                )
         return positional, keywords
 
     def __str__(self) -> str:
@@ -74,8 +81,9 @@ def function(call: Any, role: str) -> Function:
     try:
         return Function(call, role, tuple(inspect.signature(call).parameters.values()))
     except (TypeError, ValueError):
-        raise GridError(f"{role}: Python does not know the parameters of {short(call)}. "
-                        "Wrap it: lambda filters: …") from None
+        raise GridError(
+            f"{role}: Python does not know the parameters of {short(call)}. Wrap it: lambda filters: …"
+        ) from None
 
 
 def values_of(values: Any, where: str) -> list:
@@ -87,16 +95,24 @@ def values_of(values: Any, where: str) -> list:
     """
     if getattr(values, "ndim", None) is not None and hasattr(values, "tolist"):
         if values.ndim != 1:
-            raise GridError(f"{where} is an array of {values.ndim} dimensions; an axis has one. "
-                            "Write .tolist() for an axis of lists.")
+            raise GridError(
+                f"{where} is an array of {values.ndim} dimensions; an axis has one. "
+                "Write .tolist() for an axis of lists."
+            )
         values = values.tolist()
     if isinstance(values, (set, frozenset)):
-        raise GridError(f"{where} is a set, which has no order to number runs in. Write sorted({short(values)}).")
+        raise GridError(
+            f"{where} is a set, which has no order to number runs in. Write sorted({short(values)})."
+        )
     if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
-        raise GridError(f"{where} is {short(values)}, which is no list. For a single value write [{short(values)}].")
+        raise GridError(
+            f"{where} is {short(values)}, which is no list. For a single value write [{short(values)}]."
+        )
     found = list(itertools.islice(values, LONGEST_AXIS + 1))
     if not found:
-        raise GridError(f"{where} is empty, so that the grid has no points. Give a value, or leave the axis out.")
+        raise GridError(
+            f"{where} is empty, so that the grid has no points. Give a value, or leave the axis out."
+        )
     if len(found) > LONGEST_AXIS:
         raise GridError(f"{where} has more than {LONGEST_AXIS:,} values. Is it finite?")
     return [plain(value, where) for value in found]
@@ -148,8 +164,10 @@ class Axis:
         except GridError as error:
             if str(self.function) in str(error):
                 raise
-            raise GridError(f"{self.function}, called for {short(row.known, 200)}: {error} "
-                            "(To drop a combination, use .where.)") from error
+            raise GridError(
+                f"{self.function}, called for {short(row.known, 200)}: {error} "
+                "(To drop a combination, use .where.)"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -211,11 +229,13 @@ class Zip:
     def rows(self, before: Row) -> Iterator[Row]:
         left, right = list(self.left.rows(before)), list(self.right.rows(before))
         if len(left) != len(right):
-            sizes = " and ".join(f"the grid of {', '.join(node.names) or 'nothing'} has {len(rows)}"
-                                 for node, rows in ((self.left, left), (self.right, right)))
+            sizes = " and ".join(
+                f"the grid of {', '.join(node.names) or 'nothing'} has {len(rows)}"
+                for node, rows in ((self.left, left), (self.right, right))
+            )
             raise GridError(f"zip pairs points one by one, but {sizes}. Give them equally many.")
         for one, other in zip(left, right):
-            rules = one.rules + other.rules[len(before.rules):]
+            rules = one.rules + other.rules[len(before.rules) :]
             yield Row({**one.values, **other.values}, {**one.derived, **other.derived}, rules)
 
 
@@ -234,8 +254,10 @@ class Where:
                 raise GridError(f"{self.keep} was asked about {MOST_WALKED:,} combinations. Shorten an axis.")
             kept = self.keep(row.known)
             if kept is None:
-                raise GridError(f"{self.keep} returned nothing for {short(row.known, 200)}. "
-                                "Return True for a point to keep, False for one to drop.")
+                raise GridError(
+                    f"{self.keep} returned nothing for {short(row.known, 200)}. "
+                    "Return True for a point to keep, False for one to drop."
+                )
             if bool(kept):
                 yield row
 
@@ -266,8 +288,8 @@ class Size:
 
 
 def least_size(node: Node) -> Size:
-    """As far as it is known before any function is called: a conditional axis may have one value, and a condition may
-    drop every point.
+    """As far as it is known before any function is called: a conditional axis may have one value, and a
+    condition may drop every point.
     """
     if isinstance(node, Axes):
         number = math.prod(1 if axis.function else len(axis.values) for axis in node.axes)

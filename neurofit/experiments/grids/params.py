@@ -1,7 +1,8 @@
 """Arguments of a run: what JSON can carry of them, what makes two of them the same, how a word becomes one.
 
-`plain` is what is stored and handed to a fit, `canonical` the text that a run's id is the hash of. Two values are the
-same when Python says that they are equal, but for booleans (True is not 1) and sequences ((1, 2) is [1, 2]).
+`plain` is what is stored and handed to a fit, `canonical` the text that a run's id is the hash of. Two values
+are the same when Python says that they are equal, but for booleans (True is not 1) and sequences ((1, 2) is
+[1, 2]).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import yaml
 from neurofit import yaml_text
 from neurofit.errors import GridError
 
-ALLOWED = "Allowed are text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
+ALLOWED = (
+    "Allowed are text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
+)
 _DEEPEST = 50
 _LONGEST_INTEGER = 10**4000  # Python refuses to print integers of more than 4300 digits
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
@@ -67,7 +70,9 @@ def identity(value: Any, where: str = "this") -> str:
 
 
 def short(value: Any, width: int = 40) -> str:
-    """The value on one line of at most this many printable characters, as a person would write it in a grid."""
+    """The value on one line of at most this many printable characters, as a person would write it in a
+    grid.
+    """
     if isinstance(value, str):
         is_bare = value and value == value.strip() and isinstance(_word(value), str)
         return one_line(value if is_bare else repr(value), width)
@@ -75,27 +80,31 @@ def short(value: Any, width: int = 40) -> str:
 
 
 def cut(text: str, width: int, end: int) -> str:
-    """A text of at most this many characters, cut before its last `end`: of long ones, the beginnings are alike."""
+    """A text of at most this many characters, cut before its last `end`: of long ones, the beginnings are
+    alike.
+    """
     return text if len(text) <= width else f"{text[: width - end - 1]}…{text[len(text) - end :]}"
 
 
 def one_line(text: str, width: int = 40) -> str:
     """The text in at most this many printable characters, others as escapes."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:width + 1])
-    return text if len(text) <= width else text[:width - 1] + "…"
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def parse(text: str, default: Any = None, where: str = "this argument") -> Any:
     """The value that a word of the command line means, for an argument with this default.
 
-    Text where the default is text. Otherwise a number (16, 1e-3), true, false, null, or a list or dict as JSON or YAML;
-    what is none of these is text, unless the default is a number or a boolean.
+    Text where the default is text. Otherwise a number (16, 1e-3), true, false, null, or a list or dict as
+    JSON or YAML; what is none of these is text, unless the default is a number or a boolean.
     """
     if isinstance(default, str):
         return _whole_text(text)
     value = plain(_structure(text, where), where)
     if isinstance(default, bool) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        raise GridError(f"{where} is {short(default)} by default: write true or false, not '{one_line(text)}'.")
+        raise GridError(
+            f"{where} is {short(default)} by default: write true or false, not '{one_line(text)}'."
+        )
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     if number and isinstance(value, (str, bool)):
         raise GridError(f"{where} is {short(default)} by default: write a number, not '{one_line(text)}'.")
@@ -123,7 +132,9 @@ def _finite(value: int | float, where: str) -> int | float:
             raise GridError(f"{where} has an integer of more than 4000 digits. Give it as text.")
         return int(value)
     if not math.isfinite(value):
-        raise GridError(f"{where} has the value {value}, which JSON cannot carry. {ALLOWED} Use None for 'no value'.")
+        raise GridError(
+            f"{where} has the value {value}, which JSON cannot carry. {ALLOWED} Use None for 'no value'."
+        )
     return float(value)
 
 
@@ -166,7 +177,9 @@ def _shown(value: Any) -> str:
 
 
 def _word(text: str) -> Any:
-    """The number, boolean or None that an unquoted word means; otherwise the word; `float` where it is not finite."""
+    """The number, boolean or None that an unquoted word means; otherwise the word; `float` where it is not
+    finite.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text) and len(text) < 4000:
@@ -187,8 +200,9 @@ def _structure(text: str, where: str) -> Any:
         return _from_node(yaml_text.compose(text))
     except (yaml.YAMLError, TypeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GridError(f"{where}: '{one_line(text)}' is neither JSON nor YAML ({said}). "
-                        "Write [1, 2] for a list.") from None
+        raise GridError(
+            f"{where}: '{one_line(text)}' is neither JSON nor YAML ({said}). Write [1, 2] for a list."
+        ) from None
 
 
 def _from_node(node: yaml.Node) -> Any:

@@ -44,7 +44,9 @@ class Selection:
     repetitions: tuple[Range, ...] | None = None
 
     def matches(self, number: int, repetition: int, numbers: Collection[int]) -> bool:
-        """Whether a task is meant, where these are the numbers of all runs (of which `last` is the highest)."""
+        """Whether a task is meant, where these are the numbers of all runs (of which `last` is the
+        highest).
+        """
         return _holds(self.runs, number, numbers) and _holds(self.repetitions, repetition, ())
 
 
@@ -62,7 +64,9 @@ def parse(text: str) -> Selection:
     if not experiment.strip():
         raise UsageError(f"'{one_line(text)}' names no experiment. {GRAMMAR}")
     if "last" in repetitions:
-        raise UsageError(f"'{one_line(text)}': 'last' is for runs; give repetitions by number, 0-4. {GRAMMAR}")
+        raise UsageError(
+            f"'{one_line(text)}': 'last' is for runs; give repetitions by number, 0-4. {GRAMMAR}"
+        )
     return Selection(
         experiment.strip(),
         _ranges(runs, text, "runs"),
@@ -91,7 +95,9 @@ def _range(piece: str, selector: str, what: str) -> Range:
         raise UsageError(f"'{one_line(selector)}': '{one_line(piece)}' says no {what}. {GRAMMAR}")
     first, last = (None if end == "last" else int(end) for end in (match[1], match[2] or match[1]))
     if last is not None and (first is None or first > last):
-        raise UsageError(f"'{one_line(selector)}': the range '{one_line(piece)}' ends before it begins. {GRAMMAR}")
+        raise UsageError(
+            f"'{one_line(selector)}': the range '{one_line(piece)}' ends before it begins. {GRAMMAR}"
+        )
     return Range(first, last)
 
 
@@ -105,7 +111,8 @@ def naming(name: str, tasks: Collection[tuple[int, int]], repetitions: int | Non
 
     Parameters
     ----------
-    repetitions : of each run, in all; where these tasks are only some of them, the same of every run: 'exp3:1,4-7/0'
+    repetitions : of each run, in all; where these tasks are only some of them, the same of every run:
+    'exp3:1,4-7/0'
     """
     runs = _spans({run for run, _ in tasks})
     chosen = {repetition for _, repetition in tasks}

@@ -1,8 +1,9 @@
-"""Which files, beside what a script imports, its jobs may use: told from the texts in the code, nothing is executed.
+"""Which files, beside what a script imports, its jobs may use: told from the texts in the code, nothing is
+executed.
 
-`HERE / "table.csv"`, `open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files beside the module that has
-these words, or beside a folder above it; `"lib.networks.Cnn"` names a module. A module that computes the names of what
-it imports may import any of the study's.
+`HERE / "table.csv"`, `open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files beside the module
+that has these words, or beside a folder above it; `"lib.networks.Cnn"` names a module. A module that computes
+the names of what it imports may import any of the study's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pathlib import Path
 LONGEST = 200  # characters of a text that may name a file
 NO_FILES_IN = frozenset({"training_data", "data", "__pycache__", "node_modules"})
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_COMPUTE = frozenset({"import_module", "__import__", "run_path", "run_module", "walk_packages", "iter_modules"})
+_COMPUTE = frozenset(
+    {"import_module", "__import__", "run_path", "run_module", "walk_packages", "iter_modules"}
+)
 
 
 def parsed(path: Path) -> ast.Module | None:
@@ -52,14 +55,20 @@ def computes_imports(tree: ast.Module) -> bool:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", None))
             first = node.args[0] if node.args else None
-            plain = isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith(".")
+            plain = (
+                isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+                and not first.value.startswith(".")
+            )
             if name in _COMPUTE and not plain:
                 return True
     return False
 
 
 def _texts(tree: ast.Module) -> Iterator[str]:
-    """Texts, with * for what is computed in them; of a / b / "c" and join(a, "b", "c") also the parts together."""
+    """Texts, with * for what is computed in them; of a / b / "c" and join(a, "b", "c") also the parts
+    together.
+    """
     parts: set[ast.AST] = set()  # of what was told as a whole
     for node in ast.walk(tree):  # the whole comes before its parts
         if node in parts:
@@ -80,7 +89,9 @@ def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        parts = (glob.escape(str(part.value)) if isinstance(part, ast.Constant) else "*" for part in node.values)
+        parts = (
+            glob.escape(str(part.value)) if isinstance(part, ast.Constant) else "*" for part in node.values
+        )
         return "".join(parts)
     return None
 
@@ -104,7 +115,13 @@ def _joined(nodes: list[ast.expr], parts: set[ast.AST]) -> Iterator[str]:
 
 
 def _may_name(text: str) -> bool:
-    if not text or len(text) > LONGEST or not text.isprintable() or text.startswith(("/", "~")) or "**" in text:
+    if (
+        not text
+        or len(text) > LONGEST
+        or not text.isprintable()
+        or text.startswith(("/", "~"))
+        or "**" in text
+    ):
         return False
     return any(letter.isalnum() for letter in text)
 
@@ -112,7 +129,9 @@ def _may_name(text: str) -> bool:
 def _found(place: Path, text: str) -> Iterator[Path]:
     """What this text names in a folder: a file, those that fit a pattern, or all files of a folder."""
     if glob.has_magic(text):
-        yield from (place / name for name in sorted(glob.glob(text, root_dir=place)) if (place / name).is_file())
+        yield from (
+            place / name for name in sorted(glob.glob(text, root_dir=place)) if (place / name).is_file()
+        )
         return
     path = Path(os.path.normpath(place / text))
     if path.is_file():

@@ -1,9 +1,9 @@
 """Which of the study's modules a script imports, read from the source: nothing is executed.
 
-A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library, which
-is no code of ours, then in the script's folder, `jobs/`, and the study's root. But a module of the script's own folder
-hides the standard library's, as in `python jobs/exp3.py`: see `hiding`. Imports inside functions count, and so
-does `importlib.import_module("a.name")`.
+A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library,
+which is no code of ours, then in the script's folder, `jobs/`, and the study's root. But a module of the
+script's own folder hides the standard library's, as in `python jobs/exp3.py`: see `hiding`. Imports inside
+functions count, and so does `importlib.import_module("a.name")`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _LOADED_FIRST = frozenset({"encodings", "importlib", "site", "sitecustomize", "u
 
 
 def closure(root: Path, script: Path) -> list[str]:
-    """The script and every module of the study that it imports, directly or not, as sorted paths relative to the root.
+    """The script and every module of the study that it imports, directly or not, as sorted paths relative to
+    the root.
 
     Parameters
     ----------
@@ -43,8 +44,8 @@ def closure(root: Path, script: Path) -> list[str]:
 
 
 def hiding(root: Path, script: Path) -> dict[str, Path]:
-    """Modules in the script's folder that have a name of the standard library's and that its code imports: there, that
-    name means them, as it does in `python jobs/exp3.py`. Name → file.
+    """Modules in the script's folder that have a name of the standard library's and that its code imports:
+    there, that name means them, as it does in `python jobs/exp3.py`. Name → file.
     """
     root, first, _ = _start(root, script)
     if not any(_hides(path) for path in _siblings(first.parent)):
@@ -62,18 +63,21 @@ def _siblings(folder: Path) -> list[Path]:
 
 
 def _hides(target: Path) -> bool:
-    """Whether a module of this name comes before the standard library's where its folder is the first of sys.path; what
-    Python has built in, and what it has loaded before any script, cannot be hidden.
+    """Whether a module of this name comes before the standard library's where its folder is the first of
+    sys.path; what Python has built in, and what it has loaded before any script, cannot be hidden.
     """
     name = target.name
     return name in sys.stdlib_module_names and not (
-        name in sys.builtin_module_names or FrozenImporter.find_spec(name) is not None or name in _LOADED_FIRST
+        name in sys.builtin_module_names
+        or FrozenImporter.find_spec(name) is not None
+        or name in _LOADED_FIRST
     )
 
 
 def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
-    """Modules and files that a script's jobs may use: its closure and what the texts in it name, as sorted paths
-    relative to the root; and whether it may import any module of the study, since it computes their names.
+    """Modules and files that a script's jobs may use: its closure and what the texts in it name, as sorted
+    paths relative to the root; and whether it may import any module of the study, since it computes their
+    names.
     """
     root, first, places = _start(root, script)
     modules, files, left, computed = {first}, set(), [first], False

@@ -1,11 +1,12 @@
 """Experiment scripts: which there are, which one a name means, and loading one.
 
-A script is any `.py` file under `jobs/` whose own name, and those of its folders, do not start with `_` or a dot:
-keep helper modules in `_helpers.py`, or outside `jobs/`. While it loads, and from then on (fits import late), the
-study's root, `jobs/` and the script's folder are on `sys.path`, after the standard library and before installed
-packages, so that neither `jobs/queue.py` nor an installed `utils` gets in the way. A helper in the script's own folder
-that the script imports by a name of the standard library's is what it is in `python jobs/exp3.py`: the helper. Loading
-from another root, a submitted copy of the code, forgets the modules of the root before.
+A script is any `.py` file under `jobs/` whose own name, and those of its folders, do not start with `_` or a
+dot: keep helper modules in `_helpers.py`, or outside `jobs/`. While it loads, and from then on (fits import
+late), the study's root, `jobs/` and the script's folder are on `sys.path`, after the standard library and
+before installed packages, so that neither `jobs/queue.py` nor an installed `utils` gets in the way. A helper
+in the script's own folder that the script imports by a name of the standard library's is what it is in
+`python jobs/exp3.py`: the helper. Loading from another root, a submitted copy of the code, forgets the
+modules of the root before.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def discover(study: Study) -> list[Entry]:
 
 
 def find(study: Study, name: str) -> Entry:
-    """The script of that name: its whole name, its last parts if no other has them, or its path (`jobs/exp3.py`).
+    """The script of that name: its whole name, its last parts if no other has them, or its path
+    (`jobs/exp3.py`).
 
     Raises
     ------
@@ -73,9 +75,13 @@ def find(study: Study, name: str) -> Entry:
     if len(found) == 1:
         return found[0]
     if found:
-        raise NameUnknown(f"'{name}' could be any of: {', '.join(entry.name for entry in found)}. Give the whole name.")
+        raise NameUnknown(
+            f"'{name}' could be any of: {', '.join(entry.name for entry in found)}. Give the whole name."
+        )
     if not entries:
-        raise NameUnknown(f"No experiment '{name}': {study.jobs} has no scripts. Write one, or see `neurofit init`.")
+        raise NameUnknown(
+            f"No experiment '{name}': {study.jobs} has no scripts. Write one, or see `neurofit init`."
+        )
     known = [entry.name for entry in entries]
     tails = {entry.name.rpartition("/")[2]: entry.name for entry in entries}
     hint = nearest(wanted, known) or nearest(wanted, tails)
@@ -83,7 +89,8 @@ def find(study: Study, name: str) -> Entry:
 
 
 def load(study: Study | Path, path: Path, name: str) -> Experiment:
-    """The experiment that the script at this path defines. Its `hint` says what made loading slow, if something did.
+    """The experiment that the script at this path defines. Its `hint` says what made loading slow, if
+    something did.
 
     Parameters
     ----------
@@ -104,8 +111,8 @@ def load(study: Study | Path, path: Path, name: str) -> Experiment:
 
 
 def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
-    """An experiment that its script runs by itself, `python jobs/exp3.py`, with its study, and with its name and
-    imports as if it had been loaded.
+    """An experiment that its script runs by itself, `python jobs/exp3.py`, with its study, and with its name
+    and imports as if it had been loaded.
 
     Raises
     ------
@@ -116,13 +123,17 @@ def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
     study = studies.find(path.parent, trusted=True)  # the user has executed it already
     name = name_of(study, str(path))
     if Path(name).is_absolute():
-        raise ScriptError(f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there.")
+        raise ScriptError(
+            f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there."
+        )
     _search_in(study.root, path)
     return study, experiment.at(name, path)
 
 
 def modules_of(root: Path) -> list[ModuleType]:
-    """The modules that were loaded from a study, or a copy of its code: of scripts, and of what they import."""
+    """The modules that were loaded from a study, or a copy of its code: of scripts, and of what they
+    import.
+    """
     return [module for module in list(sys.modules.values()) if _is_studys(module, root)]
 
 
@@ -176,8 +187,8 @@ _helpers: dict[str, ModuleType] = {}  # those that are loaded
 
 
 def hide_standard_library() -> None:
-    """Have helpers that are named like modules of the standard library found from now on, by whatever a task imports:
-    as in `python jobs/exp3.py`. For a process that does tasks of one script alone.
+    """Have helpers that are named like modules of the standard library found from now on, by whatever a task
+    imports: as in `python jobs/exp3.py`. For a process that does tasks of one script alone.
     """
     if _hiding:
         for name in _hiding:
@@ -192,13 +203,17 @@ class _Helpers:
     def __init__(self, files: dict[str, Path]) -> None:
         self.files = files
 
-    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: object, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
         return importlib.util.spec_from_file_location(name, self.files[name]) if name in self.files else None
 
 
 @contextlib.contextmanager
 def _hidden(root: Path, path: Path) -> Iterator[None]:
-    """While the script is loaded, its helpers hide the standard library; afterwards that is there for the others."""
+    """While the script is loaded, its helpers hide the standard library; afterwards that is there for the
+    others.
+    """
     files = hiding(root, path)
     if not files:
         yield
@@ -238,8 +253,10 @@ def _experiment(module: ModuleType, path: Path) -> Experiment:
     if not found:
         raise ScriptError(f"{path} has no experiment. {HOW_TO}")
     if len({id(value) for value in found.values()}) > 1:
-        raise ScriptError(f"{path} has several experiments: {', '.join(found)}. "
-                          "Call the one to run 'experiment', or give each a script of its own.")
+        raise ScriptError(
+            f"{path} has several experiments: {', '.join(found)}. "
+            "Call the one to run 'experiment', or give each a script of its own."
+        )
     return next(iter(found.values()))
 
 
@@ -249,10 +266,14 @@ def _explained(error: BaseException, root: Path, path: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         line = f"\n    {error.text.strip()}" if error.text else ""
         return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}.{line}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename, root, path)]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename, root, path)
+    ]
     if not frames:
         return f"{path}: {said}"
-    shown = [f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}\n    {frame.line}" for frame in frames]
+    shown = [
+        f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}\n    {frame.line}" for frame in frames
+    ]
     return f"{path}, line {frames[0].lineno}: {said}" + "".join(shown[-_FRAMES_SHOWN:])
 
 
@@ -283,7 +304,9 @@ def _search_in(root: Path, path: Path) -> None:
     folders = dict.fromkeys([str(path.parent), str(root / "jobs"), str(root), *_ours])
     missing = [folder for folder in folders if folder not in sys.path]
     _ours.update(dict.fromkeys(missing, root))
-    installed = (i for i, entry in enumerate(sys.path) if Path(entry).name in ("site-packages", "dist-packages"))
+    installed = (
+        i for i, entry in enumerate(sys.path) if Path(entry).name in ("site-packages", "dist-packages")
+    )
     at = next(installed, len(sys.path))
     sys.path[at:at] = missing
     importlib.invalidate_caches()
@@ -319,8 +342,10 @@ def _is_inside(place: str, root: Path) -> bool:
 
 
 def _is_installed(place: str, root: Path) -> bool:
-    """Whether a file under the root is no part of the study's code: in a virtual environment, or neurofit itself."""
-    parts = place[len(str(root)) + 1:].split(os.sep)
+    """Whether a file under the root is no part of the study's code: in a virtual environment, or neurofit
+    itself.
+    """
+    parts = place[len(str(root)) + 1 :].split(os.sep)
     return parts[0] == "neurofit" or "site-packages" in parts or any(part.startswith(".") for part in parts)
 
 
@@ -328,5 +353,7 @@ def _slow_hint(path: Path, known: set[str], seconds: float) -> str | None:
     slow = [name for name in SLOW_IMPORTS if name in sys.modules and name not in known]
     if not slow:
         return None
-    return (f"{path} imports {slow[0]} at its top: loading it took {seconds:.1f} s, which every command pays. "
-            "Move the import into the function that needs it.")
+    return (
+        f"{path} imports {slow[0]} at its top: loading it took {seconds:.1f} s, which every command pays. "
+        "Move the import into the function that needs it."
+    )

@@ -2,10 +2,11 @@
 
     <store_folder>/<digest, 12 digits>/jobs/exp3.py  lib/networks.py  …       whole copies, named by their content
 
-`collect` says which files those are: what a script imports, the small files that its code names (`companions`), and
-those that its experiment declares; every `.py` file of the study where a module computes the names of what it imports.
-Copies are no more readable than what they copy, and links that leave the study are not followed. `closure` is the part
-that a script imports, and `code_hash` what changes when that part does.
+`collect` says which files those are: what a script imports, the small files that its code names
+(`companions`), and those that its experiment declares; every `.py` file of the study where a module computes
+the names of what it imports. Copies are no more readable than what they copy, and links that leave the study
+are not followed. `closure` is the part that a script imports, and `code_hash` what changes when that part
+does.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def collect(study: Study, script: Path, declared: Iterable[str] = ()) -> dict[st
 
     Raises
     ------
-    StudyError : there is too much of it, it cannot be read, or what is declared is not there or too large; a module
+    StudyError : there is too much of it, it cannot be read, or what is declared is not there or too large; a
+    module
         that the script imports lies outside of the study
     """
     files: dict[str, Path] = {}
@@ -68,7 +70,8 @@ def _wanted(root: Path, script: Path, declared: Iterable[str]) -> Iterator[str]:
     for relative in modules:
         if relative not in asked and not _is_inside(root, root / relative):
             raise StudyError(
-                f"{root / relative} leads to {os.path.realpath(root / relative)}, outside of the study. Copy it into "
+                f"{root / relative} leads to {os.path.realpath(root / relative)}, outside of the study. "
+                "Copy it into "
                 f'the study, or declare it: Experiment(…, files=["{relative}"]).'
             )
         yield relative
@@ -86,15 +89,21 @@ def _declared(root: Path, patterns: Iterable[str]) -> Iterator[str]:
         found = sorted(glob.glob(pattern, root_dir=root, recursive=True))
         files = [relative for relative in found if (root / relative).is_file()]
         if not files:
-            raise StudyError(f"files={pattern!r}: there is no such file in {root}. Paths are relative to the study.")
+            raise StudyError(
+                f"files={pattern!r}: there is no such file in {root}. Paths are relative to the study."
+            )
         for relative in files:
             path, size = Path(os.path.normpath(root / relative)), (root / relative).stat().st_size
             if root not in path.parents:
-                raise StudyError(f"files={pattern!r} is outside of the study {root}. Paths are relative to the study.")
+                raise StudyError(
+                    f"files={pattern!r} is outside of the study {root}. Paths are relative to the study."
+                )
             if size > LARGEST_DECLARED_BYTES:
                 raise StudyError(
-                    f"{path} has {size / 1e6:.0f} MB, and files={pattern!r} copies it for every submission; at most "
-                    f'{LARGEST_DECLARED_BYTES // 1_000_000} MB. Keep it in data/ and read it from task.study / "data".'
+                    f"{path} has {size / 1e6:.0f} MB, and files={pattern!r} copies it for every submission; "
+                    "at most "
+                    f"{LARGEST_DECLARED_BYTES // 1_000_000} MB. Keep it in data/ and read it from "
+                    'task.study / "data".'
                 )
             yield path.relative_to(root).as_posix()
 
@@ -110,7 +119,8 @@ def digest(files: Mapping[str, Path]) -> str:
 
 
 def take(files: Mapping[str, Path], store_folder: Path) -> Path:
-    """A copy of the files, in a folder of `store_folder` that their content names; it appears whole, or was there.
+    """A copy of the files, in a folder of `store_folder` that their content names; it appears whole, or was
+    there.
 
     Raises
     ------
@@ -139,8 +149,10 @@ def _take(contents: Mapping[str, tuple[bytes, bool]], target: Path) -> Path:
         partial.rename(target)
     except OSError as error:
         if not target.is_dir():  # otherwise somebody else published the same files first
-            raise StoreError(f"The code could not be copied to {target}: {error.strerror}. Is the disk full, "
-                             "or the folder read-only?") from error
+            raise StoreError(
+                f"The code could not be copied to {target}: {error.strerror}. Is the disk full, "
+                "or the folder read-only?"
+            ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
@@ -152,8 +164,8 @@ def _opener(mode: int) -> Callable[[str, int], int]:
 
 
 def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
-    """Write anew what somebody has changed in a copy: its name promises its content. What has become private in the
-    study becomes so here.
+    """Write anew what somebody has changed in a copy: its name promises its content. What has become private
+    in the study becomes so here.
     """
     for relative, (content, mode) in contents.items():
         path = target / relative
@@ -167,13 +179,17 @@ def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
 
 
 def code_hash(root: Path, script: Path) -> str:
-    """12 hexadecimal digits over the script and the study's modules that it imports: their names and contents."""
+    """12 hexadecimal digits over the script and the study's modules that it imports: their names and
+    contents.
+    """
     contents = _read({relative: root / relative for relative in closure(root, script)})
     return _digest({relative: (content, 0) for relative, (content, _) in contents.items()})[:12]
 
 
 def _files(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
-    """The relative paths of Python files under a folder, links to folders followed where they stay in the study."""
+    """The relative paths of Python files under a folder, links to folders followed where they stay in the
+    study.
+    """
     folder = os.path.join(root, relative)
     real = os.path.realpath(folder)
     if real in above or not f"{real}{os.sep}".startswith(f"{os.path.realpath(root)}{os.sep}"):
@@ -192,8 +208,10 @@ def _entries(folder: str) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     except OSError as error:
-        raise StudyError(f"{folder}: {error.strerror}. The study's code is copied for every submission: make the "
-                         "folder readable, or give it a name that starts with a dot to leave it out.") from error
+        raise StudyError(
+            f"{folder}: {error.strerror}. The study's code is copied for every submission: make the "
+            "folder readable, or give it a name that starts with a dot to leave it out."
+        ) from error
 
 
 def _holds_no_code(folder: os.DirEntry, at_the_top: bool) -> bool:
@@ -211,8 +229,11 @@ def _too_much(study: Study, files: Mapping[str, Path]) -> str:
         top = relative.partition("/")[0]
         sizes[top] = sizes.get(top, 0) + 1
     most = max(sizes, key=sizes.get)
-    return (f"The code of {study.root} is more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most files are "
-            f"in {most}/. It is copied for every submission: move what is no code of it elsewhere, or into data/.")
+    return (
+        f"The code of {study.root} is more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most "
+        "files are "
+        f"in {most}/. It is copied for every submission: move what is no code of it elsewhere, or into data/."
+    )
 
 
 def _read(files: Mapping[str, Path]) -> dict[str, tuple[bytes, int]]:
@@ -223,8 +244,10 @@ def _read(files: Mapping[str, Path]) -> dict[str, tuple[bytes, int]]:
             path = files[relative]
             contents[relative] = (path.read_bytes(), _mode(path, len(Path(relative).parts) - 1))
         except OSError as error:
-            raise StudyError(f"{files[relative]}: {error.strerror}. The study's code is copied for every submission, "
-                             "so that all of it must be readable.") from error
+            raise StudyError(
+                f"{files[relative]}: {error.strerror}. The study's code is copied for every submission, "
+                "so that all of it must be readable."
+            ) from error
     return contents
 
 

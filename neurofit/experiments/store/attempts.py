@@ -1,10 +1,11 @@
-"""Attempts at a task: who may try it, and what came of it. This is where running something twice is made impossible.
+"""Attempts at a task: who may try it, and what came of it. This is where running something twice is made
+impossible.
 
-To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a folder that
-is not empty fails, so one of many claimants wins. To end an attempt is to make its `outcome.json`, exclusively: a
-worker that takes over from one it holds for dead first writes `abandoned` there, and if the dead one was only slow, its
-own outcome then comes too late and is thrown away. Whatever the clocks say, one attempt has one outcome, and one task
-one `done`.
+To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a
+folder that is not empty fails, so one of many claimants wins. To end an attempt is to make its
+`outcome.json`, exclusively: a worker that takes over from one it holds for dead first writes `abandoned`
+there, and if the dead one was only slow, its own outcome then comes too late and is thrown away. Whatever the
+clocks say, one attempt has one outcome, and one task one `done`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Refusal:
 
 
 def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
-    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it was
-    written.
+    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it
+    was written.
     """
     return retry(lambda: _claim(task, last_attempt, claimant))
 
@@ -62,7 +63,9 @@ def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFile
 def _claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
     record = claimant.record()
     for folder in (task.folder.parent.parent, task.folder.parent, task.folder):
-        folder.mkdir(exist_ok=True)  # nothing above: where the storage is away, no second tree begins in its place
+        folder.mkdir(
+            exist_ok=True
+        )  # nothing above: where the storage is away, no second tree begins in its place
     for number in range(last_attempt + 1, last_attempt + 1000):
         attempt = task.attempt(number)
         if _make(attempt, record) or _was_made(attempt, record):
@@ -93,14 +96,16 @@ def _make(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
 
 
 def _was_made(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
-    """Whether this claimant made it a moment ago, and the answer was lost: nobody else can have written its claim."""
+    """Whether this claimant made it a moment ago, and the answer was lost: nobody else can have written its
+    claim.
+    """
     try:
         claim = read_json(attempt.claim, late=True)
     except (FileNotFoundError, StoreError):
         return False
-    return all(claim.get(name) == record[name] for name in ("submission", "job", "start", "process")) and not _ended(
-        attempt
-    )
+    return all(
+        claim.get(name) == record[name] for name in ("submission", "job", "start", "process")
+    ) and not _ended(attempt)
 
 
 def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
@@ -111,7 +116,9 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
     if not may_take_over(attempt, claimant):
         return "somebody is at it"
     reason = {"kind": "lost", "type": "Lost", "message": "Its worker was gone; a newer attempt took over."}
-    if publish(attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number}):
+    if publish(
+        attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number}
+    ):
         return "abandoned"
     return _ended(attempt, late=True) or "somebody is at it"  # it was slower than it was thought dead
 

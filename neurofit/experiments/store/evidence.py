@@ -1,8 +1,9 @@
-"""What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a doubt.
+"""What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a
+doubt.
 
-`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never changes: reading
-on from where the last command stopped costs a `stat` per journal. What could not be read is no fact: it is never kept,
-and looked at again by the next command.
+`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never
+changes: reading on from where the last command stopped costs a `stat` per journal. What could not be read is
+no fact: it is never kept, and looked at again by the next command.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ class TaskFacts:
     inputs: dict[str, str] | None = None  # file → digest, of the data that an ended attempt says it read
 
     def newer(
-        self, attempt: int, ended: str | None, by: tuple[int, int] | None, outcome: Mapping[str, Any] | None = None
+        self,
+        attempt: int,
+        ended: str | None,
+        by: tuple[int, int] | None,
+        outcome: Mapping[str, Any] | None = None,
     ) -> None:
         if attempt > self.attempt or (attempt == self.attempt and ended and not self.ended):
             self.attempt, self.ended, self.by = attempt, ended, by
@@ -52,7 +57,9 @@ class Facts:
     ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start and how it ended
     damaged: set[str] = field(default_factory=set)  # journals, by name
     settled: bool = False  # every task is done or failed: nothing here will ever change
-    quiet: float | None = None  # since when the queue has answered without any job of it; all else is cancelled
+    quiet: float | None = (
+        None  # since when the queue has answered without any job of it; all else is cancelled
+    )
     # what follows is never kept
     touched: dict[tuple[int, int], float] = field(default_factory=dict)  # mtimes
     unread: set[TaskKey] = field(default_factory=set)  # a file of these could not be read just now
@@ -87,7 +94,9 @@ def read_journals(files: SubmissionFiles, facts: Facts) -> None:
 
 
 def _unreadable(path: Any, error: OSError) -> str:
-    return f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
+    return (
+        f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
+    )
 
 
 def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
@@ -128,7 +137,9 @@ def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
         facts.of((run, repetition)).newer(record["attempt"], None, by)
     elif "outcome" in record:
         outcome = record["outcome"]
-        facts.of((outcome["run"], outcome["repetition"])).newer(outcome["attempt"], outcome["state"], by, outcome)
+        facts.of((outcome["run"], outcome["repetition"])).newer(
+            outcome["attempt"], outcome["state"], by, outcome
+        )
     elif "start" in record:
         facts.workers[by] = record["start"]
     elif "end" in record:
@@ -141,11 +152,13 @@ def job_has_ended(facts: Facts, job: int) -> bool:
     return newest > 0 and facts.ended_jobs.get(job, (0, ""))[0] == newest
 
 
-def heartbeats(files: SubmissionFiles, facts: Facts, *, at_home: bool = True) -> dict[tuple[int, int], Heartbeat]:
+def heartbeats(
+    files: SubmissionFiles, facts: Facts, *, at_home: bool = True
+) -> dict[tuple[int, int], Heartbeat]:
     """How each worker with a claim that has not ended is doing.
 
-    In a copy of the study, whose workers are at work on the original, only a fresh journal says that somebody is:
-    what seems a copy may be the original, mounted differently.
+    In a copy of the study, whose workers are at work on the original, only a fresh journal says that somebody
+    is: what seems a copy may be the original, mounted differently.
     """
     claimants = {task.by for task in facts.tasks.values() if task.by is not None and task.ended is None}
     if not claimants:
@@ -191,11 +204,15 @@ def look_at_attempts(
         names = _names(folder.folder, [task], facts)
         numbers = [int(match.group(1)) for name in names if (match := ATTEMPT.match(name))]
         for number in sorted(numbers, reverse=True):
-            if number <= task.last_attempt or _look_at(folder.attempt(number), submission, others, task.key, facts):
+            if number <= task.last_attempt or _look_at(
+                folder.attempt(number), submission, others, task.key, facts
+            ):
                 break
 
 
-def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts) -> bool:
+def _look_at(
+    attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts
+) -> bool:
     """Take note of an attempt; False where another submission's worker made it."""
     try:
         outcome = _record(attempt.outcome, OUTCOME, facts)
@@ -219,7 +236,10 @@ def _look_at(attempt: AttemptFiles, submission: str, others: Collection[str], ke
 
 
 def _record(path: Path, schema: Schema, facts: Facts) -> dict[str, Any] | None:
-    """What a file of an attempt says: None where there is no such file, nothing where it is damaged, and that noted."""
+    """What a file of an attempt says:
+
+    None where there is no such file, nothing where it is damaged, and that noted.
+    """
     try:
         return read_record(path, schema)
     except FileNotFoundError:

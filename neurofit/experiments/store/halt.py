@@ -1,7 +1,7 @@
 """A submission that stopped by itself: the first of its tasks all failed alike, and none was done.
 
-Any worker of it may find that, between its tasks, from the journals. `stops/alike.json` then tells the others, which
-begin no further task; those at work go on.
+Any worker of it may find that, between its tasks, from the journals. `stops/alike.json` then tells the
+others, which begin no further task; those at work go on.
 """
 
 from __future__ import annotations
@@ -47,14 +47,19 @@ def write_halt(files: SubmissionFiles, halt: Halt) -> None:
 
 
 def judge(files: SubmissionFiles) -> Halt | bool:
-    """A reason to begin no further task; or whether one may still turn up. Reads no more journals than that takes."""
+    """A reason to begin no further task; or whether one may still turn up.
+
+    Reads no more journals than that takes.
+    """
     errors: dict[TaskKey, dict[str, Any]] = {}
     for outcome in _outcomes(files):
         if outcome["state"] == "done":
             return False
         if outcome["state"] == "failed":
             errors[outcome["run"], outcome["repetition"]] = error = outcome.get("error") or {}
-            if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(next(iter(errors.values()))):
+            if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(
+                next(iter(errors.values()))
+            ):
                 return False
     if len(errors) < ENOUGH or not _is_enough(errors.keys(), read_jobs(files)):
         return True

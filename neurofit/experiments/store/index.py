@@ -1,8 +1,8 @@
-"""What was read of an experiment's journals, kept on this host so that the next command reads only what they have grown
-by.
+"""What was read of an experiment's journals, kept on this host so that the next command reads only what they
+have grown by.
 
-A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the commands of this
-user on this host. A line of JSON and its checksum: an index that is not whole is not there.
+A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the
+commands of this user on this host. A line of JSON and its checksum: an index that is not whole is not there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ FORMAT = 3  # 2 had attempts of other submissions among a submission's own, and 
 
 
 def cache_folder(environment: dict[str, str] | None = None) -> Path:
-    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache; a folder that cannot be, for who has no home."""
+    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache; a folder that cannot be, for who has no
+    home.
+    """
     environment = dict(os.environ) if environment is None else environment
     base = environment.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
@@ -47,7 +49,9 @@ def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
 
 def orphans(folder: Path) -> list[Path]:
     """Indices of experiments that are no longer where they were."""
-    return [path for path in sorted(folder.glob("*.json")) if (of := _folder_of(path)) and not os.path.isdir(of)]
+    return [
+        path for path in sorted(folder.glob("*.json")) if (of := _folder_of(path)) and not os.path.isdir(of)
+    ]
 
 
 def _folder_of(path: Path) -> str | None:

@@ -1,7 +1,8 @@
-"""Data that tasks read: which files, and a digest of what was in each. Outcomes have them as the fact `inputs`.
+"""Data that tasks read: which files, and a digest of what was in each. Outcomes have them as the fact
+`inputs`.
 
-A digest is of the content alone, so that a copy of a study has the same. Reading large files takes time, so digests are
-remembered in the user's cache folder by path, size, mtime and inode.
+A digest is of the content alone, so that a copy of a study has the same. Reading large files takes time, so
+digests are remembered in the user's cache folder by path, size, mtime and inode.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ _remembered: dict[str, list] = {}  # path → size, mtime, inode, digest; inheri
 
 
 def name_of(path: Path | str, study: Path) -> str:
-    """The path as outcomes have it: relative to the study where it is in there, as the user wrote it otherwise."""
+    """The path as outcomes have it: relative to the study where it is in there, as the user wrote it
+    otherwise.
+    """
     whole = os.path.normpath(os.path.join(os.path.abspath(study), os.fspath(path)))
     relative = os.path.relpath(whole, os.path.abspath(study))
     return Path(whole if relative.split(os.sep)[0] == os.pardir else relative).as_posix()
 
 
 def digest(path: Path | str, *, cache: Path | None = None) -> str:
-    """16 hexadecimal digits of a file's content; of a folder's, over the names and contents of all files in it.
+    """16 hexadecimal digits of a file's content; of a folder's, over the names and contents of all files in
+    it.
 
     Raises
     ------

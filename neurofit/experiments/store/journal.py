@@ -1,4 +1,5 @@
-"""Journals: one file per start of a job, written by that worker alone, line by line; its mtime is the heartbeat.
+"""Journals: one file per start of a job, written by that worker alone, line by line; its mtime is the
+heartbeat.
 
 {"start": {process}, "job": 17, "cluster_job": …}             first line
 {"claim": [run, repetition], "attempt": 2, "t": …}            a task was begun
@@ -61,7 +62,10 @@ class Journal:
         os.close(fresh)
 
     def touch(self) -> None:
-        """The heartbeat. Where the storage is away it is left out: the next one tells, and no work is lost for it."""
+        """The heartbeat.
+
+        Where the storage is away it is left out: the next one tells, and no work is lost for it.
+        """
         try:
             os.utime(self._descriptor)
         except OSError:

@@ -176,7 +176,9 @@ class ExperimentFiles:
 
     def _submission_names(self) -> list[str]:
         try:
-            return sorted(name for name in retry(lambda: os.listdir(self.submissions_folder)) if name[0] != ".")
+            return sorted(
+                name for name in retry(lambda: os.listdir(self.submissions_folder)) if name[0] != "."
+            )
         except FileNotFoundError:
             return []
 
@@ -184,7 +186,9 @@ class ExperimentFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
 
     def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
-        """The path of an outcome as text: a table asks for thousands, and a Path costs more than the question."""
+        """The path of an outcome as text: a table asks for thousands, and a Path costs more than the
+        question.
+        """
         return f"{self.folder}/runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}/attempt-{attempt:02d}/outcome.json"
 
 
@@ -194,7 +198,9 @@ def code_store(study: Study) -> Path:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The experiments that have something under `training_data/`, and what could not be looked into, in words."""
+    """The experiments that have something under `training_data/`, and what could not be looked into, in
+    words.
+    """
 
     names: list[str]
     unseen: list[str]
@@ -249,8 +255,12 @@ class _Walk:
             names = {entry.name for entry in inner}
             if name and ("runs.jsonl" in names or ("submissions" in names and _has_submissions(folder))):
                 self.names.append(name)
-            elif name and any(entry.name == "submissions" and _has_submissions(entry.path) for entry in inner):
-                self.unseen.append(f"{folder}: it has submissions and no runs.jsonl, so that it is not shown.")
+            elif name and any(
+                entry.name == "submissions" and _has_submissions(entry.path) for entry in inner
+            ):
+                self.unseen.append(
+                    f"{folder}: it has submissions and no runs.jsonl, so that it is not shown."
+                )
             for entry in inner:
                 if _is_folder_of_records(entry.name, name.rpartition("/")[2]):
                     continue
@@ -290,7 +300,9 @@ def _has_submissions(folder: str) -> bool:
 
 def _is_folder_of_records(name: str, inside: str) -> bool:
     """Whether a folder is a run's in `runs/`, or a submission in `submissions/`: no experiment is in it."""
-    return bool(inside == "runs" and RUN.match(name)) or bool(inside == "submissions" and SUBMISSION.match(name))
+    return bool(inside == "runs" and RUN.match(name)) or bool(
+        inside == "submissions" and SUBMISSION.match(name)
+    )
 
 
 def _has_submissions(folder: str) -> bool:
@@ -301,4 +313,6 @@ def _has_submissions(folder: str) -> bool:
 
 
 def _nowhere(link: str) -> str:
-    return f"{link}: this link leads nowhere ({os.readlink(link)}), so that experiments behind it are not shown."
+    return (
+        f"{link}: this link leads nowhere ({os.readlink(link)}), so that experiments behind it are not shown."
+    )

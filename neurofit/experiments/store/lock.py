@@ -1,4 +1,6 @@
-"""One writer at a time on the submit hosts: a lock file per experiment, made exclusively, that names its holder."""
+"""One writer at a time on the submit hosts: a lock file per experiment, made exclusively, that names its
+holder.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,8 @@ def held_elsewhere(path: Path) -> bool:
 
 
 def _break_if_dead(path: Path) -> bool:
-    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a fresh
-    lock.
+    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a
+    fresh lock.
     """
     if _holder_is_alive(path) is not False:
         return False
@@ -69,7 +71,9 @@ def _break_if_dead(path: Path) -> bool:
 
 def _break(path: Path) -> None:
     guard = path.with_name(path.name + ".guard")
-    with open(guard, "a") as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
+    with open(
+        guard, "a"
+    ) as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
@@ -84,7 +88,8 @@ def _break(path: Path) -> None:
 def _left_behind(path: Path, guard: Path, error: OSError) -> str:
     return (
         f"{path.parent.name} is locked by {_holder(path)}, which is gone, and this file system has no flock "
-        f"({error.strerror}), without which two commands could take the lock over at once. If no other command is at "
+        f"({error.strerror}), without which two commands could take the lock over at once. If no other "
+        "command is at "
         f"work on this experiment, delete {path} and {guard}, then repeat this one."
     )
 
@@ -98,7 +103,8 @@ def _holder_is_alive(path: Path) -> bool | None:
 
 def _explanation(path: Path) -> str:
     return (
-        f"{path.parent.name} is locked by {_holder(path)}. If that process is gone, delete {path} and repeat the "
+        f"{path.parent.name} is locked by {_holder(path)}. If that process is gone, delete {path} and "
+        "repeat the "
         "command; otherwise wait for it."
     )
 
@@ -106,7 +112,9 @@ def _explanation(path: Path) -> str:
 def _holder(path: Path) -> str:
     try:
         holder = read_record(path, LOCK)
-        return f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
+        return (
+            f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
+        )
     except (OSError, StoreError):
         return "somebody who left no name"
 

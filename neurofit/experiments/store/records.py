@@ -1,7 +1,7 @@
 """What each kind of record under `training_data/` has to look like, checked by whoever reads one.
 
-A file may have been cut by a full disk, edited by hand, or written by a later version: what is not as expected is named
-with its file, its field and what was expected, and is never taken for something else.
+A file may have been cut by a full disk, edited by hand, or written by a later version: what is not as
+expected is named with its file, its field and what was expected, and is never taken for something else.
 """
 
 from __future__ import annotations
@@ -41,9 +41,13 @@ def _is_number(value: Any) -> bool:
 
 def _is_name(value: Any) -> bool:
     """A path below the folder that it is relative to."""
-    return isinstance(value, str) and bool(value) and "\0" not in value and not value.startswith("/") and (
-        ".." not in value.split("/")
-    )  # fmt: skip
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and "\0" not in value
+        and not value.startswith("/")
+        and (".." not in value.split("/"))
+    )
 
 
 def _is_pair(value: Any) -> bool:
@@ -56,7 +60,9 @@ def _is_span(value: Any) -> bool:
 
 def _is_queue(value: Any) -> bool:
     """Where a call was made: a process of a host, or a cluster's name and a user's."""
-    if not isinstance(value, dict) or not all(isinstance(value.get(name, ""), (str, type(None))) for name in _WHERE):
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(name, ""), (str, type(None))) for name in _WHERE
+    ):
         return False
     return all(isinstance(one, (str, int, type(None))) for one in value.values())
 
@@ -71,7 +77,9 @@ def maybe(kind: Kind) -> Kind:
 
 
 def list_of(kind: Kind) -> Kind:
-    return Kind(f"a list of {kind.words}", lambda value: isinstance(value, list) and all(map(kind.holds, value)))
+    return Kind(
+        f"a list of {kind.words}", lambda value: isinstance(value, list) and all(map(kind.holds, value))
+    )
 
 
 def values_of(kind: Kind, words: str) -> Kind:
@@ -91,13 +99,16 @@ POSITIVE = Kind("a whole number of at least 1", lambda value: _is_whole(value) a
 NUMBER = Kind("a finite number", _is_number)
 JOB = Kind(f"the number of a job, below {MOST_JOBS:,}", lambda value: _is_whole(value) and value < MOST_JOBS)
 REPETITIONS = Kind(
-    f"a whole number from 1 to {MOST_REPETITIONS:,}", lambda value: _is_whole(value) and 0 < value <= MOST_REPETITIONS
+    f"a whole number from 1 to {MOST_REPETITIONS:,}",
+    lambda value: _is_whole(value) and 0 < value <= MOST_REPETITIONS,
 )
 SECONDS = Kind("a number of seconds", lambda value: _is_number(value) and 0 <= value <= LARGEST)
 AMOUNT = Kind("a number above 0", lambda value: _is_number(value) and 0 < value <= LARGEST)
 TEXT = Kind("text", lambda value: isinstance(value, str))
 NAME = Kind("a name or a path without '..'", _is_name)
-PATH = Kind("an absolute path", lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value)
+PATH = Kind(
+    "an absolute path", lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value
+)
 ID = Kind("a run's id", lambda value: _is_name(value) and "/" not in value)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 OBJECT = Kind("an object", _is_object)
@@ -119,22 +130,46 @@ class Schema:
 
 QUEUE = Kind("where a queue is", _is_queue)
 PROCESS_KIND = Kind("a process (host, boot, pid, started)", is_process)
-RESOURCES = Schema("resources", {}, {
-    "cpus": maybe(POSITIVE), "gpus": maybe(WHOLE), "memory_gb": maybe(AMOUNT), "walltime_minutes": maybe(AMOUNT),
-})  # fmt: skip
+RESOURCES = Schema(
+    "resources",
+    {},
+    {
+        "cpus": maybe(POSITIVE),
+        "gpus": maybe(WHOLE),
+        "memory_gb": maybe(AMOUNT),
+        "walltime_minutes": maybe(AMOUNT),
+    },
+)
 SUBMISSION = Schema(
     "a submission",
     {
-        "experiment": NAME, "study": PATH, "script": NAME, "repetitions": REPETITIONS, "fresh": FLAG, "code": NAME,
-        "runner": TEXT, "backend": TEXT, "jobs": WHOLE,
+        "experiment": NAME,
+        "study": PATH,
+        "script": NAME,
+        "repetitions": REPETITIONS,
+        "fresh": FLAG,
+        "code": NAME,
+        "runner": TEXT,
+        "backend": TEXT,
+        "jobs": WHOLE,
         "resources": like(RESOURCES),
     },
     {
-        "whole_grid": FLAG, "keep_going": FLAG, "task_minutes": maybe(AMOUNT), "code_hash": TEXT, "host": maybe(TEXT),
-        "user": maybe(TEXT), "split_by": maybe(TEXT), "inode": WHOLE, "commit": maybe(TEXT), "dirty": maybe(FLAG),
-        "versions": OBJECT, "created": TEXT, "name": TEXT,
+        "whole_grid": FLAG,
+        "keep_going": FLAG,
+        "task_minutes": maybe(AMOUNT),
+        "code_hash": TEXT,
+        "host": maybe(TEXT),
+        "user": maybe(TEXT),
+        "split_by": maybe(TEXT),
+        "inode": WHOLE,
+        "commit": maybe(TEXT),
+        "dirty": maybe(FLAG),
+        "versions": OBJECT,
+        "created": TEXT,
+        "name": TEXT,
     },
-)  # fmt: skip
+)
 REGISTERED_RUN = Schema(
     "a run",
     {"run": WHOLE, "id": ID, "architecture": TEXT, "params": OBJECT, "derived": OBJECT, "on_grid": FLAG},
@@ -143,10 +178,17 @@ QUEUE_LINE = Schema(
     "what the queue said",
     {},
     {
-        "id": TEXT, "first": JOB, "last": JOB, "process": maybe(QUEUE), "absent": SPANS, "back": SPANS,
-        "t": SECONDS, "complete": FLAG, "ended": CAUSES,
+        "id": TEXT,
+        "first": JOB,
+        "last": JOB,
+        "process": maybe(QUEUE),
+        "absent": SPANS,
+        "back": SPANS,
+        "t": SECONDS,
+        "complete": FLAG,
+        "ended": CAUSES,
     },
-)  # fmt: skip
+)
 STOP = Schema("a cancellation", {"tasks": maybe(list_of(TASK)), "by": TEXT})
 HALT = Schema("a halt", {"failures": WHOLE, "message": TEXT})
 CLAIM = Schema(
@@ -159,36 +201,69 @@ ERROR = Schema(
     "an error",
     {},
     {
-        "kind": maybe(TEXT), "type": maybe(TEXT), "message": maybe(TEXT), "traceback": maybe(TEXT),
+        "kind": maybe(TEXT),
+        "type": maybe(TEXT),
+        "message": maybe(TEXT),
+        "traceback": maybe(TEXT),
         "frames": maybe(list_of(like(FRAME))),
     },
-)  # fmt: skip
+)
 REASON = Schema("a reason", {}, {"kind": TEXT, "message": TEXT})
 OUTCOME = Schema(
     "an outcome",
     {"state": STATE, "attempt": POSITIVE},
     {
-        "run": WHOLE, "repetition": WHOLE, "id": ID, "metrics": METRICS, "facts": OBJECT, "params": OBJECT,
-        "derived": OBJECT, "defaults": OBJECT, "architecture": TEXT, "progress": maybe(NUMBER),
+        "run": WHOLE,
+        "repetition": WHOLE,
+        "id": ID,
+        "metrics": METRICS,
+        "facts": OBJECT,
+        "params": OBJECT,
+        "derived": OBJECT,
+        "defaults": OBJECT,
+        "architecture": TEXT,
+        "progress": maybe(NUMBER),
         "error": maybe(like(ERROR)),
         "reason": maybe(like(REASON)),
-        "code": maybe(TEXT), "log": maybe(NAME), "host": maybe(TEXT), "wall_seconds": NUMBER, "cpu_seconds": NUMBER,
-        "peak_memory_gb": NUMBER, "seeds": OBJECT, "versions": OBJECT, "submission": TEXT, "job": maybe(WHOLE),
-        "pid": WHOLE, "started": TEXT, "ended": TEXT, "repetitions": WHOLE, "split_by": maybe(TEXT),
-        "commit": maybe(TEXT), "dirty": maybe(FLAG), "on_grid": FLAG, "experiment": TEXT,
+        "code": maybe(TEXT),
+        "log": maybe(NAME),
+        "host": maybe(TEXT),
+        "wall_seconds": NUMBER,
+        "cpu_seconds": NUMBER,
+        "peak_memory_gb": NUMBER,
+        "seeds": OBJECT,
+        "versions": OBJECT,
+        "submission": TEXT,
+        "job": maybe(WHOLE),
+        "pid": WHOLE,
+        "started": TEXT,
+        "ended": TEXT,
+        "repetitions": WHOLE,
+        "split_by": maybe(TEXT),
+        "commit": maybe(TEXT),
+        "dirty": maybe(FLAG),
+        "on_grid": FLAG,
+        "experiment": TEXT,
     },
-)  # fmt: skip
+)
 TASK_OUTCOME = Schema(OUTCOME.what, {**OUTCOME.needed, "run": WHOLE, "repetition": WHOLE}, OUTCOME.optional)
 JOURNAL_LINE = Schema(
     "a line of a journal",
     {},
     {
-        "start": PROCESS_KIND, "claim": TASK, "attempt": POSITIVE, "skip": TASK, "end": TEXT, "why": maybe(TEXT),
+        "start": PROCESS_KIND,
+        "claim": TASK,
+        "attempt": POSITIVE,
+        "skip": TASK,
+        "end": TEXT,
+        "why": maybe(TEXT),
         "outcome": like(TASK_OUTCOME),
     },
-)  # fmt: skip
+)
 POOL_EVENT = Schema("an event of a pool", {}, {"pool": PROCESS_KIND, "ended": WHOLE, "cause": maybe(TEXT)})
-LOCK = Schema("a lock", {"host": TEXT, "boot": TEXT, "pid": WHOLE, "started": WHOLE}, {"user": TEXT, "since": TEXT})
+LOCK = Schema(
+    "a lock", {"host": TEXT, "boot": TEXT, "pid": WHOLE, "started": WHOLE}, {"user": TEXT, "since": TEXT}
+)
 CHECKPOINT = Schema("a checkpoint", {}, {"attempt": POSITIVE, "step": WHOLE})
 
 

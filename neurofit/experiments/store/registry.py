@@ -1,9 +1,9 @@
 """`runs.jsonl`: which number belongs to which run, for ever.
 
-A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the experiment's
-lock and never rewritten; a later line of the same number and id says that its derived values have changed. Half a last
-line, which a full disk leaves, was never used: the submit that wrote it failed. It is passed over, and cut off before
-the next line.
+A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the
+experiment's lock and never rewritten; a later line of the same number and id says that its derived values
+have changed. Half a last line, which a full disk leaves, was never used: the submit that wrote it failed. It
+is passed over, and cut off before the next line.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _end_of_lines(data: bytes) -> int:
-    """Where half a last line begins. One that lacks only its newline is whole (an editor may have left it so)."""
+    """Where half a last line begins.
+
+    One that lacks only its newline is whole (an editor may have left it so).
+    """
     end = data.rfind(b"\n") + 1
     records, _ = parse_lines(data[end:])
     return len(data) if records else end
@@ -95,7 +98,8 @@ def _is_anothers(known: RegisteredRun | None, record: dict[str, Any]) -> bool:
 def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     """Append the runs that are new, or whose derived values changed. A damaged registry is not added to.
 
-    Numbers of lines that cannot be read are unknown, so a new run could be given one that results already carry.
+    Numbers of lines that cannot be read are unknown, so a new run could be given one that results already
+    carry.
     """
     if registry.damaged:
         raise StoreError(

@@ -1,5 +1,5 @@
-"""The state of a task, computed from evidence and never stored. A pure function, and the order in which evidence
-counts.
+"""The state of a task, computed from evidence and never stored. A pure function, and the order in which
+evidence counts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Evidence(NamedTuple):
     """What is known of one task since a submission was written."""
 
     ended: str | None = None  # the newest attempt's outcome: done, failed, stopped, abandoned, damaged
-    heartbeat: Heartbeat | None = None  # of the worker that claimed the newest attempt, where that has not ended
+    heartbeat: Heartbeat | None = (
+        None  # of the worker that claimed the newest attempt, where that has not ended
+    )
     job: Job = Job.UNKNOWN
     cancelled: bool = False
     grace_over: bool = True  # the queue has answered without the job for long enough

@@ -1,10 +1,11 @@
-"""Whether `training_data/` is the storage that this study's results are on, or an empty mount point in its place.
+"""Whether `training_data/` is the storage that this study's results are on, or an empty mount point in its
+place.
 
     study/.neurofit/storage.json           which one it is: {"id", "place", "host", "user"}; git never sees it
     study/training_data/.storage.json      the same id, on the storage itself
 
-Both are written by the first submit (of a study of 0.1.0: by the next). A fresh clone has neither, and starts normally;
-a study whose folder cannot be written has only the inner one, and no such protection.
+Both are written by the first submit (of a study of 0.1.0: by the next). A fresh clone has neither, and starts
+normally; a study whose folder cannot be written has only the inner one, and no such protection.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ BESIDE = ".neurofit"
 
 
 def gone(study: Study) -> str | None:
-    """Why what is at `training_data` is not the study's storage, in words that say what to do; None where it is, or
-    nothing is known of one.
+    """Why what is at `training_data` is not the study's storage, in words that say what to do; None where it
+    is, or nothing is known of one.
     """
     place = study.training_data
     if os.path.islink(place) and not os.path.lexists(os.path.realpath(place)):
-        return _explained(study, f"it is a link that leads nowhere ({os.readlink(place)})", _beside(study) or {})
+        return _explained(
+            study, f"it is a link that leads nowhere ({os.readlink(place)})", _beside(study) or {}
+        )
     expected = _beside(study)
     if expected is None:
         return None
@@ -42,7 +45,11 @@ def gone(study: Study) -> str | None:
         return _explained(study, what, expected)
     except (OSError, StoreError):
         return None  # it is there, and something else will say what is wrong with it
-    return None if found in (None, expected["id"]) else _explained(study, "another one is in its place", expected)
+    return (
+        None
+        if found in (None, expected["id"])
+        else _explained(study, "another one is in its place", expected)
+    )
 
 
 def require(study: Study) -> None:
@@ -65,7 +72,10 @@ def mark(study: Study) -> None:
 
 
 def renew(study: Study) -> str:
-    """From now on, what is at `training_data` is the study's storage; gives its id. Made where there is nothing."""
+    """From now on, what is at `training_data` is the study's storage; gives its id.
+
+    Made where there is nothing.
+    """
     found = _id_inside(study)
     (study.root / BESIDE / MARKER[1:]).unlink(missing_ok=True)
     _note(study, found)
@@ -106,9 +116,12 @@ def _note(study: Study, storage: str) -> None:
 
 def _explained(study: Study, what: str, expected: dict[str, Any]) -> str:
     place, host = expected.get("place"), expected.get("host")
-    where = f" It was at {place} when {expected.get('user')} first used it on {host}." if place and host else ""
+    where = (
+        f" It was at {place} when {expected.get('user')} first used it on {host}." if place and host else ""
+    )
     return (
-        f"{study.training_data} is not the storage that the results of this study are on: {what}.{where} Mount it, "
+        f"{study.training_data} is not the storage that the results of this study are on: {what}.{where} "
+        "Mount it, "
         "then repeat the command. If it was deleted or replaced on purpose, say so once: "
         f"neurofit init --new-storage {shlex.quote(str(study.root))}"
     )

@@ -1,9 +1,9 @@
 """Submissions: what one `neurofit submit` queued, written before the queue is asked.
 
-`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run 17,
-repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue: a line per call
-with its id and jobs, `complete` when no more calls were to come, which unfinished jobs it first answered without, and
-when, and why jobs ended, which a queue forgets; `stops/` has a file per cancellation.
+`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run
+17, repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue: a
+line per call with its id and jobs, `complete` when no more calls were to come, which unfinished jobs it first
+answered without, and when, and why jobs ended, which a queue forgets; `stops/` has a file per cancellation.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _put_in_place(partial: Path, final: Path) -> None:
     try:
         partial.rename(final)
     except FileNotFoundError:
-        if not final.exists():  # otherwise it had been renamed, and the answer was lost: its name is nobody else's
+        if (
+            not final.exists()
+        ):  # otherwise it had been renamed, and the answer was lost: its name is nobody else's
             raise
 
 
@@ -114,12 +116,12 @@ def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
 def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
     """Whether the jobs of this submission write here; False in a copy of the study.
 
-    Jobs write to the path that they were queued with. Where this host has another folder at that path, this is a copy,
-    whatever its inode. Where it is this very folder, as the machine knows that queued it, this is none. Any other
-    machine needs a further sign, since it may have a copy at the same path: the inode, or when the file system last
-    changed `jobs.tasks`, which is written once, and which no copy takes over (records of 0.1.0 lack that, and the inode
-    alone decides). A machine that has nothing at the path (a study that was moved, another mount point) goes by these
-    signs alone.
+    Jobs write to the path that they were queued with. Where this host has another folder at that path, this
+    is a copy, whatever its inode. Where it is this very folder, as the machine knows that queued it, this is
+    none. Any other machine needs a further sign, since it may have a copy at the same path: the inode, or
+    when the file system last changed `jobs.tasks`, which is written once, and which no copy takes over
+    (records of 0.1.0 lack that, and the inode alone decides). A machine that has nothing at the path (a study
+    that was moved, another mount point) goes by these signs alone.
     """
     try:
         here = retry(files.folder.stat)
@@ -177,11 +179,15 @@ class QueueMemory:
     calls: list[dict[str, Any]]
     absent: dict[int, float]  # unfinished jobs that the queue answered without → when it first did
     complete: bool = True  # False: the queue may have taken more than was noted
-    ended: dict[int, str] = field(default_factory=dict)  # unfinished jobs that are over → why, as was first heard
+    ended: dict[int, str] = field(
+        default_factory=dict
+    )  # unfinished jobs that are over → why, as was first heard
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
-    """What can be read of it; a call that cannot be is looked up in the queue, as one that was never noted."""
+    """What can be read of it; a call that cannot be is looked up in the queue, as one that was never
+    noted.
+    """
     records = [record for record in read_lines(files.queue)[0] if fault(record, QUEUE_LINE) is None]
     calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
     absent: dict[int, float] = {}
@@ -231,7 +237,9 @@ def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
         try:
             record = read_record(path, STOP)
             tasks = record["tasks"]
-            stops.append(Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"]))
+            stops.append(
+                Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"])
+            )
         except (StoreError, OSError):
             damaged.append(path)
     return stops, damaged

@@ -1,6 +1,7 @@
 """Repetitions summed up: one row per run, or one row per pair of values of an axis, paired by repetition.
 
-Only tasks that are done count. What an interval is of, `intervals.py` says; it is over repetitions, never over tasks.
+Only tasks that are done count. What an interval is of, `intervals.py` says; it is over repetitions, never
+over tasks.
 """
 
 from __future__ import annotations
@@ -34,24 +35,69 @@ from neurofit.experiments.tables.results import (
 __all__ = ["by_run", "compare", "lower_by_name", "spread"]
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
 _OURS = ("experiment", "run", "id", "architecture", "repetitions", "missing", "interval", "varied", "mixed")
-_LOWER = frozenset({  # words of a metric's name by which lower is better
-    "loss", "mse", "rmse", "mae", "mape", "error", "err", "nll", "deviance", "distance", "divergence", "kl",
-    "crossentropy", "entropy", "perplexity", "residual", "aic", "bic", "bce", "rss", "sse", "seconds",
-})  # fmt: skip
-_HIGHER = frozenset({
-    "correlation", "correlations", "likelihood", "feve", "fev", "fve", "r2", "r", "accuracy", "acc", "auc", "f1",
-    "precision", "recall", "explained", "consistency", "similarity", "score", "cc", "oracle", "squared",
-})  # fmt: skip
+_LOWER = frozenset(
+    {  # words of a metric's name by which lower is better
+        "loss",
+        "mse",
+        "rmse",
+        "mae",
+        "mape",
+        "error",
+        "err",
+        "nll",
+        "deviance",
+        "distance",
+        "divergence",
+        "kl",
+        "crossentropy",
+        "entropy",
+        "perplexity",
+        "residual",
+        "aic",
+        "bic",
+        "bce",
+        "rss",
+        "sse",
+        "seconds",
+    }
+)
+_HIGHER = frozenset(
+    {
+        "correlation",
+        "correlations",
+        "likelihood",
+        "feve",
+        "fev",
+        "fve",
+        "r2",
+        "r",
+        "accuracy",
+        "acc",
+        "auc",
+        "f1",
+        "precision",
+        "recall",
+        "explained",
+        "consistency",
+        "similarity",
+        "score",
+        "cc",
+        "oracle",
+        "squared",
+    }
+)
 
 
 def by_run(records: Iterable[Row]) -> pd.DataFrame:
-    """One row per run: its arguments, and of every metric `M` the `M mean`, `low`, `high`, `median`, `p10` and `p90`.
+    """One row per run: its arguments, and of every metric `M` the `M mean`, `low`, `high`, `median`, `p10`
+    and `p90`.
 
-    `low` and `high` are what `interval` says: of a 95 % t-interval of the mean over repetitions (with the corrected
-    variance where splits are resampled), or the lowest and the highest fold. `repetitions` are those done, `missing`
-    those that are not; a metric that some of them lack has a column `M n`. `varied` says what differed between
-    repetitions ("initialisation", "split"), `mixed` what should not have ("2 codes"). Repetitions of a run with other
-    defaults, because the script changed between them, have a row of their own.
+    `low` and `high` are what `interval` says: of a 95 % t-interval of the mean over repetitions (with the
+    corrected variance where splits are resampled), or the lowest and the highest fold. `repetitions` are
+    those done, `missing` those that are not; a metric that some of them lack has a column `M n`. `varied`
+    says what differed between repetitions ("initialisation", "split"), `mixed` what should not have ("2
+    codes"). Repetitions of a run with other defaults, because the script changed between them, have a row of
+    their own.
     """
     groups = [part for group in runs(readable(records)) for part in _by_defaults(group)]
     rows = [row for group in groups for row in group]
@@ -68,7 +114,9 @@ def by_run(records: Iterable[Row]) -> pd.DataFrame:
         if np.array_equal(columns[f"{name} n"], count):
             del columns[f"{name} n"]
     named = next(iter(how.values()), [])
-    columns["interval"] = [one.interval(number) for one, number in zip(named, count.tolist())] or [None] * len(groups)
+    columns["interval"] = [one.interval(number) for one, number in zip(named, count.tolist())] or [
+        None
+    ] * len(groups)
     columns |= {"varied": [_varied(group) for group in done], "mixed": [_mixed(group) for group in done]}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     means = [f"{name} mean" for name in spreads if is_of_a_model(name)]
@@ -88,17 +136,18 @@ def compare(
 ) -> pd.DataFrame:
     """One row per pair of values of an axis: `b` minus `a`, paired by repetition, all else being equal.
 
-    The unit is the repetition: within each, the differences of all pairs of runs are averaged, and the mean, the
-    interval, `wins` and `ties` are over `repetitions`. `pairs` counts the differences that were averaged, `interval`
-    says what `difference low` and `high` are. All repetitions average the same runs: where one lacks a run, the run or
-    the repetition is left out, whichever loses fewer tasks. `unpaired` counts the done tasks of both values that do not
-    enter, `why` says it where none does; `mixed` the pairs, and the runs over their repetitions, that differ in code,
-    data or neurons. `wins` counts the repetitions in which `b` is better, and `better` says which numbers are.
+    The unit is the repetition: within each, the differences of all pairs of runs are averaged, and the mean,
+    the interval, `wins` and `ties` are over `repetitions`. `pairs` counts the differences that were averaged,
+    `interval` says what `difference low` and `high` are. All repetitions average the same runs: where one
+    lacks a run, the run or the repetition is left out, whichever loses fewer tasks. `unpaired` counts the
+    done tasks of both values that do not enter, `why` says it where none does; `mixed` the pairs, and the
+    runs over their repetitions, that differ in code, data or neurons. `wins` counts the repetitions in which
+    `b` is better, and `better` says which numbers are.
 
-    Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the fit's own
-    settings, the one with more repetitions done counts, whole; of equals, the newest. Architectures have arguments of
-    their own: they pair by the arguments that both were given, and runs of one architecture that agree in those are
-    averaged.
+    Runs without a value for the axis are one more value, absent. Where two runs differ in nothing but the
+    fit's own settings, the one with more repetitions done counts, whole; of equals, the newest. Architectures
+    have arguments of their own: they pair by the arguments that both were given, and runs of one architecture
+    that agree in those are averaged.
 
     Parameters
     ----------
@@ -115,11 +164,18 @@ def compare(
     better = "lower" if lower_is_better else _better(known.metric)
     found = []
     for one in known.found:
-        found.append({
-            "axis": axis, "a": one.a, "b": one.b, "metric": known.metric,
-            **_difference(known.numbers, one, better), "unpaired": one.unpaired, "why": one.why,
-            "mixed": _mixed_pairing(known.rows, one.block),
-        })  # fmt: skip
+        found.append(
+            {
+                "axis": axis,
+                "a": one.a,
+                "b": one.b,
+                "metric": known.metric,
+                **_difference(known.numbers, one, better),
+                "unpaired": one.unpaired,
+                "why": one.why,
+                "mixed": _mixed_pairing(known.rows, one.block),
+            }
+        )
     frame = pd.DataFrame({name: column([row[name] for row in found]) for name in found[0]}, copy=False)
     frame.attrs["always"] = [name for name in frame if name not in ("mixed", "why", "better", "interval")]
     frame.attrs["first"] = ["axis", "a", "b", "difference", "repetitions", "metric"]
@@ -219,12 +275,16 @@ def _matrices(groups: list[list[Row]], rows: list[Row]) -> dict[str, np.ndarray]
 
 
 def _settings(groups: list[list[Row]], rows: list[Row]) -> dict[str, list]:
-    """Name, architecture (where there are several) and arguments of each run: the first known value among its tasks."""
+    """Name, architecture (where there are several) and arguments of each run: the first known value among its
+    tasks.
+    """
     ours = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")}
     for name in ("experiment", "architecture"):
         if len({key(value) for value in ours[name]} - {None}) < 2:
             del ours[name]
-    given = {f"arg.{name}" if name in _OURS else name: values for name, values in other_arguments(rows).items()}
+    given = {
+        f"arg.{name}" if name in _OURS else name: values for name, values in other_arguments(rows).items()
+    }
     places = list(pairwise(np.cumsum([0, *map(len, groups)])))
     return {
         name: [next((value for value in values[a:b] if value is not None), None) for a, b in places]
@@ -239,7 +299,10 @@ def _varied(done: list[Row]) -> str | None:
     seeds = [row["seeds"] for row in done if isinstance(row.get("seeds"), Mapping)]
     differs = {name: len({key(of.get(name)) for of in seeds}) > 1 for name in ("init", "split")}
     differs["split"] |= any(row.get("split_by") in ("repetition", "fold") for row in done)
-    return ", ".join(word for name, word in (("init", "initialisation"), ("split", "split")) if differs[name]) or None
+    return (
+        ", ".join(word for name, word in (("init", "initialisation"), ("split", "split")) if differs[name])
+        or None
+    )
 
 
 def _mixed(done: list[Row]) -> str | None:
@@ -247,21 +310,29 @@ def _mixed(done: list[Row]) -> str | None:
 
 
 def _metric(scores: dict[str, np.ndarray], metric: str | None) -> str:
-    """The metric asked for, or else the first of PREFERRED that names exactly one ("test/": any of that set)."""
+    """The metric asked for, or else the first of PREFERRED that names exactly one ("test/": any of that
+    set).
+    """
     listed = f"Metrics: {', '.join(scores) or 'none yet'}."
     if metric is not None:
         if metric not in scores:
             raise UsageError(f"No task has a metric '{metric}'.{nearest(metric, scores)} {listed}")
         return metric
     for wanted in PREFERRED:
-        fitting = [name for name in scores if name == wanted or (name.startswith(wanted) and wanted[-1:] in ("", "/"))]
+        fitting = [
+            name
+            for name in scores
+            if name == wanted or (name.startswith(wanted) and wanted[-1:] in ("", "/"))
+        ]
         if len(fitting) == 1:
             return fitting[0]
     raise UsageError(f"Which metric to compare is not clear; name one. {listed}")
 
 
 def _axes(rows: list[Row]) -> dict[str, list]:
-    """What may be compared: architecture and arguments, without derived values, which follow from the others."""
+    """What may be compared: architecture and arguments, without derived values, which follow from the
+    others.
+    """
     given = {name for row in rows if isinstance(row.get("params"), Mapping) for name in row["params"]}
     derived = {name for row in rows if isinstance(row.get("derived"), Mapping) for name in row["derived"]}
     known = {name: values for name, values in arguments(rows).items() if name in given or name not in derived}

@@ -1,7 +1,8 @@
 """Tables as text: `table`, `markdown` and `latex` for people, `csv` and `json` for programs.
 
-Programs get every column and every digit. People get numbers of four digits, long texts cut in the middle, an interval
-in one cell ("0.512 [0.490, 0.534]"), no empty columns, and one line for the columns that are the same in every row.
+Programs get every column and every digit. People get numbers of four digits, long texts cut in the middle, an
+interval in one cell ("0.512 [0.490, 0.534]"), no empty columns, and one line for the columns that are the
+same in every row.
 """
 
 from __future__ import annotations
@@ -31,11 +32,27 @@ _HASH = re.compile("[0-9a-f]{12,}")
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide forms count too
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "*": "{*}", "-": "-{}", "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}", "…": r"\ldots{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "_": r"\_",
+    "%": r"\%",
+    "&": r"\&",
+    "$": r"\$",
+    "#": r"\#",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",
+    "*": "{*}",
+    "-": "-{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "…": r"\ldots{}",
+}
 
 
 @dataclass(frozen=True)
@@ -61,11 +78,13 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
     width : int, optional
         Characters per line; the last columns of a plain table are left out where there is no room.
     raw : bool
-        Text in csv as it is: not as escapes where it would control a terminal, nor prefixed with ' where a spreadsheet
-        would compute it.
+        Text in csv as it is: not as escapes where it would control a terminal, nor prefixed with ' where a
+        spreadsheet would compute it.
     """
     if format not in FORMATS:
-        raise UsageError(f"There is no format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}.")
+        raise UsageError(
+            f"There is no format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}."
+        )
     if format == "table":
         text = _table(sheet(frame), width, frame.attrs.get("first", []))
     else:
@@ -75,7 +94,8 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
 
 
 def sheet(frame: pd.DataFrame) -> Sheet:
-    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values differ.
+    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values
+    differ.
 
     What `attrs["below"]` names is said below the table where there is one value of it, even of a single row.
     """
@@ -105,7 +125,9 @@ def sheet(frame: pd.DataFrame) -> Sheet:
 
 def _is_steady(frame: pd.DataFrame, stem: str) -> bool:
     """Every row has this mean, and nothing is spread around it: a number that repetitions do not change."""
-    values = [value for part in _SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])]
+    values = [
+        value for part in _SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])
+    ]
     full = len(frame) > 1 and not frame[f"{stem} mean"].isna().any()
     return full and len({f"{value:.6g}" for value in values if value is not None}) == 1
 
@@ -123,14 +145,20 @@ def _folded(frame: pd.DataFrame, name: str) -> Column:
     write = _number_writer([value for values in columns for value in values if value is not None])
     texts = zip(*(_texts(values, write) for values in columns))
     if what == "mean":
-        return Column(_one_line(stem), [f"{mean} [{low}, {high}]" if low else mean for mean, low, high in texts], True)
-    return Column(f"{_one_line(stem)} p10 to p90", [f"{low} to {high}" if low else "" for low, high in texts], True)
+        return Column(
+            _one_line(stem), [f"{mean} [{low}, {high}]" if low else mean for mean, low, high in texts], True
+        )
+    return Column(
+        f"{_one_line(stem)} p10 to p90", [f"{low} to {high}" if low else "" for low, high in texts], True
+    )
 
 
 def _values(series: pd.Series) -> list:
     """Python's own values, None where there is none."""
     values, absent = series.tolist(), series.isna()
-    return [None if gone else value for value, gone in zip(values, absent.tolist())] if absent.any() else values
+    return (
+        [None if gone else value for value, gone in zip(values, absent.tolist())] if absent.any() else values
+    )
 
 
 def _cells(name: str, values: list) -> list[str]:
@@ -153,7 +181,9 @@ def _is_numeric(values: list) -> bool:
 
 
 def _number_writer(values: list[float]) -> Callable[[float], str]:
-    """How to write the floats of one column: as they are when they are round, else four digits of the largest."""
+    """How to write the floats of one column: as they are when they are round, else four digits of the
+    largest.
+    """
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     if not sizes or all(float(f"{size:.4g}") == size for size in sizes):
         return "{:.10g}".format
@@ -206,8 +236,8 @@ def _table(sheet: Sheet, width: int | None, first: Sequence[str]) -> str:
 
 
 def _that_fit(names: list[str], breadths: list[int], width: int | None, first: Sequence[str]) -> list[int]:
-    """Which columns find room, two spaces apart: the first one, those that `attrs["first"]` names and the first score,
-    then the others as they come, as far as that goes; and hashes, if there is room at the end.
+    """Which columns find room, two spaces apart: the first one, those that `attrs["first"]` names and the
+    first score, then the others as they come, as far as that goes; and hashes, if there is room at the end.
     """
     score = next((place for place, name in enumerate(names) if "/" in name), 0)
     before = [names.index(name) for name in first if name in names]
@@ -217,7 +247,11 @@ def _that_fit(names: list[str], breadths: list[int], width: int | None, first: S
     most = width or math.inf
     shown = wanted[: max(1, sum(end - 2 <= most for end in ends))]
     for place, name in enumerate(names):
-        if name in _HASHES and place not in shown and sum(breadths[one] + 2 for one in [*shown, place]) - 2 <= most:
+        if (
+            name in _HASHES
+            and place not in shown
+            and sum(breadths[one] + 2 for one in [*shown, place]) - 2 <= most
+        ):
             shown.append(place)
     return sorted(shown)
 
@@ -251,7 +285,9 @@ def _csv(frame: pd.DataFrame, raw: bool) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Text that neither controls a terminal nor is a formula to a spreadsheet; a number in a text stays one."""
+    """Text that neither controls a terminal nor is a formula to a spreadsheet; a number in a text stays
+    one.
+    """
     text = printable(text)
     is_formula = text.lstrip()[:1] in _FORMULA and text.strip() and not _PLAIN_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
@@ -293,7 +329,9 @@ def _markdown(frame: pd.DataFrame) -> str:
     page = sheet(frame)
     rows = [[_markdown_text(column.name) for column in page.columns]]
     rows.append(["---:" if column.numeric else ":---" for column in page.columns])
-    rows += [[_markdown_text(cell) for cell in row] for row in zip(*(column.cells for column in page.columns))]
+    rows += [
+        [_markdown_text(cell) for cell in row] for row in zip(*(column.cells for column in page.columns))
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, *(["", _markdown_text(remark)] if (remark := _remark(page)) else [])])
 
@@ -307,7 +345,10 @@ def _latex(frame: pd.DataFrame) -> str:
     page = sheet(frame)
     kinds = "".join("r" if column.numeric else "l" for column in page.columns)
     head = " & ".join(_latex_text(column.name) for column in page.columns)
-    rows = [" & ".join(map(_latex_cell, page.columns, row)) for row in zip(*(column.cells for column in page.columns))]
+    rows = [
+        " & ".join(map(_latex_cell, page.columns, row))
+        for row in zip(*(column.cells for column in page.columns))
+    ]
     remark = [f"% {remark}"] if (remark := _remark(page)) else []
     body = [rf"{row} \\" for row in rows]
     table = [f"\\begin{{tabular}}{{{kinds}}}", r"\toprule", rf"{head} \\", r"\midrule", *body, r"\bottomrule"]

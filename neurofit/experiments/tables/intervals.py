@@ -1,11 +1,12 @@
-"""What repetitions are repetitions of, and the interval that follows: the unit of replication is the repetition.
+"""What repetitions are repetitions of, and the interval that follows: the unit of replication is the
+repetition.
 
-    seeds     tasks differ in their seeds and share one split: Student's t over repetitions, conditional on that split
-    splits    each repetition has a split of its own, cut anew from the same images: training sets overlap, so that the
-              variance of the mean is s² (1/n + test/train) instead of s²/n: C. Nadeau and Y. Bengio, "Inference for the
-              generalization error", Machine Learning 52 (2003), doi:10.1023/A:1024068626366
-    folds     repetition k tests on fold k: no unbiased estimate of the variance exists, so that only the lowest and the
-              highest fold are given
+seeds     tasks differ in their seeds and share one split: Student's t over repetitions, conditional on that split
+splits    each repetition has a split of its own, cut anew from the same images: training sets overlap, so that the
+          variance of the mean is s² (1/n + test/train) instead of s²/n: C. Nadeau and Y. Bengio, "Inference
+          for the generalization error", Machine Learning 52 (2003), doi:10.1023/A:1024068626366
+folds     repetition k tests on fold k: no unbiased estimate of the variance exists, so that only the lowest and the
+          highest fold are given
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Replication:
     ----------
     kind : {"seeds", "splits", "folds"}
     ratio : float
-        Images of the set that a metric is of per training image, where `kind` is "splits"; nan where that is not known.
+        Images of the set that a metric is of per training image, where `kind` is "splits"; nan where that is
+        not known.
     """
 
     kind: str = SEEDS
@@ -64,7 +66,9 @@ def replication(rows: Sequence[Mapping[str, Any]], metric: str) -> Replication:
 
 
 def _ratio(row: Mapping[str, Any], metric: str) -> float:
-    """Images that the metric is of per image trained on, from the fact `images`; nan where it does not say."""
+    """Images that the metric is of per image trained on, from the fact `images`; nan where it does not
+    say.
+    """
     facts = row.get("facts")
     images = facts.get("images") if isinstance(facts, Mapping) else None
     if not isinstance(images, Mapping):
@@ -106,7 +110,9 @@ def spread(matrix: np.ndarray, how: Sequence[Replication] | None = None) -> dict
     for place, one in enumerate(how or ()):
         if one.kind == FOLDS and count[place] > 1:
             low[place], high[place] = ordered[place, 0], ordered[place, count[place] - 1]
-    quantiles = {name: _quantile(ordered, count, at) for name, at in (("median", 0.5), ("p10", 0.1), ("p90", 0.9))}
+    quantiles = {
+        name: _quantile(ordered, count, at) for name, at in (("median", 0.5), ("p10", 0.1), ("p90", 0.9))
+    }
     return {"n": count, "mean": mean, "low": low, "high": high, **quantiles}
 
 

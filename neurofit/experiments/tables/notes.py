@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
-from neurofit.experiments.tables.results import Row, changed_defaults, parts_of, readable, runs, spoken, unlike
+from neurofit.experiments.tables.results import (
+    Row,
+    changed_defaults,
+    parts_of,
+    readable,
+    runs,
+    spoken,
+    unlike,
+)
 
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 
@@ -70,12 +78,16 @@ def _changed_defaults(done: list[Row]) -> str:
 
 
 def _neuron_counts(done: list[Row]) -> str:
-    counts = dict.fromkeys(n for part in parts_of(done, "facts") if type(n := part.get("neurons_scored")) is int)
+    counts = dict.fromkeys(
+        n for part in parts_of(done, "facts") if type(n := part.get("neurons_scored")) is int
+    )
     return f"Neuron counts differ between tasks: {spoken(counts)} scored." if len(counts) > 1 else ""
 
 
 def _monitored(done: list[Row]) -> str:
-    """Early stopping that read the set whose score is reported; without a test set that is any set it read."""
+    """Early stopping that read the set whose score is reported; without a test set that is any set it
+    read.
+    """
     sets = [{name.split("/")[0] for name in part if "/" in name} for part in parts_of(done, "metrics")]
     monitored = [str(part.get("monitored")) for part in parts_of(done, "facts")]
     found = {name for name, of in zip(monitored, sets) if name in of and (name == "test" or "test" not in of)}
@@ -84,8 +96,12 @@ def _monitored(done: list[Row]) -> str:
 
 def _warnings(done: list[Row]) -> str:
     """What fits recorded as `warnings`, a list of sentences."""
-    lists = (warnings for part in parts_of(done, "facts") if isinstance(warnings := part.get("warnings"), list))
-    return " ".join(f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items())
+    lists = (
+        warnings for part in parts_of(done, "facts") if isinstance(warnings := part.get("warnings"), list)
+    )
+    return " ".join(
+        f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items()
+    )
 
 
 def _off_grid(rows: list[Row], grid_only: bool) -> str:

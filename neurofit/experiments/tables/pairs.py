@@ -1,4 +1,6 @@
-"""Which tasks of two values of an axis pair: alike in repetition and in all else, and as many in every repetition."""
+"""Which tasks of two values of an axis pair: alike in repetition and in all else, and as many in every
+repetition.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ ARCHITECTURE = "architecture"
 
 @dataclass(frozen=True)
 class Block:
-    """The tasks of a comparison: for each repetition and each cell, the rows of either side. All cells are full.
+    """The tasks of a comparison: for each repetition and each cell, the rows of either side. All cells are
+    full.
 
     A cell is what both sides were given but for the axis.
     """
@@ -42,7 +45,8 @@ class Block:
         if not self.cells:
             return np.empty((*values.shape[:-1], 0, 2))
         found = [
-            [[values[..., side].mean(axis=-1) for side in sides] for sides in of.values()] for of in self.cells
+            [[values[..., side].mean(axis=-1) for side in sides] for sides in of.values()]
+            for of in self.cells
         ]
         return np.moveaxis(np.array(found).mean(axis=1), (0, 1), (-2, -1))
 
@@ -50,9 +54,9 @@ class Block:
 def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> Block:
     """The rows of two values of an axis that pair.
 
-    Where two runs differ in nothing that was given, the one with the higher number counts, as a whole; runs of an
-    architecture that agree in what both architectures were given all count. Repetitions of a run with other defaults
-    are another run.
+    Where two runs differ in nothing that was given, the one with the higher number counts, as a whole; runs
+    of an architecture that agree in what both architectures were given all count. Repetitions of a run with
+    other defaults are another run.
 
     Parameters
     ----------
@@ -75,11 +79,15 @@ def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, li
         tasks = {one: tasks[one] for one in counted.values()}
     both = _of_both_sides(tasks)
     tasks = {one: of for one, of in tasks.items() if one[0] in both}
-    items: dict[Any, list[Any]] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
+    items: dict[
+        Any, list[Any]
+    ] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
     for one in tasks:
         items.setdefault(one if axis == ARCHITECTURE else one[0], []).append(one)
     repetitions = list(dict.fromkeys(repetition for of in tasks.values() for repetition in of))
-    there = np.array([[all(r in tasks[one] for one in of) for r in repetitions] for of in items.values()], dtype=bool)
+    there = np.array(
+        [[all(r in tasks[one] for one in of) for r in repetitions] for of in items.values()], dtype=bool
+    )
     rows_kept, columns_kept = full_block(there.reshape(len(items), len(repetitions)))
     kept = [one for place, of in enumerate(items.values()) if place in rows_kept for one in of]
     both = _of_both_sides(kept)
@@ -94,8 +102,8 @@ def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, li
 
 
 def full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left out, rows
-    before columns, which are the units of an interval.
+    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left
+    out, rows before columns, which are the units of an interval.
     """
     rows, columns = list(range(there.shape[0])), list(range(there.shape[1]))
     while rows and columns:
@@ -112,8 +120,12 @@ def full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
 
 def why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> str:
     """The first of: a value without a done task, other arguments that differ, no common repetition."""
-    empty = [str(axes[axis][i]) for i in range(len(rows)) for level, of in sides.items()
-             if not of and key(axes[axis][i]) == level]  # fmt: skip
+    empty = [
+        str(axes[axis][i])
+        for i in range(len(rows))
+        for level, of in sides.items()
+        if not of and key(axes[axis][i]) == level
+    ]
     if empty or not all(sides.values()):
         return f"no task with {axis}={empty[0] if empty else '?'} is done"
     others = _others(rows, axes, axis, sides)
@@ -125,7 +137,9 @@ def why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: 
         if without[0] & without[1]:
             return f"their runs differ in {name} too"
     differing = [
-        name for place, name in enumerate(others) if {cell[place] for cell in first} != {cell[place] for cell in second}
+        name
+        for place, name in enumerate(others)
+        if {cell[place] for cell in first} != {cell[place] for cell in second}
     ]
     return f"their runs differ in {', '.join(differing) or 'several arguments'} too"
 

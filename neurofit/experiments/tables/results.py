@@ -1,6 +1,7 @@
 """Records of tasks as a table with one row per task, and the sentences that its reader needs.
 
-A record is the JSON object of docs/architecture.md, section Records. A damaged one costs its own cells, never the rest.
+A record is the JSON object of docs/architecture.md, section Records. A damaged one costs its own cells, never
+the rest.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ _SETS = ("test", "validation", "train")
 def table(records: Iterable[Row]) -> pd.DataFrame:
     """One row per task: what it was, what came out, and what it came out of.
 
-    An argument's value is the given one, else the derived one, else the default that applied; a default has a column
-    when it differs between rows. `arg.`, `metric.` and `fact.` mark names that are already taken. `attrs["always"]`
-    names the columns that a person wants to see even when all their values are the same, `attrs["first"]` those that
-    find room in a narrow terminal before others.
+    An argument's value is the given one, else the derived one, else the default that applied; a default has a
+    column when it differs between rows. `arg.`, `metric.` and `fact.` mark names that are already taken.
+    `attrs["always"]` names the columns that a person wants to see even when all their values are the same,
+    `attrs["first"]` those that find room in a narrow terminal before others.
     """
     rows = readable(records)
     front, costs, provenance = _front(rows), _costs(rows), _provenance(rows)
@@ -42,7 +43,11 @@ def table(records: Iterable[Row]) -> pd.DataFrame:
     columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
     frame.attrs["always"] = ["run", "repetition", "state", *filter(is_of_a_model, scores)]
-    frame.attrs["first"] = ["run", "repetition", *(["state"] if any(one != "done" for one in task["state"]) else [])]
+    frame.attrs["first"] = [
+        "run",
+        "repetition",
+        *(["state"] if any(one != "done" for one in task["state"]) else []),
+    ]
     return frame
 
 
@@ -62,7 +67,9 @@ def runs(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def arguments(rows: list[Row]) -> dict[str, list]:
-    """Each argument's value in every row (None where it has none), given ones first, in the order of the grid."""
+    """Each argument's value in every row (None where it has none), given ones first, in the order of the
+    grid.
+    """
     given, derived, defaults = (parts_of(rows, key) for key in ("params", "derived", "defaults"))
     names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
     for name in dict.fromkeys(chain.from_iterable(defaults)):
@@ -76,11 +83,15 @@ def arguments(rows: list[Row]) -> dict[str, list]:
 def other_arguments(rows: list[Row]) -> dict[str, list]:
     """All but an axis `architecture` that says the same as the column of that name."""
     known = [row.get("architecture") for row in rows]
-    return {name: given for name, given in arguments(rows).items() if name != "architecture" or given != known}
+    return {
+        name: given for name, given in arguments(rows).items() if name != "architecture" or given != known
+    }
 
 
 def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
-    """Each metric's number in every row (nan where it has none): test, validation, train, then those of no set."""
+    """Each metric's number in every row (nan where it has none): test, validation, train, then those of no
+    set.
+    """
     parts = parts_of(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
     return {name: numbers([part.get(name) for part in parts]) for name in names}
@@ -96,18 +107,26 @@ def with_metrics(rows: list[Row], wanted: Sequence[str]) -> list[Row]:
     known = metrics(rows)
     for name in wanted:
         if name not in known:
-            raise UsageError(f"No metric '{name}'.{nearest(name, known)} There are: {', '.join(known) or 'none yet'}.")
-    return [{**row, "metrics": {name: value for name, value in part.items() if name in wanted}}
-            for row, part in zip(rows, parts_of(rows, "metrics"))]  # fmt: skip
+            raise UsageError(
+                f"No metric '{name}'.{nearest(name, known)} There are: {', '.join(known) or 'none yet'}."
+            )
+    return [
+        {**row, "metrics": {name: value for name, value in part.items() if name in wanted}}
+        for row, part in zip(rows, parts_of(rows, "metrics"))
+    ]
 
 
 def is_of_a_model(metric: str) -> bool:
-    """False of a ceiling, which is a matter of the data: where it is the same in every row, once is enough."""
+    """False of a ceiling, which is a matter of the data: where it is the same in every row, once is
+    enough.
+    """
     return not any(part.endswith("_ceiling") for part in metric.split("/"))
 
 
 def unlike(done: list[Row]) -> str:
-    """In what these done tasks differ though they should not, as in "2 codes, keras 3 and 4"; empty when alike."""
+    """In what these done tasks differ though they should not, as in "2 codes, keras 3 and 4"; empty when
+    alike.
+    """
     codes, data, scored, versions = zip(*map(origin, done)) if done else ((), (), (), ())
     several = [(codes, "codes"), (data, "data sets")]
     found = [f"{len(known)} {noun}" for values, noun in several if len(known := set(values) - {None}) > 1]
@@ -121,10 +140,16 @@ def unlike(done: list[Row]) -> str:
 
 
 def changed_defaults(rows: Iterable[Row]) -> list[str]:
-    """Arguments whose default is not the same in all done tasks of a run, because the script changed in between."""
+    """Arguments whose default is not the same in all done tasks of a run, because the script changed in
+    between.
+    """
     found: dict[str, None] = {}
     for group in runs(rows):
-        parts = [part for part, row in zip(parts_of(group, "defaults"), group) if part and row.get("state") == "done"]
+        parts = [
+            part
+            for part, row in zip(parts_of(group, "defaults"), group)
+            if part and row.get("state") == "done"
+        ]
         for name in dict.fromkeys(chain.from_iterable(parts)):
             if any(part.get(name) != parts[0].get(name) for part in parts):
                 found[name] = None
@@ -132,7 +157,9 @@ def changed_defaults(rows: Iterable[Row]) -> list[str]:
 
 
 def origin(row: Row) -> tuple:
-    """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was installed."""
+    """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was
+    installed.
+    """
     facts, versions = _part(row, "facts"), _part(row, "versions")
     majors = tuple((name, _major(str(version))) for name, version in versions.items() if version is not None)
     return _text(row.get("code")), _text(facts.get("data_hash")), _text(facts.get("neurons_scored")), majors
@@ -150,7 +177,9 @@ def numbers(values: list) -> np.ndarray:
 
 
 def column(values: list | np.ndarray) -> pd.Series:
-    """The values under the plainest type that holds them all; whole numbers stay whole when some are absent."""
+    """The values under the plainest type that holds them all; whole numbers stay whole when some are
+    absent.
+    """
     if isinstance(values, np.ndarray):
         return pd.Series(values, copy=False)
     kinds = set(map(type, values))
@@ -162,7 +191,9 @@ def column(values: list | np.ndarray) -> pd.Series:
         return pd.Series(values, dtype="boolean" if known != kinds else "bool")
     if known in ({float}, {int, float}) and largest <= 2**53:  # beyond, a float is another number
         return pd.Series(values, dtype=float)
-    return pd.Series(values, dtype=object)  # text too: pandas' own text type depends on its version and on pyarrow
+    return pd.Series(
+        values, dtype=object
+    )  # text too: pandas' own text type depends on its version and on pyarrow
 
 
 def _front(rows: list[Row]) -> dict[str, list]:
@@ -182,7 +213,9 @@ def _costs(rows: list[Row]) -> dict[str, list | np.ndarray]:
 
 def _provenance(rows: list[Row]) -> dict[str, list]:
     data = [part.get("data_hash") for part in parts_of(rows, "facts")]
-    plain = {name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")}
+    plain = {
+        name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")
+    }
     families = {}
     for family in ("seeds", "versions"):
         parts = parts_of(rows, family)
@@ -213,7 +246,12 @@ def _named_apart(prefix: str, columns: dict, taken: set[str]) -> dict:
 def _place(row: Row) -> tuple:
     run, repetition = row.get("run"), row.get("repetition")
     run = run if isinstance(run, int) else math.inf
-    return str(row.get("experiment")), run, str(row.get("id")), repetition if isinstance(repetition, int) else math.inf
+    return (
+        str(row.get("experiment")),
+        run,
+        str(row.get("id")),
+        repetition if isinstance(repetition, int) else math.inf,
+    )
 
 
 def _part(row: Row, key: str) -> Mapping:
@@ -229,7 +267,9 @@ def _error(error: Any) -> str | None:
     """The error on one line, cut where it gets longer than anybody reads in a table."""
     if not isinstance(error, Mapping):
         return None if error is None else " ".join(str(error).split())[:300]
-    said = [str(error[key]) for key in ("type", "message") if error.get(key)] or [str(error.get("kind") or "unknown")]
+    said = [str(error[key]) for key in ("type", "message") if error.get(key)] or [
+        str(error.get("kind") or "unknown")
+    ]
     return " ".join(": ".join(said)[:3000].split())[:300]
 
 

@@ -13,7 +13,9 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMBER = r"(?:(?<!\w)[-+])?(?:\d[\d_]*)?\.?\d+(?:e[-+]?\d+)?"
 _VARYING = re.compile(rf"[\w.~-]*/[^\s'\"]+|0x[0-9a-f]+|{_NUMBER}", re.IGNORECASE)
 
-Signature = tuple[str, str, str, str]  # kind, type, text without what varies, file and line in the user's code
+Signature = tuple[
+    str, str, str, str
+]  # kind, type, text without what varies, file and line in the user's code
 
 
 def normalised(text: str) -> str:

@@ -1,5 +1,5 @@
-"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it goes
-with.
+"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it
+goes with.
 
 checkpoint/000400/
 ├── checkpoint.json        {"step", "attempt", "rows": of history.csv, "lengths": {file: bytes}}
@@ -32,8 +32,8 @@ class Superseded(BaseException):
 
 
 def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
-    """The checkpoints to go on from, newest first: the last attempt's before those of earlier ones. Only those written
-    after an attempt, where it starts afresh.
+    """The checkpoints to go on from, newest first: the last attempt's before those of earlier ones. Only
+    those written after an attempt, where it starts afresh.
     """
     found = []
     with contextlib.suppress(FileNotFoundError):
@@ -50,7 +50,9 @@ def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
 
 
 def discard(task: TaskFiles, up_to_attempt: int) -> None:
-    """Remove the checkpoints of these attempts: what starts afresh leaves nothing older to whoever goes on with it."""
+    """Remove the checkpoints of these attempts: what starts afresh leaves nothing older to whoever goes on
+    with it.
+    """
     newer = published(task, up_to_attempt)
     for folder in published(task):
         if folder not in newer:
@@ -101,7 +103,9 @@ def _sync(folder: Path) -> None:
 
 
 def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
-    """Bring the older attempt's history and kept files over, cut to where they were; gives the history's rows."""
+    """Bring the older attempt's history and kept files over, cut to where they were; gives the history's
+    rows.
+    """
     return retry(lambda: _take_up(checkpoint, task, attempt))
 
 

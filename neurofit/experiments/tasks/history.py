@@ -1,5 +1,5 @@
-"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written anew,
-whole.
+"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written
+anew, whole.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ class StopRequest:
     def listen(self) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, self._note)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker passes it on
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C reaches the whole group; the worker passes it on
 
     def come_too_late(self) -> None:
         """From now on a request changes nothing: the fit has ended, and its outcome is being written."""
@@ -58,8 +60,8 @@ class StopRequest:
 
 @dataclass
 class LiveTask:
-    """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and derived
-    values.
+    """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and
+    derived values.
     """
 
     params: dict[str, Any]
@@ -122,13 +124,15 @@ class LiveTask:
         try:
             found = retry(lambda: inputs.digest(whole))
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise UsageError(f"The task uses '{path}', which cannot be read: {error.strerror} ({whole}).") from None
+            raise UsageError(
+                f"The task uses '{path}', which cannot be read: {error.strerror} ({whole})."
+            ) from None
         self.record(inputs={**self.facts.get("inputs", {}), inputs.name_of(path, self.study): found})
         return whole
 
     def keep(self, pattern: str) -> None:
-        """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt has them
-        too.
+        """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt
+        has them too.
         """
         self._kept_patterns.append(pattern)
 
@@ -143,7 +147,9 @@ class LiveTask:
 
     def _kept_lengths(self) -> dict[str, int]:
         found = (path for pattern in self._kept_patterns for path in self.folder.glob(pattern))
-        lengths = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()}
+        lengths = {
+            path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()
+        }
         return dict(sorted(lengths.items()))
 
     def resume(self, folder: Path) -> None:
@@ -153,7 +159,9 @@ class LiveTask:
         self.record(resumed_from=folder.name)
 
     def should_stop(self) -> bool:
-        """Whether this task was asked to stop (time limit near, Ctrl-C, cancelled): save a checkpoint, then `stop`."""
+        """Whether this task was asked to stop (time limit near, Ctrl-C, cancelled): save a checkpoint, then
+        `stop`.
+        """
         self.stop_request.asked_for = True
         return self.stop_request.made
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 
 def hidden_units(per_neuron, neurons):
-    """So many per neuron, rounded down, but one at least: with none, predictions would not depend on the image."""
+    """So many per neuron, rounded down, but one at least: with none, predictions would not depend on the
+    image.
+    """
     return max(1, int(per_neuron * neurons))
 
 
 def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l2=0.0, start_below=0.0):
     """DoG(filters) → softplus(hidden · neurons) → softplus(neurons): the HSM model.
 
-    activation: of the differences of Gaussians; hidden: units per neuron, see `hidden_units`; biases: how they start,
-    "zeros" or "normal"; l2: on the last layer's weights; start_below: see `layers.DifferenceOfGaussians`.
-    Source: doi:10.1371/journal.pcbi.1004927.
+    activation: of the differences of Gaussians; hidden: units per neuron, see `hidden_units`; biases: how
+    they start, "zeros" or "normal"; l2: on the last layer's weights; start_below: see
+    `layers.DifferenceOfGaussians`. Source: doi:10.1371/journal.pcbi.1004927.
     """
     import keras
 
@@ -22,18 +24,29 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
 
     start = {"bias_initializer": biases}
     units = hidden_units(hidden, shapes.neurons)
-    return keras.Sequential([
-        keras.Input(shapes.image, name="image"),
-        DifferenceOfGaussians(filters, activation=activation, start_below=start_below, name="dog", **start),
-        Dense(units, activation="softplus", name="hidden", **start),
-        Dense(shapes.neurons, activation="softplus", kernel_regularizer=penalty(L2, l2), name="neurons", **start),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image, name="image"),
+            DifferenceOfGaussians(
+                filters, activation=activation, start_below=start_below, name="dog", **start
+            ),
+            Dense(units, activation="softplus", name="hidden", **start),
+            Dense(
+                shapes.neurons,
+                activation="softplus",
+                kernel_regularizer=penalty(L2, l2),
+                name="neurons",
+                **start,
+            ),
+        ]
+    )
 
 
 def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="normal"):
     """[softplus(hidden · neurons) →] softplus(neurons) on the pixels: LN, or LNLN with hidden > 0.
 
-    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where that is another.
+    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where that is
+    another.
     """
     import keras
 
@@ -44,18 +57,22 @@ def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="norm
     smooth = penalty(Laplacian, smoothness, grid=shapes.image)
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
     if hidden:
-        model.add(Dense(hidden_units(hidden, shapes.neurons), kernel_regularizer=smooth, name="filters", **start))
+        model.add(
+            Dense(hidden_units(hidden, shapes.neurons), kernel_regularizer=smooth, name="filters", **start)
+        )
         smooth = penalty(L2, l2)
     model.add(Dense(shapes.neurons, kernel_regularizer=smooth, name="neurons", **start))
     return model
 
 
-def what_where(shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1, where_l1=0.01, biases="zeros"):
+def what_where(
+    shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1, where_l1=0.01, biases="zeros"
+):
     """softplus(convolution) × layers → factorised readout: what each neuron looks for, and where.
 
-    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness: Laplacian penalty
-    on the kernels; where_l1: on the readout's positions.
-    Source: doi:10.48550/arXiv.1711.02653.
+    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness:
+    Laplacian penalty on the kernels; where_l1: on the readout's positions. Source:
+    doi:10.48550/arXiv.1711.02653.
     """
     import keras
 
@@ -65,7 +82,9 @@ def what_where(shapes, *, filters=16, size=9, stride=3, layers=1, smoothness=0.1
     start = {"activation": "softplus", "bias_initializer": biases}
     smooth = penalty(Laplacian, smoothness)
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
-    model.add(Convolution(filters, size, stride=stride, kernel_regularizer=smooth, name="features_1", **start))
+    model.add(
+        Convolution(filters, size, stride=stride, kernel_regularizer=smooth, name="features_1", **start)
+    )
     for index in range(2, layers + 1):
         model.add(Convolution(filters, 3, kernel_regularizer=smooth, name=f"features_{index}", **start))
     sparse = penalty(L1, where_l1)

@@ -9,28 +9,43 @@ from __future__ import annotations
 from neurofit.errors import UsageError
 
 
-def kindel_cnn(shapes, *, conv1=16, conv2=32, conv1size=3, conv2size=3, nk=3, nstride=2, hidden1=300, numconvlayer=2,
-               dropout=0.65):  # fmt: skip
+def kindel_cnn(
+    shapes,
+    *,
+    conv1=16,
+    conv2=32,
+    conv1size=3,
+    conv2size=3,
+    nk=3,
+    nstride=2,
+    hidden1=300,
+    numconvlayer=2,
+    dropout=0.65,
+):
     """[convolution → ReLU → max pooling] × numconvlayer → dense ReLU → dropout → dense ReLU.
 
-    conv1, conv2: filters of the first and of the later convolutions; conv1size, conv2size: their width [pixels], VALID,
-    stride 1; nk, nstride: width and stride of the pooling, VALID; hidden1: dense units; numconvlayer: 1, 2 or 3;
-    dropout: the share of dense units that is *kept* while training, as their flag has it.
-    Weights: truncated normal (cut at two standard deviations), .1 for convolutions and .1 / √inputs for dense layers;
-    biases 0.
+    conv1, conv2: filters of the first and of the later convolutions; conv1size, conv2size: their width
+    [pixels], VALID, stride 1; nk, nstride: width and stride of the pooling, VALID; hidden1: dense units;
+    numconvlayer: 1, 2 or 3; dropout: the share of dense units that is *kept* while training, as their flag
+    has it. Weights: truncated normal (cut at two standard deviations), .1 for convolutions and .1 / √inputs
+    for dense layers; biases 0.
     """
     import keras
 
     if numconvlayer not in (1, 2, 3):
         raise UsageError(f"kindel_cnn: numconvlayer={numconvlayer!r}; expected 1, 2 or 3.")
     if not 0 < dropout <= 1:
-        raise UsageError(f"kindel_cnn: dropout={dropout!r} is the share that is kept; expected 0 < dropout ≤ 1.")
+        raise UsageError(
+            f"kindel_cnn: dropout={dropout!r} is the share that is kept; expected 0 < dropout ≤ 1."
+        )
     layers = [keras.Input(shapes.image, name="image")]
     for index in range(numconvlayer):
         filters, size = (conv1, conv1size) if index == 0 else (conv2, conv2size)
         start = keras.initializers.TruncatedNormal(stddev=0.1)
         name = f"conv{index + 1}"
-        layers.append(keras.layers.Conv2D(filters, size, activation="relu", kernel_initializer=start, name=name))
+        layers.append(
+            keras.layers.Conv2D(filters, size, activation="relu", kernel_initializer=start, name=name)
+        )
         layers.append(keras.layers.MaxPooling2D(nk, nstride, name=f"pool{index + 1}"))
     model = keras.Sequential([*layers, keras.layers.Flatten(name="flatten")])
     model.add(_dense(hidden1, model.output_shape[-1], "hidden"))
@@ -50,14 +65,16 @@ def kindel_lnln(shapes, *, units=250):
     from neurofit.models.layers import UnitScale
 
     height, width, channels = shapes.image
-    return keras.Sequential([
-        keras.Input(shapes.image, name="image"),
-        keras.layers.Flatten(name="flatten"),
-        _dense(units, height * width * channels, "units"),
-        UnitScale(name="units_scale"),
-        _dense(shapes.neurons, units, "neurons"),
-        UnitScale(name="neurons_scale"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image, name="image"),
+            keras.layers.Flatten(name="flatten"),
+            _dense(units, height * width * channels, "units"),
+            UnitScale(name="units_scale"),
+            _dense(shapes.neurons, units, "neurons"),
+            UnitScale(name="neurons_scale"),
+        ]
+    )
 
 
 def _dense(units, inputs, name):

@@ -7,13 +7,15 @@ START = 0.01  # standard deviation of what weights start from
 
 
 def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, readout=0.02):
-    """[convolution → batch normalisation → softplus] × layers, the last without softplus → softplus(what × where).
+    """[convolution → batch normalisation → softplus] × layers, the last without softplus → softplus(what ×
+    where).
 
-    The first convolution is `size` pixels wide and only where it fits ("valid"), the others 3 ("same"), without biases.
-    smooth: NormalisedLaplacian of the first kernels; sparse: GroupSparsity of the others; readout: L1 of the product of
-    the factors, which count by their magnitude. Output biases start at the neurons' mean rates (`initialise`).
-    The defaults are the source's for one population of 103 neurons; it searched smooth .001 … .01, sparse 0 … .05,
-    readout .03 … .05 besides. Goes with `Training.klindt()` and `standardise="pixel"`.
+    The first convolution is `size` pixels wide and only where it fits ("valid"), the others 3 ("same"),
+    without biases. smooth: NormalisedLaplacian of the first kernels; sparse: GroupSparsity of the others;
+    readout: L1 of the product of the factors, which count by their magnitude. Output biases start at the
+    neurons' mean rates (`initialise`). The defaults are the source's for one population of 103 neurons; it
+    searched smooth .001 … .01, sparse 0 … .05, readout .03 … .05 besides. Goes with `Training.klindt()` and
+    `standardise="pixel"`.
 
     Source: doi:10.48550/arXiv.1711.02653, and the code that came with it.
     """
@@ -23,7 +25,9 @@ def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, r
     from neurofit.models.regularizers import GroupSparsity, NormalisedLaplacian
 
     def start():
-        return keras.initializers.TruncatedNormal(stddev=START)  # a new one each: an instance draws the same again
+        return keras.initializers.TruncatedNormal(
+            stddev=START
+        )  # a new one each: an instance draws the same again
 
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
     for index in range(1, layers + 1):
@@ -32,12 +36,23 @@ def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, r
         penalty = _penalty(NormalisedLaplacian, smooth) if first else _penalty(GroupSparsity, sparse)
         width = size if first else 3
         model.add(Convolution(filters, width, kernel_regularizer=penalty, name=f"features_{index}", **how))
-        model.add(keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"norm_{index}"))
+        model.add(
+            keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"norm_{index}")
+        )
         if index < layers:
             model.add(keras.layers.Activation("softplus", name=f"rate_{index}"))
-    model.add(FactorisedReadout(shapes.neurons, normalised="none", magnitude="both", product_l1=readout,
-                                what_initializer=start(), where_initializer=start(), activation="softplus",
-                                name="neurons"))  # fmt: skip
+    model.add(
+        FactorisedReadout(
+            shapes.neurons,
+            normalised="none",
+            magnitude="both",
+            product_l1=readout,
+            what_initializer=start(),
+            where_initializer=start(),
+            activation="softplus",
+            name="neurons",
+        )
+    )
     return model
 
 

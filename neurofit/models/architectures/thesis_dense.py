@@ -1,9 +1,9 @@
 """The thesis' models without convolution: differences of Gaussians over the image, and filters of its pixels.
 
-Arguments have the thesis' own names, so that its run lists and ours read alike. What all of them share: variances of
-Gaussians in (1, 25), weights and biases from N(0, .1) unless said otherwise, and NDN's start of the centres, the rows
-2 pixels below their bounds (`layers.DifferenceOfGaussians`, start_below), which leaves some filters without a gradient.
-Penalties are summed over weights, L2 with its ½, as NDN has them.
+Arguments have the thesis' own names, so that its run lists and ours read alike. What all of them share:
+variances of Gaussians in (1, 25), weights and biases from N(0, .1) unless said otherwise, and NDN's start of
+the centres, the rows 2 pixels below their bounds (`layers.DifferenceOfGaussians`, start_below), which leaves
+some filters without a gradient. Penalties are summed over weights, L2 with its ½, as NDN has them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,38 @@ from neurofit.models.architectures.basic import hidden_units, linear_nonlinear
 START_BELOW = 2.0  # pixels
 
 
-def dog_hidden(shapes, *, dog_layers=9, hidden=0.2, activation="linear", biases="normal", hidden_layers=1,
-               lin_scale=False, reg_h=0.0, reg_l=0.0):  # fmt: skip
+def dog_hidden(
+    shapes,
+    *,
+    dog_layers=9,
+    hidden=0.2,
+    activation="linear",
+    biases="normal",
+    hidden_layers=1,
+    lin_scale=False,
+    reg_h=0.0,
+    reg_l=0.0,
+):
     """[w · x + b →] DoG(dog_layers) → softplus(hidden · neurons) × hidden_layers → softplus(neurons).
 
-    dog_layers: number of DoG filters; activation: theirs; hidden: units per neuron, rounded down; biases: how they
-    start, "normal" or "zeros"; lin_scale: with one learned scale of the pixels; reg_h, reg_l: L2 on the (first) hidden
-    and on the last layer's weights.
+    dog_layers: number of DoG filters; activation: theirs; hidden: units per neuron, rounded down; biases: how
+    they start, "normal" or "zeros"; lin_scale: with one learned scale of the pixels; reg_h, reg_l: L2 on the
+    (first) hidden and on the last layer's weights.
     """
     from neurofit.models.layers import Scale
     from neurofit.models.regularizers import named
 
     first = [Scale(name="scale")] if lin_scale else []
     penalties = named("l2", reg_h), named("l2", reg_l)
-    return _dog(shapes, dog_layers, hidden, activation, biases, penalties, first=first, hidden_layers=hidden_layers)
+    return _dog(
+        shapes, dog_layers, hidden, activation, biases, penalties, first=first, hidden_layers=hidden_layers
+    )
 
 
 def dog_penalised(shapes, *, dog_layers=9, hidden=0.2, reg_type="l2", reg_lambda=0.0):
-    """`dog_hidden` with one kind of penalty (`regularizers.named`), equally strong, on hidden and last layer."""
+    """`dog_hidden` with one kind of penalty (`regularizers.named`), equally strong, on hidden and last
+    layer.
+    """
     from neurofit.models.regularizers import named
 
     penalties = named(reg_type, reg_lambda), named(reg_type, reg_lambda)
@@ -44,11 +58,12 @@ def dog_l2(shapes, *, dog_layers=9, hidden=0.2, l2=0.0):
 
 
 def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
-    """`dog_hidden`, training with the share `dropout_h` of the hidden units: NDN's keep_prob, despite its name.
+    """`dog_hidden`, training with the share `dropout_h` of the hidden units: NDN's keep_prob, despite its
+    name.
 
-    One draw per batch, the same for all its images, as in NDN; kept units count 1 / dropout_h. Predictions use all
-    units (NDN's validation curves kept the noise on). 1 drops nothing. 0 keeps nothing, training and predicting: only
-    the last layer's biases learn; NDN refused it.
+    One draw per batch, the same for all its images, as in NDN; kept units count 1 / dropout_h. Predictions
+    use all units (NDN's validation curves kept the noise on). 1 drops nothing. 0 keeps nothing, training and
+    predicting: only the last layer's biases learn; NDN refused it.
 
     Raises
     ------
@@ -66,7 +81,10 @@ def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
 
 
 def lnln(shapes, *, hidden=0.2, reg_h=0.0, reg_l=0.0):
-    """softplus(hidden · neurons) → softplus(neurons) on the pixels; reg_h: Laplacian on their filters, reg_l: L2."""
+    """softplus(hidden · neurons) → softplus(neurons) on the pixels; reg_h:
+
+    Laplacian on their filters, reg_l: L2.
+    """
     return linear_nonlinear(shapes, hidden=hidden, smoothness=reg_h, l2=reg_l)
 
 
@@ -75,8 +93,18 @@ def ln(shapes, *, reg_l=0.0):
     return linear_nonlinear(shapes, hidden=0, smoothness=reg_l)
 
 
-def _dog(shapes, filters, hidden, activation="linear", biases="normal", penalties=(None, None), *, first=(), after=(),
-         hidden_layers=1):  # fmt: skip
+def _dog(
+    shapes,
+    filters,
+    hidden,
+    activation="linear",
+    biases="normal",
+    penalties=(None, None),
+    *,
+    first=(),
+    after=(),
+    hidden_layers=1,
+):
     """DoG(filters) → the hidden layers → the neurons; `first` before, `after` behind the hidden ones."""
     import keras
 
@@ -84,14 +112,24 @@ def _dog(shapes, filters, hidden, activation="linear", biases="normal", penaltie
 
     start, units = {"bias_initializer": biases}, hidden_units(hidden, shapes.neurons)
     on_hidden = [penalties[0]] + [None] * (hidden_layers - 1)
-    return keras.Sequential([
-        keras.Input(shapes.image, name="image"),
-        *first,
-        DifferenceOfGaussians(filters, activation=activation, start_below=START_BELOW, name="dog", **start),
-        *(
-            Dense(units, activation="softplus", kernel_regularizer=one, name=f"hidden_{index}", **start)
-            for index, one in enumerate(on_hidden, 1)
-        ),
-        *after,
-        Dense(shapes.neurons, activation="softplus", kernel_regularizer=penalties[1], name="neurons", **start),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image, name="image"),
+            *first,
+            DifferenceOfGaussians(
+                filters, activation=activation, start_below=START_BELOW, name="dog", **start
+            ),
+            *(
+                Dense(units, activation="softplus", kernel_regularizer=one, name=f"hidden_{index}", **start)
+                for index, one in enumerate(on_hidden, 1)
+            ),
+            *after,
+            Dense(
+                shapes.neurons,
+                activation="softplus",
+                kernel_regularizer=penalties[1],
+                name="neurons",
+                **start,
+            ),
+        ]
+    )

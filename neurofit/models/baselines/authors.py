@@ -24,8 +24,9 @@ def fit(
     learning_rate: float = 1e-4,
     **other,
 ) -> Fit:
-    """Raw pixels, mean squared error, plain gradient descent; every 200 steps a look at the early-stopping images, of
-    which the weights with the lowest loss are kept, and training goes on to the end. `other`: more arguments of `Fit`.
+    """Raw pixels, mean squared error, plain gradient descent; every 200 steps a look at the early-stopping
+    images, of which the weights with the lowest loss are kept, and training goes on to the end. `other`: more
+    arguments of `Fit`.
     """
     epochs = steps // STEPS_PER_EPOCH
     training = Training(

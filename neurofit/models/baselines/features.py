@@ -1,4 +1,5 @@
-"""What a regression is given: functions of images (image, height, width, channel) that return blocks of features.
+"""What a regression is given: functions of images (image, height, width, channel) that return blocks of
+features.
 
 Their keyword arguments are axes of an experiment, as an architecture's are.
 """
@@ -52,14 +53,16 @@ def gabor_energy(
 ) -> list[Block]:
     """√(even² + odd²) of each pair of the bank (`GaborBank`), compressed, for images of one channel.
 
-    compression: "sqrt": the square root of the energy, since cells' responses to contrast saturate; or "none";
-    window [pixels]: energies at a distance d from the image's middle weigh exp(−d² / 4 window²), so that their share of
-    the variance is a Gaussian with this standard deviation; 0: all alike;
-    luminance, pixels: share of the variance of the image's mean, and of its pixels, where the energies have 1; 0: none.
+    compression: "sqrt": the square root of the energy, since cells' responses to contrast saturate; or
+    "none"; window [pixels]: energies at a distance d from the image's middle weigh exp(−d² / 4 window²), so
+    that their share of the variance is a Gaussian with this standard deviation; 0: all alike; luminance,
+    pixels: share of the variance of the image's mean, and of its pixels, where the energies have 1; 0: none.
     The bank's filters see neither.
     """
     if compression not in COMPRESSIONS:
-        raise DataError(f"compression={compression!r}: known are none, sqrt.{nearest(str(compression), COMPRESSIONS)}")
+        raise DataError(
+            f"compression={compression!r}: known are none, sqrt.{nearest(str(compression), COMPRESSIONS)}"
+        )
     bank = GaborBank(tuple(wavelengths), orientations, width, aspect, spacing, reach)
     _, y, x, _ = bank.parameters().T
     weights = np.exp(-(y**2 + x**2) / (4 * window**2)) if window else None
@@ -71,8 +74,12 @@ def gabor_energy(
     return blocks
 
 
-def gabor_wavelets(images: np.ndarray, *, wavelength=8.0, width=0.4, orientations=9, across=11) -> list[Block]:
-    """Even Gabor filters in `orientations` directions at across × across places, 3 pixels apart: 1,089, with signs."""
+def gabor_wavelets(
+    images: np.ndarray, *, wavelength=8.0, width=0.4, orientations=9, across=11
+) -> list[Block]:
+    """Even Gabor filters in `orientations` directions at across × across places, 3 pixels apart: 1,089, with
+    signs.
+    """
     bank = GaborBank((wavelength,), orientations, width, spacing=3 / wavelength, reach=3.0 * (across // 2))
     return [Block(bank.responses(_grey(images)).real)]
 

@@ -1,4 +1,6 @@
-"""A bank of Gabor filters: an even and an odd wavelet of every wavelength, at a grid of places, in all directions."""
+"""A bank of Gabor filters: an even and an odd wavelet of every wavelength, at a grid of places, in all
+directions.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,19 @@ from neurofit.errors import DataError
 class GaborBank:
     """Complex filters e(x, y) · (exp(2πi u / λ) − m), their real part even and their imaginary part odd.
 
-    With u = (x − x₀) cos θ + (y − y₀) sin θ and v = (y − y₀) cos θ − (x − x₀) sin θ:
-    e = exp(−(u² + aspect² v²) / 2σ²) and σ = width · λ; m is the number that makes a filter's values sum to 0, so that
-    no response depends on the mean of an image; then each filter is divided by √Σ|·|².
+    With u = (x − x₀) cos θ + (y − y₀) sin θ and v = (y − y₀) cos θ − (x − x₀) sin θ: e = exp(−(u² + aspect²
+    v²) / 2σ²) and σ = width · λ; m is the number that makes a filter's values sum to 0, so that no response
+    depends on the mean of an image; then each filter is divided by √Σ|·|².
 
     Parameters
     ----------
     wavelengths : λ [pixels], one for each scale
-    orientations : θ = kπ / orientations, k = 0 … orientations − 1; θ = 0: the wave runs along x, its stripes stand
+    orientations : θ = kπ / orientations, k = 0 … orientations − 1; θ = 0: the wave runs along x, its stripes
+    stand
     width : σ / λ, of the envelope
     aspect : < 1: the envelope is longer along the stripes
-    spacing : between neighbouring places, in wavelengths (of a half: adjacent filters overlap), along x and y alike
+    spacing : between neighbouring places, in wavelengths (of a half: adjacent filters overlap), along x and y
+    alike
     reach : places lie within ± this many pixels of the image's middle, along x and along y; the middle is one
     """
 
@@ -57,7 +61,9 @@ class GaborBank:
 
     def filters(self, height: int, width: int) -> np.ndarray:
         """(filter, height, width) complex."""
-        y, x = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij")
+        y, x = np.meshgrid(
+            np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij"
+        )
         wavelength, y0, x0, turn = self.parameters().T[:, :, None, None]
         across = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
         along = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)

@@ -1,4 +1,5 @@
-"""The `fit` of an experiment for regressions: features of the images, then ridge regression with α by validation.
+"""The `fit` of an experiment for regressions: features of the images, then ridge regression with α by
+validation.
 
 What a task leaves in its folder: predictions.npz, neurons.csv and recipe.json, as `models.Fit` does, and
 
@@ -35,9 +36,11 @@ class Regression:
     alphas : penalties to choose from; all features together have variance 1
     kernel : "linear", or "gaussian": functions of the features that are smooth, over about `length`
     length : of the Gaussian kernel; 1: as far as two images are apart on average, over √2
-    power : < 1: responses are fitted to this power, and predictions raised to its inverse, which is what a cell's
+    power : < 1: responses are fitted to this power, and predictions raised to its inverse, which is what a
+    cell's
         threshold does to its input
-    shared_by : "recording": all neurons of a recording have the α with the highest mean correlation on the validation
+    shared_by : "recording": all neurons of a recording have the α with the highest mean correlation on the
+    validation
         set; "neuron": each has the one with the smallest squared error there
     refit : once α is chosen, fit again to training and validation images together
     """
@@ -67,7 +70,8 @@ class LinearFit(ReadyMade):
 
     Parameters
     ----------
-    features : `def name(images, *, …) -> list[Block]` (`baselines.features`), whose arguments are axes; or a dict of
+    features : `def name(images, *, …) -> list[Block]` (`baselines.features`), whose arguments are axes; or a
+    dict of
         several, which need the axis `architecture`
     data, split, scores : as for `models.Fit`; there must be a validation set
     regression : the settings that apply unless an axis says otherwise
@@ -86,18 +90,27 @@ class LinearFit(ReadyMade):
         routed = self.router.route(task.params)
         defaults = {**self.router.data, "standardise": "none"}
         material = data.material(self.data, routed.data, defaults, task)
-        features = {name: self.built[routed.architecture](part.inputs["image"], **routed.build)
-                    for name, part in material.parts.items()}  # fmt: skip
+        features = {
+            name: self.built[routed.architecture](part.inputs["image"], **routed.build)
+            for name, part in material.parts.items()
+        }
         ridge, alpha = fitted(features, material.parts, routed.training)
-        result = score({name: ridge.predict(x)[0] for name, x in features.items()}, material.parts, self.scores)
+        result = score(
+            {name: ridge.predict(x)[0] for name, x in features.items()}, material.parts, self.scores
+        )
         tables.write(task.folder, material.parts, result)
         _keep(ridge, alpha, task.folder)
         _recipe(routed, material, features, task)
         data.record_split(material.parts, task)
         for warning in result.undefined:
             data.warn(task, warning)
-        task.record(neurons_scored=result.n_scored, neurons_silent=result.n_silent, monitored="validation",
-                    constant_predictions=result.n_constant, data_hash=material.dataset.hash())  # fmt: skip
+        task.record(
+            neurons_scored=result.n_scored,
+            neurons_silent=result.n_silent,
+            monitored="validation",
+            constant_predictions=result.n_constant,
+            data_hash=material.dataset.hash(),
+        )
         return result.metrics
 
     def load(self, folder: Path) -> Ridge:
@@ -121,8 +134,10 @@ def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> 
     path = ridge_path(features["train"], _responses(parts.train), how.alphas, **kernel)
     index = _chosen(path.predict(features["validation"]), parts.validation, how)
     if how.refit:
-        both = [replace(one, values=np.concatenate([one.values, other.values]))
-                for one, other in zip(features["train"], features["validation"])]  # fmt: skip
+        both = [
+            replace(one, values=np.concatenate([one.values, other.values]))
+            for one, other in zip(features["train"], features["validation"])
+        ]
         responses = np.concatenate([_responses(parts.train), _responses(parts.validation)])
         path = ridge_path(both, responses, how.alphas, **kernel)
     return path.chosen(index), np.asarray(how.alphas)[index]
@@ -167,10 +182,13 @@ def _recipe(routed: Any, material: Any, features: Mapping[str, list[Block]], tas
         "architecture": routed.architecture,
         "arguments": plain(routed.build),
         "features": sum(block.values.shape[1] for block in features["train"]),
-        "data": {"name": material.dataset.name, "hash": material.dataset.hash(),
-                 "images": {name: part.n_images for name, part in material.parts.items()}},
+        "data": {
+            "name": material.dataset.name,
+            "hash": material.dataset.hash(),
+            "images": {name: part.n_images for name, part in material.parts.items()},
+        },
         "split": {**asdict(material.split), "seed": material.split_seed, "split_by": task.split_by},
         "regression": asdict(routed.training),
-    }  # fmt: skip
+    }
     text = json.dumps(told, indent=1, default=str, ensure_ascii=False)
     write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)

@@ -1,13 +1,16 @@
 """Ridge regression of all neurons at once, for a whole path of penalties, on features or on a kernel of them.
 
-    Z: features with mean 0 and variance 1 over the training images, times their weights, each block scaled to its
+    Z: features with mean 0 and variance 1 over the training images, times their weights, each block scaled to
+    its
     share, all of it so that a training image has Σ z² = 1 on average.
     linear: K = Z Zᵀ;   gaussian: K = exp(−|z − z'|² / 2 length²), |z − z'|² being 2 on average
-    Both centred: K ← (1 − J) K (1 − J), J the mean over the training images, which is what not penalising b comes to.
+    Both centred: K ← (1 − J) K (1 − J), J the mean over the training images, which is what not penalising b
+    comes to.
     Prediction: b + K(image, training images) · (K + α)⁻¹ (y − b), b the mean response.
 
-For the linear kernel that is Σ_image (y − b − z · w)² + α Σ w², least for every neuron and α. With a power p ≠ 1, y is
-the response to the power of p, and what is predicted max(0, prediction) ^ (1 / p): an output nonlinearity.
+For the linear kernel that is Σ_image (y − b − z · w)² + α Σ w², least for every neuron and α. With a power p
+≠ 1, y is the response to the power of p, and what is predicted max(0, prediction) ^ (1 / p): an output
+nonlinearity.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ class Scaling:
             weights = np.ones(len(mean)) if block.weights is None else block.weights
             weights = np.where(std > 1e-9 * np.abs(mean).max(), weights, 0)
             means.append(mean)
-            factors.append(weights / np.where(weights, std, 1) * np.sqrt(block.share / total / (weights**2).sum()))
+            factors.append(
+                weights / np.where(weights, std, 1) * np.sqrt(block.share / total / (weights**2).sum())
+            )
         return cls(np.concatenate(means), np.concatenate(factors))
 
     def scaled(self, blocks: Sequence[Block]) -> np.ndarray:
@@ -84,14 +89,20 @@ class Ridge:
 
 
 def ridge_path(
-    blocks: Sequence[Block], responses: np.ndarray, alphas, *, kernel: str = "linear", length: float = 1.0,
+    blocks: Sequence[Block],
+    responses: np.ndarray,
+    alphas,
+    *,
+    kernel: str = "linear",
+    length: float = 1.0,
     power: float = 1.0,
-) -> Ridge:  # fmt: skip
+) -> Ridge:
     """Of the training images' features and responses (image, neuron), for every α.
 
     Raises
     ------
-    DataError : responses are missing, or negative where there is a power; an α is not positive; no such kernel
+    DataError : responses are missing, or negative where there is a power; an α is not positive; no such
+    kernel
     """
     alphas = np.asarray(alphas, np.float64)
     _check(responses, alphas, kernel, power)
@@ -119,7 +130,9 @@ def _check(responses: np.ndarray, alphas: np.ndarray, kernel: str, power: float)
     if not (alphas > 0).all():
         raise DataError(f"Ridge: every alpha must be > 0, not {alphas.tolist()}.")
     if not np.isfinite(responses).all():
-        raise DataError("Ridge: some responses are missing (NaN), which it cannot leave out. Select neurons without.")
+        raise DataError(
+            "Ridge: some responses are missing (NaN), which it cannot leave out. Select neurons without."
+        )
     if kernel not in KERNELS:
         raise DataError(f"Ridge: kernel={kernel!r}; known are {', '.join(KERNELS)}.")
     if power != 1 and responses.min() < 0:

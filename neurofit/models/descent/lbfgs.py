@@ -1,4 +1,6 @@
-"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is the same each time it is asked."""
+"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is the same each time it is
+asked.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ EVALUATIONS = 20  # at most, per iteration: a line search takes one or two
 class LbfgsProgram(Program):
     """A `Program` whose epochs are iterations of L-BFGS.
 
-    A call is one run of SciPy, which remembers nothing of the call before: what a training has come to is then its
-    weights alone, and one that was stopped goes on to the last bit. So a call must be many iterations.
+    A call is one run of SciPy, which remembers nothing of the call before: what a training has come to is
+    then its weights alone, and one that was stopped goes on to the last bit. So a call must be many
+    iterations.
     """
 
     whole_rounds = True
@@ -37,8 +40,12 @@ class LbfgsProgram(Program):
         _must_be_float64(model)
         self._slope = compiled(self._loss_and_gradient)
 
-    def epochs(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray, np.ndarray]:
-        """As many iterations as `orders` has rows, or fewer where no progress is left; the losses after each."""
+    def epochs(
+        self, state: State, orders: np.ndarray, learning_rate: float
+    ) -> tuple[State, np.ndarray, np.ndarray]:
+        """As many iterations as `orders` has rows, or fewer where no progress is left; the losses after
+        each.
+        """
         losses: list[tuple[float, float]] = []
         last = (np.nan, np.nan)
 
@@ -49,11 +56,18 @@ class LbfgsProgram(Program):
             return last[1], gradient
 
         found = scipy.optimize.minimize(
-            objective, state.weights.numpy(), jac=True, method="L-BFGS-B", bounds=self._bounds,
-            callback=lambda xk: losses.append(last),  # the point that a line search ends at is the one it asked last
+            objective,
+            state.weights.numpy(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self._bounds,
+            callback=lambda xk: losses.append(
+                last
+            ),  # the point that a line search ends at is the one it asked last
             options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
-        )  # fmt: skip
-        # Status 1: all iterations or evaluations used; 2: a line search failed, which a new start may get over.
+        )
+        # Status 1: all iterations or evaluations used; 2: a line search failed, which a new start may get
+        # over.
         self.converged = found.status == 0 or (found.status == 2 and found.nit == 0)
         cost, penalised = np.array(losses or [last]).T
         return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
@@ -86,11 +100,14 @@ def _all_bounds(variables) -> scipy.optimize.Bounds | None:
 
 
 def _must_be_float64(model) -> None:
-    """The gradient is float64 whatever is in between: what a layer computes in less is lost in it without a trace."""
+    """The gradient is float64 whatever is in between: what a layer computes in less is lost in it without a
+    trace.
+    """
     for layer in every_layer(model):
         found = {layer.compute_dtype, *(str(one.dtype) for one in layer.weights if "float" in str(one.dtype))}
         if found != {"float64"}:
             raise UsageError(
-                f"optimizer='lbfgs': layer '{layer.name}' computes in {', '.join(sorted(found - {'float64'}))}; "
+                f"optimizer='lbfgs': layer '{layer.name}' computes in "
+                f"{', '.join(sorted(found - {'float64'}))}; "
                 "expected float64. Leave its dtype out: a model for lbfgs is built in float64."
             )

@@ -1,4 +1,6 @@
-"""The loop around compiled epochs: look at the monitored set, keep the best, write checkpoints, stop when asked to."""
+"""The loop around compiled epochs: look at the monitored set, keep the best, write checkpoints, stop when
+asked to.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from neurofit.models.fitting.data import Arrays
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
 ABOVE_ZERO = dict.fromkeys(
     ("poisson", "gamma"),
-    ", and whether the last layer keeps predictions above 0, of which this loss takes the logarithm: softplus does, "
+    ", and whether the last layer keeps predictions above 0, of which this loss takes the logarithm: "
+    "softplus does, "
     "linear does not",
 )
 
@@ -35,8 +38,10 @@ class Loop:
 
     Parameters
     ----------
-    monitored, name : the part that is looked at, and what it is called in the history; None and "" where there is none
-    recordings : (image,), the number of each training image's recording, where they are trained in turn; else None
+    monitored, name : the part that is looked at, and what it is called in the history; None and "" where
+    there is none
+    recordings : (image,), the number of each training image's recording, where they are trained in turn; else
+    None
     first : epochs that were before this training: rows, events and checkpoints count from there
     """
 
@@ -47,7 +52,9 @@ class Loop:
     recordings: np.ndarray | None = None
     first: int = 0
     clock: Any = time.monotonic
-    _pace: float | None = field(default=None, init=False)  # seconds per epoch, of the last call that traced nothing
+    _pace: float | None = field(
+        default=None, init=False
+    )  # seconds per epoch, of the last call that traced nothing
     _traced: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -65,8 +72,8 @@ class Loop:
         self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
 
     def run(self) -> str:
-        """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has the weights
-        to keep.
+        """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has
+        the weights to keep.
         """
         self.task.keep(PATTERN)
         self._resume()
@@ -78,7 +85,9 @@ class Loop:
         return reason
 
     def kept(self) -> tuple:
-        """The weights to keep, and the other variables: the best ones where there is patience, else the last."""
+        """The weights to keep, and the other variables: the best ones where there is patience, else the
+        last.
+        """
         state, best = self.snapshot.state, self.snapshot.best
         return best if best is not None else (state.weights, state.other)
 
@@ -86,7 +95,11 @@ class Loop:
         while self.snapshot.progress.epoch < self.training.epochs:
             cost, penalised = self._train()
             epoch = self.snapshot.progress.epoch
-            due = epoch % self.training.validate_every == 0 or epoch == self.training.epochs or self.program.converged
+            due = (
+                epoch % self.training.validate_every == 0
+                or epoch == self.training.epochs
+                or self.program.converged
+            )
             if due and self._look(cost, penalised) is Verdict.STOP:
                 return "patience"
             if self.program.converged:
@@ -106,7 +119,9 @@ class Loop:
         self._traced = True
         if not np.isfinite(penalised).all():
             self._diverged(progress.epoch + 1 + int(np.argmin(np.isfinite(penalised))), "training")
-        self.snapshot = replace(self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count))
+        self.snapshot = replace(
+            self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count)
+        )
         return float(cost[-1]), float(penalised[-1])
 
     def _orders(self, seed: int, first: int, count: int) -> np.ndarray:
@@ -115,7 +130,10 @@ class Loop:
         return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
 
     def _how_many(self, epoch: int) -> int:
-        """About a second's worth; never beyond the next look. How many it is changes no number that comes out."""
+        """About a second's worth; never beyond the next look.
+
+        How many it is changes no number that comes out.
+        """
         every = self.training.validate_every
         left = min(every - epoch % every, self.training.epochs - epoch)
         if self.program.whole_rounds:
@@ -145,7 +163,9 @@ class Loop:
         seen = {"loss": loss, "penalised_loss": loss + penalty}
         try:
             mask = None if part.mask is None else part.mask > 0
-            seen["correlation"] = scores.population(scores.correlation, part.responses, predictions, mask).value
+            seen["correlation"] = scores.population(
+                scores.correlation, part.responses, predictions, mask
+            ).value
         except DataError:  # no neuron's responses vary on this part: no correlation, but a loss all the same
             pass
         return seen
@@ -190,7 +210,8 @@ class Loop:
     def _diverged(self, epoch: int, part: str) -> None:
         rate = self.snapshot.progress.learning_rate
         raise Diverged(
-            f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate {rate:g}). "
+            f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate "
+            f"{rate:g}). "
             f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are "
             f"scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
         )

@@ -16,7 +16,9 @@ from neurofit.models.descent.program import State
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a training is: its state and progress; the best weights so far, with the other variables of then."""
+    """Where a training is: its state and progress; the best weights so far, with the other variables of
+    then.
+    """
 
     state: State
     progress: Progress
@@ -46,7 +48,10 @@ def load(folder: Path, like: State) -> Snapshot | None:
             )
             best = None
             if "best_weights" in arrays:
-                best = _checked(arrays["best_weights"], like.weights), _listed(arrays, "best_other", like.other)
+                best = (
+                    _checked(arrays["best_weights"], like.weights),
+                    _listed(arrays, "best_other", like.other),
+                )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return Snapshot(state, progress, best)

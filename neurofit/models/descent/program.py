@@ -1,7 +1,8 @@
 """A model's training compiled: many epochs per call, no Python between steps.
 
-All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each moment. The
-optimiser is then a dozen operations however many layers there are, and a repetition axis would go in front.
+All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each
+moment. The optimiser is then a dozen operations however many layers there are, and a repetition axis would go
+in front.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ ROWS_AT_ONCE = 512  # images per call when predicting
 
 @dataclass(frozen=True)
 class State:
-    """What training changes: weights (weight,), moments (weight,) each, steps done, and the model's other variables."""
+    """What training changes: weights (weight,), moments (weight,) each, steps done, and the model's other
+    variables.
+    """
 
     weights: tf.Tensor
     moments: tuple[tf.Tensor, ...]
@@ -40,7 +43,9 @@ class Program:
     whole_rounds = False  # whether a call must do all epochs until the next look
     converged = False  # whether no epoch can improve anything any more
 
-    def __init__(self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None):
+    def __init__(
+        self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None
+    ):
         self.model, self.training = model, training
         self.optimizer = optimizers.optimizer(training)
         self.loss = losses.loss(training, rates)
@@ -76,12 +81,17 @@ class Program:
 
     # Training
 
-    def epochs(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray, np.ndarray]:
-        """One epoch per row of `orders` (epoch, image); then each epoch's loss, without and with penalties, (epoch,).
+    def epochs(
+        self, state: State, orders: np.ndarray, learning_rate: float
+    ) -> tuple[State, np.ndarray, np.ndarray]:
+        """One epoch per row of `orders` (epoch, image); then each epoch's loss, without and with penalties,
+        (epoch,).
 
         An epoch's loss is the mean over its batches, weighted by their images, each before its own update.
         """
-        orders = tf.convert_to_tensor(orders, tf.int32)  # one shape for all calls: the row's length is compiled in
+        orders = tf.convert_to_tensor(
+            orders, tf.int32
+        )  # one shape for all calls: the row's length is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         weights, moments, step, other, lost = self._epochs(
             orders, state.weights, state.moments, state.step, state.other, rate

@@ -14,17 +14,25 @@ PATTERN = "events.out.tfevents*"
 
 
 class Scalars:
-    """One event file: records of TensorFlow's Event, the first of which says so. Written here, without a thread."""
+    """One event file: records of TensorFlow's Event, the first of which says so.
+
+    Written here, without a thread.
+    """
 
     def __init__(self, folder: Path):
-        now, earlier = time.time(), len(list(folder.glob(PATTERN)))  # brought over from the attempts before this one
+        now, earlier = (
+            time.time(),
+            len(list(folder.glob(PATTERN))),
+        )  # brought over from the attempts before this one
         path = folder / f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{earlier}"
         self._file = tf.io.TFRecordWriter(str(path))
         self._add(tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2"))
 
     def write(self, epoch: int, numbers: Mapping[str, float]) -> None:
         values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()]
-        self._add(tf.compat.v1.Event(wall_time=time.time(), step=epoch, summary=tf.compat.v1.Summary(value=values)))
+        self._add(
+            tf.compat.v1.Event(wall_time=time.time(), step=epoch, summary=tf.compat.v1.Summary(value=values))
+        )
 
     def flush(self) -> None:
         self._file.flush()

@@ -26,7 +26,8 @@ class Shapes:
     Parameters
     ----------
     inputs : name → shape of one image's input, (height, width, channel) of "image"
-    outputs : recording → number of neurons. A model returns one (image, neuron), or one per recording in this order
+    outputs : recording → number of neurons. A model returns one (image, neuron), or one per recording in this
+    order
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -53,7 +54,8 @@ def shapes_of(dataset: datasets.Dataset) -> Shapes:
 def build(
     architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any, dtype: str = "float32"
 ) -> keras.Model:
-    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
+    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from
+    `seeds.noise`.
 
     Raises
     ------
@@ -62,16 +64,20 @@ def build(
     """
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND in the script."
+            f"Training needs Keras on TensorFlow, not {keras.backend.backend()}: unset KERAS_BACKEND in the "
+            "script."
         )
     keras.utils.set_random_seed(seeds.init)
     with _precision(dtype):
         model = architecture(shapes, **arguments)
     if not isinstance(model, keras.Model):
-        raise UsageError(f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model.")
+        raise UsageError(
+            f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model."
+        )
     if "training" not in inspect.signature(model.call).parameters:
         raise UsageError(
-            f"{type(model).__name__}.call has no argument `training`, without which its dropout would do nothing. "
+            f"{type(model).__name__}.call has no argument `training`, without which its dropout would do "
+            "nothing. "
             "Write `def call(self, inputs, training=None)`, and pass it on to the layers that take it."
         )
     with _precision(dtype):
@@ -117,7 +123,9 @@ def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def twins(model: keras.Model) -> list[tuple[str, str]]:
-    """Pairs of weights of one shape that start equal though they are random: one initializer instance made both."""
+    """Pairs of weights of one shape that start equal though they are random: one initializer instance made
+    both.
+    """
     random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]
     random = [(path, values) for path, values in random if values.size > 1 and np.ptp(values) > 0]
     return [
@@ -131,7 +139,9 @@ def _check_output(model: keras.Model, shapes: Shapes, name: str) -> None:
     specs = {key: keras.KerasTensor((None, *shape), "float32") for key, shape in shapes.inputs.items()}
     found = [tuple(one.shape) for one in keras.tree.flatten(model.compute_output_spec(as_model_takes(specs)))]
     if any(len(shape) != 2 for shape in found) or sum(shape[-1] for shape in found) != shapes.neurons:
-        raise ShapeError(f"{name}() gives {found}; expected (image, neuron) with {shapes.neurons} neurons in all.")
+        raise ShapeError(
+            f"{name}() gives {found}; expected (image, neuron) with {shapes.neurons} neurons in all."
+        )
 
 
 def as_model_takes(inputs: Mapping[str, Any]) -> Any:

@@ -21,7 +21,10 @@ _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
 
 @dataclass(frozen=True)
 class Arrays:
-    """One part: inputs {name: (image, …)}; responses (image, neuron), 0 where missing; mask (image, neuron) or None."""
+    """One part: inputs {name:
+
+    (image, …)}; responses (image, neuron), 0 where missing; mask (image, neuron) or None.
+    """
 
     inputs: dict[str, np.ndarray]
     responses: np.ndarray
@@ -34,7 +37,9 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Material:
-    """The data set as loaded, its standardised parts, the numbers used, how it was split, and by which seed."""
+    """The data set as loaded, its standardised parts, the numbers used, how it was split, and by which
+    seed.
+    """
 
     dataset: datasets.Dataset
     parts: datasets.Parts
@@ -43,7 +48,9 @@ class Material:
     split_seed: int
 
 
-def material(source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any) -> Material:
+def material(
+    source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any
+) -> Material:
     """Loaded, split by the task's seed (or fold), and standardised."""
     arguments = {**defaults, **arguments}
     split, ways = as_split(arguments.pop("split")), arguments.pop("standardise")
@@ -73,13 +80,16 @@ def warn(task: Any, told: str) -> None:
 
 
 def record_split(parts: datasets.Parts, task: Any) -> None:
-    """Record how many images each part has, which intervals over resampled splits need, and warn of what is wrong:
-    copies of test images in training, or more images than asked for.
+    """Record how many images each part has, which intervals over resampled splits need, and warn of what is
+    wrong: copies of test images in training, or more images than asked for.
     """
     task.record(images={name: part.n_images for name, part in parts.items()})
     if parts.leaked:
-        warn(task, "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
-                   "flatters.")  # fmt: skip
+        warn(
+            task,
+            "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
+            "flatters.",
+        )
     if parts.overshot:
         which = f"{' and '.join(parts.overshot)} {'sets have' if len(parts.overshot) > 1 else 'set has'}"
         remedy = "Split(rule='exact') meets the numbers, with other splits."
@@ -92,7 +102,9 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
     if isinstance(given, str):
         return _by_name(given, study)
     if not isinstance(given, datasets.Dataset):
-        raise DataError(f"{source.__name__}() gave a {type(given).__name__}; expected a name or a neurofit Dataset.")
+        raise DataError(
+            f"{source.__name__}() gave a {type(given).__name__}; expected a name or a neurofit Dataset."
+        )
     return given
 
 
@@ -114,7 +126,8 @@ def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
 
 
 def turns(part: datasets.Dataset) -> np.ndarray | None:
-    """(image,) the number of the recording that each image's responses are of; None where there is one recording.
+    """(image,) the number of the recording that each image's responses are of; None where there is one
+    recording.
 
     Raises
     ------
@@ -127,14 +140,18 @@ def turns(part: datasets.Dataset) -> np.ndarray | None:
     if (seen.sum(axis=1) > 1).any():
         image = part.image_ids[np.argmax(seen.sum(axis=1) > 1)]
         raise DataError(
-            f"turns='recording': image {image} has responses of several recordings ({', '.join(names)}), which are "
+            f"turns='recording': image {image} has responses of several recordings ({', '.join(names)}), "
+            "which are "
             "trained together anyway. Leave turns out."
         )
     return seen.argmax(axis=1)
 
 
 def in_turn(part: datasets.Dataset) -> np.ndarray:
-    """(image, neuron) bool: whether the image is in batches of the neuron's recording. Raises as `turns` does."""
+    """(image, neuron) bool: whether the image is in batches of the neuron's recording.
+
+    Raises as `turns` does.
+    """
     of_image = turns(part)
     if of_image is None:
         return np.ones(part.responses.shape, bool)
@@ -154,7 +171,9 @@ def as_split(split: Any) -> datasets.Split:
     try:
         return datasets.Split(**split)
     except TypeError as error:
-        raise DataError(f"split={split!r}: expected a datasets.Split or a dict of its fields ({error}).") from None
+        raise DataError(
+            f"split={split!r}: expected a datasets.Split or a dict of its fields ({error})."
+        ) from None
 
 
 def _by_name(name: str, study: Path) -> datasets.Dataset:

@@ -1,7 +1,8 @@
-"""A regularisation path: one training after another with a stronger penalty, each from where the last one ended.
+"""A regularisation path: one training after another with a stronger penalty, each from where the last one
+ended.
 
-A checkpoint has, beside the files of the training at hand (`descent.memory`), `path.json`: the points done so far and
-the number of the one at hand, and `path.npz`: the weights of the best of them.
+A checkpoint has, beside the files of the training at hand (`descent.memory`), `path.json`: the points done so
+far and the number of the one at hand, and `path.npz`: the weights of the best of them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Weights = tuple[tf.Tensor, tuple[tf.Tensor, ...]]  # those that were trained, an
 
 @dataclass(frozen=True)
 class Point:
-    """One training of a path: its penalty, how it ended, and the loss of its weights on the validation set."""
+    """One training of a path: its penalty, how it ended, and the loss of its weights on the validation
+    set.
+    """
 
     strength: float
     loss: float
@@ -57,8 +60,11 @@ class Way:
         return replace(longer, best=weights) if longer.chosen is point else longer
 
 
-def walk(loop_of: Callable[[float, Any, int], Loop], task: Any, strengths: tuple[float, ...]) -> tuple[Loop, Way]:
-    """All points, from where a checkpoint was or from the first; the last one's loop, whose model has the best weights.
+def walk(
+    loop_of: Callable[[float, Any, int], Loop], task: Any, strengths: tuple[float, ...]
+) -> tuple[Loop, Way]:
+    """All points, from where a checkpoint was or from the first; the last one's loop, whose model has the
+    best weights.
 
     loop_of : (strength, task, epochs before it) → the loop of a fresh model
 
@@ -87,13 +93,17 @@ def must_fit(argument: str, weakest: Any, strongest: Any) -> None:
     shapes = [[tuple(one.shape) for one in model.trainable_variables] for model in (weakest, strongest)]
     if shapes[0] != shapes[1]:
         raise UsageError(
-            f"path={argument!r}: models with its first and last value differ in their weights' shapes, so that none "
-            "can start from the other. A path goes along the strength of a penalty; make this an axis of the grid."
+            f"path={argument!r}: models with its first and last value differ in their weights' shapes, so "
+            "that none "
+            "can start from the other. A path goes along the strength of a penalty; make this an axis of "
+            "the grid."
         )
 
 
 def _begun(loop_of: Callable[..., Loop], task: Any, strengths: tuple[float, ...]) -> tuple[Loop, Way]:
-    """The loop to go on with and the way until it: of the newest checkpoint that is whole, or of the first point."""
+    """The loop to go on with and the way until it: of the newest checkpoint that is whole, or of the first
+    point.
+    """
     for folder in task.checkpoints:
         way = _load(folder)
         if way is None or len(way.points) >= len(strengths):
@@ -117,7 +127,8 @@ def _no_tracing(record: logging.LogRecord) -> bool:
 def _needs_validation(loop: Loop) -> None:
     if loop.name != "validation":
         raise DataError(
-            "A regularisation path needs a validation set, which alone may choose its strength. Give the split a "
+            "A regularisation path needs a validation set, which alone may choose its strength. Give the "
+            "split a "
             "validation part, or leave path and strengths out."
         )
 

@@ -18,20 +18,29 @@ if TYPE_CHECKING:
 
     from neurofit.models.descent.program import Program
 
-AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")  # measured against the training set's mean
-AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")  # of a test set with repeated trials
+AGAINST_TRAIN = (
+    "fraction_of_variance_explained",
+    "poisson_log_likelihood",
+)  # measured against the training set's mean
+AGAINST_TRIALS = (
+    "correlation_ceiling",
+    "normalised_correlation",
+    "feve",
+)  # of a test set with repeated trials
 OF_COUNTS = "poisson_log_likelihood"  # of a data set without responses below 0
 AGAINST_TRUTH = "truth_correlation"  # of a test set whose noiseless responses are known
-# What is divided by a neuron's signal says nothing where there is hardly any: doi:10.1371/journal.pcbi.1006897.
+# What is divided by a neuron's signal says nothing where there is hardly any:
+# doi:10.1371/journal.pcbi.1006897.
 RELIABLE = scores.Aggregation(threshold=0.15)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's counts.
+    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's
+    counts.
 
-    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not scored;
-    undefined: in words, scores of the test set that some neurons do not have, and count 0 in
+    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not
+    scored; undefined: in words, scores of the test set that some neurons do not have, and count 0 in
     """
 
     predictions: dict[str, np.ndarray]
@@ -49,7 +58,8 @@ def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
 
     Raises
     ------
-    DataError : a correlation with the truth is wanted, and the data set has none; no response of the test set varies
+    DataError : a correlation with the truth is wanted, and the data set has none; no response of the test set
+    varies
     """
     scores.must_be_scorable(test.responses, test.mask)
     if AGAINST_TRUTH in names and test.truth is None:
@@ -59,7 +69,9 @@ def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
         )
 
 
-def scored(program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]) -> Scored:
+def scored(
+    program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]
+) -> Scored:
     """Every score on every part; those against trials and truth on the test set alone.
 
     Raises
@@ -78,11 +90,15 @@ def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tupl
     found = against_responses("test", test, predictions["test"], names, means)
     found |= against_trials(test, predictions["test"], names)
     if AGAINST_TRUTH in names:
-        found[f"test/{AGAINST_TRUTH}"] = scores.population(scores.correlation, test.truth["rates"], predictions["test"])
+        found[f"test/{AGAINST_TRUTH}"] = scores.population(
+            scores.correlation, test.truth["rates"], predictions["test"]
+        )
     for part_name, part in reversed(parts.items()):
         if part_name != "test":
             found |= against_responses(part_name, part, predictions[part_name], names, means)
-    reliable = [found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found]
+    reliable = [
+        found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found
+    ]
     return Scored(
         predictions,
         metrics={name: summary.value for name, summary in found.items()},
@@ -100,13 +116,15 @@ def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
     for name, summary in found.items():
         if name.startswith("test/") and summary.n_undefined > summary.n_constant_predictions:
             yield (
-                f"{name}: {summary.n_undefined} of {summary.n_scored} neurons have none and count 0. A likelihood of "
+                f"{name}: {summary.n_undefined} of {summary.n_scored} neurons have none and count 0. A "
+                "likelihood of "
                 "counts has none where a prediction is below 0."
             )
 
 
 def against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
-    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an error.
+    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an
+    error.
 
     part : a Dataset, or what has its `responses`, `mask` and `valid`; means : (neuron,), of the training set
     """
@@ -128,8 +146,9 @@ def against_responses(name: str, part, predictions, wanted: tuple[str, ...], mea
 
 
 def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
-    """The scores that repeated trials allow: the ceiling over the neurons that have one (in a recording without trials,
-    none has), the others over those reliable enough. `test`: a Dataset, or what has its `responses`, `trials`, `mask`.
+    """The scores that repeated trials allow: the ceiling over the neurons that have one (in a recording
+    without trials, none has), the others over those reliable enough. `test`: a Dataset, or what has its
+    `responses`, `trials`, `mask`.
     """
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
@@ -144,7 +163,9 @@ def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
                 found[f"test/{score}"] = scores.aggregate(values, among=known)
         elif enough:
             values = getattr(scores, score)(test.trials, predictions, test.mask)
-            found[f"test/{score}"] = scores.aggregate(values, how=RELIABLE, among=among, reliability=reliability)
+            found[f"test/{score}"] = scores.aggregate(
+                values, how=RELIABLE, among=among, reliability=reliability
+            )
     return found
 
 
@@ -155,7 +176,7 @@ def training_means(train: datasets.Dataset) -> np.ndarray:
 
 
 def by_recording(result: Scored, recordings: np.ndarray) -> dict[str, float]:
-    """"part/score/recording" → mean over that recording's neurons, where there are several recordings.
+    """ "part/score/recording" → mean over that recording's neurons, where there are several recordings.
 
     recordings : (neuron,) of names. One of which no neuron can be scored on a part has no score there
     """

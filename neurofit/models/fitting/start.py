@@ -27,7 +27,8 @@ def take_over(model: keras.Model, fit: Fit, where: str, task: Any) -> dict[str, 
 
     Parameters
     ----------
-    where : the folder of a task or of one of its attempts, seen from the study; `{repetition}` stands for this task's.
+    where : the folder of a task or of one of its attempts, seen from the study; `{repetition}` stands for
+    this task's.
         Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one
 
     Returns
@@ -51,7 +52,8 @@ def take_over(model: keras.Model, fit: Fit, where: str, task: Any) -> dict[str, 
             left.append(name)
     if not taken:
         raise UsageError(
-            f"start={where!r}: none of its weights ({', '.join(theirs)}) has layer, name and shape of one here "
+            f"start={where!r}: none of its weights ({', '.join(theirs)}) has layer, name and shape of one "
+            "here "
             f"({', '.join(left)}). Name layers alike in both architectures."
         )
     log.info("Weights of %s: %s; not there, or of another shape: %s.", folder, taken, left)
@@ -61,8 +63,8 @@ def take_over(model: keras.Model, fit: Fit, where: str, task: Any) -> dict[str, 
 def freeze(model: keras.Model, names: Sequence[str]) -> None:
     """Have these layers ("core"), or single weights of them ("neurons/where"), not trained.
 
-    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights, which
-    nothing could lower, are no longer counted.
+    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights,
+    which nothing could lower, are no longer counted.
 
     Raises
     ------
@@ -77,14 +79,18 @@ def freeze(model: keras.Model, names: Sequence[str]) -> None:
             weights[name].trainable = False
         else:
             known = [*layers, *weights]
-            raise UsageError(f"freeze: no '{name}'.{nearest(name, known)} Layers and weights: {', '.join(known)}.")
+            raise UsageError(
+                f"freeze: no '{name}'.{nearest(name, known)} Layers and weights: {', '.join(known)}."
+            )
     if not model.trainable_variables:
         raise UsageError(f"freeze={list(names)}: nothing is left to train.")
 
 
 def _finished(folder: Path, where: str) -> Path:
     attempts = sorted(folder.glob("attempt-*"), key=lambda one: (len(one.name), one.name), reverse=True)
-    trained = [one for one in (folder, *attempts) if (one / WEIGHTS).exists() and (one / "outcome.json").exists()]
+    trained = [
+        one for one in (folder, *attempts) if (one / WEIGHTS).exists() and (one / "outcome.json").exists()
+    ]
     found = next((one for one in trained if one == folder or _is_done(one / "outcome.json")), None)
     if found is None:
         raise StoreError(

@@ -1,4 +1,6 @@
-"""Predictions and scores per neuron in a task's folder (`models/fit.py` lists what is in them), in NumPy alone."""
+"""Predictions and scores per neuron in a task's folder (`models/fit.py` lists what is in them), in NumPy
+alone.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def write(folder: Path, parts: datasets.Parts, result: Scored) -> None:
 def _predictions(path: Path, parts: datasets.Parts, result: Scored) -> None:
     shown = [(name, part) for name, part in parts.items() if name != "train"]
     neurons = parts.test.neurons
-    repeated = {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
+    repeated = (
+        {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
+    )
     np.savez_compressed(
         path,
         image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),

@@ -32,8 +32,12 @@ log = logging.getLogger(__name__)
 
 
 def prepare(fit: Fit, study: Path) -> None:
-    """What is slow and safe before a fork: importing this module imported Keras and TensorFlow; reads the data."""
-    arguments = {name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")}
+    """What is slow and safe before a fork: importing this module imported Keras and TensorFlow; reads the
+    data.
+    """
+    arguments = {
+        name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")
+    }
     if REQUIRED in arguments.values():
         return
     try:
@@ -57,7 +61,9 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     task.record(**facts)
     for warning in result.undefined:
         data.warn(task, warning)
-    metrics = result.metrics | by_recording(result, material.dataset.neurons["recording"].to_numpy().astype(str))
+    metrics = result.metrics | by_recording(
+        result, material.dataset.neurons["recording"].to_numpy().astype(str)
+    )
     print(told(saved.recipe(task.folder), facts, metrics))
     return metrics
 
@@ -89,7 +95,9 @@ def _trained(loop: Loop) -> tuple[path.Weights, dict[str, Any]]:
     return loop.kept(), _end(reason, loop.snapshot.progress)
 
 
-def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Loop, path.Weights, dict[str, Any]]:
+def _walked(
+    fit: Fit, routed: Routed, material: Material, task: Any
+) -> tuple[Loop, path.Weights, dict[str, Any]]:
     """A regularisation path: the last loop, the weights of the best point, and how each point ended."""
     argument = routed.training.path
 
@@ -100,13 +108,21 @@ def _walked(fit: Fit, routed: Routed, material: Material, task: Any) -> tuple[Lo
         return _loop(fit, at(strength), material, leg, first)
 
     weakest, *_, strongest = routed.training.strengths
-    path.must_fit(argument, *(_built(fit, at(one), material.parts.train, task) for one in (weakest, strongest)))
+    path.must_fit(
+        argument, *(_built(fit, at(one), material.parts.train, task) for one in (weakest, strongest))
+    )
     loop, way = path.walk(loop_of, task, routed.training.strengths)
     chosen = way.chosen
     keep.chosen(task.folder, argument, chosen.strength)
-    points = [{argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
-              for one in way.points]  # fmt: skip
-    return loop, way.best, {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength}
+    points = [
+        {argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
+        for one in way.points
+    ]
+    return (
+        loop,
+        way.best,
+        {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength},
+    )
 
 
 def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
@@ -141,7 +157,11 @@ def _rates(training: Training, parts: datasets.Parts):
 
 
 def _end(reason: str, progress: Progress) -> dict[str, Any]:
-    return {"best_epoch": progress.best_epoch or progress.epoch, "epochs": progress.epoch, "stop_reason": reason}
+    return {
+        "best_epoch": progress.best_epoch or progress.epoch,
+        "epochs": progress.epoch,
+        "stop_reason": reason,
+    }
 
 
 def _facts(monitored: str, material: Material, result: Scored) -> dict[str, Any]:

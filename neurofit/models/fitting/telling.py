@@ -7,7 +7,13 @@ from typing import Any
 
 from neurofit.models.training import FIELDS
 
-ALWAYS = ("loss", "optimizer", "learning_rate", "batch_size", "epochs")  # of a training, also where they are defaults
+ALWAYS = (
+    "loss",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+)  # of a training, also where they are defaults
 
 
 def told(recipe: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
@@ -18,15 +24,18 @@ def told(recipe: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[s
     recipe : as in `recipe.json`
     facts : how the training ended: epochs, best_epoch, stop_reason, neurons_scored, neurons_silent
     """
-    return "\n".join([
-        f"model: {recipe['architecture']}({_listed(recipe['arguments'])})",
-        f"data: {_data(recipe)}",
-        f"training: {_training(recipe['training'])}",
-        *_path(facts),
-        f"ended: {facts['stop_reason']} after {facts['epochs']} epochs, weights of epoch {facts['best_epoch']}",
-        f"scores: {_listed({name: f'{value:.4f}' for name, value in metrics.items()})}"
-        f" ({facts['neurons_scored']} neurons, {facts['neurons_silent']} silent left out)",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"model: {recipe['architecture']}({_listed(recipe['arguments'])})",
+            f"data: {_data(recipe)}",
+            f"training: {_training(recipe['training'])}",
+            *_path(facts),
+            f"ended: {facts['stop_reason']} after {facts['epochs']} epochs, weights of epoch "
+            f"{facts['best_epoch']}",
+            f"scores: {_listed({name: f'{value:.4f}' for name, value in metrics.items()})}"
+            f" ({facts['neurons_scored']} neurons, {facts['neurons_silent']} silent left out)",
+        ]
+    )
 
 
 def _path(facts: Mapping[str, Any]) -> list[str]:
@@ -48,7 +57,9 @@ def _data(recipe: Mapping[str, Any]) -> str:
 
 
 def _training(training: Mapping[str, Any]) -> str:
-    shown = {name: value for name, value in training.items() if name in ALWAYS or value != _plain(FIELDS.get(name))}
+    shown = {
+        name: value for name, value in training.items() if name in ALWAYS or value != _plain(FIELDS.get(name))
+    }
     if training["optimizer"] == "lbfgs":
         shown = {name: value for name, value in shown.items() if name not in ("batch_size", "learning_rate")}
     shown.pop("checkpoint_minutes", None)

@@ -1,9 +1,9 @@
 """What a trained model does and looks like, as arrays: `neurofit.reports` draws them.
 
-A model's inputs are in its *normalised* units (`normalisation.json` of its task), and so is every image that these
-functions take or give, unless its name says pixels; `Units` converts. Every function takes a Keras model with one image
-input, and one output or several (several readouts): neurons then count through all of them in order.
-Names load on first use.
+A model's inputs are in its *normalised* units (`normalisation.json` of its task), and so is every image that
+these functions take or give, unless its name says pixels; `Units` converts. Every function takes a Keras
+model with one image input, and one output or several (several readouts): neurons then count through all of
+them in order. Names load on first use.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ FIRST_STEP = 0.2  # of the budget; falls linearly to 0
 
 @dataclass(frozen=True)
 class Exciting:
-    """images (neuron, height, width, channel), normalised; responses (neuron,) to them; trace (step, neuron)."""
+    """images (neuron, height, width, channel), normalised; responses (neuron,) to them; trace (step,
+    neuron).
+    """
 
     images: np.ndarray
     responses: np.ndarray
@@ -24,20 +26,30 @@ class Exciting:
 
 
 def most_exciting_images(
-    model: keras.Model, *, neurons=None, norm: float | None = None, steps: int = 100, seed: int = 0,
-    blur: float = 0.0, lowest: float | None = None, highest: float | None = None, around: float = 0.0,
-) -> Exciting:  # fmt: skip
+    model: keras.Model,
+    *,
+    neurons=None,
+    norm: float | None = None,
+    steps: int = 100,
+    seed: int = 0,
+    blur: float = 0.0,
+    lowest: float | None = None,
+    highest: float | None = None,
+    around: float = 0.0,
+) -> Exciting:
     """Gradient ascent on each neuron's response, put back into the ball of the budget after every step.
 
     Parameters
     ----------
     neurons : indices; None for all
-    norm : the budget, the largest L2 norm over pixels of the image's distance from `around`, normalised units; None for
-        √(number of pixels), that of an image as contrasty as a typical one of a training set that was standardised
-    steps, seed : of the ascent; the noise that it starts from
-    blur : std [pixels] of a Gaussian that smooths gradients, against patterns finer than any filter; 0 for none
-    lowest, highest : of every pixel, normalised (`Units.to_model` of 0 and 255); None for no limit
-    around : every pixel of the grey image that the ascent starts from, normalised (`Units.middle`), within the limits
+    norm : the budget, the largest L2 norm over pixels of the image's distance from `around`, normalised
+    units; None for
+        √(number of pixels), that of an image as contrasty as a typical one of a training set that was
+        standardised
+    steps, seed : of the ascent; the noise that it starts from blur : std [pixels] of a Gaussian that smooths
+    gradients, against patterns finer than any filter; 0 for none lowest, highest : of every pixel, normalised
+    (`Units.to_model` of 0 and 255); None for no limit around : every pixel of the grey image that the ascent
+    starts from, normalised (`Units.middle`), within the limits
 
     Returns
     -------
@@ -47,7 +59,8 @@ def most_exciting_images(
     ------
     UsageError : a budget or a number of steps that is not above 0, limits that exclude grey
 
-    Source: the most exciting inputs of doi:10.1038/s41593-019-0517-x (Walker et al. 2019), with a budget on the norm.
+    Source: the most exciting inputs of doi:10.1038/s41593-019-0517-x (Walker et al. 2019), with a budget on
+    the norm.
     """
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)
@@ -86,8 +99,11 @@ def _smoothed(slopes: np.ndarray, blur: float) -> np.ndarray:
 
 def _check(budget: float, steps: int, limits: tuple[float, float], around: float) -> None:
     if not budget > 0 or steps < 1:
-        raise UsageError(f"most_exciting_images(norm={budget:g}, steps={steps}): expected a norm and steps above 0.")
+        raise UsageError(
+            f"most_exciting_images(norm={budget:g}, steps={steps}): expected a norm and steps above 0."
+        )
     if not limits[0] <= around <= limits[1]:
         raise UsageError(
-            f"most_exciting_images(lowest, highest = {limits}): around={around:g}, the mean grey, must lie between."
+            f"most_exciting_images(lowest, highest = {limits}): around={around:g}, the mean grey, must lie "
+            "between."
         )

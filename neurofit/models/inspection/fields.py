@@ -1,4 +1,6 @@
-"""Receptive fields: of a model by its gradient, of responses (measured or predicted) by reverse correlation."""
+"""Receptive fields: of a model by its gradient, of responses (measured or predicted) by reverse
+correlation.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +16,28 @@ def receptive_fields(model: keras.Model, *, at: np.ndarray | None = None, neuron
 
     Parameters
     ----------
-    at : (height, width, channel), normalised; None for zeros, the mean grey of the training set where its inputs were
+    at : (height, width, channel), normalised; None for zeros, the mean grey of the training set where its
+    inputs were
         centred (ways `global` and `pixel`)
     neurons : indices; None for all
 
     Returns
     -------
-    (neuron, height, width, channel), responses per normalised unit. 0 where a rectified neuron is silent at that image
+    (neuron, height, width, channel), responses per normalised unit. 0 where a rectified neuron is silent at
+    that image
     """
     indices = responses.chosen(model, neurons)
     image = np.zeros(responses.image_shape(model), np.float32) if at is None else np.asarray(at, np.float32)
     return responses.gradients(model, np.repeat(image[None], len(indices), axis=0), indices)[0]
 
 
-def spike_triggered_average(images: np.ndarray, responses: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def spike_triggered_average(
+    images: np.ndarray, responses: np.ndarray, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Σ y · x / Σ y − mean x: the mean image before a spike, minus the mean image.
 
-    Of a recording, or of a model with `respond(model, images)` as responses. Images that are correlated from pixel to
-    pixel, as photographs are, blur it.
+    Of a recording, or of a model with `respond(model, images)` as responses. Images that are correlated from
+    pixel to pixel, as photographs are, blur it.
 
     Parameters
     ----------
@@ -58,7 +64,8 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray, mask: np.
 
 
 def centres(fields: np.ndarray) -> np.ndarray:
-    """(neuron, 2): y and x [pixels] of the centre of mass of each field's squares, (neuron, height, width, …).
+    """(neuron, 2): y and x [pixels] of the centre of mass of each field's squares, (neuron, height, width,
+    …).
 
     nan where a field is 0 everywhere.
     """

@@ -10,7 +10,8 @@ from neurofit.models.inspection.fields import centres
 
 
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (neuron, height, width): weights over positions of the feature map, as the forward pass uses them.
+    """Layer → (neuron, height, width): weights over positions of the feature map, as the forward pass uses
+    them.
 
     Of every layer with `factors()`, which gives what and where: the factorised and the rank-one readout.
     """
@@ -19,10 +20,12 @@ def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def positions(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (neuron, 2): y and x where each neuron looks, −1 the first and 1 the last pixel of the feature map.
+    """Layer → (neuron, 2): y and x where each neuron looks, −1 the first and 1 the last pixel of the feature
+    map.
 
-    The centre of mass of a map's squared weights, so that small ones all over the map do not draw it to the middle; or
-    the one position of a layer with `positions()` (the Gaussian readout). nan where a map is 0 everywhere.
+    The centre of mass of a map's squared weights, so that small ones all over the map do not draw it to the
+    middle; or the one position of a layer with `positions()` (the Gaussian readout). nan where a map is 0
+    everywhere.
     """
     found = {}
     for layer in every_layer(model):

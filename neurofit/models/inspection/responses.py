@@ -12,9 +12,13 @@ IMAGES_AT_A_TIME = 256
 
 
 def respond(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """(image, neuron) predictions for (image, height, width, channel); several outputs side by side, in order."""
+    """(image, neuron) predictions for (image, height, width, channel); several outputs side by side, in
+    order.
+    """
     images = _checked(model, images)
-    parts = [_outputs(model, images[at : at + IMAGES_AT_A_TIME]) for at in range(0, len(images), IMAGES_AT_A_TIME)]
+    parts = [
+        _outputs(model, images[at : at + IMAGES_AT_A_TIME]) for at in range(0, len(images), IMAGES_AT_A_TIME)
+    ]
     return np.concatenate([part.numpy() for part in parts])
 
 
@@ -51,8 +55,10 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
         raise UsageError(
-            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs the one image. Build it "
-            "with keras.Input; of several inputs, wrap those that are held: keras.Model(image, model([image, held]))."
+            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs the one image. "
+            "Build it "
+            "with keras.Input; of several inputs, wrap those that are held: keras.Model(image, "
+            "model([image, held]))."
         )
     shape = tuple(inputs[0].shape[1:])
     if len(shape) != 3 or None in shape:
@@ -79,7 +85,8 @@ def _gradient(model, images, neurons):
     variable = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        # Without training, each row depends on its own image alone: the gradient of the sum is every row's own.
+        # Without training, each row depends on its own image alone: the gradient of the sum is every row's
+        # own.
         responses = tf.gather(_outputs(model, variable), tf.convert_to_tensor(neurons), axis=1, batch_dims=1)
         total = tf.reduce_sum(responses)
     slopes = tape.gradient(total, variable, unconnected_gradients="zero")

@@ -23,11 +23,11 @@ class Tuning:
     """Responses averaged over phases, and what each neuron prefers.
 
     orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : what was shown
-    by_orientation (neuron, orientation) at the preferred frequency; by_frequency (neuron, frequency) at the preferred
-    orientation; by_diameter, by_contrast (neuron, …) at both, around the neuron's centre
-    preferred_orientation, preferred_frequency (neuron,); centres (neuron, 2): y, x [pixels]
-    modulation (neuron,): F1 / F0 over the phases of the preferred grating, > 1 for a simple cell, < 1 for a complex
-    one; nan for a silent neuron
+    by_orientation (neuron, orientation) at the preferred frequency; by_frequency (neuron, frequency) at the
+    preferred orientation; by_diameter, by_contrast (neuron, …) at both, around the neuron's centre
+    preferred_orientation, preferred_frequency (neuron,); centres (neuron, 2): y, x [pixels] modulation
+    (neuron,): F1 / F0 over the phases of the preferred grating, > 1 for a simple cell, < 1 for a complex one;
+    nan for a silent neuron
     """
 
     orientations: np.ndarray
@@ -45,19 +45,29 @@ class Tuning:
 
 
 def tuning(
-    model: keras.Model, *, neurons=None, orientations=ORIENTATIONS, frequencies=FREQUENCIES, diameters=None,
-    contrasts=CONTRASTS, contrast: float = 1.0, units: Units | None = None, centres: np.ndarray | None = None,
-) -> Tuning:  # fmt: skip
-    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of both.
+    model: keras.Model,
+    *,
+    neurons=None,
+    orientations=ORIENTATIONS,
+    frequencies=FREQUENCIES,
+    diameters=None,
+    contrasts=CONTRASTS,
+    contrast: float = 1.0,
+    units: Units | None = None,
+    centres: np.ndarray | None = None,
+) -> Tuning:
+    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of
+    both.
 
     Parameters
     ----------
     neurons : indices; None for all
-    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : to show; None for diameters
+    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : to show; None for
+    diameters
         from 2 pixels to the image's diagonal
-    contrast : of gratings whose contrast does not vary
-    units : of the model, so that contrasts are those of a screen; without, they are amplitudes in normalised units
-    centres : (neuron, 2), y and x [pixels], around which sizes grow; None for those of the receptive fields
+    contrast : of gratings whose contrast does not vary units : of the model, so that contrasts are those of a
+    screen; without, they are amplitudes in normalised units centres : (neuron, 2), y and x [pixels], around
+    which sizes grow; None for those of the receptive fields
 
     Raises
     ------
@@ -70,26 +80,49 @@ def tuning(
         np.asarray(values, float) for values in (orientations, frequencies, diameters, contrasts)
     ]
     if not all(len(values) for values in shown):
-        raise UsageError("tuning: orientations, frequencies, diameters and contrasts each need one value or more.")
+        raise UsageError(
+            "tuning: orientations, frequencies, diameters and contrasts each need one value or more."
+        )
     grid = _full_field(model, shape, orientations, frequencies, contrast, units)[..., indices]
     best = grid.mean(axis=2).reshape(-1, len(indices)).argmax(axis=0)
     angle, wave = np.unravel_index(best, grid.shape[:2])
     each = np.arange(len(indices))
     centres = _centres(model, indices, shape) if centres is None else np.asarray(centres, float)
-    own = {"orientation": orientations[angle], "frequency": frequencies[wave], "units": units, "centre": centres}
-    by_size, _ = _own_gratings(model, indices, shape, diameter=diameters, contrast=np.full(1, contrast), **own)
-    by_contrast, phases = _own_gratings(model, indices, shape, diameter=np.full(1, np.inf), contrast=contrasts, **own)
+    own = {
+        "orientation": orientations[angle],
+        "frequency": frequencies[wave],
+        "units": units,
+        "centre": centres,
+    }
+    by_size, _ = _own_gratings(
+        model, indices, shape, diameter=diameters, contrast=np.full(1, contrast), **own
+    )
+    by_contrast, phases = _own_gratings(
+        model, indices, shape, diameter=np.full(1, np.inf), contrast=contrasts, **own
+    )
     means = grid.mean(axis=2)
     return Tuning(
-        orientations, frequencies, diameters, contrasts, means[:, wave, each].T, means[angle, :, each], by_size,
-        by_contrast, orientations[angle], frequencies[wave], centres, _modulation(phases[:, contrasts.argmax()]),
-    )  # fmt: skip
+        orientations,
+        frequencies,
+        diameters,
+        contrasts,
+        means[:, wave, each].T,
+        means[angle, :, each],
+        by_size,
+        by_contrast,
+        orientations[angle],
+        frequencies[wave],
+        centres,
+        _modulation(phases[:, contrasts.argmax()]),
+    )
 
 
 def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> np.ndarray:
-    """|Σ r e^{2iθ}| / Σ r, one minus the circular variance: (…, orientation) ≥ 0 and degrees in, (…) in [0, 1] out.
+    """|Σ r e^{2iθ}| / Σ r, one minus the circular variance: (…, orientation) ≥ 0 and degrees in, (…) in [0,
+    1] out.
 
-    nan where a neuron is silent. Source: doi:10.1523/JNEUROSCI.22-13-05639.2002 (Ringach, Shapley, Hawken 2002).
+    nan where a neuron is silent. Source: doi:10.1523/JNEUROSCI.22-13-05639.2002 (Ringach, Shapley, Hawken
+    2002).
     """
     turned = np.exp(2j * np.deg2rad(np.asarray(orientations, float)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -105,16 +138,25 @@ def _full_field(model, shape, orientations, frequencies, contrast, units):
 
 
 def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diameter, contrast, units):
-    """Each neuron's own gratings: (neuron, diameter or contrast) averaged over phases, and (neuron, …, phase)."""
+    """Each neuron's own gratings:
+
+    (neuron, diameter or contrast) averaged over phases, and (neuron, …, phase).
+    """
     count = max(len(diameter), len(contrast))
     found = np.empty((len(indices), count, PHASES))
     size, strength = (np.broadcast_to(values, count).repeat(PHASES) for values in (diameter, contrast))
     phase = np.tile(_phases(), count)
     for place, neuron in enumerate(indices):
         images = gratings(
-            shape, orientation=orientation[place], frequency=frequency[place], phase=phase, diameter=size,
-            contrast=strength, centre=centre[place], units=units,
-        )  # fmt: skip
+            shape,
+            orientation=orientation[place],
+            frequency=frequency[place],
+            phase=phase,
+            diameter=size,
+            contrast=strength,
+            centre=centre[place],
+            units=units,
+        )
         found[place] = responses.respond(model, images)[:, neuron].reshape(count, PHASES)
     return found.mean(axis=-1), found
 

@@ -48,7 +48,8 @@ class Units:
         grey = float(seen.get("mean", mean.mean()) if grey is None else grey)
         if not grey > 0:
             raise DataError(
-                f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light of a blank "
+                f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light "
+                "of a blank "
                 "screen in pixels: Units.of(record, grey=127.5)."
             )
         return cls(mean, std, grey, seen.get("std"))
@@ -65,8 +66,9 @@ class Units:
 
     @property
     def typical(self) -> float:
-        """How far a typical pixel is from the middle, as the model takes it: 1 where its std was what images were
-        scaled by."""
+        """How far a typical pixel is from the middle, as the model takes it: 1 where its std was what images
+        were scaled by.
+        """
         return 1.0 if self.centred or self.spread is None else float(self.spread / self.std)
 
     def to_model(self, pixels: np.ndarray) -> np.ndarray:

@@ -67,16 +67,27 @@ def _readouts(model, record, indices) -> list[Panel]:
 
 def _exciting(model, record, indices) -> list[Panel]:
     units, norm = Units.of(record), np.sqrt(np.prod(responses.image_shape(model)))
-    found = exciting.most_exciting_images(model, neurons=indices, norm=norm * units.typical, around=units.middle)
+    found = exciting.most_exciting_images(
+        model, neurons=indices, norm=norm * units.typical, around=units.middle
+    )
     shown = (found.images - units.middle) / units.typical
-    return [_maps(f"most exciting images of norm ≤ {norm:.3g}", shown, "pixel std from the mean grey", indices)]
+    return [
+        _maps(f"most exciting images of norm ≤ {norm:.3g}", shown, "pixel std from the mean grey", indices)
+    ]
 
 
 def _tuning(model, record, indices) -> list[Panel]:
     found = tunings.tuning(model, neurons=indices, units=Units.of(record))
     return [
         _orientation(found, indices),
-        _lines("spatial frequency", found.frequencies, found.by_frequency, "frequency [cycles/pixel]", indices, "log"),
+        _lines(
+            "spatial frequency",
+            found.frequencies,
+            found.by_frequency,
+            "frequency [cycles/pixel]",
+            indices,
+            "log",
+        ),
         _lines("size", found.diameters, found.by_diameter, "diameter [pixels]", indices, "log"),
         _lines("contrast response", found.contrasts, found.by_contrast, "contrast", indices),
     ]
@@ -96,12 +107,26 @@ def _orientation(found: tunings.Tuning, indices) -> Panel:
 
 def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
     labels = range(len(maps)) if labels is None else labels
-    return {"kind": "maps", "title": title, "maps": maps, "labels": [str(one) for one in labels], "unit": unit}
+    return {
+        "kind": "maps",
+        "title": title,
+        "maps": maps,
+        "labels": [str(one) for one in labels],
+        "unit": unit,
+    }
 
 
 def _lines(title, x, y, x_label, labels, scale="linear") -> Panel:
-    return {"kind": "lines", "title": title, "x": x, "y": y, "labels": [f"neuron {one}" for one in labels],
-            "x_label": x_label, "y_label": "predicted response", "x_scale": scale}  # fmt: skip
+    return {
+        "kind": "lines",
+        "title": title,
+        "x": x,
+        "y": y,
+        "labels": [f"neuron {one}" for one in labels],
+        "x_label": x_label,
+        "y_label": "predicted response",
+        "x_scale": scale,
+    }
 
 
 VIEWS: dict[str, Callable[..., list[Panel]]] = {

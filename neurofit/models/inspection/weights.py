@@ -1,4 +1,6 @@
-"""Filters as the forward pass uses them: differences of Gaussians rendered, Gabor filters, kernels, dense weights."""
+"""Filters as the forward pass uses them: differences of Gaussians rendered, Gabor filters, kernels, dense
+weights.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from neurofit.models.fitting.build import every_layer
 
 
 def filters(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (filter, height, width, channel), for every layer whose weights are pictures, in the model's order.
+    """Layer → (filter, height, width, channel), for every layer whose weights are pictures, in the model's
+    order.
 
-    Differences of Gaussians as (filter, height, width, 1); kernels of convolutions; weights of a dense layer that sees
-    the image itself; Gabor energy as NAME/even and NAME/odd.
+    Differences of Gaussians as (filter, height, width, 1); kernels of convolutions; weights of a dense layer
+    that sees the image itself; Gabor energy as NAME/even and NAME/odd.
     """
     found = {}
     for layer in every_layer(model):
@@ -26,7 +29,9 @@ def _of(layer, image) -> Iterator[tuple[str, np.ndarray]]:
     if callable(rendered := getattr(layer, "kernel", None)):
         yield layer.name, _first(rendered())[..., None]
     elif callable(pair := getattr(layer, "kernels", None)):
-        yield from ((f"{layer.name}/{part}", _first(maps)[..., None]) for part, maps in zip(("even", "odd"), pair()))
+        yield from (
+            (f"{layer.name}/{part}", _first(maps)[..., None]) for part, maps in zip(("even", "odd"), pair())
+        )
     elif (depthwise := getattr(layer, "depthwise", None)) is not None:
         yield layer.name, np.moveaxis(keras.ops.convert_to_numpy(depthwise)[:, :, 0], -1, 0)[..., None]
     elif (kernel := getattr(layer, "kernel", None)) is not None:
@@ -48,7 +53,9 @@ def _used(layer, kernel):
 
 
 def _sees_image(model, layer):
-    """(height, width, channel) where the layer's input is the model's, perhaps flattened or scaled; else None."""
+    """(height, width, channel) where the layer's input is the model's, perhaps flattened or scaled; else
+    None.
+    """
     first = next((one for one in every_layer(model) if _is_spatial(one)), None)
     shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
     return shape if first is layer and len(shape) == 3 else None

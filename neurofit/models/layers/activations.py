@@ -56,16 +56,17 @@ def activation_of(given):
 
 @keras.saving.register_keras_serializable("neurofit")
 class OutputNonlinearity(keras.layers.Layer):
-    """f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0: what a neuron makes of its drive, learned.
+    """f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0: what a neuron makes of its drive,
+    learned.
 
-    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant beyond both
-    ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
+    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant
+    beyond both ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
 
-    In and out (image, neuron). Weight: `log_gain` (knot, neuron), 0; its penalty, `gain_regularizer`, is to hold it
-    smooth: `regularizers.Differences`.
+    In and out (image, neuron). Weight: `log_gain` (knot, neuron), 0; its penalty, `gain_regularizer`, is to
+    hold it smooth: `regularizers.Differences`.
 
-    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019), whose m falls to 0 at the lowest knot, where a neuron
-    then has no gradient.
+    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019), whose m falls to 0 at the lowest knot,
+    where a neuron then has no gradient.
     """
 
     def __init__(self, *, bins=50, low=-3.0, high=6.0, gain_regularizer=None, **kwargs):
@@ -81,7 +82,9 @@ class OutputNonlinearity(keras.layers.Layer):
             raise ShapeError(f"OutputNonlinearity needs (image, neuron), not {tuple(input_shape)}.")
         shape = (self.bins + 1, input_shape[-1])
         penalty = penalty_on(self, self.gain_regularizer, shape)
-        self.log_gain = self.add_weight(name="log_gain", shape=shape, initializer="zeros", regularizer=penalty)
+        self.log_gain = self.add_weight(
+            name="log_gain", shape=shape, initializer="zeros", regularizer=penalty
+        )
 
     def call(self, drive):
         knots = np.linspace(self.low, self.high, self.bins + 1)[:, None]

@@ -27,7 +27,8 @@ class Between(keras.constraints.Constraint):
 
 
 def bounds(variable) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest value of each weight of a variable, both of its shape; ±inf without a constraint.
+    """The lowest and the highest value of each weight of a variable, both of its shape; ±inf without a
+    constraint.
 
     Raises
     ------
@@ -42,7 +43,8 @@ def bounds(variable) -> tuple[np.ndarray, np.ndarray]:
         low, high = constraint.low, constraint.high
     else:
         raise UsageError(
-            f"optimizer='lbfgs' keeps bounds (NonNeg, Between), and {variable.path} has a constraint of another kind, "
+            f"optimizer='lbfgs' keeps bounds (NonNeg, Between), and {variable.path} has a constraint of "
+            "another kind, "
             f"{type(constraint).__name__}. Take adam, or write it into the layer's forward pass."
         )
     return np.broadcast_to(low, shape), np.broadcast_to(high, shape)

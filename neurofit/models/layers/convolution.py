@@ -20,7 +20,8 @@ class Window:
     """How a kernel moves over a map.
 
     size, stride, dilation [pixels]: of the kernel; between two places; between two neighbours in the kernel
-    padding : "same", zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's SAME); "valid",
+    padding : "same", zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's
+    SAME); "valid",
         only where the whole kernel lies on the map: ⌈(n − (size − 1) · dilation) / stride⌉
     """
 
@@ -36,7 +37,8 @@ class Window:
             whole(layer, name, getattr(self, name))
         if self.stride > 1 and self.dilation > 1:
             raise UsageError(
-                f"{type(layer).__name__}(stride={self.stride}, dilation={self.dilation}): TensorFlow's convolutions "
+                f"{type(layer).__name__}(stride={self.stride}, dilation={self.dilation}): TensorFlow's "
+                "convolutions "
                 "have one of the two. Set the other to 1."
             )
         return self
@@ -62,8 +64,12 @@ class Window:
         return ops.depthwise_conv(inputs, kernel, **self._settings())
 
     def _settings(self):
-        return {"strides": self.stride, "padding": self.padding, "data_format": "channels_last",
-                "dilation_rate": self.dilation}  # fmt: skip
+        return {
+            "strides": self.stride,
+            "padding": self.padding,
+            "data_format": "channels_last",
+            "dilation_rate": self.dilation,
+        }
 
     def told(self) -> dict:
         """The settings of a layer that it stands for."""
@@ -99,19 +105,34 @@ class Convolution(Linear):
 
 @keras.saving.register_keras_serializable("neurofit")
 class SeparableConvolution(keras.layers.Layer):
-    """act(Σ_channel (x ∗ D)[channel] · P[channel] + b): each channel with its own kernel, then a mix of the channels.
+    """act(Σ_channel (x ∗ D)[channel] · P[channel] + b): each channel with its own kernel, then a mix of the
+    channels.
 
-    In (image, height, width, channel), out (image, height', width', filter).
-    Weights: `depthwise` (size, size, 1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0.
-    size² + filters weights per channel in place of size² · filters. `size`, `stride`, `dilation`, `padding`: see
-    `Window`. A penalty on `depthwise` sees every channel's kernel as a unit of its own.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `depthwise` (size,
+    size, 1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0. size² + filters
+    weights per channel in place of size² · filters. `size`, `stride`, `dilation`, `padding`: see `Window`. A
+    penalty on `depthwise` sees every channel's kernel as a unit of its own.
 
     Source: the cores of doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), which mix channels before as well.
     """
 
-    def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", activation=None, use_bias=True,
-                 depthwise_initializer=None, pointwise_initializer=None, bias_initializer="zeros",
-                 depthwise_regularizer=None, pointwise_regularizer=None, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        filters,
+        size,
+        *,
+        stride=1,
+        dilation=1,
+        padding="same",
+        activation=None,
+        use_bias=True,
+        depthwise_initializer=None,
+        pointwise_initializer=None,
+        bias_initializer="zeros",
+        depthwise_regularizer=None,
+        pointwise_regularizer=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.use_bias = whole(self, "filters", filters), use_bias
         self.window = Window(size, stride, dilation, padding).checked(self)
@@ -145,13 +166,17 @@ class SeparableConvolution(keras.layers.Layer):
         return self.window.shape(self, input_shape, self.filters)
 
     def get_config(self):
-        return super().get_config() | self.window.told() | {
-            "filters": self.filters,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "depthwise_initializer": keras.initializers.serialize(self.depthwise_initializer),
-            "pointwise_initializer": keras.initializers.serialize(self.pointwise_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "depthwise_regularizer": keras.regularizers.serialize(self.depthwise_regularizer),
-            "pointwise_regularizer": keras.regularizers.serialize(self.pointwise_regularizer),
-        }  # fmt: skip
+        return (
+            super().get_config()
+            | self.window.told()
+            | {
+                "filters": self.filters,
+                "activation": keras.activations.serialize(self.activation),
+                "use_bias": self.use_bias,
+                "depthwise_initializer": keras.initializers.serialize(self.depthwise_initializer),
+                "pointwise_initializer": keras.initializers.serialize(self.pointwise_initializer),
+                "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+                "depthwise_regularizer": keras.regularizers.serialize(self.depthwise_regularizer),
+                "pointwise_regularizer": keras.regularizers.serialize(self.pointwise_regularizer),
+            }
+        )

@@ -19,26 +19,38 @@ SMALLEST_ENERGY = 1e-6  # added before a square root, whose slope has no end at 
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaborEnergy(keras.layers.Layer):
-    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per filter.
+    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per
+    filter.
 
-    On a grid (size, size), X and Y from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ:
-    envelope = exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0;
-    odd = envelope · sin 2πfu; both then divided by their L2 norms. So light that is everywhere the same gives 0, and a
+    On a grid (size, size), X and Y from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ: envelope =
+    exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0; odd = envelope ·
+    sin 2πfu; both then divided by their L2 norms. So light that is everywhere the same gives 0, and a
     filter's size does not matter to its scale. Channels are added up.
 
-    In (image, height, width, channel), out (image, height', width', filter): amplitude, √(even² + odd² + 1e-6), or
-    "energy", even² + odd².
-    Weights: `gabors` (4, filter), rows as in ROWS: θ [rad] (0: stripes upright), f [cycles per pixel], σ [pixels], γ.
-    They start as every orientation k π / `orientations` with every one of `frequencies`, frequency by frequency, γ 1
-    and σ such that the filter's half-amplitude bandwidth is `octaves`. `learned`: whether training changes them, within
-    f [.01, .49], where both filters exist, σ [.5, size] and γ [.1, 10].
-    `size`, `stride`, `dilation`, `padding`: see `Window`.
+    In (image, height, width, channel), out (image, height', width', filter): amplitude, √(even² + odd² +
+    1e-6), or "energy", even² + odd². Weights: `gabors` (4, filter), rows as in ROWS: θ [rad] (0: stripes
+    upright), f [cycles per pixel], σ [pixels], γ. They start as every orientation k π / `orientations` with
+    every one of `frequencies`, frequency by frequency, γ 1 and σ such that the filter's half-amplitude
+    bandwidth is `octaves`. `learned`: whether training changes them, within f [.01, .49], where both filters
+    exist, σ [.5, size] and γ [.1, 10]. `size`, `stride`, `dilation`, `padding`: see `Window`.
 
     Source: doi:10.1364/JOSAA.2.000284 (Adelson & Bergen 1985, the energy model).
     """
 
-    def __init__(self, size, *, orientations=8, frequencies=(0.1, 0.2), octaves=1.0, learned=False,
-                 output="amplitude", stride=1, dilation=1, padding="same", **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        size,
+        *,
+        orientations=8,
+        frequencies=(0.1, 0.2),
+        octaves=1.0,
+        learned=False,
+        output="amplitude",
+        stride=1,
+        dilation=1,
+        padding="same",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.window = Window(size, stride, dilation, padding).checked(self)
         self.orientations = whole(self, "orientations", orientations)
@@ -48,7 +60,8 @@ class GaborEnergy(keras.layers.Layer):
         low, high = FREQUENCIES
         if not self.frequencies or octaves <= 0 or not all(low <= one <= high for one in self.frequencies):
             raise UsageError(
-                f"GaborEnergy(frequencies={frequencies!r}, octaves={octaves!r}): expected frequencies from {low} to "
+                f"GaborEnergy(frequencies={frequencies!r}, octaves={octaves!r}): expected frequencies from "
+                f"{low} to "
                 f"{high} cycles per pixel, one or more, and octaves > 0."
             )
 
@@ -59,9 +72,12 @@ class GaborEnergy(keras.layers.Layer):
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
         self.gabors = self.add_weight(
-            name="gabors", shape=(len(ROWS), self.filters), initializer=self._start, trainable=self.learned,
+            name="gabors",
+            shape=(len(ROWS), self.filters),
+            initializer=self._start,
+            trainable=self.learned,
             constraint=Between(*self._bounds()),
-        )  # fmt: skip
+        )
 
     def _bounds(self):
         """Lowest and highest value of each row of `gabors`, each (row, 1)."""
@@ -78,7 +94,9 @@ class GaborEnergy(keras.layers.Layer):
 
     def kernels(self):
         """The even and the odd filters, (size, size, filter) each."""
-        theta, frequency, spread, aspect = ops.unstack(ops.cast(self.gabors, self.compute_dtype), num=4, axis=0)
+        theta, frequency, spread, aspect = ops.unstack(
+            ops.cast(self.gabors, self.compute_dtype), num=4, axis=0
+        )
         middle = ops.arange(self.window.size, dtype=self.compute_dtype) - (self.window.size - 1) / 2
         y, x = middle[:, None, None], middle[None, :, None]
         along, across = x * ops.cos(theta) + y * ops.sin(theta), y * ops.cos(theta) - x * ops.sin(theta)
@@ -98,13 +116,17 @@ class GaborEnergy(keras.layers.Layer):
         return self.window.shape(self, input_shape, self.filters)
 
     def get_config(self):
-        return super().get_config() | self.window.told() | {
-            "orientations": self.orientations,
-            "frequencies": list(self.frequencies),
-            "octaves": self.octaves,
-            "learned": self.learned,
-            "output": self.output_kind,
-        }  # fmt: skip
+        return (
+            super().get_config()
+            | self.window.told()
+            | {
+                "orientations": self.orientations,
+                "frequencies": list(self.frequencies),
+                "octaves": self.octaves,
+                "learned": self.learned,
+                "output": self.output_kind,
+            }
+        )
 
 
 def _unit(kernels):

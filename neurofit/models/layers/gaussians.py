@@ -1,4 +1,6 @@
-"""Differences of Gaussians: over a whole image (the LGN stage of the HSM model), and as a convolution's kernels."""
+"""Differences of Gaussians: over a whole image (the LGN stage of the HSM model), and as a convolution's
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,17 @@ ROWS = ("amplitude_centre", "variance_centre", "x", "y", "amplitude_surround", "
 class _Gaussians(keras.layers.Layer):
     """The pairs of Gaussians on a grid (height, width): `gaussians` (6, filter), `bias` (filter,)."""
 
-    def __init__(self, filters, *, variance_bounds, start_below=0.0, activation=None, use_bias=True,
-                 bias_initializer="zeros", **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        filters,
+        *,
+        variance_bounds,
+        start_below=0.0,
+        activation=None,
+        use_bias=True,
+        bias_initializer="zeros",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = whole(self, "filters", filters)
         self.variance_bounds = _ascending(self, variance_bounds)
@@ -32,13 +43,18 @@ class _Gaussians(keras.layers.Layer):
 
     def _add(self, height, width):
         self.height, self.width = height, width
-        self.gaussians = self.add_weight(name="gaussians", shape=(len(ROWS), self.filters), initializer=self._start)
+        self.gaussians = self.add_weight(
+            name="gaussians", shape=(len(ROWS), self.filters), initializer=self._start
+        )
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
 
     def _bounds(self):
-        """Lowest and highest value of each row of `gaussians`, each (row, 1). The lowest wins where they contradict."""
+        """Lowest and highest value of each row of `gaussians`, each (row, 1).
+
+        The lowest wins where they contradict.
+        """
         low, high = self.variance_bounds
         lowest = np.array([SMALLEST_AMPLITUDE, low, MARGIN, MARGIN, SMALLEST_AMPLITUDE, low])
         highest = np.array([np.inf, high, self.width - MARGIN, self.height - MARGIN, np.inf, high])
@@ -48,23 +64,32 @@ class _Gaussians(keras.layers.Layer):
         low, high = self._bounds()
         high = np.where(np.isinf(high), LARGEST_FIRST_AMPLITUDE, high)
         below = self.start_below * np.array([[name == "y"] for name in ROWS])
-        return keras.random.uniform(shape, dtype=dtype) * ops.cast(high - low, dtype) + ops.cast(low + below, dtype)
+        return keras.random.uniform(shape, dtype=dtype) * ops.cast(high - low, dtype) + ops.cast(
+            low + below, dtype
+        )
 
     def clipped(self):
         """The six rows as the forward pass sees them: α₁, σ₁, x, y, α₂, σ₁ + σ₂, each (filter,)."""
         low, high = (ops.cast(bound, self.compute_dtype) for bound in self._bounds())
-        rows = ops.unstack(ops.clip(ops.cast(self.gaussians, self.compute_dtype), low, high), num=len(ROWS), axis=0)
+        rows = ops.unstack(
+            ops.clip(ops.cast(self.gaussians, self.compute_dtype), low, high), num=len(ROWS), axis=0
+        )
         rows[5] = rows[1] + rows[5]
         return rows
 
     def profiles(self):
-        """Centres then surrounds along y, scaled and signed: (height, 2 · filter); along x: (width, 2 · filter)."""
+        """Centres then surrounds along y, scaled and signed:
+
+        (height, 2 · filter); along x: (width, 2 · filter).
+        """
         amplitude_1, variance_1, x, y, amplitude_2, variance_2 = self.clipped()
         variance = ops.concatenate([variance_1, variance_2])
         amplitude = ops.concatenate([amplitude_1, -amplitude_2]) / (2 * np.pi * variance)
         down = ops.arange(self.height, dtype=self.compute_dtype)[:, None] - ops.concatenate([y, y])
         along = ops.arange(self.width, dtype=self.compute_dtype)[:, None] - ops.concatenate([x, x])
-        return ops.exp(-ops.square(down) / (2 * variance)) * amplitude, ops.exp(-ops.square(along) / (2 * variance))
+        return ops.exp(-ops.square(down) / (2 * variance)) * amplitude, ops.exp(
+            -ops.square(along) / (2 * variance)
+        )
 
     def kernel(self):
         """What each filter looks like: (height, width, filter)."""
@@ -92,15 +117,16 @@ class DifferenceOfGaussians(_Gaussians):
     G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; act(Σ image · (G₁ − G₂) + b).
     σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
 
-    In (image, height, width, channel), out (image, filter); every channel is weighted alike.
-    Weights: `gaussians` (6, filter), rows as in ROWS (variance_surround is what is added to variance_centre);
-    `bias` (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed,
-    x into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
+    In (image, height, width, channel), out (image, filter); every channel is weighted alike. Weights:
+    `gaussians` (6, filter), rows as in ROWS (variance_surround is what is added to variance_centre); `bias`
+    (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed, x
+    into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
 
-    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds. `start_below` moves the first y
-    down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
+    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds. `start_below` moves the
+    first y down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
 
-    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions instead.
+    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions
+    instead.
 
     Source: doi:10.1371/journal.pcbi.1004927 (HSM); bounds, start and the sum of variances: petrroll/NDN3.
     """
@@ -125,19 +151,23 @@ class DifferenceOfGaussians(_Gaussians):
 
 @keras.saving.register_keras_serializable("neurofit")
 class ConvolutionalDifferenceOfGaussians(_Gaussians):
-    """A convolution whose kernels are differences of Gaussians on a grid (size, size), the same for every channel.
+    """A convolution whose kernels are differences of Gaussians on a grid (size, size), the same for every
+    channel.
 
-    In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding "same".
-    Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in [2, size − 2]
-    (always 2 for a size below 4), σ in (1, max(1, int(.82 · size))) unless `variance_bounds` says otherwise.
-    `stride`, `dilation` [pixels]: see `Window`; all lengths of the kernel are before dilation.
+    In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding
+    "same". Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in
+    [2, size − 2] (always 2 for a size below 4), σ in (1, max(1, int(.82 · size))) unless `variance_bounds`
+    says otherwise. `stride`, `dilation` [pixels]: see `Window`; all lengths of the kernel are before
+    dilation.
 
     Source: petrroll/NDN3.
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, variance_bounds=None, **kwargs):
         whole(self, "size", size)
-        super().__init__(filters, variance_bounds=variance_bounds or (1.0, max(1, int(0.82 * size))), **kwargs)
+        super().__init__(
+            filters, variance_bounds=variance_bounds or (1.0, max(1, int(0.82 * size))), **kwargs
+        )
         self.window = Window(size, stride, dilation).checked(self)
 
     def build(self, input_shape):
@@ -165,5 +195,7 @@ def _ascending(layer, bounds):
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not 0 < low <= high < np.inf:
-        raise UsageError(f"{type(layer).__name__}(variance_bounds={bounds!r}): expected two numbers, 0 < low ≤ high.")
+        raise UsageError(
+            f"{type(layer).__name__}(variance_bounds={bounds!r}): expected two numbers, 0 < low ≤ high."
+        )
     return low, high

@@ -8,14 +8,36 @@ import keras
 from keras import ops
 
 from neurofit.models.layers.activations import activation_of
-from neurofit.models.layers.weights import NORMALISATIONS, as_used, initializer, one_of, penalty_on, signs, whole
+from neurofit.models.layers.weights import (
+    NORMALISATIONS,
+    as_used,
+    initializer,
+    one_of,
+    penalty_on,
+    signs,
+    whole,
+)
 
 
 class Linear(keras.layers.Layer):
-    """What a dense layer and a convolution share: a kernel whose last axis is the unit's, a bias, an activation."""
+    """What a dense layer and a convolution share: a kernel whose last axis is the unit's, a bias, an
+    activation.
+    """
 
-    def __init__(self, units, *, activation=None, normalised="none", positive=False, inhibitory=0, use_bias=True,
-                 kernel_initializer=None, bias_initializer="zeros", kernel_regularizer=None, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        units,
+        *,
+        activation=None,
+        normalised="none",
+        positive=False,
+        inhibitory=0,
+        use_bias=True,
+        kernel_initializer=None,
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.units = whole(self, "units", units)
         self.activation = activation_of(activation)
@@ -66,8 +88,8 @@ class Dense(Linear):
     """act(x · W + b), for (image, …): what comes after the first axis is flattened, channels fastest.
 
     In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
-    `normalised`: see `weights.as_used`; `positive`: max(W, 0); the last `inhibitory` units are multiplied by −1.
-    A penalty sees the kernel of images as (height, width, channel, unit).
+    `normalised`: see `weights.as_used`; `positive`: max(W, 0); the last `inhibitory` units are multiplied by
+    −1. A penalty sees the kernel of images as (height, width, channel, unit).
     """
 
     def build(self, input_shape):
@@ -110,4 +132,3 @@ class Scale(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
-

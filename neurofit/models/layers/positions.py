@@ -13,33 +13,54 @@ from neurofit.models.layers.weights import needs_maps
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaussianReadout(Readout):
-    """act(Σ_c x[y, x, c] · what[c] + b): the features at one position (y, x) per neuron, between pixels bilinear.
+    """act(Σ_c x[y, x, c] · what[c] + b): the features at one position (y, x) per neuron, between pixels
+    bilinear.
 
-    While training, the position is drawn from N(μ, S Sᵀ) anew for every image and neuron, so that gradients reach
-    positions further away than the next pixel; else it is μ. −1 is the first pixel's centre and 1 the last's, along y
-    and along x; drawn positions are clipped to them, and μ is put back into them after each step.
+    While training, the position is drawn from N(μ, S Sᵀ) anew for every image and neuron, so that gradients
+    reach positions further away than the next pixel; else it is μ. −1 is the first pixel's centre and 1 the
+    last's, along y and along x; drawn positions are clipped to them, and μ is put back into them after each
+    step.
 
-    In (image, height, width, channel), out (image, neuron).
-    Weights: `what` (channel, neuron), 1 / channel; `position` μ (2, neuron), y and x, uniform within ±`start_within`;
-    `spread` S (2, 2, neuron), `start_spread` times the unit matrix; `bias` (neuron,), 0. `learned_positions=False`
-    leaves μ and S as they start or are assigned; `sampled=False` always looks at μ.
+    In (image, height, width, channel), out (image, neuron). Weights: `what` (channel, neuron), 1 / channel;
+    `position` μ (2, neuron), y and x, uniform within ±`start_within`; `spread` S (2, 2, neuron),
+    `start_spread` times the unit matrix; `bias` (neuron,), 0. `learned_positions=False` leaves μ and S as
+    they start or are assigned; `sampled=False` always looks at μ.
 
-    Source: doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), with their defaults but for S, which there starts random.
+    Source: doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), with their defaults but for S, which there
+    starts random.
     """
 
     factors_named = ("what",)
 
-    def __init__(self, neurons, *, learned_positions=True, sampled=True, start_within=0.3, start_spread=0.1,
-                 activation=None, use_bias=True, bias_initializer="zeros", what_initializer=None,
-                 what_regularizer=None, seed=None, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        neurons,
+        *,
+        learned_positions=True,
+        sampled=True,
+        start_within=0.3,
+        start_spread=0.1,
+        activation=None,
+        use_bias=True,
+        bias_initializer="zeros",
+        what_initializer=None,
+        what_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(
-            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            neurons,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
             starts={"what": _one_over_channels if what_initializer is None else what_initializer},
-            regularizers={"what": what_regularizer}, **kwargs,
-        )  # fmt: skip
+            regularizers={"what": what_regularizer},
+            **kwargs,
+        )
         if not 0 <= start_within <= 1 or start_spread < 0:
             raise UsageError(
-                f"GaussianReadout(start_within={start_within!r}, start_spread={start_spread!r}): expected a number in "
+                f"GaussianReadout(start_within={start_within!r}, start_spread={start_spread!r}): expected a "
+                "number in "
                 "[0, 1], and one ≥ 0."
             )
         self.learned_positions, self.sampled = learned_positions, sampled
@@ -51,22 +72,29 @@ class GaussianReadout(Readout):
         self.what = self.add_factor("what", (input_shape[-1], self.neurons))
         uniform = keras.initializers.RandomUniform(-self.start_within, self.start_within)
         self.position = self.add_weight(
-            name="position", shape=(2, self.neurons), initializer=uniform, trainable=self.learned_positions,
+            name="position",
+            shape=(2, self.neurons),
+            initializer=uniform,
+            trainable=self.learned_positions,
             constraint=Between(-1, 1),
-        )  # fmt: skip
+        )
         self.spread = None
         if self.sampled:
             self.spread = self.add_weight(
-                name="spread", shape=(2, 2, self.neurons), initializer=self._start_spread,
+                name="spread",
+                shape=(2, 2, self.neurons),
+                initializer=self._start_spread,
                 trainable=self.learned_positions,
-            )  # fmt: skip
+            )
         self.add_bias()
 
     def _start_spread(self, shape, dtype=None):
         return self.start_spread * ops.eye(2, dtype=dtype)[:, :, None] * ops.ones(shape, dtype)
 
     def positions(self, images=None):
-        """Where it looks, (2, 1, neuron) or, drawn for each of so many images, (2, image, neuron); in [−1, 1]."""
+        """Where it looks, (2, 1, neuron) or, drawn for each of so many images, (2, image, neuron); in [−1,
+        1].
+        """
         centre = ops.cast(self.position, self.compute_dtype)[:, None, :]
         if images is not None:
             shape = (2, images, self.neurons)

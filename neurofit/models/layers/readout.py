@@ -1,4 +1,6 @@
-"""Readouts: from a map of features to one number per neuron, by weights that are products of what and where."""
+"""Readouts: from a map of features to one number per neuron, by weights that are products of what and
+where.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,32 @@ FACTORS = ("none", "what", "where", "both")
 class Readout(keras.layers.Layer):
     """What readouts share: weights by name, each with its own start and penalty, a bias and an activation."""
 
-    factors_named: tuple[str, ...] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
+    factors_named: tuple[
+        str, ...
+    ] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
 
-    def __init__(self, neurons, *, activation, use_bias, bias_initializer, starts, regularizers, product_l1=0.0,
-                 joint_norm2=0.0, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        neurons,
+        *,
+        activation,
+        use_bias,
+        bias_initializer,
+        starts,
+        regularizers,
+        product_l1=0.0,
+        joint_norm2=0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.neurons, self.use_bias = whole(self, "neurons", neurons), use_bias
         self.activation = activation_of(activation)
         self.bias_initializer = initializer(bias_initializer)
         self.product_l1, self.joint_norm2 = product_l1, joint_norm2
         self.starts = {name: initializer(starts.get(name)) for name in self.factors_named}
-        self.regularizers = {name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named}
+        self.regularizers = {
+            name: keras.regularizers.get(regularizers.get(name)) for name in self.factors_named
+        }
 
     def used(self, name, weight):
         """A factor as the forward pass sees it."""
@@ -44,7 +61,9 @@ class Readout(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
 
     def _joint(self, kind, strength, name):
-        """A penalty on all factors, which the last one that is trained bears; None where there is no such penalty."""
+        """A penalty on all factors, which the last one that is trained bears; None where there is no such
+        penalty.
+        """
         if not strength:
             return None
         place = self.factors_named.index(name)
@@ -89,37 +108,59 @@ class FactorisedReadout(Readout):
     In (image, height, width, channel), out (image, neuron).
     Weights: `what` (channel, neuron) and `where` (height, width, neuron), N(0, .1); `bias` (neuron,), 0.
 
-    `normalised` says which factors are divided by their L2 norm per neuron, `positive` which have their negative part
-    set to 0 before ("none", "what", "where", "both"). Only the product of the factors matters, so one of them should be
-    normalised; NDN3's `sep` has normalised="what" by default. Penalties see the factors as the forward pass does, so
-    that Σ w² of a normalised one is constant; the optimiser moves the raw ones. `magnitude` says which count by their
-    absolute value instead: not negative either, but with a gradient on both sides of 0, so that none is stuck there.
+    `normalised` says which factors are divided by their L2 norm per neuron, `positive` which have their
+    negative part set to 0 before ("none", "what", "where", "both"). Only the product of the factors matters,
+    so one of them should be normalised; NDN3's `sep` has normalised="what" by default. Penalties see the
+    factors as the forward pass does, so that Σ w² of a normalised one is constant; the optimiser moves the
+    raw ones. `magnitude` says which count by their absolute value instead: not negative either, but with a
+    gradient on both sides of 0, so that none is stuck there.
 
-    `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. To take
-    scale from one factor to the other does not escape it, so that with it no factor need be normalised. Keras applies
-    it to `where`, or to `what` while `where` is frozen. So does `joint_norm2`: λ of λ (Σ what² + Σ where² − neurons)²,
-    NDN3's `norm2` on `sep`.
+    `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself.
+    To take scale from one factor to the other does not escape it, so that with it no factor need be
+    normalised. Keras applies it to `where`, or to `what` while `where` is frozen. So does `joint_norm2`: λ of
+    λ (Σ what² + Σ where² − neurons)², NDN3's `norm2` on `sep`.
 
     Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
     """
 
     factors_named = ("what", "where")
 
-    def __init__(self, neurons, *, normalised="what", positive="none", magnitude="none", product_l1=0.0,
-                 joint_norm2=0.0, activation=None, use_bias=True, what_initializer=None, where_initializer=None,
-                 bias_initializer="zeros", what_regularizer=None, where_regularizer=None, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        neurons,
+        *,
+        normalised="what",
+        positive="none",
+        magnitude="none",
+        product_l1=0.0,
+        joint_norm2=0.0,
+        activation=None,
+        use_bias=True,
+        what_initializer=None,
+        where_initializer=None,
+        bias_initializer="zeros",
+        what_regularizer=None,
+        where_regularizer=None,
+        **kwargs,
+    ):
         super().__init__(
-            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            neurons,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where": where_initializer},
-            regularizers={"what": what_regularizer, "where": where_regularizer}, product_l1=product_l1,
-            joint_norm2=joint_norm2, **kwargs,
-        )  # fmt: skip
+            regularizers={"what": what_regularizer, "where": where_regularizer},
+            product_l1=product_l1,
+            joint_norm2=joint_norm2,
+            **kwargs,
+        )
         self.normalised = one_of(self, "normalised", normalised, FACTORS)
         self.positive = one_of(self, "positive", positive, FACTORS)
         self.magnitude = one_of(self, "magnitude", magnitude, FACTORS)
         if "none" not in (positive, magnitude) and (positive == magnitude or "both" in (positive, magnitude)):
             raise UsageError(
-                f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is positive already. "
+                f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is "
+                "positive already. "
                 "Give each factor one of the two."
             )
 
@@ -129,7 +170,9 @@ class FactorisedReadout(Readout):
         for name in self.factors_named:
             if self.normalised in (name, "both") and isinstance(self.regularizers[name], (L2, Norm2)):
                 kind = type(self.regularizers[name]).__name__
-                log.warning("%s: %s on '%s' has no effect, as it is divided by its norm.", self.name, kind, name)
+                log.warning(
+                    "%s: %s on '%s' has no effect, as it is divided by its norm.", self.name, kind, name
+                )
         self.what = self.add_factor("what", (channels, self.neurons))
         self.where = self.add_factor("where", (height, width, self.neurons))
         self.add_bias()
@@ -154,27 +197,49 @@ class FactorisedReadout(Readout):
 
 @keras.saving.register_keras_serializable("neurofit")
 class RankOneReadout(Readout):
-    """act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b): one row, one column, one mix of channels.
+    """act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b): one row, one column, one mix of
+    channels.
 
-    In (image, height, width, channel), out (image, neuron).
-    Weights, all N(0, .1): `what` (channel, neuron), `where_y` (height, neuron), `where_x` (width, neuron); `bias`
-    (neuron,), 0. Each may have a penalty; smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`;
-    `product_l1`, on all three, as for `FactorisedReadout`.
+    In (image, height, width, channel), out (image, neuron). Weights, all N(0, .1): `what` (channel, neuron),
+    `where_y` (height, neuron), `where_x` (width, neuron); `bias` (neuron,), 0. Each may have a penalty;
+    smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`; `product_l1`, on all three, as for
+    `FactorisedReadout`.
 
     Source: doi:10.1038/s41467-025-61171-9 (Du et al. 2025, w_x, w_y, w_c).
     """
 
     factors_named = ("what", "where_y", "where_x")
 
-    def __init__(self, neurons, *, activation=None, use_bias=True, bias_initializer="zeros", product_l1=0.0,
-                 what_initializer=None, where_y_initializer=None, where_x_initializer=None,
-                 what_regularizer=None, where_y_regularizer=None, where_x_regularizer=None, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        neurons,
+        *,
+        activation=None,
+        use_bias=True,
+        bias_initializer="zeros",
+        product_l1=0.0,
+        what_initializer=None,
+        where_y_initializer=None,
+        where_x_initializer=None,
+        what_regularizer=None,
+        where_y_regularizer=None,
+        where_x_regularizer=None,
+        **kwargs,
+    ):
         super().__init__(
-            neurons, activation=activation, use_bias=use_bias, bias_initializer=bias_initializer,
+            neurons,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
             starts={"what": what_initializer, "where_y": where_y_initializer, "where_x": where_x_initializer},
-            regularizers={"what": what_regularizer, "where_y": where_y_regularizer, "where_x": where_x_regularizer},
-            product_l1=product_l1, **kwargs,
-        )  # fmt: skip
+            regularizers={
+                "what": what_regularizer,
+                "where_y": where_y_regularizer,
+                "where_x": where_x_regularizer,
+            },
+            product_l1=product_l1,
+            **kwargs,
+        )
 
     def build(self, input_shape):
         needs_maps(self, input_shape)

@@ -32,7 +32,8 @@ class AbsoluteNormal(keras.initializers.RandomNormal):
 
 
 def initializer(given=None):
-    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same again.
+    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same
+    again.
 
     "absolute_normal" is |N(0, .1)|; other names are Keras'.
     """
@@ -44,7 +45,8 @@ def initializer(given=None):
 
 
 def as_used(weight, normalised="none", positive=False):
-    """The weight as the forward pass sees it: its negative part set to 0, then normalised. The last axis is the unit's.
+    """The weight as the forward pass sees it: its negative part set to 0, then normalised. The last axis is
+    the unit's.
 
     unit: every unit's L2 norm is 1; at_most_one: divided by it where it is more than 1;
     matrix: divided by the norm of all, times the number of units
@@ -77,7 +79,8 @@ class _OnUsed(keras.regularizers.Regularizer):
 
 
 def penalty_on(layer, regularizer, shape, used=None):
-    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for none.
+    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for
+    none.
 
     shape : of the raw weight; used : makes of it what the penalty sees
 
@@ -89,7 +92,9 @@ def penalty_on(layer, regularizer, shape, used=None):
     if regularizer is None:
         return None
     penalty = _OnUsed(regularizer, used or (lambda weight: weight))
-    penalty(ops.zeros(shape, layer.variable_dtype))  # what does not fit is an error here, not in the first epoch
+    penalty(
+        ops.zeros(shape, layer.variable_dtype)
+    )  # what does not fit is an error here, not in the first epoch
     return penalty
 
 

@@ -1,7 +1,7 @@
 """Weights that compete: λ tr((W²)ᵀ M W²), one implementation for every M that NDN has.
 
-M (input, input) says how much two inputs of a unit may not both be used. It is never made: each M here is a few
-products aᵢ bⱼ, less the diagonal, so that Σᵢⱼ sᵢ Mᵢⱼ sⱼ, s = w², is Σ_k (Σᵢ aₖᵢ sᵢ)(Σⱼ bₖⱼ sⱼ) − Σᵢ sᵢ².
+M (input, input) says how much two inputs of a unit may not both be used. It is never made: each M here is a
+few products aᵢ bⱼ, less the diagonal, so that Σᵢⱼ sᵢ Mᵢⱼ sⱼ, s = w², is Σ_k (Σᵢ aₖᵢ sᵢ)(Σⱼ bₖⱼ sⱼ) − Σᵢ sᵢ².
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Max(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class MaxFilters(_Competition):
-    """λ Σ_{place, unit} [(Σ_channel w²)² − Σ_channel w⁴]: one channel should win at each place. NDN's max_filt.
+    """λ Σ_{place, unit} [(Σ_channel w²)² − Σ_channel w⁴]: one channel should win at each place. NDN's
+    max_filt.
 
     A weight (channel, unit), as a readout's `what`, is one place.
     """
@@ -53,7 +54,10 @@ class MaxFilters(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class MaxSpace(_Competition):
-    """λ Σ_{channel, unit} [(Σ_place w²)² − Σ_place w⁴]: one place should win in each channel. NDN's max_space."""
+    """λ Σ_{channel, unit} [(Σ_place w²)² − Σ_place w⁴]: one place should win in each channel.
+
+    NDN's max_space.
+    """
 
     needs, rivals = "places", (0, 1)
 
@@ -72,7 +76,8 @@ class _Apart(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Local(_Apart):
-    """λ Σ_{channel, unit} Σ_pq w²_p w²_q |p − q|² / ((height / 2)² + (width / 2)²): each channel at one place.
+    """λ Σ_{channel, unit} Σ_pq w²_p w²_q |p − q|² / ((height / 2)² + (width / 2)²): each channel at one
+    place.
 
     NDN's local.
     """

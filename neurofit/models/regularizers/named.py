@@ -30,7 +30,8 @@ OF_FACTORS = {"norm2_filt": "what", "norm2_space": "where"}
 def named(key: str, strength: float | None, grid: tuple[int, int, int] | None = None) -> Penalty | None:
     """The penalty that NDN calls `key`, one of KEYS; None where the strength is 0 or None.
 
-    grid : (height, width, channel) of a flattened weight's first axis, for penalties that know places or channels.
+    grid : (height, width, channel) of a flattened weight's first axis, for penalties that know places or
+    channels.
     Raises
     ------
     UsageError : no such key, or a strength below 0

@@ -28,7 +28,8 @@ class OnKernel(Penalty):
 
     Parameters
     ----------
-    grid : the shape of the weight's first axis where that is a flattened grid: for a dense layer on an image its
+    grid : the shape of the weight's first axis where that is a flattened grid: for a dense layer on an image
+    its
         (height, width, channel)
     """
 
@@ -43,7 +44,8 @@ class OnKernel(Penalty):
             return weight
         if len(shape) != 2 or math.prod(self.grid) != shape[0]:
             raise ShapeError(
-                f"{type(self).__name__}(grid={self.grid}) does not fit a weight {shape}, whose first axis is it."
+                f"{type(self).__name__}(grid={self.grid}) does not fit a weight {shape}, whose first axis "
+                "is it."
             )
         return ops.reshape(weight, (*self.grid, shape[-1]))
 
@@ -61,12 +63,15 @@ class OnKernel(Penalty):
         elif len(shape) == 4:
             kernel = whole
         else:
-            raise ShapeError(f"{type(self).__name__} needs a weight (height, width, channel, unit), not {shape}.")
+            raise ShapeError(
+                f"{type(self).__name__} needs a weight (height, width, channel, unit), not {shape}."
+            )
         height, width, channels, _ = kernel.shape
         counts = {"inputs": height * width * channels, "places": height * width, "channels": channels}
         if needs and counts[needs] < 2:
             raise ShapeError(
-                f"{type(self).__name__} is about several {needs}, and a weight {shape} has one: it would do nothing. "
+                f"{type(self).__name__} is about several {needs}, and a weight {shape} has one: it would do "
+                "nothing. "
                 f"Leave it out of this layer{self._advice(shape, needs)}."
             )
         return kernel

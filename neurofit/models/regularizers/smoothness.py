@@ -15,17 +15,20 @@ SMALLEST_SQUARE = 1e-12  # of a kernel's norm: one that is all 0 is as smooth as
 
 @keras.saving.register_keras_serializable("neurofit")
 class Laplacian(OnKernel):
-    """λ Σ (Σ_axes D w)²: smooth along `axes`, D the second difference (1, −2, 1) with zeros beyond the weight's edges.
+    """λ Σ (Σ_axes D w)²: smooth along `axes`, D the second difference (1, −2, 1) with zeros beyond the
+    weight's edges.
 
     Parameters
     ----------
-    axes : of the weight; for `grid`, of the grid. Of a kernel (height, width, channel, filter), (0, 1) is NDN's d2x,
+    axes : of the weight; for `grid`, of the grid. Of a kernel (height, width, channel, filter), (0, 1) is
+    NDN's d2x,
         (2,) its d2t, (0, 1, 2) its d2xt
     grid : see `OnKernel`
 
     Raises
     ------
-    ShapeError : the weight has no such axes, or half of them or more have length 1, or it does not fit the grid
+    ShapeError : the weight has no such axes, or half of them or more have length 1, or it does not fit the
+    grid
     """
 
     def __init__(self, strength, axes=(0, 1), grid=None):
@@ -59,9 +62,9 @@ class Laplacian(OnKernel):
 class NormalisedLaplacian(OnKernel):
     """λ Σ_{channel, unit} ‖lap ∗ w‖² / ‖w‖², w (height, width): how rough a kernel is, whatever its size.
 
-    lap is ((¼, ½, ¼), (½, −3, ½), (¼, ½, ¼)); zeros beyond the edges. As the scale of a kernel costs nothing, a layer
-    that follows with weights of its own cannot escape the penalty by taking the scale over.
-    Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
+    lap is ((¼, ½, ¼), (½, −3, ½), (¼, ½, ¼)); zeros beyond the edges. As the scale of a kernel costs nothing,
+    a layer that follows with weights of its own cannot escape the penalty by taking the scale over. Source:
+    doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
     """
 
     def __call__(self, weight):
@@ -83,7 +86,8 @@ class Center(OnKernel):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Differences(Penalty):
-    """λ Σ_units [mean (Δw)² + mean (ΔΔw)²], Δ the difference of neighbours along the first axis: a smooth curve.
+    """λ Σ_units [mean (Δw)² + mean (ΔΔw)²], Δ the difference of neighbours along the first axis: a smooth
+    curve.
 
     Nothing is assumed beyond the ends: a constant costs nothing.
     Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019, of the output nonlinearity).
@@ -92,7 +96,9 @@ class Differences(Penalty):
     def __call__(self, weight):
         if len(weight.shape) < 2 or weight.shape[0] < 3:
             shape = tuple(weight.shape)
-            raise ShapeError(f"Differences needs a weight (place, unit) of three places or more, not {shape}.")
+            raise ShapeError(
+                f"Differences needs a weight (place, unit) of three places or more, not {shape}."
+            )
         first = weight[1:] - weight[:-1]
         second = first[1:] - first[:-1]
         return self.strength * sum(ops.sum(ops.mean(ops.square(one), axis=0)) for one in (first, second))

@@ -1,4 +1,6 @@
-"""Several penalties on one weight, a penalty on a product of weights, and what the penalties of a model are worth."""
+"""Several penalties on one weight, a penalty on a product of weights, and what the penalties of a model are
+worth.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Sum(keras.regularizers.Regularizer):
     def __init__(self, terms):
         self.terms = [keras.regularizers.get(term) for term in terms]
         if not self.terms or None in self.terms:
-            raise UsageError(f"Sum({terms!r}): expected penalties. `added(…)` leaves out those that are None.")
+            raise UsageError(
+                f"Sum({terms!r}): expected penalties. `added(…)` leaves out those that are None."
+            )
 
     def __call__(self, weight):
         return sum(term(weight) for term in self.terms)
@@ -45,8 +49,8 @@ class Sum(keras.regularizers.Regularizer):
 class OfSeveral(Penalty):
     """A penalty of this weight (…, unit) and those that `others()` gives, of the same unit, at once.
 
-    A layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. `unless`: while
-    this says True, another weight bears the penalty.
+    A layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved.
+    `unless`: while this says True, another weight bears the penalty.
     """
 
     def __init__(self, strength, others: Callable[[], list], unless: Callable[[], bool] = lambda: False):
@@ -67,8 +71,8 @@ class OfSeveral(Penalty):
 
 
 class OfProduct(OfSeveral):
-    """λ Σ|w · v · …| over all products of these weights: the product of the sums, Σ_units (Σ|w|)(Σ|v|)…; the product
-    itself is never made.
+    """λ Σ|w · v · …| over all products of these weights: the product of the sums, Σ_units (Σ|w|)(Σ|v|)…; the
+    product itself is never made.
     """
 
     def _size(self, weights: list):
@@ -94,8 +98,8 @@ def added(*terms: keras.regularizers.Regularizer | None) -> keras.regularizers.R
 
 
 def penalties(model: keras.Model) -> dict[str, float]:
-    """What each penalty on a weight is worth now, "layer/weight" → value; their sum is what training adds to the loss,
-    beside what Keras' activity regularisers add.
+    """What each penalty on a weight is worth now, "layer/weight" → value; their sum is what training adds to
+    the loss, beside what Keras' activity regularisers add.
 
     Of a weight with several, each is told: "layer/weight/L1", "layer/weight/Laplacian".
     """

@@ -1,7 +1,8 @@
-"""What the thesis' experiments share: how they were trained and on what (`fits`), and its study of synthetic noise.
+"""What the thesis' experiments share: how they were trained and on what (`fits`), and its study of synthetic
+noise.
 
-Cheap to import. The experiments are in `jobs/`, their architectures in `models.architectures`; `docs/thesis.md` says
-which is which, and what differs from the thesis on purpose.
+Cheap to import. The experiments are in `jobs/`, their architectures in `models.architectures`;
+`docs/thesis.md` says which is which, and what differs from the thesis on purpose.
 """
 
 from __future__ import annotations

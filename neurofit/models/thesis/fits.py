@@ -27,7 +27,8 @@ def fit(
     jit: bool = True,
     kind: type[Fit] = Fit,
 ) -> Fit:
-    """A fit as the thesis made them: Adam, batches of 16, constant learning rate, no early stopping, the last weights.
+    """A fit as the thesis made them: Adam, batches of 16, constant learning rate, no early stopping, the last
+    weights.
 
     A neuron's Poisson loss is divided by its mean response over training and monitored images, as NDN did.
     """
@@ -46,7 +47,8 @@ def fit(
 def several_regions(*, regions: Any = (1,), data: str = "antolik_2016") -> Any:
     """The recordings of these regions, stacked: responses block-diagonal, with a mask.
 
-    data="simulated" gives as many simulated neurons per region, other images for each, in the recordings' range.
+    data="simulated" gives as many simulated neurons per region, other images for each, in the recordings'
+    range.
     """
     if data == "simulated":
         from neurofit import datasets

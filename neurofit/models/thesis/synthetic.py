@@ -1,8 +1,9 @@
-"""Can the architecture learn, and how much noise does it learn? Models trained on responses whose truth is known.
+"""Can the architecture learn, and how much noise does it learn? Models trained on responses whose truth is
+known.
 
-A trained model's predictions take the place of the recording ("generated"), with noise of known strength on them
-("noised"). Six correlations tell what a new model learned: on training and test images, each with the noised, the
-generated, and the recorded ("true") responses.
+A trained model's predictions take the place of the recording ("generated"), with noise of known strength on
+them ("noised"). Six correlations tell what a new model learned: on training and test images, each with the
+noised, the generated, and the recorded ("true") responses.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ RUNS = 3  # noisy responses to each test image that are averaged
 def synthetic(dataset: Any, rates: Any, *, noise_coef: float, eval_noised: bool) -> Any:
     """The data set with noised rates (image, neuron) in place of its responses.
 
-    noise_coef: the noise's standard deviation is this times √rate; a test image's response is the mean of RUNS. Where
-    eval_noised is False, test responses are the rates themselves. If the lowest is negative then, what it
-    lacks is added to all (the thesis added the lowest itself, which made more of them negative).
+    noise_coef: the noise's standard deviation is this times √rate; a test image's response is the mean of
+    RUNS. Where eval_noised is False, test responses are the rates themselves. If the lowest is negative then,
+    what it lacks is added to all (the thesis added the lowest itself, which made more of them negative).
 
     Returns
     -------
-    a Dataset whose truth has "rates", and in "noised", "recorded" and "image_ids" what `SyntheticFit` scores with
+    a Dataset whose truth has "rates", and in "noised", "recorded" and "image_ids" what `SyntheticFit` scores
+    with
     """
     import numpy as np
 
@@ -66,8 +68,10 @@ def generated(model: Any, dataset: Any) -> Any:
 
 @dataclass(frozen=True)
 class SyntheticFit(Fit):
-    """A Fit on what `synthetic` made, with six scores more, "train/correlation_noised" to "test/correlation_true", and
-    how much the noise left, "train/noise_correlation": of noised with generated responses."""
+    """A Fit on what `synthetic` made, with six scores more, "train/correlation_noised" to
+    "test/correlation_true", and how much the noise left, "train/noise_correlation": of noised with generated
+    responses.
+    """
 
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models.fitting import data

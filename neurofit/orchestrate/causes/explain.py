@@ -61,7 +61,11 @@ def explained(found: Standing, keys: Collection[TaskKey]) -> list[Explanation]:
 
 
 def _explanation(
-    found: Standing, failure: Failure, rows: dict[TaskKey, dict[str, Any]], done: list[dict[str, Any]], all_failed: int
+    found: Standing,
+    failure: Failure,
+    rows: dict[TaskKey, dict[str, Any]],
+    done: list[dict[str, Any]],
+    all_failed: int,
 ) -> Explanation:
     task = found.of(failure.example)
     own = [rows[key] for key in failure.tasks if key in rows]
@@ -69,12 +73,20 @@ def _explanation(
     part = next((part for part in found.parts if part.files.name == task.submission), None)
     record = part.record if part else {}
     what = remedy(
-        found.name, failure.error, task.state, failure.tasks, all_failed=all_failed,
-        repetitions=found.repetitions, runner=record.get("runner"),
-        resources=record.get("resources") or {}, peak_gb=0.0 if known_by_queue else _peak_gb(own),
-    )  # fmt: skip
+        found.name,
+        failure.error,
+        task.state,
+        failure.tasks,
+        all_failed=all_failed,
+        repetitions=found.repetitions,
+        runner=record.get("runner"),
+        resources=record.get("resources") or {},
+        peak_gb=0.0 if known_by_queue else _peak_gb(own),
+    )
     hosts = {key: _host(found, key) for key in failure.tasks} if known_by_queue else {}
-    traits = [_traits({**row, "host": hosts.get((row["run"], row["repetition"]), row.get("host"))}) for row in own]
+    traits = [
+        _traits({**row, "host": hosts.get((row["run"], row["repetition"]), row.get("host"))}) for row in own
+    ]
     lines = _last_lines(failure.log) if failure.log else []
     return Explanation(failure, task.state, kind_of(failure.error), shares(traits, done), what, lines)
 

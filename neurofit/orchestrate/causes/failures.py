@@ -49,7 +49,9 @@ def failures(
             error = _error(found, key, ends)
             kind = state, signature(error)
             if kind not in groups:
-                groups[kind] = Failure(in_words(error), _where(error), _log(found, key), [], error, VERBS[state])
+                groups[kind] = Failure(
+                    in_words(error), _where(error), _log(found, key), [], error, VERBS[state]
+                )
             groups[kind].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 

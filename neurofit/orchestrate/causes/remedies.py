@@ -37,9 +37,17 @@ def kind_of(error: dict[str, Any]) -> str:
 
 
 def remedy(
-    name: str, error: dict[str, Any], state: State, tasks: Collection[TaskKey], *,
-    all_failed: int, repetitions: int, runner: str | None, resources: dict[str, Any], peak_gb: float,
-) -> Remedy:  # fmt: skip
+    name: str,
+    error: dict[str, Any],
+    state: State,
+    tasks: Collection[TaskKey],
+    *,
+    all_failed: int,
+    repetitions: int,
+    runner: str | None,
+    resources: dict[str, Any],
+    peak_gb: float,
+) -> Remedy:
     """What helps these tasks.
 
     Parameters

@@ -26,8 +26,8 @@ class Share:
 
 
 def shares(failed: Collection[Mapping[str, Any]], done: Collection[Mapping[str, Any]]) -> list[Share]:
-    """What sets failed tasks apart, the rarest among the done ones first; nothing where there is nothing to compare
-    with, or only one task failed.
+    """What sets failed tasks apart, the rarest among the done ones first; nothing where there is nothing to
+    compare with, or only one task failed.
 
     Parameters
     ----------

@@ -44,7 +44,9 @@ class JobEnds:
     def _read(self, part: Part, job: int) -> JobEnd | None:
         name = part.files.name
         if name not in self._newest:
-            self._newest[name] = {number: entry.path for (number, _), entry in sorted(journals(part.files).items())}
+            self._newest[name] = {
+                number: entry.path for (number, _), entry in sorted(journals(part.files).items())
+            }
         path = self._newest[name].get(job)
         records = parse_lines(tail(Path(path), _LINES_READ))[0] if path else []
         ended = [record for record in records if isinstance(record.get("end"), str)]

@@ -1,8 +1,8 @@
 """One small job through a queue and back, to see what jobs of a runner will see: `neurofit runners check`.
 
-It is an experiment of a study of its own, `training_data/.check/NAME/`, so that it goes the way of every submission
-(the plan, the queue, the worker, its outcome) and leaves nothing among the study's results. The folder is removed at
-the end.
+It is an experiment of a study of its own, `training_data/.check/NAME/`, so that it goes the way of every
+submission (the plan, the queue, the worker, its outcome) and leaves nothing among the study's results. The
+folder is removed at the end.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Canary:
         return self.state in (str(state) for state in AT_WORK)
 
 
-def send(study: Study, runner: Runner, wait_seconds: float, say: Callable[[str], None] = lambda text: None) -> Canary:
+def send(
+    study: Study, runner: Runner, wait_seconds: float, say: Callable[[str], None] = lambda text: None
+) -> Canary:
     """Submit it, wait for it, clean up after it.
 
     Parameters
@@ -98,7 +100,9 @@ def _prepare(study: Study, runner: Runner) -> Study:
         (own.jobs / f"{NAME}.py").write_text(SCRIPT % runner.backend.resources.memory_gb, encoding="utf-8")
         own.runners.symlink_to(study.runners)  # which only this host reads
     except OSError as error:
-        raise StoreError(f"{error.filename or own.root}: {error.strerror}. The check writes there.") from error
+        raise StoreError(
+            f"{error.filename or own.root}: {error.strerror}. The check writes there."
+        ) from error
     return own
 
 
@@ -111,7 +115,9 @@ def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str]
     while True:
         found = _look(own)
         task = found.of(TASK)
-        result = Canary(str(task.state), 0.0, _reason(found, submitted.name), "; ".join(found.unanswered) or None)
+        result = Canary(
+            str(task.state), 0.0, _reason(found, submitted.name), "; ".join(found.unanswered) or None
+        )
         if task.state not in AT_WORK:
             return _ended(found, result)
         if result.reason != told:
@@ -152,8 +158,8 @@ def _with_log(found: Standing, result: Canary) -> Canary:
 
 
 def _clean_up(own: Study) -> Path | None:
-    """End what is left of it in the queue, and remove its folder; gives the folder where that must stay, because the
-    queue may still have the job.
+    """End what is left of it in the queue, and remove its folder; gives the folder where that must stay,
+    because the queue may still have the job.
     """
     deadline = time.monotonic() + END_SECONDS
     with contextlib.suppress(NeurofitError, OSError):

@@ -65,13 +65,17 @@ def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
         elif "version" in said:
             yield Finding(True, f"{name} {said['version']}")
         else:
-            yield Finding(True, f"{name} was not tried", f"it needs {HEAVY_GB:g} GB, more than resources.memory_gb")
+            yield Finding(
+                True, f"{name} was not tried", f"it needs {HEAVY_GB:g} GB, more than resources.memory_gb"
+            )
 
 
 def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     wanted = runner.backend.resources
     enough = facts["cpus"] >= wanted.cpus
-    yield Finding(enough, f"{facts['cpus']} core(s)", "" if enough else f"resources.cpus asks for {wanted.cpus}")
+    yield Finding(
+        enough, f"{facts['cpus']} core(s)", "" if enough else f"resources.cpus asks for {wanted.cpus}"
+    )
     memory = facts["memory_gb"]
     enough = memory is None or wanted.memory_gb is None or memory >= 0.95 * wanted.memory_gb
     what = "no limit to memory" if memory is None else f"{memory:g} GB of memory"
@@ -81,13 +85,19 @@ def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
 def _gpus(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     wanted = runner.backend.resources.gpus
     given, names = facts["cuda_visible_devices"], facts["gpus"]
-    visible = len(names) if given is None else len([one for one in given.split(",") if one.strip() not in ("", "-1")])
+    visible = (
+        len(names)
+        if given is None
+        else len([one for one in given.split(",") if one.strip() not in ("", "-1")])
+    )
     there = f"CUDA_VISIBLE_DEVICES={given or ''}" if given is not None else "CUDA_VISIBLE_DEVICES is not set"
     there += f"; on the node: {', '.join(names)}" if names else "; no NVIDIA GPU on the node"
     if wanted is None and not names and given is None:
         return
     fits = wanted is None or visible == wanted
-    yield Finding(fits, f"{visible} GPU(s) given ({there})", "" if fits else f"resources.gpus asks for {wanted}")
+    yield Finding(
+        fits, f"{visible} GPU(s) given ({there})", "" if fits else f"resources.gpus asks for {wanted}"
+    )
     seen = facts["imports"].get("tensorflow", {}).get("gpus")
     if wanted and seen is not None:
         few = "its CUDA libraries are missing: `pip install 'tensorflow[and-cuda]'`, or a module of your site in setup"
@@ -98,10 +108,14 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
     facts = canary.facts
     seen = facts["study_seen"]
     yield Finding(seen, f"the study is seen, at {facts['study']}", "" if seen else "its jobs/ is not there")
-    yield Finding(facts["writable"], "training_data/ can be written", "" if facts["writable"] else "check who owns it")
+    yield Finding(
+        facts["writable"], "training_data/ can be written", "" if facts["writable"] else "check who owns it"
+    )
     there, here = facts["data"], entries(study.data)
     if there == here:
-        yield Finding(True, "there is no data/, as here" if here is None else f"data/ is seen ({here} entries)")
+        yield Finding(
+            True, "there is no data/, as here" if here is None else f"data/ is seen ({here} entries)"
+        )
     else:
         advice = f"{_counted(there)} there, {_counted(here)} here. Is it a link to where nodes cannot see?"
         yield Finding(False, "data/ is as here", advice)
@@ -109,7 +123,9 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
     if None not in clocks:
         ahead = clocks[0] - clocks[1]
         fine = abs(ahead) <= CLOCK_SECONDS
-        yield Finding(fine, f"its clock is {ahead:+.1f} s from ours", "" if fine else "times in logs will mislead")
+        yield Finding(
+            fine, f"its clock is {ahead:+.1f} s from ours", "" if fine else "times in logs will mislead"
+        )
 
 
 def _counted(entries: int | None) -> str:

@@ -19,7 +19,9 @@ MOST_CURVES = 28  # as many as colours and dashes tell apart
 
 @dataclass(frozen=True)
 class Wish:
-    """How curves are made: see `curves`; names: what they are called in place of their own labels, in order."""
+    """How curves are made: see `curves`; names: what they are called in place of their own labels, in
+    order.
+    """
 
     metric: str | None = None
     by: str | None = None
@@ -31,9 +33,13 @@ class Wish:
 
     def curve(self, histories: Sequence[History], label: str, counted: str = "step") -> Curve:
         return over_repetitions(
-            histories, label, percentiles=self.percentiles, normalise_steps=self.normalise_steps, limit=self.limit,
+            histories,
+            label,
+            percentiles=self.percentiles,
+            normalise_steps=self.normalise_steps,
+            limit=self.limit,
             unit=counted,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -59,19 +65,27 @@ class Group:
 
 
 def curves(
-    *selectors: str, metric: str | None = None, by: str | None = None, ensemble: str | None = None,
-    percentiles: tuple[float, float, float, float] = MEDIAN, normalise_steps: bool = False,
-    limit: tuple[float, float] | None = None, study: Path | str | None = None,
-) -> list[Curve]:  # fmt: skip
+    *selectors: str,
+    metric: str | None = None,
+    by: str | None = None,
+    ensemble: str | None = None,
+    percentiles: tuple[float, float, float, float] = MEDIAN,
+    normalise_steps: bool = False,
+    limit: tuple[float, float] | None = None,
+    study: Path | str | None = None,
+) -> list[Curve]:
     """A metric's course over repetitions, a curve per run: `reports.draw_curves` draws them.
 
     Parameters
     ----------
-    selectors : of experiments or runs, "exp3", "exp3:0-4"; only tasks that are done count, and each of them once
+    selectors : of experiments or runs, "exp3", "exp3:0-4"; only tasks that are done count, and each of them
+    once
     metric : a column of `history.csv`; None for that of PREFERRED which most have
-    by : one curve per value of this argument in place of one per run; its runs are pooled. "selector" for a curve per
+    by : one curve per value of this argument in place of one per run; its runs are pooled. "selector" for a
+    curve per
         selector, of all that it selects
-    ensemble : an argument whose values are populations of their own (regions): runs that differ in it alone, and share
+    ensemble : an argument whose values are populations of their own (regions): runs that differ in it alone,
+    and share
         no neuron, become one curve, weighted by neurons, paired by repetition
     percentiles, normalise_steps, limit : see `reports.over_repetitions`
     study : a folder in the study; the current folder without
@@ -92,7 +106,8 @@ def made(told: Sequence[Told], wish: Wish) -> Made:
     chosen = _groups(told, wish)
     if len(chosen) > MOST_CURVES:
         raise UsageError(
-            f"{len(chosen)} curves cannot be told apart (at most {MOST_CURVES}). Choose runs, as in exp3:0-9, or pool "
+            f"{len(chosen)} curves cannot be told apart (at most {MOST_CURVES}). Choose runs, as in "
+            "exp3:0-9, or pool "
             "them with --by AXIS."
         )
     found, refused = [], {}
@@ -149,7 +164,9 @@ def _groups(told: Sequence[Told], wish: Wish) -> list[Group]:
 
 
 def _histories(group: Group, metric: str) -> list[History]:
-    parts = [[_history(one, metric) for one in part if one.logged.get(metric, ([],))[0]] for part in group.parts]
+    parts = [
+        [_history(one, metric) for one in part if one.logged.get(metric, ([],))[0]] for part in group.parts
+    ]
     if not all(parts):
         raise UsageError(f"'{group.label}': nothing logged as {metric}.")
     return parts[0] if len(parts) == 1 else ensemble(parts)
@@ -162,11 +179,14 @@ def _history(one: Told, metric: str) -> History:
 
 def _notes(group: Group, curve: Curve, metric: str, *, pooled: bool) -> list[str]:
     notes = []
-    if pooled and (differ := unlike([one.row for one in group.members])):  # within a run, this is said already
+    if pooled and (
+        differ := unlike([one.row for one in group.members])
+    ):  # within a run, this is said already
         notes.append(f"{curve.label}: its tasks differ in more than their seed: {differ}.")
     if pooled and len(runs := {one.run for one in group.members}) > 1:
         notes.append(
-            f"{curve.label}: percentiles over {len(group.members)} tasks of {len(runs)} runs together, which differ in "
+            f"{curve.label}: percentiles over {len(group.members)} tasks of {len(runs)} runs together, "
+            "which differ in "
             "more than chance."
         )
     if silent := sum(not one.logged.get(metric, ([],))[0] for one in group.members):

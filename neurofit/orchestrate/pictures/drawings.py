@@ -39,15 +39,20 @@ class Picture:
 def of_curves(made: Made, references: Sequence[Reference], *, bands: bool) -> Picture:
     """Curves over repetitions; its table is the thesis': middle, top and bottom at the last step."""
     middle, top, bottom = (f"p{percentile:g}" for percentile in made.curves[0].percentiles[:3])
-    table = [[one.label, one.repetitions, float(one.steps[-1]), *map(three, numbers.last_steps(one))]
-             for one in made.curves]  # fmt: skip
+    table = [
+        [one.label, one.repetitions, float(one.steps[-1]), *map(three, numbers.last_steps(one))]
+        for one in made.curves
+    ]
     facts = {
-        "what": "curves", "metric": made.metric, "percentiles": dict(zip(("middle", "top", "bottom", "second"),
-                                                                         made.curves[0].percentiles)),
+        "what": "curves",
+        "metric": made.metric,
+        "percentiles": dict(zip(("middle", "top", "bottom", "second"), made.curves[0].percentiles)),
         "curves": [_curve_facts(one) for one in made.curves],
-        "references": [{"name": one.name, "value": one.value, "top": one.top, "bottom": one.bottom,
-                        "source": one.source} for one in references],
-    }  # fmt: skip
+        "references": [
+            {"name": one.name, "value": one.value, "top": one.top, "bottom": one.bottom, "source": one.source}
+            for one in references
+        ],
+    }
 
     def draw() -> Any:
         from neurofit import reports
@@ -71,8 +76,15 @@ def of_progress(told: Sequence[Told]) -> Picture:
         for one, stop in zip(members, stops):
             last = max(steps[-1] for steps, _ in one.logged.values() if steps)
             why = one.fact("stop_reason")
-            facts.append({"run": one.row["run"], "repetition": one.row["repetition"], "last_step": last,
-                          "kept_step": stop, "why": why})  # fmt: skip
+            facts.append(
+                {
+                    "run": one.row["run"],
+                    "repetition": one.row["repetition"],
+                    "last_step": last,
+                    "kept_step": stop,
+                    "why": why,
+                }
+            )
             rows.append([one.run, one.row["repetition"], last, stop, why])
         if all(len(one.steps) == 1 for found in losses.values() for one in found):
             notes.append(f"{label}: has one value: a smaller --validate-every gives a curve.")
@@ -100,16 +112,22 @@ def by_run(told: Sequence[Told]) -> dict[str, list[Told]]:
     UsageError : more panels than fit a page
     """
     runs: dict[tuple[str, str], list[Told]] = {}
-    changed = {run: changed_defaults(one.row for one in told if one.run == run) for run in {one.run for one in told}}
+    changed = {
+        run: changed_defaults(one.row for one in told if one.run == run) for run in {one.run for one in told}
+    }
     for one in told:
         defaults = one.row.get("defaults") or {}
         apart = ", ".join(f"{name}={short(defaults.get(name))}" for name in changed[one.run])
         runs.setdefault((one.run, f" ({apart})" * bool(apart)), []).append(one)
     if len(runs) > MOST_RUNS:
-        raise UsageError(f"{len(runs)} runs are too many for a panel each (at most {MOST_RUNS}). Choose some: "
-                         f"{next(iter(runs))[0]}.")  # fmt: skip
+        raise UsageError(
+            f"{len(runs)} runs are too many for a panel each (at most {MOST_RUNS}). Choose some: "
+            f"{next(iter(runs))[0]}."
+        )
     return {
-        (members[0].name if len(members) == 1 else run) + apart + " (off the grid)" * members[0].off_grid: members
+        (members[0].name if len(members) == 1 else run)
+        + apart
+        + " (off the grid)" * members[0].off_grid: members
         for (run, apart), members in runs.items()
     }
 
@@ -135,16 +153,22 @@ def _losses(members: Sequence[Told]) -> dict[str, list[History]]:
         for name, (steps, values) in one.logged.items():
             part, slash, _ = name.rpartition("/")
             if is_loss(name) and len(steps):
-                found.setdefault(part if slash else "loss", []).append(History(steps, values, one.row["repetition"]))
+                found.setdefault(part if slash else "loss", []).append(
+                    History(steps, values, one.row["repetition"])
+                )
     if not found:
         known = dict.fromkeys(name for one in members for name in one.logged)
-        raise UsageError(f"{members[0].run}: no loss was logged, only {', '.join(known)}. `--what curves --metric "
-                         "NAME` draws those.")  # fmt: skip
+        raise UsageError(
+            f"{members[0].run}: no loss was logged, only {', '.join(known)}. `--what curves --metric "
+            "NAME` draws those."
+        )
     return found
 
 
 def _curve_facts(curve: numbers.Curve) -> dict[str, Any]:
-    arrays = {name: [number(one) for one in getattr(curve, name)]
-              for name in ("steps", "middle", "top", "bottom", "second", "last")}  # fmt: skip
+    arrays = {
+        name: [number(one) for one in getattr(curve, name)]
+        for name in ("steps", "middle", "top", "bottom", "second", "last")
+    }
     at_last = dict(zip(("middle", "top", "bottom"), numbers.last_steps(curve)))
     return {"label": curve.label, "repetitions": curve.repetitions, **arrays, "at_last_step": at_last}

@@ -1,4 +1,5 @@
-"""Which tasks make one curve, and what it is called: by the arguments that tell runs apart, and by nothing shared.
+"""Which tasks make one curve, and what it is called: by the arguments that tell runs apart, and by nothing
+shared.
 
 Runs of other neurons may be joined into one population, where they share no neuron.
 """
@@ -47,10 +48,11 @@ def by(axis: str, told: Sequence[Told]) -> list[str]:
 
 
 def by_run(told: Sequence[Told], left_out: str | None = None) -> list[str]:
-    """A label per task that is its run's own; with `left_out`, runs that differ in that argument alone share theirs.
+    """A label per task that is its run's own; with `left_out`, runs that differ in that argument alone share
+    theirs.
 
-    Of several experiments, each label begins with its own, and names what differs within that one. Empty for a run of
-    its own when something is left out.
+    Of several experiments, each label begins with its own, and names what differs within that one. Empty for
+    a run of its own when something is left out.
     """
     there = {name: values for name, values in known(told).items() if name not in (SELECTOR, "run", left_out)}
     experiments = there.pop("experiment")
@@ -63,7 +65,9 @@ def by_run(told: Sequence[Told], left_out: str | None = None) -> list[str]:
             values = {name: [all_of[place] for place in places] for name, all_of in there.items()}
             text = _within([told[place] for place in places], values, left_out)
             for at, place in enumerate(places):
-                own = ", ".join(filter(None, [experiment * several, text(at)])) or ("" if left_out else experiment)
+                own = ", ".join(filter(None, [experiment * several, text(at)])) or (
+                    "" if left_out else experiment
+                )
                 labels[place] = own + OFF_GRID * told[place].off_grid
     return labels if left_out else _numbered(labels, told)
 
@@ -74,7 +78,9 @@ def _within(told: Sequence[Told], there: dict[str, list], left_out: str | None) 
     """
     given = {name for one in told for name in one.row.get("params") or {}} | {"architecture"}
     changed = changed_defaults(one.row for one in told)
-    kinds = {name: len({repr(value) for value in values if value is not None}) for name, values in there.items()}
+    kinds = {
+        name: len({repr(value) for value in values if value is not None}) for name, values in there.items()
+    }
     chosen = [name for name in there if name in given and kinds[name] > 1]
     chosen += [name for name in changed if name in there and name not in chosen]
 
@@ -97,17 +103,23 @@ def _numbered(labels: list[str], told: Sequence[Told]) -> list[str]:
     runs: dict[str, set[str]] = {}
     for label, one in zip(labels, told):
         runs.setdefault(label, set()).add(one.run)
-    return [f"{label} [run {one.row['run']}]" if len(runs[label]) > 1 else label for label, one in zip(labels, told)]
+    return [
+        f"{label} [run {one.row['run']}]" if len(runs[label]) > 1 else label
+        for label, one in zip(labels, told)
+    ]
 
 
 def _part(name: str, value: Any) -> str:
     return str(value) if name == "architecture" else f"{name}={short(value)}"
 
 
-def joined(axis: str, told: Sequence[Told], values: Sequence[Any], rest: Sequence[str]) -> list[tuple[str, Parts]]:
+def joined(
+    axis: str, told: Sequence[Told], values: Sequence[Any], rest: Sequence[str]
+) -> list[tuple[str, Parts]]:
     """Label and parts of each curve: runs alike in `rest` that share no neuron as one, others on their own.
 
-    Of populations that overlap, the smaller are joined: regions 1, 2 and 3, which the shared model has all of.
+    Of populations that overlap, the smaller are joined: regions 1, 2 and 3, which the shared model has all
+    of.
 
     Parameters
     ----------
@@ -127,8 +139,14 @@ def joined(axis: str, told: Sequence[Told], values: Sequence[Any], rest: Sequenc
         apart = _apart({key: _population(members, meant[key]) for key, members in parts.items()})
         together = apart if len(apart) > 1 else []
         if together:
-            found.append((_label(other, f"ensemble of {axis}"), [parts[key] for key in parts if key in together]))
-        found += [(_label(other, f"{axis}={short(meant[key])}"), [parts[key]]) for key in parts if key not in together]
+            found.append(
+                (_label(other, f"ensemble of {axis}"), [parts[key] for key in parts if key in together])
+            )
+        found += [
+            (_label(other, f"{axis}={short(meant[key])}"), [parts[key]])
+            for key in parts
+            if key not in together
+        ]
     if all(len(parts) == 1 for _, parts in found):
         raise UsageError(_nothing(axis, len(meant)))
     return found
@@ -144,7 +162,9 @@ def _apart(populations: dict[str, frozenset]) -> list[str]:
 
 
 def _population(members: Sequence[Told], value: Any) -> frozenset:
-    """The recorded neurons; where no table names their recordings, elements of a list, or the value itself."""
+    """The recorded neurons; where no table names their recordings, elements of a list, or the value
+    itself.
+    """
     for one in members:
         if neurons := neurons_of(one.folder):
             return neurons
@@ -159,6 +179,7 @@ def _nothing(axis: str, values: int) -> str:
     if values == 1:
         return f"--ensemble {axis}: all selected runs have the same {axis}, so that there is nothing to join."
     return (
-        f"--ensemble {axis}: runs of another {axis} predict the same neurons, and only runs of other neurons make one "
+        f"--ensemble {axis}: runs of another {axis} predict the same neurons, and only runs of other "
+        "neurons make one "
         "population. The mean prediction of a run's repetitions is `nf.ensemble`; --by pools runs."
     )

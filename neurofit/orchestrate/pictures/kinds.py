@@ -33,13 +33,16 @@ def check_kind(what: str, selectors: Iterable[str]) -> None:
     """
     Raises
     ------
-    UsageError : no picture is called so; only a fit of one's own may have others, which one task's selector asks for
+    UsageError : no picture is called so; only a fit of one's own may have others, which one task's selector
+    asks for
     """
     selectors = list(selectors)
     if what not in KINDS and not (len(selectors) == 1 and "/" in selectors[0].rpartition(":")[2]):
         raise UsageError(
-            f"There is no picture '{what}'.{nearest(what, KINDS)} Of experiments and runs: {', '.join(OF_TASKS)}. Of "
-            f"one task's model: {', '.join(OF_MODELS)}, and what views of its own a fit has: exp3:0/0 --what NAME."
+            f"There is no picture '{what}'.{nearest(what, KINDS)} Of experiments and runs: "
+            f"{', '.join(OF_TASKS)}. Of "
+            f"one task's model: {', '.join(OF_MODELS)}, and what views of its own a fit has: exp3:0/0 "
+            "--what NAME."
         )
 
 
@@ -52,6 +55,8 @@ def check_options(what: str, options: Iterable[str], *, events: bool = False) ->
     kind = EVENTS if events else what if what in OF_TASKS else OF_MODELS[0]
     for option in options:
         if kind not in (goes_with := GO_WITH.get(option, (kind,))):
-            kinds = [f"--what {one}" for one in goes_with if one != EVENTS] + ["--events"] * (EVENTS in goes_with)
+            kinds = [f"--what {one}" for one in goes_with if one != EVENTS] + ["--events"] * (
+                EVENTS in goes_with
+            )
             here = "--events" if events else f"--what {what}"
             raise UsageError(f"{option} goes with {spoken(kinds)}, not with {here}: leave it out.")

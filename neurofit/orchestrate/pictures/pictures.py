@@ -46,9 +46,13 @@ def picture(study: Study | None, request: Request) -> Picture:
     if request.what not in OF_TASKS:
         return _of_view(study, request)
     told, notes = tasks(
-        study, request.selectors, request.states, request.where, histories=request.what in ("curves", "progress"),
+        study,
+        request.selectors,
+        request.states,
+        request.where,
+        histories=request.what in ("curves", "progress"),
         apart=request.wish.by == SELECTOR and request.what == "curves",
-    )  # fmt: skip
+    )
     if request.what == "progress":
         found = drawings.of_progress(told)
     elif request.what == "neurons":
@@ -71,7 +75,9 @@ def numbers_of(text: str) -> list[int]:
     for piece in text.split(","):
         first, dash, last = piece.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--neurons {text}: '{piece}' is no number or range. Neurons are given as 0-8,17.")
+            raise UsageError(
+                f"--neurons {text}: '{piece}' is no number or range. Neurons are given as 0-8,17."
+            )
         if dash and int(first) > int(last):
             raise UsageError(f"--neurons {text}: '{piece}' is the wrong way round.")
         found += range(int(first), int(last or first) + 1)
@@ -111,7 +117,9 @@ def _check(request: Request) -> None:
     if request.wish.by and request.wish.ensemble:
         raise UsageError("--by pools runs, --ensemble joins populations: give one of them.")
     if request.what not in OF_TASKS and len(request.selectors) != 1:
-        raise UsageError(f"--what {request.what} shows one task's model: neurofit plot exp3:0/0 --what {request.what}.")
+        raise UsageError(
+            f"--what {request.what} shows one task's model: neurofit plot exp3:0/0 --what {request.what}."
+        )
     if limit and limit[0] > limit[1]:
         low, high = (f"{one:g}" for one in limit)
         raise UsageError(f"--limit {low} {high} is the wrong way round: --limit {high} {low}.")

@@ -47,7 +47,9 @@ def of_neurons(told: Sequence[Told], metric: str | None) -> Picture:
         medians = one.medians[np.isfinite(one.medians)]
         three_of = [three(of(medians)) for of in (np.mean, np.min, np.max)]
         rows.append([one.label, len(one.scores), len(one.known), *three_of])
-        facts.append({"run": one.task.row["run"], "neurons": one.names, "median": [number(of) for of in one.medians]})
+        facts.append(
+            {"run": one.task.row["run"], "neurons": one.names, "median": [number(of) for of in one.medians]}
+        )
 
     def draw() -> Any:
         from neurofit import reports
@@ -55,12 +57,15 @@ def of_neurons(told: Sequence[Told], metric: str | None) -> Picture:
         figure, axes = reports.figure(len(panels), width=170, height=20 + 50 * len(panels))
         for place, one in zip(axes[:, 0], panels):
             recordings, numbers = zip(*one.known)
-            reports.draw_neurons(one.scores, place, metric=name, numbers=numbers, recordings=recordings,
-                                 title=one.label)  # fmt: skip
+            reports.draw_neurons(
+                one.scores, place, metric=name, numbers=numbers, recordings=recordings, title=one.label
+            )
         return figure
 
     headers = ["run", "repetitions", "neurons", "mean of medians", "lowest", "highest"]
-    return Picture({"what": "neurons", "metric": name, "runs": facts}, headers, rows, draw, notes, panels[0].task)
+    return Picture(
+        {"what": "neurons", "metric": name, "runs": facts}, headers, rows, draw, notes, panels[0].task
+    )
 
 
 def of_predictions(told: Sequence[Told]) -> Picture:
@@ -78,9 +83,16 @@ def of_predictions(told: Sequence[Told]) -> Picture:
     ranked = [place for place in np.argsort(scores) if np.isfinite(scores[place])]
     shown = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
     rows = [[which, names[place], three(scores[place])] for which, place in shown.items()]
-    facts = [{"which": which, "neuron": names[place], CORRELATION: scores[place],
-              "responses": [number(one) for one in responses[:, place]],
-              "predictions": predictions[:, place].tolist()} for which, place in shown.items()]  # fmt: skip
+    facts = [
+        {
+            "which": which,
+            "neuron": names[place],
+            CORRELATION: scores[place],
+            "responses": [number(one) for one in responses[:, place]],
+            "predictions": predictions[:, place].tolist(),
+        }
+        for which, place in shown.items()
+    ]
 
     def draw() -> Any:
         from neurofit import reports
@@ -91,8 +103,13 @@ def of_predictions(told: Sequence[Told]) -> Picture:
             reports.draw_predictions(responses[:, place], predictions[:, place], one, title=title)
         return figure
 
-    return Picture({"what": "predictions", "task": told[0].name, "neurons": facts}, ["which", "neuron", "r"], rows,
-                   draw, shown=told[0])  # fmt: skip
+    return Picture(
+        {"what": "predictions", "task": told[0].name, "neurons": facts},
+        ["which", "neuron", "r"],
+        rows,
+        draw,
+        shown=told[0],
+    )
 
 
 def _scored(told: Sequence[Told], metric: str | None) -> tuple[str, list[_Scores], list[str]]:
@@ -102,14 +119,20 @@ def _scored(told: Sequence[Told], metric: str | None) -> tuple[str, list[_Scores
     ------
     UsageError : no task has such a score
     """
-    runs = {label: [(one, table) for one in members if (table := neurons_table(one.folder))]
-            for label, members in by_run(told).items()}  # fmt: skip
+    runs = {
+        label: [(one, table) for one in members if (table := neurons_table(one.folder))]
+        for label, members in by_run(told).items()
+    }
     tables = [table for members in runs.values() for _, table in members]
     if not tables:
         raise UsageError(f"{told[0].folder} has no neurons.csv: its fit saved no scores per neuron.")
     name = _metric([[one for one in table if one not in ("recording", "number")] for table in tables], metric)
     silent = len(told) - len(tables)
-    notes = [f"{silent} {'task' if silent == 1 else 'tasks'} without scores per neuron: left out."] if silent else []
+    notes = (
+        [f"{silent} {'task' if silent == 1 else 'tasks'} without scores per neuron: left out."]
+        if silent
+        else []
+    )
     panels = []
     for label, members in runs.items():
         given = [(one, scores_of(table, name, one.folder)) for one, table in members]
@@ -131,5 +154,7 @@ def _metric(known: Sequence[Sequence[str]], asked: str | None) -> str:
     shared = [name for name in every if all(name in names for names in known)]
     found = asked or next((one for one in (CORRELATION, *shared, *every) if one in (shared or every)), "")
     if found not in every:
-        raise UsageError(f"No score '{found}' per neuron.{nearest(found, every)} There are: {', '.join(every)}.")
+        raise UsageError(
+            f"No score '{found}' per neuron.{nearest(found, every)} There are: {', '.join(every)}."
+        )
     return found

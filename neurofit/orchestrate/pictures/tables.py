@@ -32,7 +32,9 @@ def neurons_table(folder: Path) -> Table | None:
 
 
 def neurons(table: Table) -> list[Neuron]:
-    """Recording and number of each; places in a table without numbers, or whose numbers tell them not apart."""
+    """Recording and number of each; places in a table without numbers, or whose numbers tell them not
+    apart.
+    """
     places = [str(place) for place in range(len(next(iter(table.values()))))]
     recordings = table.get("recording") or [""] * len(places)
     found = list(zip(recordings, table.get("number") or places))

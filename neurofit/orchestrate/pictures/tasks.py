@@ -1,4 +1,6 @@
-"""Which tasks a picture is of: those selected, once each, with what they logged; and what a reader has to know."""
+"""Which tasks a picture is of: those selected, once each, with what they logged; and what a reader has to
+know.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BEGAN = (State.FAILED, State.LOST, State.STOPPED, State.CANCELLED, State.RUNNING
 
 @dataclass(frozen=True)
 class Told:
-    """A task that is drawn: its row of results, column → steps and values of its history, and who selected it."""
+    """A task that is drawn: its row of results, column → steps and values of its history, and who selected
+    it.
+    """
 
     row: Row
     logged: Logged
@@ -57,10 +61,16 @@ class _Found:
 
 
 def tasks(
-    study: Study, selectors: Sequence[str], states: Collection[State] = (), condition: str | None = None, *,
-    histories: bool = True, apart: bool = False,
-) -> tuple[list[Told], list[str]]:  # fmt: skip
-    """The selected tasks (of any state that is named, else done), and what `neurofit results` would say of them.
+    study: Study,
+    selectors: Sequence[str],
+    states: Collection[State] = (),
+    condition: str | None = None,
+    *,
+    histories: bool = True,
+    apart: bool = False,
+) -> tuple[list[Told], list[str]]:
+    """The selected tasks (of any state that is named, else done), and what `neurofit results` would say of
+    them.
 
     Parameters
     ----------
@@ -81,7 +91,9 @@ def tasks(
         of = [*notes(rows.values()), *_simulated(rows.values())]
         said += [f"{name}: {one}" if len(found.rows) > 1 else one for one in of]
     if not told:
-        raise UsageError(_nobody(selectors, states, [row for rows in found.rows.values() for row in rows.values()]))
+        raise UsageError(
+            _nobody(selectors, states, [row for rows in found.rows.values() for row in rows.values()])
+        )
     if histories:
         silent, told = len(told), _with_histories(told, selectors)
         if silent := silent - len(told):
@@ -91,7 +103,9 @@ def tasks(
 
 def unit(told: Iterable[Told]) -> str:
     """What steps of histories are: "epoch" where the fits count those, as neurofit's own do."""
-    return "epoch" if all({"best_epoch", "epochs"} & set(one.row.get("facts") or {}) for one in told) else "step"
+    return (
+        "epoch" if all({"best_epoch", "epochs"} & set(one.row.get("facts") or {}) for one in told) else "step"
+    )
 
 
 def _select(

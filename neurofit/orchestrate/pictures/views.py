@@ -25,12 +25,18 @@ def of_view(selector: str, what: str, neurons: Sequence[int] | None, study: Stud
     panels = view(selector, what, neurons=neurons, study=Path(study.root))
     (one,), notes = tasks(study, [selector], histories=False)
     shown = {"maps": "maps", "lines": "y", "points": "points"}
-    rows = [[panel["title"], panel["kind"], " × ".join(map(str, np.shape(panel[shown[panel["kind"]]])))]
-            for panel in panels]  # fmt: skip
-    facts = {"what": what, "task": one.name, "panels": [
-        {key: _listed(value) if isinstance(value, np.ndarray) else value for key, value in panel.items()}
+    rows = [
+        [panel["title"], panel["kind"], " × ".join(map(str, np.shape(panel[shown[panel["kind"]]])))]
         for panel in panels
-    ]}  # fmt: skip
+    ]
+    facts = {
+        "what": what,
+        "task": one.name,
+        "panels": [
+            {key: _listed(value) if isinstance(value, np.ndarray) else value for key, value in panel.items()}
+            for panel in panels
+        ],
+    }
     title = one.name
     if len(panels) == 1:
         panels, title = [{**panels[0], "title": f"{one.name}: {panels[0]['title']}"}], ""
@@ -43,16 +49,25 @@ def _drawn(panels: Sequence[Mapping[str, Any]], title: str) -> Any:
     columns = 1 if len(panels) == 1 else 2
     rows = -(-len(panels) // columns)
     big = any(panel["kind"] == "maps" for panel in panels)
-    figure, axes = reports.figure(rows, columns, width=110 * columns if big else 85 * columns,
-                                  height=(80 if big else 60) * rows + 6 * bool(title), title=title)  # fmt: skip
+    figure, axes = reports.figure(
+        rows,
+        columns,
+        width=110 * columns if big else 85 * columns,
+        height=(80 if big else 60) * rows + 6 * bool(title),
+        title=title,
+    )
     for panel, one in zip(panels, axes.flat):
-        settings = {key: value for key, value in panel.items() if key not in ("kind", *DRAWN_AS[panel["kind"]][1])}
+        settings = {
+            key: value for key, value in panel.items() if key not in ("kind", *DRAWN_AS[panel["kind"]][1])
+        }
         name, operands = DRAWN_AS[panel["kind"]]
         getattr(reports, name)(*(panel[operand] for operand in operands), one, **settings)
     for one in axes.flat[len(panels) :]:
         one.set_visible(False)
     for place, one in enumerate(axes.flat):
-        if place != columns - 1 and one.get_legend():  # panels share their lines: one legend, where there is room
+        if (
+            place != columns - 1 and one.get_legend()
+        ):  # panels share their lines: one legend, where there is room
             one.get_legend().remove()
     return figure
 

@@ -10,7 +10,9 @@ from neurofit.orchestrate.suggestions import runner_option, submit_again
 
 
 def halted(found: Standing) -> list[str]:
-    """A sentence per submission that stopped, as long as tasks of it were neither begun nor submitted again."""
+    """A sentence per submission that stopped, as long as tasks of it were neither begun nor submitted
+    again.
+    """
     sentences = []
     later: set[TaskKey] = set()
     for part in reversed(found.parts):
@@ -18,12 +20,15 @@ def halted(found: Standing) -> list[str]:
         if halt := read_halt(part.files):
             untouched = TaskFacts()
             left = sum(
-                task.key not in later and part.facts.tasks.get(task.key, untouched).attempt <= task.last_attempt
+                task.key not in later
+                and part.facts.tasks.get(task.key, untouched).attempt <= task.last_attempt
                 for task in planned
             )
             if left:
                 tasks, runner = {task.key for task in planned}, runner_option(part.record.get("runner"))
-                again = submit_again(found.name, tasks, whole=_is_all(found, tasks), backend=runner, retry=True)
+                again = submit_again(
+                    found.name, tasks, whole=_is_all(found, tasks), backend=runner, retry=True
+                )
                 sentences.append(
                     f"{found.name} stopped after {halt.failures} identical failures: {halt.message}\n"
                     f"{left:,} task(s) were not begun. Fix it, then `{again}`; with "

@@ -1,4 +1,6 @@
-"""Where the output of a task is: its attempt's files, its group's, or the submission's where it never began."""
+"""Where the output of a task is: its attempt's files, its group's, or the submission's where it never
+began.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +59,15 @@ def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> Task
         there = ", ".join(str(one.number) for one in made) or "none"
         raise NameUnknown(f"{found.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
     if not made or (attempt is None and ended_before_it_began(found, key, made[-1].number)):
-        return TaskLogs(key, 0, task.latest.state, list(_of_job(found, key)), task.counted and task.counted.attempt)
+        return TaskLogs(
+            key, 0, task.latest.state, list(_of_job(found, key)), task.counted and task.counted.attempt
+        )
     chosen = made[-1] if attempt is None else files.attempt(attempt)
     written = _written_by(found, files, chosen)
     counts = task.counted.attempt if task.counted and task.counted.attempt != chosen.number else None
-    return TaskLogs(key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)], counts)
+    return TaskLogs(
+        key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)], counts
+    )
 
 
 def ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
@@ -134,7 +140,8 @@ def follow(
 
     Parameters
     ----------
-    pick : which tasks, asked again at every look; those that run are followed, at most `most` of them at a time
+    pick : which tasks, asked again at every look; those that run are followed, at most `most` of them at a
+    time
     lines : of what is there already
     """
     read: dict[Path, int] = {}
@@ -187,8 +194,8 @@ def _nothing(error: OSError) -> bytes:
 
 
 def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> bytes:
-    """The last lines of a file, all of them without a number; nothing where there is no file. A carriage return ends a
-    line as well: progress bars write nothing else.
+    """The last lines of a file, all of them without a number; nothing where there is no file. A carriage
+    return ends a line as well: progress bars write nothing else.
     """
     try:
         with open(path, "rb") as file:
@@ -200,7 +207,9 @@ def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> byt
                 start = max(0, end - _BLOCK)
                 file.seek(start)
                 block = file.read(end - start)
-                pairs = block.count(b"\r\n") + (block.endswith(b"\r") and bool(blocks) and blocks[0].startswith(b"\n"))
+                pairs = block.count(b"\r\n") + (
+                    block.endswith(b"\r") and bool(blocks) and blocks[0].startswith(b"\n")
+                )
                 ends, end = ends + block.count(b"\n") + block.count(b"\r") - pairs, start
                 blocks.appendleft(block)
     except OSError as error:

@@ -96,7 +96,13 @@ def _newer(found: Standing, key: TaskKey) -> dict[str, Any] | None:
         return None
     cause = failures.cause(found, key) if newer.state in failures.UNFINISHED else newer.cause
     state, submission = str(newer.state), newer.submission
-    return {"state": state, "attempt": newer.attempt, "submission": submission, "job": newer.job, "cause": cause}
+    return {
+        "state": state,
+        "attempt": newer.attempt,
+        "submission": submission,
+        "job": newer.job,
+        "cause": cause,
+    }
 
 
 def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
@@ -134,8 +140,7 @@ def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
         "axes": experiment.grid.axes(),
         "repetitions": experiment.repetitions,
         "runs": [
-            {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived}
-            for run in runs
+            {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived} for run in runs
         ],
     }
 

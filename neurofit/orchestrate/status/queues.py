@@ -1,4 +1,6 @@
-"""What the queues say of submissions: one question per kind of queue, and an answer that failed changes nothing."""
+"""What the queues say of submissions: one question per kind of queue, and an answer that failed changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,14 @@ class JobsView:
     answered: bool = False
     live: dict[int, str] = field(default_factory=dict)  # job → phase
     unknown: set[int] = field(default_factory=set)  # the queue answered, and not about these
-    hidden: set[int] = field(default_factory=set)  # of those, the ones that the queue does not show to this user
+    hidden: set[int] = field(
+        default_factory=set
+    )  # of those, the ones that the queue does not show to this user
     reasons: dict[int, str] = field(default_factory=dict)  # why it waits
     causes: dict[int, str] = field(default_factory=dict)  # why it ended
-    in_grace: set[int] = field(default_factory=set)  # the queue has not yet answered without them for long enough
+    in_grace: set[int] = field(
+        default_factory=set
+    )  # the queue has not yet answered without them for long enough
     grace_until: float | None = None  # when the last of those counts as gone, if it stays missing
     problem: str | None = None  # why the queue could not be asked
     runner: str = ""
@@ -46,7 +52,9 @@ class JobsView:
 
 
 def backend_of(record: dict[str, Any], runners: Path) -> Backend:
-    """The backend that a submission was queued with: by its profile if that is still there, else with defaults."""
+    """The backend that a submission was queued with: by its profile if that is still there, else with
+    defaults.
+    """
     try:
         found = runner.load(runners, record["runner"])
         if found.kind == record["backend"]:
@@ -70,14 +78,18 @@ def ask(parts: Iterable[Any], runners: Path) -> dict[str, JobsView]:
             _ask_one(backend_of(group[0].record, runners), group, views)
         except NeurofitError as error:
             for part in group:
-                views[part.files.name].problem = f"{part.files.name}: the queue '{kind}' could not be asked: {error}"
+                views[
+                    part.files.name
+                ].problem = f"{part.files.name}: the queue '{kind}' could not be asked: {error}"
     return views
 
 
 def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> None:
     queued = {}
     for part in parts:
-        being_submitted = held_elsewhere(part.lock)  # asked before the calls: the one lets go after noting the others
+        being_submitted = held_elsewhere(
+            part.lock
+        )  # asked before the calls: the one lets go after noting the others
         memory = read_queue(part.files)
         try:
             calls = calls_of(backend, part, memory)
@@ -128,15 +140,17 @@ def _ask_one(backend: Backend, parts: list[Any], views: dict[str, JobsView]) -> 
 def _without_ended(
     live: Mapping[JobKey, QueueState], queued: Mapping[str, tuple[Any, QueueMemory, list[Queued]]]
 ) -> dict[JobKey, QueueState]:
-    """Without hidden jobs of which it is known that they are over: their tasks are, or their script or somebody who may
-    see them has said so.
+    """Without hidden jobs of which it is known that they are over: their tasks are, or their script or
+    somebody who may see them has said so.
     """
     hidden = {key for key, state in live.items() if state.phase == "hidden"}
     if not hidden:
         return dict(live)
     over = {(name, job) for name, (_, memory, _) in queued.items() for job in memory.ended}
     for name, (part, _, _) in queued.items():
-        over.update((name, job) for job, tasks in enumerate(part.jobs) if all(_is_over(part, task) for task in tasks))
+        over.update(
+            (name, job) for job, tasks in enumerate(part.jobs) if all(_is_over(part, task) for task in tasks)
+        )
     over.update(statuses.endings(call for _, _, calls in queued.values() for call in calls))
     return {key: state for key, state in live.items() if key not in hidden or key not in over}
 
@@ -169,8 +183,10 @@ def _elsewhere(part: Any, call: Queued) -> str:
     cancel = command("cancel", naming(name, waiting))
     again = submit_again(name, waiting, backend=runner_option(part.record["runner"]), retry=True)
     return (
-        f"{said} Its workers were last heard of {silence / 60:,.0f} minutes ago. If {host} is gone (a machine that was "
-        f"shut down, a container that has another name now), `{cancel}` frees its tasks, and `{again}` goes on with "
+        f"{said} Its workers were last heard of {silence / 60:,.0f} minutes ago. If {host} is gone (a "
+        "machine that was "
+        f"shut down, a container that has another name now), `{cancel}` frees its tasks, and `{again}` goes "
+        "on with "
         "them from their last checkpoints."
     )
 
@@ -182,8 +198,8 @@ def silent_seconds(part: Any) -> float | None:
 
 
 def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKey, Ending], str | None]:
-    """What accounting knows, and where that is nothing, what the jobs' scripts left; or why accounting could not be
-    asked. Jobs are gone all the same, where the queue said so.
+    """What accounting knows, and where that is nothing, what the jobs' scripts left; or why accounting could
+    not be asked. Jobs are gone all the same, where the queue said so.
     """
     left = statuses.endings(unexplained)
     try:
@@ -209,7 +225,9 @@ def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
 
 
 def submission_of(part: Any) -> Submission:
-    return Submission(part.files.folder, part.record["experiment"], part.record["jobs"], Path(part.record["study"]))
+    return Submission(
+        part.files.folder, part.record["experiment"], part.record["jobs"], Path(part.record["study"])
+    )
 
 
 def _missing(part: Any, live: set[int]) -> set[int]:
@@ -237,8 +255,8 @@ def _in_grace(backend: Backend, memory: QueueMemory, missing: set[int]) -> dict[
 def _note_news(
     backend: Backend, part: Any, memory: QueueMemory, missing: set[int], view: JobsView, open_yet: set[int]
 ) -> None:
-    """Note what this answer is the first to say: jobs that it lacks, jobs that are back, and why jobs ended, which a
-    queue forgets.
+    """Note what this answer is the first to say: jobs that it lacks, jobs that are back, and why jobs ended,
+    which a queue forgets.
     """
     known = memory.absent.keys() | memory.ended.keys()
     why = view.causes.keys() & missing - memory.ended.keys() - open_yet
@@ -248,7 +266,9 @@ def _note_news(
         "ended": _by_cause({job: view.causes[job] for job in why}),
     }
     if any(news.values()):
-        with contextlib.suppress(NeurofitError):  # where it cannot be written, the next command that can notes it
+        with contextlib.suppress(
+            NeurofitError
+        ):  # where it cannot be written, the next command that can notes it
             note_queue(part.files, {**{name: jobs for name, jobs in news.items() if jobs}, "t": time.time()})
 
 

@@ -1,4 +1,7 @@
-"""How an experiment stands: the state of every task, from its files and its queues. Never loads the script."""
+"""How an experiment stands: the state of every task, from its files and its queues.
+
+Never loads the script.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +41,18 @@ from neurofit.orchestrate.status.queues import JobsView, ask
 from neurofit.process import Process
 from neurofit.study import Study
 
-QUIET_SECONDS = 300.0  # for so long a queue answers without jobs that were cancelled, before it is asked no more
+QUIET_SECONDS = (
+    300.0  # for so long a queue answers without jobs that were cancelled, before it is asked no more
+)
 
 
 @dataclass(slots=True)
 class TaskStanding:
     """The state of one task and where to look for more.
 
-    Of several attempts, the newest that is done counts, or the one that was chosen: the task is *done*, and `newer` is
-    what came of an attempt since. While it is queued or running again, it is that, and `result` is what counts.
+    Of several attempts, the newest that is done counts, or the one that was chosen: the task is *done*, and
+    `newer` is what came of an attempt since. While it is queued or running again, it is that, and `result` is
+    what counts.
     """
 
     state: State
@@ -93,7 +99,9 @@ class Standing:
     registry: Registry
     repetitions: int = 0
     tasks: dict[TaskKey, TaskStanding] = field(default_factory=dict)
-    done: dict[TaskKey, dict[int, TaskStanding]] = field(default_factory=dict)  # by number: attempts that are done
+    done: dict[TaskKey, dict[int, TaskStanding]] = field(
+        default_factory=dict
+    )  # by number: attempts that are done
     parts: list[Part] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # what could not be read or asked, in words
@@ -112,7 +120,10 @@ class Standing:
 
     def all_keys(self) -> list[TaskKey]:
         grid = {
-            (run.number, rep) for run in self.registry.runs.values() if run.on_grid for rep in range(self.repetitions)
+            (run.number, rep)
+            for run in self.registry.runs.values()
+            if run.on_grid
+            for rep in range(self.repetitions)
         }
         return sorted(grid | self.tasks.keys())
 
@@ -124,7 +135,8 @@ class Standing:
 def standing(
     study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None, asking: bool = True
 ) -> Standing:
-    """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest still counts.
+    """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest
+    still counts.
 
     Without `asking`, the queues are left alone, and what is not in the files is as it was when it was queued.
     """
@@ -141,18 +153,29 @@ def standing(
     before = {name: _kept(facts) for name, facts in known.items()}
     for submission in files.submissions():
         _add_part(found, submission, known.get(submission.name) or Facts())
-    found.problems += [f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()]
+    found.problems += [
+        f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()
+    ]
     later = _begun_later(found.parts)
     open_parts = [part for part in found.parts if not _is_over(part, later)]
     found.queues = (
-        ask(open_parts, runners or study.runners) if asking else {part.files.name: JobsView() for part in open_parts}
+        ask(open_parts, runners or study.runners)
+        if asking
+        else {part.files.name: JobsView() for part in open_parts}
     )
-    if unknown := {task.run for part in found.parts for job in part.jobs for task in job} - found.registry.runs.keys():
+    if (
+        unknown := {task.run for part in found.parts for job in part.jobs for task in job}
+        - found.registry.runs.keys()
+    ):
         runs = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
-        found.problems.append(f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown.")
+        found.problems.append(
+            f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown."
+        )
     for part in found.parts:
         _decide_part(found, part, later)
-        found.problems += sorted(f"{path}: damaged, some of it was passed over." for path in part.facts.damaged)
+        found.problems += sorted(
+            f"{path}: damaged, some of it was passed over." for path in part.facts.damaged
+        )
         found.problems += part.facts.problems
     _choose_among_done(found)
     facts = {part.files.name: part.facts for part in found.parts}
@@ -213,7 +236,9 @@ def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record, jobs = read_submission(files), read_jobs(files)
         if len(jobs) != record["jobs"]:
-            raise StoreError(f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record['jobs']} job(s).")
+            raise StoreError(
+                f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record['jobs']} job(s)."
+            )
         stops, damaged = read_stops(files)
     except (StoreError, OSError) as error:
         found.problems.append(str(error))
@@ -221,7 +246,9 @@ def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
     found.parts.append(Part(files, record, jobs, facts, stops, is_at_home(files, record), found.files.lock))
     found.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
     found.repetitions = (
-        record["repetitions"] if record.get("whole_grid", True) else found.repetitions or record["repetitions"]
+        record["repetitions"]
+        if record.get("whole_grid", True)
+        else found.repetitions or record["repetitions"]
     )
     if not facts.settled:
         read_journals(files, facts)
@@ -254,7 +281,9 @@ def _is_quiet(part: Part, view: JobsView) -> bool:
 
 
 def _in_doubt(part: Part, view: JobsView, number: int, task: Planned, later: Later) -> bool:
-    """Whether the attempt folders have to be looked at: the journals say nothing final, and nobody is at it."""
+    """Whether the attempt folders have to be looked at: the journals say nothing final, and nobody is at
+    it.
+    """
     facts = part.facts.tasks.get(task.key)
     if facts is None or facts.attempt == 0:
         return number not in view.live and not later.begun.get(task.key, "") > part.files.name
@@ -268,7 +297,9 @@ def _is_dead(part: Part, facts: TaskFacts) -> bool:
     return bool(worker) and Process.from_record(worker).is_alive() is False
 
 
-def _evidence(part: Part, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts) -> Evidence:
+def _evidence(
+    part: Part, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts
+) -> Evidence:
     heartbeat = None
     if facts.attempt > task.last_attempt and facts.ended is None:
         heartbeat = beats.get(facts.by, Heartbeat.STALE if part.at_home else Heartbeat.DEAD)
@@ -314,5 +345,7 @@ def _choose_among_done(found: Standing) -> None:
             latest.result = counts
             continue
         newest = max(latest.newest, *(one.newest for one in done.values()))
-        since = latest.attempt > counts.attempt or (latest.attempt == counts.attempt and latest.state in FAILED)
+        since = latest.attempt > counts.attempt or (
+            latest.attempt == counts.attempt and latest.state in FAILED
+        )
         found.tasks[key] = replace(counts, newest=newest, newer=latest if since else None)

@@ -1,4 +1,6 @@
-"""Watching tasks while they are done: how many, how fast, how long still, and what those at work last said."""
+"""Watching tasks while they are done: how many, how fast, how long still, and what those at work last
+said.
+"""
 
 from __future__ import annotations
 

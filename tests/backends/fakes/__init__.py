@@ -33,7 +33,9 @@ class Fakes:
         call: int | None = None,
         cluster: str | None = None,
     ) -> None:
-        """What a program answers: always, or at its Nth call; about this host's own cluster, or another one."""
+        """What a program answers: always, or at its Nth call; about this host's own cluster, or another
+        one.
+        """
         prefix = name if cluster is None else f"{name}@{cluster}"
         prefix = prefix if call is None else f"{prefix}.{call}"
         for part, value in {"stdout": stdout, "stderr": stderr, "status": status, "seconds": seconds}.items():

@@ -105,7 +105,11 @@ def test_a_damaged_outcome_is_nobodys_to_overwrite_but_a_retry_comes_after_it(tm
 def _race(folder, number, barrier, queue):
     who = Claimant(SubmissionFiles(folder / "submissions" / "s"), number, 1, Process.here())
     barrier.wait()
-    won = [index for index in range(50) if isinstance(claim(TaskFiles(folder / f"task-{index}"), 0, who), AttemptFiles)]
+    won = [
+        index
+        for index in range(50)
+        if isinstance(claim(TaskFiles(folder / f"task-{index}"), 0, who), AttemptFiles)
+    ]
     queue.put(won)
     time.sleep(2)  # stay alive: a dead winner could rightly be taken over from
 

@@ -1,4 +1,6 @@
-"""Copies of a study: neither it nor a copy runs anything twice, and a copy cancels nothing of the original."""
+"""Copies of a study: neither it nor a copy runs anything twice, and a copy cancels nothing of the
+original.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,23 @@ experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]))
 def submission(root: Path, **changes) -> SubmissionFiles:
     """A submission as this host writes it, with these entries of its record changed."""
     files = ExperimentFiles(Study(root), "exp")
-    record = {"experiment": "exp", "study": str(root), "script": "jobs/exp.py", "repetitions": 1, "fresh": False,
-              "code": "c", "runner": "slurm", "backend": "slurm", "resources": {}, **process.who()}  # fmt: skip
+    record = {
+        "experiment": "exp",
+        "study": str(root),
+        "script": "jobs/exp.py",
+        "repetitions": 1,
+        "fresh": False,
+        "code": "c",
+        "runner": "slurm",
+        "backend": "slurm",
+        "resources": {},
+        **process.who(),
+    }
     written = write_submission(files, "20261128-120000-slurm-aaaa", record, [[Planned(0, 0, 0)]])
     if changes:
-        changed = {name: value for name, value in {**read_submission(written), **changes}.items() if value != "gone"}
+        changed = {
+            name: value for name, value in {**read_submission(written), **changes}.items() if value != "gone"
+        }
         written.record.write_text(json.dumps(changed))
     return written
 
@@ -70,13 +84,17 @@ OF_0_1_0 = {"changed": "gone", "machine": "gone"}
 
 def test_where_it_was_submitted_it_is_at_home_whatever_became_of_its_inode(tmp_path):
     assert at_home(submission(tmp_path / "a"))
-    assert at_home(submission(tmp_path / "b", inode=1)), "a client whose numbers change when it is mounted again"
+    assert at_home(submission(tmp_path / "b", inode=1)), (
+        "a client whose numbers change when it is mounted again"
+    )
     assert at_home(submission(tmp_path / "c", inode=1, **OF_0_1_0))
 
 
 def test_a_client_with_inode_numbers_of_its_own_is_at_home(tmp_path):
     assert at_home(submission(tmp_path / "a", inode=1, **ELSEWHERE))
-    assert at_home(submission(tmp_path / "b", inode=1, study="/not/here", **ELSEWHERE)), "at another mount point"
+    assert at_home(submission(tmp_path / "b", inode=1, study="/not/here", **ELSEWHERE)), (
+        "at another mount point"
+    )
 
 
 def test_a_client_that_knows_the_inode_is_at_home_although_somebody_changed_permissions(tmp_path):
@@ -128,7 +146,9 @@ def test_a_study_reached_through_a_link_is_at_home(tmp_path):
     assert at_home(ExperimentFiles(Study(tmp_path / "link"), "exp").submissions()[0])
 
 
-def claims(files: SubmissionFiles, task: TaskFiles, process: Process, *, job: int = 0) -> AttemptFiles | Refusal:
+def claims(
+    files: SubmissionFiles, task: TaskFiles, process: Process, *, job: int = 0
+) -> AttemptFiles | Refusal:
     return claim(task, 0, Claimant(files, job, 1, process))
 
 
@@ -155,7 +175,9 @@ def test_a_claim_of_a_worker_that_cannot_be_known_goes_by_its_heartbeat(tmp_path
     theirs, task = submission(tmp_path), TaskFiles(tmp_path / "rep-00")
     boot, _, namespace = here.boot.partition("/")
     theirs.journal(0, 1).touch()
-    claims(theirs, task, dataclasses.replace(here, boot=f"{boot}/{int(namespace) + 1}"))  # a container of this name
+    claims(
+        theirs, task, dataclasses.replace(here, boot=f"{boot}/{int(namespace) + 1}")
+    )  # a container of this name
     ours = SubmissionFiles(theirs.folder.with_name("20261128-130000-slurm-bbbb"))
     ours.folder.mkdir()
     assert claims(ours, task, here) == Refusal("somebody is at it")

@@ -21,7 +21,10 @@ def doubtful(bench):
     """Two tasks that are done, of which nothing but the attempts' own files says so."""
     bench.script("quick", QUICK)
     bench.run("quick")
-    for file in [*bench.root.glob("training_data/quick/submissions/*/journal/*"), *index.cache_folder().glob("*.json")]:
+    for file in [
+        *bench.root.glob("training_data/quick/submissions/*/journal/*"),
+        *index.cache_folder().glob("*.json"),
+    ]:
         file.unlink()
     return bench
 

@@ -81,7 +81,11 @@ def test_a_link_that_leads_nowhere_is_named(study):
     (study.training_data / "loop").symlink_to("loop")
     found = discover_experiments(study)
     assert found.names == ["seen"]
-    assert len(found.unseen) == 2 and "training_data/gone" in found.unseen[0] and "/nowhere/at/all" in found.unseen[0]
+    assert (
+        len(found.unseen) == 2
+        and "training_data/gone" in found.unseen[0]
+        and "/nowhere/at/all" in found.unseen[0]
+    )
 
 
 def test_a_folder_that_cannot_be_read_is_named():

@@ -28,7 +28,9 @@ def test_a_lock_of_another_host_is_explained_and_left(tmp_path):
     path.parent.mkdir()
     path.write_text(to_json({**Process("login7", "b", 41, 1).record(), "user": "mara", "since": "today"}))
     with (
-        pytest.raises(LockedError, match=r"process 41 of mara on login7 since today\. If that process is gone, delete"),
+        pytest.raises(
+            LockedError, match=r"process 41 of mara on login7 since today\. If that process is gone, delete"
+        ),
         locked(path, patience_seconds=0.1),
     ):
         pass

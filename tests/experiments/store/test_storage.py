@@ -47,8 +47,12 @@ def test_a_submit_without_its_storage_runs_nothing_again_and_says_what_is_gone(d
         if empty:
             done.scratch.mkdir()
         said = done.command("submit", "quick")
-        assert said.returncode == 1 and "is not the storage that the results of this study are on" in said.stderr
-        assert f"It was at {done.scratch} when" in said.stderr and "neurofit init --new-storage" in said.stderr
+        assert (
+            said.returncode == 1 and "is not the storage that the results of this study are on" in said.stderr
+        )
+        assert (
+            f"It was at {done.scratch} when" in said.stderr and "neurofit init --new-storage" in said.stderr
+        )
     assert began(done) == ["1", "2"]
     assert not any(done.scratch.iterdir())
 
@@ -56,7 +60,13 @@ def test_a_submit_without_its_storage_runs_nothing_again_and_says_what_is_gone(d
 def test_no_command_takes_what_is_done_for_new_without_the_storage(done):
     unmounted(done)
     done.scratch.mkdir()
-    for words in (["status"], ["status", "quick"], ["results", "quick"], ["run", "quick:0/0"], ["cancel", "quick"]):
+    for words in (
+        ["status"],
+        ["status", "quick"],
+        ["results", "quick"],
+        ["run", "quick:0/0"],
+        ["cancel", "quick"],
+    ):
         said = done.command(*words)
         assert said.returncode == 1 and "is not the storage" in said.stdout + said.stderr, words
     assert began(done) == ["1", "2"]
@@ -107,7 +117,7 @@ def test_a_clone_starts_normally_and_git_sees_nothing_of_it(done):
         who = ["-c", "user.name=m", "-c", "user.email=m@x"]
         return subprocess.run(
             ["git", *who, *words], cwd=done.root, check=True, capture_output=True, text=True
-        ).stdout  # fmt: skip
+        ).stdout
 
     git("init", "-q")
     (done.root / ".gitignore").write_text("/training_data\n__pycache__/\n")

@@ -23,16 +23,32 @@ def shapes(model):
 
 def test_the_network_of_recording_02_has_the_published_weights(keras):
     assert shapes(kindel_cnn(SECOND)) == [
-        (3, 3, 1, 16), (16,), (3, 3, 16, 32), (32,), (1152, 300), (300,), (300, 37), (37,),
-    ]  # fmt: skip
+        (3, 3, 1, 16),
+        (16,),
+        (3, 3, 16, 32),
+        (32,),
+        (1152, 300),
+        (300,),
+        (300, 37),
+        (37,),
+    ]
 
 
 def test_every_flag_changes_the_network(keras):
     flags = {"conv1": 4, "conv2": 5, "conv1size": 7, "conv2size": 5, "nk": 2, "nstride": 1, "hidden1": 9}
     model = kindel_cnn(SECOND, **flags, numconvlayer=3, dropout=0.5)
     assert shapes(model) == [
-        (7, 7, 1, 4), (4,), (5, 5, 4, 5), (5,), (5, 5, 5, 5), (5,), (16 * 16 * 5, 9), (9,), (9, 37), (37,),
-    ]  # fmt: skip
+        (7, 7, 1, 4),
+        (4,),
+        (5, 5, 4, 5),
+        (5,),
+        (5, 5, 5, 5),
+        (5,),
+        (16 * 16 * 5, 9),
+        (9,),
+        (9, 37),
+        (37,),
+    ]
     assert model.get_layer("dropout").rate == 0.5
     assert "dropout" not in [layer.name for layer in kindel_cnn(SECOND, dropout=1.0).layers]
     assert shapes(kindel_cnn(SECOND, numconvlayer=1))[2] == (15 * 15 * 16, 300)
@@ -77,7 +93,12 @@ def test_flags_that_cannot_be_are_refused(keras, wrong):
 
 def test_the_lowest_early_stopping_loss_chooses_weights_and_stops_nothing(desk):
     training = nf.models.Training(
-        epochs=12, batch_size=50, learning_rate=0.02, optimizer="sgd", loss="mean_squared", validate_every=3,
+        epochs=12,
+        batch_size=50,
+        learning_rate=0.02,
+        optimizer="sgd",
+        loss="mean_squared",
+        validate_every=3,
         patience=12,
     )
     data = nf.datasets.simulate(n_images=120, n_neurons=4, size=33, n_test=20, n_trials=4)

@@ -38,7 +38,9 @@ def test_filters_see_neither_the_mean_nor_more_of_one_scale_than_of_another():
 
 def test_energy_is_that_of_the_pair_and_compressed():
     images = np.random.default_rng(0).normal(size=(3, 13, 13, 1))
-    (block,) = gabor_energy(images, wavelengths=[6.0], orientations=4, width=0.5, spacing=0.5, reach=7.0, window=0.0)
+    (block,) = gabor_energy(
+        images, wavelengths=[6.0], orientations=4, width=0.5, spacing=0.5, reach=7.0, window=0.0
+    )
     filters = GaborBank((6.0,), 4, 0.5, 1.0, 0.5, 7.0).filters(13, 13)
     even = (images[:, None, :, :, 0] * filters.real).sum(axis=(2, 3))
     odd = (images[:, None, :, :, 0] * filters.imag).sum(axis=(2, 3))
@@ -60,7 +62,9 @@ def test_energy_of_a_grating_is_largest_for_its_orientation_and_wavelength_whate
 
 def test_window_luminance_and_pixels_are_blocks_with_shares():
     images = np.random.default_rng(0).normal(size=(3, 13, 13, 1))
-    energies, mean, every = gabor_energy(images, wavelengths=[6.0], reach=6.0, window=4.0, luminance=0.3, pixels=0.5)
+    energies, mean, every = gabor_energy(
+        images, wavelengths=[6.0], reach=6.0, window=4.0, luminance=0.3, pixels=0.5
+    )
     assert (energies.share, mean.share, every.share) == (1.0, 0.3, 0.5)
     np.testing.assert_allclose(mean.values[:, 0], images.mean(axis=(1, 2, 3)))
     np.testing.assert_allclose(every.values, images.reshape(3, -1))

@@ -24,7 +24,9 @@ def toy():
     images = rng.normal(size=(60, 5, 5, 1))
     responses = images.reshape(60, 25) @ rng.normal(size=(25, 4)) + rng.normal(size=(60, 4)) + 9
     neurons = {"recording": ["a", "a", "b", "b"], "number": [0, 1, 0, 1]}
-    return Dataset("toy", {"image": images}, responses, groups=np.arange(60) // 3, neurons=pd.DataFrame(neurons))
+    return Dataset(
+        "toy", {"image": images}, responses, groups=np.arange(60) // 3, neurons=pd.DataFrame(neurons)
+    )
 
 
 def named(shapes):
@@ -38,12 +40,21 @@ def test_a_task_leaves_predictions_scores_and_a_model_that_predicts_them(desk):
     metrics = desk.run(FIT, architecture="pixels")
     with np.load(desk.last.folder / "predictions.npz") as kept:
         test = kept["part"] == "test"
-        predictions, responses, images = kept["predictions"][test], kept["responses"][test], kept["image_id"][test]
+        predictions, responses, images = (
+            kept["predictions"][test],
+            kept["responses"][test],
+            kept["image_id"][test],
+        )
     assert metrics["test/correlation"] == pytest.approx(scores.correlation(responses, predictions).mean())
     assert metrics["test/correlation"] > 0.7
     with (desk.last.folder / "neurons.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["recording"], row["number"]) for row in rows] == [("a", "0"), ("a", "1"), ("b", "0"), ("b", "1")]
+    assert [(row["recording"], row["number"]) for row in rows] == [
+        ("a", "0"),
+        ("a", "1"),
+        ("b", "0"),
+        ("b", "1"),
+    ]
     model = FIT.load(desk.last.folder)
     again = model.predict(pixels(toy().take(images).inputs["image"]))[0]
     np.testing.assert_allclose(again, predictions, atol=1e-4)

@@ -21,7 +21,12 @@ def case():
 def scaled(values, like, weights, share):
     std = like.std(axis=0)
     weights = np.where(std > 0, weights, 0)
-    return (values - like.mean(axis=0)) / np.where(std > 0, std, 1) * weights * np.sqrt(share / (weights**2).sum())
+    return (
+        (values - like.mean(axis=0))
+        / np.where(std > 0, std, 1)
+        * weights
+        * np.sqrt(share / (weights**2).sum())
+    )
 
 
 def test_linear_ridge_solves_the_normal_equations(case):
@@ -40,11 +45,18 @@ def test_blocks_have_their_share_and_weights(case):
     blocks = [[Block(one[:, :3], 3.0, weights), Block(one[:, 3:], 1.0)] for one in (seen, others)]
     path = ridge_path(blocks[0], responses, ALPHAS)
     z, z_others = (
-        np.hstack([scaled(one[:, :3], seen[:, :3], weights, 0.75), scaled(one[:, 3:], seen[:, 3:], np.ones(3), 0.25)])
+        np.hstack(
+            [
+                scaled(one[:, :3], seen[:, :3], weights, 0.75),
+                scaled(one[:, 3:], seen[:, 3:], np.ones(3), 0.25),
+            ]
+        )
         for one in (seen, others)
     )
     primal = np.linalg.solve(z.T @ z + np.eye(6), z.T @ (responses - responses.mean(axis=0)))
-    np.testing.assert_allclose(path.predict(blocks[1])[1], z_others @ primal + responses.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(
+        path.predict(blocks[1])[1], z_others @ primal + responses.mean(axis=0), atol=1e-9
+    )
 
 
 def test_gaussian_kernel_is_the_formula(case):
@@ -58,7 +70,9 @@ def test_gaussian_kernel_is_the_formula(case):
     centre = np.eye(20) - 1 / 20
     dual = np.linalg.solve(centre @ kernel(z, z) @ centre + np.eye(20), responses - responses.mean(axis=0))
     across = (kernel(z_others, z) - kernel(z, z).mean(axis=0)) @ centre
-    np.testing.assert_allclose(path.predict([Block(others)])[1], across @ dual + responses.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(
+        path.predict([Block(others)])[1], across @ dual + responses.mean(axis=0), atol=1e-9
+    )
 
 
 def test_a_power_is_undone_on_what_is_predicted(case):

@@ -21,7 +21,9 @@ def inspection(keras):
 @pytest.fixture(scope="module")
 def linear(keras):
     """exp(w · x) of three neurons, and w as (neuron, height, width, channel)."""
-    model = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3, "exponential")])
+    model = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3, "exponential")]
+    )
     fields = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype("float32") / 10
     model.layers[-1].set_weights([fields.reshape(3, -1).T, np.array([0.0, 0.5, -0.5], "float32")])
     return model, fields
@@ -49,8 +51,9 @@ def test_the_field_of_a_neuron_is_its_gradient_at_an_image(inspection, linear):
     rate = np.exp((fields * at).sum(axis=(1, 2, 3)) + [0, 0.5, -0.5])
     found = inspection.receptive_fields(model, at=at)
     np.testing.assert_allclose(found, fields * rate[:, None, None, None], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(inspection.receptive_fields(model, neurons=[2]), fields[2:] * np.exp(-0.5), rtol=1e-4,
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        inspection.receptive_fields(model, neurons=[2]), fields[2:] * np.exp(-0.5), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_gradients_agree_with_finite_differences(inspection, linear):
@@ -67,9 +70,14 @@ def test_gradients_agree_with_finite_differences(inspection, linear):
 
 def test_neurons_of_several_readouts_count_through(inspection, linear, two_readouts):
     shown = images(5)
-    np.testing.assert_allclose(inspection.respond(two_readouts, shown), inspection.respond(linear[0], shown), rtol=1e-5)
     np.testing.assert_allclose(
-        inspection.receptive_fields(two_readouts), inspection.receptive_fields(linear[0]), rtol=1e-4, atol=1e-6
+        inspection.respond(two_readouts, shown), inspection.respond(linear[0], shown), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        inspection.receptive_fields(two_readouts),
+        inspection.receptive_fields(linear[0]),
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -164,6 +172,8 @@ def test_gabors_and_separable_kernels_are_filters(inspection, keras):
     model = keras.Sequential([keras.Input((9, 9, 1)), energy, SeparableConvolution(5, 3, name="mix")])
     found = inspection.filters(model)
     assert {name: maps.shape for name, maps in found.items()} == {
-        "gabor/even": (4, 7, 7, 1), "gabor/odd": (4, 7, 7, 1), "mix": (4, 3, 3, 1),
-    }  # fmt: skip
+        "gabor/even": (4, 7, 7, 1),
+        "gabor/odd": (4, 7, 7, 1),
+        "mix": (4, 3, 3, 1),
+    }
     np.testing.assert_allclose(found["gabor/odd"], -found["gabor/odd"][:, ::-1, ::-1], atol=1e-6)

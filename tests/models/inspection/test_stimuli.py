@@ -34,7 +34,9 @@ def test_a_grating_is_the_cosine_that_its_arguments_say(inspection):
     (image,) = inspection.gratings((4, 6, 1), orientation=30, frequency=0.2, phase=0.5, contrast=0.7)
     y, x = np.mgrid[0:4, 0:6] - np.array([1.5, 2.5])[:, None, None]
     along = x * np.cos(np.pi / 6) + y * np.sin(np.pi / 6)
-    np.testing.assert_allclose(image[..., 0], 0.7 * np.cos(2 * np.pi * 0.2 * along + 0.5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        image[..., 0], 0.7 * np.cos(2 * np.pi * 0.2 * along + 0.5), rtol=1e-5, atol=1e-6
+    )
     disc = inspection.gratings(SHAPE, diameter=6, centre=(4, 15))[0, ..., 0]
     distance = np.hypot(*(np.mgrid[0:21, 0:21] - np.array([4, 15])[:, None, None]))
     assert (disc[distance > 3.5] == 0).all() and np.abs(disc[distance < 2.5]).max() > 0.5
@@ -42,7 +44,9 @@ def test_a_grating_is_the_cosine_that_its_arguments_say(inspection):
 
 def test_contrast_in_units_is_that_of_the_screen(inspection):
     units = inspection.Units.of(RECORD)
-    (image,) = inspection.gratings(SHAPE, frequency=0.5, contrast=0.5, units=units)  # ±1 from column to column
+    (image,) = inspection.gratings(
+        SHAPE, frequency=0.5, contrast=0.5, units=units
+    )  # ±1 from column to column
     np.testing.assert_allclose(np.unique(units.to_pixels(image).round(3)), [50, 150])
     assert image.max() == pytest.approx(50 / 20)
     np.testing.assert_allclose(units.fields_to_pixels(np.ones(3)), 1 / 20)
@@ -63,8 +67,12 @@ def test_tuning_finds_what_a_gabor_prefers(inspection, gabors):
     np.testing.assert_allclose(found.centres, 10, atol=0.1)
     assert (inspection.orientation_selectivity(found.by_orientation, found.orientations) > 0.5).all()
     assert found.by_diameter[0, 0] < 0.5 * found.by_diameter[0, -1]  # a small disc drives it less
-    np.testing.assert_allclose(found.by_contrast[:, -1] / found.by_contrast[:, -3], 2, rtol=0.02)  # linear: 1 to .5
-    np.testing.assert_allclose(found.modulation, 4 / (1 + np.sqrt(2)), rtol=0.02)  # of a half-wave in 8 phases
+    np.testing.assert_allclose(
+        found.by_contrast[:, -1] / found.by_contrast[:, -3], 2, rtol=0.02
+    )  # linear: 1 to .5
+    np.testing.assert_allclose(
+        found.modulation, 4 / (1 + np.sqrt(2)), rtol=0.02
+    )  # of a half-wave in 8 phases
 
 
 def test_a_complex_cell_is_not_modulated(inspection, keras):
@@ -109,7 +117,11 @@ def test_budget_and_limits_hold(inspection, gabors):
 
 
 def test_views_are_panels_of_arrays(inspection, gabors):
-    for name, kinds in (("receptive-fields", ["maps"]), ("exciting-images", ["maps"]), ("tuning", ["lines"] * 4)):
+    for name, kinds in (
+        ("receptive-fields", ["maps"]),
+        ("exciting-images", ["maps"]),
+        ("tuning", ["lines"] * 4),
+    ):
         panels = inspection.view(gabors, RECORD, name, neurons=[1])
         assert [panel["kind"] for panel in panels] == kinds
         assert {label.split()[-1] for panel in panels for label in panel["labels"]} == {"1"}
@@ -133,8 +145,9 @@ def test_readouts_of_several_recordings_count_through(inspection, keras):
     model = keras.Model(image, [head(image) for head in heads])
     panels = inspection.view(model, RECORD, "readouts", neurons=[1, 2, 4])
     assert [(panel["title"], panel["labels"]) for panel in panels[:2]] == [
-        ("first: where", ["1"]), ("second: where", ["2", "4"]),
-    ]  # fmt: skip
+        ("first: where", ["1"]),
+        ("second: where", ["2", "4"]),
+    ]
     np.testing.assert_array_equal(panels[1]["maps"], inspection.where_maps(model)["second"][[0, 2]])
 
 

@@ -37,10 +37,15 @@ def bent(shapes):
     """Σ tanh(pixel / 200) · w, whose gradient tells where it is taken."""
     import keras
 
-    return keras.Sequential([
-        keras.Input(shapes.image), keras.layers.Rescaling(1 / 200), keras.layers.Flatten(),
-        keras.layers.Activation("tanh"), keras.layers.Dense(shapes.neurons),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image),
+            keras.layers.Rescaling(1 / 200),
+            keras.layers.Flatten(),
+            keras.layers.Activation("tanh"),
+            keras.layers.Dense(shapes.neurons),
+        ]
+    )
 
 
 def test_pictures_of_a_model_of_raw_pixels_are_around_their_mean_grey(desk, small):
@@ -55,6 +60,8 @@ def test_pictures_of_a_model_of_raw_pixels_are_around_their_mean_grey(desk, smal
     expected = nf.models.inspection.receptive_fields(model, at=grey, neurons=[1]) * seen["std"]
     np.testing.assert_allclose(panel["maps"], expected, rtol=1e-4)
     (panel,) = fit.view(desk.last.folder, "exciting-images", [1])
-    assert np.sqrt(np.square(panel["maps"]).sum()) == pytest.approx(12, rel=0.01), "as far from grey as a typical image"
+    assert np.sqrt(np.square(panel["maps"]).sum()) == pytest.approx(12, rel=0.01), (
+        "as far from grey as a typical image"
+    )
     silent = nf.models.inspection.respond(model, grey[None])[0, 1]
     assert fit.view(desk.last.folder, "tuning", [1])[-1]["y"][0, 0] == pytest.approx(silent, rel=1e-4)

@@ -21,7 +21,9 @@ def program(keras):
 
     def made(*layers, jit=False):
         model = keras.Sequential([keras.Input(MAPS.shape[1:]), *layers])
-        return Program(model, nf.models.Training(batch_size=8, jit=jit), Arrays({"image": MAPS}, RESPONSES, None))
+        return Program(
+            model, nf.models.Training(batch_size=8, jit=jit), Arrays({"image": MAPS}, RESPONSES, None)
+        )
 
     return made
 
@@ -73,7 +75,10 @@ def test_dropout_of_whole_units_is_ndns_and_other_dropout_is_keras(keras):
 
 
 def test_dropout_is_off_in_predictions(program, keras):
-    layers = (nf.models.layers.Dense(3, activation="softplus"), keras.layers.Dropout(0.5, noise_shape=(1, None)))
+    layers = (
+        nf.models.layers.Dense(3, activation="softplus"),
+        keras.layers.Dropout(0.5, noise_shape=(1, None)),
+    )
     one = program(*layers)
     state = one.start()
     found, _ = one.predict(state.weights, state.other, arrays(MAPS))
@@ -90,18 +95,28 @@ def one_part():
 
 def stacks(keras):
     layers, penalties = nf.models.layers, nf.models.regularizers
-    smooth = penalties.added(penalties.NormalisedLaplacian(0.01), penalties.MaxFilters(0.01), penalties.Local(0.01))
+    smooth = penalties.added(
+        penalties.NormalisedLaplacian(0.01), penalties.MaxFilters(0.01), penalties.Local(0.01)
+    )
     return {
-        "separable": [layers.Convolution(4, 3, padding="valid", activation="elu", kernel_regularizer=smooth),
-                      keras.layers.BatchNormalization(),
-                      layers.SeparableConvolution(4, 3, depthwise_regularizer=penalties.Laplacian(0.01)),
-                      layers.RankOneReadout(3), layers.OutputNonlinearity(gain_regularizer=penalties.Differences(0.1))],
-        "position": [layers.Convolution(4, 3, activation="elu", kernel_regularizer=penalties.GroupSparsity(0.01)),
-                     layers.GaussianReadout(3, sampled=False, activation="softplus",
-                                            what_regularizer=penalties.L1(0.01))],
-        "gabor": [layers.GaborEnergy(5, orientations=3, learned=True, stride=2),
-                  layers.FactorisedReadout(3, activation="softplus", product_l1=0.01)],
-    }  # fmt: skip
+        "separable": [
+            layers.Convolution(4, 3, padding="valid", activation="elu", kernel_regularizer=smooth),
+            keras.layers.BatchNormalization(),
+            layers.SeparableConvolution(4, 3, depthwise_regularizer=penalties.Laplacian(0.01)),
+            layers.RankOneReadout(3),
+            layers.OutputNonlinearity(gain_regularizer=penalties.Differences(0.1)),
+        ],
+        "position": [
+            layers.Convolution(4, 3, activation="elu", kernel_regularizer=penalties.GroupSparsity(0.01)),
+            layers.GaussianReadout(
+                3, sampled=False, activation="softplus", what_regularizer=penalties.L1(0.01)
+            ),
+        ],
+        "gabor": [
+            layers.GaborEnergy(5, orientations=3, learned=True, stride=2),
+            layers.FactorisedReadout(3, activation="softplus", product_l1=0.01),
+        ],
+    }
 
 
 @pytest.mark.parametrize("name", ["separable", "position", "gabor"])

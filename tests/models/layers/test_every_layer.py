@@ -9,7 +9,9 @@ import neurofit as nf
 from neurofit.errors import ShapeError, UsageError
 
 pytestmark = pytest.mark.slow
-IMAGES = np.random.default_rng(0).normal(size=(5, 9, 12, 1)).astype(np.float32)  # (image, height, width, channel)
+IMAGES = (
+    np.random.default_rng(0).normal(size=(5, 9, 12, 1)).astype(np.float32)
+)  # (image, height, width, channel)
 
 
 def all_layers():
@@ -22,18 +24,33 @@ def all_layers():
         layers.FactorisedReadout(3, normalised="both", where_regularizer=penalties.L1(0.3)),
         layers.Scale(activation="softplus"),
         layers.ConvolutionalDifferenceOfGaussians(3, 5, dilation=2),
-        layers.Convolution(3, 3, dilation=2, padding="valid", kernel_regularizer=penalties.added(
-            penalties.L1(0.1), penalties.Laplacian(0.2))),
-        layers.SeparableConvolution(4, 5, stride=2, padding="valid", activation="elu",
-                                    depthwise_regularizer=penalties.NormalisedLaplacian(0.1),
-                                    pointwise_regularizer=penalties.L1(0.1)),
-        layers.FactorisedReadout(3, normalised="none", product_l1=0.2, where_regularizer=penalties.Norm2(0.1)),
-        layers.RankOneReadout(3, activation="softplus", where_y_regularizer=penalties.Laplacian(0.1, axes=(0,))),
+        layers.Convolution(
+            3,
+            3,
+            dilation=2,
+            padding="valid",
+            kernel_regularizer=penalties.added(penalties.L1(0.1), penalties.Laplacian(0.2)),
+        ),
+        layers.SeparableConvolution(
+            4,
+            5,
+            stride=2,
+            padding="valid",
+            activation="elu",
+            depthwise_regularizer=penalties.NormalisedLaplacian(0.1),
+            pointwise_regularizer=penalties.L1(0.1),
+        ),
+        layers.FactorisedReadout(
+            3, normalised="none", product_l1=0.2, where_regularizer=penalties.Norm2(0.1)
+        ),
+        layers.RankOneReadout(
+            3, activation="softplus", where_y_regularizer=penalties.Laplacian(0.1, axes=(0,))
+        ),
         layers.GaussianReadout(3, start_within=0.9, what_regularizer=penalties.L1(0.1)),
         layers.GaussianReadout(3, sampled=False, learned_positions=False, use_bias=False),
         layers.GaborEnergy(5, orientations=3, frequencies=(0.1, 0.25), learned=True, stride=2),
         layers.GaborEnergy(5, output="energy", padding="valid", octaves=1.5),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("index", range(15))
@@ -69,27 +86,33 @@ def test_layers_that_need_a_picture_say_so():
         nf.models.layers.Convolution(3, 7, dilation=2, padding="valid").build((None, 9, 12, 1))
 
 
-@pytest.mark.parametrize(("make", "told"), [
-    (lambda layers: layers.FactorisedReadout(3, normalised="were"), "Did you mean 'where'"),
-    (lambda layers: layers.Convolution(3, 5, stride=2, dilation=2), "Set the other to 1"),
-    (lambda layers: layers.Convolution(3, 5, padding="vald"), "Did you mean 'valid'"),
-    (lambda layers: layers.SeparableConvolution(3, 0), "size=0"),
-    (lambda layers: layers.GaussianReadout(3, start_within=2), "start_within=2"),
-    (lambda layers: layers.GaborEnergy(7, frequencies=(0.7,)), "cycles per pixel"),
-    (lambda layers: layers.OutputNonlinearity(low=1, high=0), "low < high"),
-    (lambda layers: layers.GaborEnergy(7, frequencies=()), "one or more"),
-    (lambda layers: layers.Dense(3, activation="quadratik"), "No activation 'quadratik'. Did you mean 'quadratic'"),
-    (lambda layers: layers.GaborEnergy(7, frequencies=0.5), "from 0.01 to 0.49"),
-    (lambda layers: layers.GaborEnergy(7, orientations=2.5), "orientations=2.5"),
-    (lambda layers: layers.Dense(0), r"units=0\): expected a whole number ≥ 1"),
-    (lambda layers: layers.Dense(3, inhibitory=4), "inhibitory=4.* from 0 to 3"),
-    (lambda layers: layers.Convolution(0, 3), "filters=0"),
-    (lambda layers: layers.FactorisedReadout(2.0), "neurons=2.0"),
-    (lambda layers: layers.DifferenceOfGaussians(0), "filters=0"),
-    (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=(25, 1)), "0 < low ≤ high"),
-    (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=None), "expected two numbers"),
-    (lambda layers: layers.ConvolutionalDifferenceOfGaussians(3, 0), "size=0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda layers: layers.FactorisedReadout(3, normalised="were"), "Did you mean 'where'"),
+        (lambda layers: layers.Convolution(3, 5, stride=2, dilation=2), "Set the other to 1"),
+        (lambda layers: layers.Convolution(3, 5, padding="vald"), "Did you mean 'valid'"),
+        (lambda layers: layers.SeparableConvolution(3, 0), "size=0"),
+        (lambda layers: layers.GaussianReadout(3, start_within=2), "start_within=2"),
+        (lambda layers: layers.GaborEnergy(7, frequencies=(0.7,)), "cycles per pixel"),
+        (lambda layers: layers.OutputNonlinearity(low=1, high=0), "low < high"),
+        (lambda layers: layers.GaborEnergy(7, frequencies=()), "one or more"),
+        (
+            lambda layers: layers.Dense(3, activation="quadratik"),
+            "No activation 'quadratik'. Did you mean 'quadratic'",
+        ),
+        (lambda layers: layers.GaborEnergy(7, frequencies=0.5), "from 0.01 to 0.49"),
+        (lambda layers: layers.GaborEnergy(7, orientations=2.5), "orientations=2.5"),
+        (lambda layers: layers.Dense(0), r"units=0\): expected a whole number ≥ 1"),
+        (lambda layers: layers.Dense(3, inhibitory=4), "inhibitory=4.* from 0 to 3"),
+        (lambda layers: layers.Convolution(0, 3), "filters=0"),
+        (lambda layers: layers.FactorisedReadout(2.0), "neurons=2.0"),
+        (lambda layers: layers.DifferenceOfGaussians(0), "filters=0"),
+        (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=(25, 1)), "0 < low ≤ high"),
+        (lambda layers: layers.DifferenceOfGaussians(3, variance_bounds=None), "expected two numbers"),
+        (lambda layers: layers.ConvolutionalDifferenceOfGaussians(3, 0), "size=0"),
+    ],
+)
 def test_settings_that_make_no_sense_are_errors(make, told):
     with pytest.raises(UsageError, match=told):
         make(nf.models.layers)

@@ -1,4 +1,6 @@
-"""Separable convolution, Gabor energy, rank-one and Gaussian readouts, output nonlinearity: against plain NumPy."""
+"""Separable convolution, Gabor energy, rank-one and Gaussian readouts, output nonlinearity: against plain
+NumPy.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ MAPS = RNG.normal(size=(5, 7, 8, 3)).astype(np.float32)  # (image, height, width
 
 
 def correlated(maps, kernel, dilation=1):
-    """(image, height', width', filter), only where the whole kernel (size, size, channel, filter) lies on the map."""
+    """(image, height', width', filter), only where the whole kernel (size, size, channel, filter) lies on the
+    map.
+    """
     size = (kernel.shape[0] - 1) * dilation + 1
     height, width = maps.shape[1] - size + 1, maps.shape[2] - size + 1
     out = np.zeros((len(maps), height, width, kernel.shape[-1]))
@@ -49,7 +53,9 @@ def test_a_dilated_difference_of_gaussians_is_its_kernel_spread_out(close):
 
 
 def test_a_separable_convolution_is_a_kernel_per_channel_and_a_mix(close):
-    layer = nf.models.layers.SeparableConvolution(4, 3, padding="valid", activation="elu", bias_initializer="normal")
+    layer = nf.models.layers.SeparableConvolution(
+        4, 3, padding="valid", activation="elu", bias_initializer="normal"
+    )
     layer.build(MAPS.shape)
     depthwise, pointwise, bias = map(np.asarray, layer.get_weights())
     kernel = np.einsum("hwoc,cf->hwcf", depthwise, pointwise)

@@ -19,7 +19,9 @@ OUTSIDE = np.array([[-1.0, 2.0, 5.5, 4.0, 1.0, 6.0], [1.0, 0.2, 40.0, -3.0, 4.0,
 
 def gaussian(amplitude, variance, x, y, height=9, width=12):
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    return amplitude * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * variance)) / (2 * np.pi * variance)
+    return (
+        amplitude * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * variance)) / (2 * np.pi * variance)
+    )
 
 
 def dog_layer(gaussians, **settings):

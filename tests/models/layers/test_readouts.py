@@ -53,8 +53,12 @@ def test_a_learned_position_that_leaves_the_map_comes_back(sampled, keras):
     from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
 
-    place = keras.Sequential([keras.Input((7, 8, 2)), nf.models.layers.GaussianReadout(
-        1, sampled=sampled, what_initializer="ones", use_bias=False)])  # fmt: skip
+    place = keras.Sequential(
+        [
+            keras.Input((7, 8, 2)),
+            nf.models.layers.GaussianReadout(1, sampled=sampled, what_initializer="ones", use_bias=False),
+        ]
+    )
     y, x = np.meshgrid(np.linspace(-1, 1, 7), np.linspace(-1, 1, 8), indexing="ij")
     ramps = np.repeat(np.stack([y - 0.9, x + 0.5], axis=-1)[None], 16, axis=0).astype(np.float32)
     place.layers[-1].what.assign([[1.0], [0.0]])
@@ -74,7 +78,9 @@ def test_a_gaussian_readout_looks_between_pixels(close):
     layer.position.assign(POSITIONS)
     layer.what.assign(RNG.normal(size=(3, 5)))
     clipped = np.clip(POSITIONS, -1, 1)
-    seen = np.stack([between(MAPS, *clipped[:, one]) @ np.asarray(layer.what)[:, one] for one in range(5)], axis=1)
+    seen = np.stack(
+        [between(MAPS, *clipped[:, one]) @ np.asarray(layer.what)[:, one] for one in range(5)], axis=1
+    )
     close(layer(MAPS), seen + np.asarray(layer.bias))
 
 
@@ -95,7 +101,9 @@ def test_a_drawn_position_is_read_as_a_fixed_one_is(ops, close):
     from neurofit.models.layers.positions import bilinear
 
     y, x = RNG.uniform(-1, 1, (2, 5, 4)).astype(np.float32)
-    found = np.asarray(bilinear(ops.convert_to_tensor(MAPS), ops.convert_to_tensor(y), ops.convert_to_tensor(x)))
+    found = np.asarray(
+        bilinear(ops.convert_to_tensor(MAPS), ops.convert_to_tensor(y), ops.convert_to_tensor(x))
+    )
     for image in range(5):
         for neuron in range(4):
             expected = between(MAPS[image : image + 1], y[image, neuron], x[image, neuron])[0]
@@ -129,7 +137,9 @@ def test_a_gaussian_readout_finds_a_neurons_place():
 
     rng = np.random.default_rng(3)
     noise = rng.normal(size=(200, 13, 13))
-    smooth = sum(np.roll(noise, (dy, dx), axis=(1, 2)) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)) / 5
+    smooth = (
+        sum(np.roll(noise, (dy, dx), axis=(1, 2)) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)) / 5
+    )
     images = smooth[..., None].astype(np.float32)
     layer = nf.models.layers.GaussianReadout(2, start_within=0.0, start_spread=0.2)
     model = keras.Sequential([keras.Input((13, 13, 1)), layer])
@@ -151,7 +161,11 @@ def product_l1(layer):
 @pytest.mark.parametrize("normalised", ["none", "what"])
 def test_the_penalty_on_a_product_is_on_every_product_and_applied_once(normalised, keras):
     layer = nf.models.layers.FactorisedReadout(
-        4, normalised=normalised, product_l1=0.3, where_regularizer=nf.models.regularizers.L2(0.1), name="readout"
+        4,
+        normalised=normalised,
+        product_l1=0.3,
+        where_regularizer=nf.models.regularizers.L2(0.1),
+        name="readout",
     )
     one, other = keras.Input((7, 8, 3)), keras.Input((7, 8, 3))
     model = keras.Model([one, other], [layer(one), layer(other)])
@@ -196,7 +210,9 @@ def test_the_penalty_on_three_factors_is_borne_by_the_last_that_is_trained(keras
 
 def test_a_penalty_on_what_is_normalised_says_that_it_has_no_effect(caplog):
     penalty = nf.models.regularizers.L2(0.1)
-    layer = nf.models.layers.FactorisedReadout(4, what_regularizer=penalty, where_regularizer=penalty, name="readout")
+    layer = nf.models.layers.FactorisedReadout(
+        4, what_regularizer=penalty, where_regularizer=penalty, name="readout"
+    )
     layer.build(MAPS.shape)
     assert [record.getMessage() for record in caplog.records] == [
         "readout: L2 on 'what' has no effect, as it is divided by its norm."

@@ -9,8 +9,13 @@ import pytest
 
 import neurofit as nf
 
-ACTIVATIONS = {"lin": None, "exp": "exponential", "leaky_relu": "leaky_relu", "quad": "quadratic",
-               "requ": "rectified_quadratic"}  # fmt: skip
+ACTIVATIONS = {
+    "lin": None,
+    "exp": "exponential",
+    "leaky_relu": "leaky_relu",
+    "quad": "quadratic",
+    "requ": "rectified_quadratic",
+}
 NORMALISED = {0: "none", None: "none", 1: "unit", 2: "matrix", -1: "at_most_one"}
 FACTORS = {0: "what", 1: "where", 2: "both", 3: "none", None: "none"}
 
@@ -23,7 +28,10 @@ def activation(name):
 
 
 def penalty_settings(kind, terms, channels):
-    """NDN3's penalties of one layer as settings of ours. On its `sep` they act on both factors, each by itself."""
+    """NDN3's penalties of one layer as settings of ours.
+
+    On its `sep` they act on both factors, each by itself.
+    """
     named, added = nf.models.regularizers.named, nf.models.regularizers.added
     # max_filt of a single channel is 0 there; here it is an error, and left out.
     kept = [named(key, strength) for key, strength in terms.items() if key != "max_filt" or channels > 1]
@@ -45,7 +53,9 @@ def layer_of(net, index, channels, dtype, penalised):
     if kind == "normal":
         return layers.Dense(units, normalised=NORMALISED[nw], positive=bool(pos), **same)
     if kind == "conv":
-        return layers.Convolution(units, size, stride=stride, normalised=NORMALISED[nw], positive=bool(pos), **same)
+        return layers.Convolution(
+            units, size, stride=stride, normalised=NORMALISED[nw], positive=bool(pos), **same
+        )
     if kind == "sep":
         return layers.FactorisedReadout(units, normalised=FACTORS[nw], positive=FACTORS[pos], **same)
     if kind == "diff_of_gaussians":
@@ -88,7 +98,10 @@ def built(case, *, prefix="", penalised=False, dtype="float32"):
 
 
 def as_ndn3_has_it(layer, arrays):
-    """Weights or gradients of ours in NDN3's arrays: (weights, biases); a DoG's unused rows ux₂, uy₂ are 0."""
+    """Weights or gradients of ours in NDN3's arrays:
+
+    (weights, biases); a DoG's unused rows ux₂, uy₂ are 0.
+    """
     *parts, bias = (np.asarray(array) for array in arrays)
     if "Gaussians" in type(layer).__name__:
         parts.append(np.zeros((2, parts[0].shape[1])))
@@ -98,13 +111,18 @@ def as_ndn3_has_it(layer, arrays):
 @pytest.fixture(scope="session")
 def ndn3():
     return SimpleNamespace(
-        activation=activation, load_weights=load_weights, built=built, as_ndn3_has_it=as_ndn3_has_it, FACTORS=FACTORS
+        activation=activation,
+        load_weights=load_weights,
+        built=built,
+        as_ndn3_has_it=as_ndn3_has_it,
+        FACTORS=FACTORS,
     )
 
 
 @pytest.fixture(scope="session")
 def agrees(close):
-    """agrees(found, case, "out", dtype): within the README's tolerance of what NDN3, or its float64 twin, returned.
+    """agrees(found, case, "out", dtype): within the README's tolerance of what NDN3, or its float64 twin,
+    returned.
 
     The twin is recorded for arrays of up to 6000 elements.
     """
@@ -113,6 +131,10 @@ def agrees(close):
         wide = dtype == "float64"
         key = f"f64_{name}" if wide else name
         if key in case.arrays:
-            close(np.reshape(found, case.arrays[key].shape), case.arrays[key], tolerance or (1e-10 if wide else 5e-6))
+            close(
+                np.reshape(found, case.arrays[key].shape),
+                case.arrays[key],
+                tolerance or (1e-10 if wide else 5e-6),
+            )
 
     return check

@@ -8,8 +8,15 @@ import pytest
 import neurofit as nf
 
 pytestmark = pytest.mark.slow
-LOSSES = ["C_gaussian", "C_gaussian_filters", "C_poisson_none", "C_poisson_none_filters", "C_poisson_unit",
-          "C_poisson_unit_filters", "C_poisson_unit_silent_neuron"]  # fmt: skip
+LOSSES = [
+    "C_gaussian",
+    "C_gaussian_filters",
+    "C_poisson_none",
+    "C_poisson_none_filters",
+    "C_poisson_unit",
+    "C_poisson_unit_filters",
+    "C_poisson_unit_silent_neuron",
+]
 DTYPES = ("float32", "float64")
 
 
@@ -21,7 +28,9 @@ class Recorded:
         self.mask = case.arrays.get("in_F", np.ones_like(case.in_Y)).astype(dtype)
         self.seen = self.y * self.mask  # ỹ
         self.gaussian = case.meta["noise_dist"] == "gaussian"
-        self.rates = case.arrays.get("f64_out_poisson_unit_norm" if dtype == "float64" else "out_poisson_unit_norm")
+        self.rates = case.arrays.get(
+            "f64_out_poisson_unit_norm" if dtype == "float64" else "out_poisson_unit_norm"
+        )
 
     def cost(self, rows):
         given = self.y[rows], self.p[rows], self.mask[rows]
@@ -53,8 +62,11 @@ def recorded(name, request, reference):
 
 def test_losses_are_ndn3s(recorded, agrees):
     case, dtype, ours = recorded
-    for rows, name in ((slice(None), "out_cost_all_rows"), (case.in_batch_idx, "out_cost_batch"),
-                       (slice(None), "out_get_LL_all")):  # fmt: skip
+    for rows, name in (
+        (slice(None), "out_cost_all_rows"),
+        (case.in_batch_idx, "out_cost_batch"),
+        (slice(None), "out_get_LL_all"),
+    ):
         agrees(ours.cost(rows), case, name, dtype)
     batches = [np.asarray(ours.cost(slice(start, start + 16))) for start in (0, 16, 32)]
     agrees(np.mean(batches), case, "out_get_LL_batch16", dtype)
@@ -76,13 +88,17 @@ def test_losses_of_predictions_are_ndn3s(recorded, agrees):
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if "poisson" in name], indirect=True)
 def test_a_log_likelihood_over_the_null_model_is_ndn3s(recorded, close):
-    """NDN3's is in nats per spike, ours in bits; of a silent neuron NDN3 has a number (÷ 1 or ÷ 1e-8), and we nan."""
+    """NDN3's is in nats per spike, ours in bits; of a silent neuron NDN3 has a number (÷ 1 or ÷ 1e-8), and we
+    nan.
+    """
     case, dtype, ours = recorded
     heard = ours.seen.sum(axis=0) > 1
     tolerance = 1e-10 if dtype == "float64" else 5e-6
     key = "f64_out" if dtype == "float64" else "out"
-    for rows, names in ((slice(None), ("eval_models_all_nulladj", "eval_preds_nulladj")),
-                        (case.in_eval_idx, ("eval_models_batch16_sub_nulladj",))):  # fmt: skip
+    for rows, names in (
+        (slice(None), ("eval_models_all_nulladj", "eval_preds_nulladj")),
+        (case.in_eval_idx, ("eval_models_batch16_sub_nulladj",)),
+    ):
         score = nf.scores.poisson_log_likelihood(ours.y[rows], ours.p[rows], mask=ours.mask[rows] > 0)
         counted = heard & (ours.seen[rows].sum(axis=0) > 1)
         for name in names:
@@ -94,7 +110,8 @@ def test_a_log_likelihood_over_the_null_model_is_ndn3s(recorded, close):
 def test_a_gaussian_null_model_is_ndn3s(recorded, agrees, close):
     case, dtype, ours = recorded
     for rows, name in ((slice(None), "eval_models_all"), (case.in_eval_idx, "eval_models_batch16_sub")):
-        # NDN3 sums the null model's error over all neurons, and counts masked images: the loss without a mask.
+        # NDN3 sums the null model's error over all neurons, and counts masked images: the loss without a
+        # mask.
         means = ours.seen[rows].sum(axis=0) / np.maximum(ours.mask[rows].sum(axis=0), 1)
         null = nf.models.losses.gaussian(ours.seen[rows], np.broadcast_to(means, ours.seen[rows].shape))
         null = np.asarray(null, np.float64) * len(ours.y[rows]) / np.maximum(ours.mask[rows].sum(axis=0), 1)
@@ -113,7 +130,9 @@ def test_our_gaussian_gain_is_labelled_as_another_one(recorded, close):
     found = nf.scores.null_adjusted_log_likelihood(ours.y, ours.p, noise="gaussian")
     close(found, ours.y.var(axis=0) - ((ours.y - ours.p) ** 2).mean(axis=0), 1e-6)
     assert (round(found[0], 3), round(float(case.out_eval_preds_nulladj[0]), 3)) == (-0.443, -2.335)
-    np.testing.assert_allclose(case.out_eval_preds_nulladj, -case.out_eval_preds - case.out_null_ll, rtol=1e-5)
+    np.testing.assert_allclose(
+        case.out_eval_preds_nulladj, -case.out_eval_preds - case.out_null_ll, rtol=1e-5
+    )
     assert "*not* NDN3's" in nf.scores.null_adjusted_log_likelihood.__doc__
 
 
@@ -128,7 +147,9 @@ def test_correlations_are_ndn3s_in_each_of_its_modes(recorded, agrees):
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if "unit" in name], indirect=True)
 def test_mean_rates_are_ndn3s_but_of_a_silent_neuron(name, reference, close):
-    """NDN3 divides a neuron that never responds by 1e-8, so that it drowns the others; here it gets their mean."""
+    """NDN3 divides a neuron that never responds by 1e-8, so that it drowns the others; here it gets their
+    mean.
+    """
     case = reference(name)
     valid = case.arrays.get("in_F", np.ones_like(case.in_Y)) > 0
     found, expected = nf.models.losses.mean_rates([case.in_Y], [valid]), case.out_poisson_unit_norm

@@ -10,14 +10,35 @@ from neurofit.errors import ShapeError
 
 pytestmark = pytest.mark.slow
 DTYPES = ("float32", "float64")
-GRIDS = {"B_conv_1ch_w13": (13, 13, 1), "B_conv_6ch_w3": (3, 3, 6), "B_normal_1x9x9": (9, 9, 1),
-         "B_normal_4x6x6": (6, 6, 4), "B_normal_20": (1, 1, 20), "B_normal_20_nw2": (1, 1, 20)}  # fmt: skip
-KEYS = ["l1", "l2", "norm2", "max", "max_filt", "max_space", "d2t", "d2x", "d2xt", "local", "glocal", "center", "orth"]
+GRIDS = {
+    "B_conv_1ch_w13": (13, 13, 1),
+    "B_conv_6ch_w3": (3, 3, 6),
+    "B_normal_1x9x9": (9, 9, 1),
+    "B_normal_4x6x6": (6, 6, 4),
+    "B_normal_20": (1, 1, 20),
+    "B_normal_20_nw2": (1, 1, 20),
+}
+KEYS = [
+    "l1",
+    "l2",
+    "norm2",
+    "max",
+    "max_filt",
+    "max_space",
+    "d2t",
+    "d2x",
+    "d2xt",
+    "local",
+    "glocal",
+    "center",
+    "orth",
+]
 SEPARABLE = [("B_sep_nw0_6x4x4", "what"), ("B_sep_nw1_6x4x4", "where")]
 
 
 def penalised_weight(name, weights):
-    """The weight that NDN3's penalties see: with normalize_weights 2, columns and then the whole are normalised.
+    """The weight that NDN3's penalties see: with normalize_weights 2, columns and then the whole are
+    normalised.
 
     (Its forward pass, and our penalties, see that times the number of units.)
     """
@@ -45,17 +66,27 @@ def test_a_penalty_is_worth_what_it_is_in_ndn3_or_is_an_error(name, key, dtype, 
 
 
 def readout(case, ndn3, normalised, dtype, **settings):
-    layer = nf.models.layers.FactorisedReadout(7, normalised=normalised, name="readout", dtype=dtype, **settings)
+    layer = nf.models.layers.FactorisedReadout(
+        7, normalised=normalised, name="readout", dtype=dtype, **settings
+    )
     layer.build((None, 4, 4, 6))
     ndn3.load_weights(layer, case.L0_weights, np.zeros(7))
     return layer
 
 
 ON_FACTORS = {  # NDN3's key → the key on what, and on where
-    "l1": ("l1", "l1"), "l2": ("l2", "l2"), "norm2_filt": ("norm2", None), "norm2_space": (None, "norm2"),
-    "max_filt": ("max_filt", None), "max_space": (None, "max_space"), "d2t": ("d2t", None), "d2x": (None, "d2x"),
-    "local": (None, "local"), "center": (None, "center"), "norm2": (None, None),
-}  # fmt: skip
+    "l1": ("l1", "l1"),
+    "l2": ("l2", "l2"),
+    "norm2_filt": ("norm2", None),
+    "norm2_space": (None, "norm2"),
+    "max_filt": ("max_filt", None),
+    "max_space": (None, "max_space"),
+    "d2t": ("d2t", None),
+    "d2x": (None, "d2x"),
+    "local": (None, "local"),
+    "center": (None, "center"),
+    "norm2": (None, None),
+}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -84,7 +115,9 @@ def test_penalties_on_a_readout_see_its_normalised_factors(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "normalised"), SEPARABLE)
-def test_norm2_of_both_factors_is_that_of_one_on_the_other(name, normalised, dtype, ops, reference, ndn3, agrees):
+def test_norm2_of_both_factors_is_that_of_one_on_the_other(
+    name, normalised, dtype, ops, reference, ndn3, agrees
+):
     case = reference(name)
     what, where = readout(case, ndn3, normalised, dtype).factors()
     both = ops.concatenate([what, ops.reshape(where, (16, 7))], axis=0)

@@ -11,16 +11,18 @@ import neurofit as nf
 
 pytestmark = pytest.mark.slow
 GRADIENTS = ["D_grad_bl4", "D_grad_bs4_exp10_sep", "D_grad_whatwhere"]
-# Largest differences of weights and of costs. float64: what the README (8) gives for an Adam whose lr, β and ε are
-# exact, while NDN3 keeps them in float32. float32: of weights a few times what NDN3's own two precisions differ by (6);
-# of costs, up to 23 and, with penalties, 73, a few of the last digit.
+# Largest differences of weights and of costs. float64: what the README (8) gives for an Adam whose lr, β and
+# ε are exact, while NDN3 keeps them in float32. float32: of weights a few times what NDN3's own two
+# precisions differ by (6); of costs, up to 23 and, with penalties, 73, a few of the last digit.
 WITHIN = {
     ("E_traj_bl4", "float64"): (2e-7, 2e-5),
     ("E_traj_bl4", "float32"): (2e-5, 1e-5),
     ("E_traj_whatwhere", "float64"): (2e-7, 2e-5),
     ("E_traj_whatwhere", "float32"): (1e-6, 4e-5),
 }
-RUNS = [(name, dtype, jit) for name, dtype in WITHIN for jit in (False, True) if not (jit and dtype == "float64")]
+RUNS = [
+    (name, dtype, jit) for name, dtype in WITHIN for jit in (False, True) if not (jit and dtype == "float64")
+]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -47,7 +49,9 @@ def test_gradients_with_and_without_penalties_are_ndn3s(name, dtype, tf, referen
 
 @pytest.fixture(params=RUNS, ids=lambda run: f"{run[0]}-{run[1]}-{'xla' if run[2] else 'plain'}")
 def trained(request, reference, ndn3):
-    """A case, its expected arrays in one precision, its model and layers, the program that trains it, its data."""
+    """A case, its expected arrays in one precision, its model and layers, the program that trains it, its
+    data.
+    """
     from neurofit.models.descent.program import Program
     from neurofit.models.fitting.data import Arrays
 
@@ -57,17 +61,27 @@ def trained(request, reference, ndn3):
     data = Arrays({"image": case.in_X.astype(dtype)}, case.in_Y, case.arrays.get("in_F"))
     recorded = {
         key: case.arrays.get(f"f64_{key}", value) if dtype == "float64" else value
-        for key, value in case.arrays.items() if key.startswith("out_")
-    }  # fmt: skip
+        for key, value in case.arrays.items()
+        if key.startswith("out_")
+    }
     training = nf.models.Training(unit_rates="train", jit=jit)
     program = Program(model, training, data, recorded["out_poisson_unit_norm"])
-    return SimpleNamespace(model=model, layers=layers, program=program, data=data, recorded=recorded,
-                           orders=case.in_batches.reshape(20, 160), within=WITHIN[name, dtype])  # fmt: skip
+    return SimpleNamespace(
+        model=model,
+        layers=layers,
+        program=program,
+        data=data,
+        recorded=recorded,
+        orders=case.in_batches.reshape(20, 160),
+        within=WITHIN[name, dtype],
+    )
 
 
 def test_200_steps_of_adam_follow_ndn3s(trained, ndn3):
     state, done = trained.program.start(), 0
-    costs = np.stack([trained.recorded["out_cost"], trained.recorded["out_cost_penalized"]], axis=1).astype(float)
+    costs = np.stack([trained.recorded["out_cost"], trained.recorded["out_cost_penalized"]], axis=1).astype(
+        float
+    )
     costs = costs.reshape(20, 10, 2).mean(axis=1)  # of epochs of ten steps
     for epochs, step in ((1, 10), (5, 50), (20, 200)):
         state, *found = trained.program.epochs(state, trained.orders[done:epochs], 1e-3)
@@ -81,7 +95,9 @@ def test_200_steps_of_adam_follow_ndn3s(trained, ndn3):
 def check_weights(trained, ndn3, step):
     for index, layer in enumerate(trained.layers):
         weights, bias = ndn3.as_ndn3_has_it(layer, layer.trainable_variables)
-        rows = slice(0, 6) if "Gaussians" in type(layer).__name__ else slice(None)  # ux₂, uy₂: nothing uses them
+        rows = (
+            slice(0, 6) if "Gaussians" in type(layer).__name__ else slice(None)
+        )  # ux₂, uy₂: nothing uses them
         expected = trained.recorded[f"out_step{step}_L{index}_weights"]
         assert np.abs(weights[rows] - expected[rows]).max() < trained.within[0]
         assert np.abs(bias - trained.recorded[f"out_step{step}_L{index}_biases"]).max() < trained.within[0]
