@@ -10,14 +10,15 @@ from neurofit.lazy import attach
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Experiment": "experiments.definition",
-    "grid": "experiments.grids.grid",
-    "results": "orchestrate.tables",
-    "neurons": "orchestrate.tables",
-    "load": "orchestrate.reload",
-    "folder": "orchestrate.reload",
-    "curves": "orchestrate.pictures.curves",
-    "ensemble": "orchestrate.reload",
+    "Experiment": "experiments.experiment",
+    "main": "cli.script",
+    "grid": "experiments.grid.grid",
+    "results": "tables.rows",
+    "neurons": "tables.rows",
+    "load": "tables.loading",
+    "folder": "tables.loading",
+    "curves": "plotting.curve_sets",
+    "ensemble": "tables.loading",
 }
 _FOLDERS = ("datasets", "errors", "models", "reports", "scores")
 __getattr__, __dir__, __all__ = attach(__name__, _WHERE, _FOLDERS)

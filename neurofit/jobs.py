@@ -19,7 +19,7 @@ from types import ModuleType
 from neurofit import study
 from neurofit.environment import settle_keras
 from neurofit.errors import NeurofitError
-from neurofit.experiments.scripts import script
+from neurofit.experiments import scripts
 
 __path__: list[str] = []  # a package, whose modules are the scripts
 
@@ -30,19 +30,19 @@ class _Scripts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if not name.startswith(script.MODULES):
+        if not name.startswith(scripts.MODULES):
             return None
         try:
-            root = Path(os.environ.get(script.ROOT) or study.find(Path.cwd()).root)
+            root = Path(os.environ.get(scripts.ROOT) or study.find(Path.cwd()).root)
         except NeurofitError:
             return None
-        file = root / "jobs" / f"{script.name_of_module(name)}.py"
+        file = root / "jobs" / f"{scripts.name_of_module(name)}.py"
         return importlib.util.spec_from_file_location(name, file, loader=self) if file.is_file() else None
 
     def exec_module(self, module: ModuleType) -> None:
         file = Path(module.__file__)
-        levels = len(Path(script.name_of_module(module.__name__)).parts)
-        script.execute(module, file.parents[levels], file)
+        levels = len(Path(scripts.name_of_module(module.__name__)).parts)
+        scripts.execute(module, file.parents[levels], file)
 
 
 sys.meta_path.append(_Scripts())

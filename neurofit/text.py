@@ -1,10 +1,42 @@
-"""Text from files, scripts and arguments, made fit for a terminal: whatever would control one is shown as an
+"""Commands that messages suggest, as a shell takes them: every one of them can be copied and run.
+
+Text from files, scripts and arguments, made fit for a terminal: whatever would control one is shown as an
 escape.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+from typing import Any
+
+
+def command(verb: str, *words: Any, **options: Any) -> str:
+    """`neurofit submit 'exp3:1 7' --where 'lr < 1e-3' --retry`, quoted where a shell needs that.
+
+    Parameters
+    ----------
+    options : by their names, `where="lr < 1e-3"`; True gives a flag, None or False nothing, a list the option
+    once for
+        each of its items
+    """
+    texts = [str(word) for word in words]
+    if any(text.startswith("-") for text in texts):
+        return shlex.join(["neurofit", *verb.split(), *_options(options), "--", *texts])
+    return shlex.join(["neurofit", *verb.split(), *texts, *_options(options)])
+
+
+def _options(options: dict[str, Any]) -> list[str]:
+    words = []
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is True:
+                words.append(option)
+            elif one is not None and one is not False:
+                words += [option, f"{one:g}" if isinstance(one, float) else str(one)]
+    return words
+
 
 # C0 but for tab and newline, DEL, C1; marks that turn the direction of text; separators that some take for
 # newlines

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from neurofit.backends import runner
-from neurofit.experiments.scripts import script
+from neurofit.experiments import scripts
 from neurofit.orchestrate.plan import Wish, load, make
-from neurofit.orchestrate.status.standing import Standing, standing
 from neurofit.orchestrate.submit import Submitted, submit
+from neurofit.status.experiment_status import Standing, standing
 from neurofit.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def own_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    monkeypatch.delenv(script.ROOT, raising=False)  # a task that was done in this process leaves it
+    monkeypatch.delenv(scripts.ROOT, raising=False)  # a task that was done in this process leaves it
     return home
 
 
@@ -107,7 +107,7 @@ class Workbench:
         return subprocess.run([sys.executable, "-m", "neurofit", *words], **options)
 
     def outcomes(self, name: str) -> list[dict]:
-        from neurofit.orchestrate.tables import records
+        from neurofit.tables.rows import records
 
         return records(self.standing(name))
 

@@ -9,7 +9,7 @@ import pytest
 
 from neurofit import study
 from neurofit.errors import StudyError
-from neurofit.experiments.scripts import script
+from neurofit.experiments import scripts
 from neurofit.study import Study
 
 
@@ -104,17 +104,17 @@ def test_a_new_study_gets_the_profiles_that_it_is_given(tmp_path):
 def test_the_example_is_an_experiment(tmp_path):
     study.create(tmp_path)
     here = study.find(tmp_path)
-    (entry,) = script.discover(here)
-    experiment = script.load(here, entry.path, entry.name)
+    (entry,) = scripts.discover(here)
+    experiment = scripts.load(here, entry.path, entry.name)
     assert (entry.name, len(experiment.runs()), experiment.repetitions) == ("example", 3, 3)
-    assert script.head(entry.path) == "How many random points does it take to find pi?"
+    assert scripts.head(entry.path) == "How many random points does it take to find pi?"
     compile(study.EXAMPLE_JOB, "example.py", "exec")
 
 
 def test_the_example_fit_returns_numbers_and_logs_some(tmp_path):
     study.create(tmp_path)
     here = study.find(tmp_path)
-    experiment = script.load(here, here.jobs / "example.py", "example")
+    experiment = scripts.load(here, here.jobs / "example.py", "example")
     rows = []
 
     class Task:
@@ -149,7 +149,7 @@ def test_looking_for_a_study_and_loading_a_script_load_nothing_slow(tmp_path):
 import sys
 from pathlib import Path
 from neurofit import study
-from neurofit.experiments.grids import selection
+from neurofit.experiments.grid import selection
 from neurofit.experiments.scripts import script, snapshot
 here = study.find(Path(sys.argv[1]))
 experiment = script.load(here, here.jobs / "example.py", "example")

@@ -77,11 +77,11 @@ def test_the_environment_allows_it_and_a_list_of_another_user_does_not(theirs, m
 
 
 def test_a_script_that_the_user_executes_is_executed(theirs):
-    from neurofit.experiments.definition import Experiment
-    from neurofit.experiments.scripts import script
+    from neurofit.experiments import scripts
+    from neurofit.experiments.experiment import Experiment
 
     experiment = Experiment(lambda task: {"m": 1})
-    found, _ = script.placed(experiment, theirs / "jobs/example.py")
+    found, _ = scripts.placed(experiment, theirs / "jobs/example.py")
     assert found.root == theirs
 
 

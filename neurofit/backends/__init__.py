@@ -6,5 +6,5 @@ BUILT_IN = {
     "local": "neurofit.backends.local.backend:LocalBackend",
     "slurm": "neurofit.backends.slurm.backend:SlurmBackend",
     "pbs": "neurofit.backends.qsub.pbs:PbsBackend",
-    "sge": "neurofit.backends.qsub.sge:SgeBackend",
+    "sge": "neurofit.backends.qsub.gridengine:SgeBackend",
 }

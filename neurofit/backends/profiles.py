@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neurofit.backends.commands import Answer, ask, has
-from neurofit.backends.qsub.common import dialect
+from neurofit.backends.qsub.qsub import dialect
 from neurofit.errors import QueueError
 
 TEXTS = Path(__file__).with_name("profile_texts")

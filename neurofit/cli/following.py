@@ -1,5 +1,7 @@
 """Queue a plan and watch it to its end. Ctrl-C and SIGTERM stop a pool of this machine cleanly; where the
 terminal is closed (SIGHUP) only the watching ends.
+
+Live progress: a display that is redrawn on a terminal, a line now and then elsewhere.
 """
 
 from __future__ import annotations
@@ -7,19 +9,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurofit.cli import progress, terminal, wording
-from neurofit.cli.hints import next_command
+from neurofit.cli import terminal, wording
+from neurofit.cli.wording import clock, counted, next_command, roughly, task, took
+from neurofit.text import printable
+
+if TYPE_CHECKING:
+    from neurofit.orchestrate.watch import Look
+
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
-    from neurofit.experiments.store.submissions import TaskKey
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
-    from neurofit.orchestrate.status.watch import Look, Watch
     from neurofit.orchestrate.submit import Submitted
+    from neurofit.orchestrate.watch import Look, Watch
+    from neurofit.store.submissions import TaskKey
+
 
 SOME_FAILED, STILL_RUNNING, NOT_ASKED = 3, 4, 5
 
@@ -94,7 +103,7 @@ def _say_what_goes_on(selector: str) -> None:
 
 
 def _nothing_queued(plan: Plan, record: dict[str, Any], selector: str, as_json: bool) -> int:
-    from neurofit.orchestrate.causes.failures import FAILED
+    from neurofit.orchestrate.failures import FAILED
     from neurofit.orchestrate.plan import AT_WORK
 
     if as_json:
@@ -128,7 +137,7 @@ def _watched(
     as_json: bool,
 ) -> int:
     from neurofit.orchestrate.signals import Signalled
-    from neurofit.orchestrate.status.watch import Watch
+    from neurofit.orchestrate.watch import Watch
 
     is_ours = runs_here and queued is not None  # the pool
     watch = Watch(plan.study, plan.experiment.name, lambda found: keys, details=terminal.is_rich())
@@ -150,10 +159,10 @@ def _watched(
 
 
 def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> Look:
-    from neurofit.orchestrate.status.watch import until_over
+    from neurofit.orchestrate.watch import until_over
 
     rounds = until_over([watch], limit_seconds)
-    return (list(rounds)[-1] if as_json else progress.show(rounds, remark))[0]
+    return (list(rounds)[-1] if as_json else show(rounds, remark))[0]
 
 
 def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
@@ -176,12 +185,12 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
 
 
 def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
-    from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED, failures
+    from neurofit.orchestrate.fail_fast import halted
+    from neurofit.orchestrate.failures import FAILED, UNFINISHED, failures
     from neurofit.orchestrate.remarks import newer_attempts
-    from neurofit.orchestrate.status.halts import halted
 
     name = look.found.name
-    terminal.say(progress.summary(look))
+    terminal.say(summary(look))
     states = FAILED if interrupted else UNFINISHED
     kinds = failures(look.found, look.keys, states) if any(look.counts[state] for state in states) else []
     for line in wording.failed(name, kinds):
@@ -206,10 +215,91 @@ def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
 
 def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
     """What a script wants to know of these experiments; `waited` for their end."""
-    from neurofit.orchestrate.causes.failures import UNFINISHED
+    from neurofit.orchestrate.failures import UNFINISHED
 
     if any(look.found.unanswered for look in looks):
         return NOT_ASKED
     if waited and not all(look.is_over for look in looks):
         return STILL_RUNNING
     return SOME_FAILED if any(look.counts[state] for look in looks for state in UNFINISHED) else 0
+
+
+_LINE_SECONDS = 10.0
+
+
+def show(rounds: Iterable[list[Look]], remark: str = "") -> list[Look]:
+    """Show each round of looks, one per experiment, while they come; gives the last one."""
+    return _drawn(rounds, remark) if terminal.is_rich() else _printed(rounds)
+
+
+def _printed(rounds: Iterable[list[Look]]) -> list[Look]:
+    printed_at, printed = time.monotonic(), []
+    for looks in rounds:
+        counts = [f"{look.found.name}: {counted(_counts(look))}" for look in looks]
+        is_over = all(look.is_over for look in looks)
+        if not is_over and time.monotonic() - printed_at > _LINE_SECONDS and counts != printed:
+            for look, line in zip(looks, counts):
+                terminal.say(f"{line} ({_times(look)})")
+            printed_at, printed = time.monotonic(), counts
+    return looks
+
+
+def _drawn(rounds: Iterable[list[Look]], remark: str) -> list[Look]:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = terminal.console()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for looks in rounds:
+            drawn = [look for look in looks if not look.is_over] or looks
+            pictures = [part for look in drawn for part in _picture(look, console, named=len(looks) > 1)]
+            live.update(Group(*pictures[: console.height - 2], Text(remark, style="dim")), refresh=True)
+    return looks
+
+
+def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(
+        ProgressBar(
+            max(1, look.total),
+            look.ended,
+            width=min(40, console.width // 2),
+            complete_style="green",
+            finished_style="green",
+        ),
+        Text(f"{look.ended:,}/{look.total:,}"),
+        Text(_times(look), style="dim"),
+    )
+    counts = Text()
+    for state, number in _counts(look).items():
+        counts.append(f"{number:,} {state}   ", style=terminal.STYLES.get(state, ""))
+    work = Table.grid(padding=(0, 2, 0, 0))
+    work.add_column(no_wrap=True)
+    work.add_column(justify="right", style="dim", no_wrap=True)
+    work.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    for one in look.at_work[: max(1, console.height - 6)]:
+        work.add_row(printable(task(look.found.name, one.key)), clock(one.seconds), Text(printable(one.said)))
+    name = [Text(printable(look.found.name), style="bold")] if named else []
+    return [*name, bar, counts, *([work] if look.at_work else [])]
+
+
+def _counts(look: Look) -> dict[str, int]:
+    order = ("done", "failed", "lost", "cancelled", "stopped", "running", "queued", "new")
+    counts = {str(state): number for state, number in look.counts.items()}
+    return {state: counts[state] for state in order if counts.get(state)}
+
+
+def _times(look: Look) -> str:
+    left = f", about {roughly(look.left_seconds)} left" if look.left_seconds and not look.is_over else ""
+    rate = f", {look.rate:.1f} tasks/s" if look.rate and look.rate >= 1 else ""
+    return f"{clock(look.seconds)}{rate}{left}"
+
+
+def summary(look: Look) -> str:
+    """'exp3: 43 done, 2 failed after 1:02.'"""
+    return f"{look.found.name}: {counted(_counts(look))} after {took(look.seconds)}."

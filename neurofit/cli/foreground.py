@@ -15,18 +15,18 @@ import click
 from neurofit.cli import terminal, wording
 from neurofit.cli.entry import INTERRUPTED
 from neurofit.cli.following import SOME_FAILED
-from neurofit.commands import command
+from neurofit.text import command
 
 if TYPE_CHECKING:
-    from neurofit.experiments.definition import Experiment
-    from neurofit.orchestrate.here import Point
+    from neurofit.experiments.experiment import Experiment
+    from neurofit.orchestrate.foreground import Point
     from neurofit.study import Study
 
 
 def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
     """Arguments as their words on the command line mean them."""
-    from neurofit.experiments.definition import REQUIRED
-    from neurofit.experiments.grids.params import parse
+    from neurofit.experiments.experiment import REQUIRED
+    from neurofit.experiments.grid.params import parse
 
     known = {
         name: None if default is REQUIRED else default for name, default in experiment.arguments().items()
@@ -55,18 +55,18 @@ def do(
     as_json: bool = False,
 ) -> int:
     """Do one task here and now, and say what came of it."""
-    from neurofit.experiments.store.layout import ExperimentFiles
-    from neurofit.experiments.store.registry import read_registry
-    from neurofit.orchestrate import here
+    from neurofit.orchestrate import foreground
+    from neurofit.store.layout import ExperimentFiles
+    from neurofit.store.registry import read_registry
 
     registry = read_registry(ExperimentFiles(study, experiment.name).registry)
-    point = here.point(experiment, registry, settings(experiment, changes), number, repetition)
+    point = foreground.point(experiment, registry, settings(experiment, changes), number, repetition)
     _introduce(experiment, point)
     if dry_run:
         terminal.note("Nothing was done.")
         return 0
     with _stdout_on_stderr() if as_json else contextlib.nullcontext():
-        attempt, outcome = here.run(study, experiment, point, debug=debug, rerun=rerun)
+        attempt, outcome = foreground.run(study, experiment, point, debug=debug, rerun=rerun)
     if as_json:
         terminal.as_json({**outcome, "folder": str(attempt.folder)})
     else:
@@ -85,7 +85,7 @@ def _exit_code(outcome: Mapping[str, Any]) -> int:
 
 
 def _introduce(experiment: Experiment, point: Point) -> None:
-    from neurofit.experiments.grids.params import short
+    from neurofit.experiments.grid.params import short
 
     if experiment.hint:
         terminal.note(experiment.hint)

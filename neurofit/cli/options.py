@@ -27,7 +27,7 @@ def here() -> Study:
 def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of scripts, found without loading any."""
     from neurofit.errors import NeurofitError
-    from neurofit.experiments.scripts.script import discover
+    from neurofit.experiments.scripts import discover
 
     try:
         return [entry.name for entry in discover(here()) if entry.name.startswith(incomplete)]
@@ -104,7 +104,7 @@ class _State(click.ParamType):
 
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> Any:
         from neurofit.errors import nearest
-        from neurofit.experiments.store.state import State
+        from neurofit.store.state import State
 
         known = [str(state) for state in State]
         if str(value) not in known:
@@ -118,7 +118,7 @@ class _State(click.ParamType):
     def shell_complete(self, ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from neurofit.experiments.store.state import State
+        from neurofit.store.state import State
 
         return [CompletionItem(str(state)) for state in State if str(state).startswith(incomplete)]
 

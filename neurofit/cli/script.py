@@ -10,17 +10,31 @@ import click
 
 from neurofit import environment
 from neurofit.cli import entry, foreground, terminal
-from neurofit.commands import command
-from neurofit.errors import UsageError
+from neurofit.errors import ScriptError, UsageError
+from neurofit.experiments import scripts
+from neurofit.text import command
 
 if TYPE_CHECKING:
-    from neurofit.experiments.definition import Experiment
+    from neurofit.experiments.experiment import Experiment
 
 OURS = ("run", "repetition", "set", "rerun", "pdb", "list", "dry-run", "json", "help")
 
 
 def main(experiment: Experiment) -> None:
-    """Do what the command line of the running script says, and exit."""
+    """Do what the command line of the running script says, and exit.
+
+    Raises
+    ------
+    ScriptError : called while a command loads the script, outside of `if __name__ == "__main__":`
+    """
+    loading = scripts.is_loading()
+    if loading == scripts.SPAWNED:
+        return  # a process that a task has spawned looks for its functions in the script
+    if loading:
+        raise ScriptError(
+            "experiment.main() is called while the script is loaded, which would run a task for every command. "
+            'Write `if __name__ == "__main__":` above it, and indent it.'
+        )
     file = getattr(sys.modules["__main__"], "__file__", None)
     name = Path(file).name if file else "python"
     sys.exit(entry.run(_command(experiment, file), name))
@@ -89,8 +103,8 @@ def _fit_options(experiment: Experiment, arguments: dict[str, str]) -> list[clic
 
 
 def _value_help(values: list[Any] | None, default: Any) -> str:
-    from neurofit.experiments.definition import REQUIRED
-    from neurofit.experiments.grids.params import short
+    from neurofit.experiments.experiment import REQUIRED
+    from neurofit.experiments.grid.params import short
 
     said = [] if default is REQUIRED else [f"default: {short(default)}"]
     if values:
@@ -131,16 +145,16 @@ def _help(experiment: Experiment) -> str:
 
 
 def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:
-    from neurofit.experiments.scripts import script
+    from neurofit.experiments import scripts
 
     if file is None:
         raise UsageError("experiment.main() is for a script under jobs/: python jobs/exp3.py.")
-    return script.placed(experiment, Path(file))
+    return scripts.placed(experiment, Path(file))
 
 
 def _list(experiment: Experiment) -> None:
     from neurofit.cli.commands.show import say_runs
-    from neurofit.orchestrate.status.overview import of_grid
+    from neurofit.orchestrate.overview import of_grid
 
     say_runs(of_grid(experiment, experiment.runs()))
     terminal.hint(command("show", experiment.name))

@@ -16,7 +16,7 @@ _WHERE = {
     "load": "catalogue",
     "known": "catalogue",
     "Known": "catalogue",
-    "add": "intake",
+    "add": "importer",
     "Split": "splits",
     "Parts": "splits",
     "split": "splits",

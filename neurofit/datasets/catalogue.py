@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.commands import command
 from neurofit.datasets.dataset import Dataset
 from neurofit.errors import DataError, NameUnknown, nearest
+from neurofit.text import command
 
 _SIMULATED = "simulated"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from neurofit.errors import GridError
-from neurofit.experiments.grids.params import plain, short
+from neurofit.experiments.grid.params import plain, short
 
 REQUIRED = inspect.Parameter.empty  # stands for the default of an argument that has none
 _ANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)

@@ -8,15 +8,39 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from neurofit.errors import GridError, nearest
 from neurofit.models.routing import Router, declared, name_of
+
+if TYPE_CHECKING:
+    from neurofit.models.training import Training
 
 PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
 SCORES = (*PLAIN_SCORES, "correlation_ceiling", "normalised_correlation", "feve")
 KNOWN_SCORES = (*SCORES, "explained_variance", "r_squared", "truth_correlation")
 UNTOLD = ("checkpoint_minutes",)  # settings that change nothing in a result
+
+
+class FitSettings(Protocol):
+    """What the steps of a fit read of it: `models.Fit` has all of it."""
+
+    @property
+    def data(self) -> str | Callable: ...
+    @property
+    def split(self) -> Any: ...
+    @property
+    def scores(self) -> tuple[str, ...]: ...
+    @property
+    def training(self) -> Training: ...
+    @property
+    def standardise(self) -> str | Mapping[str, str]: ...
+    @property
+    def initialise(self) -> Callable | None: ...
+    @property
+    def built(self) -> dict[str, Callable]: ...
+    @property
+    def router(self) -> Router: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,14 @@ from neurofit.errors import StoreError
 if TYPE_CHECKING:
     import keras
 
-    from neurofit.models.fit import Fit
+    from neurofit.models.ready_made import FitSettings
+
+WEIGHTS = "weights.weights.h5"
+RECIPE = "recipe.json"
+NORMALISATION = "normalisation.json"
 
 
-def load_folder(folder: Path, fit: Fit) -> keras.Model:
+def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     """The trained model of the task that left `folder` (an attempt's), built by this fit's code.
 
     Its inputs are to be scaled by `normalisation(folder)` (`datasets.standardise_like`).
@@ -24,8 +28,7 @@ def load_folder(folder: Path, fit: Fit) -> keras.Model:
     ------
     StoreError : a file is missing or damaged, or the architecture now makes a model with other weights
     """
-    from neurofit.models.fitting.build import Shapes, build
-    from neurofit.models.fitting.keep import WEIGHTS
+    from neurofit.models.building import Shapes, build
 
     made = recipe(folder)
     name = made["architecture"]
@@ -50,12 +53,12 @@ def load_folder(folder: Path, fit: Fit) -> keras.Model:
 
 def recipe(folder: Path) -> dict[str, Any]:
     """Everything that made the fit: `recipe.json`."""
-    return _read(Path(folder) / "recipe.json")
+    return _read(Path(folder) / RECIPE)
 
 
 def normalisation(folder: Path) -> dict[str, Any]:
     """The numbers that inputs were scaled with."""
-    return _read(Path(folder) / "normalisation.json")
+    return _read(Path(folder) / NORMALISATION)
 
 
 def _read(path: Path) -> dict[str, Any]:

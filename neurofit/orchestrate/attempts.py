@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neurofit import process
-from neurofit.commands import command
 from neurofit.errors import NameUnknown, StoreError, UsageError
-from neurofit.experiments.store import choices
-from neurofit.experiments.store.layout import AttemptFiles
-from neurofit.experiments.store.lock import locked
-from neurofit.experiments.store.records import OUTCOME, read_record
-from neurofit.experiments.store.state import AT_WORK, State
-from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.status.standing import Standing, standing
+from neurofit.status.experiment_status import Standing, standing
+from neurofit.store import choices
+from neurofit.store.layout import AttemptFiles
+from neurofit.store.lock import locked
+from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.state import AT_WORK, State
+from neurofit.store.submissions import TaskKey
+from neurofit.text import command
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from neurofit import process
 from neurofit.backends.base import Backend, Queued
 from neurofit.errors import QueueError
-from neurofit.experiments.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.status.queues import backend_of, calls_of
-from neurofit.orchestrate.status.standing import Part, Standing
+from neurofit.status.experiment_status import Part, Standing
+from neurofit.status.queues import backend_of, calls_of
+from neurofit.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.study import Study
 
 UNTOLD = (

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.experiments.store import index
-from neurofit.experiments.store.journal import now_on
-from neurofit.experiments.store.layout import (
+from neurofit.files import read_json, told_apart
+from neurofit.orchestrate.plan import AT_WORK
+from neurofit.status.experiment_status import Standing, standing
+from neurofit.store import index
+from neurofit.store.journal import now_on
+from neurofit.store.layout import (
     AttemptFiles,
     ExperimentFiles,
     SubmissionFiles,
@@ -27,13 +30,10 @@ from neurofit.experiments.store.layout import (
     code_store,
     discover_experiments,
 )
-from neurofit.experiments.store.lock import locked
-from neurofit.experiments.store.records import OUTCOME, read_record
-from neurofit.experiments.store.state import State
-from neurofit.experiments.store.submissions import TaskKey, read_submission
-from neurofit.files import read_json, told_apart
-from neurofit.orchestrate.plan import AT_WORK
-from neurofit.orchestrate.status.standing import Standing, standing
+from neurofit.store.lock import locked
+from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.state import State
+from neurofit.store.submissions import TaskKey, read_submission
 from neurofit.study import Study
 
 LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH = (

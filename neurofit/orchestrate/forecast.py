@@ -9,11 +9,11 @@ from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.errors import UsageError
-from neurofit.experiments.store.journal import journals
-from neurofit.experiments.store.state import State
 from neurofit.files import parse_lines
 from neurofit.orchestrate.plan import Plan
-from neurofit.orchestrate.status.standing import Standing
+from neurofit.status.experiment_status import Standing
+from neurofit.store.journal import journals
+from neurofit.store.state import State
 from neurofit.transient import retry
 
 _ENOUGH = 200  # outcomes to learn from

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from neurofit.commands import command
 from neurofit.errors import UsageError
-from neurofit.experiments.definition import Experiment, Run, must_be_manageable, numbered
-from neurofit.experiments.grids.selection import Selection, Where, where
-from neurofit.experiments.scripts import script, snapshot
-from neurofit.experiments.store.registry import RegisteredRun, Registry
-from neurofit.experiments.store.state import AT_WORK, State
-from neurofit.experiments.store.submissions import Planned, TaskKey
+from neurofit.experiments import scripts, snapshot
+from neurofit.experiments.experiment import Experiment, Run, must_be_manageable, numbered
+from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.remarks import Outdated, outdated
-from neurofit.orchestrate.status.standing import Standing, standing
+from neurofit.status.experiment_status import Standing, standing
+from neurofit.store.registry import RegisteredRun, Registry
+from neurofit.store.state import AT_WORK, State
+from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study
+from neurofit.text import command
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
 RETRIED = frozenset({State.FAILED, State.CANCELLED})
@@ -87,8 +87,8 @@ class Plan:
 
 def load(study: Study, name: str) -> Experiment:
     """The experiment of that name in this study, freshly loaded from its script."""
-    entry = script.find(study, name)
-    return script.load(study, entry.path, entry.name)
+    entry = scripts.find(study, name)
+    return scripts.load(study, entry.path, entry.name)
 
 
 def condition(experiment: Experiment, text: str) -> Where:

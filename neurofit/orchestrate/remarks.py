@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.commands import command
 from neurofit.errors import NeurofitError
-from neurofit.experiments.scripts import snapshot
-from neurofit.experiments.store import inputs
-from neurofit.experiments.store.state import AT_WORK, State
-from neurofit.experiments.store.submissions import TaskKey
-from neurofit.orchestrate.status.standing import Standing, TaskStanding
+from neurofit.experiments import snapshot
+from neurofit.status.experiment_status import Standing, TaskStanding
+from neurofit.store import inputs
+from neurofit.store.state import AT_WORK, State
+from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
+from neurofit.text import command
 
 BECAME = {
     State.FAILED: "failed",

@@ -15,16 +15,16 @@ from typing import Any
 from neurofit.backends.base import Backend, Queued, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
-from neurofit.experiments.definition import Experiment
-from neurofit.experiments.scripts import snapshot
-from neurofit.experiments.store import storage
-from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, code_store
-from neurofit.experiments.store.lock import locked
-from neurofit.experiments.store.registry import register
-from neurofit.experiments.store.submissions import note_queue, write_submission
+from neurofit.experiments import snapshot
+from neurofit.experiments.experiment import Experiment
 from neurofit.files import told_apart
 from neurofit.orchestrate import provenance, signals
 from neurofit.orchestrate.plan import Plan, make, registered
+from neurofit.store import storage
+from neurofit.store.layout import ExperimentFiles, SubmissionFiles, code_store
+from neurofit.store.lock import locked
+from neurofit.store.registry import register
+from neurofit.store.submissions import note_queue, write_submission
 from neurofit.study import Study
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"

@@ -19,7 +19,7 @@ from neurofit import environment, transient
 from neurofit.errors import NeurofitError
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
-from neurofit.worker.supervise import Signals
+from neurofit.worker.supervisor import Signals
 
 START_AGAIN = 99
 NO_ROOM = 95
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         with transient.patience(transient.worker(options.submission)):
             assignment = Assignment.read(options.submission)
             if options.serve:
-                from neurofit.worker.serve import serve
+                from neurofit.worker.fork_server import serve
 
                 return serve(assignment)
             signals = Signals()

@@ -15,11 +15,11 @@ from typing import Any
 
 from neurofit import environment
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.experiments.definition import Experiment
-from neurofit.experiments.scripts import script
-from neurofit.experiments.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
-from neurofit.experiments.store.registry import RegisteredRun, read_registry
-from neurofit.experiments.store.submissions import read_submission
+from neurofit.experiments import scripts
+from neurofit.experiments.experiment import Experiment
+from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
+from neurofit.store.registry import RegisteredRun, read_registry
+from neurofit.store.submissions import read_submission
 from neurofit.study import Study
 from neurofit.transient import retry
 from neurofit.worker import teardown
@@ -65,16 +65,16 @@ class Assignment:
         """
         self._code = code
         environment.settle()
-        os.environ[script.ROOT] = str(self.code)  # for processes that tasks spawn
+        os.environ[scripts.ROOT] = str(self.code)  # for processes that tasks spawn
         self._load(experiment)
-        self.modules = script.modules_of(self.code)
+        self.modules = scripts.modules_of(self.code)
         teardown.look_for_files()
 
     def _load(self, experiment: Experiment | None) -> None:
         try:
             if experiment is None:
                 path = self.code / self.record["script"]
-                experiment = retry(lambda: script.load(self.code, path, self.record["experiment"]))
+                experiment = retry(lambda: scripts.load(self.code, path, self.record["experiment"]))
             self.experiment = experiment
         except (NeurofitError, OSError) as error:
             self.problem = str(error)

@@ -22,14 +22,13 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from neurofit import environment
-from neurofit.experiments import definition
-from neurofit.experiments.scripts import script
-from neurofit.experiments.store.attempts import publish
-from neurofit.experiments.tasks.checkpoints import Superseded
-from neurofit.experiments.tasks.live import LiveTask, Stopped, StopRequest
+from neurofit.experiments import experiment, scripts
+from neurofit.store.attempts import publish
 from neurofit.worker import teardown
+from neurofit.worker.checkpoints import Superseded
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
 from neurofit.worker.stopping import stop_reason
+from neurofit.worker.task_context import LiveTask, Stopped, StopRequest
 
 PR_SET_PDEATHSIG = 1
 DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
@@ -96,7 +95,7 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
     try:
         if work.fit is None:
             raise BadScript(work.problem or "the experiment could not be loaded")
-        script.hide_standard_library()
+        scripts.hide_standard_library()
         _seed_global_generators(work.tasks[0].seed)
         for task in work.tasks:
             for path in work.inputs:
@@ -108,7 +107,7 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
                     f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task."
                 )
         else:
-            returned = [definition.call(work.fit, work.tasks[0])]
+            returned = [experiment.call(work.fit, work.tasks[0])]
         _over(stop, end)
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:

@@ -15,20 +15,18 @@ from typing import Any
 
 from neurofit import transient
 from neurofit.errors import StoreError
-from neurofit.experiments.store.attempts import Claimant, Refusal, claim, publish, still_mine
-from neurofit.experiments.store.journal import HEARTBEAT_SECONDS, Journal
-from neurofit.experiments.store.layout import AttemptFiles
-from neurofit.experiments.store.submissions import Planned, read_job, read_stops
-from neurofit.experiments.tasks import checkpoints
-from neurofit.experiments.tasks.live import LiveTask
 from neurofit.files import read_json
 from neurofit.process import Process
+from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
+from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
+from neurofit.store.layout import AttemptFiles
+from neurofit.store.submissions import Planned, read_job, read_stops
 from neurofit.transient import retry
-from neurofit.worker import child, supervise
+from neurofit.worker import checkpoints, child, supervisor
 from neurofit.worker.assignment import Assignment, versions
-from neurofit.worker.halting import Halting
 from neurofit.worker.outcome import death_record, limit_record, timestamp
-from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, SharedReason, stop_reason
+from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, Halting, SharedReason, stop_reason
+from neurofit.worker.task_context import LiveTask
 
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
@@ -48,7 +46,7 @@ class Worker:
     """Does jobs of one submission in this process and its children."""
 
     assignment: Assignment
-    signals: supervise.Signals
+    signals: supervisor.Signals
     echo: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of tasks, e.g. the GPU they may see
     in_process: bool = False  # under a debugger: no child, no captured output
@@ -74,7 +72,7 @@ class Worker:
             finally:
                 journal.close()
 
-    def _limits(self) -> supervise.Limits:
+    def _limits(self) -> supervisor.Limits:
         record = self.assignment.record
         resources = record["resources"]
         minutes = resources.get("walltime_minutes")
@@ -83,7 +81,7 @@ class Worker:
         if minutes:
             used = max(time.time() - self.started, 0.0) if self.started else 0.0
             deadline = time.monotonic() - used + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
-        return supervise.Limits(
+        return supervisor.Limits(
             60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline
         )
 
@@ -93,7 +91,7 @@ class _Waiting:
     """What a worker does while its storage is away."""
 
     journal: Journal
-    signals: supervise.Signals
+    signals: supervisor.Signals
     beaten: float = 0.0
     asked: float | None = None  # when it was first seen that this worker should stop
 
@@ -108,7 +106,7 @@ class _Waiting:
             self.beaten = now
         if self.signals.stop and self.asked is None:
             self.asked = now
-        return self.signals.hard or (self.asked is not None and now - self.asked > supervise.GRACE_SECONDS)
+        return self.signals.hard or (self.asked is not None and now - self.asked > supervisor.GRACE_SECONDS)
 
 
 @dataclass
@@ -116,7 +114,7 @@ class _Job:
     worker: Worker
     journal: Journal
     claimant: Claimant
-    limits: supervise.Limits
+    limits: supervisor.Limits
     halting: Halting
     _stops: tuple[frozenset[str], list] = (frozenset(), [])  # names of files, and what they say
     why: str | None = None  # this job is not started again, in words
@@ -178,7 +176,7 @@ class _Job:
         )
         if self.worker.in_process:
             child.do(work)
-            ending = supervise.Ending(0, 0.0)
+            ending = supervisor.Ending(0, 0.0)
         else:
             ending = self._supervise(work, claimed, reason)
         crashed = self._settle(claimed, records, ending)
@@ -190,11 +188,11 @@ class _Job:
 
     def _supervise(
         self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]], reason: SharedReason
-    ) -> supervise.Ending:
+    ) -> supervisor.Ending:
         first = claimed[0][1]
-        capture = supervise.Capture(first.stdout, first.stderr, echo=self.worker.echo)
+        capture = supervisor.Capture(first.stdout, first.stderr, echo=self.worker.echo)
         keys = [task for task, _ in claimed]
-        watch = supervise.Watch(
+        watch = supervisor.Watch(
             self.worker.signals,
             self.journal.touch,
             lambda: CANCELLED if self._are_cancelled(keys) else None,
@@ -202,10 +200,10 @@ class _Job:
             self.worker.forked,
             reason,
         )
-        start = supervise.Start(
+        start = supervisor.Start(
             lambda: self._in_child(work), self.worker.environment, self.worker.descriptors
         )
-        return supervise.run(start, capture, self.limits, watch)
+        return supervisor.run(start, capture, self.limits, watch)
 
     def _in_child(self, work: child.Work) -> None:
         with transient.patience(
@@ -281,7 +279,7 @@ class _Job:
         }
 
     def _settle(
-        self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervise.Ending
+        self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervisor.Ending
     ) -> bool:
         """Write outcomes down, also of a child that died without one; True where it did so by itself."""
         crashed = False
@@ -302,7 +300,7 @@ class _Job:
                     attempt.stderr.unlink()
         return crashed
 
-    def _death(self, ending: supervise.Ending, record: dict[str, Any], grouped: bool) -> dict[str, Any]:
+    def _death(self, ending: supervisor.Ending, record: dict[str, Any], grouped: bool) -> dict[str, Any]:
         now = time.time()
         used = {"ended": timestamp(now), "peak_memory_gb": round(ending.peak_gb, 4)}
         used["wall_seconds"] = round(now - _seconds(record["started"]), 3)
@@ -362,7 +360,7 @@ def _seconds(timestamp: str) -> float:
     return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
-def _limit(kind: str, limits: supervise.Limits, peak_gb: float = 0.0) -> dict[str, Any]:
+def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> dict[str, Any]:
     if kind == "timeout":
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(

@@ -1,11 +1,19 @@
 """Why a task is asked to stop: said by its worker, kept in the task's own outcome, in memory that the two
 share.
+
+Whether a worker begins another task, after identical failures of the first ones.
 """
 
 from __future__ import annotations
 
 import mmap
+from dataclasses import dataclass
 from typing import Any
+
+from neurofit.store.error_fingerprint import EXCEPTIONS
+from neurofit.store.fail_fast import Halt, judge, write_halt
+from neurofit.store.layout import SubmissionFiles
+from neurofit.transient import retry
 
 NEAR_LIMIT = "the job's time limit is near"
 CANCELLED = "cancelled"
@@ -47,3 +55,30 @@ def stop_reason(asked: str | None) -> dict[str, Any]:
     if asked == CANCELLED:
         return {"kind": "cancelled", "message": "It was cancelled."}
     return {"kind": "signal", "message": f"It was asked to stop {_SIGNALS.get(asked, asked)}."}
+
+
+@dataclass
+class Halting:
+    """What one start of a job knows of it. The journals are looked at only when one of its own tasks has just
+    failed with an exception (also its last one: the other jobs are to know), and never again once none can be
+    a reason.
+    """
+
+    submission: SubmissionFiles
+    keep_going: bool
+
+    def saw(self, outcome: dict[str, Any]) -> None:
+        """An outcome of this job's own, which its journal has."""
+        if self.keep_going or outcome["state"] not in ("done", "failed"):
+            return
+        if outcome["state"] == "done" or (outcome.get("error") or {}).get("kind") not in EXCEPTIONS:
+            self.keep_going = True
+            return
+        found = retry(lambda: judge(self.submission))
+        if isinstance(found, Halt):
+            write_halt(self.submission, found)
+        else:
+            self.keep_going = not found
+
+    def is_halted(self) -> bool:
+        return not self.keep_going and retry(self.submission.halt.exists)

@@ -15,7 +15,7 @@ from neurofit.backends.local.backend import LocalBackend, append_event
 from neurofit.errors import SubmissionError
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.submit import queue
-from neurofit.orchestrate.tables import records
+from neurofit.tables.rows import records
 
 WAITING = """
     import time
@@ -42,11 +42,11 @@ class Held:
     def submission(self, jobs: int, name: str = "study") -> Submission:
         from dataclasses import asdict
 
-        from neurofit.experiments.store.layout import ExperimentFiles
-        from neurofit.experiments.store.registry import register
-        from neurofit.experiments.store.submissions import write_submission
         from neurofit.orchestrate.plan import registered
         from neurofit.orchestrate.submit import base_record
+        from neurofit.store.layout import ExperimentFiles
+        from neurofit.store.registry import register
+        from neurofit.store.submissions import write_submission
 
         bench = self.workbench(self.tmp_path / name)
         bench.script("wait", WAITING.format(flag=str(self.flag), jobs=jobs))
@@ -162,7 +162,7 @@ def test_nothing_is_left_of_a_submission_that_was_refused(bench, monkeypatch):
 
 
 def test_queue_takes_back_only_what_nothing_was_taken_of(tmp_path):
-    from neurofit.experiments.store.layout import SubmissionFiles
+    from neurofit.store.layout import SubmissionFiles
 
     class Refusing(LocalBackend):
         def submit(self, submission):

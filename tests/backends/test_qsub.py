@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from neurofit.backends import runner, statuses
 from neurofit.backends.base import Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub.common import Part, clock, dialect, job_name, parts
+from neurofit.backends.qsub.gridengine import SgeBackend
 from neurofit.backends.qsub.pbs import PbsBackend
-from neurofit.backends.qsub.sge import SgeBackend
+from neurofit.backends.qsub.qsub import Part, clock, dialect, job_name, parts
 from neurofit.errors import QueueError, SubmissionError
 
 SGE_VERSION = 'qsub: invalid option argument "--version"'

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import common, sge_answers
-from neurofit.backends.slurm import answers, backend, clusters, words
+from neurofit.backends.qsub import gridengine_answers, qsub
+from neurofit.backends.slurm import answers, backend, clusters, status_codes
 from neurofit.errors import QueueError
 
 TOKEN = "20261120-183012-slurm-gpu-k3f9"
@@ -104,18 +104,21 @@ READERS = {
     "refusal": ("sbatch: error: no\n", answers.refusal),
     "clusters": ("alpha|\nbeta|\n", answers.read_clusters),
     "script": ("#!/bin/bash\n#SBATCH -M beta,gamma # x\n", lambda answer: clusters.in_script(answer.stdout)),
-    "reason": ("JobHeldUser, x", lambda answer: words.reason(answer.stdout)),
-    "qstat": (JOBS % "", lambda answer: sge_answers.jobs(answer, {"5"})),
-    "qstat -j": (DETAILS % "", sge_answers.named_jobs),
-    "unknown": (UNKNOWN % "nfabc", sge_answers.named_jobs),
-    "reasons": (DETAILS % "", lambda answer: sge_answers.reasons(answer.stdout)),
-    "qacct": (QACCT, lambda answer: [sge_answers.ending(one) for one in sge_answers.accounting(answer)]),
-    "qsub": ("5.1-3:1\n", lambda answer: sge_answers.job_id(answer.stdout)),
-    "qconf": ("max_aj_tasks 75000\n", lambda answer: sge_answers.limits(answer.stdout)),
-    "qdel": ("denied: job 9 does not exist\n", sge_answers.refused_deletions),
-    "qsub -w": ("verification: found suitable queue(s)\n", sge_answers.verification),
-    "qsub --version": ("SGE 8.1.9\n", lambda answer: (common.dialect(answer), common.version(answer))),
-    "options": ("-l mem='1 G", lambda answer: sge_answers.words(answer.stdout)),
+    "reason": ("JobHeldUser, x", lambda answer: status_codes.reason(answer.stdout)),
+    "qstat": (JOBS % "", lambda answer: gridengine_answers.jobs(answer, {"5"})),
+    "qstat -j": (DETAILS % "", gridengine_answers.named_jobs),
+    "unknown": (UNKNOWN % "nfabc", gridengine_answers.named_jobs),
+    "reasons": (DETAILS % "", lambda answer: gridengine_answers.reasons(answer.stdout)),
+    "qacct": (
+        QACCT,
+        lambda answer: [gridengine_answers.ending(one) for one in gridengine_answers.accounting(answer)],
+    ),
+    "qsub": ("5.1-3:1\n", lambda answer: gridengine_answers.job_id(answer.stdout)),
+    "qconf": ("max_aj_tasks 75000\n", lambda answer: gridengine_answers.limits(answer.stdout)),
+    "qdel": ("denied: job 9 does not exist\n", gridengine_answers.refused_deletions),
+    "qsub -w": ("verification: found suitable queue(s)\n", gridengine_answers.verification),
+    "qsub --version": ("SGE 8.1.9\n", lambda answer: (qsub.dialect(answer), qsub.version(answer))),
+    "options": ("-l mem='1 G", lambda answer: gridengine_answers.words(answer.stdout)),
 }
 
 
@@ -135,7 +138,7 @@ def test_whatever_a_program_prints_is_read_or_is_an_error_of_the_queue(name, dat
     st.text(),
 )
 def test_whatever_accounting_says_of_an_end_is_told_in_words(state, code, node):
-    found = words.ending(state, code, node)
+    found = status_codes.ending(state, code, node)
     assert found is None or found.cause is None or found.cause.strip()
 
 
@@ -185,15 +188,15 @@ def test_an_answer_cut_anywhere_but_at_a_lines_end_is_none(length):
 
 @pytest.mark.parametrize("odd", ["", CONTROL, "&", "<", "<>", "</JB_name>", "&nbsp;", "\x00"])
 def test_another_jobs_odd_name_hides_nothing_of_ours(odd):
-    assert sge_answers.jobs(said(JOBS % odd), {"5"}) == [
-        sge_answers.Listed("5", job, "qw") for job in range(3)
+    assert gridengine_answers.jobs(said(JOBS % odd), {"5"}) == [
+        gridengine_answers.Listed("5", job, "qw") for job in range(3)
     ]
 
 
 @pytest.mark.parametrize("odd", [CONTROL, "<>", "&"])
 def test_what_is_odd_about_our_own_job_is_told_of_it_alone(odd):
     text = JOBS.replace("<JB_name>nfabc", f"<JB_name>nfabc{odd}") % ""
-    found = sge_answers.jobs(said(text), {"1", "5"})
+    found = gridengine_answers.jobs(said(text), {"1", "5"})
     assert [(job.id, job.job) for job in found if not job.why] == (
         [("1", 0), *(("5", job) for job in range(3))] if odd == CONTROL else [("1", 0)]
     )
@@ -202,7 +205,7 @@ def test_what_is_odd_about_our_own_job_is_told_of_it_alone(odd):
 
 @pytest.mark.parametrize("tasks", ["1-x", "3-1:1", "1-9:0", "1-99999999:1", "", "9" * 5000])
 def test_tasks_that_cannot_be_read_are_told_of_their_own_job(tasks):
-    found = sge_answers.jobs(said((JOBS % "").replace("1-3:1", tasks)), {"1", "5"})
+    found = gridengine_answers.jobs(said((JOBS % "").replace("1-3:1", tasks)), {"1", "5"})
     assert ("1", 0, "") in [(job.id, job.job, job.why) for job in found]
     if tasks:
         assert [job.id for job in found if job.why] == ["5"]
@@ -212,21 +215,24 @@ def test_tasks_that_cannot_be_read_are_told_of_their_own_job(tasks):
 def test_a_list_of_jobs_that_is_cut_is_none(length):
     text = (JOBS % "")[:length]
     with pytest.raises(QueueError):
-        sge_answers.jobs(said(text), {"5"})
+        gridengine_answers.jobs(said(text), {"5"})
 
 
 @pytest.mark.parametrize("odd", ["nfabc", "", "<>", "%lt;&amp;", "&", CONTROL, "<x", "<ST_name>"])
 def test_names_that_it_does_not_know_are_none_whatever_its_tags(odd):
     for status in (0, 1):
-        assert sge_answers.named_jobs(said(UNKNOWN % odd, status)) == {}
-    assert sge_answers.named_jobs(said("<?xml version='1.0'?><unknown_jobs><>nfabc</></unknown_jobs>")) == {}
+        assert gridengine_answers.named_jobs(said(UNKNOWN % odd, status)) == {}
+    assert (
+        gridengine_answers.named_jobs(said("<?xml version='1.0'?><unknown_jobs><>nfabc</></unknown_jobs>"))
+        == {}
+    )
     with pytest.raises(QueueError):
-        sge_answers.named_jobs(said((UNKNOWN % odd)[:40]))
+        gridengine_answers.named_jobs(said((UNKNOWN % odd)[:40]))
 
 
 @pytest.mark.parametrize("odd", ["", CONTROL, "&", "a < b", "</x>"])
 def test_a_jobs_environment_does_not_hide_its_tasks(odd):
-    assert sge_answers.named_jobs(said(DETAILS % odd)) == {"5": ("nfabc", 0, 2)}
+    assert gridengine_answers.named_jobs(said(DETAILS % odd)) == {"5": ("nfabc", 0, 2)}
 
 
 @pytest.mark.parametrize(
@@ -239,4 +245,4 @@ def test_a_jobs_environment_does_not_hide_its_tasks(odd):
 )
 def test_details_that_cannot_be_read_are_an_error_and_no_absence(wrong):
     with pytest.raises(QueueError):
-        sge_answers.named_jobs(said((DETAILS % "").replace(*wrong)))
+        gridengine_answers.named_jobs(said((DETAILS % "").replace(*wrong)))

@@ -7,8 +7,8 @@ from fakes import Fakes
 
 from neurofit.backends.base import Queued, Resources, Submission
 from neurofit.backends.commands import Answer
-from neurofit.backends.qsub import sge_answers as answers
-from neurofit.backends.qsub.sge import SgeBackend
+from neurofit.backends.qsub import gridengine_answers as answers
+from neurofit.backends.qsub.gridengine import SgeBackend
 from neurofit.errors import QueueError
 
 LISTED = """<?xml version='1.0'?>

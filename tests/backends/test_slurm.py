@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import commands, runner, submitit_job, users
+from neurofit.backends import commands, runner, users
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.slurm import answers
 from neurofit.backends.slurm import backend as slurm
+from neurofit.backends.slurm import job as slurm_job
 from neurofit.backends.slurm.backend import SlurmBackend
-from neurofit.backends.slurm.words import ending, reason
+from neurofit.backends.slurm.status_codes import ending, reason
 from neurofit.errors import NeurofitError, QueueError, SubmissionError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -110,7 +111,7 @@ def test_the_throttle_is_shared_among_the_parts(submission):
 
 
 def test_what_is_pickled_is_a_folder_and_a_number(submission):
-    submitit_job.write(submission.folder, 40, "script")
+    slurm_job.write(submission.folder, 40, "script")
     with open(submission.folder / "slurm" / "000040.pkl", "rb") as file:
         job = pickle.load(file).function
     assert vars(job) == {"folder": str(submission.folder), "first": 40}

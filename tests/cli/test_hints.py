@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from neurofit.cli import entry
 from neurofit.cli.group import group
-from neurofit.commands import command
+from neurofit.text import command
 
 SCRIPT = """
 import neurofit as nf

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neurofit.backends.base import Backend, Resources, Submission
-from neurofit.experiments.store.layout import ExperimentFiles
-from neurofit.experiments.store.registry import register
-from neurofit.experiments.store.submissions import write_submission
 from neurofit.orchestrate.plan import Wish, load, make, registered
 from neurofit.orchestrate.submit import base_record
+from neurofit.store.layout import ExperimentFiles
+from neurofit.store.registry import register
+from neurofit.store.submissions import write_submission
 
 WAITING = """
     import time

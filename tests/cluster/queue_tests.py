@@ -33,7 +33,7 @@ from studies import (
     until,
 )
 
-from neurofit.orchestrate.causes.failures import failures
+from neurofit.orchestrate.failures import failures
 
 COUNTING = """#!/bin/bash
 echo "$(basename "$0") $*" >>"$CALLS"

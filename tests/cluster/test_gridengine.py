@@ -15,7 +15,7 @@ from held import Held
 from queue_tests import Queue, QueueTests
 from studies import QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
 
-from neurofit.backends.qsub.sge import SgeBackend
+from neurofit.backends.qsub.gridengine import SgeBackend
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("gridengine")]
 

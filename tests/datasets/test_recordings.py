@@ -3,8 +3,8 @@ import pytest
 from scipy.io import savemat
 
 from neurofit.datasets import Split, load, split
-from neurofit.datasets.recordings.arrays import read_npy
-from neurofit.datasets.recordings.copies import rotated_copies
+from neurofit.datasets.recordings.duplicates import rotated_copies
+from neurofit.datasets.recordings.matlab import read_npy
 from neurofit.errors import DataError
 from neurofit.scores import correlation
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import GridError
-from neurofit.experiments.grids.grid import Grid, grid
-from neurofit.experiments.grids.params import canonical
+from neurofit.experiments.grid.grid import Grid, grid
+from neurofit.experiments.grid.params import canonical
 
 
 def values(made: Grid) -> list[dict]:
@@ -350,7 +350,7 @@ def test_a_start_that_is_no_number_is_an_error(start):
 
 
 def test_a_grid_that_would_not_end_is_refused(monkeypatch):
-    monkeypatch.setattr("neurofit.experiments.grids.grid.MOST_POINTS", 1000)
+    monkeypatch.setattr("neurofit.experiments.grid.grid.MOST_POINTS", 1000)
     axes = {name: range(10) for name in "abcdefgh"}
     with pytest.raises(GridError, match="more than 1,000 points"):
         grid(axes).points()
@@ -396,7 +396,7 @@ def test_a_grid_that_is_far_too_large_is_refused_before_its_points_are_made(make
     )
 )
 def test_the_size_that_is_told_beforehand_is_never_too_large(made):
-    from neurofit.experiments.grids.nodes import Row, least_size
+    from neurofit.experiments.grid.nodes import Row, least_size
 
     for part in made.parts:
         assert least_size(part.node).points <= len(list(part.node.rows(Row({}, {}))))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import GridError
-from neurofit.experiments.grids.params import canonical, identity, one_line, parse, plain, short
+from neurofit.experiments.grid.params import canonical, identity, one_line, parse, plain, short
 
 text = st.text(st.characters(exclude_categories=()), max_size=30)  # lone surrogates included
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.experiments.scripts import snapshot
+from neurofit.experiments import snapshot
 from neurofit.study import Study
 
 
@@ -101,7 +101,7 @@ def test_a_script_that_computes_its_imports_has_all_python_files_of_the_study(tm
         "venv/lib/site.py",
         "web/node_modules/gyp.py",
         "neurofit/__init__.py",
-        "neurofit/experiments/grids/grid.py",
+        "neurofit/experiments/grid/grid.py",
     ]
     study = tree(tmp_path, {"jobs/exp3.py": text, **dict.fromkeys([*code, *left_out], "")})
     assert list(snapshot.collect(study, study.jobs / "exp3.py")) == sorted([*code, "jobs/exp3.py"])

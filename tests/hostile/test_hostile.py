@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hostile.oracle import command, faults, tried
 from hostile.study import build, records
 from neurofit.errors import StoreError
-from neurofit.experiments.store import records as schemas
 from neurofit.files import from_json, read_json
+from neurofit.store import records as schemas
 
 SEEDS = range(24)  # others are tried by scripts/hostile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.experiments.scripts import script
+from neurofit.experiments import scripts
 from neurofit.study import Study
 
 STUDY = Study(Path(__file__).resolve().parents[2])
@@ -24,7 +24,7 @@ BASELINES = ("bl1", "bl2", "bl3", "bl4")
 
 
 def names() -> list[str]:
-    every = [entry.name for entry in script.discover(STUDY)]
+    every = [entry.name for entry in scripts.discover(STUDY)]
     return [name for name in every if name in BASELINES or name.partition("/")[0] in GROUPS]
 
 
@@ -42,5 +42,5 @@ def study() -> Study:
 @pytest.fixture
 def experiment(study, experiment_name):
     """Each of the thesis' experiments, one after the other."""
-    entry = script.find(study, experiment_name)
-    return script.load(study, entry.path, entry.name)
+    entry = scripts.find(study, experiment_name)
+    return scripts.load(study, entry.path, entry.name)

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.experiments.grids.params import canonical, parse
-from neurofit.experiments.scripts import script
-from neurofit.orchestrate import plan
-from neurofit.orchestrate.status import overview
+from neurofit.experiments import scripts
+from neurofit.experiments.grid.params import canonical, parse
+from neurofit.orchestrate import overview, plan
 
 LIST = Path(__file__).with_name("thesis_grid.csv")
 BASELINES = ("bl1", "bl2", "bl3", "bl4")
@@ -115,7 +114,7 @@ def test_the_baselines_are_the_runs_that_they_were(study):
 
 def test_a_script_loads_nothing_slow_and_says_its_question(experiment):
     assert experiment.hint is None
-    assert script.head(experiment.path)
+    assert scripts.head(experiment.path)
 
 
 def test_the_guide_names_every_experiment(study, experiment):
@@ -125,4 +124,4 @@ def test_the_guide_names_every_experiment(study, experiment):
 
 
 def test_the_short_name_of_a_baseline_is_its_own(study):
-    assert [script.find(study, name).name for name in BASELINES] == list(BASELINES)
+    assert [scripts.find(study, name).name for name in BASELINES] == list(BASELINES)

@@ -10,8 +10,8 @@ import pytest
 
 import neurofit as nf
 from neurofit.experiments.seeds import Seeds
-from neurofit.experiments.store.layout import TaskFiles
-from neurofit.experiments.tasks.live import LiveTask
+from neurofit.store.layout import TaskFiles
+from neurofit.worker.task_context import LiveTask
 
 pytestmark = pytest.mark.slow
 NEURONS, SIZE = 24, 14  # enough of both for .05 hidden units per neuron, and three convolutions of stride 2
@@ -65,7 +65,7 @@ def kinds(experiment) -> dict[tuple, dict]:
 
 
 def test_every_model_builds(experiment):
-    from neurofit.models.fitting.build import Shapes, build
+    from neurofit.models.building import Shapes, build
 
     (architecture,) = experiment.fit.built.values()
     shapes = Shapes({"image": (SIZE, SIZE, 1)}, {"small": NEURONS})

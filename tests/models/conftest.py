@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import neurofit as nf
-from neurofit.experiments.store.layout import TaskFiles
-from neurofit.experiments.tasks.live import LiveTask, Stopped
+from neurofit.store.layout import TaskFiles
+from neurofit.worker.task_context import LiveTask, Stopped
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "ndn3_reference"
 

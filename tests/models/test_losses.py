@@ -71,8 +71,8 @@ def test_responses_that_a_loss_makes_no_sense_of_are_errors():
 
 @pytest.mark.parametrize("name", ["bernoulli", "gamma"])
 def test_a_training_with_each_loss_finds_what_was_planted(name, keras):
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     rng = np.random.default_rng(1)
     inputs = rng.normal(size=(400, 3)).astype(np.float32)

@@ -109,15 +109,15 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
 
 
 def test_the_newest_attempt_that_is_done_is_where_a_training_starts(tmp_path):
-    from neurofit.models.fitting import keep, start
+    from neurofit.models.fitting import artifacts, warm_start
 
     for number, state in ((1, "done"), (9, "done"), (10, "done"), (11, "failed"), (12, "stopped")):
         attempt = tmp_path / f"attempt-{number:02d}"
         attempt.mkdir()
-        (attempt / keep.WEIGHTS).write_text("")
+        (attempt / artifacts.WEIGHTS).write_text("")
         (attempt / "outcome.json").write_text(f'{{"state": "{state}"}}')
-    assert start._finished(tmp_path, "here").name == "attempt-10"
-    assert start._finished(tmp_path / "attempt-01", "here").name == "attempt-01"
+    assert warm_start._finished(tmp_path, "here").name == "attempt-10"
+    assert warm_start._finished(tmp_path / "attempt-01", "here").name == "attempt-01"
 
 
 def test_a_start_that_is_not_there_is_an_error(small, desk):
@@ -129,7 +129,7 @@ LBFGS = Training(optimizer="lbfgs", loss="gaussian", epochs=400, validate_every=
 
 
 def trained_on(source, fit, desk):
-    from neurofit.models.fitting import data
+    from neurofit.models import data
 
     task = SimpleNamespace(study=desk.root, split_by=None, seeds=desk.last.seeds)
     return data.material(source, {}, fit.router.data, task).parts.train
@@ -275,7 +275,7 @@ def test_a_training_that_makes_no_sense_is_refused(settings, message):
 
 
 def test_batches_in_turn_are_of_one_recording_and_miss_no_image():
-    from neurofit.models.descent.shuffles import orders_in_turn
+    from neurofit.models.training_loop.loop import orders_in_turn
 
     recordings = np.array([0] * 20 + [1] * 7)
     rows = orders_in_turn(3, 0, 2, recordings, 8)

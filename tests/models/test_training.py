@@ -78,9 +78,9 @@ def test_predictions_are_those_of_the_saved_model(fit, desk, small):
 
 def test_the_last_batch_is_a_step_of_its_own_with_its_own_number_of_images(small, keras, close):
     """Two epochs of plain gradient descent over 60 images in batches of 16, by hand."""
-    from neurofit.models.descent.program import Program
-    from neurofit.models.descent.shuffles import orders
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.loop import orders
+    from neurofit.models.training_loop.program import Program
 
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 3)).astype(np.float32), rng.normal(size=(60, 2)).astype(np.float32)
@@ -108,7 +108,7 @@ def test_the_last_batch_is_a_step_of_its_own_with_its_own_number_of_images(small
 
 
 def test_every_epoch_has_an_order_of_its_own_that_depends_on_seed_and_epoch_alone():
-    from neurofit.models.descent.shuffles import orders
+    from neurofit.models.training_loop.loop import orders
 
     all_at_once = orders(7, 0, 5, 100)
     assert np.array_equal(all_at_once[3:], orders(7, 3, 2, 100))
@@ -171,7 +171,7 @@ def test_event_files_go_on_where_the_checkpoint_was(small, desk, tf):
 
 
 def test_how_many_epochs_a_call_has_changes_nothing(small, desks):
-    from neurofit.models.descent import loop
+    from neurofit.models.training_loop import loop
 
     found = []
     for seconds in (0.0, 100.0):
@@ -200,7 +200,7 @@ def test_without_patience_the_last_weights_are_kept(fit, desk):
 
 
 def test_patience_counts_epochs_and_waits_anew_after_a_decay():
-    from neurofit.models.descent.patience import Progress, Verdict
+    from neurofit.models.training_loop.early_stopping import Progress, Verdict
 
     training = Training(patience=4, decays=1, decay=0.1, validate_every=2, learning_rate=1.0)
     progress, verdicts = Progress.start(training), []
@@ -265,7 +265,7 @@ def test_one_initializer_for_two_weights_is_told(small, desk):
 
 
 def test_dropout_is_drawn_from_a_stream_of_its_own(keras):
-    from neurofit.models.fitting.build import NOISE, seed_noise
+    from neurofit.models.building import NOISE, seed_noise
 
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5), keras.layers.GaussianNoise(1.0)])
 

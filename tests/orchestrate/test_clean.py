@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.experiments.store.layout import ExperimentFiles, code_store, discover_experiments
 from neurofit.orchestrate import clean
+from neurofit.store.layout import ExperimentFiles, code_store, discover_experiments
 
 QUICK = """
 def fit(task, *, x=1):
@@ -116,7 +116,7 @@ def test_code_of_a_submission_that_somebody_renamed_stays(used):
 
 
 def test_code_that_a_submit_is_about_to_name_is_young_again(used):
-    from neurofit.experiments.scripts import snapshot
+    from neurofit.experiments import snapshot
 
     (copy,) = _codes(used)
     (submission,) = ExperimentFiles(used.study, "deep/quick").submissions()

@@ -7,12 +7,11 @@ import json
 import pytest
 
 from neurofit.backends.base import NO_ROOM_LEFT
-from neurofit.experiments.grids.selection import naming
-from neurofit.experiments.store.state import State
-from neurofit.orchestrate.causes.explain import explained
-from neurofit.orchestrate.causes.failures import failures
-from neurofit.orchestrate.causes.remedies import remedy
-from neurofit.orchestrate.causes.shares import shares
+from neurofit.experiments.selector import naming
+from neurofit.orchestrate.common_factors import shares
+from neurofit.orchestrate.explanations import explained, remedy
+from neurofit.orchestrate.failures import failures
+from neurofit.store.state import State
 
 THREE_CAUSES = """
     import os, signal

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from neurofit.errors import GridError
-from neurofit.experiments.definition import Experiment
+from neurofit.experiments.experiment import Experiment
 from neurofit.orchestrate.plan import Wish, load, make
 
 SCRIPT = """

@@ -10,7 +10,7 @@ import pytest
 from fakes import Fakes
 
 from neurofit.errors import QueueError, SubmissionError
-from neurofit.experiments.grids.selection import parse
+from neurofit.experiments.selector import parse
 
 EMPTY = "<?xml version='1.0'?><job_info><queue_info/><job_info/></job_info>"
 UNKNOWN = "<?xml version='1.0'?><unknown_jobs/>"
@@ -224,7 +224,7 @@ def test_what_was_cancelled_is_not_asked_about_for_ever(bench, queue, monkeypatc
     assert bench.counts("quick") == {"queued": 4}, "the queue still has them"
     queue.say("qstat", EMPTY)
     assert bench.counts("quick") == {"cancelled": 4}
-    monkeypatch.setattr("neurofit.orchestrate.status.standing.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("neurofit.status.experiment_status.QUIET_SECONDS", 0.0)
     asked = len(queue.calls("qstat"))
     assert bench.counts("quick") == {"cancelled": 4}
     assert len(queue.calls("qstat")) == asked

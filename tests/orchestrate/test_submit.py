@@ -11,11 +11,11 @@ import time
 import pytest
 
 from neurofit.errors import StoreError, UsageError
-from neurofit.experiments.grids.selection import parse
+from neurofit.experiments.selector import parse
 from neurofit.files import read_json
 from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.orchestrate.plan import Wish, load, make
-from neurofit.orchestrate.status.standing import standing
+from neurofit.status.experiment_status import standing
 
 QUICK = """
     def fit(task, *, a=1, b=1):
@@ -249,7 +249,7 @@ def test_damaged_files_are_named_and_nothing_is_lost(bench, own_home):
     outcome.write_text('{"state": "do')
     journal = submitted.files.journal(0, 1)
     journal.write_text("garbage\n" + journal.read_text() + '{"outc\n')
-    from neurofit.orchestrate.tables import records
+    from neurofit.tables.rows import records
 
     found = bench.standing("quick")
     rows = records(found)

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 from fakes import Fakes
 
-from neurofit.experiments.store.layout import ExperimentFiles
-from neurofit.experiments.store.submissions import note_queue, read_queue
+from neurofit.store.layout import ExperimentFiles
+from neurofit.store.submissions import note_queue, read_queue
 
 QUICK = """
     def fit(task, *, x=0):

@@ -13,11 +13,11 @@ import pytest
 
 import neurofit
 from neurofit.errors import UsageError
-from neurofit.experiments.store import index
-from neurofit.experiments.store.choices import choose
-from neurofit.orchestrate import here
+from neurofit.orchestrate import foreground
 from neurofit.orchestrate.clean import remove, survey
 from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.store import index
+from neurofit.store.choices import choose
 
 SCRIPT = """
     import time
@@ -324,8 +324,8 @@ def test_a_task_at_work_cannot_be_tried_by_hand(tries):
     tries.submit("tries", rerun=True)
     tries.wait("tries", until=lambda counts: counts["running"])
     experiment = load(tries.study, "tries")
-    wanted = here.point(experiment, tries.standing("tries").registry, {}, None, 0)
+    wanted = foreground.point(experiment, tries.standing("tries").registry, {}, None, 0)
     with pytest.raises(UsageError, match="is running in"):
-        here.run(tries.study, experiment, wanted)
+        foreground.run(tries.study, experiment, wanted)
     mode(tries, "longest")
     tries.wait("tries")

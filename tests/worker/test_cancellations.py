@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurofit.experiments.store.attempts import Claimant
-from neurofit.experiments.store.layout import SubmissionFiles
-from neurofit.experiments.store.submissions import Planned, write_stop
 from neurofit.process import Process
+from neurofit.store.attempts import Claimant
+from neurofit.store.layout import SubmissionFiles
+from neurofit.store.submissions import Planned, write_stop
 from neurofit.worker.job import _Job
 
 TASK = Planned(3, 1, 0)

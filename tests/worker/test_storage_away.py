@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from neurofit import transient
-from neurofit.experiments.store.attempts import Claimant, claim, publish
-from neurofit.experiments.store.layout import SubmissionFiles, TaskFiles
-from neurofit.experiments.tasks import checkpoints
-from neurofit.experiments.tasks.history import History
 from neurofit.files import read_json
 from neurofit.process import Process
+from neurofit.store.attempts import Claimant, claim, publish
+from neurofit.store.history import History
+from neurofit.store.layout import SubmissionFiles, TaskFiles
+from neurofit.worker import checkpoints
 
 WALK = """
     import time
@@ -181,9 +181,9 @@ def test_a_row_whose_answer_was_lost_is_there_once_also_where_cutting_it_off_fai
 def test_a_worker_that_waits_beats_on(bench):
     """Another host tells by the journal's time alone that it lives."""
     from neurofit import transient
-    from neurofit.experiments.store.journal import Journal
+    from neurofit.store.journal import Journal
     from neurofit.worker.job import _Waiting
-    from neurofit.worker.supervise import Signals
+    from neurofit.worker.supervisor import Signals
 
     submission = SubmissionFiles(bench.study.training_data / "exp" / "submissions" / "s")
     submission.journals.mkdir(parents=True)

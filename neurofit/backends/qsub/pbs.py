@@ -20,7 +20,7 @@ from neurofit.backends import users
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.qsub import pbs_answers as answers
-from neurofit.backends.qsub.common import SCRIPT, Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub.qsub import SCRIPT, Part, QsubBackend, clock, job_name
 from neurofit.errors import HiddenError, QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurofit.backends.base import Ending, Limits, QueueState, minutes_of
 from neurofit.backends.commands import Answer, spans
-from neurofit.backends.slurm.words import AT_WORK, OVER, ending, reason
+from neurofit.backends.slurm.status_codes import AT_WORK, OVER, ending, reason
 from neurofit.errors import QueueError, SubmissionError
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all of it

@@ -62,7 +62,7 @@ class SlurmBackend(Backend):
 
     def part(self, submission: Submission, first: int, last: int, *, at_once: int | None) -> str:
         """What sbatch is given for jobs first to last, of which `at_once` may run at a time."""
-        from neurofit.backends import submitit_job
+        from neurofit.backends.slurm import job as submitit_job
 
         return submitit_job.script(
             submission.folder,
@@ -115,7 +115,7 @@ class SlurmBackend(Backend):
         return clusters.chosen(self.directives, os.environ)
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
-        from neurofit.backends import submitit_job
+        from neurofit.backends.slurm import job as submitit_job
 
         named = self._clusters()
         try:

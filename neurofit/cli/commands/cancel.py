@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.hints import next_command
+from neurofit.cli.wording import next_command
 
 
 @click.command()
@@ -25,11 +25,10 @@ def command(
 
     What they had reached is kept: `submit --retry` goes on from there.
     """
-    from neurofit.experiments.store.state import State
     from neurofit.orchestrate.cancel import cancel, ending
-    from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.status.standing import standing
-    from neurofit.orchestrate.suggestions import runner_of
+    from neurofit.status.experiment_status import standing
+    from neurofit.store.state import State
+    from neurofit.tables.query import choose
 
     study = options.here()
     choice = choose(study, selector, states, where)
@@ -49,6 +48,6 @@ def command(
         terminal.as_json({"experiment": choice.name, "tasks": names, "running": running, "cancelled": number})
     elif number:
         terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
-    again = next_command("submit", selector, backend=runner_of(found, tasks), retry=True)
+    again = next_command("submit", selector, backend=found.runner_of(tasks), retry=True)
     terminal.hint(next_command("status", selector), *([again] if number else []))
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.commands import command as suggested
+from neurofit.text import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.attempts import Attempt
@@ -26,10 +26,10 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     counts until
     an attempt that is done after the choice:  neurofit choose exp3:17/3 --attempt 2
     """
-    from neurofit.experiments.grids.selection import naming_all
+    from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
-    from neurofit.orchestrate.choice import choose as select
-    from neurofit.orchestrate.status.standing import standing
+    from neurofit.status.experiment_status import standing
+    from neurofit.tables.query import choose as select
 
     if attempt is not None and newest:
         raise click.UsageError("Give --attempt NUMBER or --newest, not both.")

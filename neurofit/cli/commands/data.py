@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.commands import command as suggested
+from neurofit.text import command as suggested
 
 
 @click.group(invoke_without_command=True)

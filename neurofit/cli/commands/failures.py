@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.hints import next_command
+from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.causes.explain import Explanation
+    from neurofit.orchestrate.explanations import Explanation
 
 
 @click.command()
@@ -23,11 +23,11 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     Identical failures stand together, with what their tasks share and the end of one log.
     """
     from neurofit.cli.following import SOME_FAILED
-    from neurofit.orchestrate.causes.explain import explained
-    from neurofit.orchestrate.causes.failures import UNFINISHED
-    from neurofit.orchestrate.choice import Choice, choose
+    from neurofit.orchestrate.explanations import explained
+    from neurofit.orchestrate.failures import UNFINISHED
     from neurofit.orchestrate.remarks import newer_attempts
-    from neurofit.orchestrate.status.standing import standing
+    from neurofit.status.experiment_status import standing
+    from neurofit.tables.query import Choice, choose
 
     study = options.here()
     choice = choose(study, selector, UNFINISHED, where)

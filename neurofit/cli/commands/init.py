@@ -27,7 +27,7 @@ def command(folder: Path, new_storage: bool, dry_run: bool, as_json: bool) -> No
     """
     from neurofit import study
     from neurofit.backends import profiles
-    from neurofit.experiments.store import storage
+    from neurofit.store import storage
 
     runners = profiles.for_this_host()
     made = study.missing(folder, runners) if dry_run else study.create(folder, runners)

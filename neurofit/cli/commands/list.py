@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from neurofit.cli import options, terminal
-from neurofit.commands import command as suggested
+from neurofit.text import command as suggested
 
 
 @click.command(name="list")
 @options.as_json
 def command(as_json: bool) -> int | None:
     """The experiments of this study, and how much of each is done."""
-    from neurofit.experiments.grids.selection import naming_all
-    from neurofit.experiments.scripts.script import discover
-    from neurofit.orchestrate.status.overview import of_script
+    from neurofit.experiments.scripts import discover
+    from neurofit.experiments.selector import naming_all
+    from neurofit.orchestrate.overview import of_script
 
     study = options.here()
     records = [of_script(study, entry) for entry in discover(study)]

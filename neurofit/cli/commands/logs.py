@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.hints import next_command
-from neurofit.commands import command as suggested
+from neurofit.cli.wording import next_command
+from neurofit.text import command as suggested
 from neurofit.text import printable_log
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.status.logs import Log, TaskLogs
+    from neurofit.status.logs import Log, TaskLogs
 
 MOST_TASKS = 20
 LINES_OF_MANY = 20
@@ -57,11 +57,11 @@ def command(
     """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what
     its job left.
     """
-    from neurofit.experiments.store.state import State
-    from neurofit.orchestrate.causes.failures import FAILED, cause
-    from neurofit.orchestrate.choice import choose
-    from neurofit.orchestrate.status import logs
-    from neurofit.orchestrate.status.standing import standing
+    from neurofit.orchestrate.failures import FAILED, cause
+    from neurofit.status import logs
+    from neurofit.status.experiment_status import standing
+    from neurofit.store.state import State
+    from neurofit.tables.query import choose
 
     if follow and (as_json or attempt):
         raise click.UsageError("--follow goes with neither --json nor --attempt.")

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal
-from neurofit.cli.hints import next_command
-from neurofit.commands import command as suggested
+from neurofit.cli.wording import next_command
+from neurofit.text import command as suggested
 
 EPILOG = """\b
 What can be drawn:
@@ -34,7 +34,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from neurofit.orchestrate.pictures.kinds import KINDS
+    from neurofit.plotting.pictures import KINDS
 
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
@@ -96,10 +96,9 @@ def command(
 
     The numbers are printed as well; with --json, all of them, and a file is written only with -o.
     """
-    from neurofit.orchestrate.pictures.curves import Wish
-    from neurofit.orchestrate.pictures.kinds import check_kind, check_options
-    from neurofit.orchestrate.pictures.pictures import Request
-    from neurofit.reports.curves import MEDIAN, UPPER_QUARTILE
+    from neurofit.plotting.curve_sets import Wish
+    from neurofit.plotting.curves import MEDIAN, UPPER_QUARTILE
+    from neurofit.plotting.pictures import Request, check_kind, check_options
 
     check_kind(what, selectors)
     check_options(what, _given(ctx), events=events is not None)
@@ -110,8 +109,8 @@ def command(
 
 
 def _draw(request: Any, output: Path | None, as_json: bool) -> None:
-    from neurofit.orchestrate.pictures.pictures import picture
-    from neurofit.reports import style
+    from neurofit.plotting import style
+    from neurofit.plotting.pictures import picture
 
     draws = output is not None or not as_json
     target = output or Path(f"{file_stem(request.selectors, request.what, request.events)}.png")
@@ -161,7 +160,7 @@ def _stem(selector: str) -> str:
 
 def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> list[list[Any]]:
     """The rows, their first cells cut in the middle so that all columns find room."""
-    from neurofit.experiments.grids.params import cut
+    from neurofit.experiments.grid.params import cut
 
     if not rows or width is None:
         return [list(row) for row in rows]
@@ -174,8 +173,8 @@ def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int |
 
 def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     """What to look at next, of a task that is drawn here."""
-    from neurofit.orchestrate.pictures.drawings import is_loss
-    from neurofit.orchestrate.pictures.kinds import OF_MODELS
+    from neurofit.plotting.drawings import is_loss
+    from neurofit.plotting.pictures import OF_MODELS
 
     if shown is None:
         return

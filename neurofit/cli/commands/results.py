@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal
-from neurofit.cli.hints import next_command
+from neurofit.cli.wording import next_command
 
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
@@ -68,11 +68,11 @@ def command(
     """
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
-    from neurofit.experiments.tables import comparison, formats, notes, results
-    from neurofit.orchestrate.choice import choose
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
-    from neurofit.orchestrate.status.standing import standing
-    from neurofit.orchestrate.tables import records
+    from neurofit.status.experiment_status import standing
+    from neurofit.tables import comparison, formats, notes, table
+    from neurofit.tables.query import choose
+    from neurofit.tables.rows import records
 
     study = options.here()
     choice = choose(study, selector, states, where)
@@ -80,11 +80,11 @@ def command(
     keys = set(choice.keys(found, of_rows=True))
     rows = [row for row in records(found, choice.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:
-        rows = results.with_metrics(rows, metrics)
+        rows = table.with_metrics(rows, metrics)
     if axis:
         frame = comparison.compare(rows, axis, *metrics, off_grid=off_grid, lower_is_better=lower)
     else:
-        frame = comparison.by_run(rows) if by == "run" else results.table(rows)
+        frame = comparison.by_run(rows) if by == "run" else table.table(rows)
     text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
     if raw:
         click.echo(text, color=True)

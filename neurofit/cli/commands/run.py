@@ -10,7 +10,7 @@ from neurofit import environment
 from neurofit.cli import foreground, options
 
 if TYPE_CHECKING:
-    from neurofit.experiments.grids.selection import Range, Selection
+    from neurofit.experiments.selector import Range, Selection
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(
     as such.
     An attempt at a task that is done never counts, unless --rerun is given:  neurofit run exp3:17/3 --rerun
     """
-    from neurofit.experiments.grids.selection import parse
+    from neurofit.experiments.selector import parse
     from neurofit.orchestrate.plan import load
 
     if not dry_run:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.commands import command as suggested
+from neurofit.text import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.backends.base import Finding
     from neurofit.backends.runner import Runner
-    from neurofit.orchestrate.check.canary import Canary
+    from neurofit.orchestrate.runner_check import Canary
     from neurofit.study import Study
 
 STILL_WAITING, NOT_ASKED = 4, 5
@@ -25,7 +25,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """The queues that this study can use, with their settings; `runners check NAME` tries one."""
     if ctx.invoked_subcommand is not None:
         return
-    from neurofit.orchestrate.status.overview import of_runners
+    from neurofit.orchestrate.overview import of_runners
 
     records = of_runners(options.here())
     if as_json:
@@ -100,11 +100,11 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
 
 
 def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:
-    from neurofit.orchestrate.check import canary, sightings
+    from neurofit.orchestrate import runner_check
 
     say = (lambda text: None) if as_json else (lambda text: terminal.note(f"  a job of neurofit is {text}"))
-    sent = canary.send(study, chosen, wait_seconds, say)
-    seen = sightings.findings(sent, chosen, study)
+    sent = runner_check.send(study, chosen, wait_seconds, say)
+    seen = runner_check.findings(sent, chosen, study)
     if not as_json:
         _print(seen)
     if sent.left:

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.hints import next_command
-from neurofit.commands import command as suggested
+from neurofit.cli.wording import next_command
+from neurofit.text import command as suggested
 
 
 @click.command()
@@ -17,12 +17,12 @@ from neurofit.commands import command as suggested
 @options.as_json
 def command(selector: str, where: str | None, as_json: bool) -> None:
     """An experiment's axes and runs. Numbers of runs never change once something was submitted."""
-    from neurofit.experiments.grids.selection import parse
-    from neurofit.experiments.scripts import script
-    from neurofit.experiments.store.layout import ExperimentFiles
-    from neurofit.experiments.store.registry import read_registry
+    from neurofit.experiments import scripts
+    from neurofit.experiments.selector import parse
+    from neurofit.orchestrate.overview import of_grid
     from neurofit.orchestrate.plan import chosen, condition, load, runs_of
-    from neurofit.orchestrate.status.overview import of_grid
+    from neurofit.store.layout import ExperimentFiles
+    from neurofit.store.registry import read_registry
 
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
@@ -31,7 +31,7 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     if as_json:
         terminal.as_json(record)
         return
-    _say(record, script.head(experiment.path), experiment.path)
+    _say(record, scripts.head(experiment.path), experiment.path)
     if experiment.hint:
         terminal.note(experiment.hint)
     terminal.hint(next_command("submit", selector, dry_run=True), suggested("run", experiment.name))
@@ -45,7 +45,7 @@ def _say(record: dict[str, Any], title: str, path: Any) -> None:
 
 def say_runs(record: dict[str, Any]) -> None:
     """The axes and the runs of an experiment."""
-    from neurofit.experiments.grids.params import short
+    from neurofit.experiments.grid.params import short
 
     for name, values in record["axes"].items():
         shown = ", ".join(short(value, 30) for value in values[:8])
@@ -64,7 +64,7 @@ def say_runs(record: dict[str, Any]) -> None:
 
 
 def _cell(params: dict[str, Any], name: str) -> Any:
-    from neurofit.experiments.grids.params import short
+    from neurofit.experiments.grid.params import short
 
     value = params.get(name, "")
     return value if type(value) in (int, float) or name not in params else short(value)

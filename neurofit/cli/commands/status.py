@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.cli import options, progress, terminal, wording
+from neurofit.cli import following, options, terminal, wording
 from neurofit.cli.following import exit_code
-from neurofit.cli.hints import next_command
+from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.choice import Choice
-    from neurofit.orchestrate.status.watch import Look
+    from neurofit.orchestrate.watch import Look
+    from neurofit.tables.query import Choice
 
 HEADERS = [
     "experiment",
@@ -55,10 +55,10 @@ def command(
     Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue
     could not be asked, 1 where there may be experiments that cannot be read.
     """
-    from neurofit.experiments.grids.selection import Selection, naming_all
-    from neurofit.experiments.store.layout import discover_experiments
-    from neurofit.orchestrate.choice import Choice, choose
-    from neurofit.orchestrate.status.watch import Watch, until_over
+    from neurofit.experiments.selector import Selection, naming_all
+    from neurofit.orchestrate.watch import Watch, until_over
+    from neurofit.store.layout import discover_experiments
+    from neurofit.tables.query import Choice, choose
 
     study = options.here()
     discovered = discover_experiments(study)
@@ -87,12 +87,12 @@ def command(
 
 
 def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
-    return progress.show(rounds, "Ctrl-C ends the watch, and nothing else.")
+    return following.show(rounds, "Ctrl-C ends the watch, and nothing else.")
 
 
 def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
-    from neurofit.orchestrate.status.halts import halted
-    from neurofit.orchestrate.status.overview import of_experiment, of_queues, of_stopped, of_tasks
+    from neurofit.orchestrate.fail_fast import halted
+    from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
 
     record: dict[str, Any] = {
         "unseen": unseen,
@@ -115,8 +115,8 @@ def _outdated(look: Look) -> dict[str, int]:
 
 
 def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors: Sequence[str]) -> None:
+    from neurofit.orchestrate.overview import of_experiment
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
-    from neurofit.orchestrate.status.overview import of_experiment
 
     whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
     if whole:
@@ -139,8 +139,8 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors:
 
 
 def _say_tasks(look: Look) -> None:
+    from neurofit.orchestrate.overview import of_tasks
     from neurofit.orchestrate.remarks import label
-    from neurofit.orchestrate.status.overview import of_tasks
 
     name = look.found.name
     records = of_tasks(look.found, look.keys)
@@ -163,8 +163,8 @@ def _cause(record: dict[str, Any]) -> str | None:
 
 
 def _say_queues(look: Look) -> None:
-    from neurofit.orchestrate.status.halts import halted
-    from neurofit.orchestrate.status.overview import of_queues, of_stopped
+    from neurofit.orchestrate.fail_fast import halted
+    from neurofit.orchestrate.overview import of_queues, of_stopped
 
     for stop in of_stopped(look.found, look.keys):
         tasks = wording.count(stop["tasks"], "task")
@@ -201,18 +201,17 @@ def _next(selectors: Sequence[str], looks: list[Look]) -> list[str]:
     ----------
     selectors : of the looks, in their order
     """
-    from neurofit.orchestrate.causes.failures import FAILED, UNFINISHED
-    from neurofit.orchestrate.suggestions import runner_of
+    from neurofit.orchestrate.failures import FAILED, UNFINISHED
 
     for selector, look in zip(selectors, looks):
         failed = [key for key in look.keys if look.found.of(key).state in FAILED]
         if failed:
-            again = next_command("submit", selector, backend=runner_of(look.found, failed), retry=True)
+            again = next_command("submit", selector, backend=look.found.runner_of(failed), retry=True)
             return [next_command("failures", selector), again]
     for selector, look in zip(selectors, looks):
         if not look.is_over:
             return [next_command("status", selector, watch=True)]
     for selector, look in zip(selectors, looks):
         if look.ended < look.total or any(look.counts[state] for state in UNFINISHED):
-            return [next_command("submit", selector, backend=runner_of(look.found, look.keys))]
+            return [next_command("submit", selector, backend=look.found.runner_of(look.keys))]
     return [next_command("results", selectors[0])] if looks else ["neurofit list"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.hints import next_command
+from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
@@ -107,7 +107,7 @@ def command(
 
 
 def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
-    from neurofit.experiments.grids.selection import parse
+    from neurofit.experiments.selector import parse
     from neurofit.orchestrate.plan import Wish, condition, load, make
 
     selection = parse(selector)

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from neurofit.datasets.dataset import Dataset
-from neurofit.datasets.recordings.arrays import read_npy, same_length, with_axes
+from neurofit.datasets.recordings.matlab import read_npy, same_length, with_axes
 from neurofit.errors import DataError
 
 _AXES = {

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from neurofit.datasets.dataset import Dataset
-from neurofit.datasets.recordings import photographs
-from neurofit.datasets.recordings.arrays import same_length, with_axes
-from neurofit.datasets.recordings.matlab import read_mat
+from neurofit.datasets.recordings import duplicates
+from neurofit.datasets.recordings.matlab import read_mat, same_length, with_axes
 
 
 class Macaque:
@@ -60,5 +59,5 @@ class Macaque:
             name=f"{self.kind}/{part}",
             inputs={"image": images[..., None]},
             responses=responses,
-            groups=photographs.groups(images),
+            groups=duplicates.groups(images),
         )

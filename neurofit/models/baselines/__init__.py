@@ -13,7 +13,7 @@ _WHERE = {
     "Block": "features",
     "LinearFit": "linear",
     "Regression": "linear",
-    "GaborBank": "gabor",
+    "GaborBank": "features",
     "gabor_energy": "features",
     "gabor_wavelets": "features",
     "pixels": "features",

@@ -2,6 +2,9 @@
 features.
 
 Their keyword arguments are axes of an experiment, as an architecture's are.
+
+A bank of Gabor filters: an even and an odd wavelet of every wavelength, at a grid of places, in all
+directions.
 """
 
 from __future__ import annotations
@@ -11,9 +14,76 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurofit.errors import DataError, nearest
-from neurofit.models.baselines.gabor import GaborBank
 
 COMPRESSIONS = {"none": np.array, "sqrt": np.sqrt}
+
+
+@dataclass(frozen=True)
+class GaborBank:
+    """Complex filters e(x, y) · (exp(2πi u / λ) − m), their real part even and their imaginary part odd.
+
+    With u = (x − x₀) cos θ + (y − y₀) sin θ and v = (y − y₀) cos θ − (x − x₀) sin θ: e = exp(−(u² + aspect²
+    v²) / 2σ²) and σ = width · λ; m is the number that makes a filter's values sum to 0, so that no response
+    depends on the mean of an image; then each filter is divided by √Σ|·|².
+
+    Parameters
+    ----------
+    wavelengths : λ [pixels], one for each scale
+    orientations : θ = kπ / orientations, k = 0 … orientations − 1; θ = 0: the wave runs along x, its stripes
+    stand
+    width : σ / λ, of the envelope
+    aspect : < 1: the envelope is longer along the stripes
+    spacing : between neighbouring places, in wavelengths (of a half: adjacent filters overlap), along x and y
+    alike
+    reach : places lie within ± this many pixels of the image's middle, along x and along y; the middle is one
+    """
+
+    wavelengths: tuple[float, ...] = (8.0, 11.3, 16.0)
+    orientations: int = 8
+    width: float = 0.4
+    aspect: float = 1.0
+    spacing: float = 0.25
+    reach: float = 12.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wavelengths", tuple(float(one) for one in self.wavelengths))
+        numbers = {"orientations": self.orientations, "width": self.width, "aspect": self.aspect}
+        numbers |= {"spacing": self.spacing, "wavelengths": min(self.wavelengths, default=0)}
+        for name, value in numbers.items():
+            if not value > 0:
+                raise DataError(f"GaborBank({name}={getattr(self, name)!r}): expected numbers > 0.")
+        if self.reach < 0:
+            raise DataError(f"GaborBank(reach={self.reach!r}): expected pixels from the middle, ≥ 0.")
+
+    def parameters(self) -> np.ndarray:
+        """(filter, 4): wavelength [pixels], y and x of its place [pixels from the middle], θ [radians]."""
+        rows = []
+        for wavelength in self.wavelengths:
+            step = self.spacing * wavelength
+            count = int(self.reach / step + 1e-9)
+            places = np.arange(-count, count + 1) * step
+            turns = np.arange(self.orientations) * np.pi / self.orientations
+            rows += [(wavelength, y, x, turn) for turn in turns for y in places for x in places]
+        return np.array(rows)
+
+    def filters(self, height: int, width: int) -> np.ndarray:
+        """(filter, height, width) complex."""
+        y, x = np.meshgrid(
+            np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij"
+        )
+        wavelength, y0, x0, turn = self.parameters().T[:, :, None, None]
+        across = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
+        along = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)
+        envelope = np.exp(-(across**2 + (self.aspect * along) ** 2) / (2 * (self.width * wavelength) ** 2))
+        wave = envelope * np.exp(2j * np.pi * across / wavelength)
+        wave = wave - envelope * (wave.sum(axis=(1, 2)) / envelope.sum(axis=(1, 2)))[:, None, None]
+        return wave / np.sqrt((np.abs(wave) ** 2).sum(axis=(1, 2)))[:, None, None]
+
+    def responses(self, images: np.ndarray) -> np.ndarray:
+        """(image, filter) complex: Σ over pixels of image times filter. In (image, height, width)."""
+        filters = self.filters(*images.shape[1:]).reshape(-1, images[0].size).T
+        flat = images.reshape(len(images), -1).astype(np.float64)
+        return flat @ filters.real + 1j * (flat @ filters.imag)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ What a task leaves in its folder: predictions.npz, neurons.csv and recipe.json, 
 
     ridge.npz    mean, factor (feature,), seen (training image, feature), dual (training image, neuron),
                  intercept, alpha (neuron,); kernel, length, power: see `baselines.ridge`
+
+Scores on several splits, or differences of two models' scores paired by split and neuron: mean and
+interval.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from neurofit import scores
 from neurofit.errors import DataError, GridError
@@ -84,7 +88,8 @@ class LinearFit(ReadyMade):
     regression: Regression = field(default_factory=Regression, kw_only=True)
 
     def __call__(self, task: Any) -> dict[str, float]:
-        from neurofit.models.fitting import data, tables
+        from neurofit.models import data
+        from neurofit.models.fitting import predictions
         from neurofit.models.fitting.scoring import score
 
         routed = self.router.route(task.params)
@@ -98,7 +103,7 @@ class LinearFit(ReadyMade):
         result = score(
             {name: ridge.predict(x)[0] for name, x in features.items()}, material.parts, self.scores
         )
-        tables.write(task.folder, material.parts, result)
+        predictions.write(task.folder, material.parts, result)
         _keep(ridge, alpha, task.folder)
         _recipe(routed, material, features, task)
         data.record_split(material.parts, task)
@@ -192,3 +197,42 @@ def _recipe(routed: Any, material: Any, features: Mapping[str, list[Block]], tas
     }
     text = json.dumps(told, indent=1, default=str, ensure_ascii=False)
     write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)
+
+
+LEVEL = 0.95
+
+
+def over_splits(scores: np.ndarray, test_to_train: float | None = None) -> tuple[float, float, float]:
+    """Mean and 95 % interval of scores over splits of the same images: the mean over neurons in each split,
+    then over splits.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (split, neuron)
+        nan = not scored, such as a silent neuron. A split without any score is left out.
+    test_to_train : float, optional
+        Test images per training image. Training sets of resampled splits overlap, so that the variance of the
+        mean is s² (1/n + test/train). Without it, splits count as independent, which is right for data of
+        their own alone.
+
+    Returns
+    -------
+    mean, low, high : float
+        nan where there is no score; `low` and `high` are nan for a single split. The interval is of the mean
+        over such splits of these images, not of what other images would give.
+
+    References
+    ----------
+    C. Nadeau and Y. Bengio (2003), doi:10.1023/A:1024068626366.
+    """
+    means = np.array([np.nanmean(row) for row in scores if np.isfinite(row).any()])
+    if not len(means):
+        return np.nan, np.nan, np.nan
+    if len(means) == 1:
+        return float(means[0]), np.nan, np.nan
+    half = (
+        stdtrit(len(means) - 1, (1 + LEVEL) / 2)
+        * means.std(ddof=1)
+        * np.sqrt(1 / len(means) + (test_to_train or 0))
+    )
+    return float(means.mean()), float(means.mean() - half), float(means.mean() + half)

@@ -11,12 +11,12 @@ import numpy as np
 
 from neurofit import datasets, scores
 from neurofit.errors import DataError
-from neurofit.models.fitting import data
+from neurofit.models import data
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from neurofit.models.descent.program import Program
+    from neurofit.models.training_loop.program import Program
 
 AGAINST_TRAIN = (
     "fraction_of_variance_explained",

@@ -5,33 +5,31 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from neurofit import datasets
 from neurofit.errors import NeurofitError
-from neurofit.models import losses, saved
-from neurofit.models.descent.lbfgs import LbfgsProgram
-from neurofit.models.descent.loop import Loop
-from neurofit.models.descent.patience import Progress
-from neurofit.models.descent.program import Program
-from neurofit.models.fitting import data, keep, path, start
-from neurofit.models.fitting.build import build, shapes_of, twins
-from neurofit.models.fitting.data import Material
+from neurofit.models import data, losses, saved
+from neurofit.models.building import build, shapes_of, twins
+from neurofit.models.data import Material
+from neurofit.models.fitting import artifacts, regularization_path, warm_start
 from neurofit.models.fitting.scoring import Scored, by_recording, check, scored
-from neurofit.models.fitting.telling import told
+from neurofit.models.fitting.summary import told
+from neurofit.models.ready_made import FitSettings
 from neurofit.models.routing import REQUIRED, Routed
 from neurofit.models.training import Training
-
-if TYPE_CHECKING:
-    from neurofit.models.fit import Fit
+from neurofit.models.training_loop.early_stopping import Progress
+from neurofit.models.training_loop.lbfgs import LbfgsProgram
+from neurofit.models.training_loop.loop import Loop
+from neurofit.models.training_loop.program import Program
 
 log = logging.getLogger(__name__)
 
 
-def prepare(fit: Fit, study: Path) -> None:
+def prepare(fit: FitSettings, study: Path) -> None:
     """What is slow and safe before a fork: importing this module imported Keras and TensorFlow; reads the
     data.
     """
@@ -46,7 +44,7 @@ def prepare(fit: Fit, study: Path) -> None:
         log.info("Not read before the first task: %s", error)
 
 
-def fit(fit: Fit, task: Any) -> dict[str, float]:
+def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     routed = fit.router.route(task.params)
     material = data.material(fit.data, routed.data, fit.router.data, task)
     _check(fit, routed, material.parts)
@@ -56,7 +54,7 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     else:
         loop, kept, facts = _walked(fit, routed, material, task)
     result = scored(loop.program, kept, material.parts, fit.scores)
-    keep.after(loop.program.model, material.parts, result, task.folder)
+    artifacts.after(loop.program.model, material.parts, result, task.folder)
     facts |= _facts(loop.name, material, result)
     task.record(**facts)
     for warning in result.undefined:
@@ -68,20 +66,20 @@ def fit(fit: Fit, task: Any) -> dict[str, float]:
     return metrics
 
 
-def _check(fit: Fit, routed: Routed, parts: datasets.Parts) -> None:
+def _check(fit: FitSettings, routed: Routed, parts: datasets.Parts) -> None:
     """What would otherwise fail only after the training, or not at all."""
     check(parts.test, fit.scores)
     for name, part in parts.items():
         losses.check_responses(routed.training.loss, np.where(part.valid, part.responses, np.nan), name)
 
 
-def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 0) -> Loop:
+def _loop(fit: FitSettings, routed: Routed, material: Material, task: Any, first: int = 0) -> Loop:
     """The training of a fresh model, not yet begun; its recipe is written."""
     training, parts = routed.training, material.parts
     model = _model(fit, routed, parts.train, task)
     data.record_split(parts, task)
-    keep.before(fit, routed, material, model, task)
-    start.freeze(model, training.freeze)
+    artifacts.before(fit, routed, material, model, task)
+    warm_start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
     program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
     monitored = parts.monitored and data.arrays(parts.monitored, training.dtype)
@@ -90,14 +88,14 @@ def _loop(fit: Fit, routed: Routed, material: Material, task: Any, first: int = 
     return Loop(program, task, monitored, name or "", turns, first)
 
 
-def _trained(loop: Loop) -> tuple[path.Weights, dict[str, Any]]:
+def _trained(loop: Loop) -> tuple[regularization_path.Weights, dict[str, Any]]:
     reason = loop.run()
     return loop.kept(), _end(reason, loop.snapshot.progress)
 
 
 def _walked(
-    fit: Fit, routed: Routed, material: Material, task: Any
-) -> tuple[Loop, path.Weights, dict[str, Any]]:
+    fit: FitSettings, routed: Routed, material: Material, task: Any
+) -> tuple[Loop, regularization_path.Weights, dict[str, Any]]:
     """A regularisation path: the last loop, the weights of the best point, and how each point ended."""
     argument = routed.training.path
 
@@ -108,12 +106,12 @@ def _walked(
         return _loop(fit, at(strength), material, leg, first)
 
     weakest, *_, strongest = routed.training.strengths
-    path.must_fit(
+    regularization_path.must_fit(
         argument, *(_built(fit, at(one), material.parts.train, task) for one in (weakest, strongest))
     )
-    loop, way = path.walk(loop_of, task, routed.training.strengths)
+    loop, way = regularization_path.walk(loop_of, task, routed.training.strengths)
     chosen = way.chosen
-    keep.chosen(task.folder, argument, chosen.strength)
+    artifacts.chosen(task.folder, argument, chosen.strength)
     points = [
         {argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
         for one in way.points
@@ -125,7 +123,7 @@ def _walked(
     )
 
 
-def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
+def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     model = _built(fit, routed, train, task)
     for one, other in twins(model):
         warning = f"{one} and {other} start equal: give each an initializer of its own."
@@ -135,11 +133,11 @@ def _model(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> kera
     if initialise is not None:
         initialise(model, train)
     if routed.training.start is not None:
-        task.record(start=start.take_over(model, fit, routed.training.start, task))
+        task.record(start=warm_start.take_over(model, fit, routed.training.start, task))
     return model
 
 
-def _built(fit: Fit, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
+def _built(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     """As its architecture makes it."""
     architecture = fit.built[routed.architecture]
     return build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)

@@ -1,4 +1,4 @@
-"""What a trained model does and looks like, as arrays: `neurofit.reports` draws them.
+"""What a trained model does and looks like, as arrays: `neurofit.plotting` draws them.
 
 A model's inputs are in its *normalised* units (`normalisation.json` of its task), and so is every image that
 these functions take or give, unless its name says pixels; `Units` converts. Every function takes a Keras
@@ -18,11 +18,11 @@ _WHERE = {
     "spike_triggered_average": "fields",
     "centres": "fields",
     "filters": "weights",
-    "where_maps": "readouts",
-    "positions": "readouts",
+    "where_maps": "weights",
+    "positions": "weights",
     "Exciting": "exciting",
     "most_exciting_images": "exciting",
-    "gratings": "stimuli",
+    "gratings": "tunings",
     "Tuning": "tunings",
     "tuning": "tunings",
     "orientation_selectivity": "tunings",

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from neurofit.errors import UsageError, nearest
-from neurofit.models.inspection import exciting, fields, readouts, responses, tunings, weights
+from neurofit.models.inspection import exciting, fields, responses, tunings, weights
+from neurofit.models.inspection import weights as readouts
 from neurofit.models.inspection.units import Units
 
 AT_MOST = 36  # neurons, unless some are named

@@ -7,8 +7,7 @@ from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.convolution import Convolution, SeparableConvolution
 from neurofit.models.layers.gabor import GaborEnergy
 from neurofit.models.layers.gaussians import ConvolutionalDifferenceOfGaussians, DifferenceOfGaussians
-from neurofit.models.layers.linear import Dense, Scale
-from neurofit.models.layers.per_unit import UnitScale
+from neurofit.models.layers.linear import Dense, Scale, UnitScale
 from neurofit.models.layers.positions import GaussianReadout
 from neurofit.models.layers.readout import FactorisedReadout, RankOneReadout
 

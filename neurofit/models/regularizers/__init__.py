@@ -13,11 +13,11 @@ built.
 
 from __future__ import annotations
 
+from neurofit.models.regularizers.combine import JointNorm2, OfProduct, Sum, added, penalties
 from neurofit.models.regularizers.competition import Glocal, Local, Max, MaxFilters, MaxSpace
 from neurofit.models.regularizers.named import KEYS, named
-from neurofit.models.regularizers.norms import L1, L2, GroupSparsity, Norm2, Orthogonal
+from neurofit.models.regularizers.penalty import L1, L2, GroupSparsity, Norm2, Orthogonal
 from neurofit.models.regularizers.smoothness import Center, Differences, Laplacian, NormalisedLaplacian
-from neurofit.models.regularizers.together import JointNorm2, OfProduct, Sum, added, penalties
 
 __all__ = [
     "KEYS",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from neurofit.errors import UsageError, nearest
 from neurofit.models.regularizers.competition import Glocal, Local, Max, MaxFilters, MaxSpace
-from neurofit.models.regularizers.norms import L1, L2, Norm2, Orthogonal
-from neurofit.models.regularizers.penalty import OnKernel, Penalty
+from neurofit.models.regularizers.penalty import L1, L2, Norm2, OnKernel, Orthogonal, Penalty
 from neurofit.models.regularizers.smoothness import Center, Laplacian
 
 KEYS = {

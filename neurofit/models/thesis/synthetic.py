@@ -74,7 +74,7 @@ class SyntheticFit(Fit):
     """
 
     def __call__(self, task: Any) -> dict[str, float]:
-        from neurofit.models.fitting import data
+        from neurofit.models import data
 
         metrics = super().__call__(task)
         arguments = self.router.route(task.params).data

@@ -5,7 +5,7 @@ import pytest
 
 from neurofit.errors import DataError
 from neurofit.models.baselines import Block, ridge_path
-from neurofit.models.baselines.pairing import over_splits
+from neurofit.models.baselines.linear import over_splits
 
 ALPHAS = (0.01, 1.0)
 

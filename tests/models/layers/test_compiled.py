@@ -16,8 +16,8 @@ RESPONSES = RNG.poisson(1.0, (24, 3)).astype(np.float32)
 @pytest.fixture
 def program(keras):
     """program(layer, …): a Program of these layers on MAPS."""
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     def made(*layers, jit=False):
         model = keras.Sequential([keras.Input(MAPS.shape[1:]), *layers])
@@ -29,7 +29,7 @@ def program(keras):
 
 
 def arrays(maps):
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
 
     return Arrays({"image": maps}, np.zeros((len(maps), 3), np.float32), None)
 
@@ -88,7 +88,7 @@ def test_dropout_is_off_in_predictions(program, keras):
 
 
 def one_part():
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
 
     return Arrays({"image": MAPS}, RESPONSES, None)
 

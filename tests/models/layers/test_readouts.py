@@ -50,8 +50,8 @@ POSITIONS = np.array([[-1.0, 0.3, 1.0, 2.0, 0.0], [-1.0, -0.71, 1.0, 0.1, -3.0]]
 
 @pytest.mark.parametrize("sampled", [False, True])
 def test_a_learned_position_that_leaves_the_map_comes_back(sampled, keras):
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     place = keras.Sequential(
         [
@@ -132,8 +132,8 @@ def test_a_gaussian_readout_finds_a_neurons_place():
     """Pixels that are noise of their own, smoothed; the neuron is one of them."""
     import keras
 
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     rng = np.random.default_rng(3)
     noise = rng.normal(size=(200, 13, 13))
@@ -220,8 +220,8 @@ def test_a_penalty_on_what_is_normalised_says_that_it_has_no_effect(caplog):
 
 
 def test_the_penalty_on_a_product_is_in_the_compiled_training(keras):
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     layer = nf.models.layers.FactorisedReadout(4, product_l1=0.3, activation="softplus")
     model = keras.Sequential([keras.Input((7, 8, 3)), layer])

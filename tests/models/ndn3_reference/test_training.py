@@ -52,8 +52,8 @@ def trained(request, reference, ndn3):
     """A case, its expected arrays in one precision, its model and layers, the program that trains it, its
     data.
     """
-    from neurofit.models.descent.program import Program
-    from neurofit.models.fitting.data import Arrays
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
 
     name, dtype, jit = request.param
     case = reference(name)

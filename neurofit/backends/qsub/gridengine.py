@@ -1,0 +1,216 @@
+"""Grid Engine: `qsub`, `qstat -xml`, `qacct`, `qdel`. What its programs print is read in `sge_answers.py`."""
+
+from __future__ import annotations
+
+import math
+import os
+import pwd
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.qsub import gridengine_answers as answers
+from neurofit.backends.qsub.qsub import Part, QsubBackend, clock, job_name
+from neurofit.errors import QueueError
+
+DEFAULT_ARRAY_SIZE = 75000  # max_aj_tasks, where it cannot be asked for; sge_conf(5)
+
+
+@dataclass(frozen=True)
+class SgeBackend(QsubBackend):
+    """A Grid Engine (SGE, Son of Grid Engine, Univa, Altair, Open Cluster Scheduler)."""
+
+    parallel_environment: str = "smp"  # asked for its slots where resources.cpus is more than one
+    memory_complexes: tuple[str, ...] = ("mem_free",)  # what resources.memory_gb is asked as
+    memory_per_slot: tuple[str, ...] = (
+        "h_data",
+        "h_vmem",
+        "s_data",
+        "s_vmem",
+        "h_rss",
+    )  # those counted per slot
+    gpu_complex: str = "gpu"
+
+    dialect = "sge"
+    prefix = "#$"
+    job_number = "$((SGE_TASK_ID - 1))"
+    ending = '    [ "$status" != 100 ] || status=1 # would put the job into its error state'
+
+    def options(self, name: str) -> list[str]:
+        resources = self.resources
+        lines = [f"-N {name}", "-S /bin/bash", "-wd /tmp", "-o /dev/null", "-j y", "-r y", "-notify"]
+        if self.queue:
+            lines.append(f"-q {self.queue}")
+        if resources.cpus > 1:
+            lines.append(f"-pe {self.parallel_environment} {resources.cpus}")
+        if resources.memory_gb:
+            lines.append(f"-l {','.join(f'{name}={self._memory(name)}' for name in self.memory_complexes)}")
+        if resources.gpus:
+            lines.append(f"-l {self.gpu_complex}={resources.gpus}")
+        if resources.walltime_minutes:
+            lines.append(f"-l h_rt={clock(resources.walltime_minutes)}")
+        return lines
+
+    def _memory(self, complex_name: str) -> str:
+        slots = self.resources.cpus if complex_name in self.memory_per_slot else 1
+        megabytes = math.ceil(1024 * self.resources.memory_gb / slots)
+        return f"{megabytes}M" if megabytes % 1024 else f"{megabytes // 1024}G"
+
+    def call(self, script: Path, part: Part) -> list[str]:
+        throttle = ["-tc", str(part.running)] if part.running else []
+        return ["qsub", "-terse", "-t", f"{part.first + 1}-{part.last + 1}", *throttle, str(script)]
+
+    def read_id(self, answer: Answer) -> str | None:
+        return answers.job_id(answer.stdout)
+
+    def array_size(self) -> int | None:
+        return self._asked_limits().array_size or DEFAULT_ARRAY_SIZE
+
+    def _asked_limits(self) -> Limits:
+        try:
+            return answers.limits(ask(["qconf", "-sconf"]).stdout)
+        except QueueError:
+            return Limits()
+
+    def limits(self) -> Limits:
+        return self._asked_limits()
+
+    def identity(self) -> dict[str, str]:
+        return {"user": pwd.getpwuid(os.getuid()).pw_name, "cluster": cluster() or ""}
+
+    def can_ask(self, queued: Queued) -> bool:
+        theirs, ours = (queued.process or {}).get("cluster"), cluster()
+        return not theirs or not ours or theirs == ours
+
+    def find(self, submissions: Iterable[Submission]) -> list[Queued]:
+        by_name = {job_name(submission.token): submission for submission in submissions}
+        if not by_name:
+            return []
+        found = {}
+        for number, (name, first, last) in answers.named_jobs(
+            ask(["qstat", "-xml", "-j", ",".join(by_name)])
+        ).items():
+            found[number] = (name, first, last)
+        for name in by_name:
+            for number, (first, last) in self._finished(name).items():
+                found.setdefault(number, (name, first, last))
+        return [
+            Queued(by_name[name].folder, number, first, last, self.identity())
+            for number, (name, first, last) in sorted(found.items(), key=lambda item: int(item[0]))
+            if name in by_name
+        ]
+
+    def _finished(self, name: str) -> dict[str, tuple[int, int]]:
+        """What accounting knows of jobs of this name: id → first and last job."""
+        found: dict[str, tuple[int, int]] = {}
+        for record in self._accounting(name):
+            first, last = found.get(record.id, (record.job, record.job))
+            found[record.id] = (min(first, record.job), max(last, record.job))
+        return found
+
+    def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
+        calls = self.calls(queued)
+        if not calls:
+            return {}
+        users = {(entry.process or {}).get("user") or "*" for entry in calls.values()}
+        there = answers.jobs(
+            ask(["qstat", "-xml", "-u", "*" if "*" in users else ",".join(sorted(users))]), set(calls)
+        )
+        doubtful = sorted(
+            {job.id for job in there if answers.in_error(job)} | answers.all_pending(there), key=int
+        )
+        reasons = self._reasons(doubtful)
+        states = {}
+        for job in there:
+            entry = calls[job.id]
+            if job.job is None:
+                continue
+            state = answers.state(job, reasons.get((job.id, job.job)) or reasons.get((job.id, None)))
+            if entry.first <= job.job <= entry.last:
+                states[entry.token, job.job] = state
+        for job in there:
+            if job.job is None:  # what else is listed of it was understood
+                for number in range(calls[job.id].first, calls[job.id].last + 1):
+                    states.setdefault((calls[job.id].token, number), QueueState("unknown", job.why))
+        return states
+
+    def _reasons(self, ids: list[str]) -> dict[tuple[str, int | None], str]:
+        """Why jobs wait or are in error; without it, they just do."""
+        if not ids:
+            return {}
+        try:
+            return answers.reasons(ask(["qstat", "-xml", "-j", ",".join(ids)]).stdout)
+        except QueueError:
+            return {}
+
+    def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
+        ended = {}
+        for number, entry in self.calls(queued).items():
+            for record in self._accounting(number):
+                if record.id == number and entry.first <= record.job <= entry.last:
+                    ended[entry.token, record.job] = record  # a later record of a job counts
+        return {key: answers.ending(record) for key, record in ended.items() if not record.goes_on}
+
+    def _accounting(self, job: str) -> list[answers.Accounted]:
+        """Records of a job, by id or name; none where accounting is off, purged, or late."""
+        try:
+            return answers.accounting(ask(["qacct", "-j", job]))
+        except QueueError:
+            return []
+
+    def elements(self, array: str, first: int, last: int) -> str:
+        return f"{array}.{first + 1}-{last + 1}"
+
+    def read_refusals(self, answer: Answer) -> str:
+        return answers.refused_deletions(answer)
+
+    def check(self) -> list[Finding]:
+        findings = [self.dialect_here()]
+        findings += [
+            Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+            for name in ("qstat", "qdel", "qacct", "qconf")
+        ]
+        if findings[0].ok:
+            findings.append(self._would_be_accepted())
+        return findings
+
+    def _would_be_accepted(self) -> Finding:
+        """`qsub -w v`, which queues nothing. It assumes hosts that report no load, so that none has a
+        `mem_free`; where that is all it has against the job, `qsub -w p` asks hosts as they are, which may be
+        busy now.
+        """
+        try:
+            found = self._verified("v")
+            if found.ok or self.resources.memory_gb is None:
+                return found
+            now = self._verified("p")
+            if now.ok:
+                return now
+            if replace(self, resources=replace(self.resources, memory_gb=None))._verified("v").ok:
+                memory = ", ".join(self.memory_complexes)
+                return Finding(
+                    True, found.what, f"whether hosts have so much {memory} is not known before one is free"
+                )
+        except QueueError as error:
+            return Finding(False, answers.ACCEPTED, str(error), answered=False)
+        return found
+
+    def _verified(self, level: str) -> Finding:
+        options = [
+            word for line in (*self.options("nfcheck"), *self.directives) for word in answers.words(line)
+        ]
+        return answers.verification(ask(["qsub", "-w", level, *options, "-t", "1-1", "-b", "y", "/bin/true"]))
+
+
+def cluster() -> str | None:
+    """Which cluster this host's Grid Engine belongs to: its qmaster's host, as the cell says.
+
+    None: not known.
+    """
+    root, cell = os.environ.get("SGE_ROOT"), os.environ.get("SGE_CELL", "default")
+    try:
+        return Path(root or "/var/lib/gridengine", cell, "common", "act_qmaster").read_text().strip() or None
+    except OSError:
+        return None

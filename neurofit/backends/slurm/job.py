@@ -1,0 +1,161 @@
+"""Where submitit is met: the script that it makes for an array, and the callable that it starts for each
+element.
+
+The pickle of an array holds the submission's folder and the number of the array's first job, nothing else,
+and is there before the queue is asked: the script puts it under the name that submitit looks for. So nothing
+is left to do between the queue's answer and the start of a job, and submitting any number of jobs writes two
+files per array.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import submitit
+from submitit.core.utils import DelayedSubmission
+
+from neurofit.backends import commands, statuses
+from neurofit.backends.slurm import answers
+from neurofit.errors import QueueError
+from neurofit.files import write_whole
+
+FOLDER = "slurm"  # submitit's, in the submission's
+SCRIPT = "job.sh"
+NO_FOLDER, NO_LOG = 66, statuses.UNLOGGED  # exit statuses of the script
+PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+OPENING = """\
+cd -- {folder} || exit {no_folder}
+job=$(printf %06d $(({first} + SLURM_ARRAY_TASK_ID)))
+submission=$PWD number=$job
+{take_away}
+left() {{
+    status=$?
+{leave}
+    exit "$status"
+}}
+trap left EXIT
+shopt -s execfail  # a program that cannot be started ends the script in its own way
+{{ : >>"logs/$job.log"; }} || exit {no_log}
+exec >>"logs/$job.log" 2>&1
+trap '' USR1 USR2  # until the worker listens
+export NEUROFIT_JOB_STARTED=$(date +%s) SUBMITIT_LOG_LEVEL=100 PYTHONSAFEPATH=1"""
+CLOSING = """\
+cd -- {folder} || exit {no_folder}
+ln -sfn {first:06d}.pkl "{inside}/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}_submitted.pkl\""""
+
+
+class Job:
+    """What an array's elements run: the submission's own job.sh with the number of the job."""
+
+    def __init__(self, folder: str, first: int) -> None:
+        self.folder = folder
+        self.first = first
+
+    def __call__(self) -> NoReturn:
+        element = int(os.environ["SLURM_ARRAY_TASK_ID"])
+        job = self.first + element
+        early: list[int] = []
+        pass_on = early.append
+        for number in PASSED_ON:
+            signal.signal(number, lambda number, frame: pass_on(number))
+        worker = subprocess.Popen(["/bin/bash", str(Path(self.folder, SCRIPT)), self.folder, str(job)])
+        pass_on = worker.send_signal
+        for number in early:
+            worker.send_signal(number)
+        status = worker.wait()
+        array = os.environ["SLURM_ARRAY_JOB_ID"]
+        self._tidy(f"{array}_{element}", job)
+        if status == statuses.START_AGAIN:
+            _requeue(f"{array}_{element}")
+        status = status if status >= 0 else 128 - status
+        statuses.leave(Path(self.folder), job, status)
+        sys.exit(status)
+
+    def _tidy(self, name: str, job: int) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.folder, FOLDER, f"{name}_submitted.pkl").unlink()
+            log = Path(self.folder, "logs", f"{job:06d}.log")
+            if log.stat().st_size == 0:
+                log.unlink()
+
+
+def _requeue(element: str) -> None:
+    """Have SLURM start this element again; that ends it."""
+    try:
+        answer = commands.ask(["scontrol", *_elsewhere(), "requeue", element])
+        if answer.status:
+            print(answer.explained(), file=sys.stderr, flush=True)
+    except QueueError as error:
+        print(error, file=sys.stderr, flush=True)
+
+
+def _elsewhere() -> list[str]:
+    """The option that names this job's cluster, where the programs here would ask another one, in which its
+    id may be another job's.
+    """
+    name = os.environ.get("SLURM_CLUSTER_NAME")
+    if not name:
+        return []
+    own = answers.read_config(commands.ask(["scontrol", "show", "config"]))["ClusterName"]
+    return [] if own == name else answers.of(name)
+
+
+class _Executor(submitit.SlurmExecutor):
+    @classmethod
+    def affinity(cls) -> int:
+        return 2  # also where there is no srun: the job is started without it
+
+
+def script(
+    folder: Path,
+    first: int,
+    last: int,
+    *,
+    parameters: Mapping[str, Any],
+    setup: tuple[str, ...] = (),
+    directives: tuple[str, ...] = (),
+    python: str = sys.executable,
+) -> str:
+    """What sbatch is given for jobs first to last, to be started in the submission's folder.
+
+    Parameters
+    ----------
+    parameters : submitit's
+    setup : shell lines before the job
+    directives : options of sbatch, as they stand
+    """
+    # no path of the user's is in an option or a name that SLURM and submitit replace parts of (%A, %j)
+    executor = _Executor(f"/proc/self/cwd/{FOLDER}", python=f"exec {shlex.quote(python)}")
+    places = {"folder": shlex.quote(str(folder)), "first": first, "inside": FOLDER}
+    shell = {"take_away": statuses.TAKE_AWAY, "leave": statuses.LEAVE}
+    opening = OPENING.format(**places, **shell, no_folder=NO_FOLDER, no_log=NO_LOG)
+    closing = CLOSING.format(**places, no_folder=NO_FOLDER)
+    executor.update_parameters(
+        **parameters, setup=[opening, *setup, closing], use_srun=False, stderr_to_stdout=True, wckey=None
+    )
+    executor.parameters["map_count"] = last - first + 1
+    text = executor._make_submission_file_text(executor._submitit_command_str, "")
+    own = "".join(f"#SBATCH {line}\n" for line in directives)
+    return text.replace("\n# setup\n", f"{own}\n# setup\n", 1)
+
+
+def write(folder: Path, first: int, text: str) -> Path:
+    """Write an array's script and pickle; gives the script's path."""
+    inside = folder / FOLDER
+    inside.mkdir(exist_ok=True)
+    delayed = DelayedSubmission(Job(str(folder), first))
+    partial = inside / f".{first:06d}.pkl"
+    delayed.dump(partial)
+    partial.replace(inside / f"{first:06d}.pkl")
+    path = inside / f"{first:06d}.sh"
+    write_whole(path, text)
+    return path

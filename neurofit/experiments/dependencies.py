@@ -1,0 +1,306 @@
+"""Which of the study's modules a script imports, read from the source: nothing is executed.
+
+A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library,
+which is no code of ours, then in the script's folder, `jobs/`, and the study's root. But a module of the
+script's own folder hides the standard library's, as in `python jobs/exp3.py`: see `hiding`. Imports inside
+functions count, and so does `importlib.import_module("a.name")`.
+
+Which files, beside what a script imports, its jobs may use: told from the texts in the code, nothing is
+executed.
+
+`HERE / "table.csv"`, `open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files beside the module
+that has these words, or beside a folder above it; `"lib.networks.Cnn"` names a module. A module that computes
+the names of what it imports may import any of the study's.
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterator
+from importlib.machinery import FrozenImporter
+from pathlib import Path
+
+from neurofit.errors import StudyError
+
+_LOADED_FIRST = frozenset({"encodings", "importlib", "site", "sitecustomize", "usercustomize", "warnings"})
+
+
+def closure(root: Path, script: Path) -> list[str]:
+    """The script and every module of the study that it imports, directly or not, as sorted paths relative to
+    the root.
+
+    Parameters
+    ----------
+    script : its path, absolute or relative to the root
+
+    Raises
+    ------
+    StudyError : the script does not lie in the study
+    """
+    root, first, places = _start(root, script)
+    found, left = {first}, [first]
+    while left:
+        module = left.pop()
+        new = {path for path in _imported(module, places) if root in path.parents} - found
+        found |= new
+        left += new
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def hiding(root: Path, script: Path) -> dict[str, Path]:
+    """Modules in the script's folder that have a name of the standard library's and that its code imports:
+    there, that name means them, as it does in `python jobs/exp3.py`. Name → file.
+    """
+    root, first, _ = _start(root, script)
+    if not any(_hides(path) for path in _siblings(first.parent)):
+        return {}
+    modules = {root / relative for relative in closure(root, script)}
+    found = {path for path in _siblings(first.parent) if _hides(path) and _module(path)}
+    return {path.name: _module(path)[0] for path in sorted(found) if _module(path)[0] in modules - {first}}
+
+
+def _siblings(folder: Path) -> list[Path]:
+    try:
+        return [folder / name.removesuffix(".py") for name in os.listdir(folder)]
+    except OSError:
+        return []
+
+
+def _hides(target: Path) -> bool:
+    """Whether a module of this name comes before the standard library's where its folder is the first of
+    sys.path; what Python has built in, and what it has loaded before any script, cannot be hidden.
+    """
+    name = target.name
+    return name in sys.stdlib_module_names and not (
+        name in sys.builtin_module_names
+        or FrozenImporter.find_spec(name) is not None
+        or name in _LOADED_FIRST
+    )
+
+
+def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
+    """Modules and files that a script's jobs may use: its closure and what the texts in it name, as sorted
+    paths relative to the root; and whether it may import any module of the study, since it computes their
+    names.
+    """
+    root, first, places = _start(root, script)
+    modules, files, left, computed = {first}, set(), [first], False
+    while left:
+        module = left.pop()
+        tree = parsed(module)
+        if tree is None:
+            continue
+        computed = computed or computes_imports(tree)
+        new = {path for path in _imported(module, places) if root in path.parents}
+        for name in named_modules(tree):
+            new |= {path for path in _from_places(name, (), places) if root in path.parents}
+        named = set(named_files(root, module, tree))
+        new |= {path for path in named if path.suffix == ".py"}
+        files |= {path for path in named if path.suffix != ".py"}
+        left += new - modules
+        modules |= new
+    relative = [sorted(path.relative_to(root).as_posix() for path in found) for found in (modules, files)]
+    return relative[0], relative[1], computed
+
+
+def _start(root: Path, script: Path) -> tuple[Path, Path, tuple[Path, ...]]:
+    """Both as absolute paths, and where modules are looked for."""
+    root = Path(os.path.abspath(root))
+    first = Path(os.path.normpath(root / script))
+    if root not in first.parents:
+        raise StudyError(f"{first} is not in the study {root}.")
+    return root, first, tuple(dict.fromkeys((first.parent, root / "jobs", root)))
+
+
+def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
+    tree = parsed(module)
+    if tree is None:
+        return  # loading it will say so; for the hash it is a file like any other
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _from_places(alias.name, (), places)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            if node.level:
+                package = module.parents[min(node.level, len(module.parents)) - 1]
+                yield from _files_of(package, node.module.split(".") if node.module else [], names)
+            else:
+                yield from _from_places(node.module, names, places)
+        elif isinstance(node, ast.Call):
+            yield from _from_places(_named_in_call(node), (), places)
+
+
+def _named_in_call(call: ast.Call) -> str:
+    """The module that `importlib.import_module("a.name")` or `__import__("a.name")` names."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    argument = call.args[0] if call.args else None
+    if function in ("import_module", "__import__") and isinstance(argument, ast.Constant):
+        return argument.value if isinstance(argument.value, str) else ""
+    return ""
+
+
+def _from_places(name: str, names: tuple[str, ...], places: tuple[Path, ...]) -> Iterator[Path]:
+    pieces = name.split(".")
+    if not all(pieces) or pieces[0] == "neurofit":
+        return
+    if pieces[0] in sys.stdlib_module_names:
+        hidden = places[0] / pieces[0]
+        places = places[:1] if _hides(hidden) and _module(hidden) else ()
+    # folders without __init__.py, of all places, count only where no place has a module of that name
+    first = next((place for place in places if any(_module(place / pieces[0]))), None)
+    for place in places if first is None else (first,):
+        yield from _files_of(place, pieces, names)
+
+
+def _files_of(folder: Path, pieces: list[str], names: tuple[str, ...]) -> Iterator[Path]:
+    """The files that importing `a.b` from this folder, and then these names from it, may run."""
+    for depth in range(1, len(pieces) + 1):
+        yield from _module(folder.joinpath(*pieces[:depth]))
+    for name in names:
+        yield from _module(folder.joinpath(*pieces, name))
+
+
+def _module(target: Path) -> list[Path]:
+    """The one file of the module or package of this name, if there is one."""
+    files = [target / "__init__.py", target.with_name(f"{target.name}.py")]
+    return [path for path in files if path.is_file()][:1]
+
+
+LONGEST = 200  # characters of a text that may name a file
+NO_FILES_IN = frozenset({"training_data", "data", "__pycache__", "node_modules"})
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_COMPUTE = frozenset(
+    {"import_module", "__import__", "run_path", "run_module", "walk_packages", "iter_modules"}
+)
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """The module, or None where it is no Python that can be read."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def named_files(root: Path, module: Path, tree: ast.Module) -> Iterator[Path]:
+    """Files of the study that texts in this module name."""
+    places = [folder for folder in module.parents if folder == root or root in folder.parents]
+    for text in dict.fromkeys(_texts(tree)):
+        if not _may_name(text):
+            continue
+        for place in places:
+            if place == module.parent or "." in os.path.basename(text):
+                yield from (path for path in _found(place, text) if _may_come(root, path))
+
+
+def named_modules(tree: ast.Module) -> Iterator[str]:
+    """'lib.networks.Cnn', and what comes before its last dots."""
+    for text in _texts(tree):
+        if len(text) <= LONGEST and _DOTTED.fullmatch(text):
+            yield text
+
+
+def computes_imports(tree: ast.Module) -> bool:
+    """Whether it imports modules by names that are not written in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            first = node.args[0] if node.args else None
+            plain = (
+                isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+                and not first.value.startswith(".")
+            )
+            if name in _COMPUTE and not plain:
+                return True
+    return False
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    """Texts, with * for what is computed in them; of a / b / "c" and join(a, "b", "c") also the parts
+    together.
+    """
+    parts: set[ast.AST] = set()  # of what was told as a whole
+    for node in ast.walk(tree):  # the whole comes before its parts
+        if node in parts:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts.update(node.values)
+        text = _text(node)
+        if text is not None:
+            yield text
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield from _joined(_factors(node), parts)
+            parts.update(inner for inner in ast.walk(node) if isinstance(inner, ast.BinOp))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", None) in ("join", "joinpath"):
+            yield from _joined(node.args, parts)
+
+
+def _text(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = (
+            glob.escape(str(part.value)) if isinstance(part, ast.Constant) else "*" for part in node.values
+        )
+        return "".join(parts)
+    return None
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return [*_factors(node.left), node.right]
+    return [node]
+
+
+def _joined(nodes: list[ast.expr], parts: set[ast.AST]) -> Iterator[str]:
+    """What is joined from the first text on, with * for what is computed; notes its texts as parts."""
+    texts = [_text(node) for node in nodes]
+    while texts and texts[0] is None:
+        del texts[0]
+    if len(texts) > 1:
+        parts.update(node for node in nodes if _text(node) is not None)
+        for node in nodes:
+            parts.update(getattr(node, "values", ()))
+        yield "/".join("*" if text is None else text for text in texts)
+
+
+def _may_name(text: str) -> bool:
+    if (
+        not text
+        or len(text) > LONGEST
+        or not text.isprintable()
+        or text.startswith(("/", "~"))
+        or "**" in text
+    ):
+        return False
+    return any(letter.isalnum() for letter in text)
+
+
+def _found(place: Path, text: str) -> Iterator[Path]:
+    """What this text names in a folder: a file, those that fit a pattern, or all files of a folder."""
+    if glob.has_magic(text):
+        yield from (
+            place / name for name in sorted(glob.glob(text, root_dir=place)) if (place / name).is_file()
+        )
+        return
+    path = Path(os.path.normpath(place / text))
+    if path.is_file():
+        yield path
+    elif path.is_dir() and path not in (place, *place.parents):
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if name[0] != "." and name not in NO_FILES_IN)
+            yield from (Path(folder, name) for name in sorted(names))
+
+
+def _may_come(root: Path, path: Path) -> bool:
+    """Not hidden, in the study, and neither data nor results."""
+    if root not in path.parents:
+        return False
+    parts = path.relative_to(root).parts
+    return not any(part.startswith(".") or part in NO_FILES_IN for part in parts)

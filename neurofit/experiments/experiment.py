@@ -1,0 +1,322 @@
+"""What to run: an experiment (a fit, a grid, repetitions), its runs and their tasks.
+
+A fit is any function `fit(task) -> dict of numbers`. `docs/architecture.md` has the optional attributes of a
+fit; nothing else is looked for. Everything that can be wrong without running is found when an experiment is
+made.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import GridError, nearest
+from neurofit.experiments import fits
+from neurofit.experiments.fits import REQUIRED, call
+from neurofit.experiments.grid.grid import Grid, grid
+from neurofit.experiments.grid.nodes import Row, Rule
+from neurofit.experiments.grid.params import identity, plain, short
+from neurofit.experiments.seeds import Seeds
+
+__all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call", "numbered"]
+SPLITS = (None, "repetition", "fold")
+MOST_TASKS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One combination of architecture and arguments. `number` is None for one that is not on the grid."""
+
+    number: int | None
+    id: str
+    architecture: str = field(compare=False)
+    params: dict[str, Any] = field(compare=False)
+    derived: dict[str, Any] = field(compare=False)
+    rules: tuple[Rule, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the fit gets: arguments as given, and those computed from them."""
+        return {**self.params, **self.derived}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One repetition of a run."""
+
+    run: Run
+    repetition: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A fit, the grid of its arguments, and the number of repetitions.
+
+    Parameters
+    ----------
+    fit : function of a task that returns a dict of numbers, or an object with more to it
+    (`neurofit.models.Fit`)
+    grid : the combinations of arguments to run
+    repetitions : tasks per run; repetition 3 has seed 3 in every run
+    inputs : files or folders of data that every task reads, seen from the study
+    (`inputs=["data/cells.npz"]`): outcomes
+        say what was in them, as with `task.uses(path)`
+    split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold"
+    (repetition k
+        tests on fold k of as many folds as there are repetitions)
+    files : paths or patterns, relative to the study, of small files that jobs need beside the code and that
+    the code
+        does not name: they are copied with it
+
+    Raises
+    ------
+    GridError : the fit does not know an argument, or refuses a combination
+    """
+
+    fit: Callable
+    grid: Grid = field(default_factory=grid)
+    repetitions: int = 1
+    split_by: str | None = None
+    files: Sequence[str] = ()
+    inputs: Sequence[str | Path] = ()
+    name: str = field(default="", init=False)
+    path: Path | None = field(default=None, init=False)
+    hint: str | None = field(default=None, init=False)  # what made loading the script slow
+
+    def __post_init__(self) -> None:
+        fits.must_be_fit(self.fit)
+        if not isinstance(self.grid, Grid):
+            raise GridError(f"grid={short(self.grid)} is no grid. Write grid=neurofit.grid(filters=[4, 9]).")
+        if (
+            isinstance(self.repetitions, bool)
+            or not isinstance(self.repetitions, int)
+            or self.repetitions < 1
+        ):
+            raise GridError(f"repetitions={short(self.repetitions)}: it is an integer from 1 on.")
+        if self.split_by not in SPLITS:
+            raise GridError(f"split_by={short(self.split_by)} is none of None, 'repetition', 'fold'.")
+        if isinstance(self.inputs, (str, Path)) or not all(
+            isinstance(one, (str, Path)) for one in self.inputs
+        ):
+            raise GridError(
+                f'inputs={short(self.inputs)}: give a list of paths, as in inputs=["data/cells.npz"].'
+            )
+        if self.split_by == "fold" and self.repetitions < 2:
+            raise GridError(
+                'split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.'
+            )
+        if isinstance(self.files, str) or not all(isinstance(one, str) for one in self.files):
+            raise GridError(
+                f"files={short(self.files)}: it is a list of paths or patterns, like ['lib/*.csv']."
+            )
+        if not self._runs:
+            raise GridError("The grid has no points: .where(…) drops them all.")
+        must_be_manageable(len(self._runs), self.repetitions)
+        self._check_runs()
+
+    def runs(self) -> list[Run]:
+        """Every run, numbered as the grid wishes.
+
+        What is registered already keeps its number: see `numbered`.
+        """
+        return list(self._runs)
+
+    def arguments(self) -> dict[str, Any]:
+        """Every argument that a grid or a command line may set, with its default (`REQUIRED` where it has
+        none).
+        """
+        return dict(self._arguments)
+
+    @property
+    def accepts_any(self) -> bool:
+        """Whether the fit takes any argument: it declares none, and reads `task.params` itself."""
+        return fits.accepts_any(self.fit)
+
+    def settings(self) -> dict[str, Any]:
+        """What else makes the fit what it is, as JSON: part of every run's id."""
+        return dict(self._settings)
+
+    def architectures(self) -> list[str]:
+        """The names of what can be fitted; a plain function's own name."""
+        return fits.architectures(self.fit)
+
+    def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that apply because `params` leaves them out, as JSON."""
+        return fits.defaults(self.fit, params)
+
+    def varied(self, run: Run, changes: Mapping[str, Any]) -> Run:
+        """The run with some arguments changed and the computed ones computed anew.
+
+        It is a run of this grid where the grid has such a point, and has no number otherwise. A computed
+        argument that is itself among the changes stays as given, and then counts for the identity.
+
+        Raises
+        ------
+        GridError : the fit does not know an argument, or refuses the combination
+        """
+        given = {name: plain(value, f"argument '{name}'") for name, value in changes.items()}
+        row = Row({**run.params, **given}, {}, ())
+        for rule in run.rules:
+            if rule.name not in given:
+                row = rule.applied(row)
+        varied = self._run(None, row.values, row.derived, run.rules)
+        self._check(varied.arguments, "These arguments")
+        return next((known for known in self._runs if known.id == varied.id), varied)
+
+    def at(self, name: str, path: Path, *, hint: str | None = None) -> Experiment:
+        """This experiment with the name and the place of its script."""
+        placed = copy.copy(self)
+        for attribute, value in (("name", name), ("path", path), ("hint", hint)):
+            object.__setattr__(placed, attribute, value)
+        return placed
+
+    def main(self) -> None:
+        """Do one task here and now, as the command line says:
+
+        `python jobs/exp3.py --filters 16 --repetition 3`.
+        """
+        import neurofit
+
+        neurofit.main(self)
+
+    @cached_property
+    def _arguments(self) -> dict[str, Any]:
+        return fits.arguments(self.fit)
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return fits.settings(self.fit)
+
+    @cached_property
+    def _settings_id(self) -> str:
+        return identity(self._settings)
+
+    @cached_property
+    def _runs(self) -> tuple[Run, ...]:
+        return tuple(self._run(p.number, p.values, p.derived, p.rules) for p in self.grid.points())
+
+    def _run(self, number: int | None, params: dict, derived: dict, rules: tuple[Rule, ...]) -> Run:
+        architecture = self._architecture(params)
+        what = {"architecture": architecture, "params": params, "settings": self._settings_id}
+        if self.split_by is not None:
+            what["split_by"] = self.split_by
+        if self.split_by == "fold":
+            what["repetitions"] = self.repetitions
+        return Run(number, identity(what), architecture, params, derived, rules)
+
+    def _architecture(self, params: Mapping[str, Any]) -> str:
+        default = self._arguments.get("architecture", REQUIRED)
+        if "architecture" in params and (self.accepts_any or "architecture" in self._arguments):
+            return str(params["architecture"])
+        return str(self.architectures()[0] if default is REQUIRED else default)
+
+    def _check_runs(self) -> None:
+        checked = set()
+        for run in self._runs:
+            kind = (run.architecture, *run.arguments)
+            if kind not in checked:
+                checked.add(kind)
+                self._check(run.arguments, f"Run {run.number}")
+
+    def _check(self, arguments: Mapping[str, Any], where: str) -> None:
+        if not self.accepts_any:
+            for name in arguments:
+                if name not in self._arguments:
+                    raise GridError(
+                        f"{where}: the fit has no argument '{name}'.{nearest(name, self._arguments)} "
+                        f"Its arguments: {', '.join(self._arguments) or 'none'}."
+                    )
+        missing = [
+            name for name, default in self._arguments.items() if default is REQUIRED and name not in arguments
+        ]
+        if missing:
+            raise GridError(
+                f"{where} leaves out '{missing[0]}', which has no default. "
+                f"Add an axis {missing[0]}=[…] to the grid."
+            )
+        try:
+            fits.check(self.fit, arguments)
+        except GridError as error:
+            raise GridError(f"{where}: {error}") from error
+
+
+def must_be_manageable(runs: int, repetitions: int) -> None:
+    """Raises GridError where there are more tasks than files and queues can be asked about in reasonable
+    time.
+    """
+    if runs * repetitions > MOST_TASKS:
+        raise GridError(
+            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the most "
+            "that one "
+            "experiment can have. Lower the repetitions, or divide the grid among several scripts."
+        )
+
+
+def numbered(wished: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:
+    """The runs with numbers that contradict nothing registered: what has a number keeps it for ever.
+
+    Of runs with one id, those that wish one of its registered numbers get that; the others take the rest of
+    its numbers in the order of registration. A new run gets the number it wishes, if that is free; otherwise
+    the next free one that no other new run wishes.
+
+    Parameters
+    ----------
+    wished : runs as the grid numbers them
+    registered : (number, id), in the order of registration
+    """
+    wished, registered = list(wished), list(registered)
+    numbers = _registered_numbers(wished, registered)
+    new = [run.number for run in wished if run.number not in numbers]
+    next_free = _NextFree({number for number, _ in registered})
+    numbers |= {number: number for number in new if next_free.take(number)}
+    for number in new:
+        if number not in numbers:
+            numbers[number] = next_free.after(number)
+    return [replace(run, number=numbers[run.number]) for run in wished]
+
+
+def _registered_numbers(wished: list[Run], registered: list[tuple[int, str]]) -> dict[int, int]:
+    """Wished number -> registered number, for the runs that have one."""
+    left: dict[str, list[int]] = {}
+    for number, identifier in registered:
+        left.setdefault(identifier, []).append(number)
+    numbers = {}
+    for run in wished:
+        if run.number in left.get(run.id, ()):
+            numbers[run.number] = run.number
+            left[run.id].remove(run.number)
+    for run in wished:
+        if run.number not in numbers and left.get(run.id):
+            numbers[run.number] = left[run.id].pop(0)
+    return numbers
+
+
+class _NextFree:
+    """Which numbers are taken.
+
+    A taken one remembers where to look next, so that long stretches are crossed once.
+    """
+
+    def __init__(self, taken: set[int]) -> None:
+        self._later = {number: number + 1 for number in taken}
+
+    def take(self, number: int) -> bool:
+        if number in self._later:
+            return False
+        self._later[number] = number + 1
+        return True
+
+    def after(self, number: int) -> int:
+        """Takes the smallest free number above this one."""
+        passed = []
+        while number in self._later:
+            passed.append(number)
+            number = self._later[number]
+        for one in passed:
+            self._later[one] = number + 1
+        self._later[number] = number + 1
+        return number

@@ -1,0 +1,224 @@
+"""Conditions on arguments, as `--where` takes them: `lr < 1e-3 and model == "ln"`.
+
+The text is read with Python's grammar and evaluated here, node by node: comparisons, `and`, `or`, `not`,
+`in`,
++ - * / // %, parentheses, constants, lists, and the names of arguments (`training.l2`); nothing else, and
+  never `eval`.
+As in SQL, what cannot be compared is not selected: an argument that a run does not have is None, arithmetic
+with
+anything but numbers gives None, and an ordering of unlike things is False. True is not 1.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurofit.errors import UsageError, nearest
+from neurofit.experiments.grid.params import one_line
+
+ALLOWED = 'Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == "ln".'
+_LONGEST = 4_000
+_DEEPEST = 60
+_CONSTANTS = {"true": True, "false": False, "null": None}
+_ARITHMETIC: dict[type, Callable] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_ORDERS: dict[type, Callable] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_COMPARISONS = (*_ORDERS, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+@dataclass(frozen=True)
+class Where:
+    """A condition; call it with a run's arguments by name.
+
+    `known` are the names that some run has: a name that only this run lacks is None. Without it, a missing
+    name is an error.
+    """
+
+    text: str
+    known: tuple[str, ...] | None = None
+    _tree: ast.expr = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tree", _parsed(self.text))
+        if self.known is not None:
+            for name in self.names:
+                self._must_be(name, self.known)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arguments that the condition asks for."""
+        return tuple(dict.fromkeys(_names(self._tree)))
+
+    def __call__(self, values: Mapping[str, Any]) -> bool:
+        return bool(_value(self._tree, lambda name: self._look_up(name, values)))
+
+    def _look_up(self, name: str, values: Mapping[str, Any]) -> Any:
+        if name not in values:
+            self._must_be(name, values if self.known is None else self.known)
+        return values.get(name, _CONSTANTS.get(name))
+
+    def _must_be(self, name: str, known: Iterable[str]) -> None:
+        if name not in known and name not in _CONSTANTS:
+            quoted = "" if "." in name else f' If it is a value, quote it: "{name}".'
+            raise UsageError(
+                f"--where '{one_line(self.text, 80)}': no argument is called '{name}'."
+                f"{nearest(name, known)} Arguments: {', '.join(known) or 'none'}.{quoted}"
+            )
+
+
+def where(text: str, known: Iterable[str] | None = None) -> Where:
+    """The condition that the text says.
+
+    Raises
+    ------
+    UsageError : it is none, or names an argument that is not known
+    """
+    return Where(text, None if known is None else tuple(known))
+
+
+def _parsed(text: str) -> ast.expr:
+    shown = one_line(text, 80)
+    if len(text) > _LONGEST:
+        raise UsageError(f"--where '{shown}' is longer than {_LONGEST} characters. {ALLOWED}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        said = getattr(error, "msg", None) or type(error).__name__
+        raise UsageError(f"--where '{shown}' cannot be read: {said}. {ALLOWED} Equality is ==.") from None
+    for part in _parts(tree, 0, shown):
+        if not _is_allowed(part):
+            raise UsageError(f"--where '{shown}': {_kind(part)} is not allowed here. {ALLOWED}")
+    return tree
+
+
+def _parts(node: ast.expr, depth: int, shown: str) -> Iterator[ast.AST]:
+    """Every node; a dotted name as one."""
+    if depth > _DEEPEST:
+        raise UsageError(f"--where '{shown}' is nested more than {_DEEPEST} levels deep. {ALLOWED}")
+    yield node
+    if _dotted(node) is None:
+        for inner in ast.iter_child_nodes(node):
+            yield from _parts(inner, depth + 1, shown)
+
+
+def _is_allowed(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return node.value is None or isinstance(node.value, (bool, int, float, str))
+    if _dotted(node) is not None:
+        return True
+    allowed = (
+        ast.BoolOp,
+        ast.boolop,
+        ast.UnaryOp,
+        ast.Not,
+        ast.USub,
+        ast.UAdd,
+        ast.BinOp,
+        ast.Compare,
+        ast.List,
+        ast.Tuple,
+        ast.Load,
+    )
+    return isinstance(node, (*allowed, *_ARITHMETIC, *_COMPARISONS))
+
+
+def _kind(node: ast.AST) -> str:
+    return (
+        f"'{one_line(ast.unparse(node))}'"
+        if isinstance(node, ast.expr)
+        else f"the operator {type(node).__name__}"
+    )
+
+
+def _dotted(node: ast.AST) -> str | None:
+    """`training.l2` of the nodes that say so."""
+    if isinstance(node, ast.Name):
+        return node.id
+    above = _dotted(node.value) if isinstance(node, ast.Attribute) else None
+    return above and f"{above}.{node.attr}"
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    name = _dotted(node)
+    if name is not None:
+        yield name
+        return
+    for inner in ast.iter_child_nodes(node):
+        yield from _names(inner)
+
+
+def _value(node: ast.expr, look_up: Callable[[str], Any]) -> Any:
+    name = _dotted(node)
+    if name is not None:
+        return look_up(name)
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(inner, look_up) for inner in node.elts]
+    if isinstance(node, ast.BoolOp):
+        every = all if isinstance(node.op, ast.And) else any
+        return every(_value(inner, look_up) for inner in node.values)
+    if isinstance(node, ast.UnaryOp):
+        return _unary(node.op, _value(node.operand, look_up))
+    if isinstance(node, ast.BinOp):
+        return _arithmetic(node.op, _value(node.left, look_up), _value(node.right, look_up))
+    values = [_value(inner, look_up) for inner in (node.left, *node.comparators)]
+    return all(_compared(*three) for three in zip(node.ops, values, values[1:]))
+
+
+def _unary(sign: ast.unaryop, value: Any) -> Any:
+    if isinstance(sign, ast.Not):
+        return not value
+    return _arithmetic(ast.Sub() if isinstance(sign, ast.USub) else ast.Add(), 0, value)
+
+
+def _arithmetic(sign: ast.operator, left: Any, right: Any) -> Any:
+    if not (_is_number(left) and _is_number(right)):
+        return None
+    try:
+        return _ARITHMETIC[type(sign)](left, right)
+    except ArithmeticError:
+        return None
+
+
+def _compared(sign: ast.cmpop, left: Any, right: Any) -> bool:
+    if isinstance(sign, (ast.Eq, ast.NotEq)):
+        return _same(left, right) == isinstance(sign, ast.Eq)
+    if isinstance(sign, (ast.In, ast.NotIn)):
+        return _contains(right, left) == isinstance(sign, ast.In)
+    try:
+        alike = isinstance(left, bool) == isinstance(right, bool)
+        return alike and bool(_ORDERS[type(sign)](left, right))
+    except TypeError:
+        return False
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    if isinstance(whole, list):
+        return any(_same(part, one) for one in whole)
+    return isinstance(part, str) and isinstance(whole, (str, dict)) and part in whole
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(_same(*pair) for pair in zip(left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,264 @@
+"""Grids: which combinations of arguments an experiment runs, as values that can be combined.
+
+    grid(filters=[4, 9], l2=[0, 0.1])           every combination, the last axis fastest
+    grid({"training.l2": [0, 0.1]})             names that are no Python names
+    A * B                                       every point of A with every point of B
+    A + B                                       the points of A, then those of B
+    A.zip(B)                                    first with first, second with second, …
+    grid(kind=["l1", "l2"], strength=lambda kind: [1, 2] if kind == "l1" else [3])      a conditional axis
+    A.where(lambda filters, l2: filters > 4 or l2 > 0)                                  keeps some combinations
+    A.derive(epochs=lambda batch_size: …)       a computed argument: the fit gets it, the run's identity ignores it
+    A.derive(epochs=…, in_id=True)              … or counts it, like an axis
+    grid(start=100, filters=[30])               the number of the first run
+
+Functions get what comes before them by the names of their parameters. A name that is no Python name is spelt
+with `_` (`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or `**anything`, gets
+the whole dict. Parameters with a default that name nothing keep their default.
+
+Numbers. A part with `start=` opens a sequence, and parts without continue it; the first begins at 0. A point
+that its sequence already has is the same run and takes no second number; another sequence numbers it again.
+In a product, the parts of the first factor stay parts, each times the whole second factor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from typing import Any
+
+from neurofit.errors import GridError
+from neurofit.experiments.grid import nodes
+from neurofit.experiments.grid.nodes import Node, Row, Rule
+from neurofit.experiments.grid.params import canonical, short
+
+MOST_POINTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination: its number, its arguments, and those computed from them."""
+
+    number: int
+    values: dict[str, Any]
+    derived: dict[str, Any]
+    rules: tuple[Rule, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class _Part:
+    node: Node
+    start: int | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Grid:
+    """Points, in the order in which they are numbered. Made by `grid`."""
+
+    parts: tuple[_Part, ...]
+
+    def points(self) -> list[Point]:
+        return list(self._numbered[0])
+
+    @property
+    def repeated(self) -> int:
+        """How many points were left out because their sequence already had them."""
+        return self._numbered[1]
+
+    @property
+    def names(self) -> list[str]:
+        """Every axis and computed argument, in order of appearance."""
+        return list(dict.fromkeys(name for part in self.parts for name in part.node.names))
+
+    def axes(self) -> dict[str, list]:
+        """The distinct values of every argument that counts for the identity, over all points."""
+        seen: dict[str, dict[str, Any]] = {}
+        for point in self._numbered[0]:
+            for name, value in point.values.items():
+                seen.setdefault(name, {}).setdefault(canonical(value), value)
+        return {name: list(values.values()) for name, values in seen.items()}
+
+    def __mul__(self, other: Grid) -> Grid:
+        """Every point of this grid with every point of the other, whose conditional axes see this one's."""
+        _both_grids(self, "*", other)
+        _no_common_names(self, other)
+        inner = other._node
+        if not any(part.start is not None for part in other.parts):
+            return Grid(tuple(replace(part, node=nodes.Product(part.node, inner)) for part in self.parts))
+        start = _only_start(self, other)
+        return Grid((_Part(nodes.Product(self._node, inner), start),))
+
+    def __add__(self, other: Grid) -> Grid:
+        """The points of this grid, then those of the other."""
+        _both_grids(self, "+", other)
+        return Grid(self.parts + other.parts)
+
+    def zip(self, other: Grid) -> Grid:
+        """The first point of this grid with the first of the other, and so on; both have equally many."""
+        _both_grids(self, ".zip", other)
+        _no_common_names(self, other)
+        return Grid((_Part(nodes.Zip(self._node, other._node), _only_start(self, other)),))
+
+    def where(self, keep: Callable[..., bool], /) -> Grid:
+        """The points for which the function says True."""
+        function = nodes.function(keep, "where")
+        return Grid(tuple(replace(part, node=nodes.Where(part.node, function)) for part in self.parts))
+
+    def derive(
+        self, mapping: Mapping[str, Callable] | None = None, /, *, in_id: bool = False, **functions: Callable
+    ) -> Grid:
+        """This grid with arguments computed from the others."""
+        grown = self
+        for name, function in _named(mapping, functions):
+            if name in grown.names:
+                raise GridError(
+                    f"'{name}' is computed by derive, but the grid already has an argument of that name."
+                )
+            rule = Rule(name, nodes.function(function, f"derived argument '{name}'"), in_id)
+            grown = Grid(tuple(replace(part, node=nodes.Derive(part.node, rule)) for part in grown.parts))
+        return grown
+
+    @property
+    def _node(self) -> Node:
+        """All parts as one, whatever their numbers."""
+        first, *rest = (part.node for part in self.parts)
+        return reduce(nodes.Union, rest, first)
+
+    @cached_property
+    def _numbered(self) -> tuple[tuple[Point, ...], int]:
+        return _number(self.parts)
+
+    def __repr__(self) -> str:
+        return f"Grid({', '.join(self.names)})"
+
+
+def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = None, **axes: Any) -> Grid:
+    """Every combination of the axes' values, the last axis fastest; `grid()` is one point without arguments.
+
+    Parameters
+    ----------
+    mapping : axes whose names are no Python names, before those given by keyword
+    start : the number of the first run
+    axes : a list of values each, or a function of the axes before it that returns such a list
+
+    Raises
+    ------
+    GridError : an axis that is empty or no list, a value that JSON cannot carry, two axes of one name
+    """
+    if start is not None and (isinstance(start, bool) or not isinstance(start, int) or start < 0):
+        raise GridError(
+            f"start={short(start)}: the number of a grid's first run is an integer from 0 on. "
+            "An axis called 'start' is written grid({'start': […]})."
+        )
+    return Grid((_Part(nodes.Axes(tuple(_axis(*item) for item in _named(mapping, axes))), start),))
+
+
+def _axis(name: str, values: Any) -> nodes.Axis:
+    if callable(values) and not isinstance(values, type):
+        return nodes.Axis(name, (), nodes.function(values, f"axis '{name}'"))
+    return nodes.Axis(name, tuple(nodes.values_of(values, f"axis '{name}'")))
+
+
+def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if mapping is not None and not isinstance(mapping, Mapping):
+        raise GridError(
+            f"A grid takes axes by name, grid(filters=[4, 9]), or a dict of them; not {short(mapping)}."
+        )
+    for name, value in itertools.chain((mapping or {}).items(), keywords.items()):
+        if not isinstance(name, str) or not all(piece.isidentifier() for piece in name.split(".")):
+            raise GridError(
+                f"An axis cannot be called {short(name)!r}. "
+                "Names are letters, digits, _ and dots: 'training.l2'."
+            )
+        if name in (mapping or {}) and name in keywords:
+            raise GridError(
+                f"Two axes are called '{name}', one in the dict and one by keyword. Leave one out."
+            )
+        yield name, value
+
+
+def _both_grids(left: Grid, operator: str, right: Any) -> None:
+    if not isinstance(right, Grid):
+        raise GridError(
+            f"{left} {operator} {short(right)}: the right side is no grid. Write grid(name=[values])."
+        )
+
+
+def _no_common_names(left: Grid, right: Grid) -> None:
+    for name in right.names:
+        if name in left.names:
+            raise GridError(
+                f"Two axes are called '{name}', one in {left} and one in {right}. "
+                "Leave one out, or join the grids with + if their points are alternatives."
+            )
+
+
+def _only_start(left: Grid, right: Grid) -> int | None:
+    """The start of two grids that become one sequence: at most one of them has one, and for its first
+    part.
+    """
+    starts = [part.start for part in left.parts + right.parts if part.start is not None]
+    misplaced = [part.start for part in left.parts[1:] + right.parts[1:] if part.start is not None]
+    if len(starts) > 1 or misplaced:
+        given = ", ".join(f"start={start}" for start in starts)
+        raise GridError(
+            f"{left} and {right} make one sequence of numbers, which has one start, but here is {given}. "
+            "Combine the parts first, each with its own start, and add them last."
+        )
+    return starts[0] if starts else None
+
+
+def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
+    points: dict[int, Point] = {}
+    derived_of: dict[str, dict] = {}
+    sequence: set[str] = set()
+    number, start, repeated = 0, 0, 0
+    _must_be_manageable(parts)
+    for part in parts:
+        if part.start is not None:
+            number = start = part.start
+            sequence = set()
+        for row in part.node.rows(Row({}, {})):
+            key = canonical(row.values)
+            _same_derived(row, derived_of.setdefault(key, row.derived))
+            if len(points) + repeated == MOST_POINTS:
+                raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
+            if key in sequence:
+                repeated += 1
+                continue
+            _free(number, start, points)
+            sequence.add(key)
+            points[number] = Point(number, row.values, row.derived, row.rules)
+            number += 1
+    return tuple(points.values()), repeated
+
+
+def _must_be_manageable(parts: tuple[_Part, ...]) -> None:
+    """Told from the axes' lengths, before anybody waits for the points."""
+    sizes = [nodes.least_size(part.node) for part in parts]
+    if sum(size.points for size in sizes) > MOST_POINTS:
+        raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
+    if sum(size.walked for size in sizes) > nodes.MOST_WALKED:
+        raise GridError(
+            f"The grid's conditions would be asked about more than {nodes.MOST_WALKED:,} combinations. "
+            "Shorten an axis, or make it a conditional one: strength=lambda kind: […]."
+        )
+
+
+def _same_derived(row: Row, before: dict[str, Any]) -> None:
+    if (row.derived or before) and canonical(row.derived) != canonical(before):
+        raise GridError(
+            f"The point {short(row.values, 200)} is there twice, with different computed arguments: "
+            f"{short(before, 100)} and {short(row.derived, 100)}. Both would be the same run. "
+            "Write derive(…, in_id=True) to tell them apart."
+        )
+
+
+def _free(number: int, start: int, points: dict[int, Point]) -> None:
+    if number in points:
+        free = max(points) + 1
+        raise GridError(
+            f"Run number {number} is given twice: by the part that starts at {start}, and before that to "
+            f"{short(points[number].values, 100)}. Numbers from {free} on are free: start={free}."
+        )

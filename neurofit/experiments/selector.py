@@ -1,0 +1,143 @@
+"""Which tasks are meant: the one selector of every command.
+
+    exp3               every task of the experiment            exp3:17        every repetition of run 17
+    exp3:17-40,last    runs 17 to 40, and the highest          exp3:17/3      repetition 3 of run 17
+    exp3:all/0-4       repetitions 0 to 4 of every run         group/exp3:17/3
+
+The conditions of `--where` are in `condition.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from neurofit.errors import UsageError
+from neurofit.experiments.grid.condition import Where, where
+from neurofit.experiments.grid.params import one_line
+
+__all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
+_MOST_PARTS = 6  # of a selector that is shown
+GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3), exp3:all/0-4."
+_PIECE = re.compile(r"([0-9]{1,18}|last)(?:-([0-9]{1,18}|last))?")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `first` to `last`, both included; None stands for the highest that there is."""
+
+    first: int | None
+    last: int | None
+
+    def holds(self, number: int, highest: int) -> bool:
+        first, last = (highest if end is None else end for end in (self.first, self.last))
+        return first <= number <= last
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An experiment's name, and which of its runs and repetitions; None for all of them."""
+
+    experiment: str
+    runs: tuple[Range, ...] | None = None
+    repetitions: tuple[Range, ...] | None = None
+
+    def matches(self, number: int, repetition: int, numbers: Collection[int]) -> bool:
+        """Whether a task is meant, where these are the numbers of all runs (of which `last` is the
+        highest).
+        """
+        return _holds(self.runs, number, numbers) and _holds(self.repetitions, repetition, ())
+
+
+def parse(text: str) -> Selection:
+    """What a selector says.
+
+    Raises
+    ------
+    UsageError : it follows another grammar
+    """
+    experiment, colon, rest = text.strip().rpartition(":")
+    if not colon:
+        experiment, rest = rest, "all"
+    runs, slash, repetitions = rest.partition("/")
+    if not experiment.strip():
+        raise UsageError(f"'{one_line(text)}' names no experiment. {GRAMMAR}")
+    if "last" in repetitions:
+        raise UsageError(
+            f"'{one_line(text)}': 'last' is for runs; give repetitions by number, 0-4. {GRAMMAR}"
+        )
+    return Selection(
+        experiment.strip(),
+        _ranges(runs, text, "runs"),
+        _ranges(repetitions, text, "repetitions") if slash else None,
+    )
+
+
+def _holds(ranges: tuple[Range, ...] | None, number: int, numbers: Collection[int]) -> bool:
+    if ranges is None:
+        return True
+    asks_for_last = any(one.last is None for one in ranges)
+    highest = max(numbers, default=-1) if asks_for_last else -1
+    return any(one.holds(number, highest) for one in ranges)
+
+
+def _ranges(text: str, selector: str, what: str) -> tuple[Range, ...] | None:
+    """None for `all`."""
+    if text.strip() == "all":
+        return None
+    return tuple(_range(piece.strip(), selector, what) for piece in text.split(","))
+
+
+def _range(piece: str, selector: str, what: str) -> Range:
+    match = _PIECE.fullmatch(piece)
+    if match is None:
+        raise UsageError(f"'{one_line(selector)}': '{one_line(piece)}' says no {what}. {GRAMMAR}")
+    first, last = (None if end == "last" else int(end) for end in (match[1], match[2] or match[1]))
+    if last is not None and (first is None or first > last):
+        raise UsageError(
+            f"'{one_line(selector)}': the range '{one_line(piece)}' ends before it begins. {GRAMMAR}"
+        )
+    return Range(first, last)
+
+
+def naming_all(name: str) -> str:
+    """A selector of all of an experiment: its name, unless that has a colon."""
+    return f"{name}:all" if ":" in name else name
+
+
+def naming(name: str, tasks: Collection[tuple[int, int]], repetitions: int | None = None) -> str:
+    """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long.
+
+    Parameters
+    ----------
+    repetitions : of each run, in all; where these tasks are only some of them, the same of every run:
+    'exp3:1,4-7/0'
+    """
+    runs = _spans({run for run, _ in tasks})
+    chosen = {repetition for _, repetition in tasks}
+    some = repetitions is not None and len(chosen) < repetitions and len(tasks) == len(chosen) * _length(runs)
+    words = [*map(_words, runs)]
+    if len(words) > _MOST_PARTS:
+        return naming_all(name)
+    of_runs = f"/{','.join(map(_words, _spans(chosen)))}" if some else ""
+    return f"{name}:{','.join(words)}{of_runs}"
+
+
+def _spans(numbers: Collection[int]) -> list[tuple[int, int]]:
+    parts: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1] = parts[-1][0], number
+        else:
+            parts.append((number, number))
+    return parts
+
+
+def _length(spans: Collection[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in spans)
+
+
+def _words(span: tuple[int, int]) -> str:
+    first, last = span
+    return f"{first}" if first == last else f"{first}-{last}"

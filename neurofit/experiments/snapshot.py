@@ -1,0 +1,268 @@
+"""The study's own code: what a submission keeps a copy of, and which of it an experiment uses.
+
+    <store_folder>/<digest, 12 digits>/jobs/exp3.py  lib/networks.py  …       whole copies, named by their content
+
+`collect` says which files those are: what a script imports, the small files that its code names
+(`companions`), and those that its experiment declares; every `.py` file of the study where a module computes
+the names of what it imports. Copies are no more readable than what they copy, and links that leave the study
+are not followed. `closure` is the part that a script imports, and `code_hash` what changes when that part
+does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from neurofit.errors import StoreError, StudyError
+from neurofit.experiments.dependencies import closure, used
+from neurofit.files import told_apart, write_whole
+from neurofit.study import Study
+from neurofit.transient import retry
+
+__all__ = ["closure", "code_hash", "collect", "digest", "take"]
+NO_CODE_AT_THE_TOP = frozenset({"training_data", "data", "build", "dist", "docs", "tests"})
+NO_CODE_ANYWHERE = frozenset({"__pycache__", "node_modules"})
+LARGEST_BYTES = 1_000_000  # of a file that code names and that is no Python
+LARGEST_DECLARED_BYTES = 10_000_000
+MOST_FILES = 3_000
+MOST_BYTES = 50_000_000
+
+
+def collect(study: Study, script: Path, declared: Iterable[str] = ()) -> dict[str, Path]:
+    """The files that a script's jobs may use, by their path relative to the study's root.
+
+    Parameters
+    ----------
+    declared : paths or patterns relative to the study, which come along wherever links lead
+
+    Raises
+    ------
+    StudyError : there is too much of it, it cannot be read, or what is declared is not there or too large; a
+    module
+        that the script imports lies outside of the study
+    """
+    files: dict[str, Path] = {}
+    total = 0
+    for relative in _wanted(study.root, script, declared):
+        if relative in files:
+            continue
+        files[relative] = study.root / relative
+        total += files[relative].stat().st_size
+        if len(files) > MOST_FILES or total > MOST_BYTES:
+            raise StudyError(_too_much(study, files))
+    return dict(sorted(files.items()))
+
+
+def _wanted(root: Path, script: Path, declared: Iterable[str]) -> Iterator[str]:
+    modules, named, computed = used(root, script)
+    real = Path(os.path.realpath(root / script))
+    if Path(os.path.realpath(root)) in real.parents:  # a script that is a link is loaded from where it leads
+        more, others, also = used(root, root / real.relative_to(os.path.realpath(root)))
+        modules, named, computed = [*modules, *more], [*named, *others], computed or also
+    asked = list(_declared(root, declared))
+    for relative in modules:
+        if relative not in asked and not _is_inside(root, root / relative):
+            raise StudyError(
+                f"{root / relative} leads to {os.path.realpath(root / relative)}, outside of the study. "
+                "Copy it into "
+                f'the study, or declare it: Experiment(…, files=["{relative}"]).'
+            )
+        yield relative
+    if computed:
+        yield from _files(root, "", frozenset())
+    for relative in named:
+        path = root / relative
+        if _is_inside(root, path) and path.stat().st_size <= LARGEST_BYTES:
+            yield relative
+    yield from asked
+
+
+def _declared(root: Path, patterns: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        found = sorted(glob.glob(pattern, root_dir=root, recursive=True))
+        files = [relative for relative in found if (root / relative).is_file()]
+        if not files:
+            raise StudyError(
+                f"files={pattern!r}: there is no such file in {root}. Paths are relative to the study."
+            )
+        for relative in files:
+            path, size = Path(os.path.normpath(root / relative)), (root / relative).stat().st_size
+            if root not in path.parents:
+                raise StudyError(
+                    f"files={pattern!r} is outside of the study {root}. Paths are relative to the study."
+                )
+            if size > LARGEST_DECLARED_BYTES:
+                raise StudyError(
+                    f"{path} has {size / 1e6:.0f} MB, and files={pattern!r} copies it for every submission; "
+                    "at most "
+                    f"{LARGEST_DECLARED_BYTES // 1_000_000} MB. Keep it in data/ and read it from "
+                    'task.study / "data".'
+                )
+            yield path.relative_to(root).as_posix()
+
+
+def _is_inside(root: Path, path: Path) -> bool:
+    """Whether a file lies in the study also by its real path."""
+    return f"{os.path.realpath(path)}".startswith(f"{os.path.realpath(root)}{os.sep}")
+
+
+def digest(files: Mapping[str, Path]) -> str:
+    """64 hexadecimal digits over the names, contents and permissions to execute."""
+    return _digest(_read(files))
+
+
+def take(files: Mapping[str, Path], store_folder: Path) -> Path:
+    """A copy of the files, in a folder of `store_folder` that their content names; it appears whole, or was
+    there.
+
+    Raises
+    ------
+    StudyError : a file cannot be read
+    StoreError : the copy cannot be written
+    """
+    contents = _read(files)
+    return retry(lambda: _take(contents, store_folder / _digest(contents)[:12]))
+
+
+def _take(contents: Mapping[str, tuple[bytes, bool]], target: Path) -> Path:
+    if target.is_dir():
+        _mend(target, contents)
+        with contextlib.suppress(OSError):
+            os.utime(target)  # young again, so that nobody removes it before its submission names it
+        return target
+    partial = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        for relative, (content, mode) in contents.items():
+            path = partial / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb", opener=_opener(mode)) as file:
+                file.write(content)
+            path.chmod(mode)
+        partial.rename(target)
+    except OSError as error:
+        if not target.is_dir():  # otherwise somebody else published the same files first
+            raise StoreError(
+                f"The code could not be copied to {target}: {error.strerror}. Is the disk full, "
+                "or the folder read-only?"
+            ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    """Opens a new file that is never, not for a moment, more readable than it will be."""
+    return lambda path, flags: os.open(path, flags, mode)
+
+
+def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
+    """Write anew what somebody has changed in a copy: its name promises its content. What has become private
+    in the study becomes so here.
+    """
+    for relative, (content, mode) in contents.items():
+        path = target / relative
+        with told_apart(path, "mend this copy of the code"):
+            if not path.is_file() or path.read_bytes() != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
+                path.chmod(mode)
+            elif path.stat().st_mode & 0o777 & ~mode:
+                path.chmod(mode)
+
+
+def code_hash(root: Path, script: Path) -> str:
+    """12 hexadecimal digits over the script and the study's modules that it imports: their names and
+    contents.
+    """
+    contents = _read({relative: root / relative for relative in closure(root, script)})
+    return _digest({relative: (content, 0) for relative, (content, _) in contents.items()})[:12]
+
+
+def _files(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
+    """The relative paths of Python files under a folder, links to folders followed where they stay in the
+    study.
+    """
+    folder = os.path.join(root, relative)
+    real = os.path.realpath(folder)
+    if real in above or not f"{real}{os.sep}".startswith(f"{os.path.realpath(root)}{os.sep}"):
+        return
+    for entry in _entries(folder):
+        path = os.path.join(relative, entry.name)
+        if entry.is_dir():
+            if not _holds_no_code(entry, at_the_top=not relative):
+                yield from _files(root, path, above | {real})
+        elif entry.name.endswith(".py") and entry.is_file() and _is_inside(root, Path(entry.path)):
+            yield Path(path).as_posix()
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    except OSError as error:
+        raise StudyError(
+            f"{folder}: {error.strerror}. The study's code is copied for every submission: make the "
+            "folder readable, or give it a name that starts with a dot to leave it out."
+        ) from error
+
+
+def _holds_no_code(folder: os.DirEntry, at_the_top: bool) -> bool:
+    def has(*names: str) -> bool:
+        return os.path.exists(os.path.join(folder.path, *names))
+
+    if folder.name in NO_CODE_ANYWHERE or (at_the_top and folder.name in NO_CODE_AT_THE_TOP):
+        return True
+    return has("pyvenv.cfg") or (folder.name == "neurofit" and has("__init__.py") and has("experiments"))
+
+
+def _too_much(study: Study, files: Mapping[str, Path]) -> str:
+    sizes: dict[str, int] = {}
+    for relative in files:
+        top = relative.partition("/")[0]
+        sizes[top] = sizes.get(top, 0) + 1
+    most = max(sizes, key=sizes.get)
+    return (
+        f"The code of {study.root} is more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most "
+        "files are "
+        f"in {most}/. It is copied for every submission: move what is no code of it elsewhere, or into data/."
+    )
+
+
+def _read(files: Mapping[str, Path]) -> dict[str, tuple[bytes, int]]:
+    """Contents and permissions: of the file, and no more than its folders in the study give."""
+    contents = {}
+    for relative in sorted(files):
+        try:
+            path = files[relative]
+            contents[relative] = (path.read_bytes(), _mode(path, len(Path(relative).parts) - 1))
+        except OSError as error:
+            raise StudyError(
+                f"{files[relative]}: {error.strerror}. The study's code is copied for every submission, "
+                "so that all of it must be readable."
+            ) from error
+    return contents
+
+
+def _mode(path: Path, levels: int) -> int:
+    """Permissions of a file; who may not look into one of the folders above it may not read it."""
+    mode = path.stat().st_mode & 0o777
+    for folder in list(path.parents)[:levels]:
+        above = folder.stat().st_mode
+        mode &= ~((0 if above & 0o010 else 0o070) | (0 if above & 0o001 else 0o007))
+    return mode
+
+
+def _digest(contents: Mapping[str, tuple[bytes, int]]) -> str:
+    whole = hashlib.sha256()
+    for relative, (content, mode) in contents.items():
+        whole.update(os.fsencode(relative) + (b"\0x" if mode & 0o100 else b"\0-"))
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()

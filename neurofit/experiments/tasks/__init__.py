@@ -1,1 +1,0 @@
-"""A task at work: what its fit sees, checkpoints, history, and which errors are alike."""

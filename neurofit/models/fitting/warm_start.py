@@ -1,0 +1,114 @@
+"""Where a training begins: weights of an earlier one, and which of them stay as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from neurofit.errors import StoreError, UsageError, nearest
+from neurofit.files import read_json
+from neurofit.models.ready_made import FitSettings
+from neurofit.models.saved import WEIGHTS, load_folder
+
+log = logging.getLogger(__name__)
+
+
+def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> dict[str, Any]:
+    """Give the model the weights of a finished task that fit: those whose layer, name and shape are the same.
+
+    The others (a readout of other neurons, say) keep their own start.
+
+    Parameters
+    ----------
+    where : the folder of a task or of one of its attempts, seen from the study; `{repetition}` stands for
+    this task's.
+        Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one
+
+    Returns
+    -------
+    what was taken and what was not, for the outcome
+
+    Raises
+    ------
+    StoreError : there is no such folder, or it holds no trained model
+    UsageError : no weight fits
+    """
+    folder = _finished(task.study / where.format(repetition=task.repetition), where)
+    theirs = {_name(layer, one): one for layer, one in _weights(load_folder(folder, fit))}
+    taken, left = [], []
+    for layer, variable in _weights(model):
+        name = _name(layer, variable)
+        if name in theirs and tuple(theirs[name].shape) == tuple(variable.shape):
+            variable.assign(theirs[name].value)
+            taken.append(name)
+        else:
+            left.append(name)
+    if not taken:
+        raise UsageError(
+            f"start={where!r}: none of its weights ({', '.join(theirs)}) has layer, name and shape of one "
+            "here "
+            f"({', '.join(left)}). Name layers alike in both architectures."
+        )
+    log.info("Weights of %s: %s; not there, or of another shape: %s.", folder, taken, left)
+    return {"folder": str(folder), "taken": taken, "left": left}
+
+
+def freeze(model: keras.Model, names: Sequence[str]) -> None:
+    """Have these layers ("core"), or single weights of them ("neurons/where"), not trained.
+
+    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights,
+    which nothing could lower, are no longer counted.
+
+    Raises
+    ------
+    UsageError : no such layer or weight, or nothing is left to train
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    weights = {_name(layer, variable): variable for layer, variable in _weights(model)}
+    for name in names:
+        if name in layers:
+            layers[name].trainable = False
+        elif name in weights:
+            weights[name].trainable = False
+        else:
+            known = [*layers, *weights]
+            raise UsageError(
+                f"freeze: no '{name}'.{nearest(name, known)} Layers and weights: {', '.join(known)}."
+            )
+    if not model.trainable_variables:
+        raise UsageError(f"freeze={list(names)}: nothing is left to train.")
+
+
+def _finished(folder: Path, where: str) -> Path:
+    attempts = sorted(folder.glob("attempt-*"), key=lambda one: (len(one.name), one.name), reverse=True)
+    trained = [
+        one for one in (folder, *attempts) if (one / WEIGHTS).exists() and (one / "outcome.json").exists()
+    ]
+    found = next((one for one in trained if one == folder or _is_done(one / "outcome.json")), None)
+    if found is None:
+        raise StoreError(
+            f"start={where!r}: {folder} has no trained model of a finished task. Name a folder under "
+            "training_data/, such as 'training_data/exp3/runs/017-3f9a1c2e/rep-{repetition:02d}'."
+        )
+    return found
+
+
+def _is_done(outcome: Path) -> bool:
+    """A later attempt that failed or was stopped does not displace what is done."""
+    return read_json(outcome).get("state", "done") == "done"
+
+
+def _weights(model: keras.Model) -> list[tuple[keras.layers.Layer, Any]]:
+    """Each weight that training or data decided, with the layer of the model that it is in."""
+    pairs = [(layer, one) for layer in model.layers for one in layer.weights]
+    return pairs or [(model, one) for one in model.weights]
+
+
+def _name(layer: keras.layers.Layer, variable: Any) -> str:
+    """'layer/weight'; a weight deeper in has the names on its way."""
+    inner = variable.path.split(f"{layer.name}/", 1)[-1]
+    return f"{layer.name}/{inner}"

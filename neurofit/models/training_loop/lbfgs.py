@@ -1,0 +1,113 @@
+"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is the same each time it is
+asked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from neurofit.errors import UsageError
+from neurofit.models.building import every_layer
+from neurofit.models.layers.constraints import bounds
+from neurofit.models.training_loop.program import Program, State, compiled
+
+PAIRS = 20  # of steps and gradients that are remembered
+ENOUGH = {"ftol": 1e-12, "gtol": 1e-8}  # relative decrease of the loss, largest gradient: less is no progress
+EVALUATIONS = 20  # at most, per iteration: a line search takes one or two
+
+
+class LbfgsProgram(Program):
+    """A `Program` whose epochs are iterations of L-BFGS.
+
+    A call is one run of SciPy, which remembers nothing of the call before: what a training has come to is
+    then its weights alone, and one that was stopped goes on to the last bit. So a call must be many
+    iterations.
+    """
+
+    whole_rounds = True
+
+    def __init__(self, model, training, train, rates=None):
+        super().__init__(model, training, train, rates)
+        moving = self._moving()
+        if moving:
+            raise UsageError(
+                f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(moving)} changes it. "
+                "Leave out dropout, noise and batch normalisation (or freeze the latter), or take adam."
+            )
+        self._bounds = _all_bounds(model.trainable_variables)
+        _must_be_float64(model)
+        self._slope = compiled(self._loss_and_gradient)
+
+    def epochs(
+        self, state: State, orders: np.ndarray, learning_rate: float
+    ) -> tuple[State, np.ndarray, np.ndarray]:
+        """As many iterations as `orders` has rows, or fewer where no progress is left; the losses after
+        each.
+        """
+        losses: list[tuple[float, float]] = []
+        last = (np.nan, np.nan)
+
+        def objective(weights):
+            nonlocal last
+            cost, penalised, gradient = (one.numpy() for one in self._slope(weights, state.other))
+            last = float(cost), float(penalised)
+            return last[1], gradient
+
+        found = scipy.optimize.minimize(
+            objective,
+            state.weights.numpy(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self._bounds,
+            callback=lambda xk: losses.append(
+                last
+            ),  # the point that a line search ends at is the one it asked last
+            options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
+        )
+        # Status 1: all iterations or evaluations used; 2: a line search failed, which a new start may get
+        # over.
+        self.converged = found.status == 0 or (found.status == 2 and found.nit == 0)
+        cost, penalised = np.array(losses or [last]).T
+        return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
+
+    def _moving(self) -> list[str]:
+        """Variables that a call while training changes: batch statistics, the states of random numbers."""
+        before = self.start()
+        inputs = tf.nest.map_structure(lambda one: one[:2], self._data[0])
+        _, after, _ = self._called(before.weights, before.other, inputs, training=True)
+        changed = [not np.array_equal(one, other) for one, other in zip(before.other, after)]
+        return [one.path for one, moved in zip(self.model.non_trainable_variables, changed) if moved]
+
+    def _loss_and_gradient(self, weights, other):
+        inputs, responses, mask = self._data
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            predictions, _, penalties = self._called(weights, other, inputs, training=True)
+            cost = self.loss(responses, predictions, mask)
+            penalised = cost + penalties
+        return cost, penalised, tape.gradient(penalised, weights)
+
+
+def _all_bounds(variables) -> scipy.optimize.Bounds | None:
+    """Of all weights in one vector; None where none has any."""
+    if not any(one.constraint for one in variables):
+        return None
+    pairs = [bounds(one) for one in variables]
+    low, high = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
+    return scipy.optimize.Bounds(low, high)
+
+
+def _must_be_float64(model) -> None:
+    """The gradient is float64 whatever is in between: what a layer computes in less is lost in it without a
+    trace.
+    """
+    for layer in every_layer(model):
+        found = {layer.compute_dtype, *(str(one.dtype) for one in layer.weights if "float" in str(one.dtype))}
+        if found != {"float64"}:
+            raise UsageError(
+                f"optimizer='lbfgs': layer '{layer.name}' computes in "
+                f"{', '.join(sorted(found - {'float64'}))}; "
+                "expected float64. Leave its dtype out: a model for lbfgs is built in float64."
+            )

@@ -1,0 +1,248 @@
+"""The loop around compiled epochs: look at the monitored set, keep the best, write checkpoints, stop when
+asked to.
+
+The order of the images in each epoch: of seed and epoch alone, so that a resumed training meets the same
+batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from neurofit import scores
+from neurofit.errors import DataError, Diverged
+from neurofit.models.data import Arrays
+from neurofit.models.training_loop import checkpoint
+from neurofit.models.training_loop.checkpoint import Snapshot
+from neurofit.models.training_loop.early_stopping import Progress, Verdict
+from neurofit.models.training_loop.program import Program
+from neurofit.models.training_loop.tensorboard import PATTERN, Scalars
+
+SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
+ABOVE_ZERO = dict.fromkeys(
+    ("poisson", "gamma"),
+    ", and whether the last layer keeps predictions above 0, of which this loss takes the logarithm: "
+    "softplus does, "
+    "linear does not",
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Loop:
+    """One training of one task.
+
+    Parameters
+    ----------
+    monitored, name : the part that is looked at, and what it is called in the history; None and "" where
+    there is none
+    recordings : (image,), the number of each training image's recording, where they are trained in turn; else
+    None
+    first : epochs that were before this training: rows, events and checkpoints count from there
+    """
+
+    program: Program
+    task: Any
+    monitored: Arrays | None = None
+    name: str = ""
+    recordings: np.ndarray | None = None
+    first: int = 0
+    clock: Any = time.monotonic
+    _pace: float | None = field(
+        default=None, init=False
+    )  # seconds per epoch, of the last call that traced nothing
+    _traced: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.training = self.program.training
+        if self.training.patience is not None and self.name != "validation":
+            reason = "the test set would choose the weights" if self.name else "there is none"
+            raise DataError(
+                f"patience={self.training.patience} needs a validation set, and {reason}. "
+                "Give the split a validation part, or leave patience out."
+            )
+        self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
+
+    def begin(self, weights: Any, other: tuple) -> None:
+        """Start from these weights and other variables, and not from the model's own."""
+        self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
+
+    def run(self) -> str:
+        """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has
+        the weights to keep.
+        """
+        self.task.keep(PATTERN)
+        self._resume()
+        self._scalars = Scalars(self.task.folder)
+        self._saved = self.clock()
+        reason = self._until_done()
+        self._scalars.close()
+        self.program.install(*self.kept())
+        return reason
+
+    def kept(self) -> tuple:
+        """The weights to keep, and the other variables: the best ones where there is patience, else the
+        last.
+        """
+        state, best = self.snapshot.state, self.snapshot.best
+        return best if best is not None else (state.weights, state.other)
+
+    def _until_done(self) -> str:
+        while self.snapshot.progress.epoch < self.training.epochs:
+            cost, penalised = self._train()
+            epoch = self.snapshot.progress.epoch
+            due = (
+                epoch % self.training.validate_every == 0
+                or epoch == self.training.epochs
+                or self.program.converged
+            )
+            if due and self._look(cost, penalised) is Verdict.STOP:
+                return "patience"
+            if self.program.converged:
+                return "converged"
+            self._checkpoint()
+        return "epochs"
+
+    def _train(self) -> tuple[float, float]:
+        """Some epochs in one call; the last one's losses."""
+        progress, seed = self.snapshot.progress, self.task.seeds.shuffle
+        count = self._how_many(progress.epoch)
+        started = self.clock()
+        rows = self._orders(seed, progress.epoch, count)
+        state, cost, penalised = self.program.epochs(self.snapshot.state, rows, progress.learning_rate)
+        count = len(cost)
+        self._pace = (self.clock() - started) / count if self._traced else None
+        self._traced = True
+        if not np.isfinite(penalised).all():
+            self._diverged(progress.epoch + 1 + int(np.argmin(np.isfinite(penalised))), "training")
+        self.snapshot = replace(
+            self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count)
+        )
+        return float(cost[-1]), float(penalised[-1])
+
+    def _orders(self, seed: int, first: int, count: int) -> np.ndarray:
+        if self.recordings is None:
+            return orders(seed, first, count, self.program.n_images)
+        return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
+
+    def _how_many(self, epoch: int) -> int:
+        """About a second's worth; never beyond the next look.
+
+        How many it is changes no number that comes out.
+        """
+        every = self.training.validate_every
+        left = min(every - epoch % every, self.training.epochs - epoch)
+        if self.program.whole_rounds:
+            return left
+        return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
+
+    def _look(self, cost: float, penalised: float) -> Verdict:
+        """Writes the losses down, and decides."""
+        progress = self.snapshot.progress
+        numbers = {"train/loss": cost, "train/penalised_loss": penalised}
+        verdict = Verdict.WAIT
+        if self.monitored is not None:
+            seen = self._monitor()
+            numbers |= {f"{self.name}/{key}": value for key, value in seen.items()}
+            verdict = self._decide(seen["loss"])
+        numbers["learning_rate"] = progress.learning_rate
+        self.task.log(self.first + progress.epoch, **numbers)
+        self._scalars.write(self.first + progress.epoch, numbers)
+        return verdict
+
+    def _monitor(self) -> dict[str, float]:
+        state, part = self.snapshot.state, self.monitored
+        predictions, penalty = self.program.predict(state.weights, state.other, part)
+        loss = self.program.loss_of(predictions, part)
+        if not np.isfinite(loss):
+            self._diverged(self.snapshot.progress.epoch, self.name)
+        seen = {"loss": loss, "penalised_loss": loss + penalty}
+        try:
+            mask = None if part.mask is None else part.mask > 0
+            seen["correlation"] = scores.population(
+                scores.correlation, part.responses, predictions, mask
+            ).value
+        except DataError:  # no neuron's responses vary on this part: no correlation, but a loss all the same
+            pass
+        return seen
+
+    def _decide(self, loss: float) -> Verdict:
+        if self.training.patience is None:
+            return Verdict.WAIT
+        state, progress = self.snapshot.state, self.snapshot.progress
+        every = self.training.validate_every
+        passed = progress.epoch % every or every
+        progress, verdict = progress.after(loss, self.training, passed)
+        self.snapshot = replace(self.snapshot, progress=progress)
+        if verdict is Verdict.BETTER:
+            self.snapshot = replace(self.snapshot, best=(state.weights, state.other))
+        if verdict is Verdict.DECAY:  # moments belong to where the weights were, so they start again as well
+            weights, other = self.snapshot.best
+            self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
+        return verdict
+
+    def _checkpoint(self) -> None:
+        epoch = self.snapshot.progress.epoch
+        stop = self.task.should_stop() and epoch < self.training.epochs
+        if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
+            self._scalars.flush()
+            with self.task.save_checkpoint(self.first + epoch) as folder:
+                checkpoint.save(folder, self.snapshot)
+            self._saved = self.clock()
+        if stop:
+            self._scalars.close()
+            self.task.stop(self.first + epoch)
+
+    def _resume(self) -> None:
+        for folder in self.task.checkpoints:
+            found = checkpoint.load(folder, self.snapshot.state)
+            if found is None:
+                log.warning("Checkpoint %s is damaged, or of another model: passed over.", folder)
+                continue
+            self.task.resume(folder)
+            self.snapshot = found
+            return
+
+    def _diverged(self, epoch: int, part: str) -> None:
+        rate = self.snapshot.progress.learning_rate
+        raise Diverged(
+            f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate "
+            f"{rate:g}). "
+            f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are "
+            f"scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
+        )
+
+
+def orders(seed: int, first: int, count: int, n_images: int) -> np.ndarray:
+    """(epoch, image) int32, for the epochs first … first + count − 1, counted from 0."""
+    rows = [
+        np.random.default_rng((seed, epoch)).permutation(n_images) for epoch in range(first, first + count)
+    ]
+    return np.asarray(rows, np.int32)
+
+
+def orders_in_turn(seed: int, first: int, count: int, recordings: np.ndarray, batch_size: int) -> np.ndarray:
+    """(epoch, row) int32: batches of one recording each, in rotation, until the longest has been through.
+
+    recordings : (image,), the number of each image's recording. A shorter one starts again, in another order;
+    its last batch is filled up from there, so that every batch is full.
+    """
+    places = [np.flatnonzero(recordings == number) for number in np.unique(recordings)]
+    turns = max(-(-len(one) // batch_size) for one in places)
+    rows = []
+    for epoch in range(first, first + count):
+        random = np.random.default_rng((seed, epoch))
+        batches = [_filled(random, one, turns * batch_size).reshape(turns, batch_size) for one in places]
+        rows.append(np.stack(batches, axis=1).ravel())
+    return np.asarray(rows, np.int32)
+
+
+def _filled(random: np.random.Generator, images: np.ndarray, length: int) -> np.ndarray:
+    """As many shuffles one after the other as it takes, cut to the length."""
+    return np.concatenate([random.permutation(images) for _ in range(-(-length // len(images)))])[:length]

@@ -1,0 +1,197 @@
+"""A model's training compiled: many epochs per call, no Python between steps.
+
+All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each
+moment. The optimiser is then a dozen operations however many layers there are, and a repetition axis would go
+in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from neurofit.errors import UsageError
+from neurofit.models import losses, optimizers
+from neurofit.models.building import as_model_takes
+from neurofit.models.data import Arrays
+from neurofit.models.training import Training
+
+ROWS_AT_ONCE = 512  # images per call when predicting
+
+
+@dataclass(frozen=True)
+class State:
+    """What training changes: weights (weight,), moments (weight,) each, steps done, and the model's other
+    variables.
+    """
+
+    weights: tf.Tensor
+    moments: tuple[tf.Tensor, ...]
+    step: tf.Tensor
+    other: tuple[tf.Tensor, ...]  # batch statistics, the states of dropout's random numbers
+
+
+class Program:
+    """Compiled epochs, predictions and losses of one model with one training, on one training set."""
+
+    whole_rounds = False  # whether a call must do all epochs until the next look
+    converged = False  # whether no epoch can improve anything any more
+
+    def __init__(
+        self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None
+    ):
+        self.model, self.training = model, training
+        self.optimizer = optimizers.optimizer(training)
+        self.loss = losses.loss(training, rates)
+        self.n_images = train.n_images
+        self._shapes = [tuple(one.shape) for one in model.trainable_variables]
+        self._constraints = [one.constraint for one in model.trainable_variables]
+        if len({str(one.dtype) for one in model.trainable_variables}) != 1:
+            raise UsageError(f"The model needs weights to train, all of one dtype ({training.dtype}).")
+        self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
+        self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
+        self._epochs = compiled(self._many_epochs)
+        self._predict = compiled(self._forward)
+        self._loss_of = compiled(self.loss)
+
+    # States
+
+    def start(self) -> State:
+        """The model's own weights, moments 0, no steps."""
+        weights = self._vector([tf.convert_to_tensor(one.value) for one in self.model.trainable_variables])
+        other = tuple(tf.convert_to_tensor(one.value) for one in self.model.non_trainable_variables)
+        return self.fresh(weights, other)
+
+    def fresh(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> State:
+        moments = tuple(tf.zeros_like(weights) for _ in range(self.optimizer.moments))
+        return State(weights, moments, tf.constant(0, tf.int32), other)
+
+    def install(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> None:
+        """Put these weights into the model."""
+        for variable, value in zip(self.model.trainable_variables, self._weights(weights)):
+            variable.assign(value)
+        for variable, value in zip(self.model.non_trainable_variables, other):
+            variable.assign(value)
+
+    # Training
+
+    def epochs(
+        self, state: State, orders: np.ndarray, learning_rate: float
+    ) -> tuple[State, np.ndarray, np.ndarray]:
+        """One epoch per row of `orders` (epoch, image); then each epoch's loss, without and with penalties,
+        (epoch,).
+
+        An epoch's loss is the mean over its batches, weighted by their images, each before its own update.
+        """
+        orders = tf.convert_to_tensor(
+            orders, tf.int32
+        )  # one shape for all calls: the row's length is compiled in
+        rate = tf.constant(learning_rate, state.weights.dtype)
+        weights, moments, step, other, lost = self._epochs(
+            orders, state.weights, state.moments, state.step, state.other, rate
+        )
+        cost, penalised = lost.numpy().T
+        return State(weights, moments, step, other), cost, penalised
+
+    def _many_epochs(self, orders, weights, moments, step, other, rate):
+        count = tf.shape(orders)[0]
+        rows = tf.TensorArray(weights.dtype, size=count, element_shape=(2,))
+
+        def body(index, rows, *state):
+            *state, lost = self._one_epoch(orders[index], *state, rate)
+            return index + 1, rows.write(index, lost), *state
+
+        state = (weights, moments, step, other)
+        _, rows, *state = tf.while_loop(lambda index, *_: index < count, body, (0, rows, *state))
+        return *state, rows.stack()
+
+    def _one_epoch(self, order, weights, moments, step, other, rate):
+        size, images = self.training.batch_size, order.shape[0]
+        full = images // size
+
+        def body(index, total, *state):
+            *state, lost = self._one_step(order[index * size : (index + 1) * size], *state, rate)
+            return index + 1, total + lost * size, *state
+
+        state = (0, tf.zeros((2,), weights.dtype), weights, moments, step, other)
+        _, total, *state = tf.while_loop(lambda index, *_: index < full, body, state)
+        rest = images - full * size
+        if rest:
+            *state, lost = self._one_step(order[full * size :], *state, rate)
+            total = total + lost * rest
+        return *state, total / images
+
+    def _one_step(self, rows, weights, moments, step, other, rate):
+        # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
+        batch = tf.nest.map_structure(lambda one: None if one is None else tf.gather(one, rows), self._data)
+        return self._update(*batch, weights, moments, step, other, rate)
+
+    def _one_update(self, inputs, responses, mask, weights, moments, step, other, rate):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            predictions, other, penalties = self._called(weights, other, inputs, training=True)
+            cost = self.loss(responses, predictions, mask)
+            penalised = cost + penalties
+        gradients = tape.gradient(penalised, weights)
+        weights, moments = self.optimizer.update(weights, gradients, moments, step + 1, rate)
+        weights = self._constrained(weights)
+        return weights, moments, step + 1, other, tf.stack([cost, penalised])
+
+    def _constrained(self, weights):
+        if not any(self._constraints):
+            return weights
+        pairs = zip(self._weights(weights), self._constraints)
+        return self._vector([constraint(one) if constraint else one for one, constraint in pairs])
+
+    # Predicting
+
+    def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
+        """(image, neuron) predictions without dropout, and what the penalties are worth."""
+        found, penalty = [], 0.0
+        for start in range(0, part.n_images, ROWS_AT_ONCE):
+            rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in part.inputs.items()}
+            predictions, penalties = self._predict(_tensors(rows), weights, other)
+            found.append(predictions.numpy())
+            penalty = float(penalties)
+        return np.concatenate(found), penalty
+
+    def loss_of(self, predictions: np.ndarray, part: Arrays) -> float:
+        """The loss, without penalties, of predictions for a part."""
+        return float(self._loss_of(*map(_tensors, (part.responses, predictions, part.mask))))
+
+    def _forward(self, inputs, weights, other):
+        predictions, _, penalties = self._called(weights, other, inputs, training=False)
+        return predictions, penalties
+
+    def _called(self, weights, other, inputs, *, training: bool):
+        outputs, other, penalties = self.model.stateless_call(
+            self._weights(weights), list(other), as_model_takes(inputs), training=training, return_losses=True
+        )
+        outputs = keras.tree.flatten(outputs)
+        predictions = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+        penalties = tf.add_n(penalties) if penalties else tf.zeros((), weights.dtype)
+        return predictions, tuple(tf.convert_to_tensor(one) for one in other), penalties
+
+    # One vector and its pieces
+
+    def _vector(self, weights):
+        return tf.concat([tf.reshape(one, [-1]) for one in weights], axis=0)
+
+    def _weights(self, vector):
+        pieces = tf.split(vector, [int(np.prod(shape)) for shape in self._shapes])
+        return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes)]
+
+
+def compiled(function: Callable, **how: bool) -> Callable:
+    # Without AutoGraph, which rewrites Python's `if` and `for`: nothing here needs it, and it takes seconds.
+    return tf.function(function, reduce_retracing=True, autograph=False, **how)
+
+
+def _tensors(values: Any) -> Any:
+    return tf.nest.map_structure(lambda one: None if one is None else tf.convert_to_tensor(one), values)

@@ -1,1 +1,0 @@
-"""Why tasks failed: alike ones together, what they share, and what helps."""

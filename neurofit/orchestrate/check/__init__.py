@@ -1,1 +1,0 @@
-"""Whether a queue works: a job through it and back, and what that tells."""

@@ -1,0 +1,162 @@
+"""Why tasks failed, were lost or stopped before they were done, alike ones together.
+
+Why tasks stopped before they were done: what their outcomes say, and how their jobs ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import StoreError
+from neurofit.files import parse_lines
+from neurofit.status.experiment_status import Part, Standing
+from neurofit.status.logs import ended_before_it_began, tail, task_logs
+from neurofit.store.error_fingerprint import Signature, in_words, signature
+from neurofit.store.journal import journals
+from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.state import FAILED, State
+from neurofit.store.submissions import TaskKey
+
+UNFINISHED = FAILED | {State.STOPPED}  # what ended without being done, and nobody wanted that
+VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
+QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Tasks that failed for one reason, the first of them as an example."""
+
+    message: str  # of the example: "ValueError: …"
+    where: str | None  # in the user's code: "jobs/exp3.py, line 17, in fit: total / 0"
+    log: Path | None
+    tasks: list[TaskKey]
+    error: dict[str, Any] = field(default_factory=dict)  # of the example, as its outcome has it
+    verb: str = "failed"
+
+    @property
+    def example(self) -> TaskKey:
+        return self.tasks[0]
+
+
+def failures(
+    found: Standing, keys: Collection[TaskKey], states: frozenset[State] = UNFINISHED
+) -> list[Failure]:
+    """The failures among these tasks, the most frequent first; of those that stopped, why."""
+    groups: dict[tuple[State, Signature], Failure] = {}
+    ends = JobEnds(found)
+    for key in keys:
+        state = found.of(key).state
+        if state in states:
+            error = _error(found, key, ends)
+            kind = state, signature(error)
+            if kind not in groups:
+                groups[kind] = Failure(
+                    in_words(error), _where(error), _log(found, key), [], error, VERBS[state]
+                )
+            groups[kind].tasks.append(key)
+    return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
+
+
+def cause(found: Standing, key: TaskKey) -> str:
+    """Why this one failed, was lost or stopped, on a line."""
+    return " ".join(in_words(_error(found, key, JobEnds(found))).split())[:300]
+
+
+def _error(found: Standing, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
+    """What its outcome says; where its job ended without one, what the queue says of that."""
+    task, run = found.of(key).latest, found.registry.runs.get(key[0])
+    if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
+        outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
+        try:
+            record = read_record(outcome, OUTCOME)
+            if task.state is State.STOPPED:
+                return why_stopped(record.get("reason"), ends.of(task.submission, task.job))
+            if record.get("error"):
+                return record["error"]
+        except FileNotFoundError:
+            pass
+        except (StoreError, OSError) as error:
+            return {"kind": "damaged", "message": str(error)}
+    if task.state is State.STOPPED:
+        return why_stopped(None, ends.of(task.submission, task.job))
+    lost = "its worker vanished, and no queue says why" if task.state is State.LOST else "it left no outcome"
+    return {"kind": QUEUE, "message": task.cause or lost}
+
+
+def _where(error: dict[str, Any]) -> str | None:
+    frames = error.get("frames") or []
+    if not frames:
+        return None
+    last = frames[-1]
+    return f"{last['file']}, line {last['line']}, in {last['function']}: {last['code']}".rstrip(": ")
+
+
+def _log(found: Standing, key: TaskKey) -> Path | None:
+    logs = [log for log in task_logs(found, key).logs if log.path.exists()]
+    return logs[-1].path if logs else None
+
+
+_LINES_READ = 3  # of a journal, whose last one says how the job ended
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How the newest start of a job ended."""
+
+    end: str  # done, stopped, again
+    why: str | None = None  # it was not to be started again
+    last_words: str = ""  # of its log
+
+
+@dataclass
+class JobEnds:
+    """How jobs of an experiment ended; each journal is read once, and only of a job that is asked for."""
+
+    found: Standing
+    _newest: dict[str, dict[int, str]] = field(default_factory=dict)
+    _ends: dict[tuple[str, int], JobEnd | None] = field(default_factory=dict)
+
+    def of(self, submission: str | None, job: int | None) -> JobEnd | None:
+        """None where nothing is known of it."""
+        part = next((part for part in self.found.parts if part.files.name == submission), None)
+        if part is None or job is None:
+            return None
+        if (submission, job) not in self._ends:
+            self._ends[submission, job] = self._read(part, job)
+        return self._ends[submission, job]
+
+    def _read(self, part: Part, job: int) -> JobEnd | None:
+        name = part.files.name
+        if name not in self._newest:
+            self._newest[name] = {
+                number: entry.path for (number, _), entry in sorted(journals(part.files).items())
+            }
+        path = self._newest[name].get(job)
+        records = parse_lines(tail(Path(path), _LINES_READ))[0] if path else []
+        ended = [record for record in records if isinstance(record.get("end"), str)]
+        if not ended:
+            return None
+        why = ended[-1].get("why")
+        lines = tail(part.files.logs / f"{job:06d}.log", 1).decode("utf-8", "replace").strip()
+        return JobEnd(ended[-1]["end"], why if isinstance(why, str) else None, lines)
+
+
+def why_stopped(reason: Any, job: JobEnd | None) -> dict[str, Any]:
+    """An error as an outcome has them, of a task that stopped.
+
+    Parameters
+    ----------
+    reason : of its outcome; none in outcomes of 0.1.0
+    job : how its job ended
+    """
+    known = reason if isinstance(reason, Mapping) else {}
+    message = str(known.get("message") or "it was asked to stop")
+    if job and job.why:
+        return {"kind": "walltime" if known.get("kind") == "walltime" else "stopped", "message": job.why}
+    if job and job.end == "again":
+        words = f": {job.last_words.removeprefix('neurofit: ')}" if job.last_words else ""
+        message = f"{message.rstrip('.')}, and its queue did not start it again{words}"
+    return {"kind": "stopped", "message": message}

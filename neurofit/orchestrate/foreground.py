@@ -1,0 +1,190 @@
+"""One task here and now, in the foreground: the same files, the same worker, no queue."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from neurofit.backends.base import Queued, Resources
+from neurofit.backends.local.backend import append_event
+from neurofit.errors import UsageError
+from neurofit.experiments import fits
+from neurofit.experiments.experiment import Experiment, Run
+from neurofit.experiments.snapshot import code_hash
+from neurofit.files import read_json
+from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
+from neurofit.orchestrate.submit import base_record, submission_name
+from neurofit.process import Process
+from neurofit.status.experiment_status import standing
+from neurofit.store import storage
+from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
+from neurofit.store.lock import locked
+from neurofit.store.registry import RegisteredRun, Registry, register
+from neurofit.store.state import State
+from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
+from neurofit.study import Study
+from neurofit.text import command
+from neurofit.worker.assignment import Assignment
+from neurofit.worker.job import Worker
+from neurofit.worker.supervisor import Signals
+
+
+@dataclass(frozen=True)
+class Point:
+    """The task that is to be done."""
+
+    run: Run
+    repetition: int
+    on_grid: bool
+
+    def planned(self, last_attempt: int) -> Planned:
+        return Planned(self.run.number, self.repetition, last_attempt)
+
+
+def point(
+    experiment: Experiment,
+    registry: Registry,
+    changes: Mapping[str, Any],
+    number: int | None,
+    repetition: int,
+) -> Point:
+    """The run of that number (the first without), with some arguments changed; off the grid where the grid
+    has no such point.
+    """
+    runs = runs_of(experiment, registry)
+    base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
+    if base is None:
+        raise UsageError(
+            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there "
+            "are."
+        )
+    wished = experiment.varied(base, changes) if changes else base
+    on_grid = next((run for run in runs if run.id == wished.id), None)
+    if base.id == wished.id:
+        on_grid = base
+    if on_grid is not None:
+        return Point(on_grid, repetition, True)
+    return off_grid(wished, repetition, runs, registry)
+
+
+def off_grid(wished: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
+    """A point that the grid does not have, under the number that it has or the next free one."""
+    known = [run.number for run in registry.runs.values() if run.id == wished.id]
+    free = max([run.number for run in runs] + list(registry.runs)) + 1
+    return Point(replace(wished, number=known[0] if known else free), repetition, False)
+
+
+def run(
+    study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False, rerun: bool = False
+) -> tuple[AttemptFiles, dict[str, Any]]:
+    """Do the task in the foreground; gives the attempt's files and its outcome.
+
+    An attempt at a task that is done is a scratch attempt, kept apart from those that count, unless it is a
+    `rerun`.
+    """
+    files = ExperimentFiles(study, experiment.name)
+    storage.mark(study)
+    with locked(files.lock):
+        found = standing(study, experiment.name)
+        before = found.of((wanted.run.number, wanted.repetition))
+        if before.state in AT_WORK:
+            name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
+            raise UsageError(
+                f"{name} is {before.state} in {before.submission}. "
+                f"`{command('logs', name)}` shows it; `{command('cancel', name)}` ends it."
+            )
+        runs = runs_of(experiment, found.registry)
+        registry = registered(runs, found.registry)
+        if not wanted.on_grid:
+            wanted = off_grid(
+                wanted.run, wanted.repetition, runs, found.registry
+            )  # others may have taken its number
+            off = wanted.run
+            registry.append(
+                RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False)
+            )
+        register(files.registry, found.registry, _without_repeats(registry))
+        is_done = before.state is State.DONE
+        scratch = is_done and not rerun
+        code = code_hash(study.root, experiment.path)
+        record = {
+            **base_record(study, experiment, code, experiment.repetitions, fresh=is_done),
+            "whole_grid": False,
+            "runner": HERE,
+            "backend": "local",
+            "resources": vars(Resources()),
+            "task_minutes": None,
+            **({"scratch": True} if scratch else {}),
+        }
+        name = submission_name(files, HERE)
+        submission = write_submission(
+            files, name, record, [[wanted.planned(0 if scratch else before.newest)]]
+        )
+        note_queue(
+            submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record()
+        )
+    try:
+        return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
+    finally:
+        append_event(submission.folder, ended=0)  # this process, which is its queue, may live on
+
+
+def _work(
+    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool
+) -> tuple[AttemptFiles, dict[str, Any]]:
+    signals = Signals()
+    if debug:
+        experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.path)
+    else:
+        signals.listen()
+    try:
+        assignment.load(experiment, study.root)
+        Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
+    finally:
+        signals.close()
+    files = assignment.task_files(wanted.run.number, wanted.repetition)
+    attempt = next((one for one in reversed(files.attempts()) if _is_of(one, assignment.submission)), None)
+    if attempt is None and signals.stop:
+        raise KeyboardInterrupt
+    if attempt is None:
+        name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
+        shown = command("status", name)
+        raise UsageError(f"{name} was begun by somebody else just now. `{shown}` shows how it stands.")
+    return attempt, read_json(attempt.outcome)
+
+
+def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:
+    return read_json(attempt.claim).get("submission") == submission.name
+
+
+class Debugged:
+    """A fit that opens the debugger where it raises."""
+
+    def __init__(self, fit: Callable[..., Any]) -> None:
+        self._fit = fit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fit, name)
+
+    def arguments(self) -> dict[str, Any]:
+        return fits.arguments(self._fit)
+
+    def __call__(self, task: Any) -> Any:
+        import pdb  # 40 ms, which other tasks need not pay
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return fits.call(self._fit, task)
+        except Exception as error:
+            print("".join(traceback.format_exception_only(error)), end="", file=sys.stderr, flush=True)
+            pdb.post_mortem(error.__traceback__)
+            raise
+
+
+def _without_repeats(runs: list[RegisteredRun]) -> list[RegisteredRun]:
+    return list({run.number: run for run in runs}.values())

@@ -1,0 +1,181 @@
+"""What `status` and `list` say of experiments, as records."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from neurofit.backends import BUILT_IN, runner
+from neurofit.errors import NeurofitError
+from neurofit.experiments import scripts
+from neurofit.experiments.experiment import Experiment, Run
+from neurofit.orchestrate import failures, plan
+from neurofit.orchestrate.remarks import Outdated, outdated_now
+from neurofit.status.experiment_status import Part, Standing, standing
+from neurofit.status.queues import JobsView, silent_seconds
+from neurofit.store.state import State
+from neurofit.store.submissions import TaskKey
+from neurofit.study import Study
+
+
+def of_experiment(found: Standing) -> dict[str, Any]:
+    """Tasks by state, in all, and what could not be read."""
+    counts = found.counts()
+    return {
+        "name": found.name,
+        **{str(state): counts[state] for state in State},
+        "total": sum(counts.values()),
+        "newer": {str(state): number for state, number in found.displaced().items()},
+        "problems": found.problems,
+    }
+
+
+def of_queues(found: Standing) -> list[dict[str, Any]]:
+    """What the queue said of each submission that is not through."""
+    parts = {part.files.name: part for part in found.parts}
+    return [_of_queue(found, parts[name], view) for name, view in found.queues.items()]
+
+
+def _of_queue(found: Standing, part: Part, view: JobsView) -> dict[str, Any]:
+    phases = Counter(view.live.values())
+    return {
+        "experiment": found.name,
+        "submission": part.files.name,
+        "runner": view.runner or part.record["runner"],
+        "backend": part.record["backend"],
+        "answered": view.answered,
+        "waiting": phases["pending"],
+        "running": phases["running"],
+        "reasons": dict(Counter(view.reasons.values())),
+        "causes": dict(Counter(view.causes.values())),
+        "in_grace": len(view.in_grace),
+        "grace_until": None if view.grace_until is None else _timestamp(view.grace_until),
+        "problem": view.problem,
+        "seconds_since_a_sign": _rounded(silent_seconds(part)) if view.problem else None,
+    }
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+    """These tasks' states, and why those failed or wait that did."""
+    records = []
+    for key in keys:
+        task = found.of(key)
+        records.append(
+            {
+                "experiment": found.name,
+                "run": key[0],
+                "repetition": key[1],
+                "state": str(task.state),
+                "attempt": task.attempt or None,
+                "submission": task.submission,
+                "job": task.job,
+                "cause": failures.cause(found, key) if task.state in failures.UNFINISHED else task.cause,
+                "result": task.counted.attempt if task.counted else None,
+                "newer": _newer(found, key),
+            }
+        )
+    return records
+
+
+def _newer(found: Standing, key: TaskKey) -> dict[str, Any] | None:
+    """What became of an attempt after the one that counts."""
+    newer = found.of(key).newer
+    if newer is None:
+        return None
+    cause = failures.cause(found, key) if newer.state in failures.UNFINISHED else newer.cause
+    state, submission = str(newer.state), newer.submission
+    return {
+        "state": state,
+        "attempt": newer.attempt,
+        "submission": submission,
+        "job": newer.job,
+        "cause": cause,
+    }
+
+
+def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+    """Why those of these tasks stopped that did, identical ones together."""
+    return [
+        {"experiment": found.name, "tasks": len(one.tasks), "message": one.message}
+        for one in failures.failures(found, keys, frozenset({State.STOPPED}))
+    ]
+
+
+def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
+    """What a script defines and how much of that is done; of one that cannot be loaded, why."""
+    record = {"name": entry.name, "title": scripts.head(entry.path), "path": str(entry.path)}
+    nothing = {"done_other_code": None, "done_other_data": None, "outdated": None}
+    empty = {"runs": None, "repetitions": None, "done": None, "total": None, **nothing}
+    try:
+        experiment = scripts.load(study, entry.path, entry.name)
+    except NeurofitError as error:
+        return {**record, **empty, "error": str(error), "hint": None}
+    found = standing(study, entry.name, asking=False)
+    runs = plan.runs_of(experiment, found.registry)
+    keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
+    done = sum(found.of(key).counted is not None for key in keys) if found.tasks else 0
+    counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
+    old = outdated_now(study, found, keys) if done else Outdated()
+    counts |= {"done_other_code": old.code, "done_other_data": old.data, "outdated": old.sentence(entry.name)}
+    return {**record, **counts, "error": None, "hint": experiment.hint}
+
+
+def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
+    """An experiment's axes, and these of its runs."""
+    return {
+        "name": experiment.name,
+        "architectures": experiment.architectures(),
+        "axes": experiment.grid.axes(),
+        "repetitions": experiment.repetitions,
+        "runs": [
+            {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived} for run in runs
+        ],
+    }
+
+
+def of_runners(study: Study) -> list[dict[str, Any]]:
+    """Every profile, and the backends that no profile of the same name covers; of a damaged one, why."""
+    names = runner.names(study.runners)
+    return [_of_runner(study, name) for name in (*names, *(name for name in BUILT_IN if name not in names))]
+
+
+def _of_runner(study: Study, name: str) -> dict[str, Any]:
+    path = study.runners / f"{name}.yaml"
+    try:
+        found = runner.load(study.runners, name)
+    except NeurofitError as error:
+        return {"name": name, "backend": None, "path": str(path), "settings": {}, "error": str(error)}
+    settings = {
+        field.name: _settled(getattr(found.backend, field.name))
+        for field in dataclasses.fields(found.backend)
+        if getattr(found.backend, field.name) != _default(field)
+    }
+    return {
+        "name": name,
+        "backend": found.kind,
+        "path": found.path and str(found.path),
+        "settings": settings,
+        "error": None,
+    }
+
+
+def _default(field: dataclasses.Field) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _settled(value: Any) -> Any:
+    """As a profile writes it."""
+    if dataclasses.is_dataclass(value):
+        return {name: part for name, part in dataclasses.asdict(value).items() if part is not None}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,1 +1,0 @@
-"""What `neurofit plot` draws: which numbers, of which tasks."""

@@ -1,0 +1,144 @@
+"""Watching tasks while they are done: how many, how fast, how long still, and what those at work last
+said.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofit.errors import StoreError
+from neurofit.orchestrate.plan import AT_WORK
+from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.logs import last_line
+from neurofit.store.layout import AttemptFiles
+from neurofit.store.records import CLAIM, read_record
+from neurofit.store.state import State
+from neurofit.store.submissions import TaskKey
+from neurofit.study import Study
+
+ENDED = frozenset({State.DONE, State.FAILED, State.LOST, State.CANCELLED, State.STOPPED})
+_SHOWN = 8
+_FIRST_PAUSE, _PAUSE = 0.05, 0.5  # what is over soon is seen soon
+_SHARE = 4.0  # a look never takes more than a fifth of the time
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A task that is running and what it last said."""
+
+    key: TaskKey
+    seconds: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the watched tasks of one experiment stand at one moment."""
+
+    found: Standing
+    keys: list[TaskKey]
+    counts: Counter[State]
+    seconds: float  # since the watch began
+    rate: float | None  # tasks that ended, per second
+    left_seconds: float | None  # a guess
+    at_work: list[AtWork]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(number for state, number in self.counts.items() if state in ENDED)
+
+    @property
+    def is_over(self) -> bool:
+        return not any(self.counts[state] for state in AT_WORK)
+
+
+class Watch:
+    """Looks at tasks of an experiment again and again: at those that `pick` gives, or all."""
+
+    def __init__(
+        self,
+        study: Study,
+        name: str,
+        pick: Callable[[Standing], list[TaskKey]] = Standing.all_keys,
+        *,
+        details: bool = False,
+    ) -> None:
+        self.study, self.name, self.pick, self.details = study, name, pick, details
+        self._began = time.monotonic()
+        self._ended_before: int | None = None
+
+    def look(self) -> Look:
+        found = standing(self.study, self.name)
+        keys = self.pick(found)
+        states = [(key, found.of(key).state) for key in keys]
+        counts = Counter(state for _, state in states)
+        ended = sum(counts[state] for state in ENDED)
+        if self._ended_before is None:
+            self._ended_before = ended
+        seconds = time.monotonic() - self._began
+        finished = ended - self._ended_before
+        rate = finished / seconds if finished > 0 and seconds > 0 else None
+        left = sum(counts[state] for state in AT_WORK) / rate if rate else None
+        running = [key for key, state in states if state is State.RUNNING] if self.details else []
+        return Look(found, keys, counts, seconds, rate, left, list(_at_work(found, running)))
+
+
+def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[Look]]:
+    """A look of each now, and others until nothing is queued or running, or the time is over."""
+    began, least = time.monotonic(), _FIRST_PAUSE
+    while True:
+        before = time.monotonic()
+        looks = [watch.look() for watch in watches]
+        yield looks
+        now = time.monotonic()
+        pause, least = max(least, _SHARE * (now - before)), min(2 * least, _PAUSE)
+        if limit_seconds is not None:
+            pause = min(pause, began + limit_seconds - now)
+        if pause <= 0 or all(look.is_over for look in looks):
+            return
+        time.sleep(pause)
+
+
+def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
+    for key in keys[:_SHOWN]:
+        run = found.registry.runs.get(key[0])
+        if run is not None:
+            attempt = found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
+            yield AtWork(key, _age(attempt), _last_row(attempt.history) or last_line(attempt.stdout))
+
+
+def _age(attempt: AttemptFiles) -> float:
+    try:
+        return max(0.0, time.time() - read_record(attempt.claim, CLAIM)["t"])
+    except (OSError, StoreError, KeyError):
+        return 0.0
+
+
+def _last_row(history: Path) -> str:
+    """'step 400  loss 0.1234': the newest row of a history."""
+    try:
+        with open(history, newline="", encoding="utf-8") as file:
+            names = next(csv.reader(file), [])
+        line = last_line(history)
+        cells = next(csv.reader([line]), []) if line else []
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return ""
+    if cells == names:
+        return ""
+    return "  ".join(f"{name} {_rounded(cell)}" for name, cell in zip(names, cells) if cell)
+
+
+def _rounded(cell: str) -> str:
+    try:
+        return f"{float(cell):.4g}" if "." in cell or "e" in cell else cell
+    except ValueError:
+        return cell

@@ -1,0 +1,206 @@
+"""Lines: curves over repetitions, training progress, tuning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurofit.errors import UsageError
+from neurofit.plotting.curves import Curve, History, error_bar_places
+from neurofit.plotting.legends import dots, legend, name_references, step_axis
+from neurofit.plotting.references import Reference
+from neurofit.plotting.style import COLOURS, GREY, line_style, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FAINT = 0.35
+
+
+@styled
+def draw_curves(
+    curves: Sequence[Curve],
+    axes: Axes,
+    *,
+    metric: str = "",
+    references: Sequence[Reference] = (),
+    bands: bool = False,
+) -> Axes:
+    """A line per curve, with error bars (or bands) from bottom to top; faint where not all repetitions came
+    so far.
+
+    Parameters
+    ----------
+    metric : what the values are, for the axis
+    references : lines and bands beside them
+    bands : shaded, in place of error bars
+
+    Raises
+    ------
+    UsageError : there are no curves
+    """
+    if not curves:
+        raise UsageError(
+            "There is no curve to draw. `neurofit.curves(...)` and `over_repetitions(...)` make some."
+        )
+    for place, curve in enumerate(curves):
+        style = line_style(place)
+        complete = np.where(curve.count == curve.repetitions, curve.middle, np.nan)
+        axes.plot(curve.steps, curve.middle, alpha=FAINT, **style, **dots(curve.middle))
+        axes.plot(curve.steps, complete, label=_labelled(curve), **style, **dots(complete))
+        if curve.repetitions > 1:
+            _spread(curve, axes, style["color"], bands)
+    normalised = any(one.normalised for one in curves)
+    units = {one.unit for one in curves}
+    axes.set_xlabel("share of the training" if normalised else units.pop() if len(units) == 1 else "step")
+    axes.set_ylabel(metric.replace("/", " "))
+    _lines_of(references, axes)
+    step_axis(axes, [one.steps for one in curves], whole=not normalised and _are_whole(curves))
+    _fine_ticks(axes)
+    legend(axes, below=True)
+    name_references(references, axes)
+    return axes
+
+
+@styled
+def draw_references(references: Sequence[Reference], axes: Axes) -> Axes:
+    """A grey line each, with its name at the right end, and its band."""
+    _lines_of(references, axes)
+    name_references(references, axes)
+    return axes
+
+
+@styled
+def draw_progress(
+    histories: Mapping[str, Sequence[History]],
+    axes: Axes,
+    *,
+    stops: Sequence[float | None] = (),
+    metric: str = "loss",
+    title: str = "",
+    unit: str = "step",
+) -> Axes:
+    """A colour per part ("train", "validation") and a line per repetition; a ring where each one's weights
+    were kept.
+
+    stops : (repetition,) the step whose weights each one kept, marked on the last part; None where there is
+    none unit : what steps are, for the axis
+    """
+    for place, (name, repetitions) in enumerate(histories.items()):
+        for number, history in enumerate(repetitions):
+            label = name if number == 0 else None
+            axes.plot(
+                history.steps,
+                history.values,
+                color=COLOURS[place],
+                alpha=0.8,
+                label=label,
+                linewidth=0.9,
+                **dots(history.values),
+            )
+    *_, monitored = histories.values()
+    kept = [
+        (stop, np.interp(stop, one.steps, one.values))
+        for one, stop in zip(monitored, stops)
+        if stop is not None
+    ]
+    if kept:
+        axes.plot(
+            *zip(*kept), "o", color="black", fillstyle="none", markersize=6, label="weights kept", zorder=5
+        )
+    if len(kept) == 1:
+        axes.axvline(kept[0][0], color="black", linewidth=0.6, linestyle=":")
+    axes.set(xlabel=unit, ylabel=metric, title=title)
+    steps = [one.steps for repetitions in histories.values() for one in repetitions]
+    step_axis(axes, steps, whole=all(_whole(one) for one in steps))
+    legend(axes)
+    return axes
+
+
+@styled
+def draw_lines(
+    x: np.ndarray,
+    y: np.ndarray,
+    axes: Axes,
+    *,
+    labels: Sequence[str] = (),
+    x_label: str = "",
+    y_label: str = "",
+    title: str = "",
+    x_scale: str = "linear",
+    x_ticks: Sequence[float] | None = None,
+) -> Axes:
+    """One line per row of y, (line, x): in colours and with names beside up to seven, else grey, the median
+    black.
+    """
+    few = len(y) <= len(COLOURS)
+    for place, row in enumerate(y):
+        style = line_style(place) if few else {"color": GREY, "alpha": 0.4, "linewidth": 0.6}
+        label = labels[place] if few and len(labels) else None
+        axes.plot(x, row, marker=".", markersize=3, label=label, **style)
+    if not few:
+        axes.plot(x, np.nanmedian(y, axis=0), color="black", label=f"median of {len(y)}")
+    axes.set(xlabel=x_label, ylabel=y_label, title=title, xscale=x_scale)
+    if x_scale == "log":
+        _plain_log_ticks(axes)
+    if x_ticks is not None:
+        axes.set_xticks(x_ticks)
+    axes.set_ylim(bottom=min(0, np.nanmin(y)))
+    if few and len(labels):
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        legend(axes)
+    return axes
+
+
+def _lines_of(references: Sequence[Reference], axes: Axes) -> None:
+    for reference in references:
+        axes.axhline(reference.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
+        if reference.top is not None:
+            axes.axhspan(reference.bottom, reference.top, color=GREY, alpha=0.15, linewidth=0, zorder=0)
+
+
+def _are_whole(curves: Sequence[Curve]) -> bool:
+    return all(_whole(one.steps) for one in curves)
+
+
+def _whole(steps: np.ndarray) -> bool:
+    return bool(np.all(steps == np.round(steps)))
+
+
+def _labelled(curve: Curve) -> str:
+    return f"{curve.label} (n = {curve.repetitions})" if curve.label else f"n = {curve.repetitions}"
+
+
+def _spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
+    if bands:
+        axes.fill_between(curve.steps, curve.bottom, curve.top, color=colour, alpha=0.15, linewidth=0)
+        return
+    some = error_bar_places(len(curve.steps))
+    lengths = np.maximum(0, [curve.middle[some] - curve.bottom[some], curve.top[some] - curve.middle[some]])
+    axes.errorbar(
+        curve.steps[some],
+        curve.middle[some],
+        yerr=lengths,
+        fmt="none",
+        ecolor=colour,
+        elinewidth=0.5,
+        alpha=0.6,
+    )
+
+
+def _fine_ticks(axes: Axes) -> None:
+    """Every .02 where the picture is small enough for it."""
+    low, high = axes.get_ylim()
+    if 0.06 <= high - low <= 0.3:
+        axes.set_yticks(np.arange(np.ceil(low / 0.02), np.floor(high / 0.02) + 1) * 0.02)
+
+
+def _plain_log_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

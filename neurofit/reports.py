@@ -1,0 +1,15 @@
+"""The name that `neurofit.plotting` had in version 0.1: `nf.reports.draw_curves` still works."""
+
+from __future__ import annotations
+
+from neurofit import plotting
+
+__all__ = plotting.__all__
+
+
+def __getattr__(name: str) -> object:
+    return getattr(plotting, name)
+
+
+def __dir__() -> list[str]:
+    return plotting.__all__

@@ -1,0 +1,261 @@
+"""What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a
+doubt.
+
+`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never
+changes: reading on from where the last command stopped costs a `stat` per journal. What could not be read is
+no fact: it is never kept, and looked at again by the next command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import StoreError
+from neurofit.files import parse_lines
+from neurofit.process import Process
+from neurofit.store.journal import STALE_SECONDS, journals, now_on
+from neurofit.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
+from neurofit.store.records import CLAIM, JOURNAL_LINE, OUTCOME, Schema, fault, read_record
+from neurofit.store.state import Heartbeat
+from neurofit.store.submissions import Planned, TaskKey
+from neurofit.transient import retry
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """The newest attempt that a submission's own workers made at a task. None follows one that is done."""
+
+    attempt: int = 0
+    ended: str | None = None
+    by: tuple[int, int] | None = None  # job and start that claimed it
+    code: str | None = None  # hash of the code that an ended attempt ran
+    inputs: dict[str, str] | None = None  # file → digest, of the data that an ended attempt says it read
+
+    def newer(
+        self,
+        attempt: int,
+        ended: str | None,
+        by: tuple[int, int] | None,
+        outcome: Mapping[str, Any] | None = None,
+    ) -> None:
+        if attempt > self.attempt or (attempt == self.attempt and ended and not self.ended):
+            self.attempt, self.ended, self.by = attempt, ended, by
+            self.code, self.inputs = (outcome.get("code"), _inputs(outcome)) if outcome else (None, None)
+
+
+@dataclass
+class Facts:
+    """All that has been read of one submission."""
+
+    tasks: dict[TaskKey, TaskFacts] = field(default_factory=dict)
+    read: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes read of each journal
+    workers: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # who wrote it
+    ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start and how it ended
+    damaged: set[str] = field(default_factory=set)  # journals, by name
+    settled: bool = False  # every task is done or failed: nothing here will ever change
+    quiet: float | None = (
+        None  # since when the queue has answered without any job of it; all else is cancelled
+    )
+    # what follows is never kept
+    touched: dict[tuple[int, int], float] = field(default_factory=dict)  # mtimes
+    unread: set[TaskKey] = field(default_factory=set)  # a file of these could not be read just now
+    broken: set[TaskKey] = field(default_factory=set)  # the outcome of these is damaged
+    problems: list[str] = field(default_factory=list)
+
+    def of(self, key: TaskKey) -> TaskFacts:
+        return self.tasks.get(key) or self.tasks.setdefault(key, TaskFacts())
+
+
+def _inputs(outcome: Mapping[str, Any]) -> dict[str, str] | None:
+    facts = outcome.get("facts")
+    inputs = facts.get("inputs") if isinstance(facts, dict) else None
+    return inputs if isinstance(inputs, dict) and inputs else None
+
+
+def read_journals(files: SubmissionFiles, facts: Facts) -> None:
+    """Bring `facts` up to date with what the journals have grown by."""
+    try:
+        found = retry(lambda: journals(files))
+    except OSError as error:
+        facts.problems.append(_unreadable(files.journals, error))
+        return
+    for by, entry in found.items():
+        try:
+            status = retry(entry.stat)
+            facts.touched[by] = status.st_mtime
+            if status.st_size > facts.read.get(by, 0):
+                _read_tail(entry.path, by, facts)
+        except OSError as error:
+            facts.problems.append(_unreadable(entry.path, error))
+
+
+def _unreadable(path: Any, error: OSError) -> str:
+    return (
+        f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
+    )
+
+
+def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
+    data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
+    whole = data.rfind(b"\n") + 1  # the rest is being written, or torn
+    records, damaged = parse_lines(data[:whole])
+    facts.damaged.discard(path)
+    if damaged:  # read again from there next time: a page that came too late looks like damage
+        facts.damaged.add(path)
+        whole = _before_damage(data[:whole])
+    facts.read[by] = facts.read.get(by, 0) + whole
+    for record in records:
+        if fault(record, JOURNAL_LINE) or ("claim" in record and "attempt" not in record):
+            facts.damaged.add(path)
+        else:
+            _fold(record, by, facts)
+
+
+def _read_from(path: str, start: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read()
+
+
+def _before_damage(data: bytes) -> int:
+    """The length of the lines before the first that is no record."""
+    length = 0
+    for line in data.splitlines(keepends=True):
+        if parse_lines(line)[1]:
+            break
+        length += len(line)
+    return length
+
+
+def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
+    if "claim" in record:
+        run, repetition = record["claim"]
+        facts.of((run, repetition)).newer(record["attempt"], None, by)
+    elif "outcome" in record:
+        outcome = record["outcome"]
+        facts.of((outcome["run"], outcome["repetition"])).newer(
+            outcome["attempt"], outcome["state"], by, outcome
+        )
+    elif "start" in record:
+        facts.workers[by] = record["start"]
+    elif "end" in record:
+        facts.ended_jobs[by[0]] = max(facts.ended_jobs.get(by[0], (0, "")), (by[1], record["end"]))
+
+
+def job_has_ended(facts: Facts, job: int) -> bool:
+    """Whether the newest start of the job wrote its end."""
+    newest = max((start for number, start in facts.read if number == job), default=0)
+    return newest > 0 and facts.ended_jobs.get(job, (0, ""))[0] == newest
+
+
+def heartbeats(
+    files: SubmissionFiles, facts: Facts, *, at_home: bool = True
+) -> dict[tuple[int, int], Heartbeat]:
+    """How each worker with a claim that has not ended is doing.
+
+    In a copy of the study, whose workers are at work on the original, only a fresh journal says that somebody
+    is: what seems a copy may be the original, mounted differently.
+    """
+    claimants = {task.by for task in facts.tasks.values() if task.by is not None and task.ended is None}
+    if not claimants:
+        return {}
+    now = now_on(files.folder)
+    if not at_home:
+        return {by: Heartbeat.FRESH if _is_fresh(facts, by, now) else Heartbeat.DEAD for by in claimants}
+    return {by: _heartbeat(facts, by, now) for by in claimants}
+
+
+def _is_fresh(facts: Facts, by: tuple[int, int], now: float) -> bool:
+    return now - facts.touched.get(by, now) < STALE_SECONDS
+
+
+def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
+    worker = facts.workers.get(by)
+    alive = Process.from_record(worker).is_alive() if worker else None
+    if alive is not None:
+        return Heartbeat.FRESH if alive else Heartbeat.DEAD
+    return Heartbeat.FRESH if _is_fresh(facts, by, now) else Heartbeat.STALE
+
+
+def look_at_attempts(
+    files: ExperimentFiles,
+    submission: str,
+    others: Collection[str],
+    ids: dict[int, str],
+    doubtful: list[Planned],
+    facts: Facts,
+) -> None:
+    """Settle the tasks that a submission's journals leave in doubt from the attempt folders themselves.
+
+    Parameters
+    ----------
+    others : the other submissions there are; what their workers did is for their files to say
+    """
+    runs_there = _names(files.folder / "runs", doubtful, facts)
+    for task in doubtful:
+        run_id = ids.get(task.run)
+        if run_id is None or f"{task.run:03d}-{run_id[:8]}" not in runs_there:
+            continue
+        folder = files.task(task.run, run_id, task.repetition)
+        names = _names(folder.folder, [task], facts)
+        numbers = [int(match.group(1)) for name in names if (match := ATTEMPT.match(name))]
+        for number in sorted(numbers, reverse=True):
+            if number <= task.last_attempt or _look_at(
+                folder.attempt(number), submission, others, task.key, facts
+            ):
+                break
+
+
+def _look_at(
+    attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts
+) -> bool:
+    """Take note of an attempt; False where another submission's worker made it."""
+    try:
+        outcome = _record(attempt.outcome, OUTCOME, facts)
+        claim = _record(attempt.claim, CLAIM, facts) if not (outcome and outcome.get("submission")) else None
+    except OSError as error:
+        facts.problems.append(_unreadable(attempt.folder, error))
+        facts.unread.add(key)
+        return True
+    owner = (outcome or claim or {}).get("submission") or (claim or {}).get("submission")
+    if owner in others or (outcome is None and owner not in (submission, None)):
+        return False
+    task = facts.of(key)
+    by = task.by if task.attempt == attempt.number else None
+    if outcome is None and by is None and claim:
+        by = claim["job"], claim["start"]
+        facts.workers.setdefault(by, claim["process"])
+    if outcome == {}:
+        facts.broken.add(key)
+    task.newer(attempt.number, str(outcome["state"]) if outcome else None, by, outcome)
+    return True
+
+
+def _record(path: Path, schema: Schema, facts: Facts) -> dict[str, Any] | None:
+    """What a file of an attempt says:
+
+    None where there is no such file, nothing where it is damaged, and that noted.
+    """
+    try:
+        return read_record(path, schema)
+    except FileNotFoundError:
+        return None
+    except StoreError as error:
+        facts.problems.append(f"{error} It was passed over.")
+        return {}
+
+
+def _names(folder: Path, tasks: list[Planned], facts: Facts) -> set[str]:
+    """What is in a folder; where that cannot be known just now, nothing is known of these tasks."""
+    try:
+        return set(retry(lambda: os.listdir(folder)))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        facts.problems.append(_unreadable(folder, error))
+        facts.unread.update(task.key for task in tasks)
+        return set()

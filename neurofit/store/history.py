@@ -1,0 +1,131 @@
+"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written
+anew, whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import os
+from pathlib import Path
+
+from neurofit.errors import StoreError, UsageError, text_of
+from neurofit.experiments.grid.params import one_line
+from neurofit.files import known_to_have, write_whole
+from neurofit.transient import retry
+
+
+class History:
+    """The open history of one attempt."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.columns: list[str] = []
+        self.rows = 0
+        self._file: int | None = None  # its descriptor
+        self._size: int | None = None  # of its whole rows, in bytes
+
+    def take_up(self, rows: int) -> None:
+        """Go on with a file that has `rows` rows already."""
+        self.close()
+        self.rows = rows
+        self.columns = [cell for row in self._rows()[:1] for cell in row[1:]]
+
+    def _rows(self) -> list[list[str]]:
+        """Its header and its rows; nothing of a file that there is none of."""
+        return known_to_have(self.path, self.rows + 1 if self.rows else 0, _table) or []
+
+    def add(self, step: int, numbers: dict[str, float]) -> None:
+        values = {name: _number(name, value) for name, value in numbers.items()}
+        fresh = [name for name in values if name not in self.columns]
+        if fresh:
+            self._widen(fresh)
+        row = _line([step, *(values.get(name, "") for name in self.columns)]).encode()
+        retry(lambda: self._write(row))
+        self.rows += 1
+
+    def _write(self, row: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                if self._size is None:
+                    self._size = os.fstat(self._file).st_size
+                else:
+                    os.ftruncate(self._file, self._size)  # an earlier try may have written some of it
+            written = os.write(self._file, row)
+            if written < len(row):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            self._close_file()
+            raise
+        self._size += written
+
+    def close(self) -> None:
+        self._close_file()
+        self._size = None
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # every row was written before
+                os.close(file)
+
+    def _widen(self, fresh: list[str]) -> None:
+        self.close()
+        rows = self._rows()[1:]
+        self.columns += fresh
+        width = 1 + len(self.columns)
+        table = [["step", *self.columns], *(row + [""] * (width - len(row)) for row in rows)]
+        write_whole(self.path, "".join(map(_line, table)), durable=False)
+
+
+def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Column → steps and numbers, of the rows that have one; a torn last row is passed over.
+
+    Raises
+    ------
+    FileNotFoundError : nothing was logged
+    StoreError : the file is damaged
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = file.read().splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            lines.pop()
+        header, *rows = list(csv.reader(lines)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path}: damaged: expected rows of numbers as text ({error}).") from None
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in header[1:]}
+    for row in rows:
+        try:
+            numbers = [(name, float(cell)) for name, cell in zip(header[1:], row[1:]) if cell]
+            step = float(row[0]) if numbers else 0.0
+        except ValueError as error:
+            raise StoreError(f"{path}: damaged in the row {one_line(','.join(row))}: {error}.") from None
+        for name, number in numbers:
+            found[name][0].append(step)
+            found[name][1].append(number)
+    return found
+
+
+def _table(path: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+
+
+def _line(cells: list) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _number(name: str, value) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"task.log: '{name}' is {type(value).__name__} {text_of(value)[:60]!r}, expected a number. Text "
+            "and tables go into task.folder, "
+            "facts into task.record(...)."
+        ) from None

@@ -1,0 +1,124 @@
+"""What was read of an experiment's journals, kept on this host so that the next command reads only what they
+have grown by.
+
+A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the
+commands of this user on this host. A line of JSON and its checksum: an index that is not whole is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from neurofit.files import write_whole
+from neurofit.store.evidence import Facts, TaskFacts
+from neurofit.store.layout import ExperimentFiles
+
+FORMAT = 3  # 2 had attempts of other submissions among a submission's own, and no inputs
+
+
+def cache_folder(environment: dict[str, str] | None = None) -> Path:
+    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache; a folder that cannot be, for who has no
+    home.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    base = environment.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base if os.path.isabs(base) else os.devnull) / "neurofit"
+
+
+def _path(files: ExperimentFiles, folder: Path) -> Path:
+    key = hashlib.sha256(f"{files.folder.resolve()}".encode()).hexdigest()[:16]
+    return folder / f"{key}.json"
+
+
+def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
+    """Facts by submission; empty where there is no index, or one of another experiment, version or study."""
+    try:
+        kept = _read(_path(files, folder))
+        if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
+            return {}
+        return {name: _facts(record) for name, record in kept["submissions"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def orphans(folder: Path) -> list[Path]:
+    """Indices of experiments that are no longer where they were."""
+    return [
+        path for path in sorted(folder.glob("*.json")) if (of := _folder_of(path)) and not os.path.isdir(of)
+    ]
+
+
+def _folder_of(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # of any version
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises ValueError where the file is not as it was written."""
+    text, _, checksum = path.read_bytes().partition(b"\n")
+    if checksum != _checksum(text):
+        raise ValueError(f"{path}: not whole")
+    return json.loads(text)
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
+
+
+def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
+    """Keep the facts; a cache that cannot be written is no error."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "format": FORMAT,
+            "folder": str(files.folder.resolve()),
+            "inode": files.registry.stat().st_ino,
+            "submissions": {name: _record(known) for name, known in facts.items()},
+        }
+        text = json.dumps(record, separators=(",", ":"))  # ASCII
+        write_whole(_path(files, folder), f"{text}\n{_checksum(text.encode()).decode()}", durable=False)
+    except OSError:
+        pass
+
+
+def _record(facts: Facts) -> dict[str, Any]:
+    inputs: dict[str, int] = {}  # tasks that read the same data share an entry
+    tasks = []
+    for key, task in facts.tasks.items():
+        text = json.dumps(task.inputs, sort_keys=True) if task.inputs else None
+        place = None if text is None else inputs.setdefault(text, len(inputs))
+        tasks.append([*key, task.attempt, task.ended, task.by, task.code, place])
+    return {
+        "tasks": tasks,
+        "inputs": [json.loads(text) for text in inputs],
+        "read": [[*by, size] for by, size in facts.read.items()],
+        "workers": [[*by, worker] for by, worker in facts.workers.items()] if not facts.settled else [],
+        "ended_jobs": [[job, *end] for job, end in facts.ended_jobs.items()],
+        "damaged": sorted(facts.damaged),
+        "settled": facts.settled,
+        "quiet": facts.quiet,
+    }
+
+
+def _facts(record: dict[str, Any]) -> Facts:
+    tasks, inputs = {}, record["inputs"]
+    for run, repetition, attempt, ended, by, code, place in record["tasks"]:
+        read = None if place is None else inputs[place]
+        tasks[run, repetition] = TaskFacts(attempt, ended, tuple(by) if by else None, code, read)
+    return Facts(
+        tasks,
+        {(job, start): size for job, start, size in record["read"]},
+        {(job, start): worker for job, start, worker in record["workers"]},
+        {job: (start, end) for job, start, end in record["ended_jobs"]},
+        set(record["damaged"]),
+        record["settled"],
+        record["quiet"],
+    )

@@ -1,0 +1,104 @@
+"""Data that tasks read: which files, and a digest of what was in each. Outcomes have them as the fact
+`inputs`.
+
+A digest is of the content alone, so that a copy of a study has the same. Reading large files takes time, so
+digests are remembered in the user's cache folder by path, size, mtime and inode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from neurofit.files import write_whole
+from neurofit.store.index import cache_folder
+
+_LARGE_BYTES = 1_000_000  # reading a smaller file takes no longer than looking it up
+_JUST_NOW_SECONDS = 2.0  # a file changed so recently may change again without a new mtime
+_MOST_REMEMBERED = 5_000
+_BLOCK_BYTES = 1 << 20
+_remembered: dict[str, list] = {}  # path → size, mtime, inode, digest; inherited by forks
+
+
+def name_of(path: Path | str, study: Path) -> str:
+    """The path as outcomes have it: relative to the study where it is in there, as the user wrote it
+    otherwise.
+    """
+    whole = os.path.normpath(os.path.join(os.path.abspath(study), os.fspath(path)))
+    relative = os.path.relpath(whole, os.path.abspath(study))
+    return Path(whole if relative.split(os.sep)[0] == os.pardir else relative).as_posix()
+
+
+def digest(path: Path | str, *, cache: Path | None = None) -> str:
+    """16 hexadecimal digits of a file's content; of a folder's, over the names and contents of all files in
+    it.
+
+    Raises
+    ------
+    OSError : it is not there, or cannot be read
+    """
+    if not os.path.isdir(path):
+        return _of_file(os.path.realpath(path), cache)
+    whole = hashlib.blake2b(digest_size=8)
+    for above, folders, files in os.walk(path, onerror=_raised):
+        folders.sort()
+        for file in sorted(files):
+            inner = os.path.join(above, file)
+            whole.update(os.fsencode(os.path.relpath(inner, path)) + b"\0" + _of_file(inner, cache).encode())
+    return whole.hexdigest()
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
+def _of_file(path: str, cache: Path | None) -> str:
+    status = os.stat(path)
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+    large = status.st_size >= _LARGE_BYTES
+    for known in (_remembered, _read(cache) if large else {}):
+        if known.get(path, [])[:3] == stamp:
+            _remembered[path] = known[path]
+            return known[path][3]
+    found = _read_through(path)
+    after = os.stat(path)
+    unchanged = stamp == [after.st_size, after.st_mtime_ns, after.st_ino]
+    if unchanged and abs(time.time() - status.st_mtime) > _JUST_NOW_SECONDS:
+        _remembered[path] = [*stamp, found]
+        if large:
+            _remember(path, cache)
+    return found
+
+
+def _read_through(path: str) -> str:
+    whole = hashlib.blake2b(digest_size=8)
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            whole.update(block)
+    return whole.hexdigest()
+
+
+def _file(cache: Path | None) -> Path:
+    return (cache or cache_folder()) / "inputs.json"
+
+
+def _read(cache: Path | None) -> dict[str, list]:
+    try:
+        known = json.loads(_file(cache).read_bytes())["digests"]
+        return {path: entry for path, entry in known.items() if isinstance(entry, list) and len(entry) == 4}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _remember(path: str, cache: Path | None) -> None:
+    """Keep a digest; of two processes that do so at once, one may have to read its file again."""
+    known = {**_read(cache), path: _remembered[path]}
+    newest = dict(list(known.items())[-_MOST_REMEMBERED:])
+    try:
+        _file(cache).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_file(cache), json.dumps({"digests": newest}), durable=False)
+    except OSError:
+        pass

@@ -1,0 +1,123 @@
+"""Journals: one file per start of a job, written by that worker alone, line by line; its mtime is the
+heartbeat.
+
+{"start": {process}, "job": 17, "cluster_job": …}             first line
+{"claim": [run, repetition], "attempt": 2, "t": …}            a task was begun
+{"outcome": {…}}                                              as in outcome.json, so that a table reads no other file
+{"skip": [run, repetition], "why": "…"}                       a task was left alone
+{"end": "done"}                                               the job came to its end
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from neurofit.files import encoded, to_json
+from neurofit.process import Process
+from neurofit.store.layout import JOURNAL, SubmissionFiles
+from neurofit.transient import retry
+
+HEARTBEAT_SECONDS = 30.0
+STALE_SECONDS = 300.0
+
+
+class Journal:
+    """The open journal of one start of a job."""
+
+    def __init__(self, files: SubmissionFiles, job: int, **facts: Any) -> None:
+        self.job = job
+        self.path, self.start = _next_start(files, job)
+        self._descriptor = retry(self._open, late=True)
+        self._torn = False  # its last line may be
+        self._failed = False  # the last request did
+        self.write({"start": Process.here().record(), "job": job, "t": round(time.time(), 3), **facts})
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Add a line, on a fresh one after a line that the disk had no room for."""
+        line = encoded(to_json(record) + "\n")
+        retry(lambda: self._append(line))
+
+    def _append(self, line: bytes) -> None:
+        """What an earlier try may have written whole is there twice, which says nothing else."""
+        if self._failed:
+            self._reopen()
+        whole, self._torn, self._failed = (b"\n" + line if self._torn else line), True, True
+        written = os.write(self._descriptor, whole)
+        if written < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._torn = self._failed = False
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND)
+
+    def _reopen(self) -> None:
+        """A server that restarted may not know the old descriptor any more."""
+        fresh = self._open()
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
+
+    def touch(self) -> None:
+        """The heartbeat.
+
+        Where the storage is away it is left out: the next one tells, and no work is lost for it.
+        """
+        try:
+            os.utime(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._reopen()
+                os.utime(self._descriptor)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # every line was written before
+            os.close(self._descriptor)
+
+
+def _next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
+    return retry(lambda: _make_next_start(files, job))
+
+
+def _make_next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
+    start = 1
+    while True:
+        path = files.journal(job, start)
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            return path, start
+        except FileExistsError:
+            start += 1
+
+
+def journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]:
+    """(job, start) → the journal's directory entry."""
+    return retry(lambda: _journals(files))
+
+
+def _journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]:
+    found = {}
+    try:
+        with os.scandir(files.journals) as entries:
+            for entry in entries:
+                if match := JOURNAL.match(entry.name):
+                    found[int(match.group(1)), int(match.group(2))] = entry
+    except FileNotFoundError:
+        pass
+    return found
+
+
+def now_on(folder: Path) -> float:
+    """The time as the file system of `folder` sees it: ages are never taken between two machines' clocks."""
+    probe = folder / f".now-{os.getpid()}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()  # cannot be written from here: this host's clock is the best there is
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()

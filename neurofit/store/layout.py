@@ -1,0 +1,318 @@
+"""Every file name under `training_data/`.
+
+training_data/
+├── .storage.json                       which storage this is; see `storage.py`
+├── .code/3f9a1c2e5b6d/                 the study's own files as they were, by content
+└── exp3/
+    ├── .lock                           who on a submit host is writing to this experiment
+    ├── runs.jsonl                      number, id, arguments of every run that ever was
+    ├── chosen.jsonl                    which attempt counts, where somebody chose an earlier one
+    ├── .scratch/20261128-101502-here-w2k7/   a done task tried by hand: a submission and its attempt in one
+    ├── submissions/20261120-183012-local-k3f9/
+    │   ├── submission.json  jobs.tasks  queue.jsonl
+    │   ├── stops/000001.json           one per cancellation; alike.json: too many identical failures
+    │   ├── journal/000017.1.jsonl      one per start of a job
+    │   └── logs/
+    └── runs/012-3f9a1c2e/rep-03/
+        ├── checkpoint/000400/
+        └── attempt-02/                 claim.json stdout.log stderr.log history.csv outcome.json …
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from neurofit.store import storage
+from neurofit.study import Study
+from neurofit.transient import Away, retry
+
+ATTEMPT = re.compile(r"attempt-(\d+)$")
+RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
+SUBMISSION = re.compile(r"\d{8}-\d{6}-.")
+JOURNAL = re.compile(r"(\d+)\.(\d+)\.jsonl$")
+
+
+@dataclass(frozen=True)
+class AttemptFiles:
+    """The files of one try at a task."""
+
+    folder: Path
+
+    @property
+    def number(self) -> int:
+        return int(ATTEMPT.search(self.folder.name).group(1))
+
+    @property
+    def claim(self) -> Path:
+        return self.folder / "claim.json"
+
+    @property
+    def outcome(self) -> Path:
+        return self.folder / "outcome.json"
+
+    @property
+    def stdout(self) -> Path:
+        return self.folder / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        return self.folder / "stderr.log"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """The files of one repetition of one run."""
+
+    folder: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoint"
+
+    def attempt(self, number: int) -> AttemptFiles:
+        return AttemptFiles(self.folder / f"attempt-{number:02d}")
+
+    def attempts(self) -> list[AttemptFiles]:
+        """Those that were made, oldest first."""
+        try:
+            found = [path for path in retry(lambda: list(self.folder.iterdir())) if ATTEMPT.match(path.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted((AttemptFiles(path) for path in found), key=lambda files: files.number)
+
+
+@dataclass(frozen=True)
+class SubmissionFiles:
+    """The files of what one `neurofit submit` queued."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "submission.json"
+
+    @property
+    def jobs(self) -> Path:
+        return self.folder / "jobs.tasks"
+
+    @property
+    def queue(self) -> Path:
+        return self.folder / "queue.jsonl"
+
+    @property
+    def stops(self) -> Path:
+        return self.folder / "stops"
+
+    @property
+    def halt(self) -> Path:
+        return self.stops / "alike.json"
+
+    @property
+    def journals(self) -> Path:
+        return self.folder / "journal"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def journal(self, job: int, start: int) -> Path:
+        return self.journals / f"{job:06d}.{start}.jsonl"
+
+
+@dataclass(frozen=True)
+class ExperimentFiles:
+    """The files of one experiment."""
+
+    study: Study
+    name: str
+
+    @cached_property
+    def folder(self) -> Path:
+        return self.study.training_data / self.name
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
+    def registry(self) -> Path:
+        return self.folder / "runs.jsonl"
+
+    @property
+    def chosen(self) -> Path:
+        return self.folder / "chosen.jsonl"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / ".scratch"
+
+    @property
+    def submissions_folder(self) -> Path:
+        return self.folder / "submissions"
+
+    def submission(self, name: str) -> SubmissionFiles:
+        return SubmissionFiles(self.submissions_folder / name)
+
+    def submissions(self) -> list[SubmissionFiles]:
+        """Those that were written whole, oldest first (their names start with the time)."""
+        return [self.submission(name) for name in self._submission_names() if SUBMISSION.match(name)]
+
+    def misnamed(self) -> list[Path]:
+        """Submissions that somebody renamed, which are not taken for any."""
+        others = [self.submission(name) for name in self._submission_names() if not SUBMISSION.match(name)]
+        return [files.folder for files in others if os.path.lexists(files.record)]
+
+    def _submission_names(self) -> list[str]:
+        try:
+            return sorted(
+                name for name in retry(lambda: os.listdir(self.submissions_folder)) if name[0] != "."
+            )
+        except FileNotFoundError:
+            return []
+
+    def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
+        return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
+
+    def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
+        """The path of an outcome as text: a table asks for thousands, and a Path costs more than the
+        question.
+        """
+        return f"{self.folder}/runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}/attempt-{attempt:02d}/outcome.json"
+
+
+def code_store(study: Study) -> Path:
+    return study.training_data / ".code"
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """The experiments that have something under `training_data/`, and what could not be looked into, in
+    words.
+    """
+
+    names: list[str]
+    unseen: list[str]
+
+
+def experiments_with_files(study: Study) -> list[str]:
+    """Names of the experiments that have something under `training_data/`, in however many groups."""
+    storage.require(study)
+    return discover_experiments(study).names
+
+
+def discover_experiments(study: Study) -> Discovered:
+    """The experiments under `training_data/`, and the folders and links there that may hide one.
+
+    A folder that links lead to again and again is entered once, so that no tree of links takes long.
+    """
+    if reason := storage.gone(study):
+        return Discovered([], [reason])
+    walk = _Walk()
+    walk.enter(str(study.training_data), "")
+    while walk.links:
+        walk.follow(*walk.links.pop(0))
+    return Discovered(sorted(walk.names), walk.unseen)
+
+
+class _Walk:
+    """Folders first, then what links lead to and was not seen yet."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.unseen: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self._entered: set[tuple[int, int]] = set()
+
+    def enter(self, folder: str, name: str) -> None:
+        """`name` is the experiment's, if the folder is one's; empty for `training_data` itself."""
+        waiting = [(folder, name)]
+        while waiting:
+            folder, name = waiting.pop()
+            try:
+                status, inner = retry(partial(_look_into, folder))
+            except FileNotFoundError:
+                if os.path.islink(folder):
+                    self.unseen.append(_nowhere(folder))
+                continue
+            except OSError as error:
+                if not name and isinstance(error, Away):
+                    raise  # all of it is away, which is not the same as empty
+                self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
+                continue
+            self._entered.add((status.st_dev, status.st_ino))
+            names = {entry.name for entry in inner}
+            if name and ("runs.jsonl" in names or ("submissions" in names and _has_submissions(folder))):
+                self.names.append(name)
+            elif name and any(
+                entry.name == "submissions" and _has_submissions(entry.path) for entry in inner
+            ):
+                self.unseen.append(
+                    f"{folder}: it has submissions and no runs.jsonl, so that it is not shown."
+                )
+            for entry in inner:
+                if _is_folder_of_records(entry.name, name.rpartition("/")[2]):
+                    continue
+                path, full = f"{folder}/{entry.name}", f"{name}/{entry.name}".lstrip("/")
+                if entry.is_symlink():
+                    self.links.append((path, full))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((path, full))
+
+    def follow(self, path: str, name: str) -> None:
+        try:
+            status = retry(partial(os.stat, path))
+        except OSError:
+            self.unseen.append(_nowhere(path))
+            return
+        if not os.path.isdir(path):
+            return
+        if (status.st_dev, status.st_ino) not in self._entered:
+            self.enter(path, name)
+        elif os.path.lexists(f"{path}/runs.jsonl"):
+            self.names.append(name)  # a second name of an experiment
+
+
+def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    return os.stat(folder), inner
+
+
+def _has_submissions(folder: str) -> bool:
+    """Whether this is an experiment whose `runs.jsonl` is gone."""
+    try:
+        return any(SUBMISSION.match(name) for name in os.listdir(f"{folder}/submissions"))
+    except OSError:
+        return False
+
+
+def _is_folder_of_records(name: str, inside: str) -> bool:
+    """Whether a folder is a run's in `runs/`, or a submission in `submissions/`: no experiment is in it."""
+    return bool(inside == "runs" and RUN.match(name)) or bool(
+        inside == "submissions" and SUBMISSION.match(name)
+    )
+
+
+def _has_submissions(folder: str) -> bool:
+    try:
+        return any(SUBMISSION.match(name) for name in os.listdir(folder))
+    except OSError:
+        return True  # it may
+
+
+def _nowhere(link: str) -> str:
+    return (
+        f"{link}: this link leads nowhere ({os.readlink(link)}), so that experiments behind it are not shown."
+    )

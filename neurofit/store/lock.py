@@ -1,0 +1,123 @@
+"""One writer at a time on the submit hosts: a lock file per experiment, made exclusively, that names its
+holder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurofit.errors import LockedError, StoreError
+from neurofit.files import encoded, to_json, told_apart, write_new
+from neurofit.process import Process, user
+from neurofit.store.records import LOCK, read_record
+from neurofit.transient import retry
+
+PATIENCE_SECONDS = 60.0
+WITHOUT_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the lock file `path`; waits for a holder that is alive, takes over from one known to be dead.
+
+    Raises LockedError, which explains who holds it, after `patience_seconds`.
+    """
+    with told_apart(path.parent, "make this folder"):
+        retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
+    content = to_json({**Process.here().record(), "user": user(), "since": _now()})
+    deadline = time.monotonic() + patience_seconds
+    with told_apart(path, "lock the experiment"):
+        while not write_new(path, content, durable=False):
+            if not _break_if_dead(path):
+                if time.monotonic() > deadline:
+                    raise LockedError(_explanation(path))
+                time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # who finds it later sees that this process is gone
+            retry(lambda: _release(path, encoded(content)))
+
+
+def _release(path: Path, content: bytes) -> None:
+    if path.read_bytes() == content:  # otherwise it was deleted by hand, and is another's now
+        path.unlink()
+
+
+def held_elsewhere(path: Path) -> bool:
+    """Whether a process other than this one holds the lock and may be alive."""
+    try:
+        holder = Process.from_record(read_record(path, LOCK))
+    except (OSError, StoreError):
+        return False
+    return holder != Process.here() and holder.is_alive() is not False
+
+
+def _break_if_dead(path: Path) -> bool:
+    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a
+    fresh lock.
+    """
+    if _holder_is_alive(path) is not False:
+        return False
+    retry(lambda: _break(path))
+    return True
+
+
+def _break(path: Path) -> None:
+    guard = path.with_name(path.name + ".guard")
+    with open(
+        guard, "a"
+    ) as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in WITHOUT_FLOCK:
+                raise
+            raise LockedError(_left_behind(path, guard, error)) from error
+        if _holder_is_alive(path) is False:
+            path.unlink(missing_ok=True)
+    return True
+
+
+def _left_behind(path: Path, guard: Path, error: OSError) -> str:
+    return (
+        f"{path.parent.name} is locked by {_holder(path)}, which is gone, and this file system has no flock "
+        f"({error.strerror}), without which two commands could take the lock over at once. If no other "
+        "command is at "
+        f"work on this experiment, delete {path} and {guard}, then repeat this one."
+    )
+
+
+def _holder_is_alive(path: Path) -> bool | None:
+    try:
+        return Process.from_record(read_record(path, LOCK)).is_alive()
+    except (OSError, StoreError):
+        return None
+
+
+def _explanation(path: Path) -> str:
+    return (
+        f"{path.parent.name} is locked by {_holder(path)}. If that process is gone, delete {path} and "
+        "repeat the "
+        "command; otherwise wait for it."
+    )
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = read_record(path, LOCK)
+        return (
+            f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
+        )
+    except (OSError, StoreError):
+        return "somebody who left no name"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,144 @@
+"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it
+goes with.
+
+checkpoint/000400/
+├── checkpoint.json        {"step", "attempt", "rows": of history.csv, "lengths": {file: bytes}}
+└── whatever the fit wrote
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from neurofit.errors import StoreError
+from neurofit.files import known_to_have, partial_path, read_json, to_json
+from neurofit.store.attempts import still_mine
+from neurofit.store.layout import AttemptFiles, TaskFiles
+from neurofit.transient import retry
+
+KEPT = 2
+RECORD = "checkpoint.json"
+
+
+class Superseded(BaseException):
+    """Another worker took this task over: whatever this process would still write comes too late."""
+
+
+def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
+    """The checkpoints to go on from, newest first: the last attempt's before those of earlier ones. Only
+    those written after an attempt, where it starts afresh.
+    """
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for folder in retry(lambda: list(task.checkpoints.iterdir())):
+            if folder.name.startswith("."):
+                continue
+            try:
+                record = read_json(folder / RECORD)
+                if record["attempt"] > after_attempt:
+                    found.append((record["attempt"], record["step"], folder))
+            except (StoreError, OSError, KeyError, TypeError):
+                continue  # not whole: the one before it serves
+    return [folder for *_, folder in sorted(found, reverse=True)]
+
+
+def discard(task: TaskFiles, up_to_attempt: int) -> None:
+    """Remove the checkpoints of these attempts: what starts afresh leaves nothing older to whoever goes on
+    with it.
+    """
+    newer = published(task, up_to_attempt)
+    for folder in published(task):
+        if folder not in newer:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder to write into, and publish it whole as the checkpoint of `step`."""
+    retry(lambda: task.checkpoints.mkdir(exist_ok=True))
+    final = task.checkpoints / f"{step:06d}"
+    partial = partial_path(final)
+    retry(lambda: partial.mkdir(exist_ok=True))  # its name is nobody else's
+    text = to_json({"step": step, "attempt": attempt.number, **record})
+    try:
+        yield partial
+        retry(lambda: (partial / RECORD).write_text(text, encoding="utf-8"))
+        retry(lambda: _sync(partial))
+        if not still_mine(attempt):
+            raise Superseded
+        retry(lambda: _put_in_place(partial, final, text))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for old in published(task)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, final: Path, text: str) -> None:
+    try:
+        os.stat(partial)  # before anything is removed for it
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+    except FileNotFoundError:
+        if (final / RECORD).read_text(encoding="utf-8") != text:
+            raise
+        # it had been renamed, and the answer was lost
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
+    """Bring the older attempt's history and kept files over, cut to where they were; gives the history's
+    rows.
+    """
+    return retry(lambda: _take_up(checkpoint, task, attempt))
+
+
+def _take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
+    os.stat(attempt.folder)  # nothing is made above it where the storage is away
+    record = read_json(checkpoint / RECORD)
+    source = task.attempt(record["attempt"])
+    rows = record.get("rows", 0)
+    if source.folder != attempt.folder:
+        for name, length in record.get("lengths", {}).items():
+            kept = known_to_have(source.folder / name, length, _content)
+            if kept is not None:
+                (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (attempt.folder / name).write_bytes(kept)
+    _cut_history(source.history, attempt.history, rows)
+    return rows
+
+
+def _cut_history(source: Path, target: Path, rows: int) -> None:
+    kept = known_to_have(source, rows + 1 if rows else 0, _table)
+    if kept is None:
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(kept)
+    partial = partial_path(target)
+    partial.write_text(text.getvalue(), encoding="utf-8")
+    partial.replace(target)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _table(path: Path) -> list[list[str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
