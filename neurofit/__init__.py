@@ -20,6 +20,6 @@ _WHERE = {
     "curves": "plotting.curve_sets",
     "ensemble": "tables.loading",
 }
-_FOLDERS = ("datasets", "errors", "models", "reports", "scores")
+_FOLDERS = ("datasets", "errors", "models", "plotting", "reports", "scores")
 __getattr__, __dir__, __all__ = attach(__name__, _WHERE, _FOLDERS)
 __all__ += ["__version__"]

@@ -1,7 +1,7 @@
 """How good: one value per neuron, and of a population. docs/scores.md says which score is for what.
 
 `measures`: predictions against responses; `trials`: what repeated trials are; `ceilings`: how well they could
-be predicted; `corrected`: predictions against trials, noise set aside; `sparseness`; `similarity`: of
+be predicted; `corrected`: predictions against trials, noise set aside; `similarity`: of
 representations; `summary`: one number of many neurons'. Pure NumPy. Names load on first use, so that
 importing this package costs nothing.
 """
@@ -20,6 +20,8 @@ _IN = {
         "null_adjusted_log_likelihood",
         "poisson_deviance",
         "deviance_explained",
+        "gini",
+        "lifetime_sparseness",
     ),
     "trials": (
         "trial_mean",
@@ -48,10 +50,6 @@ _IN = {
         "normalised_correlation",
         "signal_power_explained",
         "r2_er",
-    ),
-    "sparseness": (
-        "gini",
-        "lifetime_sparseness",
     ),
     "similarity": (
         "dissimilarities",
