@@ -21,7 +21,7 @@ from neurofit.backends import runner
 from neurofit.experiments import scripts
 from neurofit.orchestrate.plan import Wish, load, make
 from neurofit.orchestrate.submit import Submitted, submit
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -74,11 +74,11 @@ class Workbench:
         plan = make(self.study, load(self.study, name), Wish(**wish))
         return submit(plan, profile or self.runner())
 
-    def standing(self, name: str) -> Standing:
-        return standing(self.study, name)
+    def status(self, name: str) -> ExperimentStatus:
+        return read_status(self.study, name)
 
     def counts(self, name: str) -> Counter[str]:
-        return Counter({str(state): number for state, number in self.standing(name).counts().items()})
+        return Counter({str(state): number for state, number in self.status(name).counts().items()})
 
     def wait(self, name: str, *, seconds: float = 60.0, until=None) -> Counter[str]:
         """Counts of tasks by state, once nothing is queued or running (or once `until(counts)`)."""
@@ -109,7 +109,7 @@ class Workbench:
     def outcomes(self, name: str) -> list[dict]:
         from neurofit.tables.rows import records
 
-        return records(self.standing(name))
+        return records(self.status(name))
 
     def saved(self, name: str) -> dict[tuple[int, int], dict[str, np.ndarray]]:
         """(run, repetition) → every weight of the model, its predictions and its history, by name."""

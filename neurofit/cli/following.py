@@ -170,7 +170,7 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
     from neurofit.orchestrate.cancel import stop
     from neurofit.orchestrate.signals import Signalled
 
-    part = next(part for part in watch.look().found.parts if part.files.name == queued.name)
+    part = next(part for part in watch.look().status.parts if part.files.name == queued.name)
     remark = "Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once."
     while True:
         stop(watch.study, part)
@@ -189,17 +189,17 @@ def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
     from neurofit.orchestrate.failures import FAILED, UNFINISHED, failures
     from neurofit.orchestrate.remarks import newer_attempts
 
-    name = look.found.name
+    name = look.status.name
     terminal.say(summary(look))
     states = FAILED if interrupted else UNFINISHED
-    kinds = failures(look.found, look.keys, states) if any(look.counts[state] for state in states) else []
+    kinds = failures(look.status, look.keys, states) if any(look.counts[state] for state in states) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
-    for line in newer_attempts(look.found, look.keys):
+    for line in newer_attempts(look.status, look.keys):
         terminal.note(line)
-    for sentence in halted(look.found):
+    for sentence in halted(look.status):
         terminal.problem(sentence)
-    terminal.problems_of(look.found)
+    terminal.problems_of(look.status)
     if not look.is_over:
         terminal.hint(next_command("status", selector, watch=True))
     elif interrupted:
@@ -217,7 +217,7 @@ def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
     """What a script wants to know of these experiments; `waited` for their end."""
     from neurofit.orchestrate.failures import UNFINISHED
 
-    if any(look.found.unanswered for look in looks):
+    if any(look.status.unanswered for look in looks):
         return NOT_ASKED
     if waited and not all(look.is_over for look in looks):
         return STILL_RUNNING
@@ -235,7 +235,7 @@ def show(rounds: Iterable[list[Look]], remark: str = "") -> list[Look]:
 def _printed(rounds: Iterable[list[Look]]) -> list[Look]:
     printed_at, printed = time.monotonic(), []
     for looks in rounds:
-        counts = [f"{look.found.name}: {counted(_counts(look))}" for look in looks]
+        counts = [f"{look.status.name}: {counted(_counts(look))}" for look in looks]
         is_over = all(look.is_over for look in looks)
         if not is_over and time.monotonic() - printed_at > _LINE_SECONDS and counts != printed:
             for look, line in zip(looks, counts):
@@ -283,8 +283,10 @@ def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
     work.add_column(justify="right", style="dim", no_wrap=True)
     work.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for one in look.at_work[: max(1, console.height - 6)]:
-        work.add_row(printable(task(look.found.name, one.key)), clock(one.seconds), Text(printable(one.said)))
-    name = [Text(printable(look.found.name), style="bold")] if named else []
+        work.add_row(
+            printable(task(look.status.name, one.key)), clock(one.seconds), Text(printable(one.said))
+        )
+    name = [Text(printable(look.status.name), style="bold")] if named else []
     return [*name, bar, counts, *([work] if look.at_work else [])]
 
 
@@ -302,4 +304,4 @@ def _times(look: Look) -> str:
 
 def summary(look: Look) -> str:
     """'exp3: 43 done, 2 failed after 1:02.'"""
-    return f"{look.found.name}: {counted(_counts(look))} after {took(look.seconds)}."
+    return f"{look.status.name}: {counted(_counts(look))} after {took(look.seconds)}."

@@ -7,7 +7,7 @@ from typing import Any
 
 from neurofit import process
 from neurofit.errors import NameUnknown, StoreError, UsageError
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import choices
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.lock import locked
@@ -32,15 +32,15 @@ class Attempt:
         return asdict(self)
 
 
-def attempts_at(found: Standing, key: TaskKey) -> list[Attempt]:
+def attempts_at(status: ExperimentStatus, key: TaskKey) -> list[Attempt]:
     """All that were made, oldest first."""
-    run = found.registry.runs.get(key[0])
-    made = [] if run is None else found.files.task(run.number, run.id, key[1]).attempts()
-    return [_attempt(found, key, files) for files in made]
+    run = status.registry.runs.get(key[0])
+    made = [] if run is None else status.files.task(run.number, run.id, key[1]).attempts()
+    return [_attempt(status, key, files) for files in made]
 
 
-def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
-    counted, latest = found.of(key).counted, found.of(key).latest
+def _attempt(status: ExperimentStatus, key: TaskKey, files: AttemptFiles) -> Attempt:
+    counted, latest = status.of(key).counted, status.of(key).latest
     counts = counted is not None and counted.attempt == files.number
     try:
         outcome = read_record(files.outcome, OUTCOME)
@@ -53,7 +53,7 @@ def _attempt(found: Standing, key: TaskKey, files: AttemptFiles) -> Attempt:
     return Attempt(files.number, str(outcome.get("state")), counts, ended, submission, outcome.get("metrics"))
 
 
-def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool = False) -> int:
+def choose(status: ExperimentStatus, key: TaskKey, number: int | None, *, dry_run: bool = False) -> int:
     """Have this attempt count, or the newest that is done without a number; gives the number of the one that
     does.
 
@@ -62,24 +62,26 @@ def choose(found: Standing, key: TaskKey, number: int | None, *, dry_run: bool =
     UsageError : the task is not done, or this attempt is not
     NameUnknown : there is no such attempt
     """
-    with locked(found.files.lock):
-        found = standing(found.files.study, found.name)
-        done = sorted(found.done.get(key, {}))
-        name = f"{found.name}:{key[0]}/{key[1]}"
+    with locked(status.files.lock):
+        status = read_status(status.files.study, status.name)
+        done = sorted(status.done.get(key, {}))
+        name = f"{status.name}:{key[0]}/{key[1]}"
         if not done:
             raise UsageError(
-                f"{name} is {found.of(key).state}: no attempt at it is done, so that none can be chosen."
+                f"{name} is {status.of(key).state}: no attempt at it is done, so that none can be chosen."
             )
         if number is not None and number not in done:
-            raise _not_to_be_chosen(found, key, name, number, done)
+            raise _not_to_be_chosen(status, key, name, number, done)
         if not dry_run:
-            choices.choose(found.files, key, number, done[-1], process.user())
+            choices.choose(status.files, key, number, done[-1], process.user())
     return done[-1] if number is None else number
 
 
-def _not_to_be_chosen(found: Standing, key: TaskKey, name: str, number: int, done: list[int]) -> Exception:
+def _not_to_be_chosen(
+    status: ExperimentStatus, key: TaskKey, name: str, number: int, done: list[int]
+) -> Exception:
     there = f"Done: {', '.join(map(str, done))}. `{command('choose', name)}` lists all attempts."
-    for one in attempts_at(found, key):
+    for one in attempts_at(status, key):
         if one.attempt == number:
             return UsageError(
                 f"Attempt {number} at {name} is {one.state}; one that counts has to be done. {there}"

@@ -11,7 +11,7 @@ from neurofit import process
 from neurofit.backends.base import Backend, Queued
 from neurofit.errors import QueueError
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.status.experiment_status import Part, Standing
+from neurofit.status.experiment_status import ExperimentStatus, Part
 from neurofit.status.queues import backend_of, calls_of
 from neurofit.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.study import Study
@@ -32,24 +32,26 @@ class Cancellation:
     jobs: list[int]  # those of which no task is left
 
 
-def ending(found: Standing, keys: Collection[TaskKey]) -> list[Cancellation]:
+def ending(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Cancellation]:
     """What it takes to end those of these tasks that are queued or running, by submission."""
     doomed: dict[str, list[TaskKey]] = {}
     for key in keys:
-        task = found.of(key)
+        task = status.of(key)
         if task.state in AT_WORK and task.submission:
             doomed.setdefault(task.submission, []).append(key)
     return [
-        _of_part(found, part, set(doomed[part.files.name]))
-        for part in found.parts
+        _of_part(status, part, set(doomed[part.files.name]))
+        for part in status.parts
         if part.files.name in doomed
     ]
 
 
-def _of_part(found: Standing, part: Part, doomed: set[TaskKey]) -> Cancellation:
+def _of_part(status: ExperimentStatus, part: Part, doomed: set[TaskKey]) -> Cancellation:
     def over(key: TaskKey) -> bool:
         return (
-            key in doomed or found.of(key).state not in AT_WORK or found.of(key).submission != part.files.name
+            key in doomed
+            or status.of(key).state not in AT_WORK
+            or status.of(key).submission != part.files.name
         )
 
     jobs = [number for number, tasks in enumerate(part.jobs) if all(over(task.key) for task in tasks)]

@@ -19,7 +19,7 @@ from pathlib import Path
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.files import read_json, told_apart
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import index
 from neurofit.store.journal import now_on
 from neurofit.store.layout import (
@@ -72,11 +72,11 @@ def survey(study: Study, *, attempts: bool = False) -> Survey:
     left_alone: list[str] = []
     for name in discover_experiments(study).names:
         try:
-            found = standing(study, name)
-            if busy := _busy(found):
+            status = read_status(study, name)
+            if busy := _busy(status):
                 left_alone.append(busy)
             else:
-                waste += list(_of_experiment(found, attempts))
+                waste += list(_of_experiment(status, attempts))
         except (NeurofitError, OSError) as error:
             left_alone.append(f"{name} is left alone: {error}")
     unused = _unused_code(study, left_alone)
@@ -95,7 +95,7 @@ def remove(study: Study, waste: Iterable[Waste]) -> int:
             removed += _delete(path for path in one.paths if path in known)
             continue
         with locked(ExperimentFiles(study, one.experiment).lock):
-            if _busy(standing(study, one.experiment)) is None:
+            if _busy(read_status(study, one.experiment)) is None:
                 removed += _delete(one.paths)
     return removed
 
@@ -112,29 +112,29 @@ def _delete(paths: Iterable[Path]) -> int:
     return number
 
 
-def _busy(found: Standing) -> str | None:
+def _busy(status: ExperimentStatus) -> str | None:
     """Why an experiment has to be left alone."""
-    counts = found.counts()
+    counts = status.counts()
     if any(counts[state] for state in AT_WORK):
-        return f"{found.name} is left alone: {counts[State.QUEUED]} queued, {counts[State.RUNNING]} running."
-    if found.unanswered or found.problems:
-        return f"{found.name} is left alone: {(found.unanswered + found.problems)[0]}"
+        return f"{status.name} is left alone: {counts[State.QUEUED]} queued, {counts[State.RUNNING]} running."
+    if status.unanswered or status.problems:
+        return f"{status.name} is left alone: {(status.unanswered + status.problems)[0]}"
     return None
 
 
-def _of_experiment(found: Standing, attempts: bool) -> Iterator[Waste]:
-    folder, name = found.files.folder, found.name
+def _of_experiment(status: ExperimentStatus, attempts: bool) -> Iterator[Waste]:
+    folder, name = status.files.folder, status.name
     yield from _waste(LEFTOVERS, name, _old(_leftovers(folder), folder))
     tasks = {
-        key: found.files.task(run.number, run.id, key[1])
-        for key in found.tasks
-        if (run := found.registry.runs.get(key[0]))
+        key: status.files.task(run.number, run.id, key[1])
+        for key in status.tasks
+        if (run := status.registry.runs.get(key[0]))
     }
-    done = [files for key, files in tasks.items() if found.of(key).state is State.DONE]
+    done = [files for key, files in tasks.items() if status.of(key).state is State.DONE]
     yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
     if attempts:
-        yield from _waste(ATTEMPTS, name, _replaced(found, tasks))
-        yield from _waste(SCRATCH, name, _scratch(found.files.scratch))
+        yield from _waste(ATTEMPTS, name, _replaced(status, tasks))
+        yield from _waste(SCRATCH, name, _scratch(status.files.scratch))
 
 
 def _waste(kind: str, experiment: str | None, paths: list[Path]) -> Iterator[Waste]:
@@ -211,7 +211,7 @@ def _scratch(folder: Path) -> list[Path]:
     return [path for path in made if now - newest[path] > YOUNG_SECONDS]
 
 
-def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
+def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
     """Ended attempts but for the newest, the newest that is done, the one that counts, those that a
     checkpoint goes on from, and those that hold the log of one that stays.
     """
@@ -220,13 +220,13 @@ def _replaced(found: Standing, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
         made = files.attempts()
         stays = {made[-1].number} if made else set()
         stays |= set([one.number for one in made if _outcome(one).get("state") == "done"][-1:])
-        stays |= {counted.attempt} if (counted := found.of(key).counted) else set()
+        stays |= {counted.attempt} if (counted := status.of(key).counted) else set()
         checkpointed = _checkpointed(files)
         stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:
             outcome = _outcome(one)
             if one.number in stays or not outcome:
-                kept |= {one.folder, found.files.folder / (outcome.get("log") or ".")}
+                kept |= {one.folder, status.files.folder / (outcome.get("log") or ".")}
             else:
                 old.append(one.folder)
     return [folder for folder in old if folder not in kept]

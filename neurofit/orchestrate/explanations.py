@@ -13,7 +13,7 @@ from typing import Any
 
 from neurofit.orchestrate.common_factors import Share, shares
 from neurofit.orchestrate.failures import QUEUE, UNFINISHED, Failure, failures
-from neurofit.status.experiment_status import Standing
+from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import tail
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
@@ -55,41 +55,41 @@ class Explanation:
         }
 
 
-def explained(found: Standing, keys: Collection[TaskKey]) -> list[Explanation]:
+def explained(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Explanation]:
     """The failures among these tasks, the most frequent first, compared with every task that is done."""
-    kinds = failures(found, keys)
+    kinds = failures(status, keys)
     if not kinds:
         return []
-    rows = {(row["run"], row["repetition"]): row for row in records(found)}
+    rows = {(row["run"], row["repetition"]): row for row in records(status)}
     done = [_traits(row) for row in rows.values() if row["state"] == str(State.DONE)]
-    all_failed = sum(found.of(key).state in UNFINISHED for key in found.all_keys())
-    return [_explanation(found, failure, rows, done, all_failed) for failure in kinds]
+    all_failed = sum(status.of(key).state in UNFINISHED for key in status.all_keys())
+    return [_explanation(status, failure, rows, done, all_failed) for failure in kinds]
 
 
 def _explanation(
-    found: Standing,
+    status: ExperimentStatus,
     failure: Failure,
     rows: dict[TaskKey, dict[str, Any]],
     done: list[dict[str, Any]],
     all_failed: int,
 ) -> Explanation:
-    task = found.of(failure.example)
+    task = status.of(failure.example)
     own = [rows[key] for key in failure.tasks if key in rows]
     known_by_queue = failure.error.get("kind") == QUEUE
-    part = next((part for part in found.parts if part.files.name == task.submission), None)
+    part = next((part for part in status.parts if part.files.name == task.submission), None)
     record = part.record if part else {}
     what = remedy(
-        found.name,
+        status.name,
         failure.error,
         task.state,
         failure.tasks,
         all_failed=all_failed,
-        repetitions=found.repetitions,
+        repetitions=status.repetitions,
         runner=record.get("runner"),
         resources=record.get("resources") or {},
         peak_gb=0.0 if known_by_queue else _peak_gb(own),
     )
-    hosts = {key: _host(found, key) for key in failure.tasks} if known_by_queue else {}
+    hosts = {key: _host(status, key) for key in failure.tasks} if known_by_queue else {}
     traits = [
         _traits({**row, "host": hosts.get((row["run"], row["repetition"]), row.get("host"))}) for row in own
     ]
@@ -107,9 +107,9 @@ def _peak_gb(rows: list[dict[str, Any]]) -> float:
     return max((row.get("peak_memory_gb") or 0.0 for row in rows), default=0.0)
 
 
-def _host(found: Standing, key: TaskKey) -> str | None:
+def _host(status: ExperimentStatus, key: TaskKey) -> str | None:
     """Where a task without an outcome was begun."""
-    facts = next((part.facts for part in found.parts if part.files.name == found.of(key).submission), None)
+    facts = next((part.facts for part in status.parts if part.files.name == status.of(key).submission), None)
     claimed = facts.tasks.get(key) if facts else None
     return facts.workers.get(claimed.by, {}).get("host") if claimed and claimed.by else None
 

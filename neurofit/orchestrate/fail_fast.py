@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from neurofit.status.experiment_status import Standing
+from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.evidence import TaskFacts
 from neurofit.store.fail_fast import read_halt
 from neurofit.store.submissions import TaskKey
 
 
-def halted(found: Standing) -> list[str]:
+def halted(status: ExperimentStatus) -> list[str]:
     """A sentence per submission that stopped, as long as tasks of it were neither begun nor submitted
     again.
     """
     sentences = []
     later: set[TaskKey] = set()
-    for part in reversed(found.parts):
+    for part in reversed(status.parts):
         planned = [task for job in part.jobs for task in job]
         if halt := read_halt(part.files):
             untouched = TaskFacts()
@@ -27,10 +27,10 @@ def halted(found: Standing) -> list[str]:
             if left:
                 tasks, runner = {task.key for task in planned}, runner_option(part.record.get("runner"))
                 again = submit_again(
-                    found.name, tasks, whole=_is_all(found, tasks), backend=runner, retry=True
+                    status.name, tasks, whole=_is_all(status, tasks), backend=runner, retry=True
                 )
                 sentences.append(
-                    f"{found.name} stopped after {halt.failures} identical failures: {halt.message}\n"
+                    f"{status.name} stopped after {halt.failures} identical failures: {halt.message}\n"
                     f"{left:,} task(s) were not begun. Fix it, then `{again}`; with "
                     "--keep-going, all are tried."
                 )
@@ -38,5 +38,5 @@ def halted(found: Standing) -> list[str]:
     return sentences[::-1]
 
 
-def _is_all(found: Standing, planned: set[TaskKey]) -> bool:
-    return {run for run, _ in planned} >= found.registry.runs.keys()
+def _is_all(status: ExperimentStatus, planned: set[TaskKey]) -> bool:
+    return {run for run, _ in planned} >= status.registry.runs.keys()

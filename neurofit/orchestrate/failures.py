@@ -12,7 +12,7 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines
-from neurofit.status.experiment_status import Part, Standing
+from neurofit.status.experiment_status import ExperimentStatus, Part
 from neurofit.status.logs import ended_before_it_began, tail, task_logs
 from neurofit.store.error_fingerprint import Signature, in_words, signature
 from neurofit.store.journal import journals
@@ -42,34 +42,34 @@ class Failure:
 
 
 def failures(
-    found: Standing, keys: Collection[TaskKey], states: frozenset[State] = UNFINISHED
+    status: ExperimentStatus, keys: Collection[TaskKey], states: frozenset[State] = UNFINISHED
 ) -> list[Failure]:
     """The failures among these tasks, the most frequent first; of those that stopped, why."""
     groups: dict[tuple[State, Signature], Failure] = {}
-    ends = JobEnds(found)
+    ends = JobEnds(status)
     for key in keys:
-        state = found.of(key).state
+        state = status.of(key).state
         if state in states:
-            error = _error(found, key, ends)
+            error = _error(status, key, ends)
             kind = state, signature(error)
             if kind not in groups:
                 groups[kind] = Failure(
-                    in_words(error), _where(error), _log(found, key), [], error, VERBS[state]
+                    in_words(error), _where(error), _log(status, key), [], error, VERBS[state]
                 )
             groups[kind].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 
 
-def cause(found: Standing, key: TaskKey) -> str:
+def cause(status: ExperimentStatus, key: TaskKey) -> str:
     """Why this one failed, was lost or stopped, on a line."""
-    return " ".join(in_words(_error(found, key, JobEnds(found))).split())[:300]
+    return " ".join(in_words(_error(status, key, JobEnds(status))).split())[:300]
 
 
-def _error(found: Standing, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
+def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
     """What its outcome says; where its job ended without one, what the queue says of that."""
-    task, run = found.of(key).latest, found.registry.runs.get(key[0])
-    if run is not None and task.attempt and not ended_before_it_began(found, key, task.attempt):
-        outcome = found.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
+    task, run = status.of(key).latest, status.registry.runs.get(key[0])
+    if run is not None and task.attempt and not ended_before_it_began(status, key, task.attempt):
+        outcome = status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
             record = read_record(outcome, OUTCOME)
             if task.state is State.STOPPED:
@@ -94,8 +94,8 @@ def _where(error: dict[str, Any]) -> str | None:
     return f"{last['file']}, line {last['line']}, in {last['function']}: {last['code']}".rstrip(": ")
 
 
-def _log(found: Standing, key: TaskKey) -> Path | None:
-    logs = [log for log in task_logs(found, key).logs if log.path.exists()]
+def _log(status: ExperimentStatus, key: TaskKey) -> Path | None:
+    logs = [log for log in task_logs(status, key).logs if log.path.exists()]
     return logs[-1].path if logs else None
 
 
@@ -115,7 +115,7 @@ class JobEnd:
 class JobEnds:
     """How jobs of an experiment ended; each journal is read once, and only of a job that is asked for."""
 
-    found: Standing
+    found: ExperimentStatus
     _newest: dict[str, dict[int, str]] = field(default_factory=dict)
     _ends: dict[tuple[str, int], JobEnd | None] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from neurofit.backends.runner import Runner
 from neurofit.errors import UsageError
 from neurofit.files import parse_lines
 from neurofit.orchestrate.plan import Plan
-from neurofit.status.experiment_status import Standing
+from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.journal import journals
 from neurofit.store.state import State
 from neurofit.transient import retry
@@ -40,7 +40,7 @@ class Forecast:
 def forecast(plan: Plan, runner: Runner) -> Forecast:
     jobs = len(plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job))
     at_a_time = len(runner.backend.slots()) if runs_here(runner) else runner.backend.max_running
-    seconds = _seconds_so_far(plan.standing) if plan.tasks else {}
+    seconds = _seconds_so_far(plan.status) if plan.tasks else {}
     if not seconds:
         return Forecast(jobs, at_a_time, None, None)
     typical = fmean(one for of_run in seconds.values() for one in of_run)
@@ -48,11 +48,11 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
     return Forecast(jobs, at_a_time, typical, total)
 
 
-def _seconds_so_far(found: Standing) -> dict[int, list[float]]:
+def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
     """Run → wall seconds of tasks that are done, from the newest journals."""
     seconds: dict[int, list[float]] = {}
     read = 0
-    for part in reversed(found.parts):
+    for part in reversed(status.parts):
         for entry in journals(part.files).values():
             data = retry(Path(entry.path).read_bytes)
             lines = [line for line in data.split(b"\n") if line.startswith(b'{"outcome":')]

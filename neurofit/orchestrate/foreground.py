@@ -20,7 +20,7 @@ from neurofit.files import read_json
 from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.process import Process
-from neurofit.status.experiment_status import standing
+from neurofit.status.experiment_status import read_status
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
@@ -90,25 +90,25 @@ def run(
     files = ExperimentFiles(study, experiment.name)
     storage.mark(study)
     with locked(files.lock):
-        found = standing(study, experiment.name)
-        before = found.of((wanted.run.number, wanted.repetition))
+        status = read_status(study, experiment.name)
+        before = status.of((wanted.run.number, wanted.repetition))
         if before.state in AT_WORK:
             name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
                 f"{name} is {before.state} in {before.submission}. "
                 f"`{command('logs', name)}` shows it; `{command('cancel', name)}` ends it."
             )
-        runs = runs_of(experiment, found.registry)
-        registry = registered(runs, found.registry)
+        runs = runs_of(experiment, status.registry)
+        registry = registered(runs, status.registry)
         if not wanted.on_grid:
             wanted = off_grid(
-                wanted.run, wanted.repetition, runs, found.registry
+                wanted.run, wanted.repetition, runs, status.registry
             )  # others may have taken its number
             off = wanted.run
             registry.append(
                 RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False)
             )
-        register(files.registry, found.registry, _without_repeats(registry))
+        register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
         scratch = is_done and not rerun
         code = code_hash(study.root, experiment.path)

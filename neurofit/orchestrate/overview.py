@@ -14,35 +14,35 @@ from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.orchestrate import failures, plan
 from neurofit.orchestrate.remarks import Outdated, outdated_now
-from neurofit.status.experiment_status import Part, Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, Part, read_status
 from neurofit.status.queues import JobsView, silent_seconds
 from neurofit.store.state import State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 
 
-def of_experiment(found: Standing) -> dict[str, Any]:
+def of_experiment(status: ExperimentStatus) -> dict[str, Any]:
     """Tasks by state, in all, and what could not be read."""
-    counts = found.counts()
+    counts = status.counts()
     return {
-        "name": found.name,
+        "name": status.name,
         **{str(state): counts[state] for state in State},
         "total": sum(counts.values()),
-        "newer": {str(state): number for state, number in found.displaced().items()},
-        "problems": found.problems,
+        "newer": {str(state): number for state, number in status.displaced().items()},
+        "problems": status.problems,
     }
 
 
-def of_queues(found: Standing) -> list[dict[str, Any]]:
+def of_queues(status: ExperimentStatus) -> list[dict[str, Any]]:
     """What the queue said of each submission that is not through."""
-    parts = {part.files.name: part for part in found.parts}
-    return [_of_queue(found, parts[name], view) for name, view in found.queues.items()]
+    parts = {part.files.name: part for part in status.parts}
+    return [_of_queue(status, parts[name], view) for name, view in status.queues.items()]
 
 
-def _of_queue(found: Standing, part: Part, view: JobsView) -> dict[str, Any]:
+def _of_queue(status: ExperimentStatus, part: Part, view: JobsView) -> dict[str, Any]:
     phases = Counter(view.live.values())
     return {
-        "experiment": found.name,
+        "experiment": status.name,
         "submission": part.files.name,
         "runner": view.runner or part.record["runner"],
         "backend": part.record["backend"],
@@ -66,34 +66,34 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def of_tasks(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+def of_tasks(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
     """These tasks' states, and why those failed or wait that did."""
     records = []
     for key in keys:
-        task = found.of(key)
+        task = status.of(key)
         records.append(
             {
-                "experiment": found.name,
+                "experiment": status.name,
                 "run": key[0],
                 "repetition": key[1],
                 "state": str(task.state),
                 "attempt": task.attempt or None,
                 "submission": task.submission,
                 "job": task.job,
-                "cause": failures.cause(found, key) if task.state in failures.UNFINISHED else task.cause,
+                "cause": failures.cause(status, key) if task.state in failures.UNFINISHED else task.cause,
                 "result": task.counted.attempt if task.counted else None,
-                "newer": _newer(found, key),
+                "newer": _newer(status, key),
             }
         )
     return records
 
 
-def _newer(found: Standing, key: TaskKey) -> dict[str, Any] | None:
+def _newer(status: ExperimentStatus, key: TaskKey) -> dict[str, Any] | None:
     """What became of an attempt after the one that counts."""
-    newer = found.of(key).newer
+    newer = status.of(key).newer
     if newer is None:
         return None
-    cause = failures.cause(found, key) if newer.state in failures.UNFINISHED else newer.cause
+    cause = failures.cause(status, key) if newer.state in failures.UNFINISHED else newer.cause
     state, submission = str(newer.state), newer.submission
     return {
         "state": state,
@@ -104,11 +104,11 @@ def _newer(found: Standing, key: TaskKey) -> dict[str, Any] | None:
     }
 
 
-def of_stopped(found: Standing, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
+def of_stopped(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
     """Why those of these tasks stopped that did, identical ones together."""
     return [
-        {"experiment": found.name, "tasks": len(one.tasks), "message": one.message}
-        for one in failures.failures(found, keys, frozenset({State.STOPPED}))
+        {"experiment": status.name, "tasks": len(one.tasks), "message": one.message}
+        for one in failures.failures(status, keys, frozenset({State.STOPPED}))
     ]
 
 
@@ -121,12 +121,12 @@ def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
         experiment = scripts.load(study, entry.path, entry.name)
     except NeurofitError as error:
         return {**record, **empty, "error": str(error), "hint": None}
-    found = standing(study, entry.name, asking=False)
-    runs = plan.runs_of(experiment, found.registry)
+    status = read_status(study, entry.name, asking=False)
+    runs = plan.runs_of(experiment, status.registry)
     keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
-    done = sum(found.of(key).counted is not None for key in keys) if found.tasks else 0
+    done = sum(status.of(key).counted is not None for key in keys) if status.tasks else 0
     counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
-    old = outdated_now(study, found, keys) if done else Outdated()
+    old = outdated_now(study, status, keys) if done else Outdated()
     counts |= {"done_other_code": old.code, "done_other_data": old.data, "outdated": old.sentence(entry.name)}
     return {**record, **counts, "error": None, "hint": experiment.hint}
 

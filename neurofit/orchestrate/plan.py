@@ -13,7 +13,7 @@ from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.experiment import Experiment, Run, must_be_manageable, numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.remarks import Outdated, outdated
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.registry import RegisteredRun, Registry
 from neurofit.store.state import AT_WORK, State
 from neurofit.store.submissions import Planned, TaskKey
@@ -51,7 +51,7 @@ class Plan:
     tasks: list[Planned]  # to be queued
     removed: int  # registered runs that the grid no longer has
     code_hash: str
-    standing: Standing = field(repr=False)
+    status: ExperimentStatus = field(repr=False)
 
     @property
     def other_code(self) -> int:
@@ -81,7 +81,7 @@ class Plan:
             "runs": len(self.runs),
             "repetitions": self.repetitions,
             "removed_runs": self.removed,
-            "problems": self.standing.problems + self.standing.unanswered,
+            "problems": self.status.problems + self.status.unanswered,
         }
 
 
@@ -98,24 +98,24 @@ def condition(experiment: Experiment, text: str) -> Where:
     )
 
 
-def make(study: Study, experiment: Experiment, wish: Wish, found: Standing | None = None) -> Plan:
+def make(study: Study, experiment: Experiment, wish: Wish, status: ExperimentStatus | None = None) -> Plan:
     """Compare the grid with what is done and queued."""
-    found = found or standing(study, experiment.name)
-    runs = runs_of(experiment, found.registry)
+    status = status or read_status(study, experiment.name)
+    runs = runs_of(experiment, status.registry)
     repetitions = wish.repetitions or experiment.repetitions
     must_be_manageable(len(runs), repetitions)
     code = snapshot.code_hash(study.root, experiment.path)
     keys = list(_covered(runs, repetitions, wish))
     if not keys:
         raise UsageError(_nothing(experiment, runs, repetitions))
-    states = {key: found.of(key) for key in keys}
+    states = {key: status.of(key) for key in keys}
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(wish)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
     on_grid = {run.number for run in runs}
-    removed = sum(run.on_grid and number not in on_grid for number, run in found.registry.runs.items())
+    removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())
-    return Plan(study, experiment, wish, runs, repetitions, counts, other, tasks, removed, code, found)
+    return Plan(study, experiment, wish, runs, repetitions, counts, other, tasks, removed, code, status)
 
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurofit.errors import NeurofitError
 from neurofit.experiments import snapshot
-from neurofit.status.experiment_status import Standing, TaskStanding
+from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store import inputs
 from neurofit.store.state import AT_WORK, State
 from neurofit.store.submissions import TaskKey
@@ -27,16 +27,16 @@ BECAME = {
 }
 
 
-def label(task: TaskStanding) -> str:
+def label(task: TaskStatus) -> str:
     """The state of a task, and what became of a newer attempt than the one that counts."""
     return f"{task.state}, newer attempt {_became(task.newer.state)}" if task.newer else str(task.state)
 
 
-def newer_attempts(found: Standing, keys: Collection[TaskKey] | None = None) -> list[str]:
+def newer_attempts(status: ExperimentStatus, keys: Collection[TaskKey] | None = None) -> list[str]:
     """A sentence for each thing that became of newer attempts than those that count, of these tasks or
     all.
     """
-    tasks = [found.of(key) for key in (found.tasks if keys is None else keys)]
+    tasks = [status.of(key) for key in (status.tasks if keys is None else keys)]
     again = sum(task.result is not None and task.state in AT_WORK for task in tasks)
     displaced = Counter(task.newer.state for task in tasks if task.newer)
     said = [
@@ -83,7 +83,7 @@ class Outdated:
         )
 
 
-def outdated(study: Study, tasks: Iterable[TaskStanding], code: str | None) -> Outdated:
+def outdated(study: Study, tasks: Iterable[TaskStatus], code: str | None) -> Outdated:
     """Compare what counts of these tasks with the study as it is. Each file of data is looked at once; one
     that is not there now says nothing.
 
@@ -128,9 +128,9 @@ def code_now(study: Study, name: str) -> str | None:
         return None
 
 
-def outdated_now(study: Study, found: Standing, keys: Collection[TaskKey]) -> Outdated:
+def outdated_now(study: Study, status: ExperimentStatus, keys: Collection[TaskKey]) -> Outdated:
     """The same, of tasks of an experiment of which no script was loaded."""
-    tasks = [found.of(key) for key in keys]
+    tasks = [status.of(key) for key in keys]
     return outdated(
-        study, tasks, code_now(study, found.name) if any(task.counted for task in tasks) else None
+        study, tasks, code_now(study, status.name) if any(task.counted for task in tasks) else None
     )

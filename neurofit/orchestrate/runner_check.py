@@ -28,7 +28,7 @@ from neurofit.orchestrate import cancel, failures
 from neurofit.orchestrate.plan import AT_WORK, Wish, load, make
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
 from neurofit.status import logs
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.state import State
 from neurofit.study import Study
@@ -111,8 +111,8 @@ def _prepare(study: Study, runner: Runner) -> Study:
     return own
 
 
-def _look(own: Study) -> Standing:
-    return standing(own, NAME, cache=own.root / ".cache")
+def _look(own: Study) -> ExperimentStatus:
+    return read_status(own, NAME, cache=own.root / ".cache")
 
 
 def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str], None]) -> Canary:
@@ -134,30 +134,30 @@ def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str]
         pause = min(2.0, pause * 1.3)
 
 
-def _reason(found: Standing, submission: str) -> str | None:
-    view = found.queues.get(submission)
+def _reason(status: ExperimentStatus, submission: str) -> str | None:
+    view = status.queues.get(submission)
     if view is None or not view.answered:
         return None
     if view.in_grace:
         return "the queue no longer has it, and it left no word so far"
-    if found.of(TASK).state is State.QUEUED and "running" in view.live.values():
+    if status.of(TASK).state is State.QUEUED and "running" in view.live.values():
         return "its job has started, and has not come to it yet (setup lines, a free GPU, imports)"
-    return found.of(TASK).cause
+    return status.of(TASK).cause
 
 
-def _ended(found: Standing, result: Canary) -> Canary:
-    run = found.registry.runs[TASK[0]]
+def _ended(status: ExperimentStatus, result: Canary) -> Canary:
+    run = status.registry.runs[TASK[0]]
     if result.state == str(State.DONE):
-        attempt = found.files.task(run.number, run.id, TASK[1]).attempt(found.of(TASK).attempt)
+        attempt = status.files.task(run.number, run.id, TASK[1]).attempt(status.of(TASK).attempt)
         result.facts = read_json(attempt.outcome)["facts"]
         return result
-    if found.of(TASK).state in failures.FAILED:
-        result.reason = failures.cause(found, TASK)
-    return _with_log(found, result)
+    if status.of(TASK).state in failures.FAILED:
+        result.reason = failures.cause(status, TASK)
+    return _with_log(status, result)
 
 
-def _with_log(found: Standing, result: Canary) -> Canary:
-    said = [logs.tail(log.path, LOG_LINES) for log in logs.task_logs(found, TASK).logs]
+def _with_log(status: ExperimentStatus, result: Canary) -> Canary:
+    said = [logs.tail(log.path, LOG_LINES) for log in logs.task_logs(status, TASK).logs]
     result.log = b"".join(said).decode(errors="replace").strip()
     return result
 

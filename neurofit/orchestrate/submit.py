@@ -62,7 +62,7 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
         plan = make(plan.study, plan.experiment, plan.wish)
         if not plan.tasks:
             return None
-        register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
+        register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
         jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
         record = submission_record(plan, runner)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError
 from neurofit.orchestrate.plan import AT_WORK
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.logs import last_line
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.records import CLAIM, read_record
@@ -40,7 +40,7 @@ class AtWork:
 class Look:
     """How the watched tasks of one experiment stand at one moment."""
 
-    found: Standing
+    status: ExperimentStatus
     keys: list[TaskKey]
     counts: Counter[State]
     seconds: float  # since the watch began
@@ -68,7 +68,7 @@ class Watch:
         self,
         study: Study,
         name: str,
-        pick: Callable[[Standing], list[TaskKey]] = Standing.all_keys,
+        pick: Callable[[ExperimentStatus], list[TaskKey]] = ExperimentStatus.all_keys,
         *,
         details: bool = False,
     ) -> None:
@@ -77,9 +77,9 @@ class Watch:
         self._ended_before: int | None = None
 
     def look(self) -> Look:
-        found = standing(self.study, self.name)
-        keys = self.pick(found)
-        states = [(key, found.of(key).state) for key in keys]
+        status = read_status(self.study, self.name)
+        keys = self.pick(status)
+        states = [(key, status.of(key).state) for key in keys]
         counts = Counter(state for _, state in states)
         ended = sum(counts[state] for state in ENDED)
         if self._ended_before is None:
@@ -89,7 +89,7 @@ class Watch:
         rate = finished / seconds if finished > 0 and seconds > 0 else None
         left = sum(counts[state] for state in AT_WORK) / rate if rate else None
         running = [key for key, state in states if state is State.RUNNING] if self.details else []
-        return Look(found, keys, counts, seconds, rate, left, list(_at_work(found, running)))
+        return Look(status, keys, counts, seconds, rate, left, list(_at_work(status, running)))
 
 
 def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[Look]]:
@@ -108,11 +108,11 @@ def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> 
         time.sleep(pause)
 
 
-def _at_work(found: Standing, keys: list[TaskKey]) -> Iterator[AtWork]:
+def _at_work(status: ExperimentStatus, keys: list[TaskKey]) -> Iterator[AtWork]:
     for key in keys[:_SHOWN]:
-        run = found.registry.runs.get(key[0])
+        run = status.registry.runs.get(key[0])
         if run is not None:
-            attempt = found.files.task(run.number, run.id, key[1]).attempt(found.of(key).attempt)
+            attempt = status.files.task(run.number, run.id, key[1]).attempt(status.of(key).attempt)
             yield AtWork(key, _age(attempt), _last_row(attempt.history) or last_line(attempt.stdout))
 
 

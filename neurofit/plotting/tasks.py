@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from neurofit.errors import UsageError
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.history import read_history
 from neurofit.store.state import State
 from neurofit.study import Study
@@ -55,7 +55,7 @@ class Told:
 class _Found:
     """What selectors mean, as far as they were read."""
 
-    stands: dict[str, Standing] = field(default_factory=dict)
+    stands: dict[str, ExperimentStatus] = field(default_factory=dict)
     rows: dict[str, dict[tuple, Row]] = field(default_factory=dict)  # experiment → run and repetition → row
     told: dict[tuple, Told] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ def _select(
 ) -> None:
     choice = choose(study, selector, states, condition)
     if choice.name not in found.stands:
-        found.stands[choice.name] = standing(study, choice.name)
+        found.stands[choice.name] = read_status(study, choice.name)
     stand = found.stands[choice.name]
     keys = set(choice.keys(stand, of_rows=True))
     for row in readable(records(stand, choice.selection)):

@@ -48,7 +48,7 @@ QUIET_SECONDS = (
 
 
 @dataclass(slots=True)
-class TaskStanding:
+class TaskStatus:
     """The state of one task and where to look for more.
 
     Of several attempts, the newest that is done counts, or the one that was chosen: the task is *done*, and
@@ -64,16 +64,16 @@ class TaskStanding:
     code: str | None = None
     inputs: dict[str, str] | None = None  # file → digest, of the data that it says it read
     newest: int = 0  # number of the newest attempt, whatever became of it
-    newer: TaskStanding | None = None  # a newer attempt than the one that counts
-    result: TaskStanding | None = None  # the attempt that counts, of a task that is at work again
+    newer: TaskStatus | None = None  # a newer attempt than the one that counts
+    result: TaskStatus | None = None  # the attempt that counts, of a task that is at work again
 
     @property
-    def counted(self) -> TaskStanding | None:
+    def counted(self) -> TaskStatus | None:
         """The attempt whose results are the task's; None as long as none is done."""
         return self if self.state is State.DONE else self.result
 
     @property
-    def latest(self) -> TaskStanding:
+    def latest(self) -> TaskStatus:
         """What happened last."""
         return self.newer or self
 
@@ -92,23 +92,23 @@ class Part:
 
 
 @dataclass
-class Standing:
+class ExperimentStatus:
     """How an experiment stands."""
 
     name: str
     files: ExperimentFiles
     registry: Registry
     repetitions: int = 0
-    tasks: dict[TaskKey, TaskStanding] = field(default_factory=dict)
-    done: dict[TaskKey, dict[int, TaskStanding]] = field(
+    tasks: dict[TaskKey, TaskStatus] = field(default_factory=dict)
+    done: dict[TaskKey, dict[int, TaskStatus]] = field(
         default_factory=dict
     )  # by number: attempts that are done
     parts: list[Part] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # what could not be read or asked, in words
 
-    def of(self, key: TaskKey) -> TaskStanding:
-        return self.tasks.get(key) or TaskStanding(State.NEW)
+    def of(self, key: TaskKey) -> TaskStatus:
+        return self.tasks.get(key) or TaskStatus(State.NEW)
 
     def counts(self) -> Counter[State]:
         """Tasks by state: those of the grid, and those off it that were ever submitted."""
@@ -139,9 +139,9 @@ class Standing:
         return runner_option(newest.record.get("runner")) if newest else None
 
 
-def standing(
+def read_status(
     study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None, asking: bool = True
-) -> Standing:
+) -> ExperimentStatus:
     """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest
     still counts.
 
@@ -150,45 +150,45 @@ def standing(
     storage.require(study)
     files = ExperimentFiles(study, name)
     try:
-        found = Standing(name, files, read_registry(files.registry))
+        status = ExperimentStatus(name, files, read_registry(files.registry))
     except StoreError as error:
-        found = Standing(name, files, Registry({}, 1), problems=[str(error)])
-    if found.registry.damaged:
-        found.problems.append(f"{files.registry}: {found.registry.damaged} damaged line(s) passed over.")
+        status = ExperimentStatus(name, files, Registry({}, 1), problems=[str(error)])
+    if status.registry.damaged:
+        status.problems.append(f"{files.registry}: {status.registry.damaged} damaged line(s) passed over.")
     folder = cache or index.cache_folder()
     known = index.load(files, folder)
     before = {name: _kept(facts) for name, facts in known.items()}
     for submission in files.submissions():
-        _add_part(found, submission, known.get(submission.name) or Facts())
-    found.problems += [
+        _add_part(status, submission, known.get(submission.name) or Facts())
+    status.problems += [
         f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()
     ]
-    later = _begun_later(found.parts)
-    open_parts = [part for part in found.parts if not _is_over(part, later)]
-    found.queues = (
+    later = _begun_later(status.parts)
+    open_parts = [part for part in status.parts if not _is_over(part, later)]
+    status.queues = (
         ask(open_parts, runners or study.runners)
         if asking
         else {part.files.name: JobsView() for part in open_parts}
     )
     if (
-        unknown := {task.run for part in found.parts for job in part.jobs for task in job}
-        - found.registry.runs.keys()
+        unknown := {task.run for part in status.parts for job in part.jobs for task in job}
+        - status.registry.runs.keys()
     ):
         runs = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
-        found.problems.append(
+        status.problems.append(
             f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown."
         )
-    for part in found.parts:
-        _decide_part(found, part, later)
-        found.problems += sorted(
+    for part in status.parts:
+        _decide_part(status, part, later)
+        status.problems += sorted(
             f"{path}: damaged, some of it was passed over." for path in part.facts.damaged
         )
-        found.problems += part.facts.problems
-    _choose_among_done(found)
-    facts = {part.files.name: part.facts for part in found.parts}
+        status.problems += part.facts.problems
+    _choose_among_done(status)
+    facts = {part.files.name: part.facts for part in status.parts}
     if {name: _kept(fact) for name, fact in facts.items()} != before:
         index.save(files, folder, facts)
-    return found
+    return status
 
 
 def _kept(facts: Facts) -> tuple[Any, ...]:
@@ -239,7 +239,7 @@ def _will_not_begin(part: Part, task: Planned) -> bool:
     return idle and any(stop.covers(task.key) for stop in part.stops)
 
 
-def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
+def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record, jobs = read_submission(files), read_jobs(files)
         if len(jobs) != record["jobs"]:
@@ -248,36 +248,36 @@ def _add_part(found: Standing, files: SubmissionFiles, facts: Facts) -> None:
             )
         stops, damaged = read_stops(files)
     except (StoreError, OSError) as error:
-        found.problems.append(str(error))
+        status.problems.append(str(error))
         return
-    found.parts.append(Part(files, record, jobs, facts, stops, is_at_home(files, record), found.files.lock))
-    found.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
-    found.repetitions = (
+    status.parts.append(Part(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock))
+    status.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
+    status.repetitions = (
         record["repetitions"]
         if record.get("whole_grid", True)
-        else found.repetitions or record["repetitions"]
+        else status.repetitions or record["repetitions"]
     )
     if not facts.settled:
         read_journals(files, facts)
 
 
-def _decide_part(found: Standing, part: Part, later: Later) -> None:
-    view = found.queues.get(part.files.name) or JobsView(answered=True)
+def _decide_part(status: ExperimentStatus, part: Part, later: Later) -> None:
+    view = status.queues.get(part.files.name) or JobsView(answered=True)
     planned = [(number, task) for number, tasks in enumerate(part.jobs) for task in tasks]
     doubtful = [task for number, task in planned if _in_doubt(part, view, number, task, later)]
     if doubtful:
-        ids = {number: run.id for number, run in found.registry.runs.items()}
-        others = {other.files.name for other in found.parts} - {part.files.name}
-        look_at_attempts(found.files, part.files.name, others, ids, doubtful, part.facts)
+        ids = {number: run.id for number, run in status.registry.runs.items()}
+        others = {other.files.name for other in status.parts} - {part.files.name}
+        look_at_attempts(status.files, part.files.name, others, ids, doubtful, part.facts)
     beats = heartbeats(part.files, part.facts, at_home=part.at_home)
     settled = True
     for number, task in planned:
         facts = part.facts.tasks.get(task.key) or TaskFacts()
         state = decide(_evidence(part, view, beats, number, task, facts))
         settled = settled and facts.ended in ("done", "failed")
-        _note(found, part, view, number, task, facts, state)
+        _note(status, part, view, number, task, facts, state)
     part.facts.settled = settled
-    if part.files.name in found.queues and view.answered:
+    if part.files.name in status.queues and view.answered:
         part.facts.quiet = (part.facts.quiet or time.time()) if _is_quiet(part, view) else None
 
 
@@ -323,29 +323,35 @@ def _evidence(
 
 
 def _note(
-    found: Standing, part: Part, view: JobsView, number: int, task: Planned, facts: TaskFacts, state: State
+    status: ExperimentStatus,
+    part: Part,
+    view: JobsView,
+    number: int,
+    task: Planned,
+    facts: TaskFacts,
+    state: State,
 ) -> None:
     """What this submission says counts, unless it left the task as it was."""
-    before = found.tasks.get(task.key)
+    before = status.tasks.get(task.key)
     untouched = facts.attempt <= task.last_attempt
     if untouched and before is not None and state in (State.NEW, State.CANCELLED):
         return
     cause = view.causes.get(number) or view.reasons.get(number)
     attempt = max(facts.attempt, task.last_attempt)
     newest = max(attempt, before.newest if before else 0)
-    noted = TaskStanding(state, attempt, part.files.name, number, cause, facts.code, facts.inputs, newest)
-    found.tasks[task.key] = noted
+    noted = TaskStatus(state, attempt, part.files.name, number, cause, facts.code, facts.inputs, newest)
+    status.tasks[task.key] = noted
     if state is State.DONE:
-        found.done.setdefault(task.key, {})[attempt] = noted
+        status.done.setdefault(task.key, {})[attempt] = noted
 
 
-def _choose_among_done(found: Standing) -> None:
+def _choose_among_done(status: ExperimentStatus) -> None:
     """Of each task that was ever done, which attempt counts, beside what happened last."""
-    choices, damaged = read_choices(found.files)
+    choices, damaged = read_choices(status.files)
     if damaged:
-        found.problems.append(f"{found.files.chosen}: {damaged} damaged line(s) passed over.")
-    for key, done in found.done.items():
-        counts, latest = done[counting(done, choices.get(key))], found.tasks[key]
+        status.problems.append(f"{status.files.chosen}: {damaged} damaged line(s) passed over.")
+    for key, done in status.done.items():
+        counts, latest = done[counting(done, choices.get(key))], status.tasks[key]
         if latest is counts:
             continue
         if latest.state in AT_WORK:
@@ -355,4 +361,4 @@ def _choose_among_done(found: Standing) -> None:
         since = latest.attempt > counts.attempt or (
             latest.attempt == counts.attempt and latest.state in FAILED
         )
-        found.tasks[key] = replace(counts, newest=newest, newer=latest if since else None)
+        status.tasks[key] = replace(counts, newest=newest, newer=latest if since else None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
-from neurofit.status.experiment_status import Part, Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, Part, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import CLAIM, OUTCOME, read_record
 from neurofit.store.state import State
@@ -45,48 +45,48 @@ class TaskLogs:
     counts: int | None = None  # the attempt that counts, where it is another one
 
 
-def task_logs(found: Standing, key: TaskKey, attempt: int | None = None) -> TaskLogs:
+def task_logs(status: ExperimentStatus, key: TaskKey, attempt: int | None = None) -> TaskLogs:
     """The logs of an attempt, the newest without a number.
 
     Raises
     ------
     NameUnknown : there is no such attempt
     """
-    task, run = found.of(key), found.registry.runs.get(key[0])
-    files = None if run is None else found.files.task(run.number, run.id, key[1])
+    task, run = status.of(key), status.registry.runs.get(key[0])
+    files = None if run is None else status.files.task(run.number, run.id, key[1])
     made = files.attempts() if files else []
     if attempt is not None and attempt not in [one.number for one in made]:
         there = ", ".join(str(one.number) for one in made) or "none"
-        raise NameUnknown(f"{found.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
-    if not made or (attempt is None and ended_before_it_began(found, key, made[-1].number)):
+        raise NameUnknown(f"{status.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
+    if not made or (attempt is None and ended_before_it_began(status, key, made[-1].number)):
         return TaskLogs(
-            key, 0, task.latest.state, list(_of_job(found, key)), task.counted and task.counted.attempt
+            key, 0, task.latest.state, list(_of_job(status, key)), task.counted and task.counted.attempt
         )
     chosen = made[-1] if attempt is None else files.attempt(attempt)
-    written = _written_by(found, files, chosen)
+    written = _written_by(status, files, chosen)
     counts = task.counted.attempt if task.counted and task.counted.attempt != chosen.number else None
     return TaskLogs(
         key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)], counts
     )
 
 
-def ended_before_it_began(found: Standing, key: TaskKey, newest: int) -> bool:
+def ended_before_it_began(status: ExperimentStatus, key: TaskKey, newest: int) -> bool:
     """Whether the last submission of a task ended without an attempt of its own."""
-    task = found.of(key).latest
-    part = _part(found, task.submission)
+    task = status.of(key).latest
+    part = _part(status, task.submission)
     if part is None or task.job is None or task.state not in (State.FAILED, State.LOST):
         return False
     planned = next((one for one in part.jobs[task.job] if one.key == key), None)
     return planned is not None and newest <= planned.last_attempt
 
 
-def _written_by(found: Standing, files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles:
+def _written_by(status: ExperimentStatus, files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles:
     """The attempt that holds the output: of tasks that share a process, only the first does."""
     if attempt.stdout.exists():
         return attempt
     try:
         log = read_record(attempt.outcome, OUTCOME).get("log")
-        return AttemptFiles(found.files.folder / log) if log else attempt
+        return AttemptFiles(status.files.folder / log) if log else attempt
     except (OSError, StoreError):
         return _while_it_runs(files, attempt) or attempt
 
@@ -109,10 +109,10 @@ def _claim(attempt: AttemptFiles) -> tuple | None:
         return None
 
 
-def _of_job(found: Standing, key: TaskKey) -> Iterator[Log]:
+def _of_job(status: ExperimentStatus, key: TaskKey) -> Iterator[Log]:
     """What is in the submission's own logs: those of the task's job, and those of no job in particular."""
-    task = found.of(key).latest
-    part = _part(found, task.submission)
+    task = status.of(key).latest
+    part = _part(status, task.submission)
     if part is None:
         return
     own = f"{task.job:06d}" if task.job is not None else None
@@ -129,12 +129,12 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _part(found: Standing, submission: str | None) -> Part | None:
-    return next((part for part in found.parts if part.files.name == submission), None)
+def _part(status: ExperimentStatus, submission: str | None) -> Part | None:
+    return next((part for part in status.parts if part.files.name == submission), None)
 
 
 def follow(
-    study: Study, name: str, pick: Callable[[Standing], list[TaskKey]], lines: int | None, most: int
+    study: Study, name: str, pick: Callable[[ExperimentStatus], list[TaskKey]], lines: int | None, most: int
 ) -> Iterator[tuple[TaskLogs, Log, bytes]]:
     """What these tasks print, as it comes, until none of them is queued or running.
 
@@ -147,13 +147,13 @@ def follow(
     read: dict[Path, int] = {}
     begun: dict[TaskKey, None] = {}
     while True:
-        found = standing(study, name)
-        keys = pick(found)
-        states = {key: found.of(key).state for key in keys}
+        status = read_status(study, name)
+        keys = pick(status)
+        states = {key: status.of(key).state for key in keys}
         running = [key for key in keys if states[key] is State.RUNNING] or ([] if begun else keys)
         followed = list(dict.fromkeys([*begun, *running[:most]]))
         for key in followed:
-            for logs, log, data in _news(found, key, read, lines):
+            for logs, log, data in _news(status, key, read, lines):
                 begun[key] = None
                 yield logs, log, data
         begun = {key: None for key in begun if states.get(key) is State.RUNNING}
@@ -163,9 +163,9 @@ def follow(
 
 
 def _news(
-    found: Standing, key: TaskKey, read: dict[Path, int], lines: int | None
+    status: ExperimentStatus, key: TaskKey, read: dict[Path, int], lines: int | None
 ) -> Iterator[tuple[TaskLogs, Log, bytes]]:
-    logs = task_logs(found, key)
+    logs = task_logs(status, key)
     for log in logs.logs:
         if log.path not in read:
             data = tail(log.path, lines)

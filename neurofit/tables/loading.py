@@ -13,7 +13,7 @@ from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import scripts
 from neurofit.experiments.selector import parse
 from neurofit.files import read_json, to_json
-from neurofit.status.experiment_status import Standing, standing
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import AttemptFiles, code_store
 from neurofit.store.submissions import TaskKey, read_submission
 from neurofit.tables.query import experiment_name
@@ -137,20 +137,22 @@ def _must_be_alike(selector: str, outcomes: dict[TaskKey, dict[str, Any]]) -> No
         warnings.warn(f"The ensemble of '{selector}' is of repetitions that differ: {differ}.", stacklevel=3)
 
 
-def _selected(selector: str, study: Path | str | None) -> tuple[studies.Study, Standing, list[TaskKey]]:
+def _selected(
+    selector: str, study: Path | str | None
+) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:
     home = studies.find(Path(study) if study else Path.cwd())
     selection = parse(selector)
-    found = standing(home, experiment_name(home, selection.experiment))
-    numbers = list(found.registry.runs)
-    return home, found, [key for key in found.all_keys() if selection.matches(*key, numbers)]
+    status = read_status(home, experiment_name(home, selection.experiment))
+    numbers = list(status.registry.runs)
+    return home, status, [key for key in status.all_keys() if selection.matches(*key, numbers)]
 
 
-def _attempt(found: Standing, key: TaskKey) -> AttemptFiles:
-    run = found.registry.runs[key[0]]
-    return found.files.task(run.number, run.id, key[1]).attempt(found.of(key).counted.attempt)
+def _attempt(status: ExperimentStatus, key: TaskKey) -> AttemptFiles:
+    run = status.registry.runs[key[0]]
+    return status.files.task(run.number, run.id, key[1]).attempt(status.of(key).counted.attempt)
 
 
-def _submitted_fit(home: studies.Study, found: Standing, key: TaskKey) -> Any:
-    record = read_submission(found.files.submission(found.of(key).counted.submission))
+def _submitted_fit(home: studies.Study, status: ExperimentStatus, key: TaskKey) -> Any:
+    record = read_submission(status.files.submission(status.of(key).counted.submission))
     code = code_store(home) / record["code"]
-    return scripts.load(code, code / record["script"], found.name).fit
+    return scripts.load(code, code / record["script"], status.name).fit

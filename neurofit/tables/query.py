@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import scripts
 from neurofit.experiments.selector import Selection, parse, where
-from neurofit.status.experiment_status import Standing
+from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store import storage
 from neurofit.store.layout import discover_experiments
 from neurofit.store.state import State
@@ -32,7 +32,7 @@ class Choice:
         """Whether the experiment as a whole is meant."""
         return not (self.one_by_one or self.states or self.condition)
 
-    def keys(self, found: Standing, *, of_rows: bool = False) -> list[TaskKey]:
+    def keys(self, status: ExperimentStatus, *, of_rows: bool = False) -> list[TaskKey]:
         """These tasks, by run and repetition.
 
         Parameters
@@ -44,14 +44,14 @@ class Choice:
         ------
         UsageError : no task is selected, or the condition names an argument that no run has
         """
-        runs = found.registry.runs
+        runs = status.registry.runs
         values = {
             number: {"architecture": run.architecture, **run.params, **run.derived}
             for number, run in runs.items()
         }
-        keys = [key for key in found.all_keys() if self.selection.matches(*key, runs)]
+        keys = [key for key in status.all_keys() if self.selection.matches(*key, runs)]
         if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
-            raise UsageError(_nothing(found))
+            raise UsageError(_nothing(status))
         if self.condition is not None:
             known = dict.fromkeys(name for arguments in values.values() for name in arguments)
             holds = where(self.condition, known)
@@ -59,11 +59,11 @@ class Choice:
             keys = [key for key in keys if key[0] in numbers]
             if not keys:
                 raise UsageError(
-                    f"No run of {found.name} has {self.condition}. `{command('show', found.name)}` lists "
+                    f"No run of {status.name} has {self.condition}. `{command('show', status.name)}` lists "
                     "the arguments."
                 )
         if self.states:
-            tasks = {key: found.of(key) for key in keys}
+            tasks = {key: status.of(key) for key in keys}
             if of_rows:
                 tasks = {key: task.counted or task for key, task in tasks.items()}
             keys = [key for key, task in tasks.items() if task.state in self.states]
@@ -112,13 +112,13 @@ def experiment_name(study: Study, name: str) -> str:
     )
 
 
-def _nothing(found: Standing) -> str:
-    numbers = list(found.registry.runs)
+def _nothing(status: ExperimentStatus) -> str:
+    numbers = list(status.registry.runs)
     if not numbers:
-        return f"{found.name} has no runs yet. `{command('submit', found.name)}` queues them."
-    unread = "".join(f"\n{problem}" for problem in found.problems)
+        return f"{status.name} has no runs yet. `{command('submit', status.name)}` queues them."
+    unread = "".join(f"\n{problem}" for problem in status.problems)
     return (
-        f"Nothing in {found.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to "
+        f"Nothing in {status.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to "
         f"{numbers[-1]}, with "
-        f"{found.repetitions} repetition(s) each. `{command('show', found.name)}` lists them.{unread}"
+        f"{status.repetitions} repetition(s) each. `{command('show', status.name)}` lists them.{unread}"
     )

@@ -10,7 +10,7 @@ from neurofit import study as studies
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import Selection
 from neurofit.files import parse_lines
-from neurofit.status.experiment_status import Standing, TaskStanding, standing
+from neurofit.status.experiment_status import ExperimentStatus, TaskStatus, read_status
 from neurofit.store.journal import journals
 from neurofit.store.records import JOURNAL_LINE, fault, read_record
 from neurofit.store.records import OUTCOME as OUTCOME_SCHEMA
@@ -26,39 +26,39 @@ OUTCOME = b'{"outcome":'
 ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
 
 
-def records(found: Standing, selection: Selection | None = None) -> list[dict[str, Any]]:
+def records(status: ExperimentStatus, selection: Selection | None = None) -> list[dict[str, Any]]:
     """One record per task, in the order of runs and repetitions; damaged files are named in
     `found.problems`.
     """
-    outcomes = _journalled(found)
-    numbers = list(found.registry.runs)
+    outcomes = _journalled(status)
+    numbers = list(status.registry.runs)
     rows = []
-    for key in found.all_keys():
+    for key in status.all_keys():
         if selection is None or selection.matches(*key, numbers):
-            row = _row(found, key, found.of(key), outcomes)
+            row = _row(status, key, status.of(key), outcomes)
             if row is not None:
                 rows.append(row)
     return rows
 
 
-def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
+def _journalled(status: ExperimentStatus) -> dict[tuple[int, int, int], dict[str, Any]]:
     """(run, repetition, attempt) → outcome as the journals have it, and the size that its file then has."""
     outcomes = {}
-    for part in found.parts:
+    for part in status.parts:
         for entry in journals(part.files).values():
             lines = retry(Path(entry.path).read_bytes).split(b"\n")
             if any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1]):
-                found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
+                status.problems.append(f"{entry.path}: damaged, some of it was passed over.")
             lines = [line for line in lines if line.startswith(OUTCOME)]
             parsed, damaged = parse_lines(b"\n".join(lines))
             sizes = [len(line) - len(OUTCOME) for line in lines] if not damaged else [None] * len(parsed)
             for line, size in zip(parsed, sizes):
                 if fault(line, JOURNAL_LINE):
-                    found.problems.append(f"{entry.path}: damaged, some of it was passed over.")
+                    status.problems.append(f"{entry.path}: damaged, some of it was passed over.")
                     continue
                 outcome = line["outcome"]
                 key = outcome["run"], outcome["repetition"], outcome["attempt"]
-                known = found.registry.runs.get(key[0])
+                known = status.registry.runs.get(key[0])
                 if key in outcomes or (known and outcome.get("id", known.id) != known.id):
                     size = None  # one of two is another task's: the outcome's own file says which
                 outcomes[key] = outcome, size
@@ -66,15 +66,15 @@ def _journalled(found: Standing) -> dict[tuple[int, int, int], dict[str, Any]]:
 
 
 def _row(
-    found: Standing, key: TaskKey, task: TaskStanding, outcomes: dict[Any, Any]
+    status: ExperimentStatus, key: TaskKey, task: TaskStatus, outcomes: dict[Any, Any]
 ) -> dict[str, Any] | None:
-    run = found.registry.runs.get(key[0])
+    run = status.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is said already
     latest, task = task.latest, task.counted or task
     newer = None if latest is task else {"attempt": latest.attempt, "state": latest.state.value}
     blank = {
-        "experiment": found.name,
+        "experiment": status.name,
         **run.record(),
         "defaults": {},
         "repetition": key[1],
@@ -89,12 +89,12 @@ def _row(
     }
     if task.state not in ENDED or not task.attempt:
         return {**blank, "error": _cause(task)}
-    path = found.files.outcome_text(run.number, run.id, key[1], task.attempt)
+    path = status.files.outcome_text(run.number, run.id, key[1], task.attempt)
     there = _size(path)
     if task.cause and there < 0:
         return {**blank, "error": _cause(task)}
     journalled, size = outcomes.get((*key, task.attempt), (None, None))
-    outcome = journalled if there == size else _read(found, Path(path), journalled)
+    outcome = journalled if there == size else _read(status, Path(path), journalled)
     if outcome is None:
         return {**blank, "error": {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}}
     return {
@@ -114,7 +114,7 @@ def _size(path: str) -> int:
         return -1
 
 
-def _read(found: Standing, path: Path, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
+def _read(status: ExperimentStatus, path: Path, journalled: dict[str, Any] | None) -> dict[str, Any] | None:
     """The outcome's own file; where that is damaged, what its worker's journal has of it, and the file is
     named.
     """
@@ -123,22 +123,22 @@ def _read(found: Standing, path: Path, journalled: dict[str, Any] | None) -> dic
     except (StoreError, OSError) as error:
         what = "gone" if isinstance(error, OSError) else "damaged"
         instead = "its row is the journal's copy" if journalled else "its row has no metrics"
-        found.problems.append(f"{path}: {what}; {instead}.")
+        status.problems.append(f"{path}: {what}; {instead}.")
         return journalled
 
 
-def _cause(task: TaskStanding) -> dict[str, Any] | None:
+def _cause(task: TaskStatus) -> dict[str, Any] | None:
     if not task.cause or task.state not in (State.FAILED, State.LOST):
         return None
     return {"kind": "queue", "type": "Queue", "message": task.cause}
 
 
-def _found(name: str, folder: Path | str | None) -> tuple[Standing, Selection]:
+def _found(name: str, folder: Path | str | None) -> tuple[ExperimentStatus, Selection]:
     study = studies.find(Path(folder) if folder else Path.cwd())
     choice = choose(study, name)
-    found = standing(study, choice.name)
-    choice.keys(found)  # a selector that means nothing is an error
-    return found, choice.selection
+    status = read_status(study, choice.name)
+    choice.keys(status)  # a selector that means nothing is an error
+    return status, choice.selection
 
 
 def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:

@@ -28,7 +28,7 @@ from neurofit.worker import teardown
 from neurofit.worker.checkpoints import Superseded
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
 from neurofit.worker.stopping import stop_reason
-from neurofit.worker.task_context import LiveTask, Stopped, StopRequest
+from neurofit.worker.task_context import Stopped, StopRequest, TaskContext
 
 PR_SET_PDEATHSIG = 1
 DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
@@ -53,7 +53,7 @@ class Work:
 
     fit: Callable[..., Any] | None
     problem: str | None
-    tasks: list[LiveTask]
+    tasks: list[TaskContext]
     records: list[dict[str, Any]]
     code: Path
     versions: Callable[[], dict[str, str]]
@@ -138,7 +138,7 @@ def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
 
 
 def _after(
-    ended: teardown.Ended, tasks: list[LiveTask], results: list[dict[str, Any]]
+    ended: teardown.Ended, tasks: list[TaskContext], results: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Results as they are after the end of the process: what could not be written makes a task that was done
     fail.
@@ -160,7 +160,7 @@ def _after(
     return [{**result, **kept} if result["state"] == "done" else result for result in results]
 
 
-def _latest(task: LiveTask, result: dict[str, Any]) -> int | None:
+def _latest(task: TaskContext, result: dict[str, Any]) -> int | None:
     """A thread may have logged once more."""
     return task.progress if result["state"] == "done" else result["progress"]
 
@@ -169,7 +169,7 @@ class BadScript(Exception):
     """The submitted script cannot be loaded on this machine."""
 
 
-def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
+def _done(task: TaskContext, returned: Any, code: Path) -> dict[str, Any]:
     try:
         return {
             "state": "done",
@@ -181,7 +181,7 @@ def _done(task: LiveTask, returned: Any, code: Path) -> dict[str, Any]:
         return _failed(task, error, code)
 
 
-def _failed(task: LiveTask, error: BaseException, code: Path) -> dict[str, Any]:
+def _failed(task: TaskContext, error: BaseException, code: Path) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # a fit may have closed its standard error
         traceback.print_exception(type(error), error, users_part(error, code))
     return {
@@ -199,7 +199,7 @@ def _seed_global_generators(seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-def finish(task: LiveTask, outcome: dict[str, Any], *, own_process: bool) -> None:
+def finish(task: TaskContext, outcome: dict[str, Any], *, own_process: bool) -> None:
     """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that
     is done.
     """

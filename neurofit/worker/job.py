@@ -26,7 +26,7 @@ from neurofit.worker import checkpoints, child, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
 from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, Halting, SharedReason, stop_reason
-from neurofit.worker.task_context import LiveTask
+from neurofit.worker.task_context import TaskContext
 
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
@@ -222,10 +222,10 @@ class _Job:
             checkpoints.discard(files, task.last_attempt)
         return attempt
 
-    def _live(self, task: Planned, attempt: AttemptFiles) -> LiveTask:
+    def _live(self, task: Planned, attempt: AttemptFiles) -> TaskContext:
         assignment = self.worker.assignment
         run = assignment.run(task.run)
-        return LiveTask(
+        return TaskContext(
             params={**run.params, **run.derived},
             repetition=task.repetition,
             repetitions=assignment.record["repetitions"],
@@ -236,7 +236,7 @@ class _Job:
             fresh_after=task.last_attempt if assignment.record["fresh"] else 0,
         )
 
-    def _record(self, task: Planned, live: LiveTask, log: AttemptFiles) -> dict[str, Any]:
+    def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> dict[str, Any]:
         """What is known of an attempt before it starts."""
         assignment = self.worker.assignment
         run, record = assignment.run(task.run), assignment.record

@@ -59,7 +59,7 @@ class StopRequest:
 
 
 @dataclass
-class LiveTask:
+class TaskContext:
     """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and
     derived values.
     """

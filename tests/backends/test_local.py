@@ -53,7 +53,7 @@ class Held:
         plan = make(bench.study, load(bench.study, "wait"), Wish())
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
-        register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
+        register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
         record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
         record |= {
             "runner": "local",
@@ -269,7 +269,7 @@ def test_a_task_whose_job_was_given_up_says_so_and_nothing_of_damage(bench):
     os.kill(int(submitted.ids[0]), signal.SIGKILL)
     append_event(submitted.files.folder, ended=0, cause="its worker ended 11 times")
     bench.wait("nap")
-    found = bench.standing("nap")
-    (record,) = records(found)
+    status = bench.status("nap")
+    (record,) = records(status)
     assert (record["state"], record["error"]["message"]) == ("failed", "its worker ended 11 times")
-    assert found.problems == []
+    assert status.problems == []

@@ -49,7 +49,7 @@ class Held:
         plan = make(bench.study, load(bench.study, "wait"), Wish())
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
-        register(files.registry, plan.standing.registry, registered(plan.runs, plan.standing.registry))
+        register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
         record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
         record |= {
             "runner": self.kind,

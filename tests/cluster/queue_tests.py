@@ -116,8 +116,8 @@ class QueueTests:
         assert bench.counts("mixed") == {"done": 4, "failed": 2}
         assert bench.command("status", "mixed").returncode == 3
         assert "x is 3" in bench.command("logs", "mixed:2/0").stdout
-        found = bench.standing("mixed")
-        (failure,) = failures(found, found.all_keys())
+        status = bench.status("mixed")
+        (failure,) = failures(status, status.all_keys())
         assert failure.message == "ValueError: x=2 is too much" and len(failure.tasks) == 2
         told = bench.command("failures", "mixed").stdout
         assert "2 tasks failed: ValueError: x=2 is too much" in told and "all with x=2" in told, told
@@ -180,7 +180,7 @@ class QueueTests:
     def test_cancelling_a_task_a_job_and_all_of_them(self, queue, bench, tmp_path):
         bench.script("waits", WAITS % str(tmp_path / "go"))
         submitted = bench.submit("waits", bench.runner("queue", queue.profile))
-        first = min(bench.standing("waits").registry.runs)
+        first = min(bench.status("waits").registry.runs)
         bench.wait("waits", until=lambda counts: counts["running"] == 4)
         assert bench.command("cancel", f"waits:{first}/0", "--yes").returncode == 0  # a task inside a job
         bench.wait(
@@ -212,7 +212,7 @@ class QueueTests:
             )  # the small one before the large one
             crowded.submit("fills", profile)
             assert crowded.wait("fills", seconds=90) == {"done": 1, "failed": 1}
-            (failure,) = failures(found := crowded.standing("fills"), found.all_keys())
+            (failure,) = failures(found := crowded.status("fills"), found.all_keys())
             assert re.search(
                 "No space left on device|the disk, or your quota on it, is full", failure.message
             )
@@ -252,9 +252,9 @@ class QueueTests:
         os.kill(pid, signal.SIGTERM)
         until(lambda: not Path(f"/proc/{pid}").exists())
         try:
-            found = bench.standing("waits")
-            assert Counter({str(state): number for state, number in found.counts().items()}) == before
-            assert "could not be asked" in found.unanswered[0] and queue.away in found.unanswered[0]
+            status = bench.status("waits")
+            assert Counter({str(state): number for state, number in status.counts().items()}) == before
+            assert "could not be asked" in status.unanswered[0] and queue.away in status.unanswered[0]
             said = bench.command("status", "waits")
             assert said.returncode == 5 and "could not be asked" in said.stderr
             bench.script("more", QUICK % 1)

@@ -163,7 +163,7 @@ def test_what_goes_wrong_before_a_worker_is_there_is_shown(bench, setting, cause
     bench.script("one", QUICK % 1)
     submitted = bench.submit("one", bench.runner("queue", f"{PROFILE}{setting}\n"))
     assert bench.wait("one") == {"failed": 1}
-    (task,) = bench.standing("one").tasks.values()
+    (task,) = bench.status("one").tasks.values()
     assert cause in task.cause
     assert log in (submitted.files.logs / "000000.log").read_text()
 
@@ -177,7 +177,7 @@ def test_a_study_that_the_node_does_not_see_is_the_cause(bench):
     until(lambda: not is_listed(submitted.ids[0]))
     away.rename(bench.root)
     assert bench.wait("one") == {"failed": 1}
-    (task,) = bench.standing("one").tasks.values()
+    (task,) = bench.status("one").tasks.values()
     assert "does not see the study's folder" in task.cause
 
 
@@ -195,7 +195,7 @@ def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):
     )
     bench.submit("deaf", bench.runner("queue", f"{PROFILE}directives: ['-l h_rt=6']\n"))
     assert bench.wait("deaf", seconds=90) == {"failed": 1}
-    (task,) = bench.standing("deaf").tasks.values()
+    (task,) = bench.status("deaf").tasks.values()
     assert "time limit was reached" in task.cause
 
 
@@ -206,18 +206,18 @@ def test_a_disabled_queue_and_a_hold_and_an_error_are_told_in_words(bench):
     try:
         bench.submit("one", bench.runner("queue", PROFILE))
         bench.submit("held", bench.runner("queue", f"{PROFILE}directives: [-h]\n"))
-        causes = until(lambda: [task.cause for task in bench.standing("one").tasks.values() if task.cause])
+        causes = until(lambda: [task.cause for task in bench.status("one").tasks.values() if task.cause])
         assert "disabled" in causes[0]
-        (task,) = bench.standing("held").tasks.values()
+        (task,) = bench.status("held").tasks.values()
         assert "held; `qrls" in task.cause
     finally:
         gridengine_says("qmod", "-e", "cpu.q")
     assert bench.wait("one") == {"done": 1}
     bench.command("cancel", "held", "--yes")
     broken = bench.submit("broken", bench.runner("queue", f"{PROFILE}directives: ['-o /nowhere/at/all']\n"))
-    causes = until(lambda: [task.cause for task in bench.standing("broken").tasks.values() if task.cause])
+    causes = until(lambda: [task.cause for task in bench.status("broken").tasks.values() if task.cause])
     until(lambda: "Eqw" in gridengine_says("qstat", "-xml", "-u", "*"))
-    (task,) = bench.standing("broken").tasks.values()
+    (task,) = bench.status("broken").tasks.values()
     assert "in error: can't open output file" in task.cause and f"qmod -cj {broken.ids[0]}" in task.cause
     assert bench.counts("broken") == {"queued": 1}
     assert bench.command("cancel", "broken", "--yes").returncode == 0

@@ -132,9 +132,9 @@ def test_the_sites_own_limit_is_kept(bench):
     bench.script("many", QUICK % 20_003)
     submitted = bench.submit("many", bench.runner("queue", f"{PROFILE}directives: [--hold]\n"))
     assert len(submitted.ids) == 2
-    found = bench.standing("many")
-    assert {str(state): number for state, number in found.counts().items()} == {"queued": 20_003}
-    (view,) = found.queues.values()
+    status = bench.status("many")
+    assert {str(state): number for state, number in status.counts().items()} == {"queued": 20_003}
+    (view,) = status.queues.values()
     released = {f"held by its user: `scontrol release {id}` lets it go on" for id in submitted.ids}
     assert set(view.reasons.values()) == released
     slurm_says("scancel", *submitted.ids)
@@ -145,7 +145,7 @@ def test_a_person_who_cancels_by_hand_is_named_and_the_job_not_started_again(ben
     submitted = bench.submit("waits", bench.runner("queue", f"{PROFILE}directives: [--hold]\n"))
     slurm_says("scancel", submitted.ids[0])
     assert bench.wait("waits") == {"failed": 8}
-    assert {task.cause for task in bench.standing("waits").tasks.values()} == {"cancelled by root"}
+    assert {task.cause for task in bench.status("waits").tasks.values()} == {"cancelled by root"}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_goes_wrong_before_a_worker_is_there_is_shown(bench, setting, cause
         assert bench.wait("one") == {"done": 1}  # the script writes its own log; our --output comes last
         return
     assert bench.wait("one") == {"failed": 1}
-    (task,) = bench.standing("one").tasks.values()
+    (task,) = bench.status("one").tasks.values()
     assert cause in task.cause
     assert log in (submitted.files.logs / "000000.log").read_text()
 
@@ -174,7 +174,7 @@ def test_a_log_folder_that_is_gone_is_the_cause(bench):
     submitted.files.logs.rmdir()
     slurm_says("scontrol", "release", submitted.ids[0])
     assert bench.wait("one") == {"failed": 1}
-    (task,) = bench.standing("one").tasks.values()
+    (task,) = bench.status("one").tasks.values()
     assert "its output could not be opened" in task.cause
 
 
@@ -184,7 +184,7 @@ def test_a_drained_node_is_told_in_words(bench):
     slurm_says("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
     try:
         bench.submit("one", bench.runner("queue", PROFILE))
-        reasons = until(lambda: [task.cause for task in bench.standing("one").tasks.values() if task.cause])
+        reasons = until(lambda: [task.cause for task in bench.status("one").tasks.values() if task.cause])
         assert re.search("a node that is not available|nodes that are down, drained or reserved", reasons[0])
         assert bench.counts("one") == {"queued": 1}
     finally:

@@ -44,7 +44,7 @@ def test_what_waits_on_another_cluster_stays_queued_and_is_released_and_cancelle
     assert bench.submit("quick", bench.runner("queue", HELD_AT_BETA)) is None
     said = bench.command("cancel", "quick:1", "--yes")
     assert said.returncode == 0 and "Cancelled 1 task" in said.stdout, said.stderr
-    (view,) = bench.standing("quick").queues.values()
+    (view,) = bench.status("quick").queues.values()
     (reason,) = set(view.reasons.values())
     command = reason.split("`")[1]
     assert command == f"scontrol -M beta release {call['id']}"
@@ -59,7 +59,7 @@ def test_how_a_job_on_another_cluster_ended_is_asked_there(bench):
     )
     slurm_says("scancel", "-M", "beta", submitted.ids[0])
     assert bench.wait("quick") == {"failed": 2}
-    assert {task.cause for task in bench.standing("quick").tasks.values()} == {"cancelled by root"}
+    assert {task.cause for task in bench.status("quick").tasks.values()} == {"cancelled by root"}
 
 
 def test_a_note_of_010_and_a_call_that_was_never_noted_are_found_on_the_other_cluster(bench):

@@ -11,7 +11,7 @@ import pytest
 import neurofit as nf
 from neurofit.experiments.seeds import Seeds
 from neurofit.store.layout import TaskFiles
-from neurofit.worker.task_context import LiveTask
+from neurofit.worker.task_context import TaskContext
 
 pytestmark = pytest.mark.slow
 NEURONS, SIZE = 24, 14  # enough of both for .05 hidden units per neuron, and three convolutions of stride 2
@@ -80,7 +80,7 @@ def run_one(fit, arguments, root):
     attempt = files.attempt(1)
     attempt.folder.mkdir(parents=True)
     attempt.claim.write_text("{}")
-    task = LiveTask(arguments, 0, 1, None, root, files, attempt, stop_request=SimpleNamespace(made=False))
+    task = TaskContext(arguments, 0, 1, None, root, files, attempt, stop_request=SimpleNamespace(made=False))
     try:
         return fit(task)
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 import neurofit as nf
 from neurofit.store.layout import TaskFiles
-from neurofit.worker.task_context import LiveTask, Stopped
+from neurofit.worker.task_context import Stopped, TaskContext
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "ndn3_reference"
 
@@ -94,19 +94,19 @@ class StopAt:
 
 
 class Desk:
-    """One task in a temporary folder: attempts at it, each with a LiveTask as a worker makes it."""
+    """One task in a temporary folder: attempts at it, each with a TaskContext as a worker makes it."""
 
     def __init__(self, root: Path) -> None:
         self.files, self.root = TaskFiles(root / "task"), root
-        self.last: LiveTask | None = None
+        self.last: TaskContext | None = None
 
     def task(
         self, *, repetition: int = 0, stop_after: int | None = None, split_by=None, **params
-    ) -> LiveTask:
+    ) -> TaskContext:
         attempt = self.files.attempt(len(self.files.attempts()) + 1)
         attempt.folder.mkdir(parents=True)
         attempt.claim.write_text("{}")
-        self.last = LiveTask(
+        self.last = TaskContext(
             params, repetition, 3, split_by, self.root, self.files, attempt, stop_request=StopAt(stop_after)
         )
         return self.last

@@ -29,8 +29,8 @@ THREE_CAUSES = """
 def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     bench.script("three", THREE_CAUSES)
     assert bench.run("three") == {"done": 10, "failed": 6}
-    found = bench.standing("three")
-    error, crash = explained(found, found.all_keys())
+    status = bench.status("three")
+    error, crash = explained(status, status.all_keys())
     assert (len(error.failure.tasks), error.kind, crash.kind) == (4, "exception", "signal")
     assert [(share.name, share.value, share.failed, share.done) for share in error.shares] == [
         ("batch", 512, 4, 0)
@@ -54,8 +54,8 @@ def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
     bench.script("three", THREE_CAUSES)
     bench.submit("three", bench.runner(text="backend: local\nsetup: [module load no-such-thing, exit 3]\n"))
     assert bench.wait("three") == {"failed": 16}
-    found = bench.standing("three")
-    (failure,) = failures(found, found.all_keys())
+    status = bench.status("three")
+    (failure,) = failures(status, status.all_keys())
     assert len(failure.tasks) == 16 and failure.log.name == "pool.log"
     said = bench.command("failures", "three").stdout
     assert "fork server ended" in said and "pool.log:" in said and "module" in said
@@ -70,8 +70,8 @@ def test_an_earlier_exception_is_not_blamed_for_a_job_that_never_began(bench):
     bench.run("three")
     bench.submit("three", bench.runner("bad", "backend: local\nsetup: [exit 3]\n"), retry=True)
     bench.wait("three")
-    found = bench.standing("three")
-    (one,) = explained(found, found.all_keys())
+    status = bench.status("three")
+    (one,) = explained(status, status.all_keys())
     assert one.kind == "queue" and "fork server" in one.failure.message
     assert one.remedy.command == "neurofit submit three --backend bad --retry"
 
@@ -136,6 +136,6 @@ def test_a_submission_may_ask_for_other_resources_than_its_runner(bench):
     words = ("submit", "three:0", "--memory", "4.5", "--minutes", "30")
     assert ", runner local with 4.5 GB, 30 min\n" in bench.command(*words, "--dry-run").stdout
     assert bench.command(*words, "--cpus", "1").returncode == 0
-    (part,) = bench.standing("three").parts
+    (part,) = bench.status("three").parts
     assert part.record["resources"] == {"cpus": 1, "gpus": None, "memory_gb": 4.5, "walltime_minutes": 30}
     assert bench.command("submit", "three", "--memory", "0").returncode == 2

@@ -57,8 +57,8 @@ def test_a_question_without_an_answer_changes_nothing_and_is_said(bench, queue, 
     bench.submit("quick", profile(bench, 0.01))
     queue.say("qstat", **answer)
     for _ in range(3):
-        found = bench.standing("quick")
-        assert bench.counts("quick") == {"queued": 4} and "could not be asked" in found.unanswered[0]
+        status = bench.status("quick")
+        assert bench.counts("quick") == {"queued": 4} and "could not be asked" in status.unanswered[0]
         time.sleep(0.02)
 
 
@@ -80,7 +80,7 @@ def test_a_cause_from_accounting_needs_no_grace(bench, queue):
     queue.say("qacct", "====\njobnumber 12\ntaskid 2\nfailed 37 : qmaster enforced h_rt\nexit_status 137\n")
     assert bench.counts("quick") == {"failed": 1, "queued": 3}
     assert any(
-        "time limit was reached" in (task.cause or "") for task in bench.standing("quick").tasks.values()
+        "time limit was reached" in (task.cause or "") for task in bench.status("quick").tasks.values()
     )
 
 
@@ -163,7 +163,7 @@ def test_where_nobody_knows_whether_it_was_queued_the_submission_stays(bench, qu
     name = (submission / "job.sh").read_text().split("-N ")[1].split()[0]
     queue.say("qstat", named(name, (12, 1, 4)), call=len(queue.calls("qstat")) + 1)
     queue.say("qstat", listed("1-4:1"))
-    assert bench.counts("quick") == {"queued": 4} and not bench.standing("quick").unanswered
+    assert bench.counts("quick") == {"queued": 4} and not bench.status("quick").unanswered
 
 
 def test_status_says_until_when_a_grace_runs(bench, queue):
@@ -192,10 +192,10 @@ def test_a_submission_that_cannot_be_looked_up_hides_no_other(bench, queue):
     name = (second.files.folder / "job.sh").read_text().split("-N ")[1].split()[0]
     odd = named(name, (13, 1, 2)).replace("<RN_max>2", "<RN_max>x")
     queue.say("qstat", odd, call=len(queue.calls("qstat")) + 1)
-    found = bench.standing("quick")
-    (problem,) = found.unanswered
+    status = bench.status("quick")
+    (problem,) = status.unanswered
     assert second.name in problem and "cannot be understood" in problem
-    assert [view.answered for view in found.queues.values()] == [True, False]
+    assert [view.answered for view in status.queues.values()] == [True, False]
     assert bench.counts("quick") == {"queued": 4}
 
 
@@ -210,8 +210,8 @@ def test_with_everything_done_no_queue_is_asked(bench, queue):
     assert bench.run("quick", retry=True) == {"done": 4} and first
     asked = len(queue.calls("qstat")), len(queue.calls("qacct"))
     for _ in range(2):
-        found = bench.standing("quick")
-        assert found.counts() == {"done": 4} and not found.queues and not found.unanswered
+        status = bench.status("quick")
+        assert status.counts() == {"done": 4} and not status.queues and not status.unanswered
     assert (len(queue.calls("qstat")), len(queue.calls("qacct"))) == asked
     assert bench.command("status", "quick").stderr.count("Warning") == 0
 

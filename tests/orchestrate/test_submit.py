@@ -15,7 +15,7 @@ from neurofit.experiments.selector import parse
 from neurofit.files import read_json
 from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.orchestrate.plan import Wish, load, make
-from neurofit.status.experiment_status import standing
+from neurofit.status.experiment_status import read_status
 
 QUICK = """
     def fit(task, *, a=1, b=1):
@@ -143,7 +143,7 @@ def test_what_runs_is_not_queued_again_and_can_be_cancelled(bench):
     bench.submit("slow")
     bench.wait("slow", until=lambda counts: counts["running"] == 2)
     assert plan(bench, "slow", retry=True, rerun=True).tasks == []
-    doomed = covered(bench.standing("slow"), parse("slow"))
+    doomed = covered(bench.status("slow"), parse("slow"))
     assert cancel(bench.study, doomed) == 6
     assert bench.wait("slow", seconds=15) == {"cancelled": 6}
     assert plan(bench, "slow").tasks == []
@@ -154,9 +154,9 @@ def test_a_single_task_can_be_cancelled_while_its_neighbours_go_on(bench):
     bench.script("slow", SLOW.replace("range(600)", "range(20)"))
     bench.submit("slow")
     bench.wait("slow", until=lambda counts: counts["running"] == 2)
-    cancel(bench.study, covered(bench.standing("slow"), parse("slow:2/1")))
+    cancel(bench.study, covered(bench.status("slow"), parse("slow:2/1")))
     assert bench.wait("slow") == {"done": 5, "cancelled": 1}
-    assert str(bench.standing("slow").of((2, 1)).state) == "cancelled"
+    assert str(bench.status("slow").of((2, 1)).state) == "cancelled"
 
 
 def test_a_stopped_pool_leaves_its_tasks_to_the_next_submit(bench):
@@ -199,10 +199,10 @@ def test_a_copy_of_the_study_does_not_touch_the_originals_queue(bench, tmp_path)
     shutil.copytree(bench.root, copy.root, dirs_exist_ok=True)
     counts = copy.counts("slow")
     assert counts["queued"] == 0
-    assert cancel(copy.study, covered(copy.standing("slow"), parse("slow"))) <= 2
+    assert cancel(copy.study, covered(copy.status("slow"), parse("slow"))) <= 2
     time.sleep(2.5)
     assert bench.counts("slow")["running"] == 2, "the original's pool goes on"
-    cancel(bench.study, covered(bench.standing("slow"), parse("slow")))
+    cancel(bench.study, covered(bench.status("slow"), parse("slow")))
     bench.wait("slow", seconds=15)
     assert submitted.tasks == 6
 
@@ -236,7 +236,7 @@ def test_a_submitter_that_died_before_noting_the_queues_answer_is_looked_up(benc
     submitted.files.queue.unlink()
     bench.wait("slow", until=lambda counts: counts["running"] == 2)
     assert bench.counts("slow")["queued"] == 4
-    cancel(bench.study, covered(bench.standing("slow"), parse("slow")))
+    cancel(bench.study, covered(bench.status("slow"), parse("slow")))
     assert bench.wait("slow", seconds=15) == {"cancelled": 6}
 
 
@@ -251,14 +251,14 @@ def test_damaged_files_are_named_and_nothing_is_lost(bench, own_home):
     journal.write_text("garbage\n" + journal.read_text() + '{"outc\n')
     from neurofit.tables.rows import records
 
-    found = bench.standing("quick")
-    rows = records(found)
+    status = bench.status("quick")
+    rows = records(status)
     assert [row["metrics"]["x"] for row in rows] == [1, 1, 2, 2, 3, 3]
     assert (
-        sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in found.problems)
+        sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in status.problems)
         == 1
     )
-    assert sum(str(journal) in problem for problem in found.problems) == 1
+    assert sum(str(journal) in problem for problem in status.problems) == 1
     shutil.rmtree(own_home / "cache")
     submitted.files.journal(0, 1).unlink()
     assert bench.counts("quick") == {"done": 5, "failed": 1}
@@ -271,8 +271,8 @@ def test_a_damaged_registry_stops_new_runs_and_shows_the_others(bench):
     registry = bench.study.training_data / "quick" / "runs.jsonl"
     lines = registry.read_text().splitlines()
     registry.write_text("\n".join([lines[0], lines[1][:30], lines[2]]) + "\n")
-    found = bench.standing("quick")
-    assert any("runs.jsonl: 1 damaged line(s)" in problem for problem in found.problems)
+    status = bench.status("quick")
+    assert any("runs.jsonl: 1 damaged line(s)" in problem for problem in status.problems)
     assert len([r for r in bench.outcomes("quick") if r["state"] == "done"]) == 4
     bench.script("quick", QUICK.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
     with pytest.raises(StoreError, match="no run can be given a number"):
@@ -303,7 +303,7 @@ def test_a_submission_names_what_it_ran(bench):
     record = read_json(bench.submit("quick").files.record)
     bench.wait("quick")
     assert record["jobs"] == 3 and record["script"] == "jobs/quick.py" and record["runner"] == "local"
-    assert standing(bench.study, "quick").repetitions == 2
+    assert read_status(bench.study, "quick").repetitions == 2
 
 
 def test_jobs_run_modules_beside_jobs_as_they_were_submitted_too(bench):
@@ -366,9 +366,9 @@ def test_a_submission_with_a_damaged_file_is_named_and_nothing_runs_twice(bench,
     bench.wait("nap", until=lambda counts: counts["running"] == 2)
     path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
     shutil.rmtree(own_home / "cache")
-    found = bench.standing("nap")
+    status = bench.status("nap")
     unneeded = name in ("queue.jsonl", "pool.jsonl") or (name, content) == ("stops/000001.json", None)
-    assert unneeded or any(str(path) in problem for problem in found.problems)
+    assert unneeded or any(str(path) in problem for problem in status.problems)
     bench.submit("nap")
     deadline = time.monotonic() + 20
     while bench.counts("nap") != {"done": 3}:

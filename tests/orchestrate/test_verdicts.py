@@ -56,7 +56,7 @@ def started(bench, queue):
 
 
 def causes(bench) -> list[str]:
-    return sorted({task.cause for task in bench.standing("quick").tasks.values() if task.cause})
+    return sorted({task.cause for task in bench.status("quick").tasks.values() if task.cause})
 
 
 def test_an_expired_subjob_has_not_failed_because_its_array_has(bench, queue, started):
@@ -178,10 +178,10 @@ def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench,
     as_another()
     for _ in range(3):
         assert bench.counts("quick") == {"queued": 4}
-    assert {task.cause.partition(" (")[0] for task in bench.standing("quick").tasks.values()} == {
+    assert {task.cause.partition(" (")[0] for task in bench.status("quick").tasks.values()} == {
         "this PBS shows jobs only to who queued them"
     }
-    assert not bench.standing("quick").unanswered
+    assert not bench.status("quick").unanswered
     assert (
         bench.submit("quick", bench.runner("queue", "backend: pbs\n")) is None
         and len(queue.calls("qsub")) == 2
@@ -199,7 +199,7 @@ def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, que
 def test_a_hidden_job_whose_tasks_are_done_is_not_told_to_wait(bench, queue, as_another):
     as_another("", 0)
     assert bench.counts("quick") == {"done": 1, "queued": 3}
-    (view,) = bench.standing("quick").queues.values()
+    (view,) = bench.status("quick").queues.values()
     assert set(view.live) == {1, 2, 3}
 
 
@@ -207,6 +207,6 @@ def test_a_colleagues_unconfirmed_submission_is_not_taken_for_nothing(bench, que
     as_another()
     (submission,) = ExperimentFiles(bench.study, "quick").submissions()
     submission.queue.unlink()
-    found = bench.standing("quick")
+    status = bench.status("quick")
     assert bench.counts("quick") == {"queued": 4}
-    assert "whether the queue has its jobs is not known" in found.unanswered[0]
+    assert "whether the queue has its jobs is not known" in status.unanswered[0]

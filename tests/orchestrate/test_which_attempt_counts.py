@@ -87,7 +87,7 @@ def test_a_rerun_that_fails_leaves_the_done_attempt_in_its_place(tries):
     assert neurofit.load("tries:0/1", study=tries.root) == "good"
     assert neurofit.ensemble("tries:0", study=tries.root) == ["good", "good"]
     assert set(neurofit.neurons("tries", study=tries.root)["score"]) == {4}
-    task = tries.standing("tries").of((0, 1))
+    task = tries.status("tries").of((0, 1))
     assert (task.attempt, task.newest, str(task.newer.state), task.newer.attempt) == (1, 2, "failed", 2)
 
 
@@ -147,8 +147,8 @@ def test_a_rerun_in_progress_is_running_and_its_row_keeps_the_metrics(tries):
     submitted = tries.submit("tries", rerun=True)
     tries.wait("tries", until=lambda counts: counts["running"])
     try:
-        found = tries.standing("tries")
-        assert not found.counts()["done"] and found.of((0, 0)).result.attempt == 1
+        status = tries.status("tries")
+        assert not status.counts()["done"] and status.of((0, 0)).result.attempt == 1
         assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
         assert neurofit.load("tries:0/0", study=tries.root) == "good"
         assert make(tries.study, load(tries.study, "tries"), Wish(rerun=True)).tasks == []
@@ -195,7 +195,7 @@ def test_a_task_that_is_done_is_tried_by_hand_without_counting(tries):
     mode(tries, "fails")
     assert by_hand(tries, "--repetition", "1")["state"] == "failed"
     assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
-    task = tries.standing("tries").of((0, 1))
+    task = tries.status("tries").of((0, 1))
     assert (task.newest, task.newer) == (1, None)
     said = tries.command("run", "tries:0/1")
     assert "does not count" in said.stdout + said.stderr and "--rerun" in said.stdout + said.stderr
@@ -243,7 +243,7 @@ def test_an_interrupted_rerun_leaves_the_done_attempt_in_its_place(tries):
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert tries.wait("tries") == {"done": 2} and scores(tries)[0] == ("done", 1, 4)
-    assert str(tries.standing("tries").of((0, 0)).newer.state) == "stopped"
+    assert str(tries.status("tries").of((0, 0)).newer.state) == "stopped"
 
 
 def test_an_earlier_attempt_counts_once_it_is_chosen(tries):
@@ -284,14 +284,14 @@ def test_a_dry_run_chooses_nothing(tries):
 
 def test_half_a_line_of_choices_is_passed_over_and_said(tries):
     again(tries, "better")
-    files = tries.standing("tries").files
+    files = tries.status("tries").files
     choose(files, (0, 1), 1, 2, "somebody")
     with open(files.chosen, "ab") as file:
         file.write(b'{"run":0,"repet')
     assert scores(tries)[1] == ("done", 1, 4)
     choose(files, (0, 0), 1, 2, "somebody")
     assert [row[1] for row in scores(tries)] == [1, 1]
-    assert any("chosen.jsonl" in problem for problem in tries.standing("tries").problems)
+    assert any("chosen.jsonl" in problem for problem in tries.status("tries").problems)
 
 
 def test_the_index_of_an_earlier_version_is_not_taken(tries):
@@ -312,11 +312,11 @@ def test_attempts_are_told_apart_when_the_journals_are_gone(tries):
         journal.unlink()
     for file in index.cache_folder().glob("*.json"):
         file.unlink()
-    found = tries.standing("tries")
+    status = tries.status("tries")
     assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
-    assert str(found.of((0, 0)).newer.state) == "failed"
-    first, second = (part.files.name for part in found.parts)
-    assert (found.of((0, 0)).submission, found.of((0, 0)).newer.submission) == (first, second)
+    assert str(status.of((0, 0)).newer.state) == "failed"
+    first, second = (part.files.name for part in status.parts)
+    assert (status.of((0, 0)).submission, status.of((0, 0)).newer.submission) == (first, second)
 
 
 def test_a_task_at_work_cannot_be_tried_by_hand(tries):
@@ -324,7 +324,7 @@ def test_a_task_at_work_cannot_be_tried_by_hand(tries):
     tries.submit("tries", rerun=True)
     tries.wait("tries", until=lambda counts: counts["running"])
     experiment = load(tries.study, "tries")
-    wanted = foreground.point(experiment, tries.standing("tries").registry, {}, None, 0)
+    wanted = foreground.point(experiment, tries.status("tries").registry, {}, None, 0)
     with pytest.raises(UsageError, match="is running in"):
         foreground.run(tries.study, experiment, wanted)
     mode(tries, "longest")

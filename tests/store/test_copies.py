@@ -203,8 +203,8 @@ def test_a_copy_of_a_running_study_cancels_nothing_of_it_and_neither_runs_a_task
     shutil.rmtree(clone.root)
     subprocess.run(["cp", "-a", str(bench.root), str(clone.root)], check=True)
     assert clone.counts("slow") == {"running": 2}, "a fresh journal is never a copy"
-    found = clone.standing("slow")
-    cancel(clone.study, ending(found, found.all_keys()))
+    status = clone.status("slow")
+    cancel(clone.study, ending(status, status.all_keys()))
     time.sleep(1.2)  # the original's workers look for cancellations once a second
     assert bench.counts("slow") == {"running": 2}
     for path in (clone.study.training_data / "slow").glob("submissions/*/journal/*"):

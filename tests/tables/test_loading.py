@@ -64,7 +64,7 @@ MEAN = """
 def test_an_ensemble_is_of_the_repetitions_of_one_run_that_are_done(bench):
     bench.script("mean", MEAN)
     bench.run("mean")
-    numbers = sorted(bench.standing("mean").registry.runs)
+    numbers = sorted(bench.status("mean").registry.runs)
     assert neurofit.ensemble(f"mean:{numbers[1]}", study=bench.root) == ["20", "21"]
     with pytest.raises(
         UsageError, match=f"'mean' means 2 runs; an ensemble is of one run: mean:{numbers[0]}"

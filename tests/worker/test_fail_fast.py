@@ -48,7 +48,7 @@ def test_keep_going_tries_all(bench):
     bench.script("broken", BROKEN % (list(range(8)), 1))
     assert bench.command("submit", "broken", "--keep-going").returncode == 3
     assert bench.counts("broken") == {"failed": 8}
-    (part,) = bench.standing("broken").parts
+    (part,) = bench.status("broken").parts
     assert read_submission(part.files)["keep_going"] is True and not part.files.halt.exists()
 
 

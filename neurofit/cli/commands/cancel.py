@@ -26,16 +26,16 @@ def command(
     What they had reached is kept: `submit --retry` goes on from there.
     """
     from neurofit.orchestrate.cancel import cancel, ending
-    from neurofit.status.experiment_status import standing
+    from neurofit.status.experiment_status import read_status
     from neurofit.store.state import State
     from neurofit.tables.query import choose
 
     study = options.here()
     choice = choose(study, selector, states, where)
-    found = standing(study, choice.name)
-    doomed = ending(found, choice.keys(found))
+    status = read_status(study, choice.name)
+    doomed = ending(status, choice.keys(status))
     tasks = [key for one in doomed for key in one.tasks]
-    running = sum(found.of(key).state is State.RUNNING for key in tasks)
+    running = sum(status.of(key).state is State.RUNNING for key in tasks)
     what = wording.counted({"queued": len(tasks) - running, "running": running})
     if not as_json:
         terminal.say(f"{choice.name}: {what}{', to be ended.' if tasks else ' is queued or running.'}")
@@ -48,6 +48,6 @@ def command(
         terminal.as_json({"experiment": choice.name, "tasks": names, "running": running, "cancelled": number})
     elif number:
         terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
-    again = next_command("submit", selector, backend=found.runner_of(tasks), retry=True)
+    again = next_command("submit", selector, backend=status.runner_of(tasks), retry=True)
     terminal.hint(next_command("status", selector), *([again] if number else []))
     return None

@@ -28,15 +28,15 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     """
     from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
-    from neurofit.status.experiment_status import standing
+    from neurofit.status.experiment_status import read_status
     from neurofit.tables.query import choose as select
 
     if attempt is not None and newest:
         raise click.UsageError("Give --attempt NUMBER or --newest, not both.")
     study = options.here()
     choice = select(study, selector)
-    found = standing(study, choice.name)
-    keys = choice.keys(found)
+    status = read_status(study, choice.name)
+    keys = choice.keys(status)
     if len(keys) != 1:
         raise click.UsageError(
             f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: "
@@ -44,17 +44,17 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
         )
     name = wording.task(choice.name, keys[0])
     if attempt is not None or newest:
-        counts = choose(found, keys[0], attempt, dry_run=dry_run)
+        counts = choose(status, keys[0], attempt, dry_run=dry_run)
         if not as_json:
             terminal.say(f"{name}: attempt {counts} {'would count' if dry_run else 'counts'}.")
-        found = standing(study, choice.name)
-    attempts = attempts_at(found, keys[0])
+        status = read_status(study, choice.name)
+    attempts = attempts_at(status, keys[0])
     if as_json:
         terminal.as_json({"task": name, "attempts": [one.record() for one in attempts]})
         return
     if attempt is None and not newest:
         _list(name, attempts)
-    terminal.problems_of(found)
+    terminal.problems_of(status)
     terminal.hint(suggested("results", naming_all(choice.name)))
 
 

@@ -26,13 +26,13 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     from neurofit.orchestrate.explanations import explained
     from neurofit.orchestrate.failures import UNFINISHED
     from neurofit.orchestrate.remarks import newer_attempts
-    from neurofit.status.experiment_status import standing
+    from neurofit.status.experiment_status import read_status
     from neurofit.tables.query import Choice, choose
 
     study = options.here()
     choice = choose(study, selector, UNFINISHED, where)
-    found = standing(study, choice.name)
-    explanations = explained(found, choice.keys(found))
+    status = read_status(study, choice.name)
+    explanations = explained(status, choice.keys(status))
     if as_json:
         terminal.as_json(
             {"experiment": choice.name, "failures": [one.record(choice.name) for one in explanations]}
@@ -40,8 +40,8 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
         return SOME_FAILED if explanations else None
     for one in explanations:
         _say(choice.name, one)
-    terminal.problems_of(found)
-    for line in newer_attempts(found, Choice(choice.name, choice.selection, condition=where).keys(found)):
+    terminal.problems_of(status)
+    for line in newer_attempts(status, Choice(choice.name, choice.selection, condition=where).keys(status)):
         terminal.note(line)
     if not explanations:
         terminal.say("No such task failed, was lost or stopped.")

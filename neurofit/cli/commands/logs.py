@@ -59,7 +59,7 @@ def command(
     """
     from neurofit.orchestrate.failures import FAILED, cause
     from neurofit.status import logs
-    from neurofit.status.experiment_status import standing
+    from neurofit.status.experiment_status import read_status
     from neurofit.store.state import State
     from neurofit.tables.query import choose
 
@@ -67,8 +67,8 @@ def command(
         raise click.UsageError("--follow goes with neither --json nor --attempt.")
     study = options.here()
     choice = choose(study, selector, [*states, *(FAILED if failed else ())], where)
-    found = standing(study, choice.name)
-    keys = choice.keys(found)
+    status = read_status(study, choice.name)
+    keys = choice.keys(status)
     several = len(keys) > 1
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
@@ -81,10 +81,10 @@ def command(
         )
         terminal.hint(next_command("status", selector))
         return
-    chosen = [logs.task_logs(found, key, attempt) for key in keys[:MOST_TASKS]]
+    chosen = [logs.task_logs(status, key, attempt) for key in keys[:MOST_TASKS]]
     parts = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
     parts = [part for part in parts if part[1].stream != logs.STDOUT or not errors_only]
-    stopped = {task.key: cause(found, task.key) for task in chosen if task.state is State.STOPPED}
+    stopped = {task.key: cause(status, task.key) for task in chosen if task.state is State.STOPPED}
     if as_json:
         records = [{**_record(task, parts), "stopped": stopped.get(task.key)} for task in chosen]
         terminal.as_json({"experiment": choice.name, "tasks": records})

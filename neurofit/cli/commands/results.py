@@ -69,16 +69,16 @@ def command(
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
-    from neurofit.status.experiment_status import standing
+    from neurofit.status.experiment_status import read_status
     from neurofit.tables import comparison, formats, notes, table
     from neurofit.tables.query import choose
     from neurofit.tables.rows import records
 
     study = options.here()
     choice = choose(study, selector, states, where)
-    found = standing(study, choice.name)
-    keys = set(choice.keys(found, of_rows=True))
-    rows = [row for row in records(found, choice.selection) if (row["run"], row["repetition"]) in keys]
+    status = read_status(study, choice.name)
+    keys = set(choice.keys(status, of_rows=True))
+    rows = [row for row in records(status, choice.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:
         rows = table.with_metrics(rows, metrics)
     if axis:
@@ -90,10 +90,10 @@ def command(
         click.echo(text, color=True)
     else:
         terminal.say(text)
-    terminal.problems_of(found)
+    terminal.problems_of(status)
     told = notes.notes(rows, grid_only=bool(axis) and not off_grid)
-    old = outdated_now(study, found, keys).sentence(selector)
-    for line in filter(None, [*told, *newer_attempts(found, keys), old]):
+    old = outdated_now(study, status, keys).sentence(selector)
+    for line in filter(None, [*told, *newer_attempts(status, keys), old]):
         terminal.note(line)
     summarised = axis or by == "run"
     terminal.hint(

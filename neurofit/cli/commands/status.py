@@ -96,21 +96,21 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
 
     record: dict[str, Any] = {
         "unseen": unseen,
-        "halted": [sentence for look in looks for sentence in halted(look.found)],
-        "experiments": [{**of_experiment(look.found), **_outdated(look)} for look in looks],
-        "stopped": [stop for look in looks for stop in of_stopped(look.found, look.keys)],
-        "queues": [queue for look in looks for queue in of_queues(look.found)],
+        "halted": [sentence for look in looks for sentence in halted(look.status)],
+        "experiments": [{**of_experiment(look.status), **_outdated(look)} for look in looks],
+        "stopped": [stop for look in looks for stop in of_stopped(look.status, look.keys)],
+        "queues": [queue for look in looks for queue in of_queues(look.status)],
     }
     narrow = [look for choice, look in zip(choices, looks) if not choice.is_everything]
     if narrow:
-        record["tasks"] = [task for look in narrow for task in of_tasks(look.found, look.keys)]
+        record["tasks"] = [task for look in narrow for task in of_tasks(look.status, look.keys)]
     terminal.as_json(record)
 
 
 def _outdated(look: Look) -> dict[str, int]:
     from neurofit.orchestrate.remarks import outdated_now
 
-    old = outdated_now(look.found.files.study, look.found, look.found.all_keys())
+    old = outdated_now(look.status.files.study, look.status, look.status.all_keys())
     return {"done_other_code": old.code, "done_other_data": old.data}
 
 
@@ -118,7 +118,7 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors:
     from neurofit.orchestrate.overview import of_experiment
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
 
-    whole = [of_experiment(look.found) for choice, look in zip(choices, looks) if choice.is_everything]
+    whole = [of_experiment(look.status) for choice, look in zip(choices, looks) if choice.is_everything]
     if whole:
         rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:-1]), one["total"]] for one in whole]
         terminal.table(HEADERS, rows, styles=["bold", *HEADERS[1:-1], ""])
@@ -127,10 +127,10 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors:
             _say_tasks(look)
     for look in looks:
         _say_queues(look)
-        for line in newer_attempts(look.found, look.keys):
-            terminal.note(f"{look.found.name}: {line}")
-        if line := outdated_now(look.found.files.study, look.found, look.keys).sentence(look.found.name):
-            terminal.note(f"{look.found.name}: {line}")
+        for line in newer_attempts(look.status, look.keys):
+            terminal.note(f"{look.status.name}: {line}")
+        if line := outdated_now(look.status.files.study, look.status, look.keys).sentence(look.status.name):
+            terminal.note(f"{look.status.name}: {line}")
     for problem in unseen:
         terminal.problem(problem)
     if not looks:
@@ -142,13 +142,13 @@ def _say_tasks(look: Look) -> None:
     from neurofit.orchestrate.overview import of_tasks
     from neurofit.orchestrate.remarks import label
 
-    name = look.found.name
-    records = of_tasks(look.found, look.keys)
+    name = look.status.name
+    records = of_tasks(look.status, look.keys)
     if not records:
         terminal.say(f"No task of {name} is in that state.")
         return
     rows = [
-        [wording.task(name, key), label(look.found.of(key)), r["attempt"], _cause(r)]
+        [wording.task(name, key), label(look.status.of(key)), r["attempt"], _cause(r)]
         for key, r in zip(look.keys, records)
     ]
     terminal.table(["task", "state", "attempt", "cause"], rows, styles=["", "state", "", "dim"])
@@ -166,10 +166,10 @@ def _say_queues(look: Look) -> None:
     from neurofit.orchestrate.fail_fast import halted
     from neurofit.orchestrate.overview import of_queues, of_stopped
 
-    for stop in of_stopped(look.found, look.keys):
+    for stop in of_stopped(look.status, look.keys):
         tasks = wording.count(stop["tasks"], "task")
         terminal.note(f"{stop['experiment']}: {tasks} stopped: {wording.cut(stop['message'])}")
-    for queue in of_queues(look.found):
+    for queue in of_queues(look.status):
         for reason, number in queue["reasons"].items():
             terminal.note(
                 f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: "
@@ -190,7 +190,7 @@ def _say_queues(look: Look) -> None:
             age = queue["seconds_since_a_sign"]
             seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in dict.fromkeys([*halted(look.found), *look.found.problems]):
+    for problem in dict.fromkeys([*halted(look.status), *look.status.problems]):
         terminal.problem(problem)
 
 
@@ -204,14 +204,14 @@ def _next(selectors: Sequence[str], looks: list[Look]) -> list[str]:
     from neurofit.orchestrate.failures import FAILED, UNFINISHED
 
     for selector, look in zip(selectors, looks):
-        failed = [key for key in look.keys if look.found.of(key).state in FAILED]
+        failed = [key for key in look.keys if look.status.of(key).state in FAILED]
         if failed:
-            again = next_command("submit", selector, backend=look.found.runner_of(failed), retry=True)
+            again = next_command("submit", selector, backend=look.status.runner_of(failed), retry=True)
             return [next_command("failures", selector), again]
     for selector, look in zip(selectors, looks):
         if not look.is_over:
             return [next_command("status", selector, watch=True)]
     for selector, look in zip(selectors, looks):
         if look.ended < look.total or any(look.counts[state] for state in UNFINISHED):
-            return [next_command("submit", selector, backend=look.found.runner_of(look.keys))]
+            return [next_command("submit", selector, backend=look.status.runner_of(look.keys))]
     return [next_command("results", selectors[0])] if looks else ["neurofit list"]

@@ -131,7 +131,7 @@ def _say_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
         )
     if plan.tasks:
         terminal.say(wording.spread(plan, cost))
-    terminal.problems_of(plan.standing)
+    terminal.problems_of(plan.status)
 
 
 def _say_script(plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_json: bool) -> int:
