@@ -16,6 +16,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 GROUND = {  # used by all, using each other
     "environment",
     "errors",
+    "exit_codes",
     "files",
     "lazy",
     "neurofit",
