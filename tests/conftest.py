@@ -19,7 +19,7 @@ import pytest
 
 from neurofit.backends import runner
 from neurofit.experiments import scripts
-from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submit
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.study import Study
@@ -70,8 +70,8 @@ class Workbench:
         (self.study.runners / f"{name}.yaml").write_text(text, encoding="utf-8")
         return runner.load(self.study.runners, name)
 
-    def submit(self, name: str, profile: runner.Runner | None = None, **wish) -> Submitted | None:
-        plan = make(self.study, load(self.study, name), Wish(**wish))
+    def submit(self, name: str, profile: runner.Runner | None = None, **options) -> Submitted | None:
+        plan = make(self.study, load(self.study, name), SubmitOptions(**options))
         return submit(plan, profile or self.runner())
 
     def status(self, name: str) -> ExperimentStatus:
@@ -90,8 +90,8 @@ class Workbench:
             time.sleep(0.05)
         raise AssertionError(f"{name} after {seconds} s: {dict(counts)}")
 
-    def run(self, name: str, **wish) -> Counter[str]:
-        self.submit(name, **wish)
+    def run(self, name: str, **options) -> Counter[str]:
+        self.submit(name, **options)
         return self.wait(name)
 
     def command(self, *words: str, **options) -> subprocess.CompletedProcess[str]:

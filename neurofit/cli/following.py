@@ -18,7 +18,7 @@ from neurofit.cli.wording import clock, counted, next_command, roughly, task, to
 from neurofit.text import printable
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.watch import Look
+    from neurofit.orchestrate.watch import WatchedStatus
 
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.submit import Submitted
-    from neurofit.orchestrate.watch import Look, Watch
+    from neurofit.orchestrate.watch import Watch, WatchedStatus
     from neurofit.store.submissions import TaskKey
 
 
@@ -67,8 +67,8 @@ def _queue_and_follow(
     as_json: bool,
 ) -> int:
     from neurofit.orchestrate.forecast import runs_here
-    from neurofit.orchestrate.plan import AT_WORK
     from neurofit.orchestrate.submit import submit
+    from neurofit.store.state import ACTIVE
 
     queued = submit(plan, runner, terminal.note) if plan.tasks else None
     record = {
@@ -77,7 +77,7 @@ def _queue_and_follow(
         "ids": queued.ids if queued else [],
     }
     waits = wait_seconds is not None
-    if queued is None and not (waits and any(plan.counts[state] for state in AT_WORK)):
+    if queued is None and not (waits and any(plan.counts[state] for state in ACTIVE)):
         return _nothing_queued(plan, record, selector, as_json)
     if not as_json:
         terminal.say(
@@ -103,21 +103,20 @@ def _say_what_goes_on(selector: str) -> None:
 
 
 def _nothing_queued(plan: Plan, record: dict[str, Any], selector: str, as_json: bool) -> int:
-    from neurofit.orchestrate.failures import FAILED
-    from neurofit.orchestrate.plan import AT_WORK
+    from neurofit.store.state import ACTIVE, FAILED_OR_LOST
 
     if as_json:
         terminal.as_json(record)
-    elif any(plan.counts[state] for state in AT_WORK):
+    elif any(plan.counts[state] for state in ACTIVE):
         terminal.say("Nothing is to be queued: the rest is at work already.")
         terminal.hint(next_command("status", selector, watch=True))
-    elif any(plan.counts[state] for state in FAILED):
+    elif any(plan.counts[state] for state in FAILED_OR_LOST):
         terminal.say("Nothing is to be queued; what failed waits for --retry.")
         terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=True))
     else:
         terminal.say("Nothing is to be queued.")
         terminal.hint(next_command("results", selector))
-    return SOME_FAILED if any(plan.counts[state] for state in FAILED) else 0
+    return SOME_FAILED if any(plan.counts[state] for state in FAILED_OR_LOST) else 0
 
 
 def _detached(record: dict[str, Any], selector: str, as_json: bool) -> None:
@@ -150,7 +149,7 @@ def _watched(
         if error.number == signal.SIGHUP:
             raise
         came = error.number
-        look = _stopped(watch, queued, as_json) if is_ours else watch.look()
+        look = _stopped(watch, queued, as_json) if is_ours else watch.read()
     if as_json:
         terminal.as_json({**record, "after": {str(state): number for state, number in look.counts.items()}})
     else:
@@ -158,19 +157,19 @@ def _watched(
     return 128 + came if came else exit_code([look], waited=True)
 
 
-def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> Look:
+def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> WatchedStatus:
     from neurofit.orchestrate.watch import until_over
 
     rounds = until_over([watch], limit_seconds)
     return (list(rounds)[-1] if as_json else show(rounds, remark))[0]
 
 
-def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
+def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> WatchedStatus:
     """Ask the pool to stop, wait for its end; asked again, end it at once."""
     from neurofit.orchestrate.cancel import stop
     from neurofit.orchestrate.signals import Signalled
 
-    part = next(part for part in watch.look().status.parts if part.files.name == queued.name)
+    part = next(one for one in watch.read().status.submissions if one.files.name == queued.name)
     remark = "Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once."
     while True:
         stop(watch.study, part)
@@ -184,20 +183,21 @@ def _stopped(watch: Watch, queued: Submitted, as_json: bool) -> Look:
             remark = "Ending them at once."
 
 
-def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
-    from neurofit.orchestrate.fail_fast import halted
-    from neurofit.orchestrate.failures import FAILED, UNFINISHED, failures
+def _say_how_it_ended(look: WatchedStatus, selector: str, interrupted: bool) -> None:
+    from neurofit.orchestrate.fail_fast import fail_fast_notes
+    from neurofit.orchestrate.failures import failures
     from neurofit.orchestrate.remarks import newer_attempts
+    from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
 
     name = look.status.name
     terminal.say(summary(look))
-    states = FAILED if interrupted else UNFINISHED
+    states = FAILED_OR_LOST if interrupted else UNFINISHED
     kinds = failures(look.status, look.keys, states) if any(look.counts[state] for state in states) else []
     for line in wording.failed(name, kinds):
         terminal.say(line)
     for line in newer_attempts(look.status, look.keys):
         terminal.note(line)
-    for sentence in halted(look.status):
+    for sentence in fail_fast_notes(look.status):
         terminal.problem(sentence)
     terminal.problems_of(look.status)
     if not look.is_over:
@@ -205,7 +205,7 @@ def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
     elif interrupted:
         terminal.hint(next_command("submit", selector, rerun=None))
     elif kinds:
-        retry = any(look.counts[state] for state in FAILED)
+        retry = any(look.counts[state] for state in FAILED_OR_LOST)
         terminal.hint(
             next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None)
         )
@@ -213,9 +213,9 @@ def _say_how_it_ended(look: Look, selector: str, interrupted: bool) -> None:
         terminal.hint(next_command("results", selector))
 
 
-def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
+def exit_code(looks: Sequence[WatchedStatus], *, waited: bool) -> int:
     """What a script wants to know of these experiments; `waited` for their end."""
-    from neurofit.orchestrate.failures import UNFINISHED
+    from neurofit.store.state import UNFINISHED
 
     if any(look.status.unanswered for look in looks):
         return NOT_ASKED
@@ -227,12 +227,12 @@ def exit_code(looks: Sequence[Look], *, waited: bool) -> int:
 _LINE_SECONDS = 10.0
 
 
-def show(rounds: Iterable[list[Look]], remark: str = "") -> list[Look]:
+def show(rounds: Iterable[list[WatchedStatus]], remark: str = "") -> list[WatchedStatus]:
     """Show each round of looks, one per experiment, while they come; gives the last one."""
     return _drawn(rounds, remark) if terminal.is_rich() else _printed(rounds)
 
 
-def _printed(rounds: Iterable[list[Look]]) -> list[Look]:
+def _printed(rounds: Iterable[list[WatchedStatus]]) -> list[WatchedStatus]:
     printed_at, printed = time.monotonic(), []
     for looks in rounds:
         counts = [f"{look.status.name}: {counted(_counts(look))}" for look in looks]
@@ -244,7 +244,7 @@ def _printed(rounds: Iterable[list[Look]]) -> list[Look]:
     return looks
 
 
-def _drawn(rounds: Iterable[list[Look]], remark: str) -> list[Look]:
+def _drawn(rounds: Iterable[list[WatchedStatus]], remark: str) -> list[WatchedStatus]:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -258,7 +258,7 @@ def _drawn(rounds: Iterable[list[Look]], remark: str) -> list[Look]:
     return looks
 
 
-def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
+def _picture(look: WatchedStatus, console: Any, *, named: bool) -> list[Any]:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -290,18 +290,18 @@ def _picture(look: Look, console: Any, *, named: bool) -> list[Any]:
     return [*name, bar, counts, *([work] if look.at_work else [])]
 
 
-def _counts(look: Look) -> dict[str, int]:
+def _counts(look: WatchedStatus) -> dict[str, int]:
     order = ("done", "failed", "lost", "cancelled", "stopped", "running", "queued", "new")
     counts = {str(state): number for state, number in look.counts.items()}
     return {state: counts[state] for state in order if counts.get(state)}
 
 
-def _times(look: Look) -> str:
+def _times(look: WatchedStatus) -> str:
     left = f", about {roughly(look.left_seconds)} left" if look.left_seconds and not look.is_over else ""
     rate = f", {look.rate:.1f} tasks/s" if look.rate and look.rate >= 1 else ""
     return f"{clock(look.seconds)}{rate}{left}"
 
 
-def summary(look: Look) -> str:
+def summary(look: WatchedStatus) -> str:
     """'exp3: 43 done, 2 failed after 1:02.'"""
     return f"{look.status.name}: {counted(_counts(look))} after {took(look.seconds)}."

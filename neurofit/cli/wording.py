@@ -16,7 +16,7 @@ import click
 from neurofit.text import command, printable
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.common_factors import Share
+    from neurofit.orchestrate.common_factors import CommonFactor
     from neurofit.orchestrate.failures import Failure
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
@@ -74,21 +74,21 @@ def short_path(path: Path) -> str:
 
 def fates(plan: Plan) -> list[tuple[str, int, str]]:
     """State, number of tasks, and what becomes of them; only of those there are."""
-    wish = plan.wish
-    again = "from scratch" if wish.rerun else "again"
+    options = plan.options
+    again = "from scratch" if options.rerun else "again"
     old = plan.outdated
     other = f"{old.either:,} of them with {old.what} than now; " if old.either else ""
     fate = {
         "new": "to queue",
         "queued": "left alone",
         "running": "left alone",
-        "stopped": "to queue, from scratch" if wish.rerun else "to queue, from their checkpoints",
+        "stopped": "to queue, from scratch" if options.rerun else "to queue, from their checkpoints",
         "done": f"{other}to queue, from scratch"
-        if wish.rerun
+        if options.rerun
         else f"{other}kept{' (--rerun)' if other else ''}",
-        "failed": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
+        "failed": f"to queue, {again}" if options.retry or options.rerun else "left alone (--retry)",
         "lost": f"to queue, {again}",
-        "cancelled": f"to queue, {again}" if wish.retry or wish.rerun else "left alone (--retry)",
+        "cancelled": f"to queue, {again}" if options.retry or options.rerun else "left alone (--retry)",
     }
     return [
         (str(state), plan.counts[state], fate[str(state)])
@@ -137,12 +137,12 @@ def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
     return lines
 
 
-def shared(shares: Iterable[Share]) -> list[str]:
+def shared(common_factors: Iterable[CommonFactor]) -> list[str]:
     """'12 of 14 on gpu07; of the tasks that are done: 3 of 290', and so on."""
     from neurofit.experiments.grid.params import short
 
     lines = []
-    for one in shares:
+    for one in common_factors:
         what = f"on {one.value}" if one.name == "host" else f"with {one.name}={short(one.value)}"
         number = "all" if one.failed == one.of_failed else f"{one.failed:,} of {one.of_failed:,}"
         among = f"{one.done:,} of {one.of_done:,}" if one.done else f"none of {one.of_done:,}"

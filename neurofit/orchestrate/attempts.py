@@ -12,7 +12,7 @@ from neurofit.store import choices
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.lock import locked
 from neurofit.store.records import OUTCOME, read_record
-from neurofit.store.state import AT_WORK, State
+from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey
 from neurofit.text import command
 
@@ -45,7 +45,7 @@ def _attempt(status: ExperimentStatus, key: TaskKey, files: AttemptFiles) -> Att
     try:
         outcome = read_record(files.outcome, OUTCOME)
     except FileNotFoundError:
-        is_at_work = latest.state in AT_WORK and latest.attempt == files.number
+        is_at_work = latest.state in ACTIVE and latest.attempt == files.number
         return Attempt(files.number, str(latest.state if is_at_work else State.LOST), counts)
     except (StoreError, OSError):
         return Attempt(files.number, "damaged", counts)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from neurofit import process
 from neurofit.backends.base import Backend, Queued
 from neurofit.errors import QueueError
-from neurofit.orchestrate.plan import AT_WORK
-from neurofit.status.experiment_status import ExperimentStatus, Part
+from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
 from neurofit.status.queues import backend_of, calls_of
+from neurofit.store.state import ACTIVE
 from neurofit.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.study import Study
 
@@ -27,7 +27,7 @@ UNTOLD = (
 class Cancellation:
     """Tasks of one submission that are to be ended."""
 
-    part: Part
+    part: SubmissionStatus
     tasks: list[TaskKey]
     jobs: list[int]  # those of which no task is left
 
@@ -37,20 +37,20 @@ def ending(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Cancella
     doomed: dict[str, list[TaskKey]] = {}
     for key in keys:
         task = status.of(key)
-        if task.state in AT_WORK and task.submission:
+        if task.state in ACTIVE and task.submission:
             doomed.setdefault(task.submission, []).append(key)
     return [
         _of_part(status, part, set(doomed[part.files.name]))
-        for part in status.parts
+        for part in status.submissions
         if part.files.name in doomed
     ]
 
 
-def _of_part(status: ExperimentStatus, part: Part, doomed: set[TaskKey]) -> Cancellation:
+def _of_part(status: ExperimentStatus, part: SubmissionStatus, doomed: set[TaskKey]) -> Cancellation:
     def over(key: TaskKey) -> bool:
         return (
             key in doomed
-            or status.of(key).state not in AT_WORK
+            or status.of(key).state not in ACTIVE
             or status.of(key).submission != part.files.name
         )
 
@@ -88,7 +88,7 @@ def _tell_queue(study: Study, one: Cancellation) -> str | None:
     return None
 
 
-def stop(study: Study, part: Part) -> None:
+def stop(study: Study, part: SubmissionStatus) -> None:
     """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks.
     Asked again, they end at once. In a copy of the study nothing is asked: the jobs are the original's.
     """
@@ -98,6 +98,6 @@ def stop(study: Study, part: Part) -> None:
     backend.cancel(calls, [(part.files.name, job) for job in range(part.record["jobs"])])
 
 
-def _queued(study: Study, part: Part) -> tuple[Backend, list[Queued]]:
+def _queued(study: Study, part: SubmissionStatus) -> tuple[Backend, list[Queued]]:
     backend = backend_of(part.record, study.runners)
     return backend, calls_of(backend, part, read_queue(part.files))

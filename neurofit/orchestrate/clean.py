@@ -18,7 +18,6 @@ from pathlib import Path
 
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.files import read_json, told_apart
-from neurofit.orchestrate.plan import AT_WORK
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import index
 from neurofit.store.journal import now_on
@@ -32,7 +31,7 @@ from neurofit.store.layout import (
 )
 from neurofit.store.lock import locked
 from neurofit.store.records import OUTCOME, read_record
-from neurofit.store.state import State
+from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey, read_submission
 from neurofit.study import Study
 
@@ -115,7 +114,7 @@ def _delete(paths: Iterable[Path]) -> int:
 def _busy(status: ExperimentStatus) -> str | None:
     """Why an experiment has to be left alone."""
     counts = status.counts()
-    if any(counts[state] for state in AT_WORK):
+    if any(counts[state] for state in ACTIVE):
         return f"{status.name} is left alone: {counts[State.QUEUED]} queued, {counts[State.RUNNING]} running."
     if status.unanswered or status.problems:
         return f"{status.name} is left alone: {(status.unanswered + status.problems)[0]}"

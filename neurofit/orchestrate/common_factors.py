@@ -14,7 +14,7 @@ FEW_DONE = 1 / 3  # of the tasks that are done have it, at most
 
 
 @dataclass(frozen=True)
-class Share:
+class CommonFactor:
     """A value that most tasks of a failure have, counted there and among the tasks that are done."""
 
     name: str
@@ -25,7 +25,9 @@ class Share:
     of_done: int
 
 
-def shares(failed: Collection[Mapping[str, Any]], done: Collection[Mapping[str, Any]]) -> list[Share]:
+def common_factors(
+    failed: Collection[Mapping[str, Any]], done: Collection[Mapping[str, Any]]
+) -> list[CommonFactor]:
     """What sets failed tasks apart, the rarest among the done ones first; nothing where there is nothing to
     compare with, or only one task failed.
 
@@ -40,17 +42,17 @@ def shares(failed: Collection[Mapping[str, Any]], done: Collection[Mapping[str, 
         values = [record[name] for record in failed if name in record]
         text, number = _most_frequent(values)
         there = sum(name in record and canonical(record[name]) == text for record in done)
-        share = Share(name, _first(values, text), number, len(failed), there, len(done))
-        if _tells(share):
-            found.append(share)
-    return sorted(found, key=lambda share: share.done)
+        factor = CommonFactor(name, _first(values, text), number, len(failed), there, len(done))
+        if _tells(factor):
+            found.append(factor)
+    return sorted(found, key=lambda factor: factor.done)
 
 
-def _tells(share: Share) -> bool:
-    if share.failed < MOST * share.of_failed or share.done > FEW_DONE * share.of_done:
+def _tells(factor: CommonFactor) -> bool:
+    if factor.failed < MOST * factor.of_failed or factor.done > FEW_DONE * factor.of_done:
         return False
-    others, others_done = share.of_failed - share.failed, share.of_done - share.done
-    rate = share.failed / (share.failed + share.done)
+    others, others_done = factor.of_failed - factor.failed, factor.of_done - factor.done
+    rate = factor.failed / (factor.failed + factor.done)
     return rate > TIMES * others / (others + others_done)
 
 

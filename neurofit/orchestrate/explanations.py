@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurofit.orchestrate.common_factors import Share, shares
-from neurofit.orchestrate.failures import QUEUE, UNFINISHED, Failure, failures
+from neurofit.orchestrate.common_factors import CommonFactor, common_factors
+from neurofit.orchestrate.failures import QUEUE, Failure, failures
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import tail
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
-from neurofit.store.state import State
+from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import HERE, TaskKey
 from neurofit.tables.rows import records
 from neurofit.text import command
@@ -33,7 +33,7 @@ class Explanation:
     failure: Failure
     state: State
     kind: str
-    shares: list[Share]
+    common_factors: list[CommonFactor]
     remedy: Remedy
     last_lines: list[str]  # of the example's log
 
@@ -47,7 +47,7 @@ class Explanation:
             "message": failure.message,
             "where": failure.where,
             "tasks": [{"run": run, "repetition": repetition} for run, repetition in failure.tasks],
-            "shares": [vars(share) for share in self.shares],
+            "shares": [vars(factor) for factor in self.common_factors],
             "log": None if failure.log is None else str(failure.log),
             "last_lines": self.last_lines,
             "first": self.remedy.first,
@@ -76,7 +76,7 @@ def _explanation(
     task = status.of(failure.example)
     own = [rows[key] for key in failure.tasks if key in rows]
     known_by_queue = failure.error.get("kind") == QUEUE
-    part = next((part for part in status.parts if part.files.name == task.submission), None)
+    part = next((part for part in status.submissions if part.files.name == task.submission), None)
     record = part.record if part else {}
     what = remedy(
         status.name,
@@ -94,7 +94,7 @@ def _explanation(
         _traits({**row, "host": hosts.get((row["run"], row["repetition"]), row.get("host"))}) for row in own
     ]
     lines = _last_lines(failure.log) if failure.log else []
-    return Explanation(failure, task.state, kind_of(failure.error), shares(traits, done), what, lines)
+    return Explanation(failure, task.state, kind_of(failure.error), common_factors(traits, done), what, lines)
 
 
 def _last_lines(log: Path) -> list[str]:
@@ -109,7 +109,9 @@ def _peak_gb(rows: list[dict[str, Any]]) -> float:
 
 def _host(status: ExperimentStatus, key: TaskKey) -> str | None:
     """Where a task without an outcome was begun."""
-    facts = next((part.facts for part in status.parts if part.files.name == status.of(key).submission), None)
+    facts = next(
+        (part.facts for part in status.submissions if part.files.name == status.of(key).submission), None
+    )
     claimed = facts.tasks.get(key) if facts else None
     return facts.workers.get(claimed.by, {}).get("host") if claimed and claimed.by else None
 

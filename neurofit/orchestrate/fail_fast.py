@@ -5,19 +5,19 @@ from __future__ import annotations
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.evidence import TaskFacts
-from neurofit.store.fail_fast import read_halt
+from neurofit.store.fail_fast import read_fail_fast
 from neurofit.store.submissions import TaskKey
 
 
-def halted(status: ExperimentStatus) -> list[str]:
+def fail_fast_notes(status: ExperimentStatus) -> list[str]:
     """A sentence per submission that stopped, as long as tasks of it were neither begun nor submitted
     again.
     """
     sentences = []
     later: set[TaskKey] = set()
-    for part in reversed(status.parts):
+    for part in reversed(status.submissions):
         planned = [task for job in part.jobs for task in job]
-        if halt := read_halt(part.files):
+        if stop := read_fail_fast(part.files):
             untouched = TaskFacts()
             left = sum(
                 task.key not in later
@@ -30,7 +30,7 @@ def halted(status: ExperimentStatus) -> list[str]:
                     status.name, tasks, whole=_is_all(status, tasks), backend=runner, retry=True
                 )
                 sentences.append(
-                    f"{status.name} stopped after {halt.failures} identical failures: {halt.message}\n"
+                    f"{status.name} stopped after {stop.failures} identical failures: {stop.message}\n"
                     f"{left:,} task(s) were not begun. Fix it, then `{again}`; with "
                     "--keep-going, all are tried."
                 )

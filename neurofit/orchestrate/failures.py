@@ -12,15 +12,14 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines
-from neurofit.status.experiment_status import ExperimentStatus, Part
+from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
 from neurofit.status.logs import ended_before_it_began, tail, task_logs
 from neurofit.store.error_fingerprint import Signature, in_words, signature
 from neurofit.store.journal import journals
 from neurofit.store.records import OUTCOME, read_record
-from neurofit.store.state import FAILED, State
+from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 
-UNFINISHED = FAILED | {State.STOPPED}  # what ended without being done, and nobody wanted that
 VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
 QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
 
@@ -121,14 +120,14 @@ class JobEnds:
 
     def of(self, submission: str | None, job: int | None) -> JobEnd | None:
         """None where nothing is known of it."""
-        part = next((part for part in self.found.parts if part.files.name == submission), None)
+        part = next((part for part in self.found.submissions if part.files.name == submission), None)
         if part is None or job is None:
             return None
         if (submission, job) not in self._ends:
             self._ends[submission, job] = self._read(part, job)
         return self._ends[submission, job]
 
-    def _read(self, part: Part, job: int) -> JobEnd | None:
+    def _read(self, part: SubmissionStatus, job: int) -> JobEnd | None:
         name = part.files.name
         if name not in self._newest:
             self._newest[name] = {

@@ -38,7 +38,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, runner: Runner) -> Forecast:
-    jobs = len(plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job))
+    jobs = len(plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job))
     at_a_time = len(runner.backend.slots()) if runs_here(runner) else runner.backend.max_running
     seconds = _seconds_so_far(plan.status) if plan.tasks else {}
     if not seconds:
@@ -52,7 +52,7 @@ def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
     """Run → wall seconds of tasks that are done, from the newest journals."""
     seconds: dict[int, list[float]] = {}
     read = 0
-    for part in reversed(status.parts):
+    for part in reversed(status.submissions):
         for entry in journals(part.files).values():
             data = retry(Path(entry.path).read_bytes)
             lines = [line for line in data.split(b"\n") if line.startswith(b'{"outcome":')]
@@ -70,7 +70,7 @@ def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
 def doubts(plan: Plan, cost: Forecast) -> list[str]:
     """Why somebody should be asked first, as sentences; none, as a rule."""
     found = []
-    if plan.wish.rerun and plan.counts[State.DONE]:
+    if plan.options.rerun and plan.counts[State.DONE]:
         found.append(f"{plan.counts[State.DONE]} task(s) that are done would be done again, from scratch.")
     if len(plan.tasks) > _MANY_TASKS:
         found.append(f"These are {len(plan.tasks)} tasks.")
@@ -81,7 +81,7 @@ def doubts(plan: Plan, cost: Forecast) -> list[str]:
 
 def must_be_said(plan: Plan) -> str | None:
     """Why this needs somebody's word even where nobody can be asked; None: it does not."""
-    if plan.wish.rerun and plan.counts[State.DONE]:
+    if plan.options.rerun and plan.counts[State.DONE]:
         return f"--rerun would do {plan.counts[State.DONE]} task(s) again that are done. If you mean it, add --yes."
     return None
 

@@ -17,7 +17,7 @@ from neurofit.experiments import fits
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.experiments.snapshot import code_hash
 from neurofit.files import read_json
-from neurofit.orchestrate.plan import AT_WORK, registered, runs_of
+from neurofit.orchestrate.plan import registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
@@ -25,7 +25,7 @@ from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
 from neurofit.store.registry import RegisteredRun, Registry, register
-from neurofit.store.state import State
+from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
 from neurofit.study import Study
 from neurofit.text import command
@@ -63,20 +63,20 @@ def point(
             f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there "
             "are."
         )
-    wished = experiment.varied(base, changes) if changes else base
-    on_grid = next((run for run in runs if run.id == wished.id), None)
-    if base.id == wished.id:
+    wanted = experiment.varied(base, changes) if changes else base
+    on_grid = next((run for run in runs if run.id == wanted.id), None)
+    if base.id == wanted.id:
         on_grid = base
     if on_grid is not None:
         return Point(on_grid, repetition, True)
-    return off_grid(wished, repetition, runs, registry)
+    return off_grid(wanted, repetition, runs, registry)
 
 
-def off_grid(wished: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
+def off_grid(wanted: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
     """A point that the grid does not have, under the number that it has or the next free one."""
-    known = [run.number for run in registry.runs.values() if run.id == wished.id]
+    known = [run.number for run in registry.runs.values() if run.id == wanted.id]
     free = max([run.number for run in runs] + list(registry.runs)) + 1
-    return Point(replace(wished, number=known[0] if known else free), repetition, False)
+    return Point(replace(wanted, number=known[0] if known else free), repetition, False)
 
 
 def run(
@@ -92,7 +92,7 @@ def run(
     with locked(files.lock):
         status = read_status(study, experiment.name)
         before = status.of((wanted.run.number, wanted.repetition))
-        if before.state in AT_WORK:
+        if before.state in ACTIVE:
             name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
                 f"{name} is {before.state} in {before.submission}. "

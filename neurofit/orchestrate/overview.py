@@ -14,9 +14,9 @@ from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.orchestrate import failures, plan
 from neurofit.orchestrate.remarks import Outdated, outdated_now
-from neurofit.status.experiment_status import ExperimentStatus, Part, read_status
+from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
 from neurofit.status.queues import JobsView, silent_seconds
-from neurofit.store.state import State
+from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 
@@ -35,11 +35,11 @@ def of_experiment(status: ExperimentStatus) -> dict[str, Any]:
 
 def of_queues(status: ExperimentStatus) -> list[dict[str, Any]]:
     """What the queue said of each submission that is not through."""
-    parts = {part.files.name: part for part in status.parts}
+    parts = {part.files.name: part for part in status.submissions}
     return [_of_queue(status, parts[name], view) for name, view in status.queues.items()]
 
 
-def _of_queue(status: ExperimentStatus, part: Part, view: JobsView) -> dict[str, Any]:
+def _of_queue(status: ExperimentStatus, part: SubmissionStatus, view: JobsView) -> dict[str, Any]:
     phases = Counter(view.live.values())
     return {
         "experiment": status.name,
@@ -80,7 +80,7 @@ def of_tasks(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[s
                 "attempt": task.attempt or None,
                 "submission": task.submission,
                 "job": task.job,
-                "cause": failures.cause(status, key) if task.state in failures.UNFINISHED else task.cause,
+                "cause": failures.cause(status, key) if task.state in UNFINISHED else task.cause,
                 "result": task.counted.attempt if task.counted else None,
                 "newer": _newer(status, key),
             }
@@ -93,7 +93,7 @@ def _newer(status: ExperimentStatus, key: TaskKey) -> dict[str, Any] | None:
     newer = status.of(key).newer
     if newer is None:
         return None
-    cause = failures.cause(status, key) if newer.state in failures.UNFINISHED else newer.cause
+    cause = failures.cause(status, key) if newer.state in UNFINISHED else newer.cause
     state, submission = str(newer.state), newer.submission
     return {
         "state": state,

@@ -15,7 +15,7 @@ from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.remarks import Outdated, outdated
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.registry import RegisteredRun, Registry
-from neurofit.store.state import AT_WORK, State
+from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study
 from neurofit.text import command
@@ -25,7 +25,7 @@ RETRIED = frozenset({State.FAILED, State.CANCELLED})
 
 
 @dataclass(frozen=True)
-class Wish:
+class SubmitOptions:
     """What the user asked to have queued."""
 
     selection: Selection | None = None
@@ -43,10 +43,10 @@ class Plan:
 
     study: Study
     experiment: Experiment
-    wish: Wish
+    options: SubmitOptions
     runs: list[Run]
     repetitions: int
-    counts: Counter[State]  # of the tasks that the wish covers
+    counts: Counter[State]  # of the tasks that the options cover
     outdated: Outdated  # of those done, how many with other code or data than now
     tasks: list[Planned]  # to be queued
     removed: int  # registered runs that the grid no longer has
@@ -58,8 +58,8 @@ class Plan:
         return self.outdated.code
 
     def keys(self) -> list[TaskKey]:
-        """All tasks that the wish covers."""
-        return list(_covered(self.runs, self.repetitions, self.wish))
+        """All tasks that the options cover."""
+        return list(_covered(self.runs, self.repetitions, self.options))
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
         """Tasks by job: a whole run each, its repetitions in sequence, unless a number of tasks is given."""
@@ -98,24 +98,26 @@ def condition(experiment: Experiment, text: str) -> Where:
     )
 
 
-def make(study: Study, experiment: Experiment, wish: Wish, status: ExperimentStatus | None = None) -> Plan:
+def make(
+    study: Study, experiment: Experiment, options: SubmitOptions, status: ExperimentStatus | None = None
+) -> Plan:
     """Compare the grid with what is done and queued."""
     status = status or read_status(study, experiment.name)
     runs = runs_of(experiment, status.registry)
-    repetitions = wish.repetitions or experiment.repetitions
+    repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(runs), repetitions)
     code = snapshot.code_hash(study.root, experiment.path)
-    keys = list(_covered(runs, repetitions, wish))
+    keys = list(_covered(runs, repetitions, options))
     if not keys:
         raise UsageError(_nothing(experiment, runs, repetitions))
     states = {key: status.of(key) for key in keys}
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
-    wanted = _wanted(wish)
+    wanted = _wanted(options)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
     on_grid = {run.number for run in runs}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())
-    return Plan(study, experiment, wish, runs, repetitions, counts, other, tasks, removed, code, status)
+    return Plan(study, experiment, options, runs, repetitions, counts, other, tasks, removed, code, status)
 
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
@@ -148,20 +150,22 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
     return found
 
 
-def _covered(runs: list[Run], repetitions: int, wish: Wish) -> Iterable[tuple[int, int]]:
+def _covered(runs: list[Run], repetitions: int, options: SubmitOptions) -> Iterable[tuple[int, int]]:
     numbers = [run.number for run in runs]
     for run in runs:
-        if wish.where is not None and not wish.where({"architecture": run.architecture, **run.arguments}):
+        if options.where is not None and not options.where(
+            {"architecture": run.architecture, **run.arguments}
+        ):
             continue
         for repetition in range(repetitions):
-            if wish.selection is None or wish.selection.matches(run.number, repetition, numbers):
+            if options.selection is None or options.selection.matches(run.number, repetition, numbers):
                 yield run.number, repetition
 
 
-def _wanted(wish: Wish) -> frozenset[State]:
-    if wish.rerun:
-        return frozenset(State) - AT_WORK
-    return GO_ON | RETRIED if wish.retry else GO_ON
+def _wanted(options: SubmitOptions) -> frozenset[State]:
+    if options.rerun:
+        return frozenset(State) - ACTIVE
+    return GO_ON | RETRIED if options.retry else GO_ON
 
 
 def _nothing(experiment: Experiment, runs: list[Run], repetitions: int) -> str:

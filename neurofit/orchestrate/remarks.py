@@ -13,7 +13,7 @@ from neurofit.errors import NeurofitError
 from neurofit.experiments import snapshot
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store import inputs
-from neurofit.store.state import AT_WORK, State
+from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 from neurofit.text import command
@@ -37,7 +37,7 @@ def newer_attempts(status: ExperimentStatus, keys: Collection[TaskKey] | None = 
     all.
     """
     tasks = [status.of(key) for key in (status.tasks if keys is None else keys)]
-    again = sum(task.result is not None and task.state in AT_WORK for task in tasks)
+    again = sum(task.result is not None and task.state in ACTIVE for task in tasks)
     displaced = Counter(task.newer.state for task in tasks if task.newer)
     said = [
         f"{_tasks(number)} done, and a newer attempt {_became(state)}." for state, number in displaced.items()

@@ -25,12 +25,12 @@ from neurofit.backends.runner import Runner
 from neurofit.errors import NeurofitError, StoreError, SubmissionError
 from neurofit.files import read_json
 from neurofit.orchestrate import cancel, failures
-from neurofit.orchestrate.plan import AT_WORK, Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
 from neurofit.status import logs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import ExperimentFiles
-from neurofit.store.state import State
+from neurofit.store.state import ACTIVE, FAILED_OR_LOST, State
 from neurofit.study import Study
 from neurofit.worker.canary import HEAVY_GB, clock_seconds, entries
 
@@ -62,7 +62,7 @@ class Canary:
 
     @property
     def is_waiting(self) -> bool:
-        return self.state in (str(state) for state in AT_WORK)
+        return self.state in (str(state) for state in ACTIVE)
 
 
 def send(
@@ -84,7 +84,7 @@ def send(
     found = Canary("refused", 0.0)
     submitted = None
     try:
-        submitted = submit(make(own, load(own, NAME), Wish()), runner)
+        submitted = submit(make(own, load(own, NAME), SubmitOptions()), runner)
         found = _wait(own, submitted, begun + wait_seconds, say)
         found.here = {"clock_seconds": clock_seconds(own.root)}
     except SubmissionError as error:
@@ -123,7 +123,7 @@ def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str]
         result = Canary(
             str(task.state), 0.0, _reason(found, submitted.name), "; ".join(found.unanswered) or None
         )
-        if task.state not in AT_WORK:
+        if task.state not in ACTIVE:
             return _ended(found, result)
         if result.reason != told:
             told = result.reason
@@ -151,7 +151,7 @@ def _ended(status: ExperimentStatus, result: Canary) -> Canary:
         attempt = status.files.task(run.number, run.id, TASK[1]).attempt(status.of(TASK).attempt)
         result.facts = read_json(attempt.outcome)["facts"]
         return result
-    if status.of(TASK).state in failures.FAILED:
+    if status.of(TASK).state in FAILED_OR_LOST:
         result.reason = failures.cause(status, TASK)
     return _with_log(status, result)
 

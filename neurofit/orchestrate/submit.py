@@ -59,11 +59,11 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
     files = ExperimentFiles(plan.study, plan.experiment.name)
     storage.mark(plan.study)
     with locked(files.lock):
-        plan = make(plan.study, plan.experiment, plan.wish)
+        plan = make(plan.study, plan.experiment, plan.options)
         if not plan.tasks:
             return None
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
-        jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
+        jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
         record = submission_record(plan, runner)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
         asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root)
@@ -73,7 +73,7 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
 
 def preview(plan: Plan, runner: Runner) -> str:
     """What `submit` would hand to the queue, as text; nothing where nothing is to be queued."""
-    jobs = plan.jobs(plan.wish.tasks_per_job or runner.backend.tasks_per_job)
+    jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
     if not jobs:
         return ""
     folder = ExperimentFiles(plan.study, plan.experiment.name).submission("SUBMISSION").folder
@@ -162,9 +162,11 @@ def _stamped(name: str) -> datetime.datetime | None:
 def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:
     """`submission.json`, but for its name and number of jobs."""
     return {
-        **base_record(plan.study, plan.experiment, plan.code_hash, plan.repetitions, fresh=plan.wish.rerun),
+        **base_record(
+            plan.study, plan.experiment, plan.code_hash, plan.repetitions, fresh=plan.options.rerun
+        ),
         "whole_grid": True,
-        "keep_going": plan.wish.keep_going,
+        "keep_going": plan.options.keep_going,
         "runner": runner.name,
         "backend": runner.kind,
         "resources": asdict(runner.backend.resources),

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.errors import StoreError
-from neurofit.orchestrate.plan import AT_WORK
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.logs import last_line
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.records import CLAIM, read_record
-from neurofit.store.state import State
+from neurofit.store.state import ACTIVE, ENDED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 
-ENDED = frozenset({State.DONE, State.FAILED, State.LOST, State.CANCELLED, State.STOPPED})
 _SHOWN = 8
 _FIRST_PAUSE, _PAUSE = 0.05, 0.5  # what is over soon is seen soon
 _SHARE = 4.0  # a look never takes more than a fifth of the time
@@ -37,7 +35,7 @@ class AtWork:
 
 
 @dataclass(frozen=True)
-class Look:
+class WatchedStatus:
     """How the watched tasks of one experiment stand at one moment."""
 
     status: ExperimentStatus
@@ -58,7 +56,7 @@ class Look:
 
     @property
     def is_over(self) -> bool:
-        return not any(self.counts[state] for state in AT_WORK)
+        return not any(self.counts[state] for state in ACTIVE)
 
 
 class Watch:
@@ -76,7 +74,7 @@ class Watch:
         self._began = time.monotonic()
         self._ended_before: int | None = None
 
-    def look(self) -> Look:
+    def read(self) -> WatchedStatus:
         status = read_status(self.study, self.name)
         keys = self.pick(status)
         states = [(key, status.of(key).state) for key in keys]
@@ -87,17 +85,17 @@ class Watch:
         seconds = time.monotonic() - self._began
         finished = ended - self._ended_before
         rate = finished / seconds if finished > 0 and seconds > 0 else None
-        left = sum(counts[state] for state in AT_WORK) / rate if rate else None
+        left = sum(counts[state] for state in ACTIVE) / rate if rate else None
         running = [key for key, state in states if state is State.RUNNING] if self.details else []
-        return Look(status, keys, counts, seconds, rate, left, list(_at_work(status, running)))
+        return WatchedStatus(status, keys, counts, seconds, rate, left, list(_at_work(status, running)))
 
 
-def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[Look]]:
+def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[WatchedStatus]]:
     """A look of each now, and others until nothing is queued or running, or the time is over."""
     began, least = time.monotonic(), _FIRST_PAUSE
     while True:
         before = time.monotonic()
-        looks = [watch.look() for watch in watches]
+        looks = [watch.read() for watch in watches]
         yield looks
         now = time.monotonic()
         pause, least = max(least, _SHARE * (now - before)), min(2 * least, _PAUSE)

@@ -30,7 +30,7 @@ from neurofit.store.evidence import (
 )
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.registry import Registry, read_registry
-from neurofit.store.state import AT_WORK, FAILED, Evidence, Heartbeat, State, decide
+from neurofit.store.state import ACTIVE, FAILED_OR_LOST, Evidence, Heartbeat, State, decide
 from neurofit.store.submissions import (
     Planned,
     Stop,
@@ -79,7 +79,7 @@ class TaskStatus:
 
 
 @dataclass
-class Part:
+class SubmissionStatus:
     """One submission, as far as its files tell."""
 
     files: SubmissionFiles
@@ -103,7 +103,7 @@ class ExperimentStatus:
     done: dict[TaskKey, dict[int, TaskStatus]] = field(
         default_factory=dict
     )  # by number: attempts that are done
-    parts: list[Part] = field(default_factory=list)
+    submissions: list[SubmissionStatus] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # what could not be read or asked, in words
 
@@ -135,7 +135,7 @@ class ExperimentStatus:
     def runner_of(self, keys: Collection[TaskKey]) -> str | None:
         """The `--backend` that the newest submission of any of these tasks needs; None for the default."""
         names = {self.of(key).submission for key in keys}
-        newest = next((part for part in reversed(self.parts) if part.files.name in names), None)
+        newest = next((part for part in reversed(self.submissions) if part.files.name in names), None)
         return runner_option(newest.record.get("runner")) if newest else None
 
 
@@ -163,29 +163,29 @@ def read_status(
     status.problems += [
         f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()
     ]
-    later = _begun_later(status.parts)
-    open_parts = [part for part in status.parts if not _is_over(part, later)]
+    later = _begun_later(status.submissions)
+    open_parts = [part for part in status.submissions if not _is_over(part, later)]
     status.queues = (
         ask(open_parts, runners or study.runners)
         if asking
         else {part.files.name: JobsView() for part in open_parts}
     )
     if (
-        unknown := {task.run for part in status.parts for job in part.jobs for task in job}
+        unknown := {task.run for part in status.submissions for job in part.jobs for task in job}
         - status.registry.runs.keys()
     ):
         runs = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
         status.problems.append(
             f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown."
         )
-    for part in status.parts:
+    for part in status.submissions:
         _decide_part(status, part, later)
         status.problems += sorted(
             f"{path}: damaged, some of it was passed over." for path in part.facts.damaged
         )
         status.problems += part.facts.problems
     _choose_among_done(status)
-    facts = {part.files.name: part.facts for part in status.parts}
+    facts = {part.files.name: part.facts for part in status.submissions}
     if {name: _kept(fact) for name, fact in facts.items()} != before:
         index.save(files, folder, facts)
     return status
@@ -204,7 +204,7 @@ class Later:
     done: frozenset[TaskKey]
 
 
-def _begun_later(parts: list[Part]) -> Later:
+def _begun_later(parts: list[SubmissionStatus]) -> Later:
     begun, done = {}, set()
     for part in parts:
         for task in chain.from_iterable(part.jobs):
@@ -216,7 +216,7 @@ def _begun_later(parts: list[Part]) -> Later:
     return Later(begun, frozenset(done))
 
 
-def _is_over(part: Part, later: Later) -> bool:
+def _is_over(part: SubmissionStatus, later: Later) -> bool:
     """Whether nothing that its queue could say of a submission matters any more."""
     quiet = part.facts.quiet is not None and time.time() - part.facts.quiet > QUIET_SECONDS
     return part.facts.settled or all(
@@ -227,12 +227,12 @@ def _is_over(part: Part, later: Later) -> bool:
     )
 
 
-def _is_ended(part: Part, task: Planned) -> bool:
+def _is_ended(part: SubmissionStatus, task: Planned) -> bool:
     facts = part.facts.tasks.get(task.key)
     return facts is not None and facts.attempt > task.last_attempt and facts.ended in ("done", "failed")
 
 
-def _will_not_begin(part: Part, task: Planned) -> bool:
+def _will_not_begin(part: SubmissionStatus, task: Planned) -> bool:
     """Whether a task was cancelled and no worker is at it: from then on none begins it."""
     facts = part.facts.tasks.get(task.key)
     idle = facts is None or facts.attempt <= task.last_attempt or facts.ended is not None
@@ -250,7 +250,9 @@ def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) ->
     except (StoreError, OSError) as error:
         status.problems.append(str(error))
         return
-    status.parts.append(Part(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock))
+    status.submissions.append(
+        SubmissionStatus(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock)
+    )
     status.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
     status.repetitions = (
         record["repetitions"]
@@ -261,13 +263,13 @@ def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) ->
         read_journals(files, facts)
 
 
-def _decide_part(status: ExperimentStatus, part: Part, later: Later) -> None:
+def _decide_part(status: ExperimentStatus, part: SubmissionStatus, later: Later) -> None:
     view = status.queues.get(part.files.name) or JobsView(answered=True)
     planned = [(number, task) for number, tasks in enumerate(part.jobs) for task in tasks]
     doubtful = [task for number, task in planned if _in_doubt(part, view, number, task, later)]
     if doubtful:
         ids = {number: run.id for number, run in status.registry.runs.items()}
-        others = {other.files.name for other in status.parts} - {part.files.name}
+        others = {other.files.name for other in status.submissions} - {part.files.name}
         look_at_attempts(status.files, part.files.name, others, ids, doubtful, part.facts)
     beats = heartbeats(part.files, part.facts, at_home=part.at_home)
     settled = True
@@ -281,13 +283,13 @@ def _decide_part(status: ExperimentStatus, part: Part, later: Later) -> None:
         part.facts.quiet = (part.facts.quiet or time.time()) if _is_quiet(part, view) else None
 
 
-def _is_quiet(part: Part, view: JobsView) -> bool:
+def _is_quiet(part: SubmissionStatus, view: JobsView) -> bool:
     """Whether the queue answered, has none of the jobs, and what is left of them was cancelled."""
     left = (task for task in chain.from_iterable(part.jobs) if not _is_ended(part, task))
     return not view.live and not view.unknown and all(_will_not_begin(part, task) for task in left)
 
 
-def _in_doubt(part: Part, view: JobsView, number: int, task: Planned, later: Later) -> bool:
+def _in_doubt(part: SubmissionStatus, view: JobsView, number: int, task: Planned, later: Later) -> bool:
     """Whether the attempt folders have to be looked at: the journals say nothing final, and nobody is at
     it.
     """
@@ -299,13 +301,13 @@ def _in_doubt(part: Part, view: JobsView, number: int, task: Planned, later: Lat
     return number not in view.live or job_has_ended(part.facts, number) or _is_dead(part, facts)
 
 
-def _is_dead(part: Part, facts: TaskFacts) -> bool:
+def _is_dead(part: SubmissionStatus, facts: TaskFacts) -> bool:
     worker = part.facts.workers.get(facts.by) if facts.by else None
     return bool(worker) and Process.from_record(worker).is_alive() is False
 
 
 def _evidence(
-    part: Part, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts
+    part: SubmissionStatus, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts
 ) -> Evidence:
     heartbeat = None
     if facts.attempt > task.last_attempt and facts.ended is None:
@@ -324,7 +326,7 @@ def _evidence(
 
 def _note(
     status: ExperimentStatus,
-    part: Part,
+    part: SubmissionStatus,
     view: JobsView,
     number: int,
     task: Planned,
@@ -354,11 +356,11 @@ def _choose_among_done(status: ExperimentStatus) -> None:
         counts, latest = done[counting(done, choices.get(key))], status.tasks[key]
         if latest is counts:
             continue
-        if latest.state in AT_WORK:
+        if latest.state in ACTIVE:
             latest.result = counts
             continue
         newest = max(latest.newest, *(one.newest for one in done.values()))
         since = latest.attempt > counts.attempt or (
-            latest.attempt == counts.attempt and latest.state in FAILED
+            latest.attempt == counts.attempt and latest.state in FAILED_OR_LOST
         )
         status.tasks[key] = replace(counts, newest=newest, newer=latest if since else None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
-from neurofit.status.experiment_status import ExperimentStatus, Part, read_status
+from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import CLAIM, OUTCOME, read_record
 from neurofit.store.state import State
@@ -129,8 +129,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _part(status: ExperimentStatus, submission: str | None) -> Part | None:
-    return next((part for part in status.parts if part.files.name == submission), None)
+def _part(status: ExperimentStatus, submission: str | None) -> SubmissionStatus | None:
+    return next((part for part in status.submissions if part.files.name == submission), None)
 
 
 def follow(

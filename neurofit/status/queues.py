@@ -65,7 +65,7 @@ def backend_of(record: dict[str, Any], runners: Path) -> Backend:
 
 
 def ask(parts: Iterable[Any], runners: Path) -> dict[str, JobsView]:
-    """A view per part (see `experiment_status.Part`); parts of one kind of queue share one question."""
+    """A view per part (see `experiment_status.SubmissionStatus`); parts of one kind of queue share one question."""
     views, kinds = {}, {}
     for part in parts:
         view = views[part.files.name] = JobsView(runner=part.record["runner"])

@@ -16,7 +16,7 @@ from neurofit.files import parse_lines, to_json, write_new
 from neurofit.store.error_fingerprint import EXCEPTIONS, in_words, signature
 from neurofit.store.journal import journals
 from neurofit.store.layout import SubmissionFiles
-from neurofit.store.records import HALT, JOURNAL_LINE, fault, read_record
+from neurofit.store.records import FAIL_FAST, JOURNAL_LINE, fault, read_record
 from neurofit.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.transient import retry
 
@@ -26,27 +26,27 @@ _OUTCOME = b'{"outcome":'
 
 
 @dataclass(frozen=True)
-class Halt:
+class FailFastStop:
     """Why no further task is begun."""
 
     failures: int
     message: str  # of one of them: "ValueError: …"
 
 
-def read_halt(files: SubmissionFiles) -> Halt | None:
+def read_fail_fast(files: SubmissionFiles) -> FailFastStop | None:
     try:
-        record = read_record(files.halt, HALT)
-        return Halt(record["failures"], record["message"])
+        record = read_record(files.fail_fast, FAIL_FAST)
+        return FailFastStop(record["failures"], record["message"])
     except (OSError, StoreError):
         return None
 
 
-def write_halt(files: SubmissionFiles, halt: Halt) -> None:
+def write_fail_fast(files: SubmissionFiles, stop: FailFastStop) -> None:
     """Say it to all workers, unless one of them has said so already."""
-    write_new(files.halt, to_json(asdict(halt)))
+    write_new(files.fail_fast, to_json(asdict(stop)))
 
 
-def judge(files: SubmissionFiles) -> Halt | bool:
+def judge(files: SubmissionFiles) -> FailFastStop | bool:
     """A reason to begin no further task; or whether one may still turn up.
 
     Reads no more journals than that takes.
@@ -63,7 +63,7 @@ def judge(files: SubmissionFiles) -> Halt | bool:
                 return False
     if len(errors) < ENOUGH or not _is_enough(errors.keys(), read_jobs(files)):
         return True
-    return Halt(len(errors), " ".join(in_words(errors[min(errors)]).split())[:300])
+    return FailFastStop(len(errors), " ".join(in_words(errors[min(errors)]).split())[:300])
 
 
 def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:

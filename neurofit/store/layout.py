@@ -116,7 +116,7 @@ class SubmissionFiles:
         return self.folder / "stops"
 
     @property
-    def halt(self) -> Path:
+    def fail_fast(self) -> Path:
         return self.stops / "alike.json"
 
     @property

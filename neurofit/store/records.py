@@ -190,7 +190,7 @@ QUEUE_LINE = Schema(
     },
 )
 STOP = Schema("a cancellation", {"tasks": maybe(list_of(TASK)), "by": TEXT})
-HALT = Schema("a halt", {"failures": WHOLE, "message": TEXT})
+FAIL_FAST = Schema("a fail-fast stop", {"failures": WHOLE, "message": TEXT})
 CLAIM = Schema(
     "a claim",
     {"submission": NAME, "job": WHOLE, "start": POSITIVE, "process": PROCESS_KIND},

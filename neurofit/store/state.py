@@ -24,8 +24,14 @@ class State(str, Enum):
         return self.value
 
 
-AT_WORK = frozenset({State.QUEUED, State.RUNNING})
-FAILED = frozenset({State.FAILED, State.LOST})
+# Sets of states, used everywhere under these names
+ACTIVE = frozenset({State.QUEUED, State.RUNNING})
+FAILED_OR_LOST = frozenset({State.FAILED, State.LOST})
+UNFINISHED = FAILED_OR_LOST | {State.STOPPED}  # ended without a result, and nobody cancelled them
+ENDED = UNFINISHED | {State.DONE, State.CANCELLED}
+WITH_OUTCOME = frozenset(
+    {State.DONE, State.FAILED, State.STOPPED, State.CANCELLED}
+)  # may have an outcome.json
 
 
 class Job(Enum):

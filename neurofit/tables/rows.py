@@ -14,7 +14,7 @@ from neurofit.status.experiment_status import ExperimentStatus, TaskStatus, read
 from neurofit.store.journal import journals
 from neurofit.store.records import JOURNAL_LINE, fault, read_record
 from neurofit.store.records import OUTCOME as OUTCOME_SCHEMA
-from neurofit.store.state import State
+from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
 from neurofit.tables.query import choose
 from neurofit.transient import retry
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pandas
 
 OUTCOME = b'{"outcome":'
-ENDED = (State.DONE, State.FAILED, State.STOPPED, State.CANCELLED)
 
 
 def records(status: ExperimentStatus, selection: Selection | None = None) -> list[dict[str, Any]]:
@@ -44,7 +43,7 @@ def records(status: ExperimentStatus, selection: Selection | None = None) -> lis
 def _journalled(status: ExperimentStatus) -> dict[tuple[int, int, int], dict[str, Any]]:
     """(run, repetition, attempt) → outcome as the journals have it, and the size that its file then has."""
     outcomes = {}
-    for part in status.parts:
+    for part in status.submissions:
         for entry in journals(part.files).values():
             lines = retry(Path(entry.path).read_bytes).split(b"\n")
             if any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1]):
@@ -87,7 +86,7 @@ def _row(
         "job": task.job,
         "newer": newer,
     }
-    if task.state not in ENDED or not task.attempt:
+    if task.state not in WITH_OUTCOME or not task.attempt:
         return {**blank, "error": _cause(task)}
     path = status.files.outcome_text(run.number, run.id, key[1], task.attempt)
     there = _size(path)

@@ -25,7 +25,7 @@ from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
-from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, Halting, SharedReason, stop_reason
+from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
 from neurofit.worker.task_context import TaskContext
 
 STOP_MARGIN_SECONDS = 60.0
@@ -63,8 +63,8 @@ class Worker:
             journal = Journal(submission, number, host=socket.gethostname())
         with transient.patience(transient.worker(submission.folder, _Waiting(journal, self.signals).beat)):
             claimant = Claimant(submission, number, journal.start, Process.here())
-            halting = Halting(submission, self.assignment.record.get("keep_going", True))
-            job = _Job(self, journal, claimant, self._limits(), halting)
+            fail_fast = FailFast(submission, self.assignment.record.get("keep_going", True))
+            job = _Job(self, journal, claimant, self._limits(), fail_fast)
             try:
                 end = job.do(retry(lambda: read_job(submission, number), late=True))
                 journal.write({"end": end, **({"why": job.why} if job.why else {})})
@@ -115,7 +115,7 @@ class _Job:
     journal: Journal
     claimant: Claimant
     limits: supervisor.Limits
-    halting: Halting
+    fail_fast: FailFast
     _stops: tuple[frozenset[str], list] = (frozenset(), [])  # names of files, and what they say
     why: str | None = None  # this job is not started again, in words
     _went_on: bool = False  # this start of the job got further than those before it
@@ -123,7 +123,7 @@ class _Job:
     def do(self, tasks: list[Planned]) -> str:
         waiting = list(self._groups(tasks))
         while waiting and not self.worker.signals.stop:
-            if self.halting.is_halted():
+            if self.fail_fast.has_stopped():
                 return "done"
             group = [task for task in waiting.pop(0) if not self._cancelled(task)]
             if not group:
@@ -293,7 +293,7 @@ class _Job:
                 self.journal.write({"skip": [record["run"], record["repetition"]], "why": NOT_OURS})
                 continue
             self.journal.write({"outcome": outcome})
-            self.halting.saw(outcome)
+            self.fail_fast.saw(outcome)
             self._went_on = self._went_on or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
                 if not attempt.stderr.stat().st_size:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofit.store.error_fingerprint import EXCEPTIONS
-from neurofit.store.fail_fast import Halt, judge, write_halt
+from neurofit.store.fail_fast import FailFastStop, judge, write_fail_fast
 from neurofit.store.layout import SubmissionFiles
 from neurofit.transient import retry
 
@@ -58,7 +58,7 @@ def stop_reason(asked: str | None) -> dict[str, Any]:
 
 
 @dataclass
-class Halting:
+class FailFast:
     """What one start of a job knows of it. The journals are looked at only when one of its own tasks has just
     failed with an exception (also its last one: the other jobs are to know), and never again once none can be
     a reason.
@@ -75,10 +75,10 @@ class Halting:
             self.keep_going = True
             return
         found = retry(lambda: judge(self.submission))
-        if isinstance(found, Halt):
-            write_halt(self.submission, found)
+        if isinstance(found, FailFastStop):
+            write_fail_fast(self.submission, found)
         else:
             self.keep_going = not found
 
-    def is_halted(self) -> bool:
-        return not self.keep_going and retry(self.submission.halt.exists)
+    def has_stopped(self) -> bool:
+        return not self.keep_going and retry(self.submission.fail_fast.exists)

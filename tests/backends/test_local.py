@@ -13,7 +13,7 @@ from contract import BackendContract
 from neurofit.backends.base import Resources, Submission
 from neurofit.backends.local.backend import LocalBackend, append_event
 from neurofit.errors import SubmissionError
-from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import queue
 from neurofit.tables.rows import records
 
@@ -50,7 +50,7 @@ class Held:
 
         bench = self.workbench(self.tmp_path / name)
         bench.script("wait", WAITING.format(flag=str(self.flag), jobs=jobs))
-        plan = make(bench.study, load(bench.study, "wait"), Wish())
+        plan = make(bench.study, load(bench.study, "wait"), SubmitOptions())
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neurofit.backends.base import Backend, Resources, Submission
-from neurofit.orchestrate.plan import Wish, load, make, registered
+from neurofit.orchestrate.plan import SubmitOptions, load, make, registered
 from neurofit.orchestrate.submit import base_record
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.registry import register
@@ -46,7 +46,7 @@ class Held:
     def submission(self, jobs: int, name: str = "study") -> Submission:
         bench = self.workbench(self.tmp_path / name)
         bench.script("wait", WAITING.format(flag=str(self.flag), jobs=jobs))
-        plan = make(bench.study, load(bench.study, "wait"), Wish())
+        plan = make(bench.study, load(bench.study, "wait"), SubmitOptions())
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))

@@ -71,7 +71,7 @@ def test_what_neurofit_writes_is_as_its_schema_says(used, record):
         "000001.json": schemas.STOP,
         "claim.json": schemas.CLAIM,
         "outcome.json": schemas.TASK_OUTCOME,
-        "alike.json": schemas.HALT,
+        "alike.json": schemas.FAIL_FAST,
         ".lock": schemas.LOCK,
         "pool.jsonl": schemas.POOL_EVENT,
     }[record]

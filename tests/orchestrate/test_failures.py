@@ -8,7 +8,7 @@ import pytest
 
 from neurofit.backends.base import NO_ROOM_LEFT
 from neurofit.experiments.selector import naming
-from neurofit.orchestrate.common_factors import shares
+from neurofit.orchestrate.common_factors import common_factors
 from neurofit.orchestrate.explanations import explained, remedy
 from neurofit.orchestrate.failures import failures
 from neurofit.store.state import State
@@ -32,10 +32,13 @@ def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     status = bench.status("three")
     error, crash = explained(status, status.all_keys())
     assert (len(error.failure.tasks), error.kind, crash.kind) == (4, "exception", "signal")
-    assert [(share.name, share.value, share.failed, share.done) for share in error.shares] == [
+    assert [(factor.name, factor.value, factor.failed, factor.done) for factor in error.common_factors] == [
         ("batch", 512, 4, 0)
     ]
-    assert crash.shares[0].name == "batch" and (crash.shares[0].done, crash.shares[0].of_done) == (2, 10)
+    assert crash.common_factors[0].name == "batch" and (
+        crash.common_factors[0].done,
+        crash.common_factors[0].of_done,
+    ) == (2, 10)
     assert error.last_lines[-1].startswith("ValueError: batch 512")
     assert error.remedy.command == "neurofit submit three:6-7 --retry"
     assert crash.remedy.first == "neurofit logs three:5/0, for what was said last"
@@ -78,15 +81,15 @@ def test_an_earlier_exception_is_not_blamed_for_a_job_that_never_began(bench):
 
 def test_values_that_done_tasks_often_have_are_no_explanation():
     done = [{"a": a, "b": b} for a in (1, 2) for b in (1, 2, 3, 4)]
-    assert shares([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)[0].name == "b"
-    assert len(shares([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)) == 1
-    assert shares([{"a": 1, "b": 5}], done) == [] == shares([{"a": 9}] * 5, [])
+    assert common_factors([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)[0].name == "b"
+    assert len(common_factors([{"a": 1, "b": 5}, {"a": 1, "b": 5}], done)) == 1
+    assert common_factors([{"a": 1, "b": 5}], done) == [] == common_factors([{"a": 9}] * 5, [])
 
 
 def test_nine_in_ten_is_enough_and_eight_is_not():
     done = [{"host": f"gpu{n}"} for n in range(10)]
-    assert shares([{"host": "gpu7"}] * 9 + [{"host": "gpu1"}], done)[0].failed == 9
-    assert shares([{"host": "gpu7"}] * 8 + [{"host": "gpu1"}] * 2, done) == []
+    assert common_factors([{"host": "gpu7"}] * 9 + [{"host": "gpu1"}], done)[0].failed == 9
+    assert common_factors([{"host": "gpu7"}] * 8 + [{"host": "gpu1"}] * 2, done) == []
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,6 @@ def test_a_submission_may_ask_for_other_resources_than_its_runner(bench):
     words = ("submit", "three:0", "--memory", "4.5", "--minutes", "30")
     assert ", runner local with 4.5 GB, 30 min\n" in bench.command(*words, "--dry-run").stdout
     assert bench.command(*words, "--cpus", "1").returncode == 0
-    (part,) = bench.status("three").parts
+    (part,) = bench.status("three").submissions
     assert part.record["resources"] == {"cpus": 1, "gpus": None, "memory_gb": 4.5, "walltime_minutes": 30}
     assert bench.command("submit", "three", "--memory", "0").returncode == 2

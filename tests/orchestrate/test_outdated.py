@@ -10,7 +10,7 @@ import pytest
 
 from neurofit.errors import GridError
 from neurofit.experiments.experiment import Experiment
-from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 
 SCRIPT = """
     def fit(task, *, x=1):
@@ -34,7 +34,7 @@ def script(bench, uses: str = "pass", declared: str = "") -> None:
 
 
 def planned(bench):
-    return make(bench.study, load(bench.study, "read"), Wish())
+    return make(bench.study, load(bench.study, "read"), SubmitOptions())
 
 
 @pytest.mark.parametrize("how", [{"uses": USED}, {"declared": DECLARED}])

@@ -14,7 +14,7 @@ from neurofit.errors import StoreError, UsageError
 from neurofit.experiments.selector import parse
 from neurofit.files import read_json
 from neurofit.orchestrate.cancel import cancel, ending
-from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.status.experiment_status import read_status
 
 QUICK = """
@@ -47,8 +47,8 @@ def covered(found, selection):
     return ending(found, [key for key in found.tasks if selection.matches(*key, list(found.registry.runs))])
 
 
-def plan(bench, name, **wish):
-    return make(bench.study, load(bench.study, name), Wish(**wish))
+def plan(bench, name, **options):
+    return make(bench.study, load(bench.study, name), SubmitOptions(**options))
 
 
 def test_a_second_submit_has_nothing_to_do(bench):

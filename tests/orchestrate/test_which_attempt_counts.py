@@ -15,7 +15,7 @@ import neurofit
 from neurofit.errors import UsageError
 from neurofit.orchestrate import foreground
 from neurofit.orchestrate.clean import remove, survey
-from neurofit.orchestrate.plan import Wish, load, make
+from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.store import index
 from neurofit.store.choices import choose
 
@@ -60,9 +60,9 @@ def mode(bench, text: str) -> None:
     (bench.root / "mode").write_text(text)
 
 
-def again(bench, text: str, **wish):
+def again(bench, text: str, **options):
     mode(bench, text)
-    return bench.run("tries", rerun=True, **wish)
+    return bench.run("tries", rerun=True, **options)
 
 
 def scores(bench) -> list[tuple[str, int, float]]:
@@ -101,9 +101,9 @@ def test_a_rerun_that_is_done_counts_from_then_on(tries):
 
 def test_what_is_done_with_a_newer_failure_is_not_queued_and_no_failure_for_exit_codes(tries):
     again(tries, "fails")
-    for wish in ({}, {"retry": True}):
-        assert make(tries.study, load(tries.study, "tries"), Wish(**wish)).tasks == []
-    plan = make(tries.study, load(tries.study, "tries"), Wish(rerun=True))
+    for options in ({}, {"retry": True}):
+        assert make(tries.study, load(tries.study, "tries"), SubmitOptions(**options)).tasks == []
+    plan = make(tries.study, load(tries.study, "tries"), SubmitOptions(rerun=True))
     assert [task.last_attempt for task in plan.tasks] == [2, 2]
     assert tries.command("status", "tries", "--wait", "5").returncode == 0
     assert tries.command("failures", "tries").returncode == 0
@@ -151,7 +151,7 @@ def test_a_rerun_in_progress_is_running_and_its_row_keeps_the_metrics(tries):
         assert not status.counts()["done"] and status.of((0, 0)).result.attempt == 1
         assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
         assert neurofit.load("tries:0/0", study=tries.root) == "good"
-        assert make(tries.study, load(tries.study, "tries"), Wish(rerun=True)).tasks == []
+        assert make(tries.study, load(tries.study, "tries"), SubmitOptions(rerun=True)).tasks == []
         done = json.loads(asked(tries, "results", "tries", "--state", "done", "--format", "json").stdout)
         assert [row["attempt"] for row in done] == [1, 1]
         noted = asked(tries, "results", "tries")
@@ -315,7 +315,7 @@ def test_attempts_are_told_apart_when_the_journals_are_gone(tries):
     status = tries.status("tries")
     assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
     assert str(status.of((0, 0)).newer.state) == "failed"
-    first, second = (part.files.name for part in status.parts)
+    first, second = (part.files.name for part in status.submissions)
     assert (status.of((0, 0)).submission, status.of((0, 0)).newer.submission) == (first, second)
 
 

@@ -296,10 +296,10 @@ def test_a_script_that_cannot_be_loaded_where_it_runs_fails_its_tasks_with_the_r
         experiment = nf.Experiment(fit=fit)
     """,
     )
-    from neurofit.orchestrate.plan import Wish, load, make
+    from neurofit.orchestrate.plan import SubmitOptions, load, make
     from neurofit.orchestrate.submit import submit
 
-    plan = make(bench.study, load(bench.study, "fragile"), Wish())
+    plan = make(bench.study, load(bench.study, "fragile"), SubmitOptions())
     flag.unlink()
     submit(plan, bench.runner())
     assert bench.wait("fragile") == {"failed": 1}

@@ -24,9 +24,9 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     """
     from neurofit.cli.following import SOME_FAILED
     from neurofit.orchestrate.explanations import explained
-    from neurofit.orchestrate.failures import UNFINISHED
     from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.status.experiment_status import read_status
+    from neurofit.store.state import UNFINISHED
     from neurofit.tables.query import Choice, choose
 
     study = options.here()
@@ -61,7 +61,7 @@ def _say(name: str, one: Explanation) -> None:
         terminal.say(f"    {wording.cut(line)}")
     if failure.where:
         terminal.say(f"    {failure.where}")
-    for line in wording.shared(one.shares):
+    for line in wording.shared(one.common_factors):
         terminal.say(f"  {line}")
     if failure.log and one.last_lines:
         terminal.say(

@@ -57,16 +57,16 @@ def command(
     """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what
     its job left.
     """
-    from neurofit.orchestrate.failures import FAILED, cause
+    from neurofit.orchestrate.failures import cause
     from neurofit.status import logs
     from neurofit.status.experiment_status import read_status
-    from neurofit.store.state import State
+    from neurofit.store.state import FAILED_OR_LOST, State
     from neurofit.tables.query import choose
 
     if follow and (as_json or attempt):
         raise click.UsageError("--follow goes with neither --json nor --attempt.")
     study = options.here()
-    choice = choose(study, selector, [*states, *(FAILED if failed else ())], where)
+    choice = choose(study, selector, [*states, *(FAILED_OR_LOST if failed else ())], where)
     status = read_status(study, choice.name)
     keys = choice.keys(status)
     several = len(keys) > 1

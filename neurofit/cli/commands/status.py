@@ -12,7 +12,7 @@ from neurofit.cli.following import exit_code
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.watch import Look
+    from neurofit.orchestrate.watch import WatchedStatus
     from neurofit.tables.query import Choice
 
 HEADERS = [
@@ -78,7 +78,7 @@ def command(
         rounds = until_over(watches, wait_seconds)
         looks = _watched(rounds) if watch and not as_json else list(rounds)[-1]
     else:
-        looks = [one.look() for one in watches]
+        looks = [one.read() for one in watches]
     if as_json:
         _print_json(choices, looks, unseen)
     else:
@@ -86,17 +86,17 @@ def command(
     return exit_code(looks, waited=waited) or int(bool(unseen))
 
 
-def _watched(rounds: Iterator[list[Look]]) -> list[Look]:
+def _watched(rounds: Iterator[list[WatchedStatus]]) -> list[WatchedStatus]:
     return following.show(rounds, "Ctrl-C ends the watch, and nothing else.")
 
 
-def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> None:
-    from neurofit.orchestrate.fail_fast import halted
+def _print_json(choices: list[Choice], looks: list[WatchedStatus], unseen: list[str]) -> None:
+    from neurofit.orchestrate.fail_fast import fail_fast_notes
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
 
     record: dict[str, Any] = {
         "unseen": unseen,
-        "halted": [sentence for look in looks for sentence in halted(look.status)],
+        "halted": [sentence for look in looks for sentence in fail_fast_notes(look.status)],
         "experiments": [{**of_experiment(look.status), **_outdated(look)} for look in looks],
         "stopped": [stop for look in looks for stop in of_stopped(look.status, look.keys)],
         "queues": [queue for look in looks for queue in of_queues(look.status)],
@@ -107,14 +107,16 @@ def _print_json(choices: list[Choice], looks: list[Look], unseen: list[str]) -> 
     terminal.as_json(record)
 
 
-def _outdated(look: Look) -> dict[str, int]:
+def _outdated(look: WatchedStatus) -> dict[str, int]:
     from neurofit.orchestrate.remarks import outdated_now
 
     old = outdated_now(look.status.files.study, look.status, look.status.all_keys())
     return {"done_other_code": old.code, "done_other_data": old.data}
 
 
-def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors: Sequence[str]) -> None:
+def _say(
+    choices: list[Choice], looks: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
+) -> None:
     from neurofit.orchestrate.overview import of_experiment
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
 
@@ -138,7 +140,7 @@ def _say(choices: list[Choice], looks: list[Look], unseen: list[str], selectors:
     terminal.hint(*_next(selectors, looks))
 
 
-def _say_tasks(look: Look) -> None:
+def _say_tasks(look: WatchedStatus) -> None:
     from neurofit.orchestrate.overview import of_tasks
     from neurofit.orchestrate.remarks import label
 
@@ -162,8 +164,8 @@ def _cause(record: dict[str, Any]) -> str | None:
     return record["cause"]
 
 
-def _say_queues(look: Look) -> None:
-    from neurofit.orchestrate.fail_fast import halted
+def _say_queues(look: WatchedStatus) -> None:
+    from neurofit.orchestrate.fail_fast import fail_fast_notes
     from neurofit.orchestrate.overview import of_queues, of_stopped
 
     for stop in of_stopped(look.status, look.keys):
@@ -190,21 +192,21 @@ def _say_queues(look: Look) -> None:
             age = queue["seconds_since_a_sign"]
             seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in dict.fromkeys([*halted(look.status), *look.status.problems]):
+    for problem in dict.fromkeys([*fail_fast_notes(look.status), *look.status.problems]):
         terminal.problem(problem)
 
 
-def _next(selectors: Sequence[str], looks: list[Look]) -> list[str]:
+def _next(selectors: Sequence[str], looks: list[WatchedStatus]) -> list[str]:
     """What somebody would do now, about the first experiment that needs something.
 
     Parameters
     ----------
     selectors : of the looks, in their order
     """
-    from neurofit.orchestrate.failures import FAILED, UNFINISHED
+    from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
 
     for selector, look in zip(selectors, looks):
-        failed = [key for key in look.keys if look.status.of(key).state in FAILED]
+        failed = [key for key in look.keys if look.status.of(key).state in FAILED_OR_LOST]
         if failed:
             again = next_command("submit", selector, backend=look.status.runner_of(failed), retry=True)
             return [next_command("failures", selector), again]

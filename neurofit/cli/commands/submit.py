@@ -74,7 +74,7 @@ def command(
     memory_gb: float | None,
     walltime_minutes: float | None,
     cpus: int | None,
-    **wish: Any,
+    **given: Any,
 ) -> int:
     """Queue the tasks of an experiment that are not done yet.
 
@@ -87,10 +87,10 @@ def command(
     if detach and wait_seconds is not None:
         raise click.UsageError("--detach returns at once, --wait does not: give one of them.")
     study = options.here()
-    chosen = with_workers(runner.load(study.runners, backend), wish.pop("workers"))
+    chosen = with_workers(runner.load(study.runners, backend), given.pop("workers"))
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
     chosen = with_resources(chosen, **asked)
-    plan = _plan(study, selector, **wish)
+    plan = _plan(study, selector, **given)
     cost = forecast(plan, chosen)
     if not as_json:
         _say_plan(plan, chosen, cost, wording.resources(asked))
@@ -106,15 +106,15 @@ def command(
     )
 
 
-def _plan(study: Any, selector: str, where: str | None, **wish: Any) -> Plan:
+def _plan(study: Any, selector: str, where: str | None, **given: Any) -> Plan:
     from neurofit.experiments.selector import parse
-    from neurofit.orchestrate.plan import Wish, condition, load, make
+    from neurofit.orchestrate.plan import SubmitOptions, condition, load, make
 
     selection = parse(selector)
     experiment = load(study, selection.experiment)
     if experiment.hint:
         terminal.note(experiment.hint)
-    return make(study, experiment, Wish(selection, where and condition(experiment, where), **wish))
+    return make(study, experiment, SubmitOptions(selection, where and condition(experiment, where), **given))
 
 
 def _say_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
