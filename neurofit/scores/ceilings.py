@@ -29,14 +29,24 @@ ROUNDING = 1e-12  # of a correlation
 def signal_power(trials, mask=None) -> np.ndarray:
     """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): variance that all trials share.
 
-    Computed as what it equals: the covariance of two trials over images, mean over all pairs of trials. Where
-    trials are missing, a pair is told by the images that have both, and weighs by their number less one.
+    It is computed as what it equals, the covariance of two trials over images, averaged over all pairs of
+    trials. If trials are missing, a pair uses the images that have both, weighted by their number less one.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,); below 0 by chance; nan where no two trials share two images
+    ndarray of shape (neuron,)
+        Below 0 by chance; nan if no two trials share two images.
 
-    Source: Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    References
+    ----------
+    Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
     """
     y, valid = repeated(trials, mask)
     products, weights = np.zeros(y.shape[2]), np.zeros(y.shape[2], np.int64)
@@ -53,50 +63,90 @@ def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
 
     Parameters
     ----------
-    signal : (neuron,), the signal's variance where another estimate than `signal_power` is wanted
-    (`signal_variance`)
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+    signal : ndarray of shape (neuron,), optional
+        The signal's variance, to use another estimate than `signal_power`, such as `signal_variance`.
 
     Returns
     -------
-    (neuron,), in [0, 1]; 0 where there is no signal (SP ≤ 0); nan for a silent neuron
+    ndarray of shape (neuron,)
+        In [0, 1]; 0 if there is no signal (SP ≤ 0); nan for a silent neuron.
 
-    Source: doi:10.3389/fncom.2016.00010.
+    References
+    ----------
+    Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
     """
     signal = signal_power(trials, mask) if signal is None else np.asarray(signal, np.float64)
     return np.sqrt(np.clip(divided(signal, mean_variance(trials, mask)), 0, 1))
 
 
 def signal_share(trials, mask=None) -> np.ndarray:
-    """signal / (signal + noise) of a single trial, by `signal_variance`:
+    """Share of signal in a single trial's variance, signal / (signal + noise), by `signal_variance`.
 
-    (neuron,), in [0, 1]; nan if silent.
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        In [0, 1]; nan for a silent neuron.
     """
     signal = np.maximum(signal_variance(trials, mask), 0)
     return divided(signal, signal + noise_variance(trials, mask))
 
 
 def fev(trials, mask=None) -> np.ndarray:
-    """Fraction of explainable variance: (total − noise) / total, total over all trials of all images, both n
-    − 1.
+    """Fraction of explainable variance: (total − noise) / total.
+
+    The total is over all trials of all images. Both variances are divided by n − 1.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,), at most 1, below 0 by chance; nan for a silent neuron
+    ndarray of shape (neuron,)
+        At most 1, below 0 by chance; nan for a silent neuron.
 
-    Source: Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    References
+    ----------
+    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
     """
     total = total_variance(trials, mask)
     return divided(total - noise_variance(trials, mask), total)
 
 
 def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
-    """Var_image(ȳ) / mean_image Var_trial(y), the former with n: (neuron,), ≥ 0; what noise does to ȳ is not
-    taken off.
+    """Var_image(ȳ) / mean_image Var_trial(y), the former divided by n; the noise in ȳ is not subtracted.
 
-    nan where the trials of each image are identical: there is no noise to compare with.
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+    counts : bool
+        Whether the responses are counts: then it is the ratio of their Anscombe transform (`anscombe`).
 
-    counts: of Anscombe's transform of the responses (`trials.anscombe`), where these are counts.
-    Source: neuralpredictors; doi:10.1371/journal.pcbi.1009212 argues for it as a criterion.
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        At least 0; nan if the trials of each image are identical, because there is no noise to compare with.
+
+    References
+    ----------
+    neuralpredictors; Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212, argue for it as a criterion.
     """
     y = anscombe(trials) if counts else trials
     images = (repeated(y, mask)[1].any(axis=1)).sum(axis=0)
@@ -104,24 +154,44 @@ def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
 
 
 def oracle_jackknife(trials, mask=None) -> np.ndarray:
-    """Correlation, over all trials of all images together, of a response with the mean of that image's other
-    trials.
+    """Correlation of each response with the mean of its image's other trials, over all trials of all images.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,), in [-1, 1]; nan where they are constant
+    ndarray of shape (neuron,)
+        In [-1, 1]; nan if either is constant.
 
-    Source: Walker et al. 2019, doi:10.1038/s41593-019-0517-x; neuralpredictors.
+    References
+    ----------
+    Walker et al. 2019, doi:10.1038/s41593-019-0517-x; neuralpredictors.
     """
     y, others, valid = _left_out(trials, mask)
     return correlation(*(values.reshape(-1, y.shape[2]) for values in (y, others, valid)))
 
 
 def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
-    """The same correlation over images, one for each left-out trial position; their mean (of those defined):
-    (neuron,).
+    """The correlation of `oracle_jackknife` over images, for each left-out trial position, and their mean.
 
-    A drift from trial to trial lowers `oracle_jackknife`, and not this.
+    A drift from trial to trial lowers `oracle_jackknife`, but not this.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        In [-1, 1]; the mean of those trial positions for which it is defined.
     """
     y, others, valid = _left_out(trials, mask)
     each = np.array([correlation(y[:, k], others[:, k], valid[:, k]) for k in range(y.shape[1])])
@@ -129,10 +199,25 @@ def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
 
 
 def oracle_conservative(trials, mask=None) -> np.ndarray:
-    """V / √(V · (V + noise)), V = Var_image(ȳ), noise = mean_image Var_trial(y), both with n, not n − 1.
+    """V / √(V · (V + noise)), V = Var_image(ȳ), noise = mean_image Var_trial(y), both divided by n, not n − 1.
 
-    The correlation of single trials with ȳ, as if ȳ were the truth: (neuron,), in [0, 1]; nan for a silent
-    neuron. Source: neuralpredictors.
+    This is the correlation of single trials with ȳ, as if ȳ were the truth.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        In [0, 1]; nan for a silent neuron.
+
+    References
+    ----------
+    neuralpredictors.
     """
     y, valid = repeated(trials, mask)
     count = valid.sum(axis=1)
@@ -144,27 +229,75 @@ def oracle_conservative(trials, mask=None) -> np.ndarray:
 
 
 def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """Correlation over images of the means of two halves of the trials, mean over splits:
+    """Correlation over images of the means of two halves of the trials, averaged over splits.
 
-    (neuron,), in [-1, 1].
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+    splits : int
+        How many random splits are averaged.
+    seed : int
+        Seed of the splits.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        In [-1, 1].
     """
     return _halves(trials, mask, splits, seed, lambda r: r)
 
 
 def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """Split-half correlation as of all trials, 2r / (1 + r) (Spearman-Brown), mean over splits: (neuron,), at
-    most 1.
+    """Split-half correlation corrected to all trials, 2r / (1 + r) (Spearman-Brown), averaged over splits.
 
-    Halves are drawn at random, all images alike; 200 of them leave the mean over neurons uncertain by about
-    .001. A split whose halves are exact opposites (1 + r = 0, but for rounding) has none and does not count.
-    Source: doi:10.1101/407007 (Brain-Score), where it is the ceiling, unsquared.
+    Halves are drawn at random, the same for all images. 200 of them leave the mean over neurons uncertain by
+    about .001. A split whose halves are exact opposites (1 + r = 0 up to rounding) has no consistency and does
+    not count.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+    splits : int
+        How many random splits are averaged.
+    seed : int
+        Seed of the splits.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        At most 1.
+
+    References
+    ----------
+    Schrimpf et al. 2018 (Brain-Score), doi:10.1101/407007, where it is the ceiling, unsquared.
     """
     return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, np.where(1 + r > ROUNDING, 1 + r, 0)))
 
 
 def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """√ of `split_half_consistency`: what a perfect model's correlation with the trial mean would be; 0 below
-    0.
+    """√ of `split_half_consistency`: the correlation of a perfect model with the trial mean.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+    splits : int
+        How many random splits are averaged.
+    seed : int
+        Seed of the splits.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        In [0, 1]; 0 if the consistency is below 0.
     """
     return np.sqrt(np.maximum(split_half_consistency(trials, mask, splits=splits, seed=seed), 0))
 

@@ -22,11 +22,23 @@ from neurofit.scores.trials import counted_trials, noise_variance, repeated, tot
 def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
     """Pearson correlation over all trials of all images, each with its image's prediction.
 
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    predictions : ndarray of shape (image, neuron)
+        One per image.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
     Returns
     -------
-    (neuron,), in [-1, 1]; noise keeps even the true rates below 1; nan as for `correlation`
+    ndarray of shape (neuron,)
+        In [-1, 1]; noise keeps even the true rates below 1; nan as for `correlation`.
 
-    Source: Willeke et al. 2022 (Sensorium), doi:10.48550/arXiv.2206.08666.
+    References
+    ----------
+    Willeke et al. 2022 (Sensorium), doi:10.48550/arXiv.2206.08666.
     """
     y, valid = counted_trials(trials, mask)
     p = np.broadcast_to(_fitting(predictions, y)[:, None, :], y.shape)
@@ -36,13 +48,25 @@ def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
 def feve(trials, predictions, mask=None) -> np.ndarray:
     """Fraction of explainable variance explained: 1 − (mean (y − p)² − noise) / (total − noise).
 
-    The mean is over all trials of all images; total and noise are those of `ceilings.fev`.
+    The mean is over all trials of all images; total and noise are those of `fev`.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    predictions : ndarray of shape (image, neuron)
+        One per image.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,), unbounded below, above 1 by chance; nan where total ≤ noise
+    ndarray of shape (neuron,)
+        Unbounded below, above 1 by chance; nan if total ≤ noise.
 
-    Source: Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    References
+    ----------
+    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
     """
     valid = repeated(trials, mask)[1]
     p = _fitting(predictions, valid)
@@ -56,12 +80,23 @@ def feve(trials, predictions, mask=None) -> np.ndarray:
 def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
     """CC_norm = cov(ȳ, p) / √(Var(p) · SP) = CC / CC_max: the correlation with the noiseless responses.
 
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    predictions : ndarray of shape (image, neuron)
+        One per image.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
     Returns
     -------
-    (neuron,), beyond ±1 by chance; nan where SP ≤ 0, or predictions are constant
+    ndarray of shape (neuron,)
+        Beyond ±1 by chance; nan if SP ≤ 0, or predictions are constant.
 
-    Source: Hsu et al. 2004, doi:10.1088/0954-898X_15_2_002; Schoppe et al. 2016,
-    doi:10.3389/fncom.2016.00010.
+    References
+    ----------
+    Hsu et al. 2004, doi:10.1088/0954-898X_15_2_002; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
     """
     y, p, valid = _means(trials, predictions, mask)
     covariance = (y * p).sum(axis=0) / np.maximum(valid.sum(axis=0) - 1, 1)
@@ -71,11 +106,23 @@ def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
 def signal_power_explained(trials, predictions, mask=None) -> np.ndarray:
     """SPE = (Var(ȳ) − Var(ȳ − p)) / SP.
 
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    predictions : ndarray of shape (image, neuron)
+        One per image.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
+
     Returns
     -------
-    (neuron,), unbounded below, which is why its authors' successors advise against it; nan where SP ≤ 0
+    ndarray of shape (neuron,)
+        Unbounded below, which is why Schoppe et al. advise against it; nan if SP ≤ 0.
 
-    Source: Sahani & Linden 2003; doi:10.3389/fncom.2016.00010.
+    References
+    ----------
+    Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
     """
     y, p, valid = _means(trials, predictions, mask)
     return divided(_variance(y, valid) - _variance(y - p, valid), _root(signal_power(trials, mask)) ** 2)
@@ -86,15 +133,27 @@ def r2_er(trials, predictions, mask=None) -> np.ndarray:
 
     ((Σ p y)² − s Σ p²) / (Σ p² · (Σ y² − (m − 1) s)), where y is the trial mean of m images and p the
     prediction, both less their means over images, and s = noise · mean_image(1 / trials), the variance of a
-    trial mean. It assumes one noise variance for all images: of counts, take the square root, or Anscombe's,
-    of trials and predictions first.
+    trial mean. It assumes one noise variance for all images: of counts, take the square root, or Anscombe's
+    transform, of trials and predictions first.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    predictions : ndarray of shape (image, neuron)
+        One per image.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,), outside [0, 1] by chance; nan where the denominator is not above 0
+    ndarray of shape (neuron,)
+        Outside [0, 1] by chance; nan if the denominator is not above 0.
 
-    Source: r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its
-    definition, and tested against the figures that they print.
+    References
+    ----------
+    r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its definition, and
+    tested against the figures that they print.
     """
     y, p, valid = _means(trials, predictions, mask)
     count, images = repeated(trials, mask)[1].sum(axis=1), valid.sum(axis=0)

@@ -21,13 +21,22 @@ EPSILON = 1e-6  # added to a rate before its logarithm, as NDN does [spikes per 
 def correlation(responses, predictions, mask=None) -> np.ndarray:
     """Pearson correlation of each neuron's responses with its predictions, over images.
 
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+
     Returns
     -------
-    (neuron,), in [-1, 1]; nan where responses or predictions are constant, or fewer than two images count
+    ndarray of shape (neuron,)
+        In [-1, 1]; nan if responses or predictions are constant, or fewer than two images count.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     undefined = is_constant(y, valid) | is_constant(p, valid)
@@ -38,13 +47,22 @@ def correlation(responses, predictions, mask=None) -> np.ndarray:
 def explained_variance(responses, predictions, mask=None) -> np.ndarray:
     """1 - Var(y - p) / Var(y): an offset costs nothing, a wrong scale does.
 
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+
     Returns
     -------
-    (neuron,), at most 1, unbounded below; nan where responses are constant
+    ndarray of shape (neuron,)
+        At most 1, unbounded below; nan if responses are constant.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     error = (centred(y - p, valid) ** 2).sum(axis=0)
@@ -53,16 +71,24 @@ def explained_variance(responses, predictions, mask=None) -> np.ndarray:
 
 
 def r_squared(responses, predictions, mask=None) -> np.ndarray:
-    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these very responses: both an offset and a wrong scale
-    cost.
+    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these responses: an offset and a wrong scale both cost.
+
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), at most 1, unbounded below; nan where responses are constant
+    ndarray of shape (neuron,)
+        At most 1, unbounded below; nan if responses are constant.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     error = ((y - p) ** 2).sum(axis=0)
@@ -70,20 +96,26 @@ def r_squared(responses, predictions, mask=None) -> np.ndarray:
 
 
 def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
-    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts the baseline, which is told and not
-    estimated.
+    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts a given baseline.
 
     Parameters
     ----------
-    baseline_mean : (neuron,), the mean response in the *training* set [spikes per presentation]
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    baseline_mean : ndarray of shape (neuron,)
+        The mean response in the *training* set [spikes per presentation].
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), at most 1, unbounded below; nan where every response equals the baseline, or none counts
+    ndarray of shape (neuron,)
+        At most 1, unbounded below; nan if every response equals the baseline, or none counts.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = _per_neuron(baseline_mean, y)
@@ -92,27 +124,31 @@ def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=N
 
 
 def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
-    """Log likelihood of the spikes beyond that of a constant rate, in bits per spike (nats per spike × log₂
-    e).
+    """Log likelihood of the spikes beyond that of a constant rate, in bits per spike.
 
-    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; score = (LL(p) - LL(baseline)) / (log 2 ·
-    Σ_image y)
+    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; the score is
+    (LL(p) - LL(baseline)) / (log 2 · Σ_image y).
 
     Parameters
     ----------
-    baseline_mean : (neuron,), the constant rate; None = the mean of these very responses (NDN's null model),
-    which no
-        constant prediction can beat; the training set's mean is the fair one
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    baseline_mean : ndarray of shape (neuron,), optional
+        The constant rate. By default the mean of these responses (NDN's null model), which no constant
+        prediction can beat; the mean of the training set is the fair baseline.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or
-    with a
-    prediction ≤ -ε
+    ndarray of shape (neuron,)
+        Unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or with a
+        prediction ≤ -ε.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
@@ -125,20 +161,31 @@ def null_adjusted_log_likelihood(
 ) -> np.ndarray:
     """What the model's loss gains over that of a constant rate.
 
-    noise="poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate;
-    NDN3's. "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images, of each neuron by itself: *not*
-    NDN3's, which subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a sum
-    over all neurons): values of the two do not compare. Baselines are as in `poisson_log_likelihood`: None is
-    NDN's.
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    baseline_mean : ndarray of shape (neuron,), optional
+        The constant rate, as in `poisson_log_likelihood`; the default is NDN's.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+    noise : {"poisson", "gaussian"}
+        "poisson" is `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate;
+        it equals NDN3's. "gaussian" is Σ (y − baseline)² / images − Σ (y − p)² / images, for each neuron
+        separately. It is *not* NDN3's, which subtracts the baseline's error, −error − null (`eval_preds`; in
+        `eval_models`, null is a sum over all neurons), so the two cannot be compared.
 
     Returns
     -------
-    (neuron,), unbounded; 0 for the baseline itself; nan where the log likelihood is, or where no image counts
+    ndarray of shape (neuron,)
+        Unbounded; 0 for the baseline itself; nan if the log likelihood is, or if no image counts.
 
     Raises
     ------
-    ShapeError : the shapes differ
-    UsageError : another noise
+    ShapeError
+        The shapes differ.
+    UsageError
+        Another noise was asked for.
     """
     if noise == "poisson":
         return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
@@ -153,34 +200,53 @@ def null_adjusted_log_likelihood(
 
 
 def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
-    """2 Σ [y log(y / p) − (y − p)] / images, y log y = 0 at 0: how far below the best log likelihood, p = y,
-    this is.
+    """2 Σ [y log(y / p) − (y − p)] / images: how far this is below the best log likelihood, that of p = y.
+
+    y log y is 0 at 0.
+
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), ≥ 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates
-    or
-    responses, or where no image counts
+    ndarray of shape (neuron,)
+        At least 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates or
+        responses, or if no image counts.
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     return divided(2 * _missed(y, p, valid), valid.sum(axis=0))
 
 
 def deviance_explained(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
-    """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts. `baseline_mean` as in the log
-    likelihood.
+    """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts.
+
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    baseline_mean : ndarray of shape (neuron,), optional
+        The constant rate, as in `poisson_log_likelihood`.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), at most 1, unbounded below; nan where the baseline misses nothing (a silent neuron)
+    ndarray of shape (neuron,)
+        At most 1, unbounded below; nan if the baseline misses nothing (a silent neuron).
 
     Raises
     ------
-    ShapeError : the shapes differ
+    ShapeError
+        The shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
@@ -229,13 +295,19 @@ def gini(responses, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    responses : (image, neuron), ≥ 0; NaN = missing
+    responses : ndarray of shape (image, neuron)
+        At least 0; NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), in [0, 1 − 1/n]; nan for a neuron without a response, or with a negative one
+    ndarray of shape (neuron,)
+        In [0, 1 − 1/n]; nan for a neuron without a response, or with a negative one.
 
-    Source: Hurley & Rickard 2009, doi:10.1109/TIT.2009.2027527.
+    References
+    ----------
+    Hurley & Rickard 2009, doi:10.1109/TIT.2009.2027527.
     """
     y, valid, n = _counted(responses, mask)
     rank = np.cumsum(
@@ -246,13 +318,23 @@ def gini(responses, mask=None) -> np.ndarray:
 
 
 def lifetime_sparseness(responses, mask=None) -> np.ndarray:
-    """(1 − ȳ² / mean y²) / (1 − 1/n).
+    """Lifetime sparseness: (1 − ȳ² / mean y²) / (1 − 1/n).
+
+    Parameters
+    ----------
+    responses : ndarray of shape (image, neuron)
+        At least 0; NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron,), in [0, 1]; nan for a neuron without a response, with a negative one, or with one image
+    ndarray of shape (neuron,)
+        In [0, 1]; nan for a neuron without a response, with a negative one, or with one image.
 
-    Source: Vinje & Gallant 2000, doi:10.1126/science.287.5456.1273.
+    References
+    ----------
+    Vinje & Gallant 2000, doi:10.1126/science.287.5456.1273.
     """
     y, _, n = _counted(responses, mask)
     total = _usable(y)

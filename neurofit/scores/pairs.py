@@ -8,15 +8,28 @@ from neurofit.errors import ShapeError
 
 
 def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """responses, predictions, valid, each (image, neuron): float64 with zeros wherever `valid` is False.
+    """Responses and predictions without what does not count, and where they count.
 
-    Valid: True in the mask (None = everywhere), and the response is finite. A prediction that is NaN or
-    infinite makes all of its neuron's valid predictions NaN, so that every score of that neuron comes out
-    nan.
+    A response counts if the mask is True (everywhere by default) and the response is finite. A prediction
+    that is NaN or infinite makes all valid predictions of its neuron NaN, so that every score of that neuron
+    is nan.
+
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+
+    Returns
+    -------
+    responses, predictions, valid : ndarray of shape (image, neuron)
+        Float64 with zeros wherever `valid` is False.
 
     Raises
     ------
-    ShapeError : not (image, neuron), or the shapes differ
+    ShapeError
+        An array is not (image, neuron), or the shapes differ.
     """
     responses = np.asarray(responses, np.float64)
     predictions = np.asarray(predictions, np.float64)
@@ -45,9 +58,13 @@ def counted(responses: np.ndarray, mask=None) -> np.ndarray:
 
 
 def is_constant(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(neuron,) bool: fewer than two values, or all valid values equal, to the last bit.
+    """Which neurons have fewer than two valid values, or values that are equal to the last bit.
 
     NaN equals nothing.
+
+    Returns
+    -------
+    bool ndarray of shape (neuron,)
     """
     low = np.where(valid, values, np.inf).min(axis=0, initial=np.inf)
     high = np.where(valid, values, -np.inf).max(axis=0, initial=-np.inf)

@@ -16,12 +16,19 @@ ROUNDING = 1e-12  # of a dissimilarity, which is in [0, 2]
 def dissimilarities(responses) -> np.ndarray:
     """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of each two images.
 
+    Parameters
+    ----------
+    responses : ndarray of shape (image, unit)
+        Responses of neurons, or activations of a layer.
+
     Returns
     -------
-    (image, image), in [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units
-    respond alike
+    ndarray of shape (image, image)
+        In [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units respond equally.
 
-    Source: Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.
+    References
+    ----------
+    Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.
     """
     y = _matrix(responses)
     constant = y.max(axis=1) == y.min(axis=1)
@@ -33,12 +40,20 @@ def dissimilarities(responses) -> np.ndarray:
 
 
 def representational_similarity(responses, others) -> float:
-    """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles): in [-1,
-    1].
+    """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles).
 
-    Pairs with an image to which all units respond alike are left out; nan where nothing varies over the
-    pairs. Dissimilarities that differ by no more than rounding are tied, so that rescaled responses have the
-    same value.
+    Pairs with an image to which all units respond equally are left out. Dissimilarities that differ by no
+    more than rounding are tied, so that rescaled responses have the same value.
+
+    Parameters
+    ----------
+    responses, others : ndarray of shape (image, unit)
+        Two populations, or a population and a layer, for the same images.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; nan if nothing varies over the pairs.
     """
     one, other = dissimilarities(responses), dissimilarities(others)
     _same_images(one, other)
@@ -51,18 +66,31 @@ def representational_similarity(responses, others) -> float:
 
 
 def linear_cka(responses, others) -> float:
-    """Linear centred kernel alignment by the unbiased HSIC: 1 for rotated or rescaled copies, about 0 for
-    unrelated.
+    """Linear centred kernel alignment by the unbiased HSIC.
 
-    HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ; below 0 by chance. The plain estimator is far above 0
-    for unrelated ones as soon as there are more units than images. nan where one of them does not vary.
+    HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ. The plain estimator is far above 0 for unrelated
+    populations as soon as there are more units than images.
+
+    Parameters
+    ----------
+    responses, others : ndarray of shape (image, unit)
+        Two populations, or a population and a layer, for the same images.
+
+    Returns
+    -------
+    float
+        1 for rotated or rescaled copies, about 0 for unrelated populations, below 0 by chance; nan if one of
+        them does not vary.
 
     Raises
     ------
-    DataError : fewer than four images
+    DataError
+        There are fewer than four images.
 
-    Source: Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414; the estimator: Song et al. 2012; Nguyen,
-    Raghu & Kornblith 2021, doi:10.48550/arXiv.2010.15327.
+    References
+    ----------
+    Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414. The estimator: Song et al. 2012; Nguyen, Raghu &
+    Kornblith 2021, doi:10.48550/arXiv.2010.15327.
     """
     one, other = _matrix(responses), _matrix(others)
     _same_images(one, other)

@@ -17,16 +17,19 @@ UNDEFINED = ("zero", "drop")
 
 @dataclass(frozen=True)
 class Aggregation:
-    """How one number is made of many neurons' scores: every project does it differently, so it is told.
+    """How the scores of many neurons become one number. Projects differ in this, so you choose.
 
     Parameters
     ----------
-    average : "mean" or "median" over neurons
-    undefined : what a score that is nan is worth: "zero", as of a model that predicts nothing, or "drop"
-    threshold : neurons whose reliability is not above it are left out; None = nobody
-    per_recording : average each recording's neurons first, and then take the mean over recordings, so that
-    each weighs
-        alike; else all neurons are pooled
+    average : {"mean", "median"}
+        The average over neurons.
+    undefined : {"zero", "drop"}
+        What a score that is nan counts: 0, as of a model that predicts nothing, or not at all.
+    threshold : float, optional
+        Neurons whose reliability is not above it are left out. By default, no neuron is.
+    per_recording : bool
+        Whether to average each recording's neurons first, and then take the mean over recordings, so that
+        each has the same weight. By default, all neurons are pooled.
     """
 
     average: str = "mean"
@@ -48,17 +51,25 @@ class Summary:
 
     Parameters
     ----------
-    value : average over the scored neurons; nan only where scores of both infinities are averaged
-    n_scored : neurons that are in it: their responses vary, and they are reliable enough where that was asked
-    n_silent : neurons left out because their responses on this split are constant, or fewer than two; a
-    matter of the
-        data, so the same ones for every model
-    n_constant_predictions : scored neurons whose predictions are constant, NaN or infinite
-    per_neuron : (neuron,), what the average was taken of; nan for those left out
-    n_unreliable : neurons left out by the threshold
-    n_undefined : neurons whose score is nan and counts 0 (`undefined="zero"`)
-    n_dropped : neurons left out because their score is nan or infinite (`undefined="drop"`)
-    per_recording : each recording's average, where that was asked
+    value : float
+        Average over the scored neurons; nan only if scores of both infinities are averaged.
+    n_scored : int
+        Neurons that are in it: their responses vary, and they are reliable enough if that was asked.
+    n_silent : int
+        Neurons left out because their responses on this split are constant, or fewer than two. This depends
+        on the data alone, so they are the same for every model.
+    n_constant_predictions : int
+        Scored neurons whose predictions are constant, NaN or infinite.
+    per_neuron : ndarray of shape (neuron,)
+        The scores that were averaged; nan for neurons left out.
+    n_unreliable : int
+        Neurons left out by the threshold.
+    n_undefined : int
+        Neurons whose score is nan and counts 0 (`undefined="zero"`).
+    n_dropped : int
+        Neurons left out because their score is nan or infinite (`undefined="drop"`).
+    per_recording : dict of str to float
+        Each recording's average, if that was asked.
     """
 
     value: float
@@ -73,9 +84,18 @@ class Summary:
 
 
 def scored(responses, mask=None) -> np.ndarray:
-    """(neuron,) bool:
+    """Which neurons can be scored: their responses that count are at least two, and not constant.
 
-    False where a neuron's responses (image, neuron) that count are constant, or fewer than two.
+    Parameters
+    ----------
+    responses : ndarray of shape (image, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+
+    Returns
+    -------
+    bool ndarray of shape (neuron,)
     """
     responses = np.asarray(responses, np.float64)
     return ~is_constant(responses, counted(responses, mask))
@@ -105,21 +125,39 @@ def population(
 ) -> Summary:
     """The average of a score over the neurons that can be scored.
 
-    A neuron with constant responses is left out, whatever was predicted. Where the score of another is nan (a
-    constant prediction has no correlation; a NaN has nothing) it counts 0, or is dropped, as `how` says; a
+    A neuron with constant responses is left out, whatever was predicted. If the score of another is nan (a
+    constant prediction has no correlation; a NaN has no score), it counts 0, or is dropped, as `how` says. A
     score that a constant prediction does have stays.
 
     Parameters
     ----------
-    score : one of `measures`, (responses, predictions, mask=…) -> (neuron,); `functools.partial` fills in a
-    baseline
-    how, reliability, recordings : see `aggregate`
+    score : callable
+        A score of this module, (responses, predictions, mask=…) -> (neuron,). `functools.partial` fills in a
+        baseline.
+    responses, predictions : ndarray of shape (image, neuron)
+        NaN in the responses is a missing response.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
+    how : Aggregation
+        How neurons are averaged.
+    reliability : ndarray of shape (neuron,), optional
+        See `aggregate`.
+    recordings : sequence of str, length neuron, optional
+        See `aggregate`.
+
+    Returns
+    -------
+    Summary
+        The number, and who was left out.
 
     Raises
     ------
-    ShapeError : the shapes differ
-    DataError : no neuron can be scored
-    UsageError : of a score whose best is 0, the undefined ones would count 0
+    ShapeError
+        The shapes differ.
+    DataError
+        No neuron can be scored.
+    UsageError
+        The best value of the score is 0, so that undefined scores must not count 0.
     """
     _, p, valid = paired(responses, predictions, mask)
     keep = must_be_scorable(responses, mask)
@@ -143,21 +181,34 @@ def population(
 def aggregate(
     values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None
 ) -> Summary:
-    """One number of scores that are there already, such as those against trials.
+    """One number from scores that you have already, such as those against trials.
 
     Parameters
     ----------
-    values : (neuron,), nan where a score is not defined
-    among : (neuron,) bool, neurons that can be scored at all (`scored`); the others count as silent. None =
-    all
-    reliability : (neuron,), what the threshold is for, such as `ceilings.fev`; nan is not above any
-    recordings : (neuron,), which recording each neuron is of; needed for `per_recording`
+    values : ndarray of shape (neuron,)
+        The scores; nan if a score is not defined.
+    how : Aggregation
+        How neurons are averaged.
+    among : bool ndarray of shape (neuron,), optional
+        Neurons that can be scored at all (`scored`); the others count as silent. By default, all.
+    reliability : ndarray of shape (neuron,), optional
+        What the threshold is compared with, such as `fev`; nan is not above any threshold.
+    recordings : sequence of str, length neuron, optional
+        The recording of each neuron, for `per_recording`.
+
+    Returns
+    -------
+    Summary
+        The number, and who was left out.
 
     Raises
     ------
-    UsageError : a threshold without reliability, or averages per recording without recordings
-    ShapeError : these are not one per neuron
-    DataError : no neuron is left
+    UsageError
+        A threshold without reliability, or averages per recording without recordings.
+    ShapeError
+        One of these does not have one value per neuron.
+    DataError
+        No neuron is left.
     """
     values = np.asarray(values, np.float64)
     keep = np.ones(values.shape, bool) if among is None else _of_neurons("among", among, values).astype(bool)
@@ -186,12 +237,23 @@ def aggregate(
 
 
 def ceiled_score(correlations, consistencies) -> float:
-    """Brain-Score's: (median r)² / median consistency, the latter `ceilings.split_half_consistency`, not its
-    square.
+    """Brain-Score's (median r)² / median consistency, of `split_half_consistency`, not of its square.
 
-    Both (neuron,); medians over the neurons for which they are defined. r² is over r here because the
-    consistency is itself a ratio of variances: √consistency is what r would be of a perfect model. May exceed
-    1 by chance; 0 where the median r is negative, nan where the median consistency is not above 0. Source:
+    r² is over r here because the consistency is itself a ratio of variances: √consistency is the r of a
+    perfect model. Medians are over the neurons for which they are defined.
+
+    Parameters
+    ----------
+    correlations, consistencies : ndarray of shape (neuron,)
+        `correlation` and `split_half_consistency`.
+
+    Returns
+    -------
+    float
+        Above 1 by chance; 0 if the median r is negative; nan if the median consistency is not above 0.
+
+    References
+    ----------
     Schrimpf et al. 2018, doi:10.1101/407007.
     """
     medians = []

@@ -22,17 +22,25 @@ def trial_mean(trials, mask=None) -> np.ndarray:
 def anscombe(counts) -> np.ndarray:
     """2 √(y + 3/8): the variance of a Poisson count becomes about 1, whatever its rate.
 
-    Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
+    References
+    ----------
+    Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
     """
     return 2 * np.sqrt(np.asarray(counts, np.float64) + 3 / 8)
 
 
 def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
-    """trials, valid, each (image, trial, neuron): float64 with zeros wherever `valid` is False.
+    """Trials without what does not count, and where they count.
+
+    Returns
+    -------
+    trials, valid : ndarray of shape (image, trial, neuron)
+        Float64 with zeros wherever `valid` is False.
 
     Raises
     ------
-    ShapeError : trials have not these three axes, or the mask does not fit them
+    ShapeError
+        Trials do not have these three axes, or the mask does not fit them.
     """
     trials = np.asarray(trials, np.float64)
     if trials.ndim != 3:
@@ -49,10 +57,10 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
-    """As `counted_trials`, but an image counts for a neuron only where it has at least two of its trials.
+    """As `counted_trials`, but an image counts for a neuron only if it has at least two of its trials.
 
-    With fewer than two such images nothing counts: there is no telling signal from noise. Responses are told
-    from the neuron's smallest, so that those of a silent neuron are exactly 0.
+    With fewer than two such images nothing counts, because signal and noise cannot be told apart. Responses
+    are measured from the neuron's smallest, so that those of a silent neuron are exactly 0.
     """
     y, valid = counted_trials(trials, mask)
     valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
@@ -62,12 +70,20 @@ def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_variance(trials, mask=None) -> np.ndarray:
-    """Variance over trials (n − 1), mean over the images with at least two of them.
+    """Variance over trials (n − 1), averaged over the images with at least two of them.
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,), ≥ 0, exactly 0 where all trials of an image are equal; nan where fewer than two images have two
-    trials
+    ndarray of shape (neuron,)
+        At least 0, exactly 0 if all trials of an image are equal; nan if fewer than two images have two
+        trials.
     """
     y, valid = repeated(trials, mask)
     return _noise(y, valid)
@@ -81,20 +97,30 @@ def total_variance(trials, mask=None) -> np.ndarray:
 
 
 def mean_variance(trials, mask=None) -> np.ndarray:
-    """Variance (n − 1) over images of the mean response, of the images with at least two trials:
+    """Variance (n − 1) over images of the mean response, of the images with at least two trials.
 
-    (neuron,).
+    Returns
+    -------
+    ndarray of shape (neuron,)
     """
     y, valid = repeated(trials, mask)
     return _of_means(y, valid)
 
 
 def signal_variance(trials, mask=None) -> np.ndarray:
-    """What of `mean_variance` is not noise: Var(ȳ) − noise · mean_image(1 / trials); below 0 by chance.
+    """The part of `mean_variance` that is not noise: Var(ȳ) − noise · mean_image(1 / trials).
+
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is a missing response.
+    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
+        True where responses count.
 
     Returns
     -------
-    (neuron,); nan where fewer than two images have two trials
+    ndarray of shape (neuron,)
+        Below 0 by chance; nan if fewer than two images have two trials.
     """
     y, valid = repeated(trials, mask)
     count = valid.sum(axis=1)
