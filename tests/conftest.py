@@ -107,9 +107,9 @@ class Workbench:
         return subprocess.run([sys.executable, "-m", "neurofit", *words], **options)
 
     def outcomes(self, name: str) -> list[dict]:
-        from neurofit.tables.rows import records
+        from neurofit.tables.rows import read_rows
 
-        return records(self.status(name))
+        return read_rows(self.status(name))
 
     def saved(self, name: str) -> dict[tuple[int, int], dict[str, np.ndarray]]:
         """(run, repetition) → every weight of the model, its predictions and its history, by name."""

@@ -19,7 +19,7 @@ from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import HERE, TaskKey
-from neurofit.tables.rows import records
+from neurofit.tables.rows import read_rows
 from neurofit.text import command
 
 LAST_LINES = 6
@@ -60,7 +60,7 @@ def explained(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Expla
     kinds = failures(status, keys)
     if not kinds:
         return []
-    rows = {(row["run"], row["repetition"]): row for row in records(status)}
+    rows = {(row["run"], row["repetition"]): row for row in read_rows(status)}
     done = [_traits(row) for row in rows.values() if row["state"] == str(State.DONE)]
     all_failed = sum(status.of(key).state in UNFINISHED for key in status.all_keys())
     return [_explanation(status, failure, rows, done, all_failed) for failure in kinds]

@@ -15,8 +15,8 @@ from neurofit.store.history import read_history
 from neurofit.store.state import State
 from neurofit.study import Study
 from neurofit.tables.notes import notes
-from neurofit.tables.query import choose
-from neurofit.tables.rows import records
+from neurofit.tables.query import parse_query
+from neurofit.tables.rows import read_rows
 from neurofit.tables.table import Row, readable, spoken
 from neurofit.text import command
 
@@ -111,12 +111,12 @@ def unit(told: Iterable[Told]) -> str:
 def _select(
     found: _Found, study: Study, selector: str, states: Collection[State], condition: str | None, apart: bool
 ) -> None:
-    choice = choose(study, selector, states, condition)
+    choice = parse_query(study, selector, states, condition)
     if choice.name not in found.stands:
         found.stands[choice.name] = read_status(study, choice.name)
     stand = found.stands[choice.name]
     keys = set(choice.keys(stand, of_rows=True))
-    for row in readable(records(stand, choice.selection)):
+    for row in readable(read_rows(stand, choice.selection)):
         key = row["run"], row["repetition"]
         if key not in keys:
             continue

@@ -18,7 +18,7 @@ from neurofit.text import command
 
 
 @dataclass(frozen=True)
-class Choice:
+class TaskQuery:
     """The tasks of `name` that a user means."""
 
     name: str
@@ -70,9 +70,9 @@ class Choice:
         return keys
 
 
-def choose(
+def parse_query(
     study: Study, selector: str, states: Collection[State] = (), condition: str | None = None
-) -> Choice:
+) -> TaskQuery:
     """What a selector means in this study.
 
     Raises
@@ -82,7 +82,7 @@ def choose(
     """
     selection = parse(selector)
     name = experiment_name(study, selection.experiment)
-    return Choice(name, selection, frozenset(states), condition, one_by_one=":" in selector)
+    return TaskQuery(name, selection, frozenset(states), condition, one_by_one=":" in selector)
 
 
 def experiment_name(study: Study, name: str) -> str:

@@ -16,7 +16,7 @@ from neurofit.store.records import JOURNAL_LINE, fault, read_record
 from neurofit.store.records import OUTCOME as OUTCOME_SCHEMA
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
-from neurofit.tables.query import choose
+from neurofit.tables.query import parse_query
 from neurofit.transient import retry
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OUTCOME = b'{"outcome":'
 
 
-def records(status: ExperimentStatus, selection: Selection | None = None) -> list[dict[str, Any]]:
+def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> list[dict[str, Any]]:
     """One record per task, in the order of runs and repetitions; damaged files are named in
     `found.problems`.
     """
@@ -134,7 +134,7 @@ def _cause(task: TaskStatus) -> dict[str, Any] | None:
 
 def _found(name: str, folder: Path | str | None) -> tuple[ExperimentStatus, Selection]:
     study = studies.find(Path(folder) if folder else Path.cwd())
-    choice = choose(study, name)
+    choice = parse_query(study, name)
     status = read_status(study, choice.name)
     choice.keys(status)  # a selector that means nothing is an error
     return status, choice.selection
@@ -153,7 +153,7 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
     """
     from neurofit.tables.table import table
 
-    return table(records(*_found(name, study)))
+    return table(read_rows(*_found(name, study)))
 
 
 def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
@@ -164,7 +164,7 @@ def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
 
     found, selection = _found(name, study)
     parts = []
-    for row in records(found, selection):
+    for row in read_rows(found, selection):
         if row["state"] != "done":
             continue
         path = (

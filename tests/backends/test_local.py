@@ -15,7 +15,7 @@ from neurofit.backends.local.backend import LocalBackend, append_event
 from neurofit.errors import SubmissionError
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import queue
-from neurofit.tables.rows import records
+from neurofit.tables.rows import read_rows
 
 WAITING = """
     import time
@@ -270,6 +270,6 @@ def test_a_task_whose_job_was_given_up_says_so_and_nothing_of_damage(bench):
     append_event(submitted.files.folder, ended=0, cause="its worker ended 11 times")
     bench.wait("nap")
     status = bench.status("nap")
-    (record,) = records(status)
+    (record,) = read_rows(status)
     assert (record["state"], record["error"]["message"]) == ("failed", "its worker ended 11 times")
     assert status.problems == []

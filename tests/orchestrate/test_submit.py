@@ -249,10 +249,10 @@ def test_damaged_files_are_named_and_nothing_is_lost(bench, own_home):
     outcome.write_text('{"state": "do')
     journal = submitted.files.journal(0, 1)
     journal.write_text("garbage\n" + journal.read_text() + '{"outc\n')
-    from neurofit.tables.rows import records
+    from neurofit.tables.rows import read_rows
 
     status = bench.status("quick")
-    rows = records(status)
+    rows = read_rows(status)
     assert [row["metrics"]["x"] for row in rows] == [1, 1, 2, 2, 3, 3]
     assert (
         sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in status.problems)

@@ -28,24 +28,24 @@ def command(
     from neurofit.orchestrate.cancel import cancel, ending
     from neurofit.status.experiment_status import read_status
     from neurofit.store.state import State
-    from neurofit.tables.query import choose
+    from neurofit.tables.query import parse_query
 
     study = options.here()
-    choice = choose(study, selector, states, where)
-    status = read_status(study, choice.name)
-    doomed = ending(status, choice.keys(status))
+    query = parse_query(study, selector, states, where)
+    status = read_status(study, query.name)
+    doomed = ending(status, query.keys(status))
     tasks = [key for one in doomed for key in one.tasks]
     running = sum(status.of(key).state is State.RUNNING for key in tasks)
     what = wording.counted({"queued": len(tasks) - running, "running": running})
     if not as_json:
-        terminal.say(f"{choice.name}: {what}{', to be ended.' if tasks else ' is queued or running.'}")
+        terminal.say(f"{query.name}: {what}{', to be ended.' if tasks else ' is queued or running.'}")
     if running and not (dry_run or yes) and terminal.is_asked() and not terminal.confirmed("End them?"):
         terminal.say("Nothing was cancelled.")
         return 1
     number = 0 if dry_run else cancel(study, doomed)
     if as_json:
         names = [{"run": run, "repetition": repetition} for run, repetition in tasks]
-        terminal.as_json({"experiment": choice.name, "tasks": names, "running": running, "cancelled": number})
+        terminal.as_json({"experiment": query.name, "tasks": names, "running": running, "cancelled": number})
     elif number:
         terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
     again = next_command("submit", selector, backend=status.runner_of(tasks), retry=True)

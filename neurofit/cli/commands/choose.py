@@ -29,25 +29,25 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
     from neurofit.status.experiment_status import read_status
-    from neurofit.tables.query import choose as select
+    from neurofit.tables.query import parse_query
 
     if attempt is not None and newest:
         raise click.UsageError("Give --attempt NUMBER or --newest, not both.")
     study = options.here()
-    choice = select(study, selector)
-    status = read_status(study, choice.name)
-    keys = choice.keys(status)
+    query = parse_query(study, selector)
+    status = read_status(study, query.name)
+    keys = query.keys(status)
     if len(keys) != 1:
         raise click.UsageError(
             f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: "
-            f"{suggested('choose', f'{choice.name}:17/3')}"
+            f"{suggested('choose', f'{query.name}:17/3')}"
         )
-    name = wording.task(choice.name, keys[0])
+    name = wording.task(query.name, keys[0])
     if attempt is not None or newest:
         counts = choose(status, keys[0], attempt, dry_run=dry_run)
         if not as_json:
             terminal.say(f"{name}: attempt {counts} {'would count' if dry_run else 'counts'}.")
-        status = read_status(study, choice.name)
+        status = read_status(study, query.name)
     attempts = attempts_at(status, keys[0])
     if as_json:
         terminal.as_json({"task": name, "attempts": [one.record() for one in attempts]})
@@ -55,7 +55,7 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     if attempt is None and not newest:
         _list(name, attempts)
     terminal.problems_of(status)
-    terminal.hint(suggested("results", naming_all(choice.name)))
+    terminal.hint(suggested("results", naming_all(query.name)))
 
 
 def _list(name: str, attempts: list[Attempt]) -> None:

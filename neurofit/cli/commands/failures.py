@@ -27,21 +27,21 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.status.experiment_status import read_status
     from neurofit.store.state import UNFINISHED
-    from neurofit.tables.query import Choice, choose
+    from neurofit.tables.query import TaskQuery, parse_query
 
     study = options.here()
-    choice = choose(study, selector, UNFINISHED, where)
-    status = read_status(study, choice.name)
-    explanations = explained(status, choice.keys(status))
+    query = parse_query(study, selector, UNFINISHED, where)
+    status = read_status(study, query.name)
+    explanations = explained(status, query.keys(status))
     if as_json:
         terminal.as_json(
-            {"experiment": choice.name, "failures": [one.record(choice.name) for one in explanations]}
+            {"experiment": query.name, "failures": [one.record(query.name) for one in explanations]}
         )
         return SOME_FAILED if explanations else None
     for one in explanations:
-        _say(choice.name, one)
+        _say(query.name, one)
     terminal.problems_of(status)
-    for line in newer_attempts(status, Choice(choice.name, choice.selection, condition=where).keys(status)):
+    for line in newer_attempts(status, TaskQuery(query.name, query.selection, condition=where).keys(status)):
         terminal.note(line)
     if not explanations:
         terminal.say("No such task failed, was lost or stopped.")

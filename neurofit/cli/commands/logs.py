@@ -61,20 +61,20 @@ def command(
     from neurofit.status import logs
     from neurofit.status.experiment_status import read_status
     from neurofit.store.state import FAILED_OR_LOST, State
-    from neurofit.tables.query import choose
+    from neurofit.tables.query import parse_query
 
     if follow and (as_json or attempt):
         raise click.UsageError("--follow goes with neither --json nor --attempt.")
     study = options.here()
-    choice = choose(study, selector, [*states, *(FAILED_OR_LOST if failed else ())], where)
-    status = read_status(study, choice.name)
-    keys = choice.keys(status)
+    query = parse_query(study, selector, [*states, *(FAILED_OR_LOST if failed else ())], where)
+    status = read_status(study, query.name)
+    keys = query.keys(status)
     several = len(keys) > 1
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
         _print_all(
-            choice.name,
-            logs.follow(study, choice.name, choice.keys, lines, MOST_TASKS),
+            query.name,
+            logs.follow(study, query.name, query.keys, lines, MOST_TASKS),
             errors_only,
             named=several,
             raw=raw,
@@ -87,13 +87,13 @@ def command(
     stopped = {task.key: cause(status, task.key) for task in chosen if task.state is State.STOPPED}
     if as_json:
         records = [{**_record(task, parts), "stopped": stopped.get(task.key)} for task in chosen]
-        terminal.as_json({"experiment": choice.name, "tasks": records})
+        terminal.as_json({"experiment": query.name, "tasks": records})
         return
     parts = list({log.path: (task, log, data) for task, log, data in reversed(parts) if data}.values())[::-1]
-    _print_all(choice.name, parts, errors_only, named=several or len(parts) > 1, raw=raw)
+    _print_all(query.name, parts, errors_only, named=several or len(parts) > 1, raw=raw)
     for key, why in stopped.items():
-        terminal.note(f"{wording.task(choice.name, key)} stopped: {wording.cut(why)}")
-    _say_the_rest(choice.name, selector, len(keys), chosen, parts)
+        terminal.note(f"{wording.task(query.name, key)} stopped: {wording.cut(why)}")
+    _say_the_rest(query.name, selector, len(keys), chosen, parts)
 
 
 def _print_all(

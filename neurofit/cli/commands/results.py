@@ -71,14 +71,14 @@ def command(
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
     from neurofit.status.experiment_status import read_status
     from neurofit.tables import comparison, formats, notes, table
-    from neurofit.tables.query import choose
-    from neurofit.tables.rows import records
+    from neurofit.tables.query import parse_query
+    from neurofit.tables.rows import read_rows
 
     study = options.here()
-    choice = choose(study, selector, states, where)
-    status = read_status(study, choice.name)
-    keys = set(choice.keys(status, of_rows=True))
-    rows = [row for row in records(status, choice.selection) if (row["run"], row["repetition"]) in keys]
+    query = parse_query(study, selector, states, where)
+    status = read_status(study, query.name)
+    keys = set(query.keys(status, of_rows=True))
+    rows = [row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:
         rows = table.with_metrics(rows, metrics)
     if axis:

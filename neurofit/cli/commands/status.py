@@ -13,7 +13,7 @@ from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.watch import WatchedStatus
-    from neurofit.tables.query import Choice
+    from neurofit.tables.query import TaskQuery
 
 HEADERS = [
     "experiment",
@@ -58,7 +58,7 @@ def command(
     from neurofit.experiments.selector import Selection, naming_all
     from neurofit.orchestrate.watch import Watch, until_over
     from neurofit.store.layout import discover_experiments
-    from neurofit.tables.query import Choice, choose
+    from neurofit.tables.query import TaskQuery, parse_query
 
     study = options.here()
     discovered = discover_experiments(study)
@@ -66,12 +66,12 @@ def command(
     whole = (
         []
         if selectors
-        else [Choice(name, Selection(name), frozenset(states), where) for name in discovered.names]
+        else [TaskQuery(name, Selection(name), frozenset(states), where) for name in discovered.names]
     )
-    choices = whole or [choose(study, one, states, where) for one in selectors]
-    selectors = selectors or [naming_all(choice.name) for choice in choices]
+    queries = whole or [parse_query(study, one, states, where) for one in selectors]
+    selectors = selectors or [naming_all(query.name) for query in queries]
     watches = [
-        Watch(study, choice.name, choice.keys, details=watch and terminal.is_rich()) for choice in choices
+        Watch(study, query.name, query.keys, details=watch and terminal.is_rich()) for query in queries
     ]
     waited = watch or wait_seconds is not None
     if waited:
@@ -80,9 +80,9 @@ def command(
     else:
         looks = [one.read() for one in watches]
     if as_json:
-        _print_json(choices, looks, unseen)
+        _print_json(queries, looks, unseen)
     else:
-        _say(choices, looks, unseen, selectors)
+        _say(queries, looks, unseen, selectors)
     return exit_code(looks, waited=waited) or int(bool(unseen))
 
 
@@ -90,7 +90,7 @@ def _watched(rounds: Iterator[list[WatchedStatus]]) -> list[WatchedStatus]:
     return following.show(rounds, "Ctrl-C ends the watch, and nothing else.")
 
 
-def _print_json(choices: list[Choice], looks: list[WatchedStatus], unseen: list[str]) -> None:
+def _print_json(queries: list[TaskQuery], looks: list[WatchedStatus], unseen: list[str]) -> None:
     from neurofit.orchestrate.fail_fast import fail_fast_notes
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
 
@@ -101,7 +101,7 @@ def _print_json(choices: list[Choice], looks: list[WatchedStatus], unseen: list[
         "stopped": [stop for look in looks for stop in of_stopped(look.status, look.keys)],
         "queues": [queue for look in looks for queue in of_queues(look.status)],
     }
-    narrow = [look for choice, look in zip(choices, looks) if not choice.is_everything]
+    narrow = [look for query, look in zip(queries, looks) if not query.is_everything]
     if narrow:
         record["tasks"] = [task for look in narrow for task in of_tasks(look.status, look.keys)]
     terminal.as_json(record)
@@ -115,17 +115,17 @@ def _outdated(look: WatchedStatus) -> dict[str, int]:
 
 
 def _say(
-    choices: list[Choice], looks: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
+    queries: list[TaskQuery], looks: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
 ) -> None:
     from neurofit.orchestrate.overview import of_experiment
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
 
-    whole = [of_experiment(look.status) for choice, look in zip(choices, looks) if choice.is_everything]
+    whole = [of_experiment(look.status) for query, look in zip(queries, looks) if query.is_everything]
     if whole:
         rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:-1]), one["total"]] for one in whole]
         terminal.table(HEADERS, rows, styles=["bold", *HEADERS[1:-1], ""])
-    for choice, look in zip(choices, looks):
-        if not choice.is_everything:
+    for query, look in zip(queries, looks):
+        if not query.is_everything:
             _say_tasks(look)
     for look in looks:
         _say_queues(look)
