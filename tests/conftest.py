@@ -24,12 +24,16 @@ from neurofit.orchestrate.submit import Submitted, submit
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.study import Study
 
+pytest_plugins = ["tiers"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test is a stopwatch: on a busy machine making an example may take seconds.
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile(
+    "fast", hypothesis.settings.get_profile("patient"), max_examples=20
+)  # --hypothesis-profile fast
 hypothesis.settings.load_profile("patient")
 
 for number in (signal.SIGINT, signal.SIGHUP):  # a shell ignores them for what it starts with &
@@ -39,8 +43,9 @@ for number in (signal.SIGINT, signal.SIGHUP):  # a shell ignores them for what i
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
-    """Caches and configuration of the tests are nobody else's."""
+    """Caches and configuration of the tests are nobody else's; matplotlib lists its fonts once for all of them."""
     home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.delenv(scripts.ROOT, raising=False)  # a task that was done in this process leaves it
@@ -133,7 +138,7 @@ def _keep_array(into: dict, name: str, item) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path) -> Workbench:
+def bench(tmp_path, processes) -> Workbench:
     return Workbench(tmp_path / "study")
 
 
@@ -153,7 +158,7 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def study_0_1_0(tmp_path) -> Study:
+def study_0_1_0(tmp_path, processes) -> Study:
     """A study that neurofit 0.1.0 wrote, with finished and with queued tasks (tests/fixtures/README.md)."""
     root = tmp_path / "study"
     shutil.copytree(REPOSITORY / "tests" / "fixtures" / "study_0_1_0", root)

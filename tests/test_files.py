@@ -46,7 +46,7 @@ def test_only_one_makes_a_new_file(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, processes):
     if os.geteuid():
         pytest.skip("only root can mount a small disk")
     folder = tmp_path / "disk"

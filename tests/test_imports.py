@@ -74,12 +74,19 @@ ONLY_IN = {
 }
 
 
+@cache
+def statements(module: str) -> list[ast.Import | ast.ImportFrom]:
+    """Every import, at the top or in a function."""
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(module: str) -> Iterator[str]:
     """Every module that is imported, at the top or in a function."""
-    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+    for node in statements(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{module}: imports are written in full"
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "neurofit")
@@ -130,7 +137,7 @@ def graph() -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {}
     for name, module in modules.items():
         edges[name] = set()
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+        for node in statements(module):
             for one in _names(node):
                 inside = one.removeprefix("neurofit.")
                 wanted = inside if inside in modules else inside.rpartition(".")[0]

@@ -24,6 +24,7 @@ print(json.dumps([Process.from_record(record).is_alive() for record in json.load
 """
 
 
+@pytest.mark.process
 def test_a_process_is_alive_until_it_ends_and_its_number_alone_is_not_it():
     program = subprocess.Popen(["sleep", "60"])
     process = Process.of(program.pid)
@@ -46,6 +47,7 @@ def test_what_this_host_cannot_know_it_does_not_say():
     assert dataclasses.replace(here, pid=0).is_alive() is None, "a damaged record"
 
 
+@pytest.mark.process
 def test_a_machine_that_changed_its_name_still_knows_its_processes():
     here = dataclasses.replace(Process.here(), host="by-its-old-name")
     assert here.is_alive() is True
@@ -75,6 +77,7 @@ def test_records_of_0_1_0_have_no_machine_and_stay_the_same_process():
     assert Process.from_record(record) == here and Process.from_record(record).is_alive() is True
 
 
+@pytest.mark.process
 def test_a_proc_that_hides_a_process_does_not_make_it_dead(tmp_path):
     """A reader of /proc that shows only itself, as `hidepid=2` does."""
     (tmp_path / "self").symlink_to(str(os.getpid()))
@@ -98,6 +101,7 @@ def test_the_proc_of_another_namespace_says_nothing(tmp_path):
     assert Process.here().is_alive(tmp_path) is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("hidepid", ["1", "2"])
 def test_with_hidepid_another_users_living_process_is_not_known_and_a_gone_one_is(hidepid, tmp_path_factory):
     """For real: another user, in a mount namespace whose /proc hides what is not theirs."""
@@ -139,6 +143,7 @@ def test_with_hidepid_another_users_living_process_is_not_known_and_a_gone_one_i
         shutil.rmtree(sources)
 
 
+@pytest.mark.process
 def test_two_containers_of_one_name_do_not_take_each_others_numbers_for_their_own():
     """For real: a process namespace of its own, with the same host name and other numbers."""
     if os.getuid() != 0 or not shutil.which("unshare"):

@@ -143,6 +143,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
         study.create(tmp_path / "new")
 
 
+@pytest.mark.process
 def test_looking_for_a_study_and_loading_a_script_load_nothing_slow(tmp_path):
     study.create(tmp_path)
     code = """

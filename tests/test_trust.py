@@ -41,6 +41,7 @@ def test_whatever_decides_what_is_executed_counts(tmp_path, what):
         study.find(tmp_path / "study/ours")
 
 
+@pytest.mark.process
 def test_no_command_executes_it_from_below(theirs):
     for words in (["list"], ["show", "example"], ["submit", "example"], ["status"], ["runners"]):
         said = subprocess.run(
@@ -57,6 +58,7 @@ def test_who_stands_in_the_study_has_named_it(theirs):
     assert study.find(theirs).root == theirs
 
 
+@pytest.mark.process
 def test_what_the_message_says_allows_it_once_for_all(theirs):
     with pytest.raises(StudyError) as refused:
         study.find(theirs / "ours/deep")

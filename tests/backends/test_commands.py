@@ -25,6 +25,7 @@ def test_what_says_which_queue_is_meant_stays(name):
     assert clean_environment({name: "1"}) == {name: "1"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("undisturbed", [False, True])
 def test_a_program_that_is_not_to_be_disturbed_is_out_of_a_terminals_reach(undisturbed):
     """A Ctrl-C goes to every process of the terminal's session that is in its foreground group."""

@@ -20,7 +20,7 @@ SAY = "echo $CUDA_VISIBLE_DEVICES; read _"
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
+def machine(tmp_path, monkeypatch, processes):
     """A machine with three GPUs; `machine.busy` says which of them somebody computes on."""
     queue = Fakes(tmp_path / "fakes", monkeypatch, ["nvidia-smi"])
     program = tmp_path / "fakes" / "bin" / "nvidia-smi"

@@ -43,7 +43,7 @@ NO_JOBS = json.dumps({"timestamp": 1795199026, "pbs_version": "23.06.06", "pbs_s
 
 
 @pytest.fixture
-def queue(tmp_path, monkeypatch) -> Fakes:
+def queue(tmp_path, monkeypatch, processes) -> Fakes:
     return Fakes(tmp_path / "queue", monkeypatch, ["qsub", "qstat", "qdel", "qselect"])
 
 
@@ -161,6 +161,7 @@ def test_where_no_history_is_kept_the_jobs_that_are_left_are_asked_for_without_i
     assert queue.calls("qselect") == [["-x", "-N", "nfk3f9183012"], ["-N", "nfk3f9183012"]]
 
 
+@pytest.mark.process
 def test_a_node_queues_a_job_again_at_the_pbs_that_it_came_from_and_nowhere_else(entry, tmp_path):
     """A node's own PATH may hold Grid Engine's `qsub`, which took such a job."""
     calls = tmp_path / "calls"

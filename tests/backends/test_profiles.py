@@ -18,7 +18,7 @@ ALL = ["sbatch", "sinfo", "qsub", "qconf", "qstat"]
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
+def host(tmp_path, monkeypatch, processes):
     """A host with just these schedulers' programs."""
 
     def made(*names: str) -> Fakes:

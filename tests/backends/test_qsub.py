@@ -31,7 +31,7 @@ TOKEN = "20261120-183012-qsub-gpu-k3f9"
 
 
 @pytest.fixture
-def queue(tmp_path, monkeypatch) -> Fakes:
+def queue(tmp_path, monkeypatch, processes) -> Fakes:
     return Fakes(tmp_path / "queue", monkeypatch, ["qsub", "qstat", "qdel", "qacct", "qconf", "qselect"])
 
 
@@ -83,6 +83,7 @@ def test_a_profile_for_the_other_dialect_is_an_error_before_anything_is_queued(
     assert not backend.check()[0].ok
 
 
+@pytest.mark.process
 def test_without_a_qsub_this_is_no_submit_host(submission, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SubmissionError, match="Is this a submit host"):
@@ -103,6 +104,7 @@ def test_a_submission_is_split_and_its_throttle_shared_out():
     assert [clock(minutes) for minutes in (0.5, 90, 6000.25)] == ["00:00:30", "01:30:00", "100:00:15"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["qsub-cpu", "qsub-gpu", "pbs-cpu", "pbs-gpu"])
 def test_scripts_are_these(name, monkeypatch):
     for variable in ("TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH"):

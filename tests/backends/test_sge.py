@@ -68,7 +68,7 @@ maxvmem      5.234MB
 
 
 @pytest.fixture
-def queue(tmp_path, monkeypatch) -> Fakes:
+def queue(tmp_path, monkeypatch, processes) -> Fakes:
     return Fakes(tmp_path / "queue", monkeypatch, ["qsub", "qstat", "qdel", "qacct", "qconf"])
 
 

@@ -58,7 +58,7 @@ def queued(submission) -> Queued:
 
 
 @pytest.fixture
-def fakes(tmp_path, monkeypatch) -> Fakes:
+def fakes(tmp_path, monkeypatch, processes) -> Fakes:
     found = Fakes(tmp_path / "fakes", monkeypatch, PROGRAMS)
     found.say("scontrol", CONFIG)
     found.say("squeue", HEADER)
@@ -69,6 +69,7 @@ def fakes(tmp_path, monkeypatch) -> Fakes:
 # what is handed over
 
 
+@pytest.mark.process
 def test_the_script_is_this(monkeypatch):
     backend = SlurmBackend(
         resources=Resources(cpus=4, gpus=1, memory_gb=7.5, walltime_minutes=720),
@@ -121,6 +122,7 @@ def test_what_is_pickled_is_a_folder_and_a_number(submission):
     ]
 
 
+@pytest.mark.process
 def test_previewing_and_loading_a_profile_ask_nothing_and_load_no_submitit(submission):
     code = "import sys; from neurofit.backends import slurm; sys.exit('submitit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -476,6 +478,7 @@ def test_cancelling_elements_and_whole_arrays(fakes, queued):
         SlurmBackend().cancel([queued], [(TOKEN, 1)])
 
 
+@pytest.mark.process
 def test_a_host_without_slurm_says_so(monkeypatch, tmp_path, submission):
     monkeypatch.setenv("PATH", str(tmp_path))
     (finding,) = SlurmBackend().check()

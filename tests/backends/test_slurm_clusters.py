@@ -44,7 +44,7 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def fakes(tmp_path, monkeypatch) -> Fakes:
+def fakes(tmp_path, monkeypatch, processes) -> Fakes:
     programs = ["sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr"]
     found = Fakes(tmp_path / "fakes", monkeypatch, programs)
     found.say("scontrol", LOCAL)

@@ -37,6 +37,7 @@ def start(tmp_path, monkeypatch):
     return start
 
 
+@pytest.mark.process
 def test_what_fails_before_slurms_job_is_a_worker_leaves_its_status(start):
     assert start(setup=("exit 3",)) == (3, f"its script ended with status 3 (on {NODE}); its log says more")
     status, cause = start(python="/nowhere/python")

@@ -114,7 +114,7 @@ class Study:
 
 
 @pytest.fixture
-def study(tmp_path) -> Study:
+def study(tmp_path, processes) -> Study:
     return Study(tmp_path / "study")
 
 
@@ -140,6 +140,6 @@ def slow(study) -> Study:
 
 
 @pytest.fixture(scope="session")
-def make_study():
+def make_study(processes):
     """Makes a study in a folder."""
     return Study

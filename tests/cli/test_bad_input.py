@@ -286,10 +286,9 @@ experiment = nf.Experiment(fit, grid=nf.grid(kind=["lengths", "nan", "nan_image"
 
 
 @pytest.fixture(scope="module")
-def bad_data(tmp_path_factory, request):
+def bad_data(tmp_path_factory, make_study):
     """What `submit` said of tasks whose data are bad, and of each its line."""
-    conftest = request.getfixturevalue("make_study")
-    study = conftest(tmp_path_factory.mktemp("bad") / "study")
+    study = make_study(tmp_path_factory.mktemp("bad") / "study")
     study.script("bad", DATA)
     (study.root / "data" / "macaque_v1").mkdir(parents=True)
     study("submit", "bad", code=3)

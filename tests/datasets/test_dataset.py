@@ -206,6 +206,7 @@ def test_the_hash_sees_every_content_and_not_the_name(make):
     assert len(dataset.hash()) == 12
 
 
+@pytest.mark.process
 def test_the_hash_is_the_same_in_another_process():
     toy = "Dataset('a', {'image': np.arange(8).reshape(2, 2, 2, 1)}, [[1, np.nan], [0, 2]], image_ids=['p', 'q'])"
     code = f"import numpy as np; from neurofit.datasets import Dataset; print({toy}.hash())"

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter, rotate
 
 from neurofit.datasets import load
@@ -45,6 +46,7 @@ def test_corners_outside_the_common_disc_do_not_matter():
     assert likeness(np.array([first, other]))[0, 1] > 0.999
 
 
+@pytest.mark.process
 def test_the_table_is_what_the_script_computes(recordings):
     told = subprocess.run(
         [sys.executable, SCRIPT, recordings / FIRST, "--check"], capture_output=True, text=True

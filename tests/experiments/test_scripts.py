@@ -327,6 +327,7 @@ def test_a_slow_import_at_the_top_is_hinted_at_with_its_cost(study):
     assert load(study).hint is None  # it is there by now
 
 
+@pytest.mark.process
 def test_a_script_can_be_run_by_python_too(study):
     """`__name__` decides: loading does not run `main`, Python does."""
     text = PLAIN + "if __name__ == '__main__':\n    print('main', len(experiment.runs()))\n"

@@ -21,7 +21,7 @@ SEEDS = range(24)  # others are tried by scripts/hostile
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory):
+def used(tmp_path_factory, processes):
     return build(tmp_path_factory.mktemp("hostile") / "study")
 
 

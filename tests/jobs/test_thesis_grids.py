@@ -80,6 +80,7 @@ def test_a_grid_has_the_numbers_and_the_arguments_that_it_had(study, name):
     assert all(len(values) == 1 for values in fixed.values()), "what the scripts had hard-coded has one value"
 
 
+@pytest.mark.process
 def test_show_prints_the_grid(study):
     words = [sys.executable, "-m", "neurofit", "show", "experiments_3/bs4_exp8", "--json"]
     answer = subprocess.run(words, cwd=study.root, capture_output=True, text=True, check=True)

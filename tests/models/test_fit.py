@@ -26,6 +26,7 @@ def regions(*, region="region1", study=None):
     return f"antolik_2016/{region}"
 
 
+@pytest.mark.process
 def test_fit_and_training_load_nothing_slow():
     code = (
         "import sys, neurofit as nf; nf.models.Fit; nf.models.Training; nf.models.architectures.hsm;"

@@ -152,6 +152,7 @@ def test_dropout_that_keeps_nothing_predicts_one_rate_per_neuron():
     assert np.ptp(np.asarray(model(images)), axis=0).max() == 0
 
 
+@pytest.mark.slow
 def test_a_share_beyond_one_is_refused():
     with pytest.raises(UsageError, match="the share of units to keep"):
         architectures.dog_dropout(shapes(), dropout_h=1.5)

@@ -16,7 +16,7 @@ ALL = ("eio", "estale", "enospc", "lost", "late", "inode")
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory):
+def library(tmp_path_factory, processes):
     found = compiled(tmp_path_factory.mktemp("shim"))
     if found is None:
         pytest.skip("there is no C compiler here, which the failing storage is made with")

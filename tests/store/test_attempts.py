@@ -7,6 +7,8 @@ import os
 import subprocess
 import time
 
+import pytest
+
 from neurofit.files import read_json, to_json
 from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
@@ -37,6 +39,7 @@ def test_a_claim_makes_the_attempt_with_the_claimant_in_it(tmp_path):
     assert os.listdir(tmp_path / "rep-00") == ["attempt-01"]
 
 
+@pytest.mark.process
 def test_a_task_that_a_living_process_has_is_left_alone(tmp_path):
     task = TaskFiles(tmp_path / "rep-00")
     program = subprocess.Popen(["sleep", "60"])
@@ -48,6 +51,7 @@ def test_a_task_that_a_living_process_has_is_left_alone(tmp_path):
         program.wait()
 
 
+@pytest.mark.process
 def test_a_task_of_a_dead_process_is_taken_over_at_once_and_its_attempt_is_abandoned(tmp_path):
     task = TaskFiles(tmp_path / "rep-00")
     first = claim(task, 0, claimant(tmp_path, process=dead_process()))
@@ -75,6 +79,7 @@ def test_a_restart_of_the_same_job_on_another_host_takes_over_at_once(tmp_path):
     assert isinstance(claim(task, 0, claimant(tmp_path, job=3, start=2)), AttemptFiles)
 
 
+@pytest.mark.process
 def test_an_outcome_that_comes_after_a_takeover_is_thrown_away(tmp_path):
     task = TaskFiles(tmp_path / "rep-00")
     slow = claim(task, 0, claimant(tmp_path, process=dead_process()))
@@ -114,6 +119,7 @@ def _race(folder, number, barrier, queue):
     time.sleep(2)  # stay alive: a dead winner could rightly be taken over from
 
 
+@pytest.mark.process
 def test_of_many_claimants_one_wins_each_task(tmp_path):
     context = multiprocessing.get_context("fork")
     (tmp_path / "submissions" / "s").mkdir(parents=True)

@@ -107,6 +107,7 @@ def test_a_client_that_knows_the_inode_is_at_home_although_somebody_changed_perm
     assert at_home(files)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("changes", [{}, OF_0_1_0], ids=["now", "0.1.0"])
 def test_a_copy_beside_the_original_is_none_even_with_the_same_inode(tmp_path, changes):
     original = submission(tmp_path / "study", **changes)
@@ -132,6 +133,7 @@ def test_a_study_that_was_moved_is_at_home_and_a_copy_of_it_is_not(tmp_path):
     assert at_home(ExperimentFiles(Study(tmp_path / "moved"), "exp").submissions()[0])
 
 
+@pytest.mark.process
 def test_a_study_that_was_put_back_from_a_copy_is_at_home(tmp_path):
     """Its jobs write to this path."""
     aged(submission(tmp_path / "study"))
@@ -152,6 +154,7 @@ def claims(
     return claim(task, 0, Claimant(files, job, 1, process))
 
 
+@pytest.mark.process
 def test_a_living_worker_whose_submission_seems_a_copy_keeps_its_task_while_its_journal_is_fresh(tmp_path):
     program = subprocess.Popen(["sleep", "60"])
     try:

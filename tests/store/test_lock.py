@@ -37,6 +37,7 @@ def test_a_lock_of_another_host_is_explained_and_left(tmp_path):
     assert path.exists()
 
 
+@pytest.mark.process
 def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
     path = tmp_path / ".lock"
     program = subprocess.Popen(["true"])
@@ -47,6 +48,7 @@ def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
         assert Process.from_record(read_json(path)) == Process.here()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_where_a_file_system_has_no_flock_it_is_said_what_can_be_deleted(tmp_path, monkeypatch, number):
     def no_flock(file, how):
@@ -74,6 +76,7 @@ def _count(path, counter):
             counter.write_text(str(int(counter.read_text()) + 1))
 
 
+@pytest.mark.process
 def test_many_processes_take_turns(tmp_path):
     counter = tmp_path / "counter"
     counter.write_text("0")

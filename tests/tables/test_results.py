@@ -263,6 +263,7 @@ def test_the_job_without_a_network_recovers_the_receptive_fields_of_simple_cells
     assert fit(live_task(6), images=500) != simple == fit(live_task(), images=500)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "text", ["", 'it\'s "q"\n$(touch pwned) `id` \\n', "-v x=1", "--help", "é ☃", "x" * 100_000]
 )
@@ -278,6 +279,7 @@ def test_whatever_an_argument_holds_reaches_the_shell_program_as_it_is(text, cap
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_a_shell_program_that_fails_is_quoted_in_the_error():
     fit = runpy.run_path(str(JOBS / "shell_program.py"))["fit"]
     with pytest.raises(RuntimeError, match=r"failed with status 2:(.|\n)*leaves no time for 5.0 ms"):

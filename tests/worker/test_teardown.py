@@ -108,7 +108,7 @@ def script_of(kinds: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def ends(make_bench, tmp_path_factory) -> dict[str, tuple[dict, Path]]:
+def ends(make_bench, tmp_path_factory, processes) -> dict[str, tuple[dict, Path]]:
     """Kind → the outcome of its task, and its folder. They are done one after the other by one pool."""
     bench = make_bench(tmp_path_factory.mktemp("ends") / "study")
     (bench.study.jobs / "ends.py").write_text(script_of(KEPT | OTHERS))

@@ -157,6 +157,7 @@ def test_an_existing_split_keeps_its_settings():
     assert nf.models.Fit(named, split=split).settings()["split"]["ignore_groups"] is True
 
 
+@pytest.mark.process
 def test_a_regression_needs_no_tensorflow():
     code = (
         "import sys; from neurofit.models.baselines import *; "
