@@ -27,7 +27,11 @@ class Guard:
     started: str | None = None
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.watching and event in STARTING and not ASKED_BY_LIBRARIES.intersection(map(str, arguments[:1])):
+        if (
+            self.watching
+            and event in STARTING
+            and not ASKED_BY_LIBRARIES.intersection(map(str, arguments[:1]))
+        ):
             self.started = f"{event} {arguments[1] if event == 'subprocess.Popen' else ''}".strip()
             pytest.fail(FAULT.format(self.started))
 

@@ -444,10 +444,9 @@ def test_a_program_that_is_late_is_not_waited_for_for_ever(fakes, queued, monkey
         commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "patience_seconds": 0.3}
     )
     ask = SlurmBackend().poll if program == "squeue" else SlurmBackend().endings
-    began = time.monotonic()
     with pytest.raises(QueueError, match=r"did not answer within 0\.3 s"):
         ask([queued])
-    assert time.monotonic() - began < 5
+    assert not fakes.has_answered(program)
 
 
 def test_endings_of_folded_elements(fakes, queued):

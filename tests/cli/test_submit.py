@@ -94,7 +94,7 @@ def test_ctrl_c_twice_ends_at_once(study):
     study.script(
         "stubborn",
         "import time, signal\nimport neurofit as nf\ndef fit(task):\n"
-        "    task.should_stop()\n    time.sleep(60)\nexperiment = nf.Experiment(fit)\n",
+        "    task.should_stop()\n    time.sleep(20)\n    return {'m': 1}\nexperiment = nf.Experiment(fit)\n",
     )
     process = study.start("submit", "stubborn")
     for _ in range(100):
@@ -103,12 +103,11 @@ def test_ctrl_c_twice_ends_at_once(study):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     time.sleep(1)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130 and time.monotonic() - began < 10
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
     assert "Ending them at once." in err
-    assert "running" not in counts(study, "stubborn")
+    assert not {"running", "done"} & counts(study, "stubborn").keys()  # waited for, it would be done
 
 
 def test_what_a_pool_has_not_begun_is_cancelled_at_once(slow):

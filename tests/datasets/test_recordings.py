@@ -71,6 +71,7 @@ def test_joined_macaque_recordings_share_images_and_split_by_photograph(recordin
     assert not set(parts.train.groups) & set(parts.test.groups)
 
 
+@pytest.mark.slow
 def test_pixel_ridge_is_as_good_as_it_was_measured_to_be(recordings):
     # science.md 3.1: random splits 180/38/52, seeds 0-9, alpha chosen on the 38: .248 for session 02
     dataset = load("macaque_v1/02", recordings)

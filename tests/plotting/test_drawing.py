@@ -152,6 +152,7 @@ def test_settings_of_matplotlib_stay_as_they_were():
     assert "matplotlib.pyplot" not in sys.modules or sys.modules["matplotlib.pyplot"].get_fignums() == []
 
 
+@pytest.mark.process
 def test_without_matplotlib_there_are_numbers_and_words():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

@@ -41,6 +41,10 @@ class Fakes:
         for part, value in {"stdout": stdout, "stderr": stderr, "status": status, "seconds": seconds}.items():
             (self.state / f"{prefix}.{part}").write_text(str(value))
 
+    def has_answered(self, name: str) -> bool:
+        """Whether a program got as far as its answer: its time was over, and nobody had ended it."""
+        return (self.state / f"{name}.answered").exists()
+
     def calls(self, name: str) -> list[list[str]]:
         """The words of each call so far."""
         path = self.state / f"{name}.calls"
