@@ -18,8 +18,18 @@ _SIMULATED = "simulated"
 class Known:
     """One kind of data set: which of its recordings are under data/, and which are not.
 
-    `present` holds names that `load` takes; `missing` are files, relative to data/, that would make up the
-    rest.
+    Parameters
+    ----------
+    name : str
+        The kind.
+    description : str
+        One line for people.
+    present : list of str
+        Names that `load` takes.
+    missing : list of str
+        Files, relative to data/, that would complete it.
+    size_bytes : int
+        Size of the files that are there.
     """
 
     name: str
@@ -34,15 +44,23 @@ def load(spec: str, data: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    spec : "simulated"; "macaque_v1/02"; "macaque_v1/01+02": recordings of the same images, joined by image;
-        "antolik_2016/region1"; "antolik_2016/region1/test": the test images alone;
-        "antolik_2016/region1+region2": stacked, as in the thesis
-    data : the study's data/; what is simulated does without
+    spec : str
+        "simulated"; "macaque_v1/02"; "macaque_v1/01+02" (recordings of the same images, joined by image);
+        "antolik_2016/region1"; "antolik_2016/region1/test" (the test images alone);
+        "antolik_2016/region1+region2" (stacked, as in the thesis).
+    data : Path, optional
+        The study's data/. Simulated data needs none.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------
-    NameUnknown : no such data set, or no such recording in it
-    DataError : a file is missing, damaged, or does not fit the others
+    NameUnknown
+        There is no such data set, or no such recording in it.
+    DataError
+        A file is missing, damaged, or does not fit the others.
     """
     kind, _, rest = spec.partition("/")
     if spec == _SIMULATED:

@@ -21,30 +21,40 @@ AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs and responses of one recording, or of several that were merged; arrays are read-only.
+    """Inputs and responses of one recording, or of several that were merged. Arrays are read-only.
 
     Parameters
     ----------
-    name : for people and tables
-    inputs : usually one, "image": (image, height, width, channel); others: (image, …). Kept as float32,
-    finite
-    responses : (image, neuron), trial means where there are trials; NaN = missing
-    trials : (image, trial, neuron), NaN where an image had fewer trials; None = unknown
-    mask : (image, neuron), True where the response counts; None = everywhere
-    image_ids : (image,) of str or int, unique; default 0 … n-1
-    groups : (image,) ints: a split keeps a group together; default: each its own, but equal images share one
-    neurons : a row per neuron, with `recording`, `number` (its column in that recording) and, where known,
-    `x`, `y`
-        [pixels], `reliability` (share of a single trial's variance that is signal, 0 … 1). Filled in where
-        they are not given: the first two, and the last one from trials
-    truth : of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per
-    neuron official : (image,) of "train" and "test", where the data set comes with a split
+    name : str
+        For people and tables.
+    inputs : dict of str to ndarray
+        Usually one, "image" (image, height, width, channel); others are (image, …). Kept as float32, finite.
+    responses : ndarray of shape (image, neuron)
+        Trial means if there are trials; NaN is missing.
+    trials : ndarray of shape (image, trial, neuron), optional
+        NaN where an image had fewer trials. None if they are unknown.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where the response counts. By default, everywhere.
+    image_ids : ndarray of shape (image,), optional
+        Text or integers, unique; 0 … n-1 by default.
+    groups : int ndarray of shape (image,), optional
+        A split keeps a group together. By default each image is its own group, but equal images share one.
+    neurons : DataFrame, optional
+        A row per neuron, with `recording`, `number` (its column in that recording) and, if known, `x`, `y`
+        [pixels] and `reliability` (share of a single trial's variance that is signal, 0 … 1). The first two
+        are filled in if they are missing, and the last one is computed from trials.
+    truth : dict, optional
+        Of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per neuron.
+    official : ndarray of shape (image,), optional
+        "train" or "test" per image, if the data set comes with a split.
 
     Raises
     ------
-    ShapeError : two arrays do not fit together, both named
-    DataError : NaN in an input, infinite responses, double image ids, a neuron without a single response.
-        (A *part* may hold a neuron without responses: scores leave it out and count it.)
+    ShapeError
+        Two arrays do not fit together; both are named.
+    DataError
+        An input has NaN, responses are infinite, image ids repeat, or a neuron has no response at all. (A
+        *part* may hold a neuron without responses: scores leave it out and count it.)
     """
 
     name: str
@@ -123,11 +133,15 @@ class Dataset:
         )
 
     def hash(self) -> str:
-        """12 hex digits over all but the name, the truth and the reliabilities (which follow from the
-        trials).
+        """Digest of everything but the name, the truth and the reliabilities (which follow from the trials).
 
-        The same in every process and on every machine: numbers about neurons, often computed, count in
-        float32.
+        It is the same in every process and on every machine. Numbers about neurons, which are often computed,
+        count in float32.
+
+        Returns
+        -------
+        str
+            12 hexadecimal digits.
         """
         digest = hashlib.blake2b(digest_size=6)
         for name in sorted(self.inputs):
@@ -170,8 +184,15 @@ def equal_rows(arrays) -> np.ndarray:
 def reliability(trials: np.ndarray) -> np.ndarray:
     """Share of a single trial's variance that is signal, per neuron: `scores.fev`, cut to 0 … 1.
 
-    In (image, trial, neuron), NaN = missing. nan where fewer than two images have two trials, or nothing
-    varies.
+    Parameters
+    ----------
+    trials : ndarray of shape (image, trial, neuron)
+        NaN is missing.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
+        nan if fewer than two images have two trials, or nothing varies.
     """
     return np.clip(fev(trials), 0, 1)
 

@@ -22,25 +22,32 @@ _LARGEST = 2**30  # bytes a file: the largest there is has 14 MB, and an archive
 
 
 def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path]:
-    """The files of this kind in `source`, copied to data/KIND/; those that are there already are left alone.
+    """Copy the files of this kind in `source` to data/KIND/. Files that are there already are left alone.
 
     Parameters
     ----------
-    source : a folder, searched to the bottom; a tar archive, of which only files of the expected names are
-    looked at;
-        or one such file
-    dry_run : look and validate, and publish nothing
+    kind : str
+        A kind of data set that has files, such as "macaque_v1".
+    source : Path
+        A folder, which is searched to the bottom; a tar archive, of which only files of the expected names
+        are read; or one such file.
+    data : Path
+        The study's data/.
+    dry_run : bool
+        Whether to look and validate only.
 
     Returns
     -------
-    The paths under data/ that are new, or would be
+    list of Path
+        The paths under data/ that are new, or would be.
 
     Raises
     ------
-    NameUnknown : no such kind
-    DataError : nothing of that kind in source; a file that is damaged, or differs from the one in place,
-    which is kept;
-        what cannot be read or written (a full disk)
+    NameUnknown
+        There is no such kind.
+    DataError
+        `source` has nothing of that kind; a file is damaged, or differs from the one in place, which is kept;
+        or a file cannot be read or written (a full disk).
     """
     if kind not in FORMATS:
         raise NameUnknown(

@@ -14,19 +14,29 @@ from neurofit.errors import DataError, ShapeError
 
 
 def join(datasets: Sequence[Dataset]) -> Dataset:
-    """Recordings of the same images: neurons side by side, images aligned by `image_ids`, NaN where one lacks
-    an image.
+    """Join recordings of the same images: neurons side by side, images aligned by `image_ids`.
 
-    Images come in the order in which they first appear. Images that share a group in any recording share one
-    in the result. A mask, trials or an official test set that only some recordings have is filled up: True,
-    NaN, and what the others say, or else "train". A truth is not kept.
+    A response is NaN if a recording lacks the image. Images come in the order in which they first appear.
+    Images that share a group in any recording share one in the result. If only some recordings have a mask,
+    trials or an official test set, the others get True, NaN, and what the others say, or else "train". A truth
+    is not kept.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        At least one.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------
-    DataError : fewer than one; an id that stands for two different images; an image that is for training here
-    and for
-        testing there
-    ShapeError : inputs of different names or shapes
+    DataError
+        There is none; an id stands for two different images; or an image is for training in one recording and
+        for testing in another.
+    ShapeError
+        Inputs have different names or shapes.
     """
     _check_inputs(datasets)
     ids = list(dict.fromkeys(image_id for dataset in datasets for image_id in dataset.image_ids.tolist()))
@@ -51,16 +61,26 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def stack(datasets: Sequence[Dataset]) -> Dataset:
-    """Recordings of different images, one after the other: responses block-diagonal, zeros with mask False
-    elsewhere.
+    """Stack recordings of different images: responses block-diagonal, elsewhere zeros with mask False.
 
-    As the thesis merged regions (`merge_data_and_get_mask`). Image ids get their recording's name in front;
-    groups are kept, and images that are equal across recordings share one. A truth is not kept.
+    This is how the thesis merged regions (`merge_data_and_get_mask`). Image ids get their recording's name in
+    front. Groups are kept, and images that are equal across recordings share one. A truth is not kept.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        At least one, each with a name of its own.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------
-    DataError : fewer than one; two of one name; only some have an official test set
-    ShapeError : inputs of different names or shapes
+    DataError
+        There is none; two have one name; or only some have an official test set.
+    ShapeError
+        Inputs have different names or shapes.
     """
     _check_inputs(datasets)
     names = [dataset.name for dataset in datasets]

@@ -32,26 +32,34 @@ STATISTICS = ("train", "own")
 def standardise(
     parts: Parts, inputs: str = "global", responses: str = "none", statistics: str = "train"
 ) -> tuple[Parts, dict]:
-    """The parts, standardised, and a JSON-able record of the numbers used.
+    """Scale the parts of a data set.
 
     Parameters
     ----------
-    inputs : a way of the table above, for each named input on its own
-    responses : "none", or "std": divided by one number, the std of all valid responses (trials and true rates
-    too)
-    statistics : "train": the training part's, for all; "own": each part's own, as the thesis did (a test
-    image's value
-        then depends on the other test images)
+    parts : Parts
+        What `split` gave.
+    inputs : {"global", "pixel", "std", "none"}
+        How each named input is scaled; the module's table has the formulas.
+    responses : {"none", "std"}
+        Whether responses are divided by one number, the standard deviation of all valid responses; trials and
+        true rates are, too.
+    statistics : {"train", "own"}
+        Whose statistics are used: the training part's for all parts, or each part's own, as in the thesis. In
+        the latter case, a test image's value depends on the other test images.
 
     Returns
     -------
-    parts; record {"inputs", "responses", "statistics",
-    "parts": {part: {"inputs": {name: {mean, std}}, "responses": {mean, std}, "seen": {name: {mean, std}}}}};
-    "seen" are those of all values before, whatever the way: what is grey, and how far from it they are
+    parts : Parts
+        The scaled parts.
+    record : dict
+        The numbers used, as JSON: "inputs", "responses", "statistics", and "parts": {part: {"inputs": {name:
+        {mean, std}}, "responses": {mean, std}, "seen": {name: {mean, std}}}}. "seen" are the mean and standard
+        deviation of all values before scaling, which say what is grey and how far from it they are.
 
     Raises
     ------
-    DataError : an unknown way; all values are equal, so that their std is 0
+    DataError
+        A way is unknown, or all values are equal, so that their standard deviation is 0.
     """
     _check("inputs", inputs, INPUTS)
     _check("responses", responses, RESPONSES)

@@ -14,26 +14,29 @@ RULES = ("greedy", "exact")
 
 @dataclass(frozen=True)
 class Split:
-    """How much goes where: a float is a share of all images (0 … 1), an int a number of images.
+    """How much of a data set goes into each part: a float is a share of all images (0 … 1), an int a number.
 
     Parameters
     ----------
-    train : None = all that is left; with a share or a number, what is over stays unused
-    validation : 0 = none (no early stopping, no search)
-    test : not asked for where the data set has an official test set, or where there are folds
-    monitor_test : as in the thesis: no validation set, the test set is monitored *and* reported;
-    `Parts.monitors_test`
-        says so
-    ignore_groups : as published splits were made: images in the order of
-    `numpy.random.default_rng(seed).permutation`,
-        the first `train` of them, then `validation`, then `test`. Copies of a test image may then be trained
-        on, which flatters every model, the more so the more it can learn by heart: for comparison with what
-        was published only
+    train : float or int, optional
+        By default, all that is left. If you give a share or a number, the rest is unused.
+    validation : float or int
+        0 means no validation set (no early stopping, no search).
+    test : float or int
+        Not used if the data set has an official test set, or if there are folds.
+    monitor_test : bool
+        Whether to have no validation set, and to monitor *and* report the test set, as in the thesis.
+        `Parts.monitors_test` says so.
+    ignore_groups : bool
+        Whether to split as published splits were made: images in the order of
+        `numpy.random.default_rng(seed).permutation`, the first `train` of them, then `validation`, then
+        `test`. Copies of a test image may then be trained on, which flatters every model, the more so the
+        more it can memorise. Use it only to compare with published results.
     rule : {"greedy", "exact"}
-        How groups are chosen for a part. "exact" meets the size asked for whenever some set of groups does,
-        and comes as near as groups allow otherwise. "greedy" takes groups in random order while each brings
-        the number nearer, and can overshoot by most of a group; it is the default only so that scripts of
-        before keep their splits, and `Parts.overshot` says where it missed
+        How groups are chosen for a part. "exact" meets the given size whenever some set of groups does, and
+        comes as near as groups allow otherwise. "greedy" takes groups in random order as long as each brings
+        the number nearer, and can overshoot by most of a group. It is the default only so that earlier scripts
+        keep their splits; `Parts.overshot` says where it missed.
     """
 
     train: float | int | None = None
@@ -66,15 +69,14 @@ class Parts:
 
     @property
     def monitored(self) -> Dataset | None:
-        """What may be looked at while training: validation, or None; the test set only where
-        `monitors_test`.
-        """
+        """What training may look at: the validation set, or None; the test set only if `monitors_test`."""
         return self.test if self.monitors_test else self.validation
 
     @property
     def leaked(self) -> int:
-        """Test images of whose group an image is trained on or monitored: 0, unless the split ignored
-        groups.
+        """Number of test images with an image of their group in training or monitoring.
+
+        It is 0, unless the split ignored groups.
         """
         seen = [part.groups for name, part in self.items() if name != "test"]
         return int(np.isin(self.test.groups, np.concatenate(seen)).sum())
@@ -88,16 +90,33 @@ class Parts:
 def split(
     dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None
 ) -> Parts:
-    """Parts of this data set, decided by the seed alone; no group is divided: sizes are met as nearly as
-    groups allow.
+    """Split a data set into parts, by the seed alone. No group is divided.
 
-    With `fold` (0 … folds - 1) the test set is that fold. An official test set stays the test set: validation
-    is cut from the rest (shares are of the rest then), and a fold is the *validation* set; images in a group
-    with an official test image are left out of the rest.
+    Sizes are met as nearly as groups allow. An official test set stays the test set: then validation is cut
+    from the rest (shares are of the rest), and a fold is the *validation* set. Images in a group with an
+    official test image are left out of the rest.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to split.
+    spec : Split
+        The sizes.
+    seed : int
+        What the choice depends on.
+    fold : int, optional
+        0 … folds - 1: this fold is the test set.
+    folds : int, optional
+        The number of folds.
+
+    Returns
+    -------
+    Parts
 
     Raises
     ------
-    DataError : a part would be empty; sizes exceed the images; a fold out of range
+    DataError
+        A part would be empty, sizes exceed the images, or the fold is out of range.
     """
     _check_fold(dataset, spec, fold, folds)
     if spec.ignore_groups:

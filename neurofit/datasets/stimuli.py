@@ -12,9 +12,24 @@ _CHUNK = 100  # images at a time: the working arrays stay in the processor's cac
 def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Dead leaves: textured shapes of all sizes that hide one another, with thin curved lines among them.
 
-    Out (image, height, width), whole numbers 0 … 255 as float32: rounded to eight bits, so that a last bit
-    that differs between processors changes nothing downstream. Source: occlusion model of natural images,
-    Lee, Mumford & Huang 2001, doi:10.1023/A:1011109015675.
+    Parameters
+    ----------
+    n_images : int
+        Number of images.
+    size : int
+        Height and width [pixels].
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    ndarray of shape (image, height, width)
+        Whole numbers 0 … 255 as float32. They are rounded to eight bits, so that a last bit that differs
+        between processors changes nothing downstream.
+
+    References
+    ----------
+    The occlusion model of natural images: Lee, Mumford & Huang 2001, doi:10.1023/A:1011109015675.
     """
     texture = pink_noise(n_images, size, rng)
     leaves = _draw_leaves(n_images, size, rng)

@@ -32,8 +32,11 @@ class Antolik:
     """Mouse V1, natural images, two-photon imaging, in three regions.
 
     The validation images, shown several times, are the official test set. "region1/test" is those images
-    alone, which can be had without the training images. Regions 1 and 2 were shown the same validation
-    images. Source: doi:10.1371/journal.pcbi.1004927.
+    alone, which can be had without the training images. Regions 1 and 2 were shown the same validation images.
+
+    References
+    ----------
+    Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927.
     """
 
     kind: ClassVar[str] = "antolik_2016"

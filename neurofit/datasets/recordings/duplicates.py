@@ -18,18 +18,31 @@ ALIKE = 0.8  # of the macaque images: 94 groups, of 4 mostly; at 0.9 there are 1
 
 
 def rotated_copies(images: np.ndarray, step_degrees: int = 45, alike: float = ALIKE) -> np.ndarray:
-    """(image,) ints: the same for images that are turned copies of one another, directly or by way of others.
+    """Group images that are turned copies of one another, directly or through others.
 
-    Copies correlate above `alike` in the largest common disc, after turning one by a multiple of the step.
-    In (image, height, width), height = width.
+    Copies correlate above `alike` in the largest common disc, after one is turned by a multiple of the step.
+
+    Parameters
+    ----------
+    images : ndarray of shape (image, height, width)
+        With height = width.
+    step_degrees : int
+        The step of the turns.
+    alike : float
+        The correlation above which two images are copies.
+
+    Returns
+    -------
+    int ndarray of shape (image,)
+        The same number for images of one group.
     """
     return linked(likeness(images, step_degrees) > alike)
 
 
 def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
-    """(image, image): the largest correlation of two images in the common disc, over turns of one.
+    """The largest correlation of each two images in the common disc, over turns of one: (image, image).
 
-    Symmetric.
+    It is symmetric.
     """
     upright = _unit(_turned(images, 0))
     largest = np.full((len(images), len(images)), -1.0)
@@ -39,9 +52,7 @@ def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
 
 
 def linked(alike: np.ndarray) -> np.ndarray:
-    """(image,) ints: the connected components of a symmetric (image, image) relation, numbered as they
-    appear.
-    """
+    """The connected components of a symmetric (image, image) relation, numbered as they appear: (image,) ints."""
     from scipy.sparse.csgraph import connected_components  # slow to import, and needed by one script
 
     labels = connected_components(alike, directed=False)[1]
@@ -76,9 +87,10 @@ PATH = Path(__file__).with_name("photographs.csv")
 
 
 def groups(images: np.ndarray) -> np.ndarray:
-    """(image,) ints, the same for images of one photograph. In (image, height, width).
+    """Group the images (image, height, width) of one photograph: (image,) ints.
 
-    Read from the table where these are the published images, to the last bit; computed for any others.
+    The groups are read from the table if these are the published images, to the last bit, and computed for
+    any others.
     """
     with PATH.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

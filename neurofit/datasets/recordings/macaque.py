@@ -16,10 +16,13 @@ from neurofit.datasets.recordings.matlab import read_mat, same_length, with_axes
 class Macaque:
     """Macaque V1, natural images (Kohn laboratory, CRCNS pvc-8), as prepared by Kindel et al. 2019.
 
-    Responses: mean spike count in 50 ms over 20 trials (×20 = spikes/s), no single trials. The same 270
-    images in every recording, so `image_ids` are 0 … 269 in all. They hold photographs and their copies
-    turned by multiples of 45°: a photograph and its copies are one group (`photographs`). Source:
-    doi:10.1167/19.4.29.
+    Responses are mean spike counts in 50 ms over 20 trials (×20 = spikes/s); there are no single trials. All
+    recordings have the same 270 images, so `image_ids` are 0 … 269 in all. They hold photographs and copies
+    of them turned by multiples of 45°. A photograph and its copies are one group.
+
+    References
+    ----------
+    Kindel, Christensen & Zylberberg 2019, doi:10.1167/19.4.29.
     """
 
     kind: ClassVar[str] = "macaque_v1"

@@ -55,11 +55,12 @@ _LARGEST = 2**30  # bytes of one variable: a damaged length must not fill the me
 
 
 def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """These variables of a MATLAB file, each of the type and shape that MATLAB would show.
+    """Read variables of a MATLAB file, each of the type and shape that MATLAB would show.
 
     Raises
     ------
-    DataError : damaged, no MATLAB 5 file, or without one of the keys as an array of real numbers
+    DataError
+        The file is damaged, not a MATLAB 5 file, or lacks one of the keys as an array of real numbers.
     """
     try:
         content = path.read_bytes()
@@ -141,7 +142,8 @@ def read_npy(path: Path) -> np.ndarray:
 
     Raises
     ------
-    DataError : damaged, or no such file
+    DataError
+        The file is damaged or missing.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file.")

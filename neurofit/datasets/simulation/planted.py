@@ -25,27 +25,41 @@ def planted_hsm(
     size: int = 31,
     seed: int = 0,
 ) -> Dataset:
-    """Poisson counts of DoG(filters) → softplus(hidden · neurons) → softplus(neurons), at region 1's size by
-    default.
+    """Simulate a known HSM model: Poisson counts of DoG(filters) → softplus(hidden · neurons) → softplus(neurons).
 
-    Each neuron's last weights and bias are scaled alike until `signal_share` of a single trial's variance
-    over the training images is signal: Var(rate) / (Var(rate) + mean rate).
+    Each neuron's last weights and bias are scaled by one factor until `signal_share` of a single trial's
+    variance over the training images is signal: Var(rate) / (Var(rate) + mean rate). The defaults have the
+    size of Antolík's region 1.
 
     Parameters
     ----------
-    signal_share : of every neuron, in (0, 1); Antolík's region 1 has about .24
-    n_train, n_trials : training images have one trial, the n_test images of the official test set n_trials
-    hidden : units per neuron, rounded down, but one in all at least
+    signal_share : float
+        Of every neuron, in (0, 1). Antolík's region 1 has about .24.
+    n_neurons : int
+        Number of neurons.
+    n_train, n_test : int
+        Number of training images, and of images in the official test set.
+    n_trials : int
+        Trials of a test image; a training image has one.
+    filters : int
+        Number of differences of Gaussians.
+    hidden : float
+        Hidden units per neuron. Their number is rounded down, but is at least one.
+    size : int
+        Height and width of an image [pixels].
+    seed : int
+        Seed of the images, the model and the spikes.
 
     Returns
     -------
-    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per
-    neuron:
-    mean_rate, signal_share)
+    Dataset
+        Its truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per neuron:
+        mean_rate, signal_share).
 
     Raises
     ------
-    DataError : a signal share that no Poisson neuron can have, or that these cannot reach
+    DataError
+        No Poisson neuron can have this signal share, or these neurons cannot reach it.
     """
     if not 0 < signal_share < 1:
         raise DataError(f"planted_hsm(signal_share={signal_share!r}): expected a number above 0 and below 1.")

@@ -31,25 +31,34 @@ def simulate(
     mean_rate: float = 1.0,
     seed: int = 0,
 ) -> Dataset:
-    """Poisson spike counts of simple, complex and unoriented cells with receptive fields near the middle of
-    the image.
+    """Simulate Poisson counts of simple, complex and unoriented cells with receptive fields near the middle.
 
     Parameters
     ----------
-    n_images : with the test images, which come last
-    size : height and width [pixels]
-    n_trials : of a test image; a training image has one
-    n_test : images of the official test set; 0 = no official test set, and n_trials for every image
-    mean_rate : over the population [spikes per presentation]; neurons differ, log-normally
+    n_images : int
+        Number of images, including the test images, which come last.
+    n_neurons : int
+        Number of neurons.
+    size : int
+        Height and width of an image [pixels].
+    n_trials : int
+        Trials of a test image; a training image has one.
+    n_test : int
+        Images of the official test set. With 0 there is no official test set, and every image has `n_trials`.
+    mean_rate : float
+        Over the population [spikes per presentation]; neurons differ, log-normally.
+    seed : int
+        Seed of the images, the neurons and the spikes.
 
     Returns
     -------
-    A Dataset whose truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per
-    neuron).
+    Dataset
+        Its truth has "rates" (image, neuron) [spikes per presentation] and "parameters" (a row per neuron).
 
     Raises
     ------
-    DataError : n_test ≥ n_images; numbers that are no numbers of anything
+    DataError
+        n_test ≥ n_images, or a number is out of range.
     """
     _check(n_images=n_images, n_neurons=n_neurons, n_trials=n_trials, n_test=n_test + 1, size=size - 7)
     if n_test >= n_images:
@@ -105,11 +114,15 @@ def cells_mean(n_neurons: int, mean_rate: float, rng: np.random.Generator) -> np
 
 
 def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray) -> np.ndarray:
-    """(image, neuron) spikes per presentation, ≥ .02, whole multiples of 1/1024.
+    """Spikes per presentation (image, neuron), at least .02, whole multiples of 1/1024.
 
-    drive: simple max(0, even), complex √(even² + odd²), dog max(0, centre - surround); divided by ½ + the
-    local contrast, less a threshold, to the power 1.3, saturating at about ten times the mean rate. Source:
-    the normalisation model, Heeger 1992, doi:10.1017/S0952523800009640.
+    The drive of a simple cell is max(0, even), of a complex cell √(even² + odd²), of a dog cell
+    max(0, centre - surround). It is divided by ½ + the local contrast, less a threshold, to the power 1.3, and
+    saturates at about ten times the mean rate.
+
+    References
+    ----------
+    The normalisation model: Heeger 1992, doi:10.1017/S0952523800009640.
     """
     size = images.shape[1]
     even, odd, window = (field.reshape(len(cells), -1).T for field in receptive_fields(cells, size))
