@@ -21,13 +21,15 @@ NOISE = "seed_generator_state"  # what Keras calls the state of a layer's random
 
 @dataclass(frozen=True)
 class Shapes:
-    """What an architecture is told.
+    """The shapes that an architecture gets.
 
     Parameters
     ----------
-    inputs : name → shape of one image's input, (height, width, channel) of "image"
-    outputs : recording → number of neurons. A model returns one (image, neuron), or one per recording in this
-    order
+    inputs : dict of str to tuple of int
+        The shape of one image's input by name, (height, width, channel) of "image".
+    outputs : dict of str to int
+        The number of neurons by recording. A model returns one output (image, neuron), or one per recording in
+        this order.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -54,13 +56,14 @@ def shapes_of(dataset: datasets.Dataset) -> Shapes:
 def build(
     architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any, dtype: str = "float32"
 ) -> keras.Model:
-    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from
-    `seeds.noise`.
+    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
 
     Raises
     ------
-    UsageError : the architecture returns no Keras model, or Keras runs on another backend
-    ShapeError : its output is not (image, neuron)
+    UsageError
+        The architecture returns something other than a Keras model, or Keras runs on another backend.
+    ShapeError
+        The model's output is not (image, neuron).
     """
     if keras.backend.backend() != "tensorflow":
         raise UsageError(

@@ -126,12 +126,12 @@ def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
 
 
 def turns(part: datasets.Dataset) -> np.ndarray | None:
-    """(image,) the number of the recording that each image's responses are of; None where there is one
-    recording.
+    """The number of the recording that each image's responses belong to, (image,); None if there is only one.
 
     Raises
     ------
-    DataError : an image has responses of several recordings, so that these are no turns to take
+    DataError
+        An image has responses of several recordings, so that recordings cannot take turns.
     """
     names, numbers = _recordings(part)
     if len(names) < 2:

@@ -30,16 +30,24 @@ WANTED = (*SCORES, "explained_variance")
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What the mean of several repetitions' predictions is worth.
+    """The mean of several repetitions' predictions, scored.
 
     Parameters
     ----------
-    members : how many repetitions
-    metrics : "part/score" of the mean prediction, as a task has them, of validation and test set
-    alone : the same names: mean over the repetitions of each one's own score
-    per_neuron : "part/score" → (neuron,), nan for one that cannot be scored
-    predictions : (image, neuron), the mean
-    image_id, part : (image,)
+    members : int
+        The number of repetitions.
+    metrics : dict of str to float
+        "part/score" of the mean prediction, as a task has them, of validation and test set.
+    alone : dict of str to float
+        The same names: the mean of each repetition's own score.
+    per_neuron : dict of str to ndarray of shape (neuron,)
+        "part/score" per neuron; nan for one that cannot be scored.
+    predictions : ndarray of shape (image, neuron)
+        The mean prediction.
+    image_id : ndarray of shape (image,)
+        The data set's name of each image.
+    part : ndarray of shape (image,)
+        The part that each image belongs to.
     """
 
     members: int
@@ -52,14 +60,26 @@ class Ensemble:
 
 
 def ensemble(folders: Sequence[Path]) -> Ensemble:
-    """The ensemble of the repetitions that left these folders (an attempt's, of `Fit`, each).
+    """The ensemble of the repetitions that left these folders.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Attempts of `Fit`.
+
+    Returns
+    -------
+    Ensemble
 
     Raises
     ------
-    UsageError : fewer than two; or they were split or scaled differently, so that what one trained on,
-    another tests on
-    StoreError : a `predictions.npz` is missing or damaged
-    DataError : no neuron of the test set can be scored
+    UsageError
+        There are fewer than two; or they were split or scaled differently, so that what one trained on,
+        another tests on.
+    StoreError
+        A `predictions.npz` is missing or damaged.
+    DataError
+        No neuron of the test set can be scored.
     """
     if len(folders) < 2:
         raise UsageError(f"An ensemble is of two repetitions or more; {len(folders)} given.")

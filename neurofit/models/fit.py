@@ -39,21 +39,25 @@ class Fit(ReadyMade):
 
     Parameters
     ----------
-    architecture : `def name(shapes, *, filters=9, …) -> keras.Model`, whose arguments are axes; or a dict of
-    several,
-        which need the axis `architecture`. `shapes.image` is (height, width, channel), `shapes.neurons` a
-        number
-    data : a name (then itself the axis `data`), or a function that returns a name or a Dataset; its arguments
-    are axes,
-        but for `study`, which it gets as the study's folder
-    training : the settings that apply unless an axis says otherwise split : a `datasets.Split`, or its fields
-    as a dict; an axis `split` takes the dict standardise : how inputs are scaled, as `datasets.standardise`
-    names it, or its arguments as a dict; also an axis initialise : `initialise(model, train)` sets weights
-    from the training set before the first epoch; or an attribute
-        of that name of the architecture
-    scores : of `neurofit.scores`, computed on every part: KNOWN_SCORES. Those that need repeated trials
-        (`correlation_ceiling`, `normalised_correlation`, `feve`) are of a test set that has them, and left
-        out of another; `truth_correlation`, of a simulation's test set, is with the noiseless responses
+    architecture : callable, or dict of str to callable
+        `def name(shapes, *, filters=9, …) -> keras.Model`. Its keyword arguments are axes. `shapes.image` is
+        (height, width, channel), `shapes.neurons` a number. A dict of several needs the axis `architecture`.
+    data : str or callable
+        The name of a data set, which is then itself the axis `data`; or a function that returns a name or a
+        Dataset. The function's arguments are axes, except `study`, which is the study's folder.
+    training : Training
+        The settings that apply unless an axis changes them.
+    split : datasets.Split or dict, optional
+        How the data is split, or the fields of a `Split`. The axis `split` takes the dict.
+    standardise : str or dict
+        How inputs are scaled, as `datasets.standardise` names it, or its arguments. It is an axis, too.
+    initialise : callable, optional
+        `initialise(model, train)` sets weights from the training set before the first epoch. By default, an
+        attribute of that name of the architecture does, if there is one.
+    scores : tuple of str
+        Names of `neurofit.scores`, computed on every part. Those that need repeated trials
+        (`correlation_ceiling`, `normalised_correlation`, `feve`) are computed on a test set that has them, and
+        left out otherwise. `truth_correlation`, on a simulation's test set, is with the noiseless responses.
     """
 
     public_name = "neurofit.models.Fit"
@@ -96,9 +100,7 @@ class Fit(ReadyMade):
         return view(self.load(folder), normalisation(folder), name, neurons=neurons)
 
     def ensemble(self, folders: list[Path]) -> Any:
-        """The mean prediction of repetitions that left these folders, scored (see
-        `models.ensembles.Ensemble`).
-        """
+        """The mean prediction of the repetitions that left these folders, scored (`models.ensembles.Ensemble`)."""
         from neurofit.models.ensembles import ensemble
 
         return ensemble(folders)

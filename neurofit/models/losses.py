@@ -21,12 +21,18 @@ CLOSEST = 1e-7  # of a probability to 0 or 1
 
 
 def poisson(responses, predictions, mask=None, rates=None):
-    """−Σ [y · log(p + 1e-6) − p] / images: the Poisson log likelihood but for what does not depend on the
-    prediction.
+    """−Σ [y · log(p + 1e-6) − p] / images: the Poisson log likelihood, without what the prediction cannot change.
 
-    `rates` (neuron,): what each neuron's part is divided by, so that a busy neuron's spike counts as a quiet
-    one's (`mean_rates`). Those of the *training* images are right; NDN took those of all it was given,
-    validation included.
+    Parameters
+    ----------
+    responses, predictions : array of shape (…, image, neuron)
+        NaN in the responses is missing.
+    mask : bool array of shape (…, image, neuron), optional
+        True where a response counts.
+    rates : array of shape (neuron,), optional
+        What each neuron's part is divided by (`mean_rates`), so that a spike of a busy neuron counts as much as
+        one of a quiet neuron. Rates of the *training* images are right; NDN took those of all images that it
+        got, validation included.
     """
     y, p, _ = _counted(responses, predictions, mask)
     terms = y * ops.log(EPSILON + p) - p
@@ -45,17 +51,15 @@ def gaussian(responses, predictions, mask=None):
 
 
 def mean_squared(responses, predictions, mask=None):
-    """Σ (y − p)² / (images · neurons): with plain gradient descent, steps that do not grow with the
-    population.
-    """
+    """Σ (y − p)² / (images · neurons): with plain gradient descent, its steps do not grow with the population."""
     return gaussian(responses, predictions, mask) / ops.cast(ops.shape(predictions)[-1], predictions.dtype)
 
 
 def bernoulli(responses, predictions, mask=None):
     """−Σ [y log p + (1 − y) log(1 − p)] / images: the cross-entropy of responses in [0, 1], a spike or none.
 
-    Predictions are probabilities, of a last layer with a sigmoid (NDN's are what goes into it); they are
-    clipped into [1e-7, 1 − 1e-7], outside of which the gradient is 0.
+    Predictions are probabilities, from a last layer with a sigmoid. (NDN's are what goes into the sigmoid.)
+    They are clipped into [1e-7, 1 − 1e-7], outside of which the gradient is 0.
     """
     y, p, valid = _counted(responses, predictions, mask)
     p = ops.clip(p, CLOSEST, 1 - CLOSEST)
@@ -64,12 +68,15 @@ def bernoulli(responses, predictions, mask=None):
 
 
 def gamma(responses, predictions, mask=None):
-    """Σ [y / (p + 1e-6) + log(p + 1e-6)] / images: for responses ≥ 0 whose standard deviation grows with
-    their mean.
+    """Σ [y / (p + 1e-6) + log(p + 1e-6)] / images, for responses whose standard deviation grows with their mean.
 
-    The negative log likelihood of a gamma distribution with mean p, but for what does not depend on p and for
-    its shape, a factor: the best p is the same for every shape. Fluorescence is such a response; counts are
-    not. Source: McCullagh & Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6, ch. 8.
+    This is the negative log likelihood of a gamma distribution with mean p, without terms that do not depend
+    on p and without its shape, a factor: the best p is the same for every shape. Responses are at least 0, such
+    as fluorescence; counts are not distributed like this.
+
+    References
+    ----------
+    McCullagh & Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6, chapter 8.
     """
     y, p, valid = _counted(responses, predictions, mask)
     mean = p + EPSILON
@@ -105,12 +112,24 @@ def check_responses(name: str, responses: np.ndarray, part: str = "") -> None:
 def mean_rates(
     responses: list[np.ndarray], valid: list[np.ndarray], own: list[np.ndarray] | None = None
 ) -> np.ndarray:
-    """(neuron,) mean response over all images of these parts, (image, neuron) each, missing ones counting 0;
-    with `own`, over those images of which it says True, because the others come in batches of their own.
+    """Mean response of each neuron over all images of these parts; missing responses count 0.
 
-    That the missing ones count and that a loss is divided by all images belong together: each spike then
-    weighs the same, also of a neuron recorded for half of them. A neuron that never responded gets the mean
-    of the others': divided by (nearly) 0 it would drown them, as it does in NDN.
+    Missing responses count and the loss is divided by all images: together, each spike then has the same
+    weight, even of a neuron recorded for half of the images. A neuron that never responded gets the mean of
+    the others': divided by (nearly) 0 it would drown them, as it does in NDN.
+
+    Parameters
+    ----------
+    responses : list of ndarray of shape (image, neuron)
+        One per part.
+    valid : list of bool ndarray of shape (image, neuron)
+        Where responses count.
+    own : list of bool ndarray of shape (image, neuron), optional
+        The images over which a neuron's mean is taken. The others come in batches of other recordings.
+
+    Returns
+    -------
+    ndarray of shape (neuron,)
     """
     sums = np.where(np.concatenate(valid), np.concatenate(responses), 0).sum(axis=0)
     means = sums / np.maximum(

@@ -20,13 +20,25 @@ NORMALISATION = "normalisation.json"
 
 
 def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
-    """The trained model of the task that left `folder` (an attempt's), built by this fit's code.
+    """The trained model of the task that left `folder`, built by this fit's code.
 
-    Its inputs are to be scaled by `normalisation(folder)` (`datasets.standardise_like`).
+    Scale its inputs with `normalisation(folder)` (`datasets.standardise_like`).
+
+    Parameters
+    ----------
+    folder : Path
+        An attempt's folder.
+    fit : Fit
+        The fit that trained it.
+
+    Returns
+    -------
+    keras.Model
 
     Raises
     ------
-    StoreError : a file is missing or damaged, or the architecture now makes a model with other weights
+    StoreError
+        A file is missing or damaged, or the architecture now makes a model with other weights.
     """
     from neurofit.models.building import Shapes, build
 

@@ -21,34 +21,54 @@ class Training:
 
     Parameters
     ----------
-    epochs : at most; every image once per epoch, in an order that seed and epoch decide
-    batch_size : images per step; an epoch's last, smaller batch is a step of its own
-    learning_rate : of every step, until `decays` change it
-    optimizer : "adam" (β₁ .9, β₂ .999, ε 1e-8), "adamw", "sgd"; or "lbfgs" (SciPy's, in float64, all images
-    at once):
-        an epoch is then an iteration, and what it remembers of curvature starts anew after each look
-    weight_decay : of adamw: the share, times the learning rate, that a weight loses per step momentum : of
-    sgd loss : "poisson" or "gaussian": summed over neurons, mean over images; "mean_squared": the mean over
-    both unit_rates : what a neuron's Poisson loss is divided by: "none" (nothing), "train" (its mean response
-    to the
-        training images: each spike counts alike), "train+monitored" (as NDN did, which leaks the monitored
-        images)
-    validate_every : epochs between two looks at the monitored set patience : epochs without a better
-    validation loss until training stops, or the learning rate decays; the best
-        weights are kept. None: train to the last epoch, and keep the last weights
-    min_delta : how much lower a loss must be to be better decay, decays : instead of stopping, go back to the
-    best weights with learning_rate × decay, this many times turns : "recording": every batch is of one
-    recording's images, in rotation, the shorter ones repeated until the
-        longest is through; "none": batches are drawn from all images
-    start : a folder of training_data/ with a finished task whose weights are taken over where they fit
-        (`fitting.start.take_over`); `{repetition}` stands for this task's
-    path, strengths : a regularisation path: the name of an argument of the architecture, such as
-    "smoothness", and its
-        ascending values. One training for each, from where the last one ended; the validation loss chooses
-        among them
-    freeze : names of layers ("core"), or of single weights ("neurons/where"), that are not trained
-    checkpoint_minutes : between checkpoints
-    jit : compile a step with XLA: up to twice as many steps per second for small models on a CPU, 2 s later
+    epochs : int
+        The most epochs. An epoch uses every image once, in an order that seed and epoch decide.
+    batch_size : int
+        Images per step. An epoch's last, smaller batch is a step, too.
+    learning_rate : float
+        Of every step, until `decays` change it.
+    optimizer : {"adam", "adamw", "sgd", "lbfgs"}
+        Adam has β₁ .9, β₂ .999, ε 1e-8. "lbfgs" is SciPy's, in float64, with all images at once: an epoch is
+        then an iteration, and what it remembers of the curvature starts again after each validation.
+    weight_decay : float
+        For adamw: the share, times the learning rate, that a weight loses per step.
+    momentum : float
+        For sgd.
+    loss : {"poisson", "gaussian", "mean_squared", "bernoulli", "gamma"}
+        Summed over neurons and averaged over images; "mean_squared" is averaged over both.
+    unit_rates : {"none", "train", "train+monitored"}
+        What a neuron's Poisson loss is divided by: nothing, its mean response to the training images (each
+        spike then counts the same), or that to training and monitored images (as NDN did, which leaks the
+        monitored images).
+    validate_every : int
+        Epochs between two looks at the monitored set.
+    patience : int, optional
+        Epochs without a better validation loss until training stops, or the learning rate decays. Then the
+        best weights are kept. By default, training goes to the last epoch and keeps the last weights.
+    min_delta : float
+        How much lower a loss must be to be better.
+    decay : float
+        What the learning rate is multiplied by at each of the `decays`.
+    decays : int
+        How many times training returns to the best weights with a lower learning rate, instead of stopping.
+    turns : {"none", "recording"}
+        "recording": every batch is of one recording's images, in rotation, and shorter recordings repeat until
+        the longest is finished. "none": batches are drawn from all images.
+    start : str, optional
+        A folder of training_data/ with a finished task, whose weights are taken over if they fit.
+        `{repetition}` stands for this task's.
+    path : str, optional
+        A regularisation path: the name of an argument of the architecture, such as "smoothness".
+    strengths : tuple of float
+        The ascending values of `path`. There is one training for each, from where the last one ended; the
+        validation loss chooses among them.
+    freeze : tuple of str
+        Names of layers ("core"), or of single weights ("neurons/where"), that are not trained.
+    checkpoint_minutes : float
+        Time between checkpoints.
+    jit : bool
+        Whether to compile a step with XLA: up to twice as many steps per second for small models on a CPU,
+        after 2 s of compilation.
     """
 
     epochs: int = 200
@@ -74,11 +94,19 @@ class Training:
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
-        """The recipe of Klindt et al.: Adam at 1e-3, batches of 256, a look every 50 steps, patience of ten
-        looks, the rate cut to a third twice. Looks and patience are in epochs of 1,440 images (6 steps);
-        `changes` replace any. docs/training.md says in what it differs from the source's code.
+        """The recipe of Klindt et al.; `docs/training.md` says how it differs from the source's code.
 
-        Source: doi:10.48550/arXiv.1711.02653.
+        Adam at 1e-3, batches of 256, a validation every 48 steps, patience of ten validations, and the learning
+        rate cut to a third twice. Validations and patience are in epochs of 1,440 images (6 steps).
+
+        Parameters
+        ----------
+        **changes
+            Settings that replace those of the recipe.
+
+        References
+        ----------
+        Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
         """
         recipe = {
             "epochs": 5_000,

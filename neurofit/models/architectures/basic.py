@@ -4,18 +4,37 @@ from __future__ import annotations
 
 
 def hidden_units(per_neuron, neurons):
-    """So many per neuron, rounded down, but one at least: with none, predictions would not depend on the
-    image.
-    """
+    """Number of hidden units, rounded down, but at least one: with none, predictions would ignore the image."""
     return max(1, int(per_neuron * neurons))
 
 
 def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l2=0.0, start_below=0.0):
-    """DoG(filters) → softplus(hidden · neurons) → softplus(neurons): the HSM model.
+    """The HSM model: DoG(filters) → softplus(hidden · neurons) → softplus(neurons).
 
-    activation: of the differences of Gaussians; hidden: units per neuron, see `hidden_units`; biases: how
-    they start, "zeros" or "normal"; l2: on the last layer's weights; start_below: see
-    `layers.DifferenceOfGaussians`. Source: doi:10.1371/journal.pcbi.1004927.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    filters : int
+        Number of differences of Gaussians.
+    hidden : float
+        Hidden units per neuron, rounded down, but at least one unit.
+    activation : str
+        Of the differences of Gaussians.
+    biases : {"zeros", "normal"}
+        How they start.
+    l2 : float
+        Penalty on the last layer's weights.
+    start_below : float
+        See `layers.DifferenceOfGaussians`.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927.
     """
     import keras
 
@@ -43,10 +62,24 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
 
 
 def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="normal"):
-    """[softplus(hidden · neurons) →] softplus(neurons) on the pixels: LN, or LNLN with hidden > 0.
+    """The LN model, softplus(neurons) on the pixels; or LNLN, with a layer softplus(hidden · neurons) before.
 
-    smoothness: Laplacian penalty on the filters of the pixels; l2: on the last layer's weights, where that is
-    another.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    hidden : float
+        Hidden units per neuron. 0 means no hidden layer.
+    smoothness : float
+        Laplacian penalty on the filters of the pixels.
+    l2 : float
+        Penalty on the last layer's weights, if that is another layer.
+    biases : {"zeros", "normal"}
+        How they start.
+
+    Returns
+    -------
+    keras.Model
     """
     import keras
 
@@ -70,9 +103,30 @@ def what_where(
 ):
     """softplus(convolution) × layers → factorised readout: what each neuron looks for, and where.
 
-    size, stride [pixels]: of the first convolution; the others are 3 wide, with stride 1; smoothness:
-    Laplacian penalty on the kernels; where_l1: on the readout's positions. Source:
-    doi:10.48550/arXiv.1711.02653.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    filters : int
+        Filters of each convolution.
+    size, stride : int
+        Of the first convolution [pixels]. The others are 3 wide, with stride 1.
+    layers : int
+        Number of convolutions.
+    smoothness : float
+        Laplacian penalty on the kernels.
+    where_l1 : float
+        L1 penalty on the readout's positions.
+    biases : {"zeros", "normal"}
+        How they start.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
     """
     import keras
 

@@ -24,11 +24,33 @@ def kindel_cnn(
 ):
     """[convolution → ReLU → max pooling] × numconvlayer → dense ReLU → dropout → dense ReLU.
 
-    conv1, conv2: filters of the first and of the later convolutions; conv1size, conv2size: their width
-    [pixels], VALID, stride 1; nk, nstride: width and stride of the pooling, VALID; hidden1: dense units;
-    numconvlayer: 1, 2 or 3; dropout: the share of dense units that is *kept* while training, as their flag
-    has it. Weights: truncated normal (cut at two standard deviations), .1 for convolutions and .1 / √inputs
-    for dense layers; biases 0.
+    Weights start as a truncated normal (cut at two standard deviations), .1 for convolutions and .1 / √inputs
+    for dense layers; biases start at 0.
+
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    conv1, conv2 : int
+        Filters of the first and of the later convolutions.
+    conv1size, conv2size : int
+        Their width [pixels], VALID, stride 1.
+    nk, nstride : int
+        Width and stride of the pooling, VALID.
+    hidden1 : int
+        Dense units.
+    numconvlayer : {1, 2, 3}
+        Number of convolutions.
+    dropout : float
+        The share of dense units that is *kept* during training, as the authors' flag has it.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    Kindel, Christensen & Zylberberg 2019, doi:10.1167/19.4.29.
     """
     import keras
 
@@ -58,7 +80,18 @@ def kindel_cnn(
 def kindel_lnln(shapes, *, units=250):
     """ReLU(dense) → scale and bias per unit → ReLU(dense) → scale and bias per neuron, on the pixels.
 
-    units: of the first layer; they tried 150, 250, 350, 500 and 900. Weights start as in `kindel_cnn`.
+    Weights start as in `kindel_cnn`.
+
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    units : int
+        Units of the first layer. The authors tried 150, 250, 350, 500 and 900.
+
+    Returns
+    -------
+    keras.Model
     """
     import keras
 

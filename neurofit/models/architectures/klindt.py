@@ -7,17 +7,38 @@ START = 0.01  # standard deviation of what weights start from
 
 
 def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, readout=0.02):
-    """[convolution → batch normalisation → softplus] × layers, the last without softplus → softplus(what ×
-    where).
+    """[convolution → batch normalisation → softplus] × layers → softplus(what × where); the last has no softplus.
 
-    The first convolution is `size` pixels wide and only where it fits ("valid"), the others 3 ("same"),
-    without biases. smooth: NormalisedLaplacian of the first kernels; sparse: GroupSparsity of the others;
-    readout: L1 of the product of the factors, which count by their magnitude. Output biases start at the
-    neurons' mean rates (`initialise`). The defaults are the source's for one population of 103 neurons; it
-    searched smooth .001 … .01, sparse 0 … .05, readout .03 … .05 besides. Goes with `Training.klindt()` and
-    `standardise="pixel"`.
+    The first convolution is `size` pixels wide and only where it fits ("valid"), the others are 3 wide
+    ("same"); none has biases. Output biases start at the neurons' mean rates (`initialise`). Use it with
+    `Training.klindt()` and `standardise="pixel"`. The defaults are the source's for one population of 103
+    neurons.
 
-    Source: doi:10.48550/arXiv.1711.02653, and the code that came with it.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    filters : int
+        Filters of each convolution.
+    size : int
+        Width of the first convolution [pixels].
+    layers : int
+        Number of convolutions.
+    smooth : float
+        `NormalisedLaplacian` of the first kernels. The source also searched .001 … .01.
+    sparse : float
+        `GroupSparsity` of the other kernels. The source also searched 0 … .05.
+    readout : float
+        L1 of the product of the readout's factors, which count by their magnitude. The source also searched
+        .03 … .05.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653, and the code that came with it.
     """
     import keras
 

@@ -28,8 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def conv_hidden(shapes, *, hidden=0.2, c_filters=9, c_size=7, conv_layers=1):
-    """linear convolution(c_filters) × conv_layers → softplus(hidden · neurons) → softplus(neurons), no
-    penalties.
+    """Linear convolution(c_filters) × conv_layers → softplus(hidden · neurons) → softplus(neurons), no penalties.
 
     Strides are half of c_size, rounded up.
     """
@@ -46,11 +45,10 @@ def conv_hidden(shapes, *, hidden=0.2, c_filters=9, c_size=7, conv_layers=1):
 def conv_penalised(
     shapes, *, c_size=15, c_filters=30, cd2x=0.01, hidden_t="l1", hidden_s=0.1, hidden_lt="sep", hidden=0.2
 ):
-    """softplus convolution(c_filters) → softplus hidden(hidden_lt) → softplus(neurons), L2 of .1 on the last
-    weights.
+    """softplus convolution(c_filters) → softplus hidden(hidden_lt) → softplus(neurons), L2 of .1 on the last.
 
     hidden_t="l2" leaves the hidden layer without a penalty, so that hidden_s has no effect: the thesis gave
-    both layers' L2 under one key of a dict, where the last layer's took the place of the hidden one's.
+    both layers' L2 under one key of a dict, where the last layer's replaced the hidden one's.
     """
     from neurofit.models.layers import Convolution
     from neurofit.models.regularizers import named
@@ -83,11 +81,10 @@ def conv_dog(
     activation="softplus",
     hidden=0.2,
 ):
-    """Convolution of c_filters DoGs → softplus hidden(hidden_lt) → softplus(neurons), L2 of .1 on the last
-    weights.
+    """Convolution of c_filters DoGs → softplus hidden(hidden_lt) → softplus(neurons), L2 of .1 on the last.
 
-    activation: of the convolution. With c_size=3 the bounds of the centres contradict each other, and every
-    Gaussian stays at pixel 2 of the kernel, its corner, as in NDN.
+    `activation` is that of the convolution. With c_size=3 the bounds of the centres contradict each other, and
+    every Gaussian stays at pixel 2 of the kernel, its corner, as in NDN.
     """
     from neurofit.models.layers import ConvolutionalDifferenceOfGaussians
 
@@ -117,12 +114,29 @@ def conv_factorised(
 ):
     """softplus convolution × 3 → softplus factorised readout of neurons: what and where.
 
-    conv_reg_type, conv_reg_str: a second penalty on all three convolutions' kernels; last_type, last_str: on
-    the readout's factors; secondary_conv_size: of the second and third convolution, the first is 13; spacing:
-    stride of all three, 0 = half of each one's size, rounded down.
+    max_filt on the first convolution, whose input has one channel, and L2 on the readout's `what`, whose norm
+    is 1, mean nothing and are left out.
 
-    Left out where they say nothing: max_filt on the first convolution, whose input has one channel, and L2 on
-    the readout's `what`, whose norm is 1.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    c_filters : int
+        Filters of each convolution.
+    cd2x : float
+        Laplacian penalty on the kernels.
+    conv_reg_type, conv_reg_str : str, float
+        A second penalty on the kernels of all three convolutions.
+    last_type, last_str : str, float
+        A penalty on the readout's factors.
+    secondary_conv_size : int
+        Width of the second and third convolution; the first is 13 wide.
+    spacing : int
+        Stride of all three; 0 means half of each one's size, rounded down.
+
+    Returns
+    -------
+    keras.Model
     """
     import keras
 
@@ -157,9 +171,7 @@ def conv_factorised_norm2(shapes, *, c_filters=48, cd2x=0.1, norm2_filt=0.0, l1=
 
 
 def conv_factorised_max(shapes, *, c_filters=48, cd2x=0.1, max_filt=0.0, l1=0.1):
-    """`conv_factorised` with L1 on the readout, and competition among the channels of a kernel at each
-    pixel.
-    """
+    """`conv_factorised` with L1 on the readout, and competition among the channels of a kernel at each pixel."""
     return conv_factorised(shapes, c_filters=c_filters, cd2x=cd2x, conv_reg_str=max_filt, last_str=l1)
 
 

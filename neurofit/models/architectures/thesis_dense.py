@@ -28,9 +28,28 @@ def dog_hidden(
 ):
     """[w · x + b →] DoG(dog_layers) → softplus(hidden · neurons) × hidden_layers → softplus(neurons).
 
-    dog_layers: number of DoG filters; activation: theirs; hidden: units per neuron, rounded down; biases: how
-    they start, "normal" or "zeros"; lin_scale: with one learned scale of the pixels; reg_h, reg_l: L2 on the
-    (first) hidden and on the last layer's weights.
+    Parameters
+    ----------
+    shapes : Shapes
+        Of the data.
+    dog_layers : int
+        Number of DoG filters.
+    hidden : float
+        Hidden units per neuron, rounded down.
+    activation : str
+        Of the DoG filters.
+    biases : {"normal", "zeros"}
+        How they start.
+    hidden_layers : int
+        Number of hidden layers.
+    lin_scale : bool
+        Whether to learn one scale of the pixels first.
+    reg_h, reg_l : float
+        L2 on the weights of the (first) hidden and of the last layer.
+
+    Returns
+    -------
+    keras.Model
     """
     from neurofit.models.layers import Scale
     from neurofit.models.regularizers import named
@@ -43,9 +62,7 @@ def dog_hidden(
 
 
 def dog_penalised(shapes, *, dog_layers=9, hidden=0.2, reg_type="l2", reg_lambda=0.0):
-    """`dog_hidden` with one kind of penalty (`regularizers.named`), equally strong, on hidden and last
-    layer.
-    """
+    """`dog_hidden` with one kind of penalty (`regularizers.named`), of equal strength, on hidden and last layer."""
     from neurofit.models.regularizers import named
 
     penalties = named(reg_type, reg_lambda), named(reg_type, reg_lambda)
@@ -58,16 +75,16 @@ def dog_l2(shapes, *, dog_layers=9, hidden=0.2, l2=0.0):
 
 
 def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
-    """`dog_hidden`, training with the share `dropout_h` of the hidden units: NDN's keep_prob, despite its
-    name.
+    """`dog_hidden`, trained with the share `dropout_h` of the hidden units: NDN's keep_prob, despite its name.
 
-    One draw per batch, the same for all its images, as in NDN; kept units count 1 / dropout_h. Predictions
-    use all units (NDN's validation curves kept the noise on). 1 drops nothing. 0 keeps nothing, training and
-    predicting: only the last layer's biases learn; NDN refused it.
+    There is one draw per batch, the same for all its images, as in NDN; kept units count 1 / dropout_h.
+    Predictions use all units (NDN's validation curves kept the noise on). 1 drops nothing. 0 keeps nothing, in
+    training and prediction: only the last layer's biases learn. NDN refused it.
 
     Raises
     ------
-    UsageError : a share outside [0, 1]
+    UsageError
+        The share is outside [0, 1].
     """
     import keras
 
@@ -81,9 +98,9 @@ def dog_dropout(shapes, *, hidden=0.2, dropout_h=1.0):
 
 
 def lnln(shapes, *, hidden=0.2, reg_h=0.0, reg_l=0.0):
-    """softplus(hidden · neurons) → softplus(neurons) on the pixels; reg_h:
+    """softplus(hidden · neurons) → softplus(neurons) on the pixels.
 
-    Laplacian on their filters, reg_l: L2.
+    `reg_h` is a Laplacian penalty on the filters of the pixels, `reg_l` an L2 penalty on the last layer.
     """
     return linear_nonlinear(shapes, hidden=hidden, smoothness=reg_h, l2=reg_l)
 

@@ -24,9 +24,21 @@ def fit(
     learning_rate: float = 1e-4,
     **other,
 ) -> Fit:
-    """Raw pixels, mean squared error, plain gradient descent; every 200 steps a look at the early-stopping
-    images, of which the weights with the lowest loss are kept, and training goes on to the end. `other`: more
-    arguments of `Fit`.
+    """The authors' training: raw pixels, mean squared error, plain gradient descent.
+
+    Every 200 steps it looks at the early-stopping images. The weights with their lowest loss are kept, and
+    training continues to the end.
+
+    Parameters
+    ----------
+    architectures : dict of str to callable
+        The networks by name.
+    steps : int
+        Steps of gradient descent.
+    learning_rate : float
+        Of every step.
+    **other
+        More arguments of `Fit`.
     """
     epochs = steps // STEPS_PER_EPOCH
     training = Training(
@@ -45,6 +57,17 @@ def pooled_fve(folder: Path, part: str = "test") -> float:
     """1 − loss / loss of the training set's mean, both summed over all neurons and images of a part.
 
     A neuron counts by its variance; `fraction_of_variance_explained` in neurons.csv is each neuron's own.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of a finished task.
+    part : {"test", "validation"}
+        The part of the data.
+
+    Returns
+    -------
+    float
     """
     import numpy as np
 

@@ -23,19 +23,24 @@ class GaborBank:
     """Complex filters e(x, y) · (exp(2πi u / λ) − m), their real part even and their imaginary part odd.
 
     With u = (x − x₀) cos θ + (y − y₀) sin θ and v = (y − y₀) cos θ − (x − x₀) sin θ: e = exp(−(u² + aspect²
-    v²) / 2σ²) and σ = width · λ; m is the number that makes a filter's values sum to 0, so that no response
-    depends on the mean of an image; then each filter is divided by √Σ|·|².
+    v²) / 2σ²) and σ = width · λ. m makes a filter's values sum to 0, so that no response depends on the mean
+    of an image. Then each filter is divided by √Σ|·|².
 
     Parameters
     ----------
-    wavelengths : λ [pixels], one for each scale
-    orientations : θ = kπ / orientations, k = 0 … orientations − 1; θ = 0: the wave runs along x, its stripes
-    stand
-    width : σ / λ, of the envelope
-    aspect : < 1: the envelope is longer along the stripes
-    spacing : between neighbouring places, in wavelengths (of a half: adjacent filters overlap), along x and y
-    alike
-    reach : places lie within ± this many pixels of the image's middle, along x and along y; the middle is one
+    wavelengths : tuple of float
+        λ [pixels], one for each scale.
+    orientations : int
+        θ = kπ / orientations, k = 0 … orientations − 1. At θ = 0 the wave runs along x, and its stripes are
+        upright.
+    width : float
+        σ / λ of the envelope.
+    aspect : float
+        Below 1, the envelope is longer along the stripes.
+    spacing : float
+        Between neighbouring places, in wavelengths, along x and y. At a half, adjacent filters overlap.
+    reach : float
+        Places lie within this many pixels of the image's middle, along x and along y; the middle is one.
     """
 
     wavelengths: tuple[float, ...] = (8.0, 11.3, 16.0)
@@ -92,9 +97,12 @@ class Block:
 
     Parameters
     ----------
-    values : (image, feature)
-    share : of the variance of all features, relative to the other blocks'
-    weights : (feature,), what each is multiplied by once its variance is 1; None: nothing
+    values : ndarray of shape (image, feature)
+        The features.
+    share : float
+        Share of the variance of all features, relative to the other blocks'.
+    weights : ndarray of shape (feature,), optional
+        What each feature is multiplied by once its variance is 1.
     """
 
     values: np.ndarray
@@ -121,13 +129,26 @@ def gabor_energy(
     luminance=0.0,
     pixels=0.0,
 ) -> list[Block]:
-    """√(even² + odd²) of each pair of the bank (`GaborBank`), compressed, for images of one channel.
+    """√(even² + odd²) of each pair of a `GaborBank`, compressed, for images of one channel.
 
-    compression: "sqrt": the square root of the energy, since cells' responses to contrast saturate; or
-    "none"; window [pixels]: energies at a distance d from the image's middle weigh exp(−d² / 4 window²), so
-    that their share of the variance is a Gaussian with this standard deviation; 0: all alike; luminance,
-    pixels: share of the variance of the image's mean, and of its pixels, where the energies have 1; 0: none.
-    The bank's filters see neither.
+    Parameters
+    ----------
+    images : ndarray of shape (image, height, width, 1)
+        In pixels.
+    wavelengths, orientations, width, aspect, spacing, reach : optional
+        Of the bank, see `GaborBank`.
+    compression : {"sqrt", "none"}
+        "sqrt" takes the square root of the energy, because responses of cells to contrast saturate.
+    window : float
+        Energies at a distance d [pixels] from the image's middle are weighted by exp(−d² / 4 window²), so that
+        their share of the variance is a Gaussian with this standard deviation. 0 means equal weights.
+    luminance, pixels : float
+        Share of the variance of the image's mean, and of its pixels, where the energies have 1. 0 leaves them
+        out. The bank's filters see neither.
+
+    Returns
+    -------
+    list of Block
     """
     if compression not in COMPRESSIONS:
         raise DataError(
@@ -147,8 +168,24 @@ def gabor_energy(
 def gabor_wavelets(
     images: np.ndarray, *, wavelength=8.0, width=0.4, orientations=9, across=11
 ) -> list[Block]:
-    """Even Gabor filters in `orientations` directions at across × across places, 3 pixels apart: 1,089, with
-    signs.
+    """Signed even Gabor filters in `orientations` directions at across × across places, 3 pixels apart: 1,089.
+
+    Parameters
+    ----------
+    images : ndarray of shape (image, height, width, 1)
+        In pixels.
+    wavelength : float
+        Of all filters [pixels].
+    width : float
+        Standard deviation of the envelope, in wavelengths.
+    orientations : int
+        Number of directions.
+    across : int
+        Number of places along each side.
+
+    Returns
+    -------
+    list of Block
     """
     bank = GaborBank((wavelength,), orientations, width, spacing=3 / wavelength, reach=3.0 * (across // 2))
     return [Block(bank.responses(_grey(images)).real)]

@@ -37,16 +37,20 @@ class Regression:
 
     Parameters
     ----------
-    alphas : penalties to choose from; all features together have variance 1
-    kernel : "linear", or "gaussian": functions of the features that are smooth, over about `length`
-    length : of the Gaussian kernel; 1: as far as two images are apart on average, over √2
-    power : < 1: responses are fitted to this power, and predictions raised to its inverse, which is what a
-    cell's
-        threshold does to its input
-    shared_by : "recording": all neurons of a recording have the α with the highest mean correlation on the
-    validation
-        set; "neuron": each has the one with the smallest squared error there
-    refit : once α is chosen, fit again to training and validation images together
+    alphas : tuple of float
+        Penalties to choose from. All features together have variance 1.
+    kernel : {"linear", "gaussian"}
+        "gaussian" fits functions of the features that are smooth over about `length`.
+    length : float
+        Of the Gaussian kernel. 1 is the average distance of two images, over √2.
+    power : float
+        Responses are fitted to this power, and predictions are raised to its inverse. Below 1 it does what a
+        cell's threshold does to its input.
+    shared_by : {"recording", "neuron"}
+        "recording": all neurons of a recording have the α with the highest mean correlation on the validation
+        set. "neuron": each has the one with the smallest squared error there.
+    refit : bool
+        Whether to fit again, with the chosen α, to training and validation images together.
     """
 
     alphas: tuple[float, ...] = tuple(round(10.0 ** (k / 4), 6) for k in range(-12, 13))
@@ -70,15 +74,21 @@ class Regression:
 
 @dataclass(frozen=True)
 class LinearFit(ReadyMade):
-    """Ridge regression on features: the `fit` of an `Experiment`. No TensorFlow.
+    """Ridge regression on features: the `fit` of an `Experiment`. It needs no TensorFlow.
 
     Parameters
     ----------
-    features : `def name(images, *, …) -> list[Block]` (`baselines.features`), whose arguments are axes; or a
-    dict of
-        several, which need the axis `architecture`
-    data, split, scores : as for `models.Fit`; there must be a validation set
-    regression : the settings that apply unless an axis says otherwise
+    features : callable, or dict of str to callable
+        `def name(images, *, …) -> list[Block]`, such as `gabor_energy`. Its keyword arguments are axes. A dict
+        of several needs the axis `architecture`.
+    regression : Regression
+        The settings that apply unless an axis changes them.
+    data : str or callable
+        As for `models.Fit`.
+    split : datasets.Split or dict, optional
+        As for `models.Fit`. There must be a validation set.
+    scores : tuple of str
+        As for `models.Fit`.
     """
 
     public_name = "neurofit.models.baselines.LinearFit"
@@ -127,11 +137,12 @@ class LinearFit(ReadyMade):
 
 
 def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> tuple[Ridge, np.ndarray]:
-    """The regression with the chosen penalties, (neuron,), and them. `features` of each part.
+    """The regression, and the chosen penalties (neuron,), for the features of each part.
 
     Raises
     ------
-    DataError : no validation set; missing responses
+    DataError
+        There is no validation set, or responses are missing.
     """
     if parts.validation is None or parts.monitors_test:
         raise DataError("LinearFit chooses alpha by a validation set, and the split has none.")
@@ -203,23 +214,24 @@ LEVEL = 0.95
 
 
 def over_splits(scores: np.ndarray, test_to_train: float | None = None) -> tuple[float, float, float]:
-    """Mean and 95 % interval of scores over splits of the same images: the mean over neurons in each split,
-    then over splits.
+    """Mean and 95 % interval of scores over splits of the same images.
+
+    The mean is over neurons in each split, and then over splits.
 
     Parameters
     ----------
-    scores : ndarray, shape (split, neuron)
-        nan = not scored, such as a silent neuron. A split without any score is left out.
+    scores : ndarray of shape (split, neuron)
+        nan is not scored, such as a silent neuron. A split without any score is left out.
     test_to_train : float, optional
         Test images per training image. Training sets of resampled splits overlap, so that the variance of the
-        mean is s² (1/n + test/train). Without it, splits count as independent, which is right for data of
-        their own alone.
+        mean is s² (1/n + test/train). Without it, splits count as independent, which is right only for data of
+        their own.
 
     Returns
     -------
     mean, low, high : float
-        nan where there is no score; `low` and `high` are nan for a single split. The interval is of the mean
-        over such splits of these images, not of what other images would give.
+        nan if there is no score; `low` and `high` are nan for a single split. The interval is of the mean over
+        such splits of these images, not of what other images would give.
 
     References
     ----------

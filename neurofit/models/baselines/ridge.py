@@ -54,16 +54,24 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Ridge:
-    """A path of regressions.
+    """A path of regressions, one per penalty.
 
     Parameters
     ----------
-    scaling : of the features
-    seen : (training image, feature), scaled
-    dual : (alpha, training image, neuron)
-    intercept : (neuron,)
-    kernel, length : "linear", or "gaussian" with its length
-    power : that the responses were raised to
+    scaling : Scaling
+        Of the features.
+    seen : ndarray of shape (training image, feature)
+        The scaled features.
+    dual : ndarray of shape (alpha, training image, neuron)
+        Dual coefficients.
+    intercept : ndarray of shape (neuron,)
+        Added to every prediction.
+    kernel : {"linear", "gaussian"}
+        The kernel.
+    length : float
+        Of the Gaussian kernel.
+    power : float
+        That the responses were raised to.
     """
 
     scaling: Scaling
@@ -97,12 +105,32 @@ def ridge_path(
     length: float = 1.0,
     power: float = 1.0,
 ) -> Ridge:
-    """Of the training images' features and responses (image, neuron), for every α.
+    """Fit the training images' responses to their features, for every α.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Features of the training images.
+    responses : ndarray of shape (image, neuron)
+        Responses to the training images.
+    alphas : sequence of float
+        The penalties.
+    kernel : {"linear", "gaussian"}
+        The kernel.
+    length : float
+        Of the Gaussian kernel.
+    power : float
+        Responses are fitted to this power.
+
+    Returns
+    -------
+    Ridge
 
     Raises
     ------
-    DataError : responses are missing, or negative where there is a power; an α is not positive; no such
-    kernel
+    DataError
+        Responses are missing, or negative although there is a power; an α is not positive; or the kernel is
+        unknown.
     """
     alphas = np.asarray(alphas, np.float64)
     _check(responses, alphas, kernel, power)

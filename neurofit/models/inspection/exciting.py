@@ -16,8 +16,16 @@ FIRST_STEP = 0.2  # of the budget; falls linearly to 0
 
 @dataclass(frozen=True)
 class Exciting:
-    """images (neuron, height, width, channel), normalised; responses (neuron,) to them; trace (step,
-    neuron).
+    """The most exciting images of a model's neurons.
+
+    Parameters
+    ----------
+    images : ndarray of shape (neuron, height, width, channel)
+        One per neuron, normalised.
+    responses : ndarray of shape (neuron,)
+        The neuron's response to its image.
+    trace : ndarray of shape (step, neuron)
+        Responses during the ascent.
     """
 
     images: np.ndarray
@@ -37,30 +45,46 @@ def most_exciting_images(
     highest: float | None = None,
     around: float = 0.0,
 ) -> Exciting:
-    """Gradient ascent on each neuron's response, put back into the ball of the budget after every step.
+    """Find the image that excites each neuron most, by gradient ascent within a budget of contrast.
+
+    Each image is put back into the ball of the budget after every step.
 
     Parameters
     ----------
-    neurons : indices; None for all
-    norm : the budget, the largest L2 norm over pixels of the image's distance from `around`, normalised
-    units; None for
-        √(number of pixels), that of an image as contrasty as a typical one of a training set that was
-        standardised
-    steps, seed : of the ascent; the noise that it starts from blur : std [pixels] of a Gaussian that smooths
-    gradients, against patterns finer than any filter; 0 for none lowest, highest : of every pixel, normalised
-    (`Units.to_model` of 0 and 255); None for no limit around : every pixel of the grey image that the ascent
-    starts from, normalised (`Units.middle`), within the limits
+    model : keras.Model
+        With one image input.
+    neurons : sequence of int, optional
+        By default all.
+    norm : float, optional
+        The budget: the largest L2 norm over pixels of the image's distance from `around`, in normalised units.
+        The default is √(number of pixels), that of an image with the contrast of a typical one of a training
+        set that was standardised.
+    steps : int
+        Steps of the ascent.
+    seed : int
+        Of the noise that the ascent starts from.
+    blur : float
+        Standard deviation [pixels] of a Gaussian that smooths gradients, against patterns finer than any
+        filter. 0 means none.
+    lowest, highest : float, optional
+        Limits of every pixel, normalised (`Units.to_model` of 0 and 255).
+    around : float
+        Every pixel of the grey image that the ascent starts from, normalised (`Units.middle`), within the
+        limits.
 
     Returns
     -------
-    The best image of each neuron's ascent, its response, and the responses at every step
+    Exciting
+        The best image of each neuron's ascent, its response, and the responses at every step.
 
     Raises
     ------
-    UsageError : a budget or a number of steps that is not above 0, limits that exclude grey
+    UsageError
+        The budget or the number of steps is not above 0, or the limits exclude grey.
 
-    Source: the most exciting inputs of doi:10.1038/s41593-019-0517-x (Walker et al. 2019), with a budget on
-    the norm.
+    References
+    ----------
+    The most exciting inputs of Walker et al. 2019, doi:10.1038/s41593-019-0517-x, with a budget on the norm.
     """
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)

@@ -16,15 +16,18 @@ def receptive_fields(model: keras.Model, *, at: np.ndarray | None = None, neuron
 
     Parameters
     ----------
-    at : (height, width, channel), normalised; None for zeros, the mean grey of the training set where its
-    inputs were
-        centred (ways `global` and `pixel`)
-    neurons : indices; None for all
+    model : keras.Model
+        With one image input.
+    at : ndarray of shape (height, width, channel), optional
+        The image, normalised. The default is zeros, the mean grey of the training set if its inputs were
+        centred (ways `global` and `pixel`).
+    neurons : sequence of int, optional
+        By default all.
 
     Returns
     -------
-    (neuron, height, width, channel), responses per normalised unit. 0 where a rectified neuron is silent at
-    that image
+    ndarray of shape (neuron, height, width, channel)
+        Responses per normalised unit. 0 if a rectified neuron is silent at that image.
     """
     indices = responses.chosen(model, neurons)
     image = np.zeros(responses.image_shape(model), np.float32) if at is None else np.asarray(at, np.float32)
@@ -36,22 +39,27 @@ def spike_triggered_average(
 ) -> np.ndarray:
     """Σ y · x / Σ y − mean x: the mean image before a spike, minus the mean image.
 
-    Of a recording, or of a model with `respond(model, images)` as responses. Images that are correlated from
-    pixel to pixel, as photographs are, blur it.
+    It takes a recording, or a model with `respond(model, images)` as responses. Images that are correlated
+    from pixel to pixel, as photographs are, blur it.
 
     Parameters
     ----------
-    images : (image, height, width, channel)
-    responses : (image, neuron), ≥ 0, NaN where missing
-    mask : (image, neuron), where they count; None for everywhere
+    images : ndarray of shape (image, height, width, channel)
+        In any units.
+    responses : ndarray of shape (image, neuron)
+        At least 0; NaN is missing.
+    mask : bool ndarray of shape (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    (neuron, height, width, channel), in the images' units; nan for a neuron without spikes
+    ndarray of shape (neuron, height, width, channel)
+        In the images' units; nan for a neuron without spikes.
 
     Raises
     ------
-    ShapeError : images and responses differ in number
+    ShapeError
+        Images and responses differ in number.
     """
     images, responses = np.asarray(images, np.float64), np.asarray(responses, np.float64)
     if len(images) != len(responses):
@@ -64,10 +72,17 @@ def spike_triggered_average(
 
 
 def centres(fields: np.ndarray) -> np.ndarray:
-    """(neuron, 2): y and x [pixels] of the centre of mass of each field's squares, (neuron, height, width,
-    …).
+    """Centre of mass of each field's squares.
 
-    nan where a field is 0 everywhere.
+    Parameters
+    ----------
+    fields : ndarray of shape (neuron, height, width, …)
+        For example `receptive_fields`.
+
+    Returns
+    -------
+    ndarray of shape (neuron, 2)
+        y and x [pixels]; nan if a field is 0 everywhere.
     """
     energy = np.square(np.asarray(fields, np.float64))
     energy = energy.reshape(*energy.shape[:3], -1).sum(axis=-1)

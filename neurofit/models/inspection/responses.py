@@ -12,8 +12,19 @@ IMAGES_AT_A_TIME = 256
 
 
 def respond(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """(image, neuron) predictions for (image, height, width, channel); several outputs side by side, in
-    order.
+    """Predictions of a model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With one image input.
+    images : ndarray of shape (image, height, width, channel)
+        Normalised.
+
+    Returns
+    -------
+    ndarray of shape (image, neuron)
+        Several outputs are side by side, in order.
     """
     images = _checked(model, images)
     parts = [
@@ -27,12 +38,19 @@ def gradients(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tu
 
     Parameters
     ----------
-    images : (image, height, width, channel), normalised
-    neurons : (image,) indices
+    model : keras.Model
+        With one image input.
+    images : ndarray of shape (image, height, width, channel)
+        Normalised.
+    neurons : int ndarray of shape (image,)
+        One neuron per image.
 
     Returns
     -------
-    (image, height, width, channel), responses per normalised unit; (image,)
+    gradients : ndarray of shape (image, height, width, channel)
+        Responses per normalised unit.
+    responses : ndarray of shape (image,)
+        The response of each neuron to its image.
     """
     images, neurons = _checked(model, images), np.asarray(neurons)
     found, values = [], []
@@ -49,8 +67,10 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
 
     Raises
     ------
-    UsageError : it has several inputs, or none that is known
-    ShapeError : its input is no image
+    UsageError
+        The model has several inputs, or no known input.
+    ShapeError
+        Its input is not an image.
     """
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
@@ -67,11 +87,12 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
 
 
 def chosen(model: keras.Model, neurons) -> np.ndarray:
-    """Indices of neurons, all of them for None.
+    """Indices of neurons; None means all of them.
 
     Raises
     ------
-    UsageError : there is no such neuron
+    UsageError
+        There is no such neuron.
     """
     image_shape(model)  # says what is missing of a model without known inputs and outputs
     count = int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))

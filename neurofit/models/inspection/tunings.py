@@ -24,12 +24,23 @@ PHASES = 8
 class Tuning:
     """Responses averaged over phases, and what each neuron prefers.
 
-    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : what was shown
-    by_orientation (neuron, orientation) at the preferred frequency; by_frequency (neuron, frequency) at the
-    preferred orientation; by_diameter, by_contrast (neuron, …) at both, around the neuron's centre
-    preferred_orientation, preferred_frequency (neuron,); centres (neuron, 2): y, x [pixels] modulation
-    (neuron,): F1 / F0 over the phases of the preferred grating, > 1 for a simple cell, < 1 for a complex one;
-    nan for a silent neuron
+    Parameters
+    ----------
+    orientations, frequencies, diameters, contrasts : ndarray
+        What was shown [degrees; cycles per pixel; pixels; Michelson].
+    by_orientation : ndarray of shape (neuron, orientation)
+        Responses at the preferred frequency.
+    by_frequency : ndarray of shape (neuron, frequency)
+        Responses at the preferred orientation.
+    by_diameter, by_contrast : ndarray of shape (neuron, …)
+        Responses at both, around the neuron's centre.
+    preferred_orientation, preferred_frequency : ndarray of shape (neuron,)
+        The best of those shown.
+    centres : ndarray of shape (neuron, 2)
+        y and x [pixels].
+    modulation : ndarray of shape (neuron,)
+        F1 / F0 over the phases of the preferred grating: above 1 for a simple cell, below 1 for a complex one;
+        nan for a silent neuron.
     """
 
     orientations: np.ndarray
@@ -58,22 +69,38 @@ def tuning(
     units: Units | None = None,
     centres: np.ndarray | None = None,
 ) -> Tuning:
-    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of
-    both.
+    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of both.
 
     Parameters
     ----------
-    neurons : indices; None for all
-    orientations [degrees], frequencies [cycles per pixel], diameters [pixels], contrasts : to show; None for
-    diameters
-        from 2 pixels to the image's diagonal
-    contrast : of gratings whose contrast does not vary units : of the model, so that contrasts are those of a
-    screen; without, they are amplitudes in normalised units centres : (neuron, 2), y and x [pixels], around
-    which sizes grow; None for those of the receptive fields
+    model : keras.Model
+        With one image input.
+    neurons : sequence of int, optional
+        By default all.
+    orientations : sequence of float
+        [degrees]
+    frequencies : sequence of float
+        [cycles per pixel]
+    diameters : sequence of float, optional
+        [pixels] By default from 2 pixels to the image's diagonal.
+    contrasts : sequence of float
+        To show when contrast varies.
+    contrast : float
+        Of gratings whose contrast does not vary.
+    units : Units, optional
+        Of the model, so that contrasts are those of a screen. Without it, they are amplitudes in normalised
+        units.
+    centres : ndarray of shape (neuron, 2), optional
+        y and x [pixels], around which sizes grow. By default those of the receptive fields.
+
+    Returns
+    -------
+    Tuning
 
     Raises
     ------
-    UsageError : nothing to show, or no such neuron
+    UsageError
+        There is nothing to show, or no such neuron.
     """
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     if diameters is None:
@@ -120,11 +147,23 @@ def tuning(
 
 
 def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> np.ndarray:
-    """|Σ r e^{2iθ}| / Σ r, one minus the circular variance: (…, orientation) ≥ 0 and degrees in, (…) in [0,
-    1] out.
+    """|Σ r e^{2iθ}| / Σ r, one minus the circular variance.
 
-    nan where a neuron is silent. Source: doi:10.1523/JNEUROSCI.22-13-05639.2002 (Ringach, Shapley, Hawken
-    2002).
+    Parameters
+    ----------
+    responses : ndarray of shape (…, orientation)
+        At least 0.
+    orientations : ndarray of shape (orientation,)
+        [degrees]
+
+    Returns
+    -------
+    ndarray of shape (…,)
+        In [0, 1]; nan if a neuron is silent.
+
+    References
+    ----------
+    Ringach, Shapley & Hawken 2002, doi:10.1523/JNEUROSCI.22-13-05639.2002.
     """
     turned = np.exp(2j * np.deg2rad(np.asarray(orientations, float)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -191,24 +230,33 @@ def gratings(
     centre=None,
     units: Units | None = None,
 ) -> np.ndarray:
-    """grey · (1 + contrast · cos(2π f u + phase)) within a disc, grey outside; as the model takes it.
+    """grey · (1 + contrast · cos(2π f u + phase)) within a disc, grey outside, as the model takes it.
 
     u = x cos θ + y sin θ [pixels] from the centre. Every argument is a number, or broadcasts to (image,).
 
     Parameters
     ----------
-    shape : (height, width, channel); channels are alike
-    orientation : θ [degrees]; 0: upright stripes, which change along x
-    frequency : f [cycles per pixel]
-    phase : [radians]
-    diameter : of the disc [pixels], its edge one pixel soft
-    contrast : (Michelson) in [0, 1]; without `units`, the amplitude in normalised units around 0
-    centre : y and x [pixels] of the disc, (2,) or (image, 2); None for the middle
-    units : of the model
+    shape : tuple of int
+        (height, width, channel). All channels are equal.
+    orientation : float or array
+        θ [degrees]. At 0, stripes are upright and change along x.
+    frequency : float or array
+        f [cycles per pixel].
+    phase : float or array
+        [radians]
+    diameter : float or array
+        Of the disc [pixels]; its edge is soft over one pixel.
+    contrast : float or array
+        Michelson contrast in [0, 1]. Without `units`, the amplitude in normalised units around 0.
+    centre : array of shape (2,) or (image, 2), optional
+        y and x [pixels] of the disc. By default the middle.
+    units : Units, optional
+        Of the model.
 
     Returns
     -------
-    (image, height, width, channel) float32, normalised
+    ndarray of shape (image, height, width, channel)
+        Normalised, float32.
     """
     centre = (np.array(shape[:2]) - 1) / 2 if centre is None else np.asarray(centre, np.float64)
     given = np.broadcast_arrays(

@@ -13,13 +13,16 @@ from neurofit.errors import DataError
 
 @dataclass(frozen=True)
 class Units:
-    """normalised = (pixels − mean) / std, as the training set had it.
+    """The units of a model's inputs: normalised = (pixels − mean) / std, as the training set had it.
 
     Parameters
     ----------
-    mean, std : one number, or (height, width, channel)
-    grey : [pixels] the light of a blank screen, around which gratings vary; above 0
-    spread : [pixels] the std of all pixels of the training set around their mean; None where it is not known
+    mean, std : float or ndarray of shape (height, width, channel)
+        What inputs were scaled with.
+    grey : float
+        [pixels] The light of a blank screen, around which gratings vary. Above 0.
+    spread : float, optional
+        [pixels] The standard deviation of all pixels of the training set around their mean, if it is known.
     """
 
     mean: Any
@@ -29,16 +32,25 @@ class Units:
 
     @classmethod
     def of(cls, record: Mapping[str, Any], *, name: str = "image", grey: float | None = None) -> Units:
-        """Those of a task: `Units.of(neurofit.models.saved.normalisation(folder))`.
+        """The units of a task's model: `Units.of(neurofit.models.saved.normalisation(folder))`.
 
         Parameters
         ----------
-        name : of the input
-        grey : where None, the mean of all pixels of the training set
+        record : dict
+            The task's `normalisation.json`.
+        name : str
+            The name of the input.
+        grey : float, optional
+            By default the mean of all pixels of the training set.
+
+        Returns
+        -------
+        Units
 
         Raises
         ------
-        DataError : no such input, or no grey above 0 is known
+        DataError
+            There is no such input, or no grey above 0 is known.
         """
         inputs = record["parts"]["train"]["inputs"]
         if name not in inputs:
@@ -66,8 +78,9 @@ class Units:
 
     @property
     def typical(self) -> float:
-        """How far a typical pixel is from the middle, as the model takes it: 1 where its std was what images
-        were scaled by.
+        """Distance of a typical pixel from the middle, as the model takes it.
+
+        It is 1 if images were scaled by their standard deviation.
         """
         return 1.0 if self.centred or self.spread is None else float(self.spread / self.std)
 

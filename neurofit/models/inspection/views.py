@@ -19,17 +19,27 @@ Panel = dict[str, Any]
 
 
 def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=None) -> list[Panel]:
-    """The panels of one view.
+    """The panels of one view of a model.
 
     Parameters
     ----------
-    record : the normalisation of the model's inputs (`saved.normalisation(folder)`)
-    name : one of VIEWS
-    neurons : indices; None for the first 36
+    model : keras.Model
+        With one image input.
+    record : dict
+        The normalisation of the model's inputs (`saved.normalisation(folder)`).
+    name : str
+        One of VIEWS.
+    neurons : sequence of int, optional
+        By default the first 36.
+
+    Returns
+    -------
+    list of dict
 
     Raises
     ------
-    UsageError : no such view or neuron, or the model has nothing of that kind
+    UsageError
+        There is no such view or neuron, or the model has nothing of that kind.
     """
     if name not in VIEWS:
         raise UsageError(f"There is no view '{name}'.{nearest(name, VIEWS)} Views: {', '.join(VIEWS)}.")

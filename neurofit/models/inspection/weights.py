@@ -16,22 +16,37 @@ from neurofit.models.inspection.fields import centres
 
 
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (neuron, height, width): weights over positions of the feature map, as the forward pass uses
-    them.
+    """Weights over positions of the feature map, as the forward pass uses them.
 
-    Of every layer with `factors()`, which gives what and where: the factorised and the rank-one readout.
+    Parameters
+    ----------
+    model : keras.Model
+        With layers that have `factors()`, which gives what and where: the factorised and the rank-one readout.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (neuron, height, width)
+        By layer.
     """
     readouts = [layer for layer in every_layer(model) if callable(getattr(layer, "factors", None))]
     return {layer.name: _first_readout(layer.factors()[1]) for layer in readouts}
 
 
 def positions(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (neuron, 2): y and x where each neuron looks, −1 the first and 1 the last pixel of the feature
-    map.
+    """Where each neuron looks on the feature map.
 
-    The centre of mass of a map's squared weights, so that small ones all over the map do not draw it to the
-    middle; or the one position of a layer with `positions()` (the Gaussian readout). nan where a map is 0
-    everywhere.
+    This is the centre of mass of a map's squared weights, so that small ones all over the map do not draw it
+    to the middle; or the one position of a layer with `positions()` (the Gaussian readout).
+
+    Parameters
+    ----------
+    model : keras.Model
+        With a readout that has places.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (neuron, 2)
+        y and x by layer: −1 is the first and 1 the last pixel of the feature map. nan if a map is 0 everywhere.
     """
     found = {}
     for layer in every_layer(model):
@@ -48,11 +63,20 @@ def _first_readout(maps) -> np.ndarray:
 
 
 def filters(model: keras.Model) -> dict[str, np.ndarray]:
-    """Layer → (filter, height, width, channel), for every layer whose weights are pictures, in the model's
-    order.
+    """Weights that are images, of every layer that has such weights, in the model's order.
 
-    Differences of Gaussians as (filter, height, width, 1); kernels of convolutions; weights of a dense layer
-    that sees the image itself; Gabor energy as NAME/even and NAME/odd.
+    These are differences of Gaussians as (filter, height, width, 1); kernels of convolutions; weights of a
+    dense layer that sees the image itself; and Gabor filters as NAME/even and NAME/odd.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (filter, height, width, channel)
+        By layer.
     """
     found = {}
     for layer in every_layer(model):
