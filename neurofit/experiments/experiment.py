@@ -58,23 +58,27 @@ class Experiment:
 
     Parameters
     ----------
-    fit : function of a task that returns a dict of numbers, or an object with more to it
-    (`neurofit.models.Fit`)
-    grid : the combinations of arguments to run
-    repetitions : tasks per run; repetition 3 has seed 3 in every run
-    inputs : files or folders of data that every task reads, seen from the study
-    (`inputs=["data/cells.npz"]`): outcomes
-        say what was in them, as with `task.uses(path)`
-    split_by : what the split of the data varies with: None (all tasks share one), "repetition", or "fold"
-    (repetition k
-        tests on fold k of as many folds as there are repetitions)
-    files : paths or patterns, relative to the study, of small files that jobs need beside the code and that
-    the code
-        does not name: they are copied with it
+    fit : callable
+        A function of a task that returns a dict of numbers, or an object with more to it, such as
+        `neurofit.models.Fit`.
+    grid : Grid
+        The combinations of arguments to run. The default is one run without arguments.
+    repetitions : int
+        Tasks per run. Repetition 3 has seed 3 in every run.
+    split_by : {None, "repetition", "fold"}
+        What the split of the data varies with. With None, all tasks share one split; with "fold", repetition k
+        tests on fold k, of as many folds as there are repetitions.
+    files : sequence of str
+        Paths or patterns, relative to the study, of small files that jobs need and that the code does not
+        name. They are copied with the code.
+    inputs : sequence of str or Path
+        Files or folders of data that every task reads, relative to the study (`inputs=["data/cells.npz"]`).
+        Outcomes record their digests, as with `task.uses(path)`.
 
     Raises
     ------
-    GridError : the fit does not know an argument, or refuses a combination
+    GridError
+        The fit does not know an argument, or refuses a combination.
     """
 
     fit: Callable
@@ -119,15 +123,16 @@ class Experiment:
         self._check_runs()
 
     def runs(self) -> list[Run]:
-        """Every run, numbered as the grid wishes.
+        """Every run, numbered as the grid asks.
 
-        What is registered already keeps its number: see `numbered`.
+        A run that is registered already keeps its number (`numbered`).
         """
         return list(self._runs)
 
     def arguments(self) -> dict[str, Any]:
-        """Every argument that a grid or a command line may set, with its default (`REQUIRED` where it has
-        none).
+        """Every argument that a grid or a command line may set, with its default.
+
+        An argument without a default has `REQUIRED`.
         """
         return dict(self._arguments)
 
@@ -149,14 +154,15 @@ class Experiment:
         return fits.defaults(self.fit, params)
 
     def varied(self, run: Run, changes: Mapping[str, Any]) -> Run:
-        """The run with some arguments changed and the computed ones computed anew.
+        """The run with some arguments changed, and the derived ones computed again.
 
-        It is a run of this grid where the grid has such a point, and has no number otherwise. A computed
-        argument that is itself among the changes stays as given, and then counts for the identity.
+        It is a run of this grid if the grid has such a point, and has no number otherwise. A derived argument that
+        is among the changes stays as given, and then counts for the identity.
 
         Raises
         ------
-        GridError : the fit does not know an argument, or refuses the combination
+        GridError
+            The fit does not know an argument, or refuses the combination.
         """
         given = {name: plain(value, f"argument '{name}'") for name, value in changes.items()}
         row = Row({**run.params, **given}, {}, ())
@@ -175,10 +181,7 @@ class Experiment:
         return placed
 
     def main(self) -> None:
-        """Do one task here and now, as the command line says:
-
-        `python jobs/exp3.py --filters 16 --repetition 3`.
-        """
+        """Run one task, as the command line says: `python jobs/exp3.py --filters 16 --repetition 3`."""
         import neurofit
 
         neurofit.main(self)

@@ -74,21 +74,32 @@ def curves(
     limit: tuple[float, float] | None = None,
     study: Path | str | None = None,
 ) -> list[Curve]:
-    """A metric's course over repetitions, a curve per run: `reports.draw_curves` draws them.
+    """A metric's course over repetitions, one curve per run; `plotting.draw_curves` draws them.
 
     Parameters
     ----------
-    selectors : of experiments or runs, "exp3", "exp3:0-4"; only tasks that are done count, and each of them
-    once
-    metric : a column of `history.csv`; None for that of PREFERRED which most have
-    by : one curve per value of this argument in place of one per run; its runs are pooled. "selector" for a
-    curve per
-        selector, of all that it selects
-    ensemble : an argument whose values are populations of their own (regions): runs that differ in it alone,
-    and share
-        no neuron, become one curve, weighted by neurons, paired by repetition
-    percentiles, normalise_steps, limit : see `reports.over_repetitions`
-    study : a folder in the study; the current folder without
+    *selectors : str
+        Of experiments or runs: "exp3", "exp3:0-4". Only tasks that are done count, each of them once.
+    metric : str, optional
+        A column of `history.csv`. By default the one of PREFERRED that most tasks have.
+    by : str, optional
+        An argument: one curve per value of it, of all runs that share it. "selector": one curve per selector.
+        By default, one curve per run.
+    ensemble : str, optional
+        An argument whose values are separate populations (regions). Runs that differ in it alone and share no
+        neuron become one curve, weighted by neurons, paired by repetition.
+    percentiles : tuple of float
+        See `over_repetitions`.
+    normalise_steps : bool
+        See `over_repetitions`.
+    limit : tuple of float, optional
+        See `over_repetitions`.
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
+
+    Returns
+    -------
+    list of Curve
     """
     home = studies.find(Path(study) if study else Path.cwd())
     told, _ = tasks(home, selectors, apart=by == groups.SELECTOR)

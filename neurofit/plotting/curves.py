@@ -39,9 +39,24 @@ class History:
 class Curve:
     """A metric by step over repetitions.
 
-    steps, middle, top, bottom, second (step,): percentiles over the repetitions that came so far; count
-    (step,): how many did, less than `repetitions` where some stopped earlier; last (repetition,): each one's
-    value at its own end
+    Parameters
+    ----------
+    label : str
+        For legends.
+    steps : ndarray of shape (step,)
+        Where the percentiles are.
+    middle, top, bottom, second : ndarray of shape (step,)
+        Percentiles over the repetitions that came so far.
+    count : ndarray of shape (step,)
+        How many repetitions came so far.
+    last : ndarray of shape (repetition,)
+        Each repetition's value at its own end.
+    percentiles : tuple of float
+        Which percentiles these are: middle, top, bottom, second.
+    normalised : bool
+        Whether each repetition's last step is 1.
+    unit : str
+        What steps are: "epoch" or "step".
     """
 
     label: str
@@ -77,15 +92,27 @@ def over_repetitions(
 
     Parameters
     ----------
-    percentiles : middle, top, bottom and second line: MEDIAN (50, 90, 10, 25), or UPPER_QUARTILE (75, 95, 5,
-    25)
-    normalise_steps : each repetition's last step becomes 1, so that batch sizes compare
-    limit : first and last step, of steps as they were logged, before they are normalised
-    unit : what steps are: "epoch", or "step" where nobody says
+    histories : sequence of History
+        One per repetition.
+    label : str
+        Of the curve.
+    percentiles : tuple of float
+        Middle, top, bottom and second line: MEDIAN is (50, 90, 10, 25), UPPER_QUARTILE (75, 95, 5, 25).
+    normalise_steps : bool
+        Whether each repetition's last step becomes 1, to compare batch sizes.
+    limit : tuple of float, optional
+        First and last step, as they were logged, before they are normalised.
+    unit : {"step", "epoch"}
+        What steps are.
+
+    Returns
+    -------
+    Curve
 
     Raises
     ------
-    UsageError : there is no history, or none with a step inside the limits
+    UsageError
+        There is no history, or none with a step inside the limits.
     """
     cut = [_cut(one, limit) for one in histories]
     cut = [one for one in cut if len(one.steps)]
@@ -110,16 +137,19 @@ def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:
 
     Parameters
     ----------
-    groups : the histories of each population, a mean over its neurons each; `neurons` are the weights
+    groups : sequence of sequences of History
+        The histories of each population, a mean over its neurons each. Their `neurons` are the weights.
 
     Returns
     -------
-    For every repetition that all of them have, Σ neurons · value / Σ neurons, at the steps that all of them
-    span
+    list of History
+        For every repetition that all populations have: Σ neurons · value / Σ neurons, at the steps that all of
+        them span.
 
     Raises
     ------
-    UsageError : the number of neurons is unknown, or no repetition is in all groups
+    UsageError
+        The number of neurons is unknown, or no repetition is in all groups.
     """
     by_repetition = [{one.repetition: one for one in group if len(one.steps)} for group in groups]
     shared = sorted(set.intersection(*(set(group) for group in by_repetition))) if groups else []

@@ -27,14 +27,26 @@ NDN_NAME = re.compile(r"(?:\d\d-\d\d_\d\d-\d\d-\d\d_)?(?P<name>.+?)__(?P<repetit
 
 
 def read_events(path: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Tag → steps (step,) and values (step,) of a file, or of all event files right in a folder.
+    """Steps and values of each tag of a TensorBoard file, or of all event files directly in a folder.
 
-    Of a step that was written twice, after a restart, the later value counts.
+    If a step was written twice, after a restart, the later value counts.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file or a folder.
+
+    Returns
+    -------
+    dict of str to tuple of ndarray
+        Steps (step,) and values (step,) by tag.
 
     Raises
     ------
-    UsageError : the package tensorboard (extra `tensorboard`) is not installed
-    DataError : there is no such file, or none in the folder
+    UsageError
+        The package tensorboard (extra `tensorboard`) is not installed.
+    DataError
+        There is no such file, or none in the folder.
     """
     path = Path(path)
     files = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
@@ -49,15 +61,31 @@ def read_events(path: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def repetitions(folder: Path | str, tag: str | None = None) -> tuple[str, dict[str, list[History]]]:
-    """The tag, and run → its repetitions, of all event files below a folder.
+    """Histories of all event files below a folder, by run.
 
     NDN3's logs are `{time}_{run}__{repetition}/summaries/test`, beside a `train` of last minibatches that is
     left out. Elsewhere, every folder with event files is a run of one repetition.
 
+    Parameters
+    ----------
+    folder : Path or str
+        Where to look, at any depth.
+    tag : str, optional
+        The tag to read, if there are several.
+
+    Returns
+    -------
+    tag : str
+        The tag that was read.
+    runs : dict of str to list of History
+        The repetitions of each run.
+
     Raises
     ------
-    DataError : no event files there
-    UsageError : no such tag
+    DataError
+        There are no event files.
+    UsageError
+        There is no such tag.
     """
     folders = sorted({file.parent for file in Path(folder).rglob(PATTERN)})
     folders = [one for one in folders if one.parts[-2:] != ("summaries", "train")]

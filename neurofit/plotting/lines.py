@@ -28,18 +28,29 @@ def draw_curves(
     references: Sequence[Reference] = (),
     bands: bool = False,
 ) -> Axes:
-    """A line per curve, with error bars (or bands) from bottom to top; faint where not all repetitions came
-    so far.
+    """A line per curve, with bars from bottom to top; faint where not all repetitions came so far.
 
     Parameters
     ----------
-    metric : what the values are, for the axis
-    references : lines and bands beside them
-    bands : shaded, in place of error bars
+    curves : sequence of Curve
+        What to draw.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    metric : str
+        What the values are, for the axis.
+    references : sequence of Reference
+        Lines and bands beside the curves.
+    bands : bool
+        Whether to shade areas instead of drawing bars.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
 
     Raises
     ------
-    UsageError : there are no curves
+    UsageError
+        There are no curves.
     """
     if not curves:
         raise UsageError(
@@ -82,11 +93,26 @@ def draw_progress(
     title: str = "",
     unit: str = "step",
 ) -> Axes:
-    """A colour per part ("train", "validation") and a line per repetition; a ring where each one's weights
-    were kept.
+    """A colour per part and a line per repetition, with a ring where each one's weights were kept.
 
-    stops : (repetition,) the step whose weights each one kept, marked on the last part; None where there is
-    none unit : what steps are, for the axis
+    Parameters
+    ----------
+    histories : dict of str to sequence of History
+        By part: "train", "validation".
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    stops : sequence of float or None
+        Per repetition, the step whose weights it kept, marked on the last part.
+    metric : str
+        What the values are, for the axis.
+    title : str
+        Above the axes.
+    unit : str
+        What steps are, for the axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     for place, (name, repetitions) in enumerate(histories.items()):
         for number, history in enumerate(repetitions):
@@ -132,8 +158,28 @@ def draw_lines(
     x_scale: str = "linear",
     x_ticks: Sequence[float] | None = None,
 ) -> Axes:
-    """One line per row of y, (line, x): in colours and with names beside up to seven, else grey, the median
-    black.
+    """One line per row of y: up to seven in colours and with names beside them, else grey with a black median.
+
+    Parameters
+    ----------
+    x : ndarray of shape (x,)
+        Shared by all lines.
+    y : ndarray of shape (line, x)
+        The lines.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    labels : sequence of str
+        A name per line.
+    x_label, y_label, title : str
+        Texts of the axes.
+    x_scale : str
+        A scale of matplotlib: "linear", "log", …
+    x_ticks : sequence of float, optional
+        Where x has ticks.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     few = len(y) <= len(COLOURS)
     for place, row in enumerate(y):

@@ -34,11 +34,25 @@ def draw_maps(
 
     Parameters
     ----------
-    maps : (map, height, width) or (map, height, width, channel); several channels are one row's neighbours
-    labels : (map,), above each
-    unit : of the values, at the colour bar
-    shared : one scale for all; else each map's largest magnitude is full colour, and the bar says so
-    columns : how many side by side; None for about as many as rows
+    maps : ndarray of shape (map, height, width) or (map, height, width, channel)
+        The channels of a map are neighbours in one row.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    labels : sequence of str
+        Above each map.
+    title : str
+        Above the axes.
+    unit : str
+        Of the values, at the colour bar.
+    shared : bool
+        Whether all maps have one scale. Otherwise each map's largest magnitude has full colour, and the bar
+        says so.
+    columns : int, optional
+        How many maps are side by side. By default about as many as there are rows.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     flat, labels = _flat(np.asarray(maps, float), list(labels))
     largest = np.nanmax(np.abs(flat), axis=(1, 2), initial=0)[:, None, None]

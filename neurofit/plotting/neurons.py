@@ -30,12 +30,23 @@ def draw_neurons(
 
     Parameters
     ----------
-    scores : (neuron,), or (repetition, neuron); nan where a neuron was not scored, which leaves its place
-    empty
-    metric : what they are, for the axis
-    numbers : (neuron,) names; their places where there are none
-    recordings : (neuron,) which recording each is of, neighbours of one together; named above, with lines
-    between
+    scores : ndarray of shape (neuron,) or (repetition, neuron)
+        nan if a neuron was not scored, which leaves its place empty.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    metric : str
+        What the scores are, for the axis.
+    numbers : sequence of str
+        A name per neuron. By default their places.
+    recordings : sequence of str
+        The recording of each neuron. Neighbours of one recording are drawn together, with its name above and
+        lines between recordings.
+    title : str
+        Above the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     from matplotlib.transforms import ScaledTranslation
 
@@ -99,9 +110,20 @@ def _recordings(recordings: Sequence[str], axes: Axes) -> float:
 
 @styled
 def draw_predictions(responses: np.ndarray, predictions: np.ndarray, axes: Axes, *, title: str = "") -> Axes:
-    """One neuron's responses as dots and its predictions as a line, images by their prediction.
+    """One neuron's responses as dots and its predictions as a line, images in the order of their prediction.
 
-    responses, predictions : (image,); a response that is nan is left out
+    Parameters
+    ----------
+    responses, predictions : ndarray of shape (image,)
+        A response that is nan is left out.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    title : str
+        Above the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     responses, predictions = np.asarray(responses, float), np.asarray(predictions, float)
     order = np.argsort(predictions, kind="stable")

@@ -62,11 +62,21 @@ REFERENCES = _table()
 
 
 def reference(name: str) -> Reference:
-    """The one of that name, or a line at a number: "hsm/region1", ".47", "ours=.47".
+    """The published result of this name, or a line at a number: "hsm/region1", ".47", "ours=.47".
+
+    Parameters
+    ----------
+    name : str
+        A name of REFERENCES, a number, or NAME=NUMBER.
+
+    Returns
+    -------
+    Reference
 
     Raises
     ------
-    NameUnknown : there is none, and it is no number
+    NameUnknown
+        The name is unknown, and is not a number.
     """
     if name in REFERENCES:
         return REFERENCES[name]

@@ -93,10 +93,23 @@ def figure(
     ratios: tuple[float, ...] | None = None,
     title: str = "",
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its (row, column) array of Axes; the size is in millimetres.
+    """A figure and its Axes.
 
-    ratios : of the rows' heights
-    title : above all of them
+    Parameters
+    ----------
+    rows, columns : int
+        Of Axes.
+    width, height : float
+        Of the figure [mm].
+    ratios : tuple of float, optional
+        Of the rows' heights.
+    title : str
+        Above all Axes.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : ndarray of shape (row, column)
     """
     from matplotlib.figure import Figure
 
@@ -108,11 +121,23 @@ def figure(
 
 @styled
 def save(figure: Figure, path: Path | str) -> Path:
-    """Writes png, pdf or svg, by the name's end, whole or not at all.
+    """Write a figure as png, pdf or svg, by the end of the name, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to write.
+    path : Path or str
+        Where to write.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
-    UsageError : another end, no such folder, or one that cannot be written into
+    UsageError
+        The name has another end, or its folder is missing or cannot be written into.
     """
     path = checked(path)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")

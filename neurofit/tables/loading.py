@@ -21,18 +21,23 @@ from neurofit.text import command
 
 
 def load(selector: str, *, study: Path | str | None = None) -> Any:
-    """The model of one finished task, e.g. `neurofit.load("exp3:17/3")`: what the fit's own `load(folder)`
-    gives back.
+    """The model of one finished task, rebuilt by the code as it was submitted: `neurofit.load("exp3:17/3")`.
+
+    It is what the fit's own `load(folder)` returns.
 
     Parameters
     ----------
-    selector : of a single task
-    study : a folder in the study; the current folder without
+    selector : str
+        Of a single task.
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
 
     Raises
     ------
-    UsageError : the selector means several tasks, or the fit saves nothing that it can load
-    NameUnknown : there is no such task, or it is not done
+    UsageError
+        The selector means several tasks, or the fit saves nothing that it can load.
+    NameUnknown
+        There is no such task, or it is not done.
     """
     fit, where = _finished(selector, study)
     if not hasattr(fit, "load"):
@@ -43,7 +48,22 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
 
 
 def folder(selector: str, *, study: Path | str | None = None) -> Path:
-    """Where one finished task's files are; parameters and errors as for `load`."""
+    """Where one finished task's files are.
+
+    Parameters
+    ----------
+    selector : str
+        Of a single task.
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
+
+    Raises
+    ------
+    UsageError
+        The selector means several tasks.
+    NameUnknown
+        There is no such task, or it is not done.
+    """
     return _finished(selector, study)[1]
 
 
@@ -79,24 +99,28 @@ def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
 
 
 def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
-    """The mean prediction of a run's repetitions as one model, e.g. `neurofit.ensemble("exp3:17")` or
-    "exp3:17/0-4": what the fit's own `ensemble(folders)` makes of those that are done (of `nf.models.Fit`:
-    `models.ensembles`).
+    """The mean prediction of a run's repetitions as one model: `neurofit.ensemble("exp3:17")`, or "exp3:17/0-4".
+
+    It is what the fit's own `ensemble(folders)` makes of the repetitions that are done; for `nf.models.Fit`,
+    an `Ensemble`.
 
     Parameters
     ----------
-    selector : of one run, perhaps of some of its repetitions; those that are not done are left out
-    study : a folder in the study; the current folder without
+    selector : str
+        Of one run, perhaps of some of its repetitions. Those that are not done are left out.
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
 
     Raises
     ------
-    UsageError : several runs are meant, or fewer than two repetitions are done, or other defaults applied to
-    some of
-        them, or they were split differently, or the fit has no `ensemble`
+    UsageError
+        Several runs are meant; fewer than two repetitions are done; they had different defaults, or were split
+        differently; or the fit has no `ensemble`.
 
     Warns
     -----
-    UserWarning : repetitions were done with other code or data than others
+    UserWarning
+        Some repetitions were done with other code or data than others.
     """
     home, found, keys = _selected(selector, study)
     runs = list(dict.fromkeys(number for number, _ in keys))

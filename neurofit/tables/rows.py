@@ -141,15 +141,23 @@ def _found(name: str, folder: Path | str | None) -> tuple[ExperimentStatus, Sele
 
 
 def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """One row per task of an experiment or selection (`"exp3"`, `"exp3:17"`), as `neurofit results` shows it.
+    """One row per task of an experiment, as `neurofit results` shows it.
 
     Parameters
     ----------
-    study : a folder in the study; the current folder without
+    name : str
+        An experiment or a selection: "exp3", "exp3:17".
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
+
+    Returns
+    -------
+    pandas.DataFrame
 
     Raises
     ------
-    UsageError, NameUnknown : a selector that means nothing
+    UsageError, NameUnknown
+        The selector means nothing.
     """
     from neurofit.tables.table import table
 
@@ -157,8 +165,19 @@ def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
 
 
 def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """The long table neuron × task of an experiment: every task that is done and saved `neurons.csv`, with
-    its run and repetition.
+    """One row per neuron and task, of every task that is done and saved `neurons.csv`.
+
+    Parameters
+    ----------
+    name : str
+        An experiment or a selection: "exp3", "exp3:17".
+    study : Path or str, optional
+        A folder in the study. By default, the current folder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `neurons.csv`, with the task's run, repetition and arguments.
     """
     import pandas
 

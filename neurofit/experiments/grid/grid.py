@@ -138,13 +138,21 @@ def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = Non
 
     Parameters
     ----------
-    mapping : axes whose names are no Python names, before those given by keyword
-    start : the number of the first run
-    axes : a list of values each, or a function of the axes before it that returns such a list
+    mapping : dict, optional
+        Axes whose names are not Python names; they come before those given by keyword.
+    start : int, optional
+        The number of the first run.
+    **axes : list, or callable
+        The values of each axis, or a function of the axes before it that returns such a list.
+
+    Returns
+    -------
+    Grid
 
     Raises
     ------
-    GridError : an axis that is empty or no list, a value that JSON cannot carry, two axes of one name
+    GridError
+        An axis is empty or not a list, JSON cannot carry a value, or two axes have one name.
     """
     if start is not None and (isinstance(start, bool) or not isinstance(start, int) or start < 0):
         raise GridError(

@@ -98,10 +98,20 @@ def added(*terms: keras.regularizers.Regularizer | None) -> keras.regularizers.R
 
 
 def penalties(model: keras.Model) -> dict[str, float]:
-    """What each penalty on a weight is worth now, "layer/weight" → value; their sum is what training adds to
-    the loss, beside what Keras' activity regularisers add.
+    """What each penalty on a weight is worth now.
 
-    Of a weight with several, each is told: "layer/weight/L1", "layer/weight/Laplacian".
+    Their sum is what training adds to the loss, together with what Keras' activity regularisers add.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any.
+
+    Returns
+    -------
+    dict of str to float
+        By "layer/weight". If a weight has several, each has an entry: "layer/weight/L1",
+        "layer/weight/Laplacian".
     """
     found = {}
     for variable in model.trainable_variables:

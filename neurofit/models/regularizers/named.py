@@ -27,13 +27,25 @@ OF_FACTORS = {"norm2_filt": "what", "norm2_space": "where"}
 
 
 def named(key: str, strength: float | None, grid: tuple[int, int, int] | None = None) -> Penalty | None:
-    """The penalty that NDN calls `key`, one of KEYS; None where the strength is 0 or None.
+    """The penalty that NDN calls `key`; None if the strength is 0 or None.
 
-    grid : (height, width, channel) of a flattened weight's first axis, for penalties that know places or
-    channels.
+    Parameters
+    ----------
+    key : str
+        One of KEYS.
+    strength : float or None
+        The penalty's factor λ.
+    grid : tuple of int, optional
+        (height, width, channel) of a flattened weight's first axis, for penalties that know places or channels.
+
+    Returns
+    -------
+    Penalty or None
+
     Raises
     ------
-    UsageError : no such key, or a strength below 0
+    UsageError
+        There is no such key, or the strength is below 0.
     """
     if key not in KEYS:
         of = OF_FACTORS.get(key)

@@ -31,9 +31,9 @@ class OnKernel(Penalty):
 
     Parameters
     ----------
-    grid : the shape of the weight's first axis where that is a flattened grid: for a dense layer on an image
-    its
-        (height, width, channel)
+    grid : tuple of int, optional
+        The shape of the weight's first axis if that is a flattened grid: for a dense layer on an image,
+        (height, width, channel).
     """
 
     def __init__(self, strength, grid=None):

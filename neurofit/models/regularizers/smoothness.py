@@ -15,20 +15,20 @@ SMALLEST_SQUARE = 1e-12  # of a kernel's norm: one that is all 0 is as smooth as
 
 @keras.saving.register_keras_serializable("neurofit")
 class Laplacian(OnKernel):
-    """λ Σ (Σ_axes D w)²: smooth along `axes`, D the second difference (1, −2, 1) with zeros beyond the
-    weight's edges.
+    """λ Σ (Σ_axes D w)²: smooth along `axes`, with D the second difference (1, −2, 1), zeros beyond the edges.
 
     Parameters
     ----------
-    axes : of the weight; for `grid`, of the grid. Of a kernel (height, width, channel, filter), (0, 1) is
-    NDN's d2x,
-        (2,) its d2t, (0, 1, 2) its d2xt
-    grid : see `OnKernel`
+    axes : tuple of int
+        Of the weight; with `grid`, of the grid. Of a kernel (height, width, channel, filter), (0, 1) is NDN's
+        d2x, (2,) its d2t, (0, 1, 2) its d2xt.
+    grid : tuple of int, optional
+        (height, width, channel) of a flattened first axis.
 
     Raises
     ------
-    ShapeError : the weight has no such axes, or half of them or more have length 1, or it does not fit the
-    grid
+    ShapeError
+        The weight has no such axes, at least half of them have length 1, or the weight does not fit the grid.
     """
 
     def __init__(self, strength, axes=(0, 1), grid=None):
