@@ -1,7 +1,7 @@
 """The contract between neurofit and a queue, and the types that cross it.
 
-A backend is a frozen dataclass whose fields are the keys of a profile in `runners/`. It knows a submission's
-folder and the numbers of its jobs, and nothing of what the jobs are. Every queue runs the same command,
+A backend is a frozen dataclass whose fields are the settings of a profile in `runners/`. It knows a submission's
+folder and the numbers of its jobs, and nothing about what the jobs do. Every queue runs the same command,
 `python -m neurofit.worker SUBMISSION INDEX…`, from the `job.sh` that the backend writes into the submission's
 folder.
 """
@@ -17,17 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-JobKey = tuple[str, int]  # submission's name, number of the job in it
-# what a worker ends with when the disk is too full even for an outcome; see neurofit/worker/__main__.py
-NO_ROOM = 95
-NO_ROOM_LEFT = "the disk, or your quota on it, is full: make room (`neurofit clean` lists what can go)"
-
+JobKey = tuple[str, int]  # name of the submission, number of the job in it
 
 _CLOCK = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])")
 
 
 def minutes_of(text: str) -> float | None:
-    """'24:00:00' or '2-12:30:00' in minutes; None for any other text, SLURM's UNLIMITED too."""
+    """Minutes in '24:00:00' or '2-12:30:00'; None for any other text, such as SLURM's UNLIMITED."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return None
@@ -37,7 +33,7 @@ def minutes_of(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one job needs. None leaves it to the queue."""
+    """What one job asks for. None leaves the choice to the queue."""
 
     cpus: int = 1
     gpus: int | None = None
@@ -47,7 +43,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Submission:
-    """What a backend is given to queue: a folder, and how many jobs are in it."""
+    """What a backend has to queue: a folder, and the number of jobs in it."""
 
     folder: Path
     experiment: str
@@ -56,26 +52,26 @@ class Submission:
 
     @property
     def token(self) -> str:
-        """In every job's name, so that a submission that was never confirmed can be looked up."""
+        """Part of every job's name, so that a submission can be found in the queue without a record."""
         return self.folder.name
 
 
 @dataclass(frozen=True)
 class Queued:
-    """What one scheduler call took: its id, for jobs first to last of a submission."""
+    """What one scheduler call queued: its id, for jobs `first` to `last` of a submission."""
 
     folder: Path
     id: str
     first: int
     last: int
-    process: Mapping[str, Any] | None = None  # where the queue is a process of this host
+    process: Mapping[str, Any] | None = None  # where it is: the pool's process, or a cluster and a user
 
     @property
     def token(self) -> str:
         return self.folder.name
 
     def among(self, jobs: Collection[JobKey]) -> tuple[list[int], bool]:
-        """Those of these jobs that it has, by number; and whether they are all that it has."""
+        """Numbers of those of `jobs` that this call queued, and whether these are all of the call's jobs."""
         numbers = [job for job in range(self.first, self.last + 1) if (self.token, job) in jobs]
         return numbers, len(numbers) == self.last - self.first + 1
 
@@ -89,27 +85,29 @@ class Queued:
 
 @dataclass(frozen=True)
 class QueueState:
-    """A job that the queue still has, or may have."""
+    """The state of a job that the queue still has, or may have.
 
-    # "pending" or "running"; "unknown": this job could not be asked about, for the reason given; "hidden":
-    # the queue does not show it to this user, who takes it for pending unless somebody else has noted that it
-    # is over
+    Phases: "pending" and "running"; "unknown", if the state of this job could not be read (the reason says why);
+    "hidden", if the queue does not show the job to this user. A hidden job counts as pending until its script or
+    another user has recorded its end.
+    """
+
     phase: str
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known of a job that the queue no longer has."""
+    """What is known about a job that the queue no longer has."""
 
-    cause: str | None  # in our own words; None: it ended well, as far as the queue knows
-    problem: str | None = None  # why it is not known how this one ended
-    final: bool = True  # False: accounting, which may be late, can yet say more exactly why
+    cause: str | None  # why it ended; None: successfully, as far as the queue knows
+    problem: str | None = None  # why its cause could not be read
+    final: bool = True  # False: accounting may still give a more exact cause
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the site allows; None is unknown or unlimited."""
+    """What the site allows. None means unknown or unlimited."""
 
     array_size: int | None = None
     running: int | None = None
@@ -118,57 +116,74 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that `neurofit runners check` looked at."""
+    """One result of `neurofit runners check`."""
 
     ok: bool
     what: str
     advice: str = ""
-    answered: bool = True  # False: the queue could not be asked
+    answered: bool = True  # False: the queue did not answer
 
 
 @dataclass(frozen=True)
 class Backend(ABC):
-    """One kind of queue. These settings every backend has, under the same names."""
+    """One kind of queue. Every backend has these settings, under the same names."""
 
     resources: Resources = field(default_factory=Resources)
     setup: tuple[str, ...] = ()  # shell lines that run before the job
     python: str = sys.executable
-    launcher: str = ""  # words that prefix the job's command, e.g. `apptainer exec --nv image.sif`
-    max_running: int | None = None
-    tasks_per_job: int | None = None  # None: a whole run, its repetitions in sequence
-    task_minutes: float | None = None
-    grace_seconds: float = 300.0  # how long a job may be missing from the queue's answers before that counts
+    launcher: str = ""  # words before the job's command, for example `apptainer exec --nv image.sif`
+    max_running: int | None = None  # jobs that may run at a time
+    tasks_per_job: int | None = None  # None: all repetitions of a run
+    task_minutes: float | None = None  # time limit of one task
+    grace_seconds: float = (
+        300.0  # how long a job may be missing from the queue's answers before it counts as gone
+    )
 
     @abstractmethod
     def preview(self, submission: Submission) -> str:
-        """What would be handed to the queue, as text; touches nothing."""
+        """The text that would be handed to the queue. Writes nothing and asks no queue."""
 
     @abstractmethod
     def submit(self, submission: Submission) -> Iterator[Queued]:
-        """Queue all jobs; one record per scheduler call, yielded so that it is saved before the next. Raises
-        SubmissionError.
+        """Queue all jobs, and yield one record per scheduler call, so that it is saved before the next call.
+
+        Raises
+        ------
+        SubmissionError
+            The queue refused the jobs.
+        QueueError
+            It is not known whether the queue took them.
         """
 
     @abstractmethod
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        """What the queue has of submissions of which no record was kept, looked up by their token. Raises
-        HiddenError where it would not show this user what it has.
+        """Look up by token what the queue has of submissions without a record.
+
+        Raises
+        ------
+        HiddenError
+            The queue would not show these jobs to this user.
         """
 
     @abstractmethod
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
-        """Those jobs that the queue still has. One query for all. Raises QueueError if it could not be asked.
-        Where it could be asked about some jobs only, or an answer about some is not understood, these have
-        the phase "unknown".
+        """The states of those jobs that the queue still has, from one query for all.
+
+        Jobs about which the queue could not be asked, or whose state could not be read, have the phase "unknown".
+
+        Raises
+        ------
+        QueueError
+            The queue could not be asked about any of them.
         """
 
     @abstractmethod
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
-        """What accounting knows of those it no longer has; may be empty."""
+        """What accounting knows about jobs that the queue no longer has; may be empty."""
 
     @abstractmethod
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        """End these jobs; those already gone are no error."""
+        """End these jobs. A job that has already ended is not an error."""
 
     @abstractmethod
     def limits(self) -> Limits:
@@ -176,12 +191,26 @@ class Backend(ABC):
 
     @abstractmethod
     def check(self) -> list[Finding]:
-        """Whether such a job would be accepted here."""
+        """Check whether the queue would accept a job with these settings."""
+
+    # optional
 
     def can_ask(self, queued: Queued) -> bool:
-        """Whether the queue that took this can be asked from this host."""
+        """Whether this host can ask the queue that has these jobs. Default: it can."""
         return True
 
+    def runs_here(self) -> bool:
+        """Whether jobs are processes of this machine, which `submit` waits for. Default: they are not."""
+        return False
+
+    def jobs_at_a_time(self) -> int | None:
+        """How many jobs run at a time; None if it is not known. Default: `max_running`."""
+        return self.max_running
+
+    def with_workers(self, workers: int) -> Backend | None:
+        """This backend with so many workers (`--workers`). Default: None, it has no workers to set."""
+        return None
+
     def command(self) -> str:
-        """The shell words that start a worker; the submission and job numbers follow."""
+        """The shell words that start a worker, to be followed by the submission and the job numbers."""
         return shlex.join([*shlex.split(self.launcher), self.python, "-m", "neurofit.worker"])

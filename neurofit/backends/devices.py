@@ -21,10 +21,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from neurofit.exit_codes import NO_DEVICE
+
 FOLDER = Path(os.environ.get("NEUROFIT_DEVICES", "/tmp/neurofit-devices"))
 PATIENCE_SECONDS = 120.0  # the queue promised a device: the job before may still be on its way out
 ASK_SECONDS = 30.0
-NO_DEVICE = 96  # exit status: none was free
 
 
 def granted() -> str | None:

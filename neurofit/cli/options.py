@@ -66,14 +66,14 @@ class Amount(click.ParamType):
 
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
         from neurofit.backends.base import minutes_of
-        from neurofit.backends.runner import refused
+        from neurofit.backends.runner import out_of_bounds
 
         number = minutes_of(str(value)) if self.setting.endswith("_minutes") else None
         try:
             number = float(value) if number is None else number
         except ValueError:
             number = float("nan")
-        if expected := refused(self.setting, number):
+        if expected := out_of_bounds(self.setting, number):
             self.fail(f"'{value}': {expected}.", parameter, ctx)
         return number
 

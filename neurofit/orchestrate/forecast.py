@@ -39,7 +39,7 @@ class Forecast:
 
 def forecast(plan: Plan, runner: Runner) -> Forecast:
     jobs = len(plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job))
-    at_a_time = len(runner.backend.slots()) if runs_here(runner) else runner.backend.max_running
+    at_a_time = runner.backend.jobs_at_a_time()
     seconds = _seconds_so_far(plan.status) if plan.tasks else {}
     if not seconds:
         return Forecast(jobs, at_a_time, None, None)
@@ -88,7 +88,7 @@ def must_be_said(plan: Plan) -> str | None:
 
 def runs_here(runner: Runner) -> bool:
     """Whether jobs are processes of this machine, which a submit stays to watch."""
-    return hasattr(runner.backend, "workers")
+    return runner.backend.runs_here()
 
 
 def with_workers(runner: Runner, workers: int | None) -> Runner:
@@ -100,13 +100,14 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
     """
     if workers is None:
         return runner
-    if not runs_here(runner):
+    backend = runner.backend.with_workers(workers)
+    if backend is None:
         raise UsageError(
             f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where "
             "its "
             "max_running limits the jobs."
         )
-    return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, workers=workers))
+    return dataclasses.replace(runner, backend=backend)
 
 
 def with_resources(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurofit.backends import runner, statuses
+from neurofit.backends import job_script, runner
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState, Submission
 from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
@@ -151,7 +151,7 @@ def _without_ended(
         over.update(
             (name, job) for job, tasks in enumerate(part.jobs) if all(_is_over(part, task) for task in tasks)
         )
-    over.update(statuses.endings(call for _, _, calls in queued.values() for call in calls))
+    over.update(job_script.endings(call for _, _, calls in queued.values() for call in calls))
     return {key: state for key, state in live.items() if key not in hidden or key not in over}
 
 
@@ -201,7 +201,7 @@ def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKe
     """What accounting knows, and where that is nothing, what the jobs' scripts left; or why accounting could
     not be asked. Jobs are gone all the same, where the queue said so.
     """
-    left = statuses.endings(unexplained)
+    left = job_script.endings(unexplained)
     try:
         accounted = backend.endings(unexplained) if unexplained else {}
     except QueueError as error:

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from neurofit import environment, transient
 from neurofit.errors import NeurofitError
+from neurofit.exit_codes import NO_ROOM, START_AGAIN
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervisor import Signals
 
-START_AGAIN = 99
-NO_ROOM = 95
 JOB_STARTED = (
     "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
 )

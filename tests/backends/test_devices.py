@@ -14,6 +14,7 @@ import pytest
 from fakes import Fakes
 
 from neurofit.backends import devices
+from neurofit.exit_codes import NO_DEVICE
 
 GPUS = "0, GPU-aaaa\n1, GPU-bbbb\n2, GPU-cccc\n"
 SAY = "echo $CUDA_VISIBLE_DEVICES; read _"
@@ -138,5 +139,5 @@ def test_other_users_can_lock_the_same_files(machine):
 def test_where_none_is_free_the_job_says_so(machine, monkeypatch, capfd):
     monkeypatch.setattr(devices, "PATIENCE_SECONDS", 0.0)
     machine.write_text("".join(f"GPU-{letter * 4}, 1\n" for letter in "abc"))
-    assert devices.main(["1", "--", "true"]) == devices.NO_DEVICE
+    assert devices.main(["1", "--", "true"]) == NO_DEVICE
     assert "of the 3 on" in capfd.readouterr().err

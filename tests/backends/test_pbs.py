@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import users
 from neurofit.backends.base import Queued, Submission
+from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import pbs_answers as answers
 from neurofit.backends.qsub.pbs import PbsBackend
 from neurofit.errors import HiddenError, QueueError
@@ -237,8 +237,8 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
     ("job", "cause"),
     [
         ({"substate": 92, "Exit_status": 0}, None),
-        ({"substate": 93, "Exit_status": 3}, "its script ended with status 3 (on node07)"),
-        ({"substate": 93, "Exit_status": 97}, "does not see the study's folder"),
+        ({"substate": 93, "Exit_status": 3}, "its script exited with status 3 (on node07)"),
+        ({"substate": 93, "Exit_status": 97}, "cannot see the study's folder"),
         (
             {"substate": 93, "Exit_status": -29},
             "its time limit was reached: raise resources.walltime_minutes",
@@ -247,9 +247,9 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
         ({"substate": 93, "Exit_status": -1}, "could not run it on its node (code -1)"),
         ({"substate": 91, "Exit_status": 0}, "it was deleted from the queue"),
         ({"substate": 91}, "it was deleted from the queue"),
-        ({"substate": 93, "Exit_status": 265}, "ended by signal 9"),
-        ({"substate": 93, "Exit_status": 271}, "ended by signal 15"),
-        ({"substate": 93, "Exit_status": 139}, "ended by signal 11"),
+        ({"substate": 93, "Exit_status": 265}, "killed by signal 9"),
+        ({"substate": 93, "Exit_status": 271}, "killed by signal 15"),
+        ({"substate": 93, "Exit_status": 139}, "killed by signal 11"),
         ({"substate": 92, "Exit_status": None}, None),
     ],
 )
@@ -399,7 +399,7 @@ def test_jobs_that_pbs_does_not_show_are_hidden_and_not_gone(queue, entry, anns)
 
 def test_own_jobs_are_not_hidden_and_nobody_is_asked_about_that(queue, entry):
     queue.say("qstat", NO_JOBS)
-    assert PbsBackend().poll([replace(entry, process={"user": users.me()})]) == {}
+    assert PbsBackend().poll([replace(entry, process={"user": current_user()})]) == {}
     assert PbsBackend().poll([entry]) == {}, "queued by 0.1.0, which noted no user"
     assert all("-B" not in call for call in queue.calls("qstat"))
 
@@ -419,7 +419,7 @@ def test_a_part_knows_who_queued_it(queue, entry, tmp_path):
     queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
     queue.say("qsub", "7[].pbshost\n")
     (queued,) = PbsBackend().submit(Submission(entry.folder, "exp3", 5, tmp_path))
-    assert queued.process == {"user": users.me()}
+    assert queued.process == {"user": current_user()}
 
 
 def test_a_submission_is_split_without_an_array_of_one(queue, entry, tmp_path):

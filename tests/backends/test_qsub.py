@@ -16,7 +16,7 @@ from fakes import Fakes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurofit.backends import runner, statuses
+from neurofit.backends import job_script, runner
 from neurofit.backends.base import Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub.gridengine import SgeBackend
@@ -182,13 +182,13 @@ def test_a_script_leaves_its_status_and_its_next_start_takes_that_away(run, subm
     assert run(backend, status=95, job=7) == 95
     assert sorted(os.listdir(submission.folder / "ended")) == [f"000002.3.{node}", f"000007.95.{node}"]
     assert run(backend, status=0) == 0 and os.listdir(submission.folder / "ended") == [f"000007.95.{node}"]
-    assert statuses.left(submission.folder) == {7: statuses.Left(95, node)}
+    assert job_script.records(submission.folder) == {7: job_script.ExitRecord(95, node)}
 
 
 @BOTH
 def test_a_setup_that_ends_the_script_in_peace_is_a_failure(run, submission, backend):
     assert [run(backend, setup=(f"exit {status}",)) for status in (0, 99)] == [1, 1]
-    assert statuses.left(submission.folder)[2].status == 1
+    assert job_script.records(submission.folder)[2].status == 1
 
 
 @BOTH
@@ -196,7 +196,7 @@ def test_a_script_that_was_killed_or_is_to_be_started_again_leaves_nothing(run, 
     queue.say("qsub", stderr="qsub: not from here", status=159)
     assert run(backend, setup=("kill -9 $BASHPID",)) == -9
     run(backend, status=99)
-    assert statuses.left(submission.folder) == {}
+    assert job_script.records(submission.folder) == {}
 
 
 @BOTH
@@ -204,14 +204,18 @@ def test_a_script_that_a_person_starts_by_hand_does_nothing(run, submission, bac
     run(backend, status=3)
     script = submission.folder / "job.sh"
     done = subprocess.run(["bash", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
-    assert done.returncode == 64 and "for" in done.stdout and set(statuses.left(submission.folder)) == {2}
+    assert (
+        done.returncode == 64
+        and "has no job number" in done.stdout
+        and set(job_script.records(submission.folder)) == {2}
+    )
 
 
 @BOTH
 def test_a_status_finds_a_place_where_the_disk_is_full(run, submission, backend):
     (submission.folder / "logs" / "000002.log").symlink_to("/dev/full")
     assert run(backend, setup=("echo trouble", "exit 5")) == 5
-    assert statuses.left(submission.folder)[2].status == 5
+    assert job_script.records(submission.folder)[2].status == 5
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=30)
@@ -224,7 +228,9 @@ def test_odd_names_among_statuses_are_passed_over(names):
         for name in set(names) - {"", ".", ".."}:
             with contextlib.suppress(OSError):
                 (ended / name).touch()
-        assert all(job >= 0 and 0 <= one.status <= 999 for job, one in statuses.left(Path(folder)).items())
+        assert all(
+            job >= 0 and 0 <= one.status <= 999 for job, one in job_script.records(Path(folder)).items()
+        )
 
 
 def test_grid_engine_starts_again_what_a_worker_asks_for_and_nothing_else_is_taken_for_that(run):

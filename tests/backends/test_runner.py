@@ -67,8 +67,8 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
     [
         ("backend: local\nworker: 3\n", r"LocalBackend has no setting 'worker'\. Did you mean 'workers'\?"),
         ("backend: local\nresources: {cpu: 3}\n", r"resources has no setting 'cpu'\. Did you mean 'cpus'\?"),
-        ("backend: local\nworkers: many\n", "'workers' is 'many', expected int or nothing"),
-        ("backend: local\nworkers: true\n", "'workers' is True, expected int or nothing"),
+        ("backend: local\nworkers: many\n", "'workers' is 'many', expected a whole number or null"),
+        ("backend: local\nworkers: true\n", "'workers' is True, expected a whole number or null"),
         (
             "backend: local\nresources: {cpus: -1}\n",
             "'resources.cpus' is -1, expected a number from 1 to 100000",
@@ -102,12 +102,18 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
         ),
         ("backend: local\nresources: {walltime_minutes: 0}\n", "is 0, expected minutes, .*, from 0:00:01"),
         ("backend: local\nresources: {walltime_minutes: 2026-11-20}\n", "is '2026-11-20', expected minutes"),
-        ("backend: local\nresources: {cpus: 010}\n", "is '010', expected int. Write 10: a leading zero"),
-        ("backend: local\nresources: {cpus: 0x10}\n", "'resources.cpus' is '0x10', expected int"),
-        ("backend: sge\nqueue: 'a\n\n  b'\n", r"'queue' is 'a\\nb', which has a line break"),
+        (
+            "backend: local\nresources: {cpus: 010}\n",
+            "is '010', expected a whole number. Write 10: .*leading zero",
+        ),
+        (
+            "backend: local\nresources: {cpus: 0x10}\n",
+            "'resources.cpus' is '0x10', expected a whole number. Write 16",
+        ),
+        ("backend: sge\nqueue: 'a\n\n  b'\n", r"'queue' is 'a\\nb', which contains a line break"),
         (
             "backend: slurm\ndirectives: ['--x=1', \"--y\\n#SBATCH --z\"]\n",
-            "'directives' is .* which has a line break",
+            "'directives' is .* which contains a line break",
         ),
         ('backend: local\nlauncher: "a\\0b"\n', "'launcher' is .* control character"),
         ("backend: local\nsetup: &a [*a]\n", "an alias that contains itself"),
@@ -118,10 +124,10 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
             "more than 20000 values, with each alias counted",
         ),
         ("backend: local\n? [a]\n: 1\n", "cannot be read as YAML"),
-        ("backend: local\nresources: 3\n", "'resources' is 3, expected e.g."),
+        ("backend: local\nresources: 3\n", "'resources' is 3, expected settings such as {cpus: 1"),
         ("backend: lokal\n", r"there is no backend 'lokal'\. Did you mean 'local'\?"),
         ("workers: 3\n", "'backend' is missing"),
-        ("- a\n", "expected settings, one `key: value` a line"),
+        ("- a\n", "expected one `setting: value` per line"),
         ("backend: [local\n", "cannot be read as YAML"),
         ("backend: mysite.py:Queue\n", "backend 'mysite.py:Queue' cannot be loaded"),
     ],
@@ -135,7 +141,7 @@ def test_an_unknown_runner_lists_those_there_are(tmp_path):
     profile(tmp_path, "backend: local\n", "qsub-gpu")
     with pytest.raises(
         RunnerError,
-        match=r"No runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners there: qsub-gpu, local",
+        match=r"There is no runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners: qsub-gpu, local",
     ):
         runner.load(tmp_path, "qsub-gpo")
 
@@ -146,6 +152,63 @@ def test_a_sites_own_backend_lies_beside_its_profile(tmp_path):
         "@dataclass(frozen=True)\nclass Queue(LocalBackend):\n    partition: str = 'a'\n"
     )
     assert profile(tmp_path, "backend: mysite.py:Queue\npartition: b\n").backend.partition == "b"
+
+
+SITE = """
+from __future__ import annotations
+from dataclasses import dataclass, field
+from typing import Literal, Optional
+from neurofit.backends.local.backend import LocalBackend
+
+@dataclass(frozen=True)
+class Login:
+    host: str = ""
+    port: int = 22
+
+@dataclass(frozen=True)
+class Queue(LocalBackend):
+    level: Literal["low", "high"] = "low"
+    limits: dict[str, int] = field(default_factory=dict)
+    ports: list[int] = field(default_factory=list)
+    wait_minutes: Optional[float] = None
+    login: Login = field(default_factory=Login)
+"""
+
+
+def test_a_sites_settings_have_any_type_that_a_dataclass_field_can_name(tmp_path):
+    (tmp_path / "mysite.py").write_text(SITE)
+    settings = (
+        "level: high\nlimits: {a: 3}\nports: [1, 2]\nwait_minutes: 0:30:00\nlogin: {host: x, port: 7}\n"
+    )
+    queue = profile(tmp_path, f"backend: mysite.py:Queue\n{settings}").backend
+    assert (queue.level, queue.limits, queue.ports, queue.wait_minutes) == ("high", {"a": 3}, [1, 2], 30)
+    assert (queue.login.host, queue.login.port) == ("x", 7)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("level: mid", "'level' is 'mid', expected 'low' or 'high'"),
+        ("limits: {a: b}", r"'limits' is {'a': 'b'}, expected dict\[str, int\]"),
+        ("ports: [1, x]", r"'ports' is \[1, 'x'\], expected list\[int\]"),
+        ("wait_minutes: soon", "'wait_minutes' is 'soon', expected minutes, H:MM:SS or D-H:MM:SS"),
+        ("login: {prot: 7}", r"login has no setting 'prot'\. Did you mean 'port'\?"),
+        ("login: {port: x}", "'login.port' is 'x', expected a whole number"),
+    ],
+)
+def test_a_wrong_setting_of_a_site_is_explained(tmp_path, line, words):
+    (tmp_path / "mysite.py").write_text(SITE)
+    with pytest.raises(RunnerError, match=words):
+        profile(tmp_path, f"backend: mysite.py:Queue\n{line}\n")
+
+
+def test_a_setting_without_a_default_has_to_be_given(tmp_path):
+    (tmp_path / "mysite.py").write_text(
+        "from dataclasses import dataclass, field\nfrom neurofit.backends.local.backend import LocalBackend\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Queue(LocalBackend):\n    partition: str\n"
+    )
+    with pytest.raises(RunnerError, match="the setting 'partition' is missing"):
+        profile(tmp_path, "backend: mysite.py:Queue\n")
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,8 @@ def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):
     ("failed", "status", "cause"),
     [
         ("0", "0", None),
-        ("0", "3", "its script ended with status 3 (on node07)"),
-        ("0", "97", "does not see the study's folder"),
+        ("0", "3", "its script exited with status 3 (on node07)"),
+        ("0", "97", "cannot see the study's folder"),
         (
             "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
             "137  (Killed)",
@@ -178,7 +178,7 @@ def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):
             "137                  (Killed)",
             "it was deleted from the queue or killed",
         ),
-        ("100 : assumedly after job", "139", "it was ended by signal 11"),
+        ("100 : assumedly after job", "139", "it was killed by signal 11"),
         ("21  : in recognizing job", "0", "its node failed"),
         ("26  : opening input/output file", "0", "its output could not be opened"),
         ("77  : something new", "0", "something new"),

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import commands, runner, users
+from neurofit.backends import commands, runner
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
+from neurofit.backends.job_script import current_user
 from neurofit.backends.slurm import answers
 from neurofit.backends.slurm import backend as slurm
 from neurofit.backends.slurm import job as slurm_job
@@ -53,7 +54,7 @@ def submission(tmp_path) -> Submission:
 @pytest.fixture
 def queued(submission) -> Queued:
     return Queued(
-        submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": users.me(), "clusters": None}
+        submission.folder, "6", 0, 99, {"cluster": "neurofit", "user": current_user(), "clusters": None}
     )
 
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import users
 from neurofit.backends.base import Ending, Queued, QueueState, Submission
+from neurofit.backends.job_script import current_user
 from neurofit.backends.slurm import answers, clusters
 from neurofit.backends.slurm.backend import SlurmBackend
 from neurofit.errors import QueueError, RunnerError, SubmissionError
@@ -68,7 +68,7 @@ def script_in(submission: Submission, *directives: str) -> None:
 
 
 def note(submission: Submission, cluster: str | None, **more) -> Queued:
-    process = None if cluster is None else {"cluster": cluster, "user": users.me(), **more}
+    process = None if cluster is None else {"cluster": cluster, "user": current_user(), **more}
     return Queued(submission.folder, "77", 0, 99, process)
 
 

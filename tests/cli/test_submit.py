@@ -191,6 +191,15 @@ def test_workers_are_for_pools(quick):
     assert "--workers is for pools of this machine" in answer.stderr
 
 
+def test_a_sites_backend_may_have_a_setting_called_workers(quick):
+    site = DEAF.replace("    refuses: bool = False\n", "    refuses: bool = False\n    workers: int = 1\n")
+    (quick.root / "runners" / "site.py").write_text(site)
+    (quick.root / "runners" / "far.yaml").write_text("backend: site.py:Deaf\nworkers: 3\n")
+    assert quick("submit", "quick", "--backend", "far").stdout.splitlines()[-1].startswith("Queued as ")
+    answer = quick("submit", "quick", "--backend", "far", "--workers", "2", "--rerun", code=2)
+    assert "--workers is for pools of this machine" in answer.stderr
+
+
 def test_two_submits_at_once_queue_nothing_twice(quick):
     both = [quick.start("submit", "quick") for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]

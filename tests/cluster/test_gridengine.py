@@ -178,7 +178,7 @@ def test_a_study_that_the_node_does_not_see_is_the_cause(bench):
     away.rename(bench.root)
     assert bench.wait("one") == {"failed": 1}
     (task,) = bench.status("one").tasks.values()
-    assert "does not see the study's folder" in task.cause
+    assert "cannot see the study's folder" in task.cause
 
 
 def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from neurofit.backends.base import NO_ROOM_LEFT
+from neurofit.backends.job_script import DISK_FULL
 from neurofit.experiments.selector import naming
 from neurofit.orchestrate.common_factors import common_factors
 from neurofit.orchestrate.explanations import explained, remedy
@@ -110,7 +110,7 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
             State.FAILED,
             "neurofit submit e --backend q --retry --minutes 120",
         ),
-        ({"kind": "queue", "message": NO_ROOM_LEFT}, State.FAILED, "neurofit submit e --backend q --retry"),
+        ({"kind": "queue", "message": DISK_FULL}, State.FAILED, "neurofit submit e --backend q --retry"),
         (
             {"kind": "queue", "message": "its node failed (n7)"},
             State.FAILED,
@@ -125,7 +125,7 @@ def test_each_cause_has_its_command(error, state, command):
     found = remedy(
         "e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
     )
-    assert found.command == command and ("make room" in found.first) == (error["message"] == NO_ROOM_LEFT)
+    assert found.command == command and ("make room" in found.first) == (error["message"] == DISK_FULL)
 
 
 def test_runs_as_a_selector():

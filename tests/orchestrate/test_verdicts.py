@@ -69,14 +69,14 @@ def test_an_expired_subjob_has_not_failed_because_its_array_has(bench, queue, st
 @pytest.mark.parametrize(
     ("profile", "cause"),
     [
-        ("setup: ['exit 3']", "its script ended with status 3 (on "),
-        ("setup: ['exit 0']", "its script ended with status 1 (on "),
+        ("setup: ['exit 3']", "its script exited with status 3 (on "),
+        ("setup: ['exit 0']", "its script exited with status 1 (on "),
         ("setup: ['kill -9 $BASHPID']", ""),
         (
             "python: /nowhere/python",
-            "a program was not found, perhaps the interpreter; its log says which (on ",
+            "a program was not found, perhaps the Python interpreter; see its log (on ",
         ),
-        ("setup: ['exit 96']", "not as many GPUs as it was given were free on its node"),
+        ("setup: ['exit 96']", "its node did not have as many free GPUs"),
     ],
 )
 def test_what_fails_before_a_worker_is_a_failure_where_no_record_is_kept(
@@ -126,7 +126,7 @@ def test_a_verdict_does_not_change_because_the_queue_forgot(bench, queue, starte
 
 def test_accounting_that_is_late_says_more_exactly_why_than_what_was_left(bench, queue, started):
     started("setup: ['exit 137']\ngrace_seconds: 30\n", 0)
-    assert bench.counts("quick")["failed"] == 1 and causes(bench)[0].startswith("it was ended by signal 9")
+    assert bench.counts("quick")["failed"] == 1 and causes(bench)[0].startswith("it was killed by signal 9")
     queue.say("qstat", listed(i0={"job_state": "F", "substate": 93, "Exit_status": -27}))
     assert bench.counts("quick")["failed"] == 1
     queue.say("qstat", **FORGOTTEN)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.backends.job_script import SCRIPT, thread_environment
 from neurofit.errors import SubmissionError
 from neurofit.files import append_lines, read_lines, to_json, write_whole
 from neurofit.process import Process, is_process
@@ -22,7 +23,6 @@ from neurofit.transient import retry
 
 SETTINGS = "pool.json"
 EVENTS = "pool.jsonl"
-SCRIPT = "job.sh"
 LEFT_OUT = "left_out"  # a folder with a file per cancelled job
 LOG = Path("logs") / "pool.log"
 START_SECONDS = 15.0
@@ -49,6 +49,15 @@ class LocalBackend(Backend):
     )
 
     grace_seconds: float = 0.0  # a process is there or it is not
+
+    def runs_here(self) -> bool:
+        return True
+
+    def jobs_at_a_time(self) -> int | None:
+        return len(self.slots())
+
+    def with_workers(self, workers: int) -> LocalBackend:
+        return replace(self, workers=workers)
 
     def slots(self) -> list[dict[str, str]]:
         """The environment of each worker: one entry per job that can run at a time."""
@@ -171,33 +180,6 @@ class LocalBackend(Backend):
             ),
             Finding(True, f"{width}, {len(visible_gpus())} GPU(s) seen"),
         ]
-
-
-def thread_environment(cpus: int) -> dict[str, str]:
-    """Keeps the numeric libraries of a task to its cores, and their chatter out of its log; Python to its own
-    path.
-    """
-    threads = {
-        name: str(cpus)
-        for name in (
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-            "TF_NUM_INTRAOP_THREADS",
-        )
-    }
-    tensorflow = {
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        # convolutions two to three times as fast; left alone, it depends on the CPU
-        "TF_ENABLE_ONEDNN_OPTS": "1",
-    }
-    path = {
-        "PYTHONSAFEPATH": "1"
-    }  # a json.py in the study is not the standard library's (from Python 3.11 on)
-    return {**path, **threads, **{name: os.environ.get(name, value) for name, value in tensorflow.items()}}
 
 
 def left_out(folder: Path) -> set[int]:

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit import transient
-from neurofit.backends.local.backend import SCRIPT, SETTINGS, append_event, left_out
+from neurofit.backends.job_script import SCRIPT
+from neurofit.backends.local.backend import SETTINGS, append_event, left_out
 from neurofit.files import read_json
 from neurofit.process import Process
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import pwd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import gridengine_answers as answers
 from neurofit.backends.qsub.qsub import Part, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
@@ -78,7 +78,7 @@ class SgeBackend(QsubBackend):
         return self._asked_limits()
 
     def identity(self) -> dict[str, str]:
-        return {"user": pwd.getpwuid(os.getuid()).pw_name, "cluster": cluster() or ""}
+        return {"user": current_user(), "cluster": cluster() or ""}
 
     def can_ask(self, queued: Queued) -> bool:
         theirs, ours = (queued.process or {}).get("cluster"), cluster()

@@ -15,8 +15,9 @@ from xml.etree import ElementTree
 
 from neurofit.backends.base import Ending, Finding, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.statuses import START_AGAIN, in_words
+from neurofit.backends.job_script import cause
 from neurofit.errors import QueueError
+from neurofit.exit_codes import START_AGAIN
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
 LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without it, as a site's wrapper may call it
@@ -271,7 +272,7 @@ def ending(record: Accounted) -> Ending:
         by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
         return Ending(f"it was deleted from the queue{by} or killed, perhaps for its memory{at}")
     if record.failed in (0, 100):
-        return Ending(in_words(record.status, host))
+        return Ending(cause(record.status, host))
     words = CAUSES.get(record.failed, "{why}").format(why=record.why or f"reason {record.failed}")
     return Ending(f"{words}{at}")
 

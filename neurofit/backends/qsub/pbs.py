@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.backends import users
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter
 from neurofit.backends.qsub import pbs_answers as answers
-from neurofit.backends.qsub.qsub import SCRIPT, Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub.qsub import Part, QsubBackend, clock, job_name
 from neurofit.errors import HiddenError, QueueError
 
 DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
@@ -81,7 +81,7 @@ class PbsBackend(QsubBackend):
         return self._asked_limits().array_size or DEFAULT_ARRAY_SIZE
 
     def identity(self) -> dict[str, str]:
-        return {"user": users.me()}
+        return {"user": current_user()}
 
     def _asked_limits(self) -> Limits:
         """Of the server and of the queue that takes the jobs; where no queue is named, of the server's
@@ -102,13 +102,13 @@ class PbsBackend(QsubBackend):
         for submission in submissions:
             name = job_name(submission.token)
             ids = answers.selected(_ask_of_finished_too("qselect", "-N", name))
-            if not ids and (whose := users.owner(submission.folder / SCRIPT)) in self._hidden({whose}):
+            if not ids and (whose := owner(submission.folder / SCRIPT)) in self._hidden({whose}):
                 raise HiddenError(f"{HIDDEN} {whose}, who submitted {submission.token}")
             if ids:
                 listed = answers.jobs(_ask_of_finished_too("qstat", "-f", "-F", "json", *ids))
                 again = {answers.number(id) for id in resubmissions(submission.folder)}
                 ours = [job for job in listed if job.name == name and answers.number(job.id) not in again]
-                where = {"user": users.owner(submission.folder / SCRIPT)}
+                where = {"user": owner(submission.folder / SCRIPT)}
                 found += [
                     Queued(submission.folder, job.id, *job.span, where)
                     for job in ours
@@ -128,22 +128,26 @@ class PbsBackend(QsubBackend):
         silent = [
             entry for entry in queued if answers.number(entry.id) not in arrays and not _among(entry, seen)
         ]
-        hidden = self._hidden({users.submitter(entry, SCRIPT) for entry in silent})
+        hidden = self._hidden({submitter(entry) for entry in silent})
         for entry in silent:
-            if (whose := users.submitter(entry, SCRIPT)) in hidden:
+            if (whose := submitter(entry)) in hidden:
                 state = QueueState("hidden", f"{HIDDEN} {whose}")
                 states.update(((entry.token, job), state) for job in range(entry.first, entry.last + 1))
         return states
 
     def _hidden(self, whose: set[str]) -> set[str]:
         """Those of these people whose jobs this user is not told of."""
-        others = whose - {users.me()}
+        others = whose - {current_user()}
         if not others:
             return set()
         server = ask(["qstat", "-B", "-f"])
         if server.status:
             raise QueueError(server.explained())
-        return set() if answers.shows_all_jobs_to(users.me(), socket.gethostname(), server.stdout) else others
+        return (
+            set()
+            if answers.shows_all_jobs_to(current_user(), socket.gethostname(), server.stdout)
+            else others
+        )
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         queued = list(queued)

@@ -14,8 +14,8 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
+from neurofit.backends.job_script import cause
 from neurofit.backends.qsub import pbs_json
-from neurofit.backends.statuses import in_words
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
@@ -192,7 +192,7 @@ def ending(job: Listed) -> Ending | None:
     if status < 0:
         at = f" (on {job.host})" if job.host else ""
         return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
-    return Ending(in_words(status - 128 if status > 256 else status, job.host))
+    return Ending(cause(status - 128 if status > 256 else status, job.host))
 
 
 def default_queue(server: str) -> str | None:

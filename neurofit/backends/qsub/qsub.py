@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from neurofit.backends import statuses
+from neurofit.backends import job_script
 from neurofit.backends.base import Backend, Finding, JobKey, Queued, Submission
 from neurofit.backends.commands import Answer, ask, ranges, spans
-from neurofit.backends.local.backend import thread_environment
+from neurofit.backends.job_script import SCRIPT, thread_environment
 from neurofit.errors import QueueError, SubmissionError
+from neurofit.exit_codes import NO_STUDY, NOT_BY_HAND, START_AGAIN
 from neurofit.files import write_whole
 
-SCRIPT = "job.sh"
 TARGETS_PER_CALL = 500  # of qdel: a command line has an end
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
 NOT_REACHED = re.compile("connection refused", re.IGNORECASE)  # so that nothing can have been queued
@@ -158,10 +158,11 @@ class QsubBackend(Backend):
             "setup": "\n".join(self.setup) or ":",
             "command": f'{self._command()} "$submission" "$job"',
             "ending": self.ending,
-            "take_away": statuses.TAKE_AWAY,
-            "leave": statuses.LEAVE,
-            "again": statuses.START_AGAIN,
-            "unseen": statuses.UNSEEN,
+            "remove_record": job_script.REMOVE_RECORD,
+            "write_record": job_script.WRITE_RECORD,
+            "start_again": START_AGAIN,
+            "no_study": NO_STUDY,
+            "not_by_hand": NOT_BY_HAND,
         }
         return TEMPLATE.format(**values)
 
@@ -264,7 +265,10 @@ TEMPLATE = """\
 submission={submission}
 study={study}
 job={job}
-case $job in '' | *[!0-9]*) echo "neurofit: this is for {queue} to start, which says which job it is"; exit 64 ;; esac
+case $job in '' | *[!0-9]*)
+    echo "neurofit: this script has no job number; {queue} has to start it"
+    exit {not_by_hand} ;;
+esac
 export NEUROFIT_JOB_STARTED=$(date +%s)
 trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
 trap : TERM
@@ -274,18 +278,18 @@ log=$submission/logs/$number.log
 worked=
 finish() {{
     status=$?
-    if [ -z "$worked" ] && {{ [ "$status" = 0 ] || [ "$status" = {again} ]; }}; then
+    if [ -z "$worked" ] && {{ [ "$status" = 0 ] || [ "$status" = {start_again} ]; }}; then
         status=1 # only a worker may end well, or ask for another start
     fi
 {ending}
     [ -s "$log" ] || rm -f "$log"
-{leave}
+{write_record}
     exit "$status"
 }}
 trap finish EXIT
-cd "$submission" && {take_away} && mkdir -p logs && : >>"$log" || exit {unseen}
+cd "$submission" && {remove_record} && mkdir -p logs && : >>"$log" || exit {no_study}
 exec >>"$log" 2>&1
-cd "$study" || exit {unseen}
+cd "$study" || exit {no_study}
 
 {environment}
 {setup}

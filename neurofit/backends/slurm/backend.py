@@ -23,15 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neurofit.backends import users
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import ask, has, ranges
-from neurofit.backends.local.backend import thread_environment
+from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter, thread_environment
 from neurofit.backends.slurm import answers, clusters
 from neurofit.errors import HiddenError, QueueError, SubmissionError
 from neurofit.files import write_whole
 
-SCRIPT = "job.sh"
 OUTPUT = "logs/slurm-%A.out"  # what SLURM itself says of an array's jobs; theirs is in logs/000017.log
 WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else lists of array indices are cut after 64 characters
 LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, by clocks that differ
@@ -130,7 +128,7 @@ class SlurmBackend(Backend):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
             id, cluster = self._sbatch(submission, path, first, alone)
-            yield Queued(submission.folder, id, first, last, _note(cluster, users.me(), named))
+            yield Queued(submission.folder, id, first, last, _note(cluster, current_user(), named))
 
     def _sbatch(self, submission: Submission, path: Path, first: int, alone: str | None) -> tuple[str, str]:
         """The id of the array and the cluster that took it, looked up where the answer was lost or does not
@@ -172,7 +170,7 @@ class SlurmBackend(Backend):
         return found
 
     def _find(self, cluster: str | None, asked: Mapping[str, Submission]) -> list[Queued]:
-        owners = {users.owner(one.folder / SCRIPT) for one in asked.values()}
+        owners = {owner(one.folder / SCRIPT) for one in asked.values()}
         since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
         by_name = answers.sacct_by_name(owners, _local_time(since), cluster)
         lines = [*self._squeue(owners, cluster), *self._sacct([by_name])]
@@ -183,11 +181,11 @@ class SlurmBackend(Backend):
             if token in asked and line.is_odd:
                 raise QueueError(line.why)
             if submission := asked.get(token):
-                where = _note(name, users.owner(submission.folder / SCRIPT), _of_script(submission.folder))
+                where = _note(name, owner(submission.folder / SCRIPT), _of_script(submission.folder))
                 if (token, first) not in found or int(line.id) > int(found[token, first].id):
                     found[token, first] = Queued(submission.folder, line.id, first, last, where)
         for token, submission in asked.items():
-            user = users.owner(submission.folder / SCRIPT)
+            user = owner(submission.folder / SCRIPT)
             if _hides(config, user) and not any(token == known for known, _ in found):
                 raise HiddenError(f"{HIDDEN} {user}, who submitted {token}")
         return list(found.values())
@@ -254,7 +252,7 @@ class SlurmBackend(Backend):
         """Note the states of these calls' jobs; gives those calls of which the cluster said nothing."""
         by_id: dict[str, list[answers.Waiting]] = {}
         odd = []
-        for line in self._squeue({users.submitter(entry, SCRIPT) for entry in entries}, cluster):
+        for line in self._squeue({submitter(entry) for entry in entries}, cluster):
             by_id.setdefault(line.id, []).append(line)
             if line.is_odd:
                 odd.append(line)
@@ -274,7 +272,7 @@ class SlurmBackend(Backend):
         config = self._config(cluster)
         elsewhere: dict[str, list[Queued]] = {}
         for entry in silent:
-            noted, user = (entry.process or {}).get("cluster"), users.submitter(entry, SCRIPT)
+            noted, user = (entry.process or {}).get("cluster"), submitter(entry)
             if cluster is None and noted not in (None, config["ClusterName"]):
                 elsewhere.setdefault(noted, []).append(entry)
             elif _hides(config, user):
@@ -477,7 +475,7 @@ def _of_script(folder: Path) -> str | None:
 
 def _hides(config: Mapping[str, str], user: str) -> bool:
     """Whether a cluster does not show this person's jobs to this user."""
-    return user != users.me() and os.getuid() != 0 and "jobs" in config.get("PrivateData", "")
+    return user != current_user() and os.getuid() != 0 and "jobs" in config.get("PrivateData", "")
 
 
 def _local_time(seconds: float) -> str:

@@ -22,24 +22,23 @@ from typing import Any, NoReturn
 import submitit
 from submitit.core.utils import DelayedSubmission
 
-from neurofit.backends import commands, statuses
+from neurofit.backends import commands, job_script
 from neurofit.backends.slurm import answers
 from neurofit.errors import QueueError
+from neurofit.exit_codes import NO_FOLDER, NO_LOG, START_AGAIN
 from neurofit.files import write_whole
 
 FOLDER = "slurm"  # submitit's, in the submission's
-SCRIPT = "job.sh"
-NO_FOLDER, NO_LOG = 66, statuses.UNLOGGED  # exit statuses of the script
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 OPENING = """\
 cd -- {folder} || exit {no_folder}
 job=$(printf %06d $(({first} + SLURM_ARRAY_TASK_ID)))
 submission=$PWD number=$job
-{take_away}
+{remove_record}
 left() {{
     status=$?
-{leave}
+{write_record}
     exit "$status"
 }}
 trap left EXIT
@@ -67,17 +66,19 @@ class Job:
         pass_on = early.append
         for number in PASSED_ON:
             signal.signal(number, lambda number, frame: pass_on(number))
-        worker = subprocess.Popen(["/bin/bash", str(Path(self.folder, SCRIPT)), self.folder, str(job)])
+        worker = subprocess.Popen(
+            ["/bin/bash", str(Path(self.folder, job_script.SCRIPT)), self.folder, str(job)]
+        )
         pass_on = worker.send_signal
         for number in early:
             worker.send_signal(number)
         status = worker.wait()
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         self._tidy(f"{array}_{element}", job)
-        if status == statuses.START_AGAIN:
+        if status == START_AGAIN:
             _requeue(f"{array}_{element}")
         status = status if status >= 0 else 128 - status
-        statuses.leave(Path(self.folder), job, status)
+        job_script.write_record(Path(self.folder), job, status)
         sys.exit(status)
 
     def _tidy(self, name: str, job: int) -> None:
@@ -136,7 +137,7 @@ def script(
     # no path of the user's is in an option or a name that SLURM and submitit replace parts of (%A, %j)
     executor = _Executor(f"/proc/self/cwd/{FOLDER}", python=f"exec {shlex.quote(python)}")
     places = {"folder": shlex.quote(str(folder)), "first": first, "inside": FOLDER}
-    shell = {"take_away": statuses.TAKE_AWAY, "leave": statuses.LEAVE}
+    shell = {"remove_record": job_script.REMOVE_RECORD, "write_record": job_script.WRITE_RECORD}
     opening = OPENING.format(**places, **shell, no_folder=NO_FOLDER, no_log=NO_LOG)
     closing = CLOSING.format(**places, no_folder=NO_FOLDER)
     executor.update_parameters(

@@ -6,7 +6,9 @@ import contextlib
 import pwd
 import re
 
-from neurofit.backends.base import NO_ROOM, NO_ROOM_LEFT, Ending
+from neurofit.backends.base import Ending
+from neurofit.backends.job_script import DISK_FULL
+from neurofit.exit_codes import NO_ROOM
 
 # squeue(1), JOB STATE CODES: these are over, whatever else it says is still there
 OVER = frozenset(
@@ -123,7 +125,7 @@ def _failure(status: str, number: str, where: str) -> str:
             "0",
         ): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
         ("67", "0"): f"its log could not be written{where}: is the disk full, or your quota?",
-        (str(NO_ROOM), "0"): f"{NO_ROOM_LEFT}{where}",
+        (str(NO_ROOM), "0"): f"{DISK_FULL}{where}",
         ("99", "0"): f"it was to be started again, and the queue refused{where}",
         ("127", "0"): f"a program was not found{where}, perhaps the interpreter; its log says which",
     }

@@ -13,7 +13,10 @@
 submission='/home/ann'"'"'s work, 1:2/study/training_data/exp3/submissions/20261120-183012-qsub-gpu-k3f9'
 study='/home/ann'"'"'s work, 1:2/study'
 job=${NEUROFIT_JOB:-$PBS_ARRAY_INDEX}
-case $job in '' | *[!0-9]*) echo "neurofit: this is for PBS to start, which says which job it is"; exit 64 ;; esac
+case $job in '' | *[!0-9]*)
+    echo "neurofit: this script has no job number; PBS has to start it"
+    exit 64 ;;
+esac
 export NEUROFIT_JOB_STARTED=$(date +%s)
 trap '' USR1 USR2 # the queue's notice is for the worker, which listens; the shell stays
 trap : TERM

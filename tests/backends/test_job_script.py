@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurofit.backends import statuses
+from neurofit.backends import job_script
 from neurofit.backends.base import Queued, Submission
 from neurofit.backends.slurm.backend import SlurmBackend
 
@@ -31,7 +31,7 @@ def start(tmp_path, monkeypatch):
         status = subprocess.run(
             ["bash", script], env=environment, cwd=submission.folder, timeout=60
         ).returncode
-        ended = statuses.endings([Queued(submission.folder, "7", 40, 49)])
+        ended = job_script.endings([Queued(submission.folder, "7", 40, 49)])
         return status, ended[submission.token, 42].cause if ended else ""
 
     return start
@@ -39,16 +39,19 @@ def start(tmp_path, monkeypatch):
 
 @pytest.mark.process
 def test_what_fails_before_slurms_job_is_a_worker_leaves_its_status(start):
-    assert start(setup=("exit 3",)) == (3, f"its script ended with status 3 (on {NODE}); its log says more")
+    assert start(setup=("exit 3",)) == (3, f"its script exited with status 3 (on {NODE}); see its log")
     status, cause = start(python="/nowhere/python")
-    assert status == 127 and cause.startswith("a program was not found, perhaps the interpreter")
+    assert status == 127 and cause.startswith("a program was not found, perhaps the Python interpreter")
     assert start(python="/bin/true") == (0, ""), "and the next start takes it away"
 
 
 def test_a_job_of_slurm_leaves_the_status_of_its_worker(tmp_path):
     for job, status in ((3, 95), (4, 0), (5, 99), (6, 137)):
-        statuses.leave(tmp_path, job, status)
-    assert statuses.left(tmp_path) == {3: statuses.Left(95, NODE), 6: statuses.Left(137, NODE)}
-    statuses.leave(Path("/dev/null"), 1, 1)
+        job_script.write_record(tmp_path, job, status)
+    assert job_script.records(tmp_path) == {
+        3: job_script.ExitRecord(95, NODE),
+        6: job_script.ExitRecord(137, NODE),
+    }
+    job_script.write_record(Path("/dev/null"), 1, 1)
     entry = Queued(tmp_path, "7", 0, 5)
-    assert {key[1] for key in statuses.endings([entry])} == {3}, "of the jobs that were asked for"
+    assert {key[1] for key in job_script.endings([entry])} == {3}, "of the jobs that were asked for"
