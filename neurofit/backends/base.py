@@ -78,10 +78,6 @@ class Queued:
     def record(self) -> dict[str, Any]:
         return {"id": self.id, "first": self.first, "last": self.last, "process": self.process}
 
-    @classmethod
-    def from_record(cls, folder: Path, record: Mapping[str, Any]) -> Queued:
-        return cls(folder, record["id"], record["first"], record["last"], record.get("process"))
-
 
 @dataclass(frozen=True)
 class QueueState:

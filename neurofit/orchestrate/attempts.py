@@ -11,7 +11,7 @@ from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import choices
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.lock import locked
-from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.schemas import OUTCOME, read_record
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey
 from neurofit.text import command

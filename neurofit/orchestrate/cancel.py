@@ -82,7 +82,7 @@ def _tell_queue(study: Study, one: Cancellation) -> str | None:
         backend, calls = _queued(study, one.part)
         backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
     except QueueError as error:
-        who = one.part.record.get("user")
+        who = one.part.record.user
         whose = f" ({who} submitted it)" if who and who != process.user() else ""
         return f"{one.part.files.name}{whose}: {error}"
     return None
@@ -95,7 +95,7 @@ def stop(study: Study, part: SubmissionStatus) -> None:
     if not part.at_home:
         return
     backend, calls = _queued(study, part)
-    backend.cancel(calls, [(part.files.name, job) for job in range(part.record["jobs"])])
+    backend.cancel(calls, [(part.files.name, job) for job in range(part.record.jobs)])
 
 
 def _queued(study: Study, part: SubmissionStatus) -> tuple[Backend, list[Queued]]:

@@ -30,7 +30,7 @@ from neurofit.store.layout import (
     discover_experiments,
 )
 from neurofit.store.lock import locked
-from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.schemas import OUTCOME, read_record
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey, read_submission
 from neurofit.study import Study
@@ -176,7 +176,7 @@ def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
             continue
         for submission in submissions:
             try:
-                used.add(read_submission(submission)["code"])
+                used.add(read_submission(submission).code)
             except (NeurofitError, OSError) as error:
                 problems.append(str(error))
     if problems:

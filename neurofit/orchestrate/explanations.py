@@ -17,6 +17,7 @@ from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import tail
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
+from neurofit.store.records import ResourcesRecord
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import HERE, TaskKey
 from neurofit.tables.rows import read_rows
@@ -77,7 +78,6 @@ def _explanation(
     own = [rows[key] for key in failure.tasks if key in rows]
     known_by_queue = failure.error.get("kind") == QUEUE
     part = next((part for part in status.submissions if part.files.name == task.submission), None)
-    record = part.record if part else {}
     what = remedy(
         status.name,
         failure.error,
@@ -85,8 +85,8 @@ def _explanation(
         failure.tasks,
         all_failed=all_failed,
         repetitions=status.repetitions,
-        runner=record.get("runner"),
-        resources=record.get("resources") or {},
+        runner=part.record.runner if part else None,
+        resources=part.record.resources if part else ResourcesRecord(),
         peak_gb=0.0 if known_by_queue else _peak_gb(own),
     )
     hosts = {key: _host(status, key) for key in failure.tasks} if known_by_queue else {}
@@ -154,7 +154,7 @@ def remedy(
     all_failed: int,
     repetitions: int,
     runner: str | None,
-    resources: dict[str, Any],
+    resources: ResourcesRecord,
     peak_gb: float,
 ) -> Remedy:
     """What helps these tasks.
@@ -177,12 +177,12 @@ def remedy(
         options |= {"whole": len(tasks) == all_failed, "of": repetitions}
         return submit_again(name, tasks, backend=runner_option(runner), **options)
 
-    minutes = resources.get("walltime_minutes") if kind == "walltime" else None
+    minutes = resources.walltime_minutes if kind == "walltime" else None
     longer = math.ceil(MORE_TIME * minutes) if minutes else None
     if state is State.STOPPED:
         return Remedy("", submit(minutes=longer))
     if kind == "memory":
-        used = max(peak_gb, resources.get("memory_gb") or 0.0)
+        used = max(peak_gb, resources.memory_gb or 0.0)
         return Remedy("", submit(retry=True, memory=rounded_up(MORE_MEMORY * used) if used else None))
     if kind == "walltime":
         return Remedy("", submit(retry=True, minutes=longer))

@@ -25,7 +25,7 @@ def fail_fast_notes(status: ExperimentStatus) -> list[str]:
                 for task in planned
             )
             if left:
-                tasks, runner = {task.key for task in planned}, runner_option(part.record.get("runner"))
+                tasks, runner = {task.key for task in planned}, runner_option(part.record.runner)
                 again = submit_again(
                     status.name, tasks, whole=_is_all(status, tasks), backend=runner, retry=True
                 )

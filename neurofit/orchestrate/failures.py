@@ -16,7 +16,7 @@ from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
 from neurofit.status.logs import ended_before_it_began, tail, task_logs
 from neurofit.store.error_fingerprint import Signature, in_words, signature
 from neurofit.store.journal import journals
-from neurofit.store.records import OUTCOME, read_record
+from neurofit.store.schemas import OUTCOME, read_record
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 

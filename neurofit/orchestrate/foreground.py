@@ -111,16 +111,18 @@ def run(
         register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
         scratch = is_done and not rerun
-        code = code_hash(study.root, experiment.path)
-        record = {
-            **base_record(study, experiment, code, experiment.repetitions, fresh=is_done),
-            "whole_grid": False,
-            "runner": HERE,
-            "backend": "local",
-            "resources": vars(Resources()),
-            "task_minutes": None,
-            **({"scratch": True} if scratch else {}),
-        }
+        record = base_record(
+            study,
+            experiment,
+            code_hash(study.root, experiment.path),
+            experiment.repetitions,
+            fresh=is_done,
+            whole_grid=False,
+            scratch=scratch,
+            runner=HERE,
+            backend="local",
+            resources=Resources(),
+        )
         name = submission_name(files, HERE)
         submission = write_submission(
             files, name, record, [[wanted.planned(0 if scratch else before.newest)]]

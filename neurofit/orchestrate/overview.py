@@ -44,8 +44,8 @@ def _of_queue(status: ExperimentStatus, part: SubmissionStatus, view: JobsView) 
     return {
         "experiment": status.name,
         "submission": part.files.name,
-        "runner": view.runner or part.record["runner"],
-        "backend": part.record["backend"],
+        "runner": view.runner or part.record.runner,
+        "backend": part.record.backend,
         "answered": view.answered,
         "waiting": phases["pending"],
         "running": phases["running"],

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from neurofit.backends.base import Backend, Queued, Submission
+from neurofit.backends.base import Backend, Queued, Resources, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments import snapshot
@@ -23,6 +23,7 @@ from neurofit.orchestrate.plan import Plan, make, registered
 from neurofit.store import storage
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.store.lock import locked
+from neurofit.store.records import ResourcesRecord, SubmissionRecord
 from neurofit.store.registry import register
 from neurofit.store.submissions import note_queue, write_submission
 from neurofit.study import Study
@@ -159,38 +160,51 @@ def _stamped(name: str) -> datetime.datetime | None:
         return None
 
 
-def submission_record(plan: Plan, runner: Runner) -> dict[str, Any]:
+def submission_record(plan: Plan, runner: Runner) -> SubmissionRecord:
     """`submission.json`, but for its name and number of jobs."""
-    return {
-        **base_record(
-            plan.study, plan.experiment, plan.code_hash, plan.repetitions, fresh=plan.options.rerun
-        ),
-        "whole_grid": True,
-        "keep_going": plan.options.keep_going,
-        "runner": runner.name,
-        "backend": runner.kind,
-        "resources": asdict(runner.backend.resources),
-        "task_minutes": runner.backend.task_minutes,
-    }
+    return base_record(
+        plan.study,
+        plan.experiment,
+        plan.code_hash,
+        plan.repetitions,
+        fresh=plan.options.rerun,
+        keep_going=plan.options.keep_going,
+        runner=runner.name,
+        backend=runner.kind,
+        resources=runner.backend.resources,
+        task_minutes=runner.backend.task_minutes,
+    )
 
 
 def base_record(
-    study: Study, experiment: Experiment, code_hash: str, repetitions: int, *, fresh: bool
-) -> dict[str, Any]:
-    """What every submission says of itself; the code is in the store once this returns."""
+    study: Study,
+    experiment: Experiment,
+    code_hash: str,
+    repetitions: int,
+    *,
+    resources: Resources,
+    **queued: Any,
+) -> SubmissionRecord:
+    """The record of a submission; the code is in the store when this returns.
+
+    Parameters
+    ----------
+    queued : Any
+        Further fields of SubmissionRecord: which runner, and what is asked of it.
+    """
     collected = snapshot.collect(study, experiment.path, experiment.files)
     with told_apart(code_store(study), "keep a copy of the code"):
         code = snapshot.take(collected, code_store(study))
-    return {
-        "format": 1,
-        "experiment": experiment.name,
-        "study": str(study.root),
-        "script": experiment.path.resolve().relative_to(study.root.resolve()).as_posix(),
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "repetitions": repetitions,
-        "split_by": experiment.split_by,
-        "fresh": fresh,
-        "code": code.name,
-        "code_hash": code_hash,
+    return SubmissionRecord(
+        experiment=experiment.name,
+        study=str(study.root),
+        script=experiment.path.resolve().relative_to(study.root.resolve()).as_posix(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        repetitions=repetitions,
+        split_by=experiment.split_by,
+        code=code.name,
+        code_hash=code_hash,
+        resources=ResourcesRecord(**asdict(resources)),
         **provenance.record(study.root),
-    }
+        **queued,
+    )

@@ -15,7 +15,7 @@ from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.logs import last_line
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import CLAIM, read_record
+from neurofit.store.schemas import CLAIM, read_record
 from neurofit.store.state import ACTIVE, ENDED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study

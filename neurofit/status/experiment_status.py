@@ -29,11 +29,11 @@ from neurofit.store.evidence import (
     read_journals,
 )
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
+from neurofit.store.records import Cancellation, SubmissionRecord
 from neurofit.store.registry import Registry, read_registry
 from neurofit.store.state import ACTIVE, FAILED_OR_LOST, Evidence, Heartbeat, State, decide
 from neurofit.store.submissions import (
     Planned,
-    Stop,
     TaskKey,
     is_at_home,
     read_jobs,
@@ -83,10 +83,10 @@ class SubmissionStatus:
     """One submission, as far as its files tell."""
 
     files: SubmissionFiles
-    record: dict[str, Any]
+    record: SubmissionRecord
     jobs: list[list[Planned]]
     facts: Facts
-    stops: list[Stop]
+    stops: list[Cancellation]
     at_home: bool
     lock: Path  # of the experiment
 
@@ -136,7 +136,7 @@ class ExperimentStatus:
         """The `--backend` that the newest submission of any of these tasks needs; None for the default."""
         names = {self.of(key).submission for key in keys}
         newest = next((part for part in reversed(self.submissions) if part.files.name in names), None)
-        return runner_option(newest.record.get("runner")) if newest else None
+        return runner_option(newest.record.runner) if newest else None
 
 
 def read_status(
@@ -242,9 +242,9 @@ def _will_not_begin(part: SubmissionStatus, task: Planned) -> bool:
 def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record, jobs = read_submission(files), read_jobs(files)
-        if len(jobs) != record["jobs"]:
+        if len(jobs) != record.jobs:
             raise StoreError(
-                f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record['jobs']} job(s)."
+                f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record.jobs} job(s)."
             )
         stops, damaged = read_stops(files)
     except (StoreError, OSError) as error:
@@ -254,11 +254,7 @@ def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) ->
         SubmissionStatus(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock)
     )
     status.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
-    status.repetitions = (
-        record["repetitions"]
-        if record.get("whole_grid", True)
-        else status.repetitions or record["repetitions"]
-    )
+    status.repetitions = record.repetitions if record.whole_grid else status.repetitions or record.repetitions
     if not facts.settled:
         read_journals(files, facts)
 

@@ -16,7 +16,7 @@ from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
 from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
-from neurofit.store.records import CLAIM, OUTCOME, read_record
+from neurofit.store.schemas import CLAIM, OUTCOME, read_record
 from neurofit.store.state import State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study

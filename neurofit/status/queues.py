@@ -19,6 +19,7 @@ from neurofit.experiments.selector import naming
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.journal import STALE_SECONDS, now_on
 from neurofit.store.lock import held_elsewhere
+from neurofit.store.records import SubmissionRecord
 from neurofit.store.state import Job
 from neurofit.store.submissions import Planned, QueueMemory, note_queue, read_queue
 from neurofit.text import command
@@ -51,28 +52,28 @@ class JobsView:
         return Job.ABSENT if self.answered else Job.UNKNOWN
 
 
-def backend_of(record: dict[str, Any], runners: Path) -> Backend:
+def backend_of(record: SubmissionRecord, runners: Path) -> Backend:
     """The backend that a submission was queued with: by its profile if that is still there, else with
     defaults.
     """
     try:
-        found = runner.load(runners, record["runner"])
-        if found.kind == record["backend"]:
+        found = runner.load(runners, record.runner)
+        if found.kind == record.backend:
             return found.backend
     except NeurofitError:
         pass
-    return runner.find_backend(record["backend"], runners, None)()
+    return runner.find_backend(record.backend, runners, None)()
 
 
 def ask(parts: Iterable[Any], runners: Path) -> dict[str, JobsView]:
     """A view per part (see `experiment_status.SubmissionStatus`); parts of one kind of queue share one question."""
     views, kinds = {}, {}
     for part in parts:
-        view = views[part.files.name] = JobsView(runner=part.record["runner"])
+        view = views[part.files.name] = JobsView(runner=part.record.runner)
         if not part.at_home:
             view.answered = True  # a copy of the study: what was queued belongs to the original
             continue
-        kinds.setdefault(part.record["backend"], []).append(part)
+        kinds.setdefault(part.record.backend, []).append(part)
     for kind, group in kinds.items():
         try:
             _ask_one(backend_of(group[0].record, runners), group, views)
@@ -168,20 +169,20 @@ def _never_queued(part: Any, memory: QueueMemory, calls: list[Queued]) -> set[in
     """Jobs that no call has, where it is known that there were no more calls: the queue refused them."""
     if not memory.complete:
         return set()
-    return set(range(part.record["jobs"])).difference(*(range(call.first, call.last + 1) for call in calls))
+    return set(range(part.record.jobs)).difference(*(range(call.first, call.last + 1) for call in calls))
 
 
 def _elsewhere(part: Any, call: Queued) -> str:
     """That only another host can be asked; where it has been silent for long, what to do if it is gone."""
-    name, host = part.files.name, str((call.process or {}).get("host") or part.record.get("host"))
+    name, host = part.files.name, str((call.process or {}).get("host") or part.record.host)
     said = f"{name}: it runs on {host}, which this host cannot ask; states there are as last seen."
     silence = silent_seconds(part)
     if silence is None or silence < STALE_SECONDS:
         return said
     waiting = [task.key for tasks in part.jobs for task in tasks if not _is_over(part, task)]
-    name = part.record["experiment"]
+    name = part.record.experiment
     cancel = command("cancel", naming(name, waiting))
-    again = submit_again(name, waiting, backend=runner_option(part.record["runner"]), retry=True)
+    again = submit_again(name, waiting, backend=runner_option(part.record.runner), retry=True)
     return (
         f"{said} Its workers were last heard of {silence / 60:,.0f} minutes ago. If {host} is gone (a "
         "machine that was "
@@ -212,8 +213,8 @@ def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKe
 
 def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
     """What the queue took of a submission; calls that were never confirmed are looked up by its token."""
-    calls = [Queued.from_record(part.files.folder, call) for call in memory.calls]
-    if memory.complete or sum(call.last - call.first + 1 for call in calls) >= part.record["jobs"]:
+    calls = [Queued(part.files.folder, *call) for call in memory.calls]
+    if memory.complete or sum(call.last - call.first + 1 for call in calls) >= part.record.jobs:
         return calls
     noted = {(call.id, call.first) for call in calls}
     found = [call for call in backend.find([submission_of(part)]) if (call.id, call.first) not in noted]
@@ -225,9 +226,7 @@ def calls_of(backend: Backend, part: Any, memory: QueueMemory) -> list[Queued]:
 
 
 def submission_of(part: Any) -> Submission:
-    return Submission(
-        part.files.folder, part.record["experiment"], part.record["jobs"], Path(part.record["study"])
-    )
+    return Submission(part.files.folder, part.record.experiment, part.record.jobs, Path(part.record.study))
 
 
 def _missing(part: Any, live: set[int]) -> set[int]:

@@ -19,7 +19,7 @@ from neurofit.files import parse_lines
 from neurofit.process import Process
 from neurofit.store.journal import STALE_SECONDS, journals, now_on
 from neurofit.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
-from neurofit.store.records import CLAIM, JOURNAL_LINE, OUTCOME, Schema, fault, read_record
+from neurofit.store.schemas import CLAIM, JOURNAL_LINE, OUTCOME, Schema, fault, read_record
 from neurofit.store.state import Heartbeat
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.transient import retry

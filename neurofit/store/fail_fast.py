@@ -16,7 +16,7 @@ from neurofit.files import parse_lines, to_json, write_new
 from neurofit.store.error_fingerprint import EXCEPTIONS, in_words, signature
 from neurofit.store.journal import journals
 from neurofit.store.layout import SubmissionFiles
-from neurofit.store.records import FAIL_FAST, JOURNAL_LINE, fault, read_record
+from neurofit.store.schemas import FAIL_FAST, JOURNAL_LINE, fault, read_record
 from neurofit.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.transient import retry
 

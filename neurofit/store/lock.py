@@ -15,7 +15,7 @@ from pathlib import Path
 from neurofit.errors import LockedError, StoreError
 from neurofit.files import encoded, to_json, told_apart, write_new
 from neurofit.process import Process, user
-from neurofit.store.records import LOCK, read_record
+from neurofit.store.schemas import LOCK, read_record
 from neurofit.transient import retry
 
 PATIENCE_SECONDS = 60.0

@@ -1,307 +1,345 @@
-"""What each kind of record under `training_data/` has to look like, checked by whoever reads one.
+"""Every record under `training_data/`, as a type; `structure.py` reads and writes them.
 
-A file may have been cut by a full disk, edited by hand, or written by a later version: what is not as
-expected is named with its file, its field and what was expected, and is never taken for something else.
+A field with a default may be missing: files of version 0.1.0 lack some. A number that counts something has
+an upper limit, because a larger one cannot have been written by neurofit.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from neurofit.errors import StoreError
-from neurofit.files import read_json
-from neurofit.process import is_process
+from msgspec import Meta, field
 
+from neurofit.process import Process
+from neurofit.store.structure import OpenRecord, Record
+
+FORMAT = 1  # of submission.json and of the storage markers
 MOST_JOBS = 10**6  # of a submission
 MOST_REPETITIONS = 10**5
-LARGEST = 10**12  # of a number that counts something: what is larger cannot have been written by us
-_SHOWN = 60
-_WHERE = ("cluster", "user", "host", "server")
+LARGEST = 10**12  # of a number that counts something
+_LARGEST_NUMBER = 10**300  # above, a whole number is not a finite float
+_BELOW = r"^(?!/)(?!(?:[^/]*/)*\.\.(?:/|\Z))[^\0]+\Z"
+
+Whole = Annotated[int, Meta(ge=0, le=LARGEST, description="a whole number of at least 0")]
+Positive = Annotated[int, Meta(ge=1, le=LARGEST, description="a whole number of at least 1")]
+Number = int | float  # finite: JSON has no other
+JobNumber = Annotated[int, Meta(ge=0, lt=MOST_JOBS, description=f"the number of a job, below {MOST_JOBS:,}")]
+Repetitions = Annotated[
+    int, Meta(ge=1, le=MOST_REPETITIONS, description=f"a whole number from 1 to {MOST_REPETITIONS:,}")
+]
+Name = Annotated[str, Meta(pattern=_BELOW, description="a name or a relative path without '..'")]
+RunId = Annotated[str, Meta(pattern=r"^(?!\.\.\Z)[^\0/]+\Z", description="the id of a run")]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
+TaskKey = tuple[Whole, Whole]  # run, repetition
+Span = tuple[JobNumber, JobNumber]  # first and last of consecutive jobs
+Metrics = dict[str, Number]
+Values = dict[str, Any]  # with keys that are the user's
+Queue = dict[str, str | int | None]  # where a queue is: a process of a host, or a cluster's name and a user's
+TaskState = Literal["done", "failed", "stopped", "abandoned"]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a value has to be: in words, and as a question."""
+class ResourcesRecord(Record, frozen=True, kw_only=True):
+    """What a job of a submission may use. None: the queue's own default, or no limit."""
 
-    words: str
-    holds: Callable[[Any], bool]
+    what: ClassVar[str] = "resources"
 
+    cpus: Positive | None = None
+    gpus: Whole | None = None
+    memory_gb: Number | None = None
+    walltime_minutes: Number | None = None
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LARGEST
-
-
-def _is_number(value: Any) -> bool:
-    return (type(value) is int and abs(value) < 10**300) or (type(value) is float and math.isfinite(value))
-
-
-def _is_name(value: Any) -> bool:
-    """A path below the folder that it is relative to."""
-    return (
-        isinstance(value, str)
-        and bool(value)
-        and "\0" not in value
-        and not value.startswith("/")
-        and (".." not in value.split("/"))
-    )
+    def __post_init__(self) -> None:
+        for name in ("memory_gb", "walltime_minutes"):
+            _must_be_an_amount(name, getattr(self, name))
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value))
+class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
+    """`submission.json`: what one `neurofit submit` queued, where, and from which code."""
+
+    what: ClassVar[str] = "a submission"
+
+    experiment: Name
+    study: AbsolutePath
+    script: Name
+    repetitions: Repetitions
+    fresh: bool
+    code: Name
+    code_hash: str
+    runner: str
+    backend: str
+    resources: ResourcesRecord
+    jobs: Whole = 0  # until it is written
+    name: str = ""
+    format: Whole = FORMAT
+    created: str | None = None
+    whole_grid: bool = True
+    keep_going: bool = True
+    scratch: bool = False
+    task_minutes: Number | None = None
+    split_by: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    versions: Values = field(default_factory=dict)
+    host: str | None = None
+    user: str | None = None
+    machine: str | None = None  # the signs by which a copy is recognised: see `submissions.is_at_home`
+    inode: Whole | None = None
+    changed: Number | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_an_amount("task_minutes", self.task_minutes)
 
 
-def _is_span(value: Any) -> bool:
-    return _is_pair(value) and value[0] <= value[1] < MOST_JOBS
+class QueueLine(Record, frozen=True, kw_only=True):
+    """A line of `queue.jsonl`: a call that a queue took, or what it answered about jobs since."""
+
+    what: ClassVar[str] = "a line about a queue"
+
+    id: str | None = None  # with `first` and `last`: a call
+    first: JobNumber | None = None
+    last: JobNumber | None = None
+    process: Queue | None = None
+    complete: bool | None = None  # no more calls were to come
+    absent: list[Span] = field(default_factory=list)
+    back: list[Span] = field(default_factory=list)
+    ended: dict[str, list[Span]] = field(default_factory=dict)  # cause → jobs
+    t: Number = 0.0  # when, in seconds
+
+    def __post_init__(self) -> None:
+        ended = ((f"ended.{cause}", spans) for cause, spans in self.ended.items())
+        for name, spans in (("absent", self.absent), ("back", self.back), *ended):
+            if any(first > last for first, last in spans):
+                raise ValueError(f"'{name}' has a first job after its last")
+        if not 0 <= self.t <= LARGEST:
+            raise ValueError(f"'t' is {self.t}, expected a number of seconds")
+        for name in ("cluster", "user", "host", "server"):
+            if isinstance((self.process or {}).get(name), int):
+                raise ValueError(f"'process.{name}' is a number, expected text")
 
 
-def _is_queue(value: Any) -> bool:
-    """Where a call was made: a process of a host, or a cluster's name and a user's."""
-    if not isinstance(value, dict) or not all(
-        isinstance(value.get(name, ""), (str, type(None))) for name in _WHERE
-    ):
-        return False
-    return all(isinstance(one, (str, int, type(None))) for one in value.values())
+class Cancellation(Record, frozen=True, kw_only=True):
+    """A file of `stops/`: these tasks of the submission were cancelled, or all."""
+
+    what: ClassVar[str] = "a cancellation"
+
+    tasks: frozenset[TaskKey] | None
+    by: str
+
+    def as_object(self) -> dict[str, Any]:
+        return {"tasks": None if self.tasks is None else sorted(map(list, self.tasks)), "by": self.by}
+
+    def covers(self, key: tuple[int, int]) -> bool:
+        return self.tasks is None or key in self.tasks
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+class FailFast(Record, frozen=True, kw_only=True):
+    """`stops/alike.json`: why no further task of a submission is started."""
+
+    what: ClassVar[str] = "a report of identical failures"
+
+    failures: Whole
+    message: str  # of one of them: "ValueError: …"
 
 
-def maybe(kind: Kind) -> Kind:
-    """The same, or null."""
-    return Kind(f"{kind.words} or null", lambda value: value is None or kind.holds(value))
+class RegisteredRun(OpenRecord, frozen=True, kw_only=True):
+    """A line of `runs.jsonl`: the number, the id and the arguments of a run."""
+
+    what: ClassVar[str] = "a run"
+
+    number: Whole = field(name="run")
+    id: RunId
+    architecture: str
+    params: Values
+    derived: Values
+    on_grid: bool
 
 
-def list_of(kind: Kind) -> Kind:
-    return Kind(
-        f"a list of {kind.words}", lambda value: isinstance(value, list) and all(map(kind.holds, value))
-    )
+class ChoiceRecord(Record, frozen=True, kw_only=True):
+    """A line of `chosen.jsonl`: which attempt at a task counts, until one after `newest` is done.
 
-
-def values_of(kind: Kind, words: str) -> Kind:
-    return Kind(words, lambda value: isinstance(value, dict) and all(map(kind.holds, value.values())))
-
-
-def like(schema: Schema) -> Kind:
-    return Kind(schema.what, lambda value: fault(value, schema) is None)
-
-
-def one_of(*names: str) -> Kind:
-    return Kind(f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names)
-
-
-WHOLE = Kind("a whole number of at least 0", _is_whole)
-POSITIVE = Kind("a whole number of at least 1", lambda value: _is_whole(value) and value > 0)
-NUMBER = Kind("a finite number", _is_number)
-JOB = Kind(f"the number of a job, below {MOST_JOBS:,}", lambda value: _is_whole(value) and value < MOST_JOBS)
-REPETITIONS = Kind(
-    f"a whole number from 1 to {MOST_REPETITIONS:,}",
-    lambda value: _is_whole(value) and 0 < value <= MOST_REPETITIONS,
-)
-SECONDS = Kind("a number of seconds", lambda value: _is_number(value) and 0 <= value <= LARGEST)
-AMOUNT = Kind("a number above 0", lambda value: _is_number(value) and 0 < value <= LARGEST)
-TEXT = Kind("text", lambda value: isinstance(value, str))
-NAME = Kind("a name or a path without '..'", _is_name)
-PATH = Kind(
-    "an absolute path", lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value
-)
-ID = Kind("a run's id", lambda value: _is_name(value) and "/" not in value)
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-OBJECT = Kind("an object", _is_object)
-TASK = Kind("[run, repetition]", _is_pair)
-SPANS = list_of(Kind("[first, last]", _is_span))
-METRICS = values_of(NUMBER, "an object of finite numbers")
-CAUSES = values_of(SPANS, "an object of causes and their jobs")
-STATE = one_of("done", "failed", "stopped", "abandoned")
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The fields of one kind of record that neurofit relies on; there may be others."""
-
-    what: str
-    needed: Mapping[str, Kind] = field(default_factory=dict)
-    optional: Mapping[str, Kind] = field(default_factory=dict)
-
-
-QUEUE = Kind("where a queue is", _is_queue)
-PROCESS_KIND = Kind("a process (host, boot, pid, started)", is_process)
-RESOURCES = Schema(
-    "resources",
-    {},
-    {
-        "cpus": maybe(POSITIVE),
-        "gpus": maybe(WHOLE),
-        "memory_gb": maybe(AMOUNT),
-        "walltime_minutes": maybe(AMOUNT),
-    },
-)
-SUBMISSION = Schema(
-    "a submission",
-    {
-        "experiment": NAME,
-        "study": PATH,
-        "script": NAME,
-        "repetitions": REPETITIONS,
-        "fresh": FLAG,
-        "code": NAME,
-        "runner": TEXT,
-        "backend": TEXT,
-        "jobs": WHOLE,
-        "resources": like(RESOURCES),
-    },
-    {
-        "whole_grid": FLAG,
-        "keep_going": FLAG,
-        "task_minutes": maybe(AMOUNT),
-        "code_hash": TEXT,
-        "host": maybe(TEXT),
-        "user": maybe(TEXT),
-        "split_by": maybe(TEXT),
-        "inode": WHOLE,
-        "commit": maybe(TEXT),
-        "dirty": maybe(FLAG),
-        "versions": OBJECT,
-        "created": TEXT,
-        "name": TEXT,
-    },
-)
-REGISTERED_RUN = Schema(
-    "a run",
-    {"run": WHOLE, "id": ID, "architecture": TEXT, "params": OBJECT, "derived": OBJECT, "on_grid": FLAG},
-)
-QUEUE_LINE = Schema(
-    "what the queue said",
-    {},
-    {
-        "id": TEXT,
-        "first": JOB,
-        "last": JOB,
-        "process": maybe(QUEUE),
-        "absent": SPANS,
-        "back": SPANS,
-        "t": SECONDS,
-        "complete": FLAG,
-        "ended": CAUSES,
-    },
-)
-STOP = Schema("a cancellation", {"tasks": maybe(list_of(TASK)), "by": TEXT})
-FAIL_FAST = Schema("a fail-fast stop", {"failures": WHOLE, "message": TEXT})
-CLAIM = Schema(
-    "a claim",
-    {"submission": NAME, "job": WHOLE, "start": POSITIVE, "process": PROCESS_KIND},
-    {"inode": WHOLE, "t": SECONDS},
-)
-FRAME = Schema("a frame", {"file": TEXT, "line": maybe(WHOLE), "function": TEXT, "code": maybe(TEXT)})
-ERROR = Schema(
-    "an error",
-    {},
-    {
-        "kind": maybe(TEXT),
-        "type": maybe(TEXT),
-        "message": maybe(TEXT),
-        "traceback": maybe(TEXT),
-        "frames": maybe(list_of(like(FRAME))),
-    },
-)
-REASON = Schema("a reason", {}, {"kind": TEXT, "message": TEXT})
-OUTCOME = Schema(
-    "an outcome",
-    {"state": STATE, "attempt": POSITIVE},
-    {
-        "run": WHOLE,
-        "repetition": WHOLE,
-        "id": ID,
-        "metrics": METRICS,
-        "facts": OBJECT,
-        "params": OBJECT,
-        "derived": OBJECT,
-        "defaults": OBJECT,
-        "architecture": TEXT,
-        "progress": maybe(NUMBER),
-        "error": maybe(like(ERROR)),
-        "reason": maybe(like(REASON)),
-        "code": maybe(TEXT),
-        "log": maybe(NAME),
-        "host": maybe(TEXT),
-        "wall_seconds": NUMBER,
-        "cpu_seconds": NUMBER,
-        "peak_memory_gb": NUMBER,
-        "seeds": OBJECT,
-        "versions": OBJECT,
-        "submission": TEXT,
-        "job": maybe(WHOLE),
-        "pid": WHOLE,
-        "started": TEXT,
-        "ended": TEXT,
-        "repetitions": WHOLE,
-        "split_by": maybe(TEXT),
-        "commit": maybe(TEXT),
-        "dirty": maybe(FLAG),
-        "on_grid": FLAG,
-        "experiment": TEXT,
-    },
-)
-TASK_OUTCOME = Schema(OUTCOME.what, {**OUTCOME.needed, "run": WHOLE, "repetition": WHOLE}, OUTCOME.optional)
-JOURNAL_LINE = Schema(
-    "a line of a journal",
-    {},
-    {
-        "start": PROCESS_KIND,
-        "claim": TASK,
-        "attempt": POSITIVE,
-        "skip": TASK,
-        "end": TEXT,
-        "why": maybe(TEXT),
-        "outcome": like(TASK_OUTCOME),
-    },
-)
-POOL_EVENT = Schema("an event of a pool", {}, {"pool": PROCESS_KIND, "ended": WHOLE, "cause": maybe(TEXT)})
-LOCK = Schema(
-    "a lock", {"host": TEXT, "boot": TEXT, "pid": WHOLE, "started": WHOLE}, {"user": TEXT, "since": TEXT}
-)
-CHECKPOINT = Schema("a checkpoint", {}, {"attempt": POSITIVE, "step": WHOLE})
-
-
-def fault(record: Any, schema: Schema) -> str | None:
-    """What is wrong with a record: the first field that is not as expected, in words; None if all is well."""
-    if not isinstance(record, dict):
-        return f"expected an object, found {type(record).__name__}"
-    for name, kind in schema.needed.items():
-        if name not in record:
-            return f"'{name}' is missing"
-        if not kind.holds(record[name]):
-            return f"'{name}' is {_short(record[name])}, expected {kind.words}"
-    for name in schema.optional.keys() & record.keys():
-        if not schema.optional[name].holds(record[name]):
-            return f"'{name}' is {_short(record[name])}, expected {schema.optional[name].words}"
-    return None
-
-
-def checked(record: Any, schema: Schema, path: Path | str) -> dict[str, Any]:
-    """The record, if it is as its schema says.
-
-    Raises
-    ------
-    StoreError : naming file, field, value, and what was expected
+    `attempt` null takes a choice back.
     """
-    if wrong := fault(record, schema):
-        raise StoreError(f"{path}: damaged: as {schema.what}, {wrong}.")
-    return record
+
+    what: ClassVar[str] = "a choice"
+
+    run: Whole
+    repetition: Whole
+    attempt: Positive | None
+    newest: Whole
+    by: str | None = None
+    t: Number | None = None
 
 
-def read_record(path: Path, schema: Schema) -> dict[str, Any]:
-    """The record in a file. Raises as `read_json` and `checked` do."""
-    return checked(read_json(path), schema, path)
+class Claim(Record, frozen=True, kw_only=True):
+    """`claim.json`: which start of which job makes an attempt."""
+
+    what: ClassVar[str] = "a claim"
+
+    submission: Name
+    job: Whole
+    start: Positive
+    process: Process
+    inode: Whole | None = None
+    t: Number | None = None  # when, in seconds; version 0.1.0 wrote it as well
 
 
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of more digits than Python prints, or lists too deep
-        text = type(value).__name__
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+class Frame(Record, frozen=True, kw_only=True):
+    """A line of the user's code that an error passed through."""
+
+    what: ClassVar[str] = "a frame"
+
+    file: str
+    function: str
+    line: Whole | None
+    code: str | None
+
+
+class ErrorRecord(Record, frozen=True, kw_only=True):
+    """Why a task failed."""
+
+    what: ClassVar[str] = "an error"
+
+    kind: str | None = None
+    type: str | None = None
+    message: str | None = None
+    traceback: str | None = None
+    frames: list[Frame] | None = None
+    exit_code: int | None = None  # of a process that ended without an outcome
+    signal: int | None = None
+
+
+class Reason(Record, frozen=True, kw_only=True):
+    """Why a task was stopped."""
+
+    what: ClassVar[str] = "a reason"
+
+    kind: str | None = None
+    message: str | None = None
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """`outcome.json`: how an attempt ended, and what it was."""
+
+    what: ClassVar[str] = "an outcome"
+
+    state: TaskState
+    attempt: Positive
+    experiment: str | None = None
+    run: Whole | None = None
+    id: RunId | None = None
+    repetition: Whole | None = None
+    architecture: str | None = None
+    params: Values | None = None
+    derived: Values | None = None
+    defaults: Values | None = None
+    on_grid: bool | None = None
+    repetitions: Whole | None = None
+    split_by: str | None = None
+    seeds: Values | None = None
+    metrics: Metrics | None = None
+    facts: Values | None = None
+    progress: Number | None = None  # the last step
+    error: ErrorRecord | None = None
+    reason: Reason | None = None
+    submission: str | None = None
+    job: Whole | None = None
+    host: str | None = None
+    pid: Whole | None = None
+    started: str | None = None
+    ended: str | None = None
+    wall_seconds: Number | None = None
+    cpu_seconds: Number | None = None
+    peak_memory_gb: Number | None = None
+    code: str | None = None  # hash of the code that it ran
+    commit: str | None = None
+    dirty: bool | None = None
+    versions: Values | None = None
+    scratch: bool = False
+    log: Name | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (self.metrics or {}).items():
+            if type(value) is int and abs(value) >= _LARGEST_NUMBER:
+                raise ValueError(f"'metrics.{name}' is too large")
+
+
+class TaskOutcome(Outcome, frozen=True, kw_only=True):
+    """An outcome in a journal, which has to name its task."""
+
+    run: Whole
+    repetition: Whole
+
+
+class JournalLine(Record, frozen=True, kw_only=True):
+    """A line of a journal: one of `start`, `claim` with `attempt`, `skip`, `outcome`, `end`."""
+
+    what: ClassVar[str] = "a line of a journal"
+
+    start: Process | None = None
+    claim: TaskKey | None = None
+    attempt: Positive | None = None
+    skip: TaskKey | None = None
+    why: str | None = None
+    outcome: TaskOutcome | None = None
+    end: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.claim is not None and self.attempt is None:
+            raise ValueError("'attempt' is missing")
+
+
+class PoolEvent(Record, frozen=True, kw_only=True):
+    """A line of a local pool's diary."""
+
+    what: ClassVar[str] = "an event of a pool"
+
+    pool: Process | None = None
+    begun: Any = None
+    ended: Whole | None = None  # a job
+    cause: str | None = None
+
+
+class LockRecord(Record, frozen=True, kw_only=True):
+    """`.lock`: which process holds an experiment."""
+
+    what: ClassVar[str] = "a lock"
+
+    host: str
+    boot: str
+    pid: Whole
+    started: Whole
+    machine: str = ""
+    user: str | None = None
+    since: str | None = None
+
+    @property
+    def process(self) -> Process:
+        return Process(self.host, self.boot, self.pid, self.started, self.machine)
+
+
+class CheckpointRecord(Record, frozen=True, kw_only=True):
+    """`checkpoint.json`: the step of a checkpoint and the files that go with it."""
+
+    what: ClassVar[str] = "a checkpoint"
+
+    step: Whole
+    attempt: Positive
+    rows: Whole = 0  # of history.csv
+    lengths: dict[Name, Whole] = field(default_factory=dict)  # file → bytes
+
+
+class StorageMarker(OpenRecord, frozen=True, kw_only=True):
+    """`.storage.json` and `.neurofit/storage.json`: which storage this is."""
+
+    what: ClassVar[str] = "a storage marker"
+
+    id: str
+    format: Whole = FORMAT
+    place: str | None = None
+    host: str | None = None
+    user: str | None = None
+
+
+def _must_be_an_amount(name: str, value: Number | None) -> None:
+    if value is not None and not 0 < value <= LARGEST:
+        raise ValueError(f"'{name}' is {value}, expected a number above 0 or null")

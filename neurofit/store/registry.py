@@ -15,7 +15,7 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import append_lines, parse_lines, read_file, told_apart
-from neurofit.store.records import REGISTERED_RUN, fault
+from neurofit.store.schemas import REGISTERED_RUN, fault
 from neurofit.transient import retry
 
 

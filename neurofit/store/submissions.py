@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from neurofit import process
 from neurofit.errors import StoreError
-from neurofit.files import append_lines, partial_path, read_json, read_lines, to_json, told_apart, write_new
+from neurofit.files import append_lines, partial_path, read_file, to_json, told_apart, write_new
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
-from neurofit.store.records import QUEUE_LINE, STOP, SUBMISSION, checked, fault, read_record
+from neurofit.store.records import FORMAT, Cancellation, Queue, QueueLine, SubmissionRecord
+from neurofit.store.structure import read_record, structured_lines
 from neurofit.study import Study
 from neurofit.transient import retry
 
@@ -43,14 +46,15 @@ class Planned(NamedTuple):
 
 
 def write_submission(
-    files: ExperimentFiles, name: str, record: dict[str, Any], jobs: list[list[Planned]]
+    files: ExperimentFiles, name: str, record: SubmissionRecord, jobs: list[list[Planned]]
 ) -> SubmissionFiles:
     """Write a submission whole: its folder appears under its name only when everything is in it."""
-    final = SubmissionFiles(files.scratch / name) if record.get("scratch") else files.submission(name)
+    final = SubmissionFiles(files.scratch / name) if record.scratch else files.submission(name)
     partial = SubmissionFiles(partial_path(final.folder))
     with told_apart(final.folder, "write the submission"):
         try:
-            retry(lambda: _write(partial, {**record, "name": name, "jobs": len(jobs)}, jobs))
+            named = msgspec.structs.replace(record, name=name, jobs=len(jobs))
+            retry(lambda: _write(partial, named, jobs))
             retry(lambda: _put_in_place(partial.folder, final.folder))
         except BaseException:
             shutil.rmtree(partial.folder, ignore_errors=True)
@@ -58,11 +62,17 @@ def write_submission(
     return final
 
 
-def _write(files: SubmissionFiles, record: dict[str, Any], jobs: list[list[Planned]]) -> None:
+def _write(files: SubmissionFiles, record: SubmissionRecord, jobs: list[list[Planned]]) -> None:
     for folder in (files.stops, files.journals, files.logs):
         folder.mkdir(parents=True, exist_ok=True)
     files.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
-    files.record.write_text(to_json({**record, **_signs(files)}) + "\n", encoding="utf-8")
+    record = msgspec.structs.replace(
+        record,  # and the signs by which a copy is recognised: see `is_at_home`
+        inode=files.folder.stat().st_ino,
+        changed=round(files.jobs.stat().st_ctime, 3),
+        machine=process.machine(),
+    )
+    files.record.write_text(to_json(record.as_object()) + "\n", encoding="utf-8")
 
 
 def _put_in_place(partial: Path, final: Path) -> None:
@@ -73,12 +83,6 @@ def _put_in_place(partial: Path, final: Path) -> None:
             not final.exists()
         ):  # otherwise it had been renamed, and the answer was lost: its name is nobody else's
             raise
-
-
-def _signs(files: SubmissionFiles) -> dict[str, Any]:
-    """By which a copy of the study is told from it: see `is_at_home`."""
-    changed = round(files.jobs.stat().st_ctime, 3)
-    return {"inode": files.folder.stat().st_ino, "changed": changed, "machine": process.machine()}
 
 
 def _line(job: list[Planned]) -> str:
@@ -113,7 +117,7 @@ def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
         raise StoreError(f"{files.jobs}: damaged ({error}).") from error
 
 
-def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
+def is_at_home(files: SubmissionFiles, record: SubmissionRecord) -> bool:
     """Whether the jobs of this submission write here; False in a copy of the study.
 
     Jobs write to the path that they were queued with. Where this host has another folder at that path, this
@@ -127,23 +131,19 @@ def is_at_home(files: SubmissionFiles, record: dict[str, Any]) -> bool:
         here = retry(files.folder.stat)
     except FileNotFoundError:
         return True
-    same_machine = process.same_machine(record.get("host", ""), record.get("machine"))
-    same_inode, same_change = here.st_ino == record.get("inode"), _is_unchanged(files, record)
+    same_machine = process.same_machine(record.host or "", record.machine)
+    same_inode, same_change = here.st_ino == record.inode, _is_unchanged(files, record)
     there = _queued_folder(files, record)
-    if there is not None:
-        same_place = there == files.folder or _is_same_folder(here, there)
-        if same_place is not None:
-            return same_place and (same_machine or same_inode or same_change is True)
+    same_place = there == files.folder or _is_same_folder(here, there)
+    if same_place is not None:
+        return same_place and (same_machine or same_inode or same_change is True)
     return same_change is True or (same_inode and (same_machine or same_change is None))
 
 
-def _queued_folder(files: SubmissionFiles, record: dict[str, Any]) -> Path | None:
+def _queued_folder(files: SubmissionFiles, record: SubmissionRecord) -> Path:
     """The path that the submission's jobs were queued with."""
-    try:
-        written = ExperimentFiles(Study(Path(record["study"])), record["experiment"])
-        return written.submission(record.get("name", files.name)).folder
-    except (KeyError, TypeError):
-        return None
+    queued = ExperimentFiles(Study(Path(record.study)), record.experiment)
+    return queued.submission(record.name or files.name).folder
 
 
 def _is_same_folder(here: os.stat_result, there: Path) -> bool | None:
@@ -154,29 +154,49 @@ def _is_same_folder(here: os.stat_result, there: Path) -> bool | None:
         return None
 
 
-def _is_unchanged(files: SubmissionFiles, record: dict[str, Any]) -> bool | None:
+def _is_unchanged(files: SubmissionFiles, record: SubmissionRecord) -> bool | None:
     """Whether `jobs.tasks` is the file that was written; None where that is not known."""
-    written = record.get("changed")
+    if record.changed is None:
+        return None
     try:
-        return None if written is None else abs(files.jobs.stat().st_ctime - written) < CHANGE_SECONDS
-    except (OSError, TypeError):
+        return abs(files.jobs.stat().st_ctime - record.changed) < CHANGE_SECONDS
+    except OSError:
         return None
 
 
-def read_submission(files: SubmissionFiles) -> dict[str, Any]:
-    """What `submission.json` says. Raises StoreError where that is gone, or is not all of it."""
+def read_submission(files: SubmissionFiles) -> SubmissionRecord:
+    """The record in `submission.json`.
+
+    Raises
+    ------
+    StoreError : the file is gone, or damaged
+    """
     try:
-        record = read_json(files.record)
+        record = read_record(files.record, SubmissionRecord)
     except FileNotFoundError:
         raise StoreError(f"{files.record}: gone, so that this submission's tasks are not known.") from None
-    return checked(record, SUBMISSION, files.record)
+    if record.format > FORMAT:
+        raise StoreError(
+            f"{files.record}: written by a later version of neurofit (format {record.format}; this version "
+            f"reads up to {FORMAT}). Update neurofit."
+        )
+    return record
+
+
+class Call(NamedTuple):
+    """A job, or an array of jobs, that the queue took."""
+
+    id: str
+    first: int
+    last: int
+    process: Queue | None
 
 
 @dataclass(frozen=True)
 class QueueMemory:
     """What `queue.jsonl` remembers: ids as the queue gave them, and what was seen of the jobs since."""
 
-    calls: list[dict[str, Any]]
+    calls: list[Call]
     absent: dict[int, float]  # unfinished jobs that the queue answered without → when it first did
     complete: bool = True  # False: the queue may have taken more than was noted
     ended: dict[int, str] = field(
@@ -185,23 +205,30 @@ class QueueMemory:
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
-    """What can be read of it; a call that cannot be is looked up in the queue, as one that was never
-    noted.
+    """What can be read of `queue.jsonl`; a call that cannot be read is looked up in the queue, like one that
+    was never noted.
     """
-    records = [record for record in read_lines(files.queue)[0] if fault(record, QUEUE_LINE) is None]
-    calls = [record for record in records if {"id", "first", "last"} <= record.keys()]
+    try:
+        lines, _ = structured_lines(read_file(files.queue), QueueLine)
+    except FileNotFoundError:
+        lines = []
     absent: dict[int, float] = {}
     ended: dict[int, str] = {}
-    for record in records:
-        for first, last in record.get("absent", ()):
-            absent.update((job, absent.get(job, record.get("t", 0.0))) for job in range(first, last + 1))
-        for first, last in record.get("back", ()):
+    for line in lines:
+        for first, last in line.absent:
+            absent.update((job, absent.get(job, line.t)) for job in range(first, last + 1))
+        for first, last in line.back:
             for job in range(first, last + 1):
                 absent.pop(job, None)
                 ended.pop(job, None)
-        for cause, jobs in record.get("ended", {}).items():
+        for cause, jobs in line.ended.items():
             ended.update((job, cause) for first, last in jobs for job in range(first, last + 1))
-    return QueueMemory(calls, absent, any("complete" in record for record in records), ended)
+    calls = [
+        Call(line.id, line.first, line.last, line.process)
+        for line in lines
+        if line.id is not None and line.first is not None and line.last is not None
+    ]
+    return QueueMemory(calls, absent, any(line.complete is not None for line in lines), ended)
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
@@ -209,19 +236,9 @@ def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
         append_lines(files.queue, [record])
 
 
-class Stop(NamedTuple):
-    """One cancellation: these tasks of the submission, or all."""
-
-    tasks: frozenset[TaskKey] | None
-    by: str
-
-    def covers(self, key: TaskKey) -> bool:
-        return self.tasks is None or key in self.tasks
-
-
 def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> Path:
     """Note a cancellation before any queue is told; workers look here between tasks and while one runs."""
-    content = to_json({"tasks": tasks, "by": by})
+    content = to_json(Cancellation(tasks=None if tasks is None else frozenset(tasks), by=by).as_object())
     with told_apart(files.stops, "note the cancellation"):
         for number in itertools.count(len(retry(lambda: list(files.stops.glob("*.json")))) + 1):
             path = files.stops / f"{number:06d}.json"
@@ -230,16 +247,12 @@ def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> 
     raise AssertionError("unreachable")
 
 
-def read_stops(files: SubmissionFiles) -> tuple[list[Stop], list[Path]]:
-    """The cancellations, and those files that cannot be read as one."""
+def read_stops(files: SubmissionFiles) -> tuple[list[Cancellation], list[Path]]:
+    """The cancellations, and the files that cannot be read as one."""
     stops, damaged = [], []
     for path in retry(lambda: sorted(files.stops.glob("[0-9]*.json"))):
         try:
-            record = read_record(path, STOP)
-            tasks = record["tasks"]
-            stops.append(
-                Stop(None if tasks is None else frozenset((run, rep) for run, rep in tasks), record["by"])
-            )
+            stops.append(read_record(path, Cancellation))
         except (StoreError, OSError):
             damaged.append(path)
     return stops, damaged

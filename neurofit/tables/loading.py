@@ -178,5 +178,5 @@ def _attempt(status: ExperimentStatus, key: TaskKey) -> AttemptFiles:
 
 def _submitted_fit(home: studies.Study, status: ExperimentStatus, key: TaskKey) -> Any:
     record = read_submission(status.files.submission(status.of(key).counted.submission))
-    code = code_store(home) / record["code"]
-    return scripts.load(code, code / record["script"], status.name).fit
+    code = code_store(home) / record.code
+    return scripts.load(code, code / record.script, status.name).fit

@@ -12,8 +12,8 @@ from neurofit.experiments.selector import Selection
 from neurofit.files import parse_lines
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus, read_status
 from neurofit.store.journal import journals
-from neurofit.store.records import JOURNAL_LINE, fault, read_record
-from neurofit.store.records import OUTCOME as OUTCOME_SCHEMA
+from neurofit.store.schemas import JOURNAL_LINE, fault, read_record
+from neurofit.store.schemas import OUTCOME as OUTCOME_SCHEMA
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
 from neurofit.tables.query import parse_query

@@ -11,13 +11,13 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from neurofit import environment
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
+from neurofit.store.records import SubmissionRecord
 from neurofit.store.registry import RegisteredRun, read_registry
 from neurofit.store.submissions import read_submission
 from neurofit.study import Study
@@ -32,7 +32,7 @@ class Assignment:
     """One submission, ready to be worked on."""
 
     submission: SubmissionFiles
-    record: dict[str, Any]
+    record: SubmissionRecord
     files: ExperimentFiles
     runs: dict[int, RegisteredRun]
     experiment: Experiment | None = None
@@ -49,15 +49,15 @@ class Assignment:
             Path(os.path.abspath(folder))
         )  # `training_data` may be a link to another disk
         record = retry(lambda: read_submission(submission))
-        levels = len(Path(record["experiment"]).parts)
+        levels = len(Path(record.experiment).parts)
         training_data = submission.folder.parents[1 + levels]
-        files = ExperimentFiles(Study(training_data.parent), record["experiment"])
+        files = ExperimentFiles(Study(training_data.parent), record.experiment)
         retry(files.registry.stat, late=True)
         return cls(submission, record, files, read_registry(files.registry).runs)
 
     @property
     def code(self) -> Path:
-        return self._code or code_store(self.files.study) / self.record["code"]
+        return self._code or code_store(self.files.study) / self.record.code
 
     def load(self, experiment: Experiment | None = None, code: Path | None = None) -> None:
         """Load the script as it was submitted (or take an experiment that is loaded, from the study's own
@@ -73,8 +73,8 @@ class Assignment:
     def _load(self, experiment: Experiment | None) -> None:
         try:
             if experiment is None:
-                path = self.code / self.record["script"]
-                experiment = retry(lambda: scripts.load(self.code, path, self.record["experiment"]))
+                path = self.code / self.record.script
+                experiment = retry(lambda: scripts.load(self.code, path, self.record.experiment))
             self.experiment = experiment
         except (NeurofitError, OSError) as error:
             self.problem = str(error)
@@ -91,7 +91,7 @@ class Assignment:
         """Where attempts at a task are made: a scratch attempt in its submission's own folder, where nobody
         looks.
         """
-        if self.record.get("scratch"):
+        if self.record.scratch:
             return TaskFiles(self.submission.folder)
         run = self.run(number)
         return self.files.task(run.number, run.id, repetition)

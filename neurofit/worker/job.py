@@ -63,7 +63,7 @@ class Worker:
             journal = Journal(submission, number, host=socket.gethostname())
         with transient.patience(transient.worker(submission.folder, _Waiting(journal, self.signals).beat)):
             claimant = Claimant(submission, number, journal.start, Process.here())
-            fail_fast = FailFast(submission, self.assignment.record.get("keep_going", True))
+            fail_fast = FailFast(submission, self.assignment.record.keep_going)
             job = _Job(self, journal, claimant, self._limits(), fail_fast)
             try:
                 end = job.do(retry(lambda: read_job(submission, number), late=True))
@@ -74,15 +74,13 @@ class Worker:
 
     def _limits(self) -> supervisor.Limits:
         record = self.assignment.record
-        resources = record["resources"]
-        minutes = resources.get("walltime_minutes")
-        task_minutes = record.get("task_minutes")
+        minutes, task_minutes = record.resources.walltime_minutes, record.task_minutes
         deadline = None
         if minutes:
             used = max(time.time() - self.started, 0.0) if self.started else 0.0
             deadline = time.monotonic() - used + max(60.0 * minutes - STOP_MARGIN_SECONDS, 30.0 * minutes)
         return supervisor.Limits(
-            60.0 * task_minutes if task_minutes else None, resources.get("memory_gb"), deadline
+            60.0 * task_minutes if task_minutes else None, record.resources.memory_gb, deadline
         )
 
 
@@ -218,7 +216,7 @@ class _Job:
             self.journal.write({"skip": task.key, "why": attempt.why})
             return None
         self.journal.write({"claim": task.key, "attempt": attempt.number, "t": round(time.time(), 3)})
-        if self.worker.assignment.record["fresh"]:
+        if self.worker.assignment.record.fresh:
             checkpoints.discard(files, task.last_attempt)
         return attempt
 
@@ -228,12 +226,12 @@ class _Job:
         return TaskContext(
             params={**run.params, **run.derived},
             repetition=task.repetition,
-            repetitions=assignment.record["repetitions"],
-            split_by=assignment.record["split_by"],
+            repetitions=assignment.record.repetitions,
+            split_by=assignment.record.split_by,
             study=assignment.files.study.root,
             files=assignment.task_files(task.run, task.repetition),
             attempt=attempt,
-            fresh_after=task.last_attempt if assignment.record["fresh"] else 0,
+            fresh_after=task.last_attempt if assignment.record.fresh else 0,
         )
 
     def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> dict[str, Any]:
@@ -270,11 +268,11 @@ class _Job:
             "wall_seconds": 0.0,
             "cpu_seconds": 0.0,
             "peak_memory_gb": 0.0,
-            "code": record["code_hash"],
-            "commit": record["commit"],
-            "dirty": record["dirty"],
-            "versions": record["versions"],
-            **({"scratch": True} if record.get("scratch") else {}),
+            "code": record.code_hash,
+            "commit": record.commit,
+            "dirty": record.dirty,
+            "versions": record.versions,
+            **({"scratch": True} if record.scratch else {}),
             "log": log.folder.relative_to(assignment.files.folder).as_posix(),
         }
 

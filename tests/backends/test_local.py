@@ -40,8 +40,6 @@ class Held:
         self.backend = LocalBackend(workers=2)
 
     def submission(self, jobs: int, name: str = "study") -> Submission:
-        from dataclasses import asdict
-
         from neurofit.orchestrate.plan import registered
         from neurofit.orchestrate.submit import base_record
         from neurofit.store.layout import ExperimentFiles
@@ -54,13 +52,16 @@ class Held:
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
-        record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
-        record |= {
-            "runner": "local",
-            "backend": "local",
-            "resources": asdict(Resources()),
-            "task_minutes": None,
-        }
+        record = base_record(
+            bench.study,
+            plan.experiment,
+            plan.code_hash,
+            1,
+            fresh=False,
+            runner="local",
+            backend="local",
+            resources=Resources(),
+        )
         written = write_submission(files, "20260101-000000-local-test", record, plan.jobs(None))
         submission = Submission(written.folder, "wait", jobs, bench.study.root)
         self.benches[submission] = bench

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from neurofit.backends.base import Backend, Resources, Submission
@@ -50,13 +49,16 @@ class Held:
         files = ExperimentFiles(bench.study, "wait")
         files.folder.mkdir(parents=True, exist_ok=True)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
-        record = base_record(bench.study, plan.experiment, plan.code_hash, 1, fresh=False)
-        record |= {
-            "runner": self.kind,
-            "backend": self.kind,
-            "resources": asdict(Resources()),
-            "task_minutes": None,
-        }
+        record = base_record(
+            bench.study,
+            plan.experiment,
+            plan.code_hash,
+            1,
+            fresh=False,
+            runner=self.kind,
+            backend=self.kind,
+            resources=Resources(),
+        )
         # accounting remembers those of earlier tests
         token = f"20260101-000000-{self.kind}-{secrets.token_hex(4)}"
         written = write_submission(files, token, record, plan.jobs(None))

@@ -15,7 +15,7 @@ from hostile.oracle import command, faults, tried
 from hostile.study import build, records
 from neurofit.errors import StoreError
 from neurofit.files import from_json, read_json
-from neurofit.store import records as schemas
+from neurofit.store import schemas as schemas
 
 SEEDS = range(24)  # others are tried by scripts/hostile
 

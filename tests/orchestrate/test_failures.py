@@ -11,6 +11,7 @@ from neurofit.experiments.selector import naming
 from neurofit.orchestrate.common_factors import common_factors
 from neurofit.orchestrate.explanations import explained, remedy
 from neurofit.orchestrate.failures import failures
+from neurofit.store.records import ResourcesRecord
 from neurofit.store.state import State
 
 THREE_CAUSES = """
@@ -120,7 +121,7 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
     ],
 )
 def test_each_cause_has_its_command(error, state, command):
-    resources = {"memory_gb": 12, "walltime_minutes": 60}
+    resources = ResourcesRecord(memory_gb=12, walltime_minutes=60)
     tasks = [(0, 0), (1, 0)]
     found = remedy(
         "e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
@@ -140,5 +141,6 @@ def test_a_submission_may_ask_for_other_resources_than_its_runner(bench):
     assert ", runner local with 4.5 GB, 30 min\n" in bench.command(*words, "--dry-run").stdout
     assert bench.command(*words, "--cpus", "1").returncode == 0
     (part,) = bench.status("three").submissions
-    assert part.record["resources"] == {"cpus": 1, "gpus": None, "memory_gb": 4.5, "walltime_minutes": 30}
+    wanted = part.record.resources
+    assert (wanted.cpus, wanted.gpus, wanted.memory_gb, wanted.walltime_minutes) == (1, None, 4.5, 30)
     assert bench.command("submit", "three", "--memory", "0").returncode == 2

@@ -19,6 +19,7 @@ from neurofit.orchestrate.cancel import cancel, ending
 from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles, TaskFiles
+from neurofit.store.records import ResourcesRecord, SubmissionRecord
 from neurofit.store.submissions import Planned, is_at_home, read_submission, write_submission
 from neurofit.study import Study
 
@@ -38,23 +39,23 @@ experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]))
 def submission(root: Path, **changes) -> SubmissionFiles:
     """A submission as this host writes it, with these entries of its record changed."""
     files = ExperimentFiles(Study(root), "exp")
-    record = {
-        "experiment": "exp",
-        "study": str(root),
-        "script": "jobs/exp.py",
-        "repetitions": 1,
-        "fresh": False,
-        "code": "c",
-        "runner": "slurm",
-        "backend": "slurm",
-        "resources": {},
+    record = SubmissionRecord(
+        experiment="exp",
+        study=str(root),
+        script="jobs/exp.py",
+        repetitions=1,
+        fresh=False,
+        code="c",
+        code_hash="h",
+        runner="slurm",
+        backend="slurm",
+        resources=ResourcesRecord(),
         **process.who(),
-    }
+    )
     written = write_submission(files, "20261128-120000-slurm-aaaa", record, [[Planned(0, 0, 0)]])
     if changes:
-        changed = {
-            name: value for name, value in {**read_submission(written), **changes}.items() if value != "gone"
-        }
+        there = {**json.loads(written.record.read_text()), **changes}
+        changed = {name: value for name, value in there.items() if value != "gone"}
         written.record.write_text(json.dumps(changed))
     return written
 
@@ -70,7 +71,7 @@ def copied(root: Path, to: Path) -> SubmissionFiles:
 
 def aged(files: SubmissionFiles) -> None:
     """As if it had been submitted an hour before anything was copied."""
-    record = read_submission(files)
+    record = json.loads(files.record.read_text())
     files.record.write_text(json.dumps({**record, "changed": record["changed"] - 3600}))
 
 
@@ -113,7 +114,9 @@ def test_a_copy_beside_the_original_is_none_even_with_the_same_inode(tmp_path, c
     original = submission(tmp_path / "study", **changes)
     copy = copied(tmp_path / "study", tmp_path / "copy")
     assert at_home(original) and not at_home(copy)
-    copy.record.write_text(json.dumps({**read_submission(copy), "inode": inode(copy)}))  # as in a snapshot
+    copy.record.write_text(
+        json.dumps({**json.loads(copy.record.read_text()), "inode": inode(copy)})
+    )  # as in a snapshot
     assert not at_home(copy)
 
 

@@ -49,7 +49,7 @@ def test_keep_going_tries_all(bench):
     assert bench.command("submit", "broken", "--keep-going").returncode == 3
     assert bench.counts("broken") == {"failed": 8}
     (part,) = bench.status("broken").submissions
-    assert read_submission(part.files)["keep_going"] is True and not part.files.fail_fast.exists()
+    assert read_submission(part.files).keep_going is True and not part.files.fail_fast.exists()
 
 
 @pytest.mark.parametrize(
