@@ -243,9 +243,7 @@ def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) ->
     try:
         record, jobs = read_submission(files), read_jobs(files)
         if len(jobs) != record.jobs:
-            raise StoreError(
-                f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record.jobs} job(s)."
-            )
+            raise StoreError(f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record.jobs} job(s).")
         stops, damaged = read_stops(files)
     except (StoreError, OSError) as error:
         status.problems.append(str(error))

@@ -41,7 +41,8 @@ def activation_of(given):
 
     Raises
     ------
-    UsageError : no such name
+    UsageError
+        There is no such name.
     """
     if isinstance(given, str) and given in OWN:
         return OWN[given]
@@ -56,17 +57,28 @@ def activation_of(given):
 
 @keras.saving.register_keras_serializable("neurofit")
 class OutputNonlinearity(keras.layers.Layer):
-    """f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0: what a neuron makes of its drive,
-    learned.
+    """What a neuron makes of its drive, learned: f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0.
 
-    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant
-    beyond both ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
+    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant beyond
+    both ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
 
-    In and out (image, neuron). Weight: `log_gain` (knot, neuron), 0; its penalty, `gain_regularizer`, is to
-    hold it smooth: `regularizers.Differences`.
+    In and out (image, neuron). Weight: `log_gain` (knot, neuron), starts at 0.
 
-    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019), whose m falls to 0 at the lowest knot,
-    where a neuron then has no gradient.
+    Parameters
+    ----------
+    bins : int
+        Number of intervals between knots.
+    low, high : float
+        The first and the last knot.
+    gain_regularizer : Regularizer, optional
+        Penalty on `log_gain` that holds it smooth: `regularizers.Differences`.
+    **kwargs
+        Of every Keras layer, such as `name`.
+
+    References
+    ----------
+    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897, whose m falls to 0 at the lowest knot, where a neuron
+    then has no gradient.
     """
 
     def __init__(self, *, bins=50, low=-3.0, high=6.0, gain_regularizer=None, **kwargs):

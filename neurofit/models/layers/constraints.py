@@ -11,9 +11,14 @@ from neurofit.errors import UsageError
 
 @keras.saving.register_keras_serializable("neurofit")
 class Between(keras.constraints.Constraint):
-    """Weights are put back into [low, high]; numbers, or arrays that broadcast with the weight.
+    """Puts weights back into [low, high] after every step.
 
-    A clip in the forward pass alone would leave a weight outside without a gradient, for ever.
+    A clip in the forward pass alone would leave a weight outside its bounds without a gradient, for ever.
+
+    Parameters
+    ----------
+    low, high : float or ndarray
+        The bounds; arrays broadcast with the weight.
     """
 
     def __init__(self, low, high):
@@ -27,12 +32,12 @@ class Between(keras.constraints.Constraint):
 
 
 def bounds(variable) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest value of each weight of a variable, both of its shape; ±inf without a
-    constraint.
+    """The lowest and the highest value of each weight of a variable, both of its shape; ±inf if it is free.
 
     Raises
     ------
-    UsageError : its constraint is more than bounds
+    UsageError
+        The variable's constraint is more than bounds.
     """
     constraint, shape = variable.constraint, tuple(variable.shape)
     if constraint is None:

@@ -19,10 +19,17 @@ PADDINGS = ("same", "valid")
 class Window:
     """How a kernel moves over a map.
 
-    size, stride, dilation [pixels]: of the kernel; between two places; between two neighbours in the kernel
-    padding : "same", zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's
-    SAME); "valid",
-        only where the whole kernel lies on the map: ⌈(n − (size − 1) · dilation) / stride⌉
+    Parameters
+    ----------
+    size : int
+        Height and width of the kernel [pixels].
+    stride : int
+        Distance of two places [pixels].
+    dilation : int
+        Distance of two neighbours in the kernel [pixels].
+    padding : {"same", "valid"}
+        "same": zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's SAME).
+        "valid": only where the whole kernel lies on the map, ⌈(n − (size − 1) · dilation) / stride⌉.
     """
 
     size: int
@@ -78,10 +85,22 @@ class Window:
 
 @keras.saving.register_keras_serializable("neurofit")
 class Convolution(Linear):
-    """act(x ∗ K + b): cross-correlation. `size`, `stride`, `dilation`, `padding`: see `Window`.
+    """Convolution, act(x ∗ K + b), where ∗ is cross-correlation.
 
-    In (image, height, width, channel), out (image, height', width', filter).
-    Weights: `kernel` (size, size, channel, filter), N(0, .1); `bias` (filter,), 0. The rest as for `Dense`.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `kernel` (size, size,
+    channel, filter), N(0, .1); `bias` (filter,), 0.
+
+    Parameters
+    ----------
+    filters : int
+        Number of filters.
+    size, stride, dilation : int
+        How the kernel moves [pixels], see `Window`.
+    padding : {"same", "valid"}
+        See `Window`.
+    **kwargs
+        As for `Dense`: `activation`, `normalised`, `positive`, `inhibitory`, `use_bias`, initialisers, the
+        penalty `kernel_regularizer`; and those of every Keras layer.
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", **kwargs):
@@ -105,15 +124,35 @@ class Convolution(Linear):
 
 @keras.saving.register_keras_serializable("neurofit")
 class SeparableConvolution(keras.layers.Layer):
-    """act(Σ_channel (x ∗ D)[channel] · P[channel] + b): each channel with its own kernel, then a mix of the
-    channels.
+    """A kernel per channel, then a mix of channels: act(Σ_channel (x ∗ D)[channel] · P[channel] + b).
 
-    In (image, height, width, channel), out (image, height', width', filter). Weights: `depthwise` (size,
-    size, 1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0. size² + filters
-    weights per channel in place of size² · filters. `size`, `stride`, `dilation`, `padding`: see `Window`. A
-    penalty on `depthwise` sees every channel's kernel as a unit of its own.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `depthwise` (size, size,
+    1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0. These are size² + filters
+    weights per channel instead of size² · filters. A penalty on `depthwise` sees every channel's kernel as a
+    unit.
 
-    Source: the cores of doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), which mix channels before as well.
+    Parameters
+    ----------
+    filters : int
+        Number of filters.
+    size, stride, dilation : int
+        How the kernel moves [pixels], see `Window`.
+    padding : {"same", "valid"}
+        See `Window`.
+    activation : str or callable, optional
+        By default linear.
+    use_bias : bool
+        Whether there is a bias.
+    depthwise_initializer, pointwise_initializer, bias_initializer : str or Initializer, optional
+        How weights start.
+    depthwise_regularizer, pointwise_regularizer : Regularizer, optional
+        Penalties.
+    **kwargs
+        Of every Keras layer, such as `name`.
+
+    References
+    ----------
+    The cores of Lurz et al. 2021, doi:10.1101/2020.10.05.326256, which also mix channels before.
     """
 
     def __init__(

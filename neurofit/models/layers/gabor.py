@@ -19,22 +19,41 @@ SMALLEST_ENERGY = 1e-6  # added before a square root, whose slope has no end at 
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaborEnergy(keras.layers.Layer):
-    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per
-    filter.
+    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per filter.
 
-    On a grid (size, size), X and Y from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ: envelope =
-    exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0; odd = envelope ·
-    sin 2πfu; both then divided by their L2 norms. So light that is everywhere the same gives 0, and a
-    filter's size does not matter to its scale. Channels are added up.
+    On a grid (size, size), X and Y are measured from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ:
+    envelope = exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0; odd =
+    envelope · sin 2πfu. Both are divided by their L2 norms. So uniform light gives 0, and a filter's size does
+    not matter to its scale. Channels are summed.
 
-    In (image, height, width, channel), out (image, height', width', filter): amplitude, √(even² + odd² +
-    1e-6), or "energy", even² + odd². Weights: `gabors` (4, filter), rows as in ROWS: θ [rad] (0: stripes
-    upright), f [cycles per pixel], σ [pixels], γ. They start as every orientation k π / `orientations` with
-    every one of `frequencies`, frequency by frequency, γ 1 and σ such that the filter's half-amplitude
-    bandwidth is `octaves`. `learned`: whether training changes them, within f [.01, .49], where both filters
-    exist, σ [.5, size] and γ [.1, 10]. `size`, `stride`, `dilation`, `padding`: see `Window`.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `gabors` (4, filter),
+    rows as in ROWS: θ [rad] (0: stripes upright), f [cycles per pixel], σ [pixels], γ. They start as every
+    orientation k π / `orientations` with every one of `frequencies`, frequency by frequency, γ 1 and σ such
+    that the filter's half-amplitude bandwidth is `octaves`.
 
-    Source: doi:10.1364/JOSAA.2.000284 (Adelson & Bergen 1985, the energy model).
+    Parameters
+    ----------
+    size, stride, dilation : int
+        How the kernel moves [pixels], see `Window`.
+    orientations : int
+        Number of orientations.
+    frequencies : sequence of float
+        [cycles per pixel]
+    octaves : float
+        Bandwidth.
+    learned : bool
+        Whether training changes the filters, within f [.01, .49], where both filters exist, σ [.5, size] and
+        γ [.1, 10].
+    output : {"amplitude", "energy"}
+        √(even² + odd² + 1e-6), or even² + odd².
+    padding : {"same", "valid"}
+        See `Window`.
+    **kwargs
+        Of every Keras layer, such as `name`.
+
+    References
+    ----------
+    The energy model: Adelson & Bergen 1985, doi:10.1364/JOSAA.2.000284.
     """
 
     def __init__(

@@ -112,23 +112,34 @@ class _Gaussians(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("neurofit")
 class DifferenceOfGaussians(_Gaussians):
-    """Centre minus surround, a pair of concentric Gaussians per filter; one number per filter and image.
+    """Centre minus surround, a pair of concentric Gaussians per filter: one number per filter and image.
 
     G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; act(Σ image · (G₁ − G₂) + b).
     σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
 
-    In (image, height, width, channel), out (image, filter); every channel is weighted alike. Weights:
+    In (image, height, width, channel), out (image, filter); every channel has the same weights. Weights:
     `gaussians` (6, filter), rows as in ROWS (variance_surround is what is added to variance_centre); `bias`
     (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed, x
-    into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0.
+    into [2, width − 2], y into [2, height − 2]. A weight outside its bounds has gradient 0. Weights start
+    uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds.
 
-    Starts uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds. `start_below` moves the
-    first y down by that many pixels (NDN3 had 2: some of its filters start beyond the bound, and stay there).
+    A Gaussian is a product of one along x and one along y, so there is no kernel, but two small contractions.
 
-    A Gaussian is a product of one along x and one along y, so no kernel is made: two small contractions
-    instead.
+    Parameters
+    ----------
+    filters : int
+        Number of filters.
+    variance_bounds : tuple of float
+        The lowest and the highest σ [pixels²].
+    **kwargs
+        `start_below` moves the first y down by that many pixels (NDN3 had 2: some of its filters start beyond
+        the bound, and stay there); `activation`, `use_bias`, `bias_initializer`; and those of every Keras
+        layer.
 
-    Source: doi:10.1371/journal.pcbi.1004927 (HSM); bounds, start and the sum of variances: petrroll/NDN3.
+    References
+    ----------
+    HSM: Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927. Bounds, start and the sum of variances:
+    petrroll/NDN3.
     """
 
     def __init__(self, filters, *, variance_bounds=(1.0, 25.0), **kwargs):
@@ -151,16 +162,26 @@ class DifferenceOfGaussians(_Gaussians):
 
 @keras.saving.register_keras_serializable("neurofit")
 class ConvolutionalDifferenceOfGaussians(_Gaussians):
-    """A convolution whose kernels are differences of Gaussians on a grid (size, size), the same for every
-    channel.
+    """A convolution whose kernels are differences of Gaussians on a grid (size, size), equal for every channel.
 
     In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding
-    "same". Weights, clips and formula as for `DifferenceOfGaussians`, on the grid of the kernel: x and y in
-    [2, size − 2] (always 2 for a size below 4), σ in (1, max(1, int(.82 · size))) unless `variance_bounds`
-    says otherwise. `stride`, `dilation` [pixels]: see `Window`; all lengths of the kernel are before
-    dilation.
+    "same". Weights, clips and formula are those of `DifferenceOfGaussians`, on the grid of the kernel: x and y
+    in [2, size − 2] (always 2 for a size below 4). All lengths of the kernel are before dilation.
 
-    Source: petrroll/NDN3.
+    Parameters
+    ----------
+    filters : int
+        Number of filters.
+    size, stride, dilation : int
+        How the kernel moves [pixels], see `Window`.
+    variance_bounds : tuple of float, optional
+        The lowest and the highest σ. By default (1, max(1, int(.82 · size))).
+    **kwargs
+        As for `DifferenceOfGaussians`.
+
+    References
+    ----------
+    petrroll/NDN3.
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, variance_bounds=None, **kwargs):

@@ -23,9 +23,7 @@ from neurofit.models.layers.weights import (
 
 
 class Linear(keras.layers.Layer):
-    """What a dense layer and a convolution share: a kernel whose last axis is the unit's, a bias, an
-    activation.
-    """
+    """What dense layers and convolutions share: a kernel whose last axis is the unit's, a bias, an activation."""
 
     def __init__(
         self,
@@ -90,9 +88,29 @@ class Linear(keras.layers.Layer):
 class Dense(Linear):
     """act(x · W + b), for (image, …): what comes after the first axis is flattened, channels fastest.
 
-    In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
-    `normalised`: see `weights.as_used`; `positive`: max(W, 0); the last `inhibitory` units are multiplied by
-    −1. A penalty sees the kernel of images as (height, width, channel, unit).
+    In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0. A penalty
+    sees the kernel of images as (height, width, channel, unit).
+
+    Parameters
+    ----------
+    units : int
+        Number of units.
+    activation : str or callable, optional
+        By default linear.
+    normalised : {"none", "unit", "at_most_one", "matrix"}
+        How the kernel is normalised before use, see `weights.as_used`.
+    positive : bool
+        Whether the kernel is used as max(W, 0).
+    inhibitory : int
+        The last so many units are multiplied by −1.
+    use_bias : bool
+        Whether there is a bias.
+    kernel_initializer, bias_initializer : str or Initializer, optional
+        How weights start.
+    kernel_regularizer : Regularizer, optional
+        Penalty on the kernel.
+    **kwargs
+        Of every Keras layer, such as `name`.
     """
 
     def build(self, input_shape):
@@ -139,9 +157,9 @@ class Scale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("neurofit")
 class UnitScale(keras.layers.Layer):
-    """w · x + b, with a w and a b for each unit of the last axis. In and out of any one shape.
+    """w · x + b, with a w and a b for each unit of the last axis.
 
-    Weights: `scale` (unit,), 1; `bias` (unit,), 0.
+    In and out of any one shape. Weights: `scale` (unit,), 1; `bias` (unit,), 0.
     """
 
     def build(self, input_shape):

@@ -13,21 +13,44 @@ from neurofit.models.layers.weights import needs_maps
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaussianReadout(Readout):
-    """act(Σ_c x[y, x, c] · what[c] + b): the features at one position (y, x) per neuron, between pixels
-    bilinear.
+    """The features at one position (y, x) per neuron, bilinear between pixels: act(Σ_c x[y, x, c] · what[c] + b).
 
-    While training, the position is drawn from N(μ, S Sᵀ) anew for every image and neuron, so that gradients
-    reach positions further away than the next pixel; else it is μ. −1 is the first pixel's centre and 1 the
-    last's, along y and along x; drawn positions are clipped to them, and μ is put back into them after each
+    During training, the position is drawn from N(μ, S Sᵀ) for every image and neuron, so that gradients reach
+    positions further away than the next pixel; otherwise it is μ. −1 is the first pixel's centre and 1 the
+    last's, along y and along x. Drawn positions are clipped to them, and μ is put back into them after each
     step.
 
     In (image, height, width, channel), out (image, neuron). Weights: `what` (channel, neuron), 1 / channel;
-    `position` μ (2, neuron), y and x, uniform within ±`start_within`; `spread` S (2, 2, neuron),
-    `start_spread` times the unit matrix; `bias` (neuron,), 0. `learned_positions=False` leaves μ and S as
-    they start or are assigned; `sampled=False` always looks at μ.
+    `position` μ (2, neuron), y and x; `spread` S (2, 2, neuron); `bias` (neuron,), 0.
 
-    Source: doi:10.1101/2020.10.05.326256 (Lurz et al. 2021), with their defaults but for S, which there
-    starts random.
+    Parameters
+    ----------
+    neurons : int
+        Number of neurons.
+    learned_positions : bool
+        Whether μ and S are trained. Otherwise they stay as they start or are assigned.
+    sampled : bool
+        Whether positions are drawn during training. Otherwise they are always μ.
+    start_within : float
+        μ starts uniform within ± this.
+    start_spread : float
+        S starts as this times the unit matrix.
+    activation : str or callable, optional
+        By default linear.
+    use_bias : bool
+        Whether there is a bias.
+    bias_initializer, what_initializer : str or Initializer, optional
+        How weights start.
+    what_regularizer : Regularizer, optional
+        Penalty on `what`.
+    seed : int, optional
+        Of the drawn positions.
+    **kwargs
+        Of every Keras layer, such as `name`.
+
+    References
+    ----------
+    Lurz et al. 2021, doi:10.1101/2020.10.05.326256, with their defaults, except that their S starts random.
     """
 
     factors_named = ("what",)
@@ -92,9 +115,7 @@ class GaussianReadout(Readout):
         return self.start_spread * ops.eye(2, dtype=dtype)[:, :, None] * ops.ones(shape, dtype)
 
     def positions(self, images=None):
-        """Where it looks, (2, 1, neuron) or, drawn for each of so many images, (2, image, neuron); in [−1,
-        1].
-        """
+        """Where it looks, in [−1, 1]: (2, 1, neuron), or (2, image, neuron) if drawn for each of so many images."""
         centre = ops.cast(self.position, self.compute_dtype)[:, None, :]
         if images is not None:
             shape = (2, images, self.neurons)
@@ -118,9 +139,9 @@ class GaussianReadout(Readout):
 
 
 def bilinear(maps, y, x):
-    """Values between pixels, (image, neuron, channel), of maps (image, height, width, channel).
+    """Values (image, neuron, channel) between the pixels of maps (image, height, width, channel).
 
-    y, x : (image or 1, neuron), in [−1, 1] from the first pixel's centre to the last's
+    y and x are (image or 1, neuron), in [−1, 1] from the first pixel's centre to the last's.
     """
     _, height, width, channels = maps.shape
     flat = ops.reshape(maps, (-1, height * width, channels))

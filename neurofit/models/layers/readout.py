@@ -105,22 +105,44 @@ class Readout(keras.layers.Layer):
 class FactorisedReadout(Readout):
     """What each neuron looks for, and where: act(Σ_{h,w,c} x[h, w, c] · where[h, w] · what[c] + b).
 
-    In (image, height, width, channel), out (image, neuron).
-    Weights: `what` (channel, neuron) and `where` (height, width, neuron), N(0, .1); `bias` (neuron,), 0.
+    In (image, height, width, channel), out (image, neuron). Weights: `what` (channel, neuron) and `where`
+    (height, width, neuron), N(0, .1); `bias` (neuron,), 0.
 
-    `normalised` says which factors are divided by their L2 norm per neuron, `positive` which have their
-    negative part set to 0 before ("none", "what", "where", "both"). Only the product of the factors matters,
-    so one of them should be normalised; NDN3's `sep` has normalised="what" by default. Penalties see the
-    factors as the forward pass does, so that Σ w² of a normalised one is constant; the optimiser moves the
-    raw ones. `magnitude` says which count by their absolute value instead: not negative either, but with a
-    gradient on both sides of 0, so that none is stuck there.
+    Only the product of the factors matters, so one of them should be normalised; NDN3's `sep` has
+    normalised="what" by default. Penalties see the factors as the forward pass does, so that Σ w² of a
+    normalised one is constant; the optimiser moves the raw ones.
 
-    `product_l1`: λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself.
-    To take scale from one factor to the other does not escape it, so that with it no factor need be
-    normalised. Keras applies it to `where`, or to `what` while `where` is frozen. So does `joint_norm2`: λ of
-    λ (Σ what² + Σ where² − neurons)², NDN3's `norm2` on `sep`.
+    Parameters
+    ----------
+    neurons : int
+        Number of neurons.
+    normalised : {"none", "what", "where", "both"}
+        Which factors are divided by their L2 norm per neuron.
+    positive : {"none", "what", "where", "both"}
+        Which factors have their negative part set to 0 before.
+    magnitude : {"none", "what", "where", "both"}
+        Which factors count by their absolute value instead: not negative either, but with a gradient on both
+        sides of 0, so that none is stuck there.
+    product_l1 : float
+        λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. Moving
+        scale from one factor to the other does not escape it, so that with it no factor need be normalised.
+        Keras applies it to `where`, or to `what` while `where` is frozen.
+    joint_norm2 : float
+        λ of λ (Σ what² + Σ where² − neurons)², NDN3's `norm2` on `sep`; applied in the same way.
+    activation : str or callable, optional
+        By default linear.
+    use_bias : bool
+        Whether there is a bias.
+    what_initializer, where_initializer, bias_initializer : str or Initializer, optional
+        How weights start.
+    what_regularizer, where_regularizer : Regularizer, optional
+        Penalties on the factors.
+    **kwargs
+        Of every Keras layer, such as `name`.
 
-    Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
+    References
+    ----------
+    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
     """
 
     factors_named = ("what", "where")
@@ -197,15 +219,31 @@ class FactorisedReadout(Readout):
 
 @keras.saving.register_keras_serializable("neurofit")
 class RankOneReadout(Readout):
-    """act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b): one row, one column, one mix of
-    channels.
+    """One row, one column, one mix of channels: act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b).
 
     In (image, height, width, channel), out (image, neuron). Weights, all N(0, .1): `what` (channel, neuron),
-    `where_y` (height, neuron), `where_x` (width, neuron); `bias` (neuron,), 0. Each may have a penalty;
-    smooth along the one axis of a `where` is `Laplacian(λ, axes=(0,))`; `product_l1`, on all three, as for
-    `FactorisedReadout`.
+    `where_y` (height, neuron), `where_x` (width, neuron); `bias` (neuron,), 0.
 
-    Source: doi:10.1038/s41467-025-61171-9 (Du et al. 2025, w_x, w_y, w_c).
+    Parameters
+    ----------
+    neurons : int
+        Number of neurons.
+    activation : str or callable, optional
+        By default linear.
+    use_bias : bool
+        Whether there is a bias.
+    product_l1 : float
+        As for `FactorisedReadout`, on all three factors.
+    what_initializer, where_y_initializer, where_x_initializer, bias_initializer : str or Initializer, optional
+        How weights start.
+    what_regularizer, where_y_regularizer, where_x_regularizer : Regularizer, optional
+        Penalties. `Laplacian(λ, axes=(0,))` is smooth along the one axis of a `where`.
+    **kwargs
+        Of every Keras layer, such as `name`.
+
+    References
+    ----------
+    Du et al. 2025, doi:10.1038/s41467-025-61171-9 (w_x, w_y, w_c).
     """
 
     factors_named = ("what", "where_y", "where_x")

@@ -32,10 +32,9 @@ class AbsoluteNormal(keras.initializers.RandomNormal):
 
 
 def initializer(given=None):
-    """The one given, or N(0, .1): NDN's "normal". A new one for each weight, as one instance draws the same
-    again.
+    """The initialiser given, or N(0, .1), NDN's "normal"; "absolute_normal" is |N(0, .1)|, other names are Keras'.
 
-    "absolute_normal" is |N(0, .1)|; other names are Keras'.
+    There is a new one for each weight, because one instance draws the same numbers again.
     """
     if given is None or given == "normal":
         return keras.initializers.RandomNormal(stddev=0.1)
@@ -45,11 +44,17 @@ def initializer(given=None):
 
 
 def as_used(weight, normalised="none", positive=False):
-    """The weight as the forward pass sees it: its negative part set to 0, then normalised. The last axis is
-    the unit's.
+    """The weight as the forward pass sees it: its negative part set to 0, then normalised.
 
-    unit: every unit's L2 norm is 1; at_most_one: divided by it where it is more than 1;
-    matrix: divided by the norm of all, times the number of units
+    Parameters
+    ----------
+    weight : tensor of shape (…, unit)
+        The raw weight.
+    normalised : {"none", "unit", "at_most_one", "matrix"}
+        "unit": every unit's L2 norm is 1. "at_most_one": the weight is divided by it if it is more than 1.
+        "matrix": the weight is divided by the norm of all, times the number of units.
+    positive : bool
+        Whether the negative part is set to 0.
     """
     if positive:
         weight = ops.maximum(weight, 0)
@@ -79,14 +84,23 @@ class _OnUsed(keras.regularizers.Regularizer):
 
 
 def penalty_on(layer, regularizer, shape, used=None):
-    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called; None for
-    none.
+    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called.
 
-    shape : of the raw weight; used : makes of it what the penalty sees
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        The layer of the weight.
+    regularizer : Regularizer or None
+        The penalty; without one, there is none.
+    shape : tuple of int
+        Of the raw weight.
+    used : callable, optional
+        Makes of the raw weight what the penalty sees.
 
     Raises
     ------
-    ShapeError : it cannot be computed for a weight of this shape (of the raw weight)
+    ShapeError
+        The penalty cannot be computed for a weight of this shape.
     """
     regularizer = keras.regularizers.get(regularizer)
     if regularizer is None:

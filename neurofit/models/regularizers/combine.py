@@ -49,8 +49,8 @@ class Sum(keras.regularizers.Regularizer):
 class OfSeveral(Penalty):
     """A penalty of this weight (…, unit) and those that `others()` gives, of the same unit, at once.
 
-    A layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved.
-    `unless`: while this says True, another weight bears the penalty.
+    A layer makes it for Keras to apply to one of its weights; it is not a setting, and cannot be saved. While
+    `unless` says True, another weight bears the penalty.
     """
 
     def __init__(self, strength, others: Callable[[], list], unless: Callable[[], bool] = lambda: False):
@@ -71,9 +71,7 @@ class OfSeveral(Penalty):
 
 
 class OfProduct(OfSeveral):
-    """λ Σ|w · v · …| over all products of these weights: the product of the sums, Σ_units (Σ|w|)(Σ|v|)…; the
-    product itself is never made.
-    """
+    """λ Σ|w · v · …| over all products of these weights: Σ_units (Σ|w|)(Σ|v|)…, without making the product."""
 
     def _size(self, weights: list):
         return keras.ops.sum(math.prod(map(_sizes, weights)))

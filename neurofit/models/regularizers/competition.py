@@ -43,10 +43,9 @@ class Max(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class MaxFilters(_Competition):
-    """λ Σ_{place, unit} [(Σ_channel w²)² − Σ_channel w⁴]: one channel should win at each place. NDN's
-    max_filt.
+    """λ Σ_{place, unit} [(Σ_channel w²)² − Σ_channel w⁴]: one channel should win at each place. NDN's max_filt.
 
-    A weight (channel, unit), as a readout's `what`, is one place.
+    A weight (channel, unit), such as a readout's `what`, is one place.
     """
 
     needs, rivals = "channels", (2,)
@@ -54,10 +53,7 @@ class MaxFilters(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class MaxSpace(_Competition):
-    """λ Σ_{channel, unit} [(Σ_place w²)² − Σ_place w⁴]: one place should win in each channel.
-
-    NDN's max_space.
-    """
+    """λ Σ_{channel, unit} [(Σ_place w²)² − Σ_place w⁴]: one place should win in each channel. NDN's max_space."""
 
     needs, rivals = "places", (0, 1)
 
@@ -76,10 +72,9 @@ class _Apart(_Competition):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Local(_Apart):
-    """λ Σ_{channel, unit} Σ_pq w²_p w²_q |p − q|² / ((height / 2)² + (width / 2)²): each channel at one
-    place.
+    """λ Σ_{channel, unit} Σ_pq w²_p w²_q |p − q|² / ((height / 2)² + (width / 2)²): each channel at one place.
 
-    NDN's local.
+    It is NDN's local.
     """
 
 

@@ -107,9 +107,9 @@ class L2(Penalty):
 class Norm2(Penalty):
     """λ (Σ w² − units)², one sum over the whole weight: NDN's norm2.
 
-    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space. NDN's norm2 on `sep`, one sum
-    over both, is `FactorisedReadout(joint_norm2=λ)`. Only the sum over all units is held near their number; a
-    unit may be large and another 0.
+    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space. NDN's norm2 on `sep`, one sum over
+    both, is `FactorisedReadout(joint_norm2=λ)`. Only the sum over all units is held near their number; one unit
+    may be large and another 0.
     """
 
     def __call__(self, weight):
@@ -119,9 +119,7 @@ class Norm2(Penalty):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Orthogonal(Penalty):
-    """λ Σ (WᵀW − I)² for W (input, unit), all axes but the unit's as one: units of norm 1, at right
-    angles.
-    """
+    """λ Σ (WᵀW − I)² for W (input, unit), all axes but the unit's as one: units of norm 1, at right angles."""
 
     def __call__(self, weight):
         _with_units(self, weight)
@@ -135,8 +133,11 @@ class Orthogonal(Penalty):
 class GroupSparsity(OnKernel):
     """λ Σ_{channel, unit} √(Σ_{height, width} w²): whole kernels at 0, so that a unit reads few channels.
 
-    The slope of √ has no end at 0; a kernel that is all 0 has gradient 0 here.
-    Source: doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
+    The slope of √ is unbounded near 0; a kernel that is all 0 has gradient 0 here.
+
+    References
+    ----------
+    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
     """
 
     def __call__(self, weight):

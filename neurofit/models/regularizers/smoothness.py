@@ -62,9 +62,12 @@ class Laplacian(OnKernel):
 class NormalisedLaplacian(OnKernel):
     """λ Σ_{channel, unit} ‖lap ∗ w‖² / ‖w‖², w (height, width): how rough a kernel is, whatever its size.
 
-    lap is ((¼, ½, ¼), (½, −3, ½), (¼, ½, ¼)); zeros beyond the edges. As the scale of a kernel costs nothing,
-    a layer that follows with weights of its own cannot escape the penalty by taking the scale over. Source:
-    doi:10.48550/arXiv.1711.02653 (Klindt, Ecker, Euler, Bethge 2017).
+    lap is ((¼, ½, ¼), (½, −3, ½), (¼, ½, ¼)), with zeros beyond the edges. The scale of a kernel costs nothing,
+    so a layer that follows with weights of its own cannot escape the penalty by taking the scale over.
+
+    References
+    ----------
+    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
     """
 
     def __call__(self, weight):
@@ -86,11 +89,13 @@ class Center(OnKernel):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Differences(Penalty):
-    """λ Σ_units [mean (Δw)² + mean (ΔΔw)²], Δ the difference of neighbours along the first axis: a smooth
-    curve.
+    """λ Σ_units [mean (Δw)² + mean (ΔΔw)²]: a smooth curve, with Δ the difference of neighbours on the first axis.
 
     Nothing is assumed beyond the ends: a constant costs nothing.
-    Source: doi:10.1371/journal.pcbi.1006897 (Cadena et al. 2019, of the output nonlinearity).
+
+    References
+    ----------
+    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897, of the output nonlinearity.
     """
 
     def __call__(self, weight):
