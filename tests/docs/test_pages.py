@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neurofit import errors
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -116,3 +118,20 @@ def test_every_public_name_loads_and_is_in_the_reference(package):
 def test_every_public_name_of_models_loads_and_is_in_the_reference(package):
     pages = {name for page in (DOCS / "api").glob("*.md") for name in documented(page)}
     assert package in pages or set(public(package)) <= pages
+
+
+def test_the_page_of_errors_has_every_error_with_its_base_and_exit_code():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \|.*\| (\d+)[^|]* \|$",
+        (DOCS / "api" / "errors.md").read_text(),
+        re.MULTILINE,
+    )
+    classes = [
+        one
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.NeurofitError)
+    ]
+    assert {name: (base, int(code)) for name, base, code in rows} == {
+        one.__name__: (one.__base__.__name__, 128 if one is errors.Interrupted else one.exit_code)
+        for one in classes
+    }

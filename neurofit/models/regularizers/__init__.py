@@ -1,14 +1,15 @@
 """Penalties on weights: λ times a sum over the weight, never divided by its size.
 
-One penalty belongs to one weight of one layer (`kernel_regularizer=…`), and Keras applies it once; `added`
-makes one of several. `penalties(model)` shows what each is worth. Axes are those of the weight: a
-convolution's kernel is (height, width, channel, filter), a readout's `where` (height, width, neuron), its
-`what` (channel, neuron); the last axis is always the unit's, and units are penalised each by itself. A weight
-whose first axis is a flattened image needs `grid`, its (height, width, channel), for the penalties of places;
-our own dense layer on an image knows it.
+One penalty belongs to one weight of one layer (`kernel_regularizer=…`), and Keras applies it once. `added`
+combines several. `penalties(model)` shows what each is worth.
 
-A penalty of places, channels or neighbours that a weight does not have is a ShapeError when the layer is
-built.
+Axes are those of the weight: a convolution's kernel is (height, width, channel, filter), a readout's `where`
+(height, width, neuron), its `what` (channel, neuron). The last axis always belongs to the units, and each
+unit is penalised separately. A weight whose first axis is a flattened image needs `grid`, its (height, width,
+channel), for penalties of places; neurofit's own dense layer knows it for images.
+
+If a weight lacks the places, channels or neighbours that a penalty needs, building the layer raises a
+ShapeError.
 """
 
 from __future__ import annotations
