@@ -62,5 +62,14 @@ def printable_log(text: str) -> str:
     return printable(_LINE_END.sub("\n", _COLOUR.sub("", text).replace("\b", "")))
 
 
+def cell_width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # 50 ms, needed for few texts
+
+    return cell_len(text)
+
+
 def _escape(found: re.Match[str]) -> str:
     return found.group().encode("unicode_escape").decode()

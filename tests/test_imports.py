@@ -22,6 +22,7 @@ GROUND = {  # used by all, using each other
     "neurofit",
     "process",
     "study",
+    "t_interval",
     "text",
     "transient",
     "yaml_text",
@@ -65,7 +66,7 @@ ONLY_IN = {
     "keras": ("models/",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),
-    "rich": ("cli/",),
+    "rich": ("cli/", "text.py"),  # the latter asks it for the width of texts
     "pandas": ("tables/", "datasets/"),
     "matplotlib": DRAWING,
     "tensorboard": ("plotting/events.py",),

@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurofit.text import printable, printable_json, printable_log
+from neurofit.text import cell_width, printable, printable_json, printable_log
 
 
 @given(st.text())
@@ -32,3 +32,9 @@ def test_json_means_the_same(value):
 def test_logs_lose_their_colours_and_their_carriage_returns_begin_lines():
     bar = "\x1b[32mgreen\x1b[0m\r 1/10\r 2/10\r\n\x08\x08done\x1b]0;title\x07\u202e"
     assert printable_log(bar) == "green\n 1/10\n 2/10\ndone\\x1b]0;title\\x07\\u202e"
+
+
+def test_the_width_of_a_text_is_what_a_terminal_shows():
+    assert cell_width("plain") == 5
+    assert cell_width("漢字") == 4
+    assert cell_width("e\u0301 \u200b") == 2, "combining marks and zero-width spaces take no column"

@@ -11,13 +11,12 @@ import os
 import re
 import sys
 import tempfile
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from neurofit.text import printable, printable_json
+from neurofit.text import cell_width, printable, printable_json
 
 PLAIN = {
     "…": "...",
@@ -209,20 +208,11 @@ def _plain_table(headers: Sequence[str], rows: list[list[Any]], shown: list[int]
     for place in shown:
         right = all(_is_number(row[place]) for row in rows)
         texts = [headers[place], *(str(row[place]) for row in rows)]
-        breadth = max(map(columns_of, texts))
-        gaps = [" " * (breadth - columns_of(text)) for text in texts]
+        breadth = max(map(cell_width, texts))
+        gaps = [" " * (breadth - cell_width(text)) for text in texts]
         columns.append([gap + text if right else text + gap for text, gap in zip(texts, gaps)])
     for line in zip(*columns):
         say("  ".join(line).rstrip())
-
-
-def columns_of(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text
-    )
 
 
 def _rich_table(
@@ -233,7 +223,7 @@ def _rich_table(
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     breadths = [
-        max(columns_of(str(text)) for text in (headers[place], *(row[place] for row in rows)))
+        max(cell_width(str(text)) for text in (headers[place], *(row[place] for row in rows)))
         for place in shown
     ]
     fitting = _that_fit(breadths, console().width)

@@ -11,7 +11,7 @@ from neurofit.errors import UsageError, nearest
 from neurofit.plotting import groups
 from neurofit.plotting.curves import MEDIAN, Curve, History, ensemble, over_repetitions
 from neurofit.plotting.tasks import Told, tasks, unit
-from neurofit.tables.table import unlike
+from neurofit.tables.table import describe_differences
 
 PREFERRED = ("test/correlation", "validation/correlation", "validation/loss", "test/loss")
 MOST_CURVES = 28  # as many as colours and dashes tell apart
@@ -191,7 +191,7 @@ def _history(one: Told, metric: str) -> History:
 def _notes(group: Group, curve: Curve, metric: str, *, pooled: bool) -> list[str]:
     notes = []
     if pooled and (
-        differ := unlike([one.row for one in group.members])
+        differ := describe_differences([one.row for one in group.members])
     ):  # within a run, this is said already
         notes.append(f"{curve.label}: its tasks differ in more than their seed: {differ}.")
     if pooled and len(runs := {one.run for one in group.members}) > 1:

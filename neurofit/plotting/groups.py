@@ -13,7 +13,7 @@ from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import short
 from neurofit.plotting.neuron_tables import neurons_of
 from neurofit.plotting.tasks import Told
-from neurofit.tables.table import changed_defaults, other_arguments
+from neurofit.tables.table import changed_defaults, distinct_arguments
 
 Parts = list[list[Told]]
 SELECTOR = "selector"  # --by selector: a curve per selector, as it was given
@@ -24,7 +24,7 @@ def known(told: Sequence[Told]) -> dict[str, list]:
     """All that tasks can be grouped by: name → the value of each."""
     rows = [one.row for one in told]
     ours = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "architecture")}
-    return {SELECTOR: [one.selector for one in told], **ours, **other_arguments(rows)}
+    return {SELECTOR: [one.selector for one in told], **ours, **distinct_arguments(rows)}
 
 
 def checked(axis: str, told: Sequence[Told]) -> list[Any]:

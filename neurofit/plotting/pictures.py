@@ -18,7 +18,7 @@ from neurofit.plotting.references import reference
 from neurofit.plotting.tasks import tasks
 from neurofit.store.state import State
 from neurofit.study import Study
-from neurofit.tables.table import spoken
+from neurofit.tables.table import join_words
 
 
 @dataclass(frozen=True)
@@ -180,4 +180,4 @@ def check_options(what: str, options: Iterable[str], *, events: bool = False) ->
                 EVENTS in goes_with
             )
             here = "--events" if events else f"--what {what}"
-            raise UsageError(f"{option} goes with {spoken(kinds)}, not with {here}: leave it out.")
+            raise UsageError(f"{option} goes with {join_words(kinds)}, not with {here}: leave it out.")

@@ -17,7 +17,7 @@ from neurofit.study import Study
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
-from neurofit.tables.table import Row, readable, spoken
+from neurofit.tables.table import Row, join_words, valid_rows
 from neurofit.text import command
 
 Logged = dict[str, tuple[list[float], list[float]]]
@@ -116,7 +116,7 @@ def _select(
         found.stands[choice.name] = read_status(study, choice.name)
     stand = found.stands[choice.name]
     keys = set(choice.keys(stand, of_rows=True))
-    for row in readable(read_rows(stand, choice.selection)):
+    for row in valid_rows(read_rows(stand, choice.selection)):
         key = row["run"], row["repetition"]
         if key not in keys:
             continue
@@ -159,7 +159,7 @@ def _nobody(selectors: Sequence[str], states: Collection[State], rows: Sequence[
     if not rows:
         return f"No task of {named} can be read. `{command('status', selectors[0])}` names what is damaged."
     counts = Counter(str(row.get("state")) for row in rows)
-    listed = spoken(f"{count} {state}" for state, count in counts.items())
+    listed = join_words(f"{count} {state}" for state, count in counts.items())
     began = next((state.value for state in BEGAN if state.value in counts), None)
     more = (
         f"`--state {began}` draws what was logged until then."

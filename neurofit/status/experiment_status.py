@@ -181,7 +181,7 @@ def read_status(
     for part in status.submissions:
         _decide_part(status, part, later)
         status.problems += sorted(
-            f"{path}: damaged, some of it was passed over." for path in part.facts.damaged
+            f"{path}: damaged; unreadable lines were skipped." for path in part.facts.damaged
         )
         status.problems += part.facts.problems
     _choose_among_done(status)

@@ -1,7 +1,7 @@
 """Tables as text: `table`, `markdown` and `latex` for people, `csv` and `json` for programs.
 
-Programs get every column and every digit. People get numbers of four digits, long texts cut in the middle, an
-interval in one cell ("0.512 [0.490, 0.534]"), no empty columns, and one line for the columns that are the
+Programs get every column and every digit. People get numbers with four digits, long texts cut in the middle,
+intervals in one cell ("0.512 [0.490, 0.534]"), no empty columns, and one line that lists the columns that are the
 same in every row.
 """
 
@@ -12,24 +12,23 @@ import json
 import math
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import cut
-from neurofit.text import printable
+from neurofit.text import cell_width, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LONGEST = 40
-_AS_THEY_ARE = {str, int, bool, type(None)}  # in JSON
+_MAX_TEXT = 40
+_JSON_TYPES = {str, int, bool, type(None)}  # written to JSON unchanged
 _SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
-_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide forms count too
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # including the wide forms
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -57,6 +56,8 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Column:
+    """One column of a sheet, as text."""
+
     name: str
     cells: list[str]
     numeric: bool
@@ -64,67 +65,75 @@ class Column:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as people read it: what to show, and what is the same in every row."""
+    """A table for people: the columns to show, and the values that are the same in every row."""
 
     columns: list[Column]
     constant: dict[str, str]
 
 
 def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = None, raw: bool = False) -> str:
-    """The table as text, without a newline at its end.
+    """Write a table of results as text, without a newline at the end.
 
     Parameters
     ----------
+    frame : pandas.DataFrame
+        A table of `table`, `by_run` or `compare`.
+    format : {"table", "csv", "json", "markdown", "latex"}
     width : int, optional
-        Characters per line; the last columns of a plain table are left out where there is no room.
+        Characters per line of a plain table; columns that do not fit are left out.
     raw : bool
-        Text in csv as it is: not as escapes where it would control a terminal, nor prefixed with ' where a
-        spreadsheet would compute it.
+        Write text to csv unchanged. Default: escape control characters, and put ' before text that a
+        spreadsheet would compute.
+
+    Raises
+    ------
+    UsageError
+        There is no such format.
     """
     if format not in FORMATS:
         raise UsageError(
-            f"There is no format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}."
+            f"Unknown format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}."
         )
     if format == "table":
         text = _table(sheet(frame), width, frame.attrs.get("first", []))
     else:
         text = _csv(frame, raw) if format == "csv" else _WRITERS[format](frame)
-    # Half a surrogate pair, which JSON can carry and no file can, appears as its code.
+    # A lone surrogate, which JSON can hold but UTF-8 cannot, is written as an escape.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def sheet(frame: pd.DataFrame) -> Sheet:
-    """The columns for people, intervals in one cell; what `attrs["always"]` does not name only if its values
-    differ.
+    """Choose the columns to show to people, with intervals in one cell.
 
-    What `attrs["below"]` names is said below the table where there is one value of it, even of a single row.
+    A column whose values are all equal is moved to `constant`, unless `attrs["always"]` names it. A table of one
+    row has no constant columns except those that `attrs["below"]` names.
     """
     below = frame.attrs.get("below", [])
     always = frame.attrs.get("always", [])
     columns: list[Column] = []
     constant: dict[str, str] = {}
     stems = {name[:-5] for name in map(str, frame) if name.endswith(" mean") and f"{name[:-5]} low" in frame}
-    steady = {stem for stem in stems if f"{stem} mean" not in always and _is_steady(frame, stem)}
+    unspread = {stem for stem in stems if f"{stem} mean" not in always and _has_no_spread(frame, stem)}
     for name in map(str, frame):
-        if _stem(name, steady, *_SPREAD):
-            if _stem(name, steady, "mean"):
+        if _stem(name, unspread, *_SPREAD):
+            if _stem(name, unspread, "mean"):
                 constant[_one_line(name[:-5])] = _cells(name, _values(frame[name])[:1])[0]
             continue
         values = _values(frame[name])
-        alike = bool(values) and name not in always and values.count(values[0]) == len(values)
-        if alike and values[0] is None:
+        is_constant = bool(values) and name not in always and values.count(values[0]) == len(values)
+        if is_constant and values[0] is None:
             continue
-        if alike and (len(values) > 1 or name in below):
+        if is_constant and (len(values) > 1 or name in below):
             constant[_one_line(name)] = _cells(name, values[:1])[0]
         elif _stem(name, stems, "mean", "p10"):
-            columns.append(_folded(frame, name))
+            columns.append(_interval_column(frame, name))
         elif not _stem(name, stems, "low", "high", "p90"):
             columns.append(Column(_one_line(name), _cells(name, values), _is_numeric(values)))
     return Sheet(columns, constant)
 
 
-def _is_steady(frame: pd.DataFrame, stem: str) -> bool:
-    """Every row has this mean, and nothing is spread around it: a number that repetitions do not change."""
+def _has_no_spread(frame: pd.DataFrame, stem: str) -> bool:
+    """Whether all rows and repetitions have the same number."""
     values = [
         value for part in _SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])
     ]
@@ -137,8 +146,8 @@ def _stem(name: str, stems: set[str], *parts: str) -> bool:
     return stem in stems and what in parts
 
 
-def _folded(frame: pd.DataFrame, name: str) -> Column:
-    """'M mean', 'M low' and 'M high' as one column 'M', 'M p10' and 'M p90' as one 'M p10 to p90'."""
+def _interval_column(frame: pd.DataFrame, name: str) -> Column:
+    """Join 'M mean', 'M low' and 'M high' into a column 'M', or 'M p10' and 'M p90' into 'M p10 to p90'."""
     stem, _, what = name.rpartition(" ")
     parts = ("mean", "low", "high") if what == "mean" else ("p10", "p90")
     columns = [_values(frame[f"{stem} {part}"]) for part in parts]
@@ -153,36 +162,36 @@ def _folded(frame: pd.DataFrame, name: str) -> Column:
     )
 
 
-def _values(series: pd.Series) -> list:
-    """Python's own values, None where there is none."""
+def _values(series: pd.Series[Any]) -> list[Any]:
+    """The values as Python objects, None where one is missing."""
     values, absent = series.tolist(), series.isna()
     return (
         [None if gone else value for value, gone in zip(values, absent.tolist())] if absent.any() else values
     )
 
 
-def _cells(name: str, values: list) -> list[str]:
+def _cells(name: str, values: list[Any]) -> list[str]:
     if name in _HASHES:
         return _texts(values, lambda value: str(value)[:8] if _HASH.fullmatch(str(value)) else _short(value))
     write = _number_writer([value for value in values if type(value) is float])
     return _texts(values, lambda value: write(value) if type(value) is float else _short(value))
 
 
-def _texts(values: list, write: Callable[[Any], str]) -> list[str]:
-    """`write` of every value, nothing for None."""
-    if set(map(type, values)) <= {str, type(None)}:  # few different ones, as a rule
+def _texts(values: list[Any], write: Callable[[Any], str]) -> list[str]:
+    """Write every value; None as an empty text."""
+    if set(map(type, values)) <= {str, type(None)}:  # few distinct values in most columns
         written = {value: write(value) for value in set(values) if value is not None}
         return [written.get(value, "") for value in values]
     return ["" if value is None else write(value) for value in values]
 
 
-def _is_numeric(values: list) -> bool:
+def _is_numeric(values: list[Any]) -> bool:
     return all(type(value) in (int, float) for value in values if value is not None)
 
 
 def _number_writer(values: list[float]) -> Callable[[float], str]:
-    """How to write the floats of one column: as they are when they are round, else four digits of the
-    largest.
+    """How to write the floats of one column: unchanged if all have at most four digits, otherwise with as many
+    decimals as the largest needs for four digits.
     """
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     if not sizes or all(float(f"{size:.4g}") == size for size in sizes):
@@ -194,22 +203,22 @@ def _number_writer(values: list[float]) -> Callable[[float], str]:
 
 
 def _short(value: Any) -> str:
-    """On one line, cut in the middle: long texts often begin alike."""
+    """The value on one line, cut in the middle because long texts often share their beginning."""
     text = _whole(value)
-    if len(text) > 4 * _LONGEST:  # 100 kB need not be escaped to be cut
-        text = text[: 2 * _LONGEST] + text[-2 * _LONGEST :]
-    return cut(_one_line(text), _LONGEST, 14)
+    if len(text) > 4 * _MAX_TEXT:  # escaping 100 kB to cut it would be slow
+        text = text[: 2 * _MAX_TEXT] + text[-2 * _MAX_TEXT :]
+    return cut(_one_line(text), _MAX_TEXT, 14)
 
 
 def _one_line(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
+    """The text with control characters escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _whole(value: Any) -> str:
-    """One value for csv: text as it is, lists and dicts as JSON, floats with every digit."""
+    """The value in full: text unchanged, lists and dicts as JSON, floats with every digit."""
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple, dict)):
@@ -218,55 +227,49 @@ def _whole(value: Any) -> str:
 
 
 def _table(sheet: Sheet, width: int | None, first: Sequence[str]) -> str:
-    breadths = [max(map(_columns_of, [column.name, *column.cells])) for column in sheet.columns]
+    widths = [max(map(cell_width, [column.name, *column.cells])) for column in sheet.columns]
     names = [column.name for column in sheet.columns]
-    shown = _that_fit(names, breadths, width, first)
+    shown = _columns_that_fit(names, widths, width, first)
     left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
-    filled = [_filled(sheet.columns[place], breadths[place]) for place in shown]
+    filled = [_pad(sheet.columns[place], widths[place]) for place in shown]
     lines = ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
         names = [column.name for column in left_out]
         more = f" and {len(names) - 4} more" if len(names) > 5 else ""
         named = ", ".join(names[:4] if more else names)
-        remarks.append(f"Too wide to show: {named}{more}. csv and json have all columns.")
+        remarks.append(f"Too wide to show: {named}{more}. --format csv and json write all columns.")
     for remark in filter(None, remarks):
         lines += ["", *textwrap.wrap(remark, width or 120)]
     return "\n".join(lines)
 
 
-def _that_fit(names: list[str], breadths: list[int], width: int | None, first: Sequence[str]) -> list[int]:
-    """Which columns find room, two spaces apart: the first one, those that `attrs["first"]` names and the
-    first score, then the others as they come, as far as that goes; and hashes, if there is room at the end.
+def _columns_that_fit(
+    names: list[str], widths: list[int], width: int | None, first: Sequence[str]
+) -> list[int]:
+    """Choose the columns that fit, with two spaces between them.
+
+    The first column, those that `attrs["first"]` names and the first score come before the others; hashes are
+    added if there is room at the end.
     """
     score = next((place for place, name in enumerate(names) if "/" in name), 0)
     before = [names.index(name) for name in first if name in names]
     others = [place for place, name in enumerate(names) if name not in _HASHES]
     wanted = list(dict.fromkeys([0, *before, score, *others]))
-    ends = itertools.accumulate(breadths[place] + 2 for place in wanted)
-    most = width or math.inf
-    shown = wanted[: max(1, sum(end - 2 <= most for end in ends))]
+    ends = itertools.accumulate(widths[place] + 2 for place in wanted)
+    limit = width or math.inf
+    shown = wanted[: max(1, sum(end - 2 <= limit for end in ends))]
     for place, name in enumerate(names):
-        if (
-            name in _HASHES
-            and place not in shown
-            and sum(breadths[one] + 2 for one in [*shown, place]) - 2 <= most
-        ):
+        needed = sum(widths[one] + 2 for one in [*shown, place]) - 2
+        if name in _HASHES and place not in shown and needed <= limit:
             shown.append(place)
     return sorted(shown)
 
 
-def _filled(column: Column, breadth: int) -> list[str]:
-    cells = [column.name, "-" * breadth, *column.cells]
-    gaps = [" " * (breadth - _columns_of(cell)) for cell in cells]
+def _pad(column: Column, width: int) -> list[str]:
+    cells = [column.name, "-" * width, *column.cells]
+    gaps = [" " * (width - cell_width(cell)) for cell in cells]
     return [gap + cell if column.numeric else cell + gap for cell, gap in zip(cells, gaps)]
-
-
-def _columns_of(text: str) -> int:
-    """How many columns of a terminal the text takes: two for a wide character, none for a combining one."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def _remark(sheet: Sheet) -> str:
@@ -285,43 +288,41 @@ def _csv(frame: pd.DataFrame, raw: bool) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Text that neither controls a terminal nor is a formula to a spreadsheet; a number in a text stays
-    one.
-    """
+    """Escape control characters, and put ' before text that a spreadsheet would compute; numbers stay numbers."""
     text = printable(text)
     is_formula = text.lstrip()[:1] in _FORMULA and text.strip() and not _PLAIN_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 
 def _quoted(text: str) -> str:
-    """As RFC 4180 has it; an empty text in quotes, unlike an absent one."""
-    # csv.writer leaves a lone carriage return bare, which pandas takes for the end of a row.
+    """Quote a cell as in RFC 4180; empty text is quoted, a missing value is not."""
+    # csv.writer does not quote a lone carriage return, which pandas reads as the end of a row.
     return text if text and not re.search(r'[",\r\n]|^\s|\s$', text) else '"' + text.replace('"', '""') + '"'
 
 
 def _json(frame: pd.DataFrame) -> str:
     names = [str(name) for name in frame]
-    rows = zip(*(_standards(_values(frame[name])) for name in frame))
-    write = json.JSONEncoder(allow_nan=False, default=_foreign).encode
+    rows = zip(*(_json_values(_values(frame[name])) for name in frame))
+    write = json.JSONEncoder(allow_nan=False, default=_json_fallback).encode
     lines = ",\n  ".join(write(dict(zip(names, row))) for row in rows)
     return f"[\n  {lines}\n]" if lines else "[]"
 
 
-def _standards(values: list) -> list:
-    """`_standard` of every value; most columns need none."""
-    return values if set(map(type, values)) <= _AS_THEY_ARE else [_standard(value) for value in values]
+def _json_values(values: list[Any]) -> list[Any]:
+    """Convert every value for JSON; most columns need no conversion."""
+    return values if set(map(type, values)) <= _JSON_TYPES else [_json_value(value) for value in values]
 
 
-def _standard(value: Any) -> Any:
-    """Standard JSON has neither nan nor infinity."""
+def _json_value(value: Any) -> Any:
+    """Replace nan and infinity, which standard JSON lacks, with None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _standard(inner) for key, inner in value.items()}
-    return [_standard(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): _json_value(inner) for key, inner in value.items()}
+    return [_json_value(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def _foreign(value: Any) -> Any:
+def _json_fallback(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
 
 
@@ -337,7 +338,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Nothing in it is markup; an underscore inside a word is none anyway."""
+    """Escape markup; an underscore inside a word is not markup."""
     return re.sub(r"([\\|*`\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 

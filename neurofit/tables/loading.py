@@ -1,10 +1,9 @@
-"""Finished tasks again, by the code as it was submitted: a model, what it shows, its folder; repetitions as
-one.
-"""
+"""Finished tasks as Python objects, loaded by the code as it was submitted: models, views, ensembles, folders."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +19,58 @@ from neurofit.tables.query import experiment_name
 from neurofit.text import command
 
 
-def load(selector: str, *, study: Path | str | None = None) -> Any:
-    """The model of one finished task, rebuilt by the code as it was submitted: `neurofit.load("exp3:17/3")`.
+@dataclass(frozen=True)
+class Result:
+    """The attempt of a finished task whose result counts."""
 
-    It is what the fit's own `load(folder)` returns.
+    repetition: int
+    files: AttemptFiles
+    submission: str
+
+
+def load(selector: str, *, study: Path | str | None = None) -> Any:
+    """Load the model of one finished task, such as `neurofit.load("exp3:17/3")`.
 
     Parameters
     ----------
     selector : str
-        Of a single task.
+        Selector of a single task.
     study : Path or str, optional
-        A folder in the study. By default, the current folder.
+        A folder in the study. Default: the current folder.
+
+    Returns
+    -------
+    object
+        What `load(folder)` of the task's fit returns.
 
     Raises
     ------
     UsageError
-        The selector means several tasks, or the fit saves nothing that it can load.
+        The selector means several tasks, or the fit has no `load`.
     NameUnknown
         There is no such task, or it is not done.
     """
-    fit, where = _finished(selector, study)
+    fit, folder = _finished(selector, study)
     if not hasattr(fit, "load"):
         raise UsageError(
-            f"The fit of {parse(selector).experiment} has no load(folder). What it saved is in {where}."
+            f"The fit of {parse(selector).experiment} has no method load(folder). Its files are in {folder}."
         )
-    return fit.load(where)
+    return fit.load(folder)
 
 
 def folder(selector: str, *, study: Path | str | None = None) -> Path:
-    """Where one finished task's files are.
+    """Find the folder with the files of one finished task.
 
     Parameters
     ----------
     selector : str
-        Of a single task.
+        Selector of a single task.
     study : Path or str, optional
-        A folder in the study. By default, the current folder.
+        A folder in the study. Default: the current folder.
+
+    Returns
+    -------
+    pathlib.Path
 
     Raises
     ------
@@ -70,100 +85,125 @@ def folder(selector: str, *, study: Path | str | None = None) -> Path:
 def view(
     selector: str, name: str, *, neurons: Any = None, study: Path | str | None = None
 ) -> list[dict[str, Any]]:
-    """What one finished task's model shows: the panels of its fit's `view(folder, name, neurons)`.
-
-    Raises
-    ------
-    UsageError : as for `load`; or the fit has no such view
-    """
-    fit, where = _finished(selector, study)
-    known = tuple(getattr(fit, "views", ()))
-    if name not in known:
-        there = f"It has: {', '.join(known)}." if known else "It has no views of its models."
-        raise UsageError(f"The fit of '{selector}' cannot show '{name}'.{nearest(name, known)} {there}")
-    return fit.view(where, name, neurons)
-
-
-def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
-    """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
-    home, found, keys = _selected(selector, study)
-    if len(keys) > 1:
-        raise UsageError(
-            f"'{selector}' means {len(keys)} tasks; one is loaded at a time: {found.name}:{keys[0][0]}/0."
-        )
-    if not keys or found.of(keys[0]).counted is None:
-        state = f"it is {found.of(keys[0]).state}" if keys else "there is no such task"
-        shown = command("status", selector)
-        raise NameUnknown(f"'{selector}' cannot be loaded: {state}. `{shown}` shows what is done.")
-    return _submitted_fit(home, found, keys[0]), _attempt(found, keys[0]).folder
-
-
-def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
-    """The mean prediction of a run's repetitions as one model: `neurofit.ensemble("exp3:17")`, or "exp3:17/0-4".
-
-    It is what the fit's own `ensemble(folders)` makes of the repetitions that are done; for `nf.models.Fit`,
-    an `Ensemble`.
+    """Compute the panels of one view of a finished task's model.
 
     Parameters
     ----------
     selector : str
-        Of one run, perhaps of some of its repetitions. Those that are not done are left out.
+        Selector of a single task.
+    name : str
+        One of the `views` of the fit.
+    neurons : sequence of int, optional
+        Indices of the neurons to show. Default: chosen by the fit.
     study : Path or str, optional
-        A folder in the study. By default, the current folder.
+        A folder in the study. Default: the current folder.
+
+    Returns
+    -------
+    list of dict
+        What `view(folder, name, neurons)` of the fit returns.
 
     Raises
     ------
     UsageError
-        Several runs are meant; fewer than two repetitions are done; they had different defaults, or were split
-        differently; or the fit has no `ensemble`.
+        The selector means several tasks, or the fit has no such view.
+    NameUnknown
+        There is no such task, or it is not done.
+    """
+    fit, folder = _finished(selector, study)
+    known = tuple(getattr(fit, "views", ()))
+    if name not in known:
+        there = f"Its views are: {', '.join(known)}." if known else "It has no views of its models."
+        raise UsageError(f"The fit of '{selector}' has no view '{name}'.{nearest(name, known)} {there}")
+    panels: list[dict[str, Any]] = fit.view(folder, name, neurons)
+    return panels
+
+
+def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
+    """Load the finished repetitions of one run as one model that predicts their mean.
+
+    Parameters
+    ----------
+    selector : str
+        Selector of one run, such as "exp3:17", or of some of its repetitions, such as "exp3:17/0-4".
+        Repetitions that are not done are left out.
+    study : Path or str, optional
+        A folder in the study. Default: the current folder.
+
+    Returns
+    -------
+    object
+        What `ensemble(folders)` of the fit returns; for `nf.models.Fit`, see `models.ensembles`.
+
+    Raises
+    ------
+    UsageError
+        The selector means several runs, fewer than two repetitions are done, they were done with different
+        defaults or splits, or the fit has no `ensemble`.
 
     Warns
     -----
     UserWarning
-        Some repetitions were done with other code or data than others.
+        Repetitions were done with different code or data.
     """
-    home, found, keys = _selected(selector, study)
+    home, status, keys = _select(selector, study)
     runs = list(dict.fromkeys(number for number, _ in keys))
     if len(runs) > 1:
         raise UsageError(
-            f"'{selector}' means {len(runs)} runs; an ensemble is of one run: {found.name}:{runs[0]}."
+            f"'{selector}' means {len(runs)} runs; an ensemble needs a single run, such as "
+            f"{status.name}:{runs[0]}."
         )
-    done = [key for key in keys if found.of(key).counted]
+    done = [result for key in keys if (result := _result(status, key))]
     if len(done) < 2:
         raise UsageError(
-            f"'{selector}': {len(done)} repetitions are done, and an ensemble needs two. "
-            f"`{command('status', selector)}` shows them."
+            f"'{selector}': {len(done)} repetitions are done; an ensemble needs at least two. "
+            f"`{command('status', selector)}` shows their states."
         )
-    fit = _submitted_fit(home, found, done[-1])
+    fit = _submitted_fit(home, status, done[-1])
     if not hasattr(fit, "ensemble"):
-        raise UsageError(
-            f"The fit of {found.name} has no ensemble(folders), which would know what its files mean."
+        raise UsageError(f"The fit of {status.name} has no method ensemble(folders).")
+    _check_comparable(selector, {result.repetition: read_json(result.files.outcome) for result in done})
+    return fit.ensemble([result.files.folder for result in done])
+
+
+def _check_comparable(selector: str, outcomes: dict[int, dict[str, Any]]) -> None:
+    """Raise UsageError if defaults differ between repetitions; warn if code or data differ."""
+    from neurofit.tables.table import describe_differences  # loads pandas
+
+    by_defaults: dict[str, list[int]] = {}
+    for repetition, outcome in outcomes.items():
+        by_defaults.setdefault(to_json(outcome.get("defaults") or {}), []).append(repetition)
+    if len(by_defaults) > 1:
+        listed = "; ".join(
+            f"repetitions {', '.join(map(str, repetitions))}: {defaults}"
+            for defaults, repetitions in by_defaults.items()
         )
-    _must_be_alike(selector, {key: read_json(_attempt(found, key).outcome) for key in done})
-    return fit.ensemble([_attempt(found, key).folder for key in done])
-
-
-def _must_be_alike(selector: str, outcomes: dict[TaskKey, dict[str, Any]]) -> None:
-    """Repetitions that differ in more than their seeds are never averaged in silence."""
-    from neurofit.tables.table import unlike  # pandas
-
-    parts: dict[str, list[int]] = {}
-    for (_, repetition), outcome in outcomes.items():
-        parts.setdefault(to_json(outcome.get("defaults") or {}), []).append(repetition)
-    if len(parts) > 1:
-        listed = "; ".join(f"repetitions {', '.join(map(str, of))}: {text}" for text, of in parts.items())
+        largest = max(by_defaults.values(), key=len)
         raise UsageError(
-            f"'{selector}': its repetitions were done with different defaults ({listed}). Select those of "
-            "one kind, "
-            f"e.g. {selector.partition('/')[0]}/{','.join(map(str, max(parts.values(), key=len)))}."
+            f"'{selector}': its repetitions were done with different defaults ({listed}). Select repetitions "
+            f"with the same defaults, such as {selector.partition('/')[0]}/{','.join(map(str, largest))}."
         )
-    if differ := unlike(list(outcomes.values())):
-        warnings.warn(f"The ensemble of '{selector}' is of repetitions that differ: {differ}.", stacklevel=3)
+    if differences := describe_differences(list(outcomes.values())):
+        warnings.warn(f"The repetitions in the ensemble of '{selector}' differ: {differences}.", stacklevel=3)
 
 
-def _selected(
-    selector: str, study: Path | str | None
-) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:
+def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
+    """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
+    home, status, keys = _select(selector, study)
+    if len(keys) > 1:
+        raise UsageError(
+            f"'{selector}' means {len(keys)} tasks; select a single one, such as {status.name}:{keys[0][0]}/0."
+        )
+    result = _result(status, keys[0]) if keys else None
+    if result is None:
+        problem = f"the task is {status.of(keys[0]).state}" if keys else "there is no such task"
+        raise NameUnknown(
+            f"'{selector}' cannot be loaded: {problem}. `{command('status', selector)}` shows which tasks are done."
+        )
+    return _submitted_fit(home, status, result), result.files.folder
+
+
+def _select(selector: str, study: Path | str | None) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:
     home = studies.find(Path(study) if study else Path.cwd())
     selection = parse(selector)
     status = read_status(home, experiment_name(home, selection.experiment))
@@ -171,12 +211,16 @@ def _selected(
     return home, status, [key for key in status.all_keys() if selection.matches(*key, numbers)]
 
 
-def _attempt(status: ExperimentStatus, key: TaskKey) -> AttemptFiles:
+def _result(status: ExperimentStatus, key: TaskKey) -> Result | None:
+    counted = status.of(key).counted
+    if counted is None or counted.submission is None:
+        return None
     run = status.registry.runs[key[0]]
-    return status.files.task(run.number, run.id, key[1]).attempt(status.of(key).counted.attempt)
+    files = status.files.task(run.number, run.id, key[1]).attempt(counted.attempt)
+    return Result(key[1], files, counted.submission)
 
 
-def _submitted_fit(home: studies.Study, status: ExperimentStatus, key: TaskKey) -> Any:
-    record = read_submission(status.files.submission(status.of(key).counted.submission))
+def _submitted_fit(home: studies.Study, status: ExperimentStatus, result: Result) -> Any:
+    record = read_submission(status.files.submission(result.submission))
     code = code_store(home) / record.code
     return scripts.load(code, code / record.script, status.name).fit

@@ -1,40 +1,55 @@
-"""What a reader of results has to know beside the numbers: what is missing, unlike, or not what it seems."""
+"""Notes printed with the results: what is missing, and what differs although it should be the same."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
+from typing import Any
 
-from neurofit.tables.table import Row, changed_defaults, parts_of, readable, runs, spoken, unlike
+from neurofit.tables.table import (
+    Row,
+    changed_defaults,
+    describe_differences,
+    group_by_run,
+    join_words,
+    nested_dicts,
+    valid_rows,
+)
 
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
+_SHOWN_RUNS = 3
 
 
-def notes(records: Iterable[Row], *, grid_only: bool = False) -> list[str]:
-    """What a reader of these results has to know, each a sentence; an empty list when there is nothing.
+def notes(rows: Iterable[Row], *, grid_only: bool = False) -> list[str]:
+    """List what a reader of these results must know, one sentence each.
 
-    grid_only : whether what is off the grid was left out
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Rows of results; damaged ones are counted.
+    grid_only : bool
+        Whether tasks off the grid were left out.
     """
-    records = list(records)
-    rows = readable(records)
-    done = [row for row in rows if row.get("state") == "done"]
+    every = list(rows)
+    valid = valid_rows(every)
+    done = [row for row in valid if row.get("state") == "done"]
     sentences = [
-        _damaged(records, rows),
-        _missing(rows),
+        _damaged(every, valid),
+        _missing(valid),
         _other_code(done),
         _mixed_runs(done),
-        _changed_defaults(done),
+        _other_defaults(done),
         _neuron_counts(done),
-        _monitored(done),
-        _off_grid(rows, grid_only),
+        _monitored_set(done),
+        _off_grid(valid, grid_only),
         _warnings(done),
     ]
     return [sentence for sentence in sentences if sentence]
 
 
-def _damaged(records: list, rows: list[Row]) -> str:
-    unreadable = len(records) - sum(map(len, runs(rows)))
+def _damaged(every: list[Any], valid: list[Row]) -> str:
+    unreadable = len(every) - sum(map(len, group_by_run(valid)))
     return f"{_count(unreadable, 'record')} could not be read or named no run." if unreadable else ""
 
 
@@ -51,55 +66,76 @@ def _other_code(done: list[Row]) -> str:
     known = [row for row in done if row.get("code") is not None]
     newest = max(known, key=lambda row: str(row.get("ended") or ""), default={}).get("code")
     other = sum(row.get("code") != newest for row in known)
-    return f"{other} of {len(done)} done with other code than the newest." if other else ""
+    verb = "was" if other == 1 else "were"
+    return (
+        f"{other} of {_count(len(done), 'task')} {verb} done with code other than the newest."
+        if other
+        else ""
+    )
 
 
 def _mixed_runs(done: list[Row]) -> str:
-    found = {group[0].get("run"): text for group in runs(done) if (text := unlike(group))}
-    listed = "; ".join(f"run {run}: {text}" for run, text in list(found.items())[:3])
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    found = {
+        group[0].get("run"): differences
+        for group in group_by_run(done)
+        if (differences := describe_differences(group))
+    }
+    if not found:
+        return ""
+    listed = "; ".join(f"run {run}: {differences}" for run, differences in list(found.items())[:_SHOWN_RUNS])
+    more = f"; and {len(found) - _SHOWN_RUNS} more" if len(found) > _SHOWN_RUNS else ""
     verb = "averages" if len(found) == 1 else "average"
-    return f"{_count(len(found), 'run')} {verb} unlike repetitions ({listed}{more})." if found else ""
+    return f"{_count(len(found), 'run')} {verb} repetitions that differ ({listed}{more})."
 
 
-def _changed_defaults(done: list[Row]) -> str:
+def _other_defaults(done: list[Row]) -> str:
     names = changed_defaults(done)
-    number = sum(bool(changed_defaults(group)) for group in runs(done)) if names else 0
-    mixed = "has repetitions" if number == 1 else "have repetitions"
-    return f"{_count(number, 'run')} {mixed} with another default of {spoken(names)}." if names else ""
+    if not names:
+        return ""
+    number = sum(bool(changed_defaults(group)) for group in group_by_run(done))
+    verb = "has" if number == 1 else "have"
+    return f"{_count(number, 'run')} {verb} repetitions with different defaults of {join_words(names)}."
 
 
 def _neuron_counts(done: list[Row]) -> str:
     counts = dict.fromkeys(
-        n for part in parts_of(done, "facts") if type(n := part.get("neurons_scored")) is int
+        n for facts in nested_dicts(done, "facts") if type(n := facts.get("neurons_scored")) is int
     )
-    return f"Neuron counts differ between tasks: {spoken(counts)} scored." if len(counts) > 1 else ""
+    return f"Neuron counts differ between tasks: {join_words(counts)} scored." if len(counts) > 1 else ""
 
 
-def _monitored(done: list[Row]) -> str:
-    """Early stopping that read the set whose score is reported; without a test set that is any set it
-    read.
-    """
-    sets = [{name.split("/")[0] for name in part if "/" in name} for part in parts_of(done, "metrics")]
-    monitored = [str(part.get("monitored")) for part in parts_of(done, "facts")]
-    found = {name for name, of in zip(monitored, sets) if name in of and (name == "test" or "test" not in of)}
-    return f"The monitored set is the reported one: {spoken(sorted(found))}." if found else ""
-
-
-def _warnings(done: list[Row]) -> str:
-    """What fits recorded as `warnings`, a list of sentences."""
-    lists = (
-        warnings for part in parts_of(done, "facts") if isinstance(warnings := part.get("warnings"), list)
-    )
-    return " ".join(
-        f"{text} (in {_count(n, 'task')})" for text, n in Counter(map(str, chain(*lists))).items()
-    )
+def _monitored_set(done: list[Row]) -> str:
+    """Whether early stopping used the set whose score is reported: "test", or any set if there is no test set."""
+    sets = [{name.split("/")[0] for name in part if "/" in name} for part in nested_dicts(done, "metrics")]
+    monitored = [str(facts.get("monitored")) for facts in nested_dicts(done, "facts")]
+    found = {
+        name
+        for name, known in zip(monitored, sets)
+        if name in known and (name == "test" or "test" not in known)
+    }
+    if not found:
+        return ""
+    return f"Early stopping monitored the set whose scores are reported: {join_words(sorted(found))}."
 
 
 def _off_grid(rows: list[Row], grid_only: bool) -> str:
     off = sum(row.get("on_grid") is False for row in rows)
-    left_out = " left out: --off-grid includes them" if grid_only else ""
-    return f"{_count(off, 'task')} off the grid{left_out}." if off else ""
+    if not off:
+        return ""
+    verb = "is" if off == 1 else "are"
+    left_out = " and left out; --off-grid includes them" if grid_only else ""
+    return f"{_count(off, 'task')} {verb} off the grid{left_out}."
+
+
+def _warnings(done: list[Row]) -> str:
+    """The sentences that fits recorded in the fact `warnings`."""
+    lists = [
+        warnings
+        for facts in nested_dicts(done, "facts")
+        if isinstance(warnings := facts.get("warnings"), list)
+    ]
+    counts = Counter(map(str, chain(*lists)))
+    return " ".join(f"{text} (in {_count(number, 'task')})" for text, number in counts.items())
 
 
 def _count(number: int, noun: str) -> str:

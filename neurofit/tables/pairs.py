@@ -1,10 +1,10 @@
-"""Which tasks of two values of an axis pair: alike in repetition and in all else, and as many in every
-repetition.
+"""Which tasks of two values of an axis are paired: same repetition, all other arguments equal, and the same runs
+in every repetition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,26 +13,27 @@ import numpy as np
 from neurofit.tables.table import Row
 
 ARCHITECTURE = "architecture"
+Cell = tuple[Hashable, ...]  # values of all other arguments
+RunSide = tuple[Cell, int, Hashable]  # cell, side (0 or 1) and run
 
 
 @dataclass(frozen=True)
 class Block:
-    """The tasks of a comparison: for each repetition and each cell, the rows of either side. All cells are
-    full.
+    """The tasks of a comparison: for each repetition and each cell, the row numbers of both sides.
 
-    A cell is what both sides were given but for the axis.
+    A cell is one combination of values of all other arguments. No cell is empty.
     """
 
-    cells: list[dict[Any, tuple[list[int], list[int]]]]  # of each repetition
+    cells: list[dict[Cell, tuple[list[int], list[int]]]]  # one dict per repetition
 
     def rows(self) -> list[int]:
-        return [i for of in self.cells for sides in of.values() for side in sides for i in side]
+        return [row for cells in self.cells for sides in cells.values() for side in sides for row in side]
 
     def pairs(self) -> list[tuple[int, int]]:
-        return [(i, j) for of in self.cells for a, b in of.values() for i in a for j in b]
+        return [(i, j) for cells in self.cells for a, b in cells.values() for i in a for j in b]
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Means of either side, within each cell, then over the cells of each repetition.
+        """Average each side within each cell, then over the cells of each repetition.
 
         Parameters
         ----------
@@ -44,73 +45,77 @@ class Block:
         """
         if not self.cells:
             return np.empty((*values.shape[:-1], 0, 2))
-        found = [
-            [[values[..., side].mean(axis=-1) for side in sides] for sides in of.values()]
-            for of in self.cells
+        means = [
+            [[values[..., side].mean(axis=-1) for side in sides] for sides in cells.values()]
+            for cells in self.cells
         ]
-        return np.moveaxis(np.array(found).mean(axis=1), (0, 1), (-2, -1))
+        return np.moveaxis(np.array(means).mean(axis=1), (0, 1), (-2, -1))
 
 
-def block(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> Block:
-    """The rows of two values of an axis that pair.
+def paired_block(
+    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+) -> Block:
+    """Find the rows of two values of an axis that pair.
 
-    Where two runs differ in nothing that was given, the one with the higher number counts, as a whole; runs
-    of an architecture that agree in what both architectures were given all count. Repetitions of a run with
-    other defaults are another run.
+    Of two runs that were given the same arguments, the one with more repetitions counts, and of equals the newer
+    one. Runs of an architecture that agree in the arguments given to both architectures all count. Repetitions of
+    a run with other defaults are treated as another run.
 
     Parameters
     ----------
     axes : dict of list
         Name of each axis and its value in each row.
     sides : dict of list
-        The two values' keys and the numbers of their rows.
+        Keys of the two values, and the numbers of their rows.
     """
-    others = _others(rows, axes, axis, sides)
-    tasks: dict[Any, dict[Any, int]] = {}  # (cell, side, run) → repetition → row
+    others = _other_axes(rows, axes, axis, sides)
+    tasks: dict[RunSide, dict[Hashable, int]] = {}  # → repetition → row
     for side, chosen in enumerate(sides.values()):
         for i in chosen:
             cell = tuple(key(axes[name][i]) for name in others)
-            tasks.setdefault((cell, side, _run(rows[i])), {})[key(rows[i].get("repetition"))] = i
+            tasks.setdefault((cell, side, _run_key(rows[i])), {})[key(rows[i].get("repetition"))] = i
     if axis != ARCHITECTURE:
-        counted: dict[Any, Any] = {}
-        for one, of in tasks.items():  # in the order of runs
-            if one[:2] not in counted or len(of) >= len(tasks[counted[one[:2]]]):
+        counted: dict[tuple[Cell, int], RunSide] = {}
+        for one, of_run in tasks.items():  # in the order of runs
+            if one[:2] not in counted or len(of_run) >= len(tasks[counted[one[:2]]]):
                 counted[one[:2]] = one
         tasks = {one: tasks[one] for one in counted.values()}
-    both = _of_both_sides(tasks)
-    tasks = {one: of for one, of in tasks.items() if one[0] in both}
-    items: dict[
-        Any, list[Any]
-    ] = {}  # what is kept or left out as one: a run of an architecture, or a pair of runs
+    both = _cells_of_both_sides(tasks)
+    tasks = {one: of_run for one, of_run in tasks.items() if one[0] in both}
+    # What is kept or left out together: one run of an architecture, or a pair of runs.
+    units: dict[Hashable, list[RunSide]] = {}
     for one in tasks:
-        items.setdefault(one if axis == ARCHITECTURE else one[0], []).append(one)
-    repetitions = list(dict.fromkeys(repetition for of in tasks.values() for repetition in of))
-    there = np.array(
-        [[all(r in tasks[one] for one in of) for r in repetitions] for of in items.values()], dtype=bool
+        units.setdefault(one if axis == ARCHITECTURE else one[0], []).append(one)
+    repetitions = list(dict.fromkeys(repetition for of_run in tasks.values() for repetition in of_run))
+    present = np.array(
+        [[all(r in tasks[one] for one in unit) for r in repetitions] for unit in units.values()], dtype=bool
     )
-    rows_kept, columns_kept = full_block(there.reshape(len(items), len(repetitions)))
-    kept = [one for place, of in enumerate(items.values()) if place in rows_kept for one in of]
-    both = _of_both_sides(kept)
+    kept_units, kept_repetitions = full_block(present.reshape(len(units), len(repetitions)))
+    kept = [one for place, unit in enumerate(units.values()) if place in kept_units for one in unit]
+    both = _cells_of_both_sides(kept)
+    if not both:
+        return Block([])
     cells = []
-    for repetition in (repetitions[place] for place in columns_kept):
-        of: dict[Any, tuple[list[int], list[int]]] = {cell: ([], []) for cell in both}
+    for repetition in (repetitions[place] for place in kept_repetitions):
+        filled: dict[Cell, tuple[list[int], list[int]]] = {cell: ([], []) for cell in both}
         for one in kept:
             if one[0] in both:
-                of[one[0]][one[1]].append(tasks[one][repetition])
-        cells.append(of)
-    return Block(cells if both else [])
+                filled[one[0]][one[1]].append(tasks[one][repetition])
+        cells.append(filled)
+    return Block(cells)
 
 
-def full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows and columns of a matrix of bool between which nothing is missing: those that lack most are left
-    out, rows before columns, which are the units of an interval.
+def full_block(present: np.ndarray) -> tuple[list[int], list[int]]:
+    """Choose rows and columns of a bool matrix between which nothing is missing.
+
+    Those that lack most are left out first; rows before columns, because columns are the units of an interval.
     """
-    rows, columns = list(range(there.shape[0])), list(range(there.shape[1]))
+    rows, columns = list(range(present.shape[0])), list(range(present.shape[1]))
     while rows and columns:
-        lacking = ~there[np.ix_(rows, columns)]
-        if not lacking.any():
+        missing = ~present[np.ix_(rows, columns)]
+        if not missing.any():
             break
-        by_row, by_column = lacking.mean(axis=1), lacking.mean(axis=0)
+        by_row, by_column = missing.mean(axis=1), missing.mean(axis=0)
         if by_row.max() >= by_column.max():
             del rows[int(by_row.argmax())]
         else:
@@ -118,22 +123,28 @@ def full_block(there: np.ndarray) -> tuple[list[int], list[int]]:
     return rows, columns
 
 
-def why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> str:
-    """The first of: a value without a done task, other arguments that differ, no common repetition."""
+def explain_no_pairs(
+    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+) -> str:
+    """Explain why nothing pairs: a value without a done task, other arguments that differ, or no common
+    repetition.
+    """
     empty = [
         str(axes[axis][i])
         for i in range(len(rows))
-        for level, of in sides.items()
-        if not of and key(axes[axis][i]) == level
+        for level, chosen in sides.items()
+        if not chosen and key(axes[axis][i]) == level
     ]
     if empty or not all(sides.values()):
         return f"no task with {axis}={empty[0] if empty else '?'} is done"
-    others = _others(rows, axes, axis, sides)
-    first, second = ({tuple(key(axes[name][i]) for name in others) for i in of} for of in sides.values())
+    others = _other_axes(rows, axes, axis, sides)
+    first, second = (
+        {tuple(key(axes[name][i]) for name in others) for i in chosen} for chosen in sides.values()
+    )
     if first & second:
         return "no repetition is done in all of their runs"
     for place, name in enumerate(others):
-        without = [{cell[:place] + cell[place + 1 :] for cell in of} for of in (first, second)]
+        without = [{cell[:place] + cell[place + 1 :] for cell in cells} for cells in (first, second)]
         if without[0] & without[1]:
             return f"their runs differ in {name} too"
     differing = [
@@ -144,32 +155,41 @@ def why_nothing_pairs(rows: list[Row], axes: dict[str, list], axis: str, sides: 
     return f"their runs differ in {', '.join(differing) or 'several arguments'} too"
 
 
-def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
-    return any(name in params for i in chosen if isinstance(params := rows[i].get("params"), Mapping))
+def key(value: Any) -> Hashable:
+    """A hashable key of a value: 1 equals 1.0, as in the id of a run, but not True."""
+    if isinstance(value, (list, tuple)):
+        return "list", tuple(map(key, value))
+    if isinstance(value, dict):
+        return "dict", frozenset((name, key(inner)) for name, inner in value.items())
+    return ("bool", value) if isinstance(value, bool) else value
 
 
-def _others(rows: list[Row], axes: dict[str, list], axis: str, sides: dict[Any, list[int]]) -> list[str]:
-    """What must be equal in a pair; of architectures, what both were given."""
+def defaults_key(row: Row) -> Hashable:
+    """A key of the defaults that applied to a task; None if they are not recorded."""
+    defaults = row.get("defaults")
+    return key(dict(defaults)) if isinstance(defaults, Mapping) else None
+
+
+def _other_axes(
+    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+) -> list[str]:
+    """Axes that must be equal in a pair; for architectures, only arguments that were given to both."""
     others = [name for name in axes if name != axis]
     if axis == ARCHITECTURE:
         others = [name for name in others if all(_is_given(rows, name, chosen) for chosen in sides.values())]
     return others
 
 
-def _of_both_sides(tasks: Any) -> set:
-    return {cell for cell, side, _ in tasks if side == 0} & {cell for cell, side, _ in tasks if side == 1}
+def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
+    return any(name in params for i in chosen if isinstance(params := rows[i].get("params"), Mapping))
 
 
-def _run(row: Row) -> tuple:
-    defaults = row.get("defaults")
-    applied = key(dict(defaults)) if isinstance(defaults, Mapping) else None
-    return str(row.get("run")), str(row.get("id")), applied
+def _cells_of_both_sides(tasks: Iterable[RunSide]) -> set[Cell]:
+    sides: tuple[set[Cell], set[Cell]] = (set(), set())
+    for cell, side, _ in tasks:
+        sides[side].add(cell)
+    return sides[0] & sides[1]
 
 
-def key(value: Any) -> Any:
-    """Something to compare and hash values by: 1 equals 1.0, as in a run's id, but not True."""
-    if isinstance(value, (list, tuple)):
-        return "list", tuple(map(key, value))
-    if isinstance(value, dict):
-        return "dict", frozenset((name, key(inner)) for name, inner in value.items())
-    return ("bool", value) if isinstance(value, bool) else value
+def _run_key(row: Row) -> Hashable:
+    return str(row.get("run")), str(row.get("id")), defaults_key(row)

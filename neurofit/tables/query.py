@@ -1,4 +1,4 @@
-"""Which tasks of an experiment that has files are meant: a selector, states, and a condition on arguments."""
+"""Which tasks of a submitted experiment are meant: a selector, states, and a condition on arguments."""
 
 from __future__ import annotations
 
@@ -19,48 +19,57 @@ from neurofit.text import command
 
 @dataclass(frozen=True)
 class TaskQuery:
-    """The tasks of `name` that a user means."""
+    """The selected tasks of one experiment.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the experiment.
+    selection : Selection
+        Runs and repetitions.
+    states : frozenset of State
+        States of the tasks; empty for any state.
+    condition : str, optional
+        Condition on the arguments, as given to `--where`.
+    one_by_one : bool
+        Whether tasks were selected (exp3:all) rather than the experiment (exp3).
+    """
 
     name: str
     selection: Selection
-    states: frozenset[State] = frozenset()  # none: whatever their state
+    states: frozenset[State] = frozenset()
     condition: str | None = None
-    one_by_one: bool = False  # asked for as tasks: exp3:all, unlike exp3
+    one_by_one: bool = False
 
     @property
     def is_everything(self) -> bool:
-        """Whether the experiment as a whole is meant."""
+        """Whether the experiment as a whole is selected."""
         return not (self.one_by_one or self.states or self.condition)
 
     def keys(self, status: ExperimentStatus, *, of_rows: bool = False) -> list[TaskKey]:
-        """These tasks, by run and repetition.
+        """List the selected tasks, by run and repetition.
 
         Parameters
         ----------
-        of_rows : a task that is run again is *done* here as long as its results count, as its row of results
-        is
+        of_rows : bool
+            Use the state that the row of results has: a task with a result that is run again counts as *done*.
 
         Raises
         ------
-        UsageError : no task is selected, or the condition names an argument that no run has
+        UsageError
+            No task is selected, or the condition names an argument that no run has.
         """
         runs = status.registry.runs
-        values = {
-            number: {"architecture": run.architecture, **run.params, **run.derived}
-            for number, run in runs.items()
-        }
         keys = [key for key in status.all_keys() if self.selection.matches(*key, runs)]
         if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
-            raise UsageError(_nothing(status))
+            raise UsageError(_no_task(status))
         if self.condition is not None:
-            known = dict.fromkeys(name for arguments in values.values() for name in arguments)
-            holds = where(self.condition, known)
-            numbers = {number for number, arguments in values.items() if holds(arguments)}
-            keys = [key for key in keys if key[0] in numbers]
+            matching = self._matching_runs(status, self.condition)
+            keys = [key for key in keys if key[0] in matching]
             if not keys:
                 raise UsageError(
-                    f"No run of {status.name} has {self.condition}. `{command('show', status.name)}` lists "
-                    "the arguments."
+                    f"No run of {status.name} matches --where '{self.condition}'. "
+                    f"`{command('show', status.name)}` lists the arguments."
                 )
         if self.states:
             tasks = {key: status.of(key) for key in keys}
@@ -69,16 +78,26 @@ class TaskQuery:
             keys = [key for key, task in tasks.items() if task.state in self.states]
         return keys
 
+    def _matching_runs(self, status: ExperimentStatus, condition: str) -> set[int]:
+        arguments = {
+            number: {"architecture": run.architecture, **run.params, **run.derived}
+            for number, run in status.registry.runs.items()
+        }
+        holds = where(condition, dict.fromkeys(name for values in arguments.values() for name in values))
+        return {number for number, values in arguments.items() if holds(values)}
+
 
 def parse_query(
     study: Study, selector: str, states: Collection[State] = (), condition: str | None = None
 ) -> TaskQuery:
-    """What a selector means in this study.
+    """Find the experiment and tasks that a selector means in a study.
 
     Raises
     ------
-    UsageError : it follows another grammar
-    NameUnknown : no such experiment, or nothing of it was ever submitted
+    UsageError
+        The selector is invalid.
+    NameUnknown
+        There is no such experiment, or none of its tasks was ever submitted.
     """
     selection = parse(selector)
     name = experiment_name(study, selection.experiment)
@@ -86,7 +105,13 @@ def parse_query(
 
 
 def experiment_name(study: Study, name: str) -> str:
-    """The full name of an experiment that has files, by its name, unique last parts, or its script's path."""
+    """The full name of a submitted experiment, from its name, unique last parts of it, or its script's path.
+
+    Raises
+    ------
+    NameUnknown
+        No submitted experiment has this name, or several have.
+    """
     storage.require(study)
     discovered = discover_experiments(study)
     known = discovered.names
@@ -101,24 +126,24 @@ def experiment_name(study: Study, name: str) -> str:
     known_scripts = [entry.name for entry in scripts.discover(study)]
     if any(f"/{one}".endswith(f"/{wanted}") for one in known_scripts):
         raise NameUnknown(
-            f"Nothing of '{name}' was submitted yet. `{command('submit', name)}` does it; with --dry-run, it "
-            "says what would be done."
+            f"No task of '{name}' was submitted yet. Submit it with `{command('submit', name)}`; add --dry-run "
+            "to see what would be queued."
         )
-    there = f"Experiments with files there: {', '.join(known)}." if known else "Nothing was submitted yet."
+    there = f"Submitted experiments: {', '.join(known)}." if known else "No experiment was submitted yet."
     there = " ".join([there, *discovered.unseen])
     hint = nearest(wanted, [*known, *known_scripts])
     raise NameUnknown(
-        f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` shows the scripts."
+        f"No experiment '{name}' in {study.training_data}.{hint} {there} `neurofit list` lists the scripts."
     )
 
 
-def _nothing(status: ExperimentStatus) -> str:
+def _no_task(status: ExperimentStatus) -> str:
     numbers = list(status.registry.runs)
     if not numbers:
-        return f"{status.name} has no runs yet. `{command('submit', status.name)}` queues them."
-    unread = "".join(f"\n{problem}" for problem in status.problems)
+        return f"{status.name} has no runs yet. Queue them with `{command('submit', status.name)}`."
+    problems = "".join(f"\n{problem}" for problem in status.problems)
     return (
-        f"Nothing in {status.name} matches: its {len(numbers)} run(s) are numbered {numbers[0]} to "
-        f"{numbers[-1]}, with "
-        f"{status.repetitions} repetition(s) each. `{command('show', status.name)}` lists them.{unread}"
+        f"Nothing in {status.name} matches: it has {len(numbers)} run(s), numbered {numbers[0]} to "
+        f"{numbers[-1]}, with {status.repetitions} repetition(s) each. "
+        f"`{command('show', status.name)}` lists them.{problems}"
     )

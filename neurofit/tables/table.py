@@ -1,7 +1,7 @@
-"""Records of tasks as a table with one row per task, and the sentences that its reader needs.
+"""The table of results with one row per task, and what is computed from its rows.
 
-A record is the JSON object of docs/architecture.md, section Records. A damaged one costs its own cells, never
-the rest.
+A row is a mapping with the keys listed in docs/architecture.md, section Records. Damaged values leave their own
+cells empty and do not affect other cells.
 """
 
 from __future__ import annotations
@@ -18,167 +18,177 @@ import pandas as pd
 from neurofit.errors import UsageError, nearest
 
 Row = Mapping[str, Any]
+Values = list[Any] | np.ndarray
 
-_FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
-# Facts that are no result of a task, have a place of their own, or belong into the notes.
-_NO_COLUMN = (*_FACTS, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
+_MAIN_FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
+# Facts without a column of their own: they are shown elsewhere, or described in the notes.
+_NO_COLUMN = (*_MAIN_FACTS, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
 _SETS = ("test", "validation", "train")
 
 
-def table(records: Iterable[Row]) -> pd.DataFrame:
-    """One row per task: what it was, what came out, and what it came out of.
+def table(rows: Iterable[Row]) -> pd.DataFrame:
+    """Make the table of results, with one row per task: arguments, state, metrics, cost and provenance.
 
-    An argument's value is the given one, else the derived one, else the default that applied; a default has a
-    column when it differs between rows. `arg.`, `metric.` and `fact.` mark names that are already taken.
-    `attrs["always"]` names the columns that a person wants to see even when all their values are the same,
-    `attrs["first"]` those that find room in a narrow terminal before others.
+    The value of an argument is the given one, else the derived one, else the default that applied. A default has
+    a column only if it differs between rows. The prefixes `arg.`, `metric.` and `fact.` resolve conflicts between
+    column names.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Rows of results, in any order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `attrs["always"]` lists the columns to show even if all their values are equal, `attrs["first"]` those
+        to show before others in a narrow terminal.
     """
-    rows = readable(records)
-    front, costs, provenance = _front(rows), _costs(rows), _provenance(rows)
+    rows = valid_rows(rows)
+    identity, costs, provenance = _identity_columns(rows), _cost_columns(rows), _provenance_columns(rows)
     task = {name: [row.get(name) for row in rows] for name in ("repetition", "state", "attempt")}
-    taken = {*front, *task, *costs, *provenance}
-    scores = _named_apart("metric.", metrics(rows), taken)
-    given = _named_apart("arg.", other_arguments(rows), taken)
-    facts = _named_apart("fact.", _other_facts(rows), taken)
-    columns = {**front, **given, **task, **scores, **costs, **facts, **provenance}
-    frame = pd.DataFrame({name: column(values) for name, values in columns.items()}, copy=False)
-    frame.attrs["always"] = ["run", "repetition", "state", *filter(is_of_a_model, scores)]
-    frame.attrs["first"] = [
-        "run",
-        "repetition",
-        *(["state"] if any(one != "done" for one in task["state"]) else []),
-    ]
+    taken = {*identity, *task, *costs, *provenance}
+    scores = _with_unique_names("metric.", metric_columns(rows), taken)
+    given = _with_unique_names("arg.", distinct_arguments(rows), taken)
+    facts = _with_unique_names("fact.", _other_facts(rows), taken)
+    columns = {**identity, **given, **task, **scores, **costs, **facts, **provenance}
+    frame = pd.DataFrame({name: to_series(values) for name, values in columns.items()}, copy=False)
+    frame.attrs["always"] = ["run", "repetition", "state", *filter(is_model_score, scores)]
+    frame.attrs["first"] = ["run", "repetition"]
+    if any(state != "done" for state in task["state"]):
+        frame.attrs["first"].append("state")
     return frame
 
 
-def readable(records: Iterable[Row]) -> list[Row]:
-    """The records that are objects, by run and repetition; those without a number come last."""
-    return sorted((record for record in records if isinstance(record, Mapping)), key=_place)
+def valid_rows(rows: Iterable[Row]) -> list[Row]:
+    """The rows that are mappings, sorted by run and repetition; rows without a number come last."""
+    return sorted((row for row in rows if isinstance(row, Mapping)), key=_sort_key)
 
 
-def runs(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows of each run together, in order; a row that names no run belongs to none and is left out."""
-    groups: dict[tuple, list[Row]] = {}
+def group_by_run(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each run, in their order; rows that name no run are left out."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        key = row.get("run"), row.get("id")
-        if key != (None, None):
-            groups.setdefault((str(row.get("experiment")), *map(str, key)), []).append(row)
+        run, run_id = row.get("run"), row.get("id")
+        if (run, run_id) != (None, None):
+            groups.setdefault((str(row.get("experiment")), str(run), str(run_id)), []).append(row)
     return list(groups.values())
 
 
-def arguments(rows: list[Row]) -> dict[str, list]:
-    """Each argument's value in every row (None where it has none), given ones first, in the order of the
-    grid.
-    """
-    given, derived, defaults = (parts_of(rows, key) for key in ("params", "derived", "defaults"))
+def argument_columns(rows: list[Row]) -> dict[str, list[Any]]:
+    """The value of each argument in every row, None if a row has none; given arguments first, in grid order."""
+    given, derived, defaults = (nested_dicts(rows, key) for key in ("params", "derived", "defaults"))
     names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
     for name in dict.fromkeys(chain.from_iterable(defaults)):
         values = [part[name] for part in defaults if name in part]
         if name not in names and any(value != values[0] for value in values):
             names[name] = None
     merged = [{**last, **second, **first} for first, second, last in zip(given, derived, defaults)]
-    return {name: [row.get(name) for row in merged] for name in names}
+    return {name: [arguments.get(name) for arguments in merged] for name in names}
 
 
-def other_arguments(rows: list[Row]) -> dict[str, list]:
-    """All but an axis `architecture` that says the same as the column of that name."""
-    known = [row.get("architecture") for row in rows]
-    return {
-        name: given for name, given in arguments(rows).items() if name != "architecture" or given != known
-    }
+def distinct_arguments(rows: list[Row]) -> dict[str, list[Any]]:
+    """`argument_columns` without an argument `architecture` that only repeats the architecture of each row."""
+    columns = argument_columns(rows)
+    if columns.get("architecture") == [row.get("architecture") for row in rows]:
+        del columns["architecture"]
+    return columns
 
 
-def metrics(rows: list[Row]) -> dict[str, np.ndarray]:
-    """Each metric's number in every row (nan where it has none): test, validation, train, then those of no
-    set.
-    """
-    parts = parts_of(rows, "metrics")
+def metric_columns(rows: list[Row]) -> dict[str, np.ndarray]:
+    """The number of each metric in every row, nan if a row has none: test, validation, train, then others."""
+    parts = nested_dicts(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
-    return {name: numbers([part.get(name) for part in parts]) for name in names}
+    return {name: to_floats([part.get(name) for part in parts]) for name in names}
 
 
 def with_metrics(rows: list[Row], wanted: Sequence[str]) -> list[Row]:
-    """The rows with these metrics alone.
+    """Copy the rows, keeping only the given metrics.
 
     Raises
     ------
-    UsageError : no row has such a metric
+    UsageError
+        No row has one of these metrics.
     """
-    known = metrics(rows)
+    known = metric_columns(rows)
     for name in wanted:
         if name not in known:
             raise UsageError(
-                f"No metric '{name}'.{nearest(name, known)} There are: {', '.join(known) or 'none yet'}."
+                f"No task has a metric '{name}'.{nearest(name, known)} "
+                f"Metrics: {', '.join(known) or 'none yet'}."
             )
     return [
         {**row, "metrics": {name: value for name, value in part.items() if name in wanted}}
-        for row, part in zip(rows, parts_of(rows, "metrics"))
+        for row, part in zip(rows, nested_dicts(rows, "metrics"))
     ]
 
 
-def is_of_a_model(metric: str) -> bool:
-    """False of a ceiling, which is a matter of the data: where it is the same in every row, once is
-    enough.
-    """
+def is_model_score(metric: str) -> bool:
+    """Whether a metric depends on the model, unlike a ceiling, which depends on the data only."""
     return not any(part.endswith("_ceiling") for part in metric.split("/"))
 
 
-def unlike(done: list[Row]) -> str:
-    """In what these done tasks differ though they should not, as in "2 codes, keras 3 and 4"; empty when
-    alike.
-    """
-    codes, data, scored, versions = zip(*map(origin, done)) if done else ((), (), (), ())
-    several = [(codes, "codes"), (data, "data sets")]
-    found = [f"{len(known)} {noun}" for values, noun in several if len(known := set(values) - {None}) > 1]
+def provenance(row: Row) -> tuple[Any, ...]:
+    """What tasks must share to be averaged: code, data, neurons scored, main versions of packages."""
+    facts, versions = _nested_dict(row, "facts"), _nested_dict(row, "versions")
+    main = tuple(
+        (name, _main_version(str(version))) for name, version in versions.items() if version is not None
+    )
+    return (
+        _text_or_none(row.get("code")),
+        _text_or_none(facts.get("data_hash")),
+        _text_or_none(facts.get("neurons_scored")),
+        main,
+    )
+
+
+def describe_differences(done: list[Row]) -> str:
+    """How the provenance of finished tasks differs, such as "2 codes, keras 3 and 4"; empty if it does not."""
+    codes, data, scored, versions = zip(*map(provenance, done)) if done else ((), (), (), ())
+    parts = []
+    for values, noun in ((codes, "codes"), (data, "data sets")):
+        if len(distinct := set(values) - {None}) > 1:
+            parts.append(f"{len(distinct)} {noun}")
     if len(counts := set(scored) - {None}) > 1:
-        found.append(f"{spoken(sorted(counts, key=str))} neurons")
-    packages: dict[str, set] = {}
-    for name, major in set(chain.from_iterable(versions)):
-        packages.setdefault(name, set()).add(major)
-    found += [f"{name} {spoken(sorted(of))}" for name, of in sorted(packages.items()) if len(of) > 1]
-    return ", ".join(found)
+        parts.append(f"{join_words(sorted(counts, key=str))} neurons")
+    packages: dict[str, set[str]] = {}
+    for name, version in set(chain.from_iterable(versions)):
+        packages.setdefault(name, set()).add(version)
+    parts += [f"{name} {join_words(sorted(of))}" for name, of in sorted(packages.items()) if len(of) > 1]
+    return ", ".join(parts)
 
 
 def changed_defaults(rows: Iterable[Row]) -> list[str]:
-    """Arguments whose default is not the same in all done tasks of a run, because the script changed in
-    between.
-    """
-    found: dict[str, None] = {}
-    for group in runs(rows):
-        parts = [
-            part
-            for part, row in zip(parts_of(group, "defaults"), group)
-            if part and row.get("state") == "done"
-        ]
+    """Arguments whose default differs between finished tasks of one run, because the script was changed."""
+    changed: dict[str, None] = {}
+    for group in group_by_run(rows):
+        done = [row for row in group if row.get("state") == "done"]
+        parts = [part for part in nested_dicts(done, "defaults") if part]
         for name in dict.fromkeys(chain.from_iterable(parts)):
             if any(part.get(name) != parts[0].get(name) for part in parts):
-                found[name] = None
-    return list(found)
+                changed[name] = None
+    return list(changed)
 
 
-def origin(row: Row) -> tuple:
-    """What two tasks must share to be averaged: code, data, neurons scored, main versions of what was
-    installed.
-    """
-    facts, versions = _part(row, "facts"), _part(row, "versions")
-    majors = tuple((name, _major(str(version))) for name, version in versions.items() if version is not None)
-    return _text(row.get("code")), _text(facts.get("data_hash")), _text(facts.get("neurons_scored")), majors
+def nested_dicts(rows: list[Row], key: str) -> list[Mapping[str, Any]]:
+    """The mapping that each row has under a key, such as its metrics; empty if it has none."""
+    return [_nested_dict(row, key) for row in rows]
 
 
-def numbers(values: list) -> np.ndarray:
-    """The values as floats; nan where one is absent, infinite or no number."""
+def to_floats(values: list[Any]) -> np.ndarray:
+    """Convert values to floats; nan for a value that is missing, infinite or not a number."""
     try:
-        found = np.array(values, dtype=float)
+        floats = np.array(values, dtype=float)
     except (TypeError, ValueError, OverflowError):
-        found = np.array([_number(value) for value in values])
-    if found.ndim != 1:  # every value was a list of the same length
-        found = np.full(len(values), math.nan)
-    return np.where(np.isfinite(found), found, math.nan)
+        floats = np.array([_float_or_nan(value) for value in values])
+    if floats.ndim != 1:  # every value was a list of the same length
+        floats = np.full(len(values), math.nan)
+    return np.where(np.isfinite(floats), floats, math.nan)
 
 
-def column(values: list | np.ndarray) -> pd.Series:
-    """The values under the plainest type that holds them all; whole numbers stay whole when some are
-    absent.
+def to_series(values: Values) -> pd.Series[Any]:
+    """Convert values to a column of the simplest type that holds all of them; integers stay integers if some
+    values are missing.
     """
     if isinstance(values, np.ndarray):
         return pd.Series(values, copy=False)
@@ -189,88 +199,91 @@ def column(values: list | np.ndarray) -> pd.Series:
         return pd.Series(values, dtype="Int64" if known != kinds else "int64")
     if known == {bool}:
         return pd.Series(values, dtype="boolean" if known != kinds else "bool")
-    if known in ({float}, {int, float}) and largest <= 2**53:  # beyond, a float is another number
+    if known in ({float}, {int, float}) and largest <= 2**53:  # a float holds no larger integers exactly
         return pd.Series(values, dtype=float)
-    return pd.Series(
-        values, dtype=object
-    )  # text too: pandas' own text type depends on its version and on pyarrow
+    # Text too: the text type of pandas depends on its version and on pyarrow.
+    return pd.Series(values, dtype=object)
 
 
-def _front(rows: list[Row]) -> dict[str, list]:
-    found = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")}
+def join_words(words: Iterable[Any]) -> str:
+    """'a', 'a and b', 'a, b and c'"""
+    *first, last = map(str, words)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _identity_columns(rows: list[Row]) -> dict[str, Values]:
+    columns: dict[str, Values] = {
+        name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")
+    }
     for name in ("experiment", "architecture"):
-        if len({_text(value) for value in found[name]} - {None}) < 2:
-            del found[name]
-    return found
+        if len({_text_or_none(value) for value in columns[name]} - {None}) < 2:
+            del columns[name]
+    return columns
 
 
-def _costs(rows: list[Row]) -> dict[str, list | np.ndarray]:
-    facts = parts_of(rows, "facts")
-    errors = [_error(row.get("error")) for row in rows]
-    used = {name: numbers([row.get(name) for row in rows]) for name in ("wall_seconds", "peak_memory_gb")}
-    return {"error": errors, **{name: [part.get(name) for part in facts] for name in _FACTS}, **used}
+def _cost_columns(rows: list[Row]) -> dict[str, Values]:
+    facts = nested_dicts(rows, "facts")
+    columns: dict[str, Values] = {"error": [_error_line(row.get("error")) for row in rows]}
+    for name in _MAIN_FACTS:
+        columns[name] = [part.get(name) for part in facts]
+    for name in ("wall_seconds", "peak_memory_gb"):
+        columns[name] = to_floats([row.get(name) for row in rows])
+    return columns
 
 
-def _provenance(rows: list[Row]) -> dict[str, list]:
-    data = [part.get("data_hash") for part in parts_of(rows, "facts")]
-    plain = {
+def _provenance_columns(rows: list[Row]) -> dict[str, Values]:
+    columns: dict[str, Values] = {
         name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")
     }
-    families = {}
+    columns["data_hash"] = [part.get("data_hash") for part in nested_dicts(rows, "facts")]
     for family in ("seeds", "versions"):
-        parts = parts_of(rows, family)
+        parts = nested_dicts(rows, family)
         for name in dict.fromkeys(chain.from_iterable(parts)):
-            families[f"{family}.{name}"] = [part.get(name) for part in parts]
-    return {**plain, "data_hash": data, **families}
+            columns[f"{family}.{name}"] = [part.get(name) for part in parts]
+    return columns
 
 
-def _other_facts(rows: list[Row]) -> dict[str, list]:
-    """What a fit recorded of its own accord, as far as it fits into a cell."""
-    facts = parts_of(rows, "facts")
+def _other_facts(rows: list[Row]) -> dict[str, list[Any]]:
+    """Facts recorded by the fit whose values fit into a cell."""
+    facts = nested_dicts(rows, "facts")
     names = [name for name in dict.fromkeys(chain.from_iterable(facts)) if name not in _NO_COLUMN]
     columns = {name: [part.get(name) for part in facts] for name in names}
     return {name: values for name, values in columns.items() if not {dict, list} & set(map(type, values))}
 
 
-def _named_apart(prefix: str, columns: dict, taken: set[str]) -> dict:
-    """The columns, their names unlike all that are taken; takes them."""
-    apart = {}
+def _with_unique_names(prefix: str, columns: Mapping[str, Values], taken: set[str]) -> dict[str, Values]:
+    """Prefix the names that are already taken, and add all names to `taken`."""
+    renamed = {}
     for name, values in columns.items():
         while name in taken:
             name = prefix + name
         taken.add(name)
-        apart[name] = values
-    return apart
+        renamed[name] = values
+    return renamed
 
 
-def _place(row: Row) -> tuple:
+def _sort_key(row: Row) -> tuple[Any, ...]:
     run, repetition = row.get("run"), row.get("repetition")
-    run = run if isinstance(run, int) else math.inf
     return (
         str(row.get("experiment")),
-        run,
+        run if isinstance(run, int) else math.inf,
         str(row.get("id")),
         repetition if isinstance(repetition, int) else math.inf,
     )
 
 
-def _part(row: Row, key: str) -> Mapping:
-    found = row.get(key)
-    return found if type(found) is dict or isinstance(found, Mapping) else {}
+def _nested_dict(row: Row, key: str) -> Mapping[str, Any]:
+    value = row.get(key)
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
-def parts_of(rows: list[Row], key: str) -> list[Mapping]:
-    return [_part(row, key) for row in rows]
-
-
-def _error(error: Any) -> str | None:
-    """The error on one line, cut where it gets longer than anybody reads in a table."""
+def _error_line(error: Any) -> str | None:
+    """The error on one line of at most 300 characters."""
     if not isinstance(error, Mapping):
         return None if error is None else " ".join(str(error).split())[:300]
-    said = [str(error[key]) for key in ("type", "message") if error.get(key)] or [
-        str(error.get("kind") or "unknown")
-    ]
-    return " ".join(": ".join(said)[:3000].split())[:300]
+    parts = [str(error[key]) for key in ("type", "message") if error.get(key)]
+    text = ": ".join(parts or [str(error.get("kind") or "unknown")])
+    return " ".join(text[:3000].split())[:300]
 
 
 def _set_of(metric: str) -> int:
@@ -279,24 +292,18 @@ def _set_of(metric: str) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _major(version: str) -> str:
-    """The part of a version that promises the same behaviour: 3 of 3.5.0, but 0.6 of 0.6.2."""
+def _main_version(version: str) -> str:
+    """The part of a version within which behaviour is compatible: 3 of 3.5.0, but 0.6 of 0.6.2."""
     first, *rest = version.split(".")
     return f"0.{rest[0]}" if first == "0" and rest else first
 
 
-def _number(value: Any) -> float:
+def _float_or_nan(value: Any) -> float:
     try:
         return float(value) if type(value) in (int, float) else math.nan
     except OverflowError:
         return math.nan
 
 
-def _text(value: Any) -> str | None:
+def _text_or_none(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def spoken(words: Iterable) -> str:
-    """'a', 'a and b', 'a, b and c'"""
-    *first, last = map(str, words)
-    return f"{', '.join(first)} and {last}" if first else last

@@ -479,7 +479,7 @@ def test_an_outcome_whose_metrics_are_none_is_named_and_the_journal_has_its_row(
         one for one in json.loads(answer.stdout) if (one["run"], one["repetition"]) == (record["run"], 0)
     )
     assert {name: row[name] for name in record["metrics"]} == record["metrics"]
-    assert f"{path}: damaged; its row is the journal's copy" in answer.stderr
+    assert f"{path}: damaged; its row is the copy in the journal" in answer.stderr
 
 
 @pytest.mark.parametrize("damage", [b'{"run": 0, "i\n', b"\x00\x00\x00\n", b'{"run": 7}\n'])

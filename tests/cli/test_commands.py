@@ -402,7 +402,7 @@ def test_run(quick):
     assert answer.stderr == "quick:2/1  x=2 kind=a\nNext: neurofit results quick\n"
     outcome = json.loads(quick("run", "quick", "--set", "x=7", "--json").stdout)
     assert outcome["on_grid"] is False and outcome["metrics"] == {"test/correlation": 0.7}
-    assert "1 task off the grid." in quick("results", "quick").stderr
+    assert "1 task is off the grid." in quick("results", "quick").stderr
     quick("run", "quick", "--set", "x=8", "--dry-run")
     assert quick("status", "quick").stdout.split()[-1] == "9"
 

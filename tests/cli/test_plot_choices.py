@@ -114,7 +114,7 @@ def test_runs_off_the_grid_say_so_and_are_not_pooled(study):
         "regions=[1, 2]": 2,
         "regions=[1] (off the grid)": 1,
     }
-    assert "1 task off the grid." in study("plot", "populations").stderr
+    assert "1 task is off the grid." in study("plot", "populations").stderr
 
 
 def test_without_a_history_there_are_still_scores(study):
@@ -248,4 +248,4 @@ experiment = nf.Experiment(fit, grid=nf.grid(a=[1]), repetitions=4)
         ("2", "3"),
         ("5", "1"),
     ]
-    assert "1 run has repetitions with another default of b." in said.stderr
+    assert "1 run has repetitions with different defaults of b." in said.stderr

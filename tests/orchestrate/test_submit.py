@@ -255,7 +255,10 @@ def test_damaged_files_are_named_and_nothing_is_lost(bench, own_home):
     rows = read_rows(status)
     assert [row["metrics"]["x"] for row in rows] == [1, 1, 2, 2, 3, 3]
     assert (
-        sum(f"{outcome}: damaged; its row is the journal's copy" in problem for problem in status.problems)
+        sum(
+            f"{outcome}: damaged; its row is the copy in the journal" in problem
+            for problem in status.problems
+        )
         == 1
     )
     assert sum(str(journal) in problem for problem in status.problems) == 1

@@ -235,7 +235,9 @@ def test_the_metric_is_the_first_of_the_documented_preference(names, chosen):
 
 def test_a_metric_that_is_not_clear_or_unknown_lists_the_known_ones():
     records = [record(i, 0, params={"f": i}, metrics={"speed": 1.0, "cost": 2.0}) for i in (1, 2)]
-    with pytest.raises(UsageError, match=r"not clear; name one\. Metrics: speed, cost"):
+    with pytest.raises(
+        UsageError, match=r"several metrics to compare: choose one with --metric\. Metrics: speed, cost"
+    ):
         compare(records, "f")
     with pytest.raises(UsageError, match=r"No task has a metric 'sped'\. Did you mean 'speed'\?"):
         compare(records, "f", "sped")

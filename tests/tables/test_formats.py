@@ -109,7 +109,7 @@ def test_an_interval_takes_one_cell_and_a_single_repetition_shows_none():
 def test_columns_that_find_no_room_are_named():
     text = render(frame(run=[1, 2], name=["a" * 30, "b" * 30], score=[0.5, 0.25]), width=37)
     assert text.splitlines()[0].split() == ["run", "name"]
-    assert "Too wide to show: score. csv and json" in text.replace("\n", " ")
+    assert "Too wide to show: score. --format csv and json" in text.replace("\n", " ")
     assert max(map(len, text.splitlines())) <= 37
 
 
@@ -264,5 +264,5 @@ def test_no_text_breaks_out_of_its_latex_cell(text):
 
 
 def test_an_unknown_format_offers_the_nearest():
-    with pytest.raises(UsageError, match=r"no format 'jsn'\. Did you mean 'json'\? Formats: table, csv"):
+    with pytest.raises(UsageError, match=r"Unknown format 'jsn'\. Did you mean 'json'\? Formats: table, csv"):
         render(frame(run=[1]), "jsn")

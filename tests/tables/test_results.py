@@ -215,12 +215,12 @@ def test_missing_tasks_are_counted_by_state():
 def test_tasks_done_with_older_code_are_counted():
     codes = [("old", 1.0), ("new", 3.0), ("old", 2.0)]
     records = [record(run, code=code, ended=ended) for run, (code, ended) in enumerate(codes)]
-    assert "2 of 3 done with other code than the newest." in notes(records)
+    assert "2 of 3 tasks were done with code other than the newest." in notes(records)
 
 
 def test_runs_whose_repetitions_are_unlike_are_named():
     found = notes([record(4, 0), record(4, 1, code="c1", facts={"data_hash": "d1"})])
-    assert "1 run averages unlike repetitions (run 4: 2 codes, 2 data sets)." in found
+    assert "1 run averages repetitions that differ (run 4: 2 codes, 2 data sets)." in found
 
 
 def test_a_new_main_version_makes_repetitions_unlike_and_a_minor_one_does_not():
@@ -247,7 +247,9 @@ def test_different_neuron_counts_are_said():
 )
 def test_a_set_that_is_both_monitored_and_reported_is_flagged(monitored, scores, said):
     found = notes([record(facts={"monitored": monitored}, metrics=scores)])
-    assert found == ([f"The monitored set is the reported one: {monitored}."] if said else [])
+    assert found == (
+        [f"Early stopping monitored the set whose scores are reported: {monitored}."] if said else []
+    )
 
 
 def test_warnings_of_fits_are_counted():

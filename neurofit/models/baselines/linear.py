@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from neurofit import scores
 from neurofit.errors import DataError, GridError
@@ -27,6 +26,7 @@ from neurofit.files import write_whole
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.ridge import KERNELS, Ridge, Scaling, ridge_path
 from neurofit.models.ready_made import ReadyMade, plain
+from neurofit.t_interval import half_width
 
 SHARED = ("recording", "neuron")
 
@@ -210,9 +210,6 @@ def _recipe(routed: Any, material: Any, features: Mapping[str, list[Block]], tas
     write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)
 
 
-LEVEL = 0.95
-
-
 def over_splits(scores: np.ndarray, test_to_train: float | None = None) -> tuple[float, float, float]:
     """Mean and 95 % interval of scores over splits of the same images.
 
@@ -242,9 +239,5 @@ def over_splits(scores: np.ndarray, test_to_train: float | None = None) -> tuple
         return np.nan, np.nan, np.nan
     if len(means) == 1:
         return float(means[0]), np.nan, np.nan
-    half = (
-        stdtrit(len(means) - 1, (1 + LEVEL) / 2)
-        * means.std(ddof=1)
-        * np.sqrt(1 / len(means) + (test_to_train or 0))
-    )
+    half = half_width(means.std(ddof=1), len(means), test_to_train or 0)
     return float(means.mean()), float(means.mean() - half), float(means.mean() + half)
