@@ -214,9 +214,7 @@ def _picked(array: np.ndarray | None, chosen: np.ndarray, axis: int) -> np.ndarr
 
 
 def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
-    """Feeds name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as
-    text.
-    """
+    """Feed name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as text."""
     digest.update(f"{name}{None if array is None else array.shape}".encode())
     if array is None:
         return

@@ -154,9 +154,7 @@ def _publish(stage: Path, target: Path, places: list[str]) -> None:
 
 @contextlib.contextmanager
 def _staging(target: Path, dry_run: bool) -> Iterator[Path]:
-    """A folder that goes away again: beside the target, so that publishing is a rename; elsewhere in a dry
-    run.
-    """
+    """A temporary folder: beside the target, so that publishing is a rename; elsewhere in a dry run."""
     if not dry_run:
         target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=None if dry_run else target.parent) as stage:

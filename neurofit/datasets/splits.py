@@ -173,9 +173,7 @@ def _parts(
 
 
 def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> dict[str, np.ndarray]:
-    """The first images of a permutation are the training set, the next ones the validation set, then the test
-    set.
-    """
+    """The first images of a permutation are for training, the next for validation, then those for testing."""
     if dataset.official is not None or in_folds or spec.monitor_test:
         raise DataError(
             f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test "
@@ -197,9 +195,7 @@ def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> di
 
 
 def _greedy_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
-    """About `target` of these images: groups in random order, each taken if that brings the number nearer to
-    it.
-    """
+    """About `target` of these images: groups in random order, each taken if it brings the number nearer."""
     labels, sizes = np.unique(groups[images], return_counts=True)
     taken, count = [], 0
     for index in np.random.default_rng(key).permutation(len(labels)):
@@ -237,9 +233,7 @@ _CUTS = {"greedy": _greedy_cut, "exact": _exact_cut}
 
 
 def _sums(by_size: dict[int, np.ndarray]) -> list[int]:
-    """For each size in order, and for none: the numbers that groups of this and later sizes can make, as set
-    bits.
-    """
+    """For each size in order, and for none: which numbers groups of this and later sizes can make, as set bits."""
     sums = [1]
     for size, members in reversed(by_size.items()):
         possible, left, step = sums[-1], len(members), 1
@@ -268,9 +262,7 @@ def _overshoots(groups: np.ndarray, images: np.ndarray, target: int, count: int)
 
 
 def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
-    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so
-    far.
-    """
+    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so far."""
     labels, sizes = np.unique(groups[images], return_counts=True)
     order = np.random.default_rng((seed, 2)).permutation(len(labels))
     order = order[np.argsort(-sizes[order], kind="stable")]

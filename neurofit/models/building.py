@@ -126,9 +126,7 @@ def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def twins(model: keras.Model) -> list[tuple[str, str]]:
-    """Pairs of weights of one shape that start equal though they are random: one initializer instance made
-    both.
-    """
+    """Pairs of random weights of one shape that start equal, because one initializer instance made both."""
     random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]
     random = [(path, values) for path, values in random if values.size > 1 and np.ptp(values) > 0]
     return [

@@ -37,9 +37,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Material:
-    """The data set as loaded, its standardised parts, the numbers used, how it was split, and by which
-    seed.
-    """
+    """The data set as loaded, its standardised parts, the numbers used, and how and by which seed it was split."""
 
     dataset: datasets.Dataset
     parts: datasets.Parts
@@ -80,8 +78,9 @@ def warn(task: Any, told: str) -> None:
 
 
 def record_split(parts: datasets.Parts, task: Any) -> None:
-    """Record how many images each part has, which intervals over resampled splits need, and warn of what is
-    wrong: copies of test images in training, or more images than asked for.
+    """Record the number of images of each part, which intervals over resampled splits need.
+
+    It warns of copies of test images in training, and of parts that got more images than asked for.
     """
     task.record(images={name: part.n_images for name, part in parts.items()})
     if parts.leaked:

@@ -30,10 +30,11 @@ class Optimizer:
 
 
 def adam(weights, gradients, moments, step, learning_rate):
-    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as TensorFlow 1 and NDN had it: ε outside the bias
-    correction.
+    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as in TensorFlow 1 and NDN: ε outside the bias correction.
 
-    Source: doi:10.48550/arXiv.1412.6980, the form before section 2.1.
+    References
+    ----------
+    Kingma & Ba 2014, doi:10.48550/arXiv.1412.6980, the form before section 2.1.
     """
     mean, square = moments
     mean = BETA_1 * mean + (1 - BETA_1) * gradients
@@ -47,7 +48,12 @@ def adam(weights, gradients, moments, step, learning_rate):
 
 
 def adamw(weights, gradients, moments, step, learning_rate, *, weight_decay):
-    """Adam, and every weight shrinks by lr · weight_decay · w. Source: doi:10.48550/arXiv.1711.05101."""
+    """Adam, and every weight shrinks by lr · weight_decay · w.
+
+    References
+    ----------
+    Loshchilov & Hutter 2017, doi:10.48550/arXiv.1711.05101.
+    """
     moved, moments = adam(weights, gradients, moments, step, learning_rate)
     return moved - learning_rate * weight_decay * weights, moments
 

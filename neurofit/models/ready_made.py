@@ -45,10 +45,10 @@ class FitSettings(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyMade:
-    """A fit of one or several functions of arguments, on data, with settings. A subclass names its fields for
-    the first and the last, and may have more fields that say how data is prepared.
+    """A fit of one or several functions of arguments, on data, with settings.
 
-    `data`, `split` and `scores` are described where they are given: `models.Fit`.
+    A subclass names its fields for the functions and the settings, and may have more fields that say how data
+    is prepared. `models.Fit` describes `data`, `split` and `scores`.
     """
 
     public_name: ClassVar[str]
@@ -113,9 +113,7 @@ class ReadyMade:
         return {name: plain(value) for name, value in self.router.defaults(params).items()}
 
     def settings(self) -> dict[str, Any]:
-        """Only what differs from neurofit's defaults, so that a new setting leaves every run's id as it
-        was.
-        """
+        """The settings that differ from neurofit's defaults: a new setting leaves every run's id as it was."""
         told: dict[str, Any] = {"fit": self.public_name, self.recipe: _changed(getattr(self, self.recipe))}
         told["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
         if self.router.architecture:

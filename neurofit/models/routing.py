@@ -37,9 +37,7 @@ class Router:
     data: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
-        """All that can be set, with its default or REQUIRED; a name that two places declare comes as
-        place.name.
-        """
+        """Every argument with its default or REQUIRED; one that two places declare is named place.name."""
         declared = {place: self._declared(place, None) for place in PLACES}
         known: dict[str, Any] = {} if self.architecture else {"architecture": REQUIRED}
         for place, names in declared.items():
@@ -53,7 +51,8 @@ class Router:
 
         Raises
         ------
-        GridError : declared by none or by two, given twice, without a value, or a value that cannot be
+        GridError
+            An argument is declared by none or by two, given twice, lacks a value, or has an impossible one.
         """
         chosen = self._chosen(params)
         sent: dict[str, dict[str, Any]] = {place: {} for place in PLACES}
@@ -157,11 +156,12 @@ class Router:
 
 
 def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
-    """The arguments of a function beyond its first `after`, name → default (REQUIRED where it has none).
+    """The arguments of a function beyond its first `after`, by name, with defaults (REQUIRED if there is none).
 
     Raises
     ------
-    GridError : *args or **kwargs, which hide what there is to set
+    GridError
+        The function has *args or **kwargs, which hide what there is to set.
     """
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:

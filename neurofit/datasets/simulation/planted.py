@@ -101,9 +101,7 @@ def _drive(images, is_test, filters: int, units: int, n_neurons: int, rng: np.ra
 
 
 def _differences(filters: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(filter, pixel) differences of Gaussians, centres in the inner six tenths; variances in the layer's
-    bounds.
-    """
+    """Differences of Gaussians (filter, pixel), centres in the inner six tenths, variances in the layer's bounds."""
     x, y = rng.uniform(0.2, 0.8, (2, filters, 1, 1)) * (size - 1)
     centre, added = rng.uniform(2, 8, (filters, 1, 1)), rng.uniform(4, 20, (filters, 1, 1))
     at = np.arange(size)

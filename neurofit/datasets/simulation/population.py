@@ -142,8 +142,9 @@ def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray
 
 
 def receptive_fields(cells: pd.DataFrame, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """even, odd, window, each (neuron, height, width); even and odd without a mean and of norm 1, windows sum
-    to 1.
+    """even, odd, window, each (neuron, height, width).
+
+    even and odd have no mean and the norm 1; windows sum to 1.
     """
     at = {name: cells[name].to_numpy()[:, None, None] for name in cells.columns if name != "kind"}
     x, y = np.arange(size)[None, None, :] - at["x"], np.arange(size)[None, :, None] - at["y"]

@@ -29,9 +29,7 @@ Weights = tuple[tf.Tensor, tuple[tf.Tensor, ...]]  # those that were trained, an
 
 @dataclass(frozen=True)
 class Point:
-    """One training of a path: its penalty, how it ended, and the loss of its weights on the validation
-    set.
-    """
+    """One training of a path: its penalty, how it ended, and the validation loss of its weights."""
 
     strength: float
     loss: float
@@ -63,14 +61,21 @@ class Way:
 def walk(
     loop_of: Callable[[float, Any, int], Loop], task: Any, strengths: tuple[float, ...]
 ) -> tuple[Loop, Way]:
-    """All points, from where a checkpoint was or from the first; the last one's loop, whose model has the
-    best weights.
+    """Train all points, from a checkpoint or from the first; return the last loop, with the best weights.
 
-    loop_of : (strength, task, epochs before it) → the loop of a fresh model
+    Parameters
+    ----------
+    loop_of : callable
+        (strength, task, epochs before it) -> the loop of a fresh model.
+    task : TaskContext
+        The task at work.
+    strengths : tuple of float
+        The path.
 
     Raises
     ------
-    DataError : there is no validation set to choose by
+    DataError
+        There is no validation set to choose by.
     """
     _expect_tracing()
     loop, way = _begun(loop_of, task, strengths)
@@ -101,9 +106,7 @@ def must_fit(argument: str, weakest: Any, strongest: Any) -> None:
 
 
 def _begun(loop_of: Callable[..., Loop], task: Any, strengths: tuple[float, ...]) -> tuple[Loop, Way]:
-    """The loop to go on with and the way until it: of the newest checkpoint that is whole, or of the first
-    point.
-    """
+    """The loop to continue with, and the path up to it, from the newest whole checkpoint or the first point."""
     for folder in task.checkpoints:
         way = _load(folder)
         if way is None or len(way.points) >= len(strengths):

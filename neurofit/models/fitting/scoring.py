@@ -36,11 +36,22 @@ RELIABLE = scores.Aggregation(threshold=0.15)
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions per part, (image, neuron); scores "part/score", of all and per neuron; the test set's
-    counts.
+    """Predictions and scores of a fit, of all neurons and of each.
 
-    n_reliable: neurons that `normalised_correlation` and `feve` are averaged over; None where these are not
-    scored; undefined: in words, scores of the test set that some neurons do not have, and count 0 in
+    Parameters
+    ----------
+    predictions : dict of str to ndarray of shape (image, neuron)
+        By part.
+    metrics : dict of str to float
+        "part/score".
+    per_neuron : dict of str to ndarray of shape (neuron,)
+        "part/score" of each neuron.
+    n_scored, n_silent, n_constant : int
+        Counts of the test set.
+    n_reliable : int, optional
+        Neurons over which `normalised_correlation` and `feve` are averaged, if these are scored.
+    undefined : tuple of str
+        In words, scores of the test set that some neurons do not have, and that count 0.
     """
 
     predictions: dict[str, np.ndarray]
@@ -54,12 +65,13 @@ class Scored:
 
 
 def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
-    """What would otherwise fail only after the training.
+    """Raise now what would otherwise fail only after the training.
 
     Raises
     ------
-    DataError : a correlation with the truth is wanted, and the data set has none; no response of the test set
-    varies
+    DataError
+        A correlation with the truth is wanted, and the data set has none; or no response of the test set
+        varies.
     """
     scores.must_be_scorable(test.responses, test.mask)
     if AGAINST_TRUTH in names and test.truth is None:
@@ -76,7 +88,8 @@ def scored(
 
     Raises
     ------
-    DataError : no neuron of the test set can be scored
+    DataError
+        No neuron of the test set can be scored.
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
@@ -123,10 +136,20 @@ def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
 
 
 def against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
-    """Summaries by "part/score". Where no response varies in a part it has none; of the test set that is an
-    error.
+    """Summaries by "part/score". A part in which no response varies has none; in the test set that is an error.
 
-    part : a Dataset, or what has its `responses`, `mask` and `valid`; means : (neuron,), of the training set
+    Parameters
+    ----------
+    name : str
+        The part.
+    part : datasets.Dataset
+        Or anything with its `responses`, `mask` and `valid`.
+    predictions : ndarray of shape (image, neuron)
+        Of this part.
+    wanted : tuple of str
+        Names of scores.
+    means : ndarray of shape (neuron,)
+        Mean responses of the training set.
     """
     found = {}
     for score in wanted:
@@ -146,9 +169,19 @@ def against_responses(name: str, part, predictions, wanted: tuple[str, ...], mea
 
 
 def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
-    """The scores that repeated trials allow: the ceiling over the neurons that have one (in a recording
-    without trials, none has), the others over those reliable enough. `test`: a Dataset, or what has its
-    `responses`, `trials`, `mask`.
+    """The scores that repeated trials allow.
+
+    The ceiling is over the neurons that have one (a recording without trials has none), the others are over
+    those that are reliable enough.
+
+    Parameters
+    ----------
+    test : datasets.Dataset
+        Or anything with its `responses`, `trials` and `mask`.
+    predictions : ndarray of shape (image, neuron)
+        Of the test set.
+    wanted : tuple of str
+        Names of scores.
     """
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
@@ -176,9 +209,15 @@ def training_means(train: datasets.Dataset) -> np.ndarray:
 
 
 def by_recording(result: Scored, recordings: np.ndarray) -> dict[str, float]:
-    """ "part/score/recording" → mean over that recording's neurons, where there are several recordings.
+    """The mean of each score over each recording's neurons, "part/score/recording", if there are several.
 
-    recordings : (neuron,) of names. One of which no neuron can be scored on a part has no score there
+    Parameters
+    ----------
+    result : Scored
+        The scores.
+    recordings : ndarray of str of shape (neuron,)
+        The recording of each neuron. If no neuron of a recording can be scored on a part, it has no score
+        there.
     """
     names = list(dict.fromkeys(recordings.astype(str).tolist()))
     if len(names) < 2:

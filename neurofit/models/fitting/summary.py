@@ -17,12 +17,16 @@ ALWAYS = (
 
 
 def told(recipe: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
-    """Model, data, training, its end, and the scores, a line each.
+    """Model, data, training, its end, and the scores, one line each.
 
     Parameters
     ----------
-    recipe : as in `recipe.json`
-    facts : how the training ended: epochs, best_epoch, stop_reason, neurons_scored, neurons_silent
+    recipe : dict
+        As in `recipe.json`.
+    facts : dict
+        How the training ended: epochs, best_epoch, stop_reason, neurons_scored, neurons_silent.
+    metrics : dict of str to float
+        The task's metrics.
     """
     return "\n".join(
         [

@@ -30,9 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def prepare(fit: FitSettings, study: Path) -> None:
-    """What is slow and safe before a fork: importing this module imported Keras and TensorFlow; reads the
-    data.
-    """
+    """Do what is slow and safe before a fork: read the data. Importing this module imported TensorFlow."""
     arguments = {
         name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")
     }

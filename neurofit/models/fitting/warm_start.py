@@ -18,24 +18,33 @@ log = logging.getLogger(__name__)
 
 
 def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> dict[str, Any]:
-    """Give the model the weights of a finished task that fit: those whose layer, name and shape are the same.
+    """Give the model the weights of a finished task whose layer, name and shape are the same.
 
-    The others (a readout of other neurons, say) keep their own start.
+    The others, such as a readout of other neurons, keep their own start.
 
     Parameters
     ----------
-    where : the folder of a task or of one of its attempts, seen from the study; `{repetition}` stands for
-    this task's.
-        Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one
+    model : keras.Model
+        The new model.
+    fit : Fit
+        Its fit.
+    where : str
+        The folder of a task or of one of its attempts, relative to the study. `{repetition}` stands for this
+        task's. Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one.
+    task : TaskContext
+        The task at work.
 
     Returns
     -------
-    what was taken and what was not, for the outcome
+    dict
+        What was taken and what was not, for the outcome.
 
     Raises
     ------
-    StoreError : there is no such folder, or it holds no trained model
-    UsageError : no weight fits
+    StoreError
+        There is no such folder, or it holds no trained model.
+    UsageError
+        No weight fits.
     """
     folder = _finished(task.study / where.format(repetition=task.repetition), where)
     theirs = {_name(layer, one): one for layer, one in _weights(load_folder(folder, fit))}
@@ -58,14 +67,15 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
 
 
 def freeze(model: keras.Model, names: Sequence[str]) -> None:
-    """Have these layers ("core"), or single weights of them ("neurons/where"), not trained.
+    """Exclude layers ("core"), or single weights of them ("neurons/where"), from training.
 
-    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights,
-    which nothing could lower, are no longer counted.
+    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights no
+    longer count, because nothing could lower them.
 
     Raises
     ------
-    UsageError : no such layer or weight, or nothing is left to train
+    UsageError
+        There is no such layer or weight, or nothing is left to train.
     """
     layers = {layer.name: layer for layer in model.layers}
     weights = {_name(layer, variable): variable for layer, variable in _weights(model)}

@@ -112,9 +112,7 @@ def _used(layer, kernel):
 
 
 def _sees_image(model, layer):
-    """(height, width, channel) where the layer's input is the model's, perhaps flattened or scaled; else
-    None.
-    """
+    """(height, width, channel) if the layer's input is the model's, perhaps flattened or scaled; else None."""
     first = next((one for one in every_layer(model) if _is_spatial(one)), None)
     shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
     return shape if first is layer and len(shape) == 3 else None

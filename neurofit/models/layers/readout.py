@@ -61,9 +61,7 @@ class Readout(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
 
     def _joint(self, kind, strength, name):
-        """A penalty on all factors, which the last one that is trained bears; None where there is no such
-        penalty.
-        """
+        """A penalty on all factors, if there is one; the last factor that is trained bears it."""
         if not strength:
             return None
         place = self.factors_named.index(name)

@@ -27,10 +27,10 @@ def fit(
     jit: bool = True,
     kind: type[Fit] = Fit,
 ) -> Fit:
-    """A fit as the thesis made them: Adam, batches of 16, constant learning rate, no early stopping, the last
-    weights.
+    """A fit as the thesis made them: Adam, batches of 16, constant learning rate, no early stopping.
 
-    A neuron's Poisson loss is divided by its mean response over training and monitored images, as NDN did.
+    The last weights are kept. A neuron's Poisson loss is divided by its mean response over training and
+    monitored images, as in NDN.
     """
     training = Training(
         epochs=epochs,

@@ -21,14 +21,24 @@ RUNS = 3  # noisy responses to each test image that are averaged
 def synthetic(dataset: Any, rates: Any, *, noise_coef: float, eval_noised: bool) -> Any:
     """The data set with noised rates (image, neuron) in place of its responses.
 
-    noise_coef: the noise's standard deviation is this times √rate; a test image's response is the mean of
-    RUNS. Where eval_noised is False, test responses are the rates themselves. If the lowest is negative then,
-    what it lacks is added to all (the thesis added the lowest itself, which made more of them negative).
+    If the lowest response is negative then, what it lacks is added to all. (The thesis added the lowest
+    itself, which made more of them negative.)
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+        The recording.
+    rates : ndarray of shape (image, neuron)
+        The generated responses.
+    noise_coef : float
+        The noise's standard deviation is this times √rate. A test image's response is the mean of RUNS.
+    eval_noised : bool
+        Whether test responses are noised. Otherwise they are the rates themselves.
 
     Returns
     -------
-    a Dataset whose truth has "rates", and in "noised", "recorded" and "image_ids" what `SyntheticFit` scores
-    with
+    datasets.Dataset
+        Its truth has "rates", and in "noised", "recorded" and "image_ids" what `SyntheticFit` scores with.
     """
     import numpy as np
 
@@ -68,9 +78,10 @@ def generated(model: Any, dataset: Any) -> Any:
 
 @dataclass(frozen=True)
 class SyntheticFit(Fit):
-    """A Fit on what `synthetic` made, with six scores more, "train/correlation_noised" to
-    "test/correlation_true", and how much the noise left, "train/noise_correlation": of noised with generated
-    responses.
+    """A Fit on what `synthetic` made, with seven more scores.
+
+    Six are "train/correlation_noised" to "test/correlation_true". "train/noise_correlation" is the correlation
+    of noised with generated responses: how much the noise left.
     """
 
     def __call__(self, task: Any) -> dict[str, float]:

@@ -16,9 +16,7 @@ from neurofit.models.training_loop.program import State
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a training is: its state and progress; the best weights so far, with the other variables of
-    then.
-    """
+    """Where a training is: its state and progress, and the best weights so far with the other variables of then."""
 
     state: State
     progress: Progress

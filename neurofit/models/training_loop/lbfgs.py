@@ -43,9 +43,7 @@ class LbfgsProgram(Program):
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float
     ) -> tuple[State, np.ndarray, np.ndarray]:
-        """As many iterations as `orders` has rows, or fewer where no progress is left; the losses after
-        each.
-        """
+        """As many iterations as `orders` has rows, or fewer if no progress is left; and the losses after each."""
         losses: list[tuple[float, float]] = []
         last = (np.nan, np.nan)
 
@@ -100,9 +98,7 @@ def _all_bounds(variables) -> scipy.optimize.Bounds | None:
 
 
 def _must_be_float64(model) -> None:
-    """The gradient is float64 whatever is in between: what a layer computes in less is lost in it without a
-    trace.
-    """
+    """The gradient is float64, whatever is in between: what a layer computes in less is lost without a trace."""
     for layer in every_layer(model):
         found = {layer.compute_dtype, *(str(one.dtype) for one in layer.weights if "float" in str(one.dtype))}
         if found != {"float64"}:

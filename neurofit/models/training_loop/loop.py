@@ -40,11 +40,20 @@ class Loop:
 
     Parameters
     ----------
-    monitored, name : the part that is looked at, and what it is called in the history; None and "" where
-    there is none
-    recordings : (image,), the number of each training image's recording, where they are trained in turn; else
-    None
-    first : epochs that were before this training: rows, events and checkpoints count from there
+    program : Program
+        The model and how its weights are updated.
+    task : TaskContext
+        The task at work.
+    monitored : Arrays, optional
+        The part that is monitored.
+    name : str
+        Its name in the history.
+    recordings : int ndarray of shape (image,), optional
+        The number of each training image's recording, if recordings take turns.
+    first : int
+        Epochs before this training: rows, events and checkpoints count from there.
+    clock : callable
+        Tells the time.
     """
 
     program: Program
@@ -74,8 +83,9 @@ class Loop:
         self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
 
     def run(self) -> str:
-        """Trains to the end, and says why it ended: "epochs", "patience" or "converged". The model then has
-        the weights to keep.
+        """Train to the end, and return why it ended: "epochs", "patience" or "converged".
+
+        The model then has the weights to keep.
         """
         self.task.keep(PATTERN)
         self._resume()
@@ -87,9 +97,7 @@ class Loop:
         return reason
 
     def kept(self) -> tuple:
-        """The weights to keep, and the other variables: the best ones where there is patience, else the
-        last.
-        """
+        """The weights to keep, and the other variables: the best ones with patience, else the last."""
         state, best = self.snapshot.state, self.snapshot.best
         return best if best is not None else (state.weights, state.other)
 

@@ -27,9 +27,7 @@ ROWS_AT_ONCE = 512  # images per call when predicting
 
 @dataclass(frozen=True)
 class State:
-    """What training changes: weights (weight,), moments (weight,) each, steps done, and the model's other
-    variables.
-    """
+    """What training changes: weights (weight,), moments (weight,), steps done, the model's other variables."""
 
     weights: tf.Tensor
     moments: tuple[tf.Tensor, ...]
@@ -84,8 +82,7 @@ class Program:
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float
     ) -> tuple[State, np.ndarray, np.ndarray]:
-        """One epoch per row of `orders` (epoch, image); then each epoch's loss, without and with penalties,
-        (epoch,).
+        """Train one epoch per row of `orders` (epoch, image); return each epoch's loss, without and with penalties.
 
         An epoch's loss is the mean over its batches, weighted by their images, each before its own update.
         """
