@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib
 import re
 import unicodedata
@@ -135,3 +136,10 @@ def test_the_page_of_errors_has_every_error_with_its_base_and_exit_code():
         one.__name__: (one.__base__.__name__, 128 if one is errors.Interrupted else one.exit_code)
         for one in classes
     }
+
+
+def test_the_page_on_installing_has_every_extra():
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    table = (DOCS / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(setup["options.extras_require"])
