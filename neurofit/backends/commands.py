@@ -1,5 +1,5 @@
-"""Asking a scheduler's programs: no shell, no end of patience, no environment of a job that we may be in
-ourselves.
+"""Run a scheduler's programs: without a shell, with a timeout, and without variables inherited from an enclosing
+job.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from neurofit.errors import QueueError
 
-PATIENCE_SECONDS = 60.0
-# What a scheduler sets in a job; sbatch, qsub and srun take some of it for options of what they are asked to
-# start.
-OF_A_JOB = re.compile(
+TIMEOUT_SECONDS = 60.0
+# Variables that a scheduler sets in a job. sbatch, qsub and srun would read some of them as options.
+JOB_VARIABLE = re.compile(
     r"(SLURM(?!_CONF$)|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SUBMITIT"
     r"|PBS_(?!CONF_FILE$|EXEC$|SERVER$|DEFAULT$|PRIMARY$|SECONDARY$)"
     r"|SGE_(?!ROOT$|CELL$|QMASTER_PORT$|EXECD_PORT$|CLUSTER_NAME$)|JOB_|TASK_|PE_"
@@ -27,7 +26,7 @@ OF_A_JOB = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program said."""
+    """The exit status and output of a program."""
 
     words: tuple[str, ...]
     status: int
@@ -35,51 +34,60 @@ class Answer:
     stderr: str
 
     def explained(self) -> str:
-        """The command, its status and its words, for an error."""
-        said = (self.stderr.strip() or self.stdout.strip() or "it said nothing")[-2000:]
-        return f"`{shlex.join(self.words)[:500]}` failed with status {self.status}:\n{said}"
+        """The command, its status and its output, for an error."""
+        output = (self.stderr.strip() or self.stdout.strip() or "(no output)")[-2000:]
+        return f"`{shlex.join(self.words)[:500]}` failed with status {self.status}:\n{output}"
 
 
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without what belongs to a job that this process may itself be part of."""
+    """The environment without the variables of a job that this process may be part of."""
     given = os.environ if environment is None else environment
-    return {name: value for name, value in given.items() if not OF_A_JOB.match(name)}
+    return {name: value for name, value in given.items() if not JOB_VARIABLE.match(name)}
 
 
 def ask(
     words: Sequence[str],
     *,
-    patience_seconds: float = PATIENCE_SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     environment: Mapping[str, str] | None = None,
-    undisturbed: bool = False,
+    own_session: bool = False,
 ) -> Answer:
-    """Run a program and give what it said, whatever its status.
+    """Run a program and return its output, whatever its exit status.
 
     Parameters
     ----------
-    environment : what it sees besides this process's own, cleaned
-    undisturbed : whether it is out of reach of a Ctrl-C in this terminal
+    words : sequence of str
+        The program and its arguments.
+    timeout_seconds : float
+        The program is killed after this time.
+    environment : mapping or None
+        Variables that are added to this process's own, cleaned environment.
+    own_session : bool
+        Whether the program runs in a session of its own, which a Ctrl-C in this terminal does not reach.
 
     Raises
     ------
-    QueueError : the program is not there, or did not answer in time
+    QueueError
+        The program is missing, could not be started, or did not answer in time.
     """
     try:
         done = subprocess.run(
             list(words),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=patience_seconds,
+            timeout=timeout_seconds,
             env={**clean_environment(), **(environment or {})},
-            start_new_session=undisturbed,
+            start_new_session=own_session,
         )
     except FileNotFoundError:
-        raise QueueError(f"There is no program '{words[0]}' on this host. Is this a submit host?") from None
+        raise QueueError(
+            f"The program '{words[0]}' was not found on this host. Is it a submit host?"
+        ) from None
     except OSError as error:
         raise QueueError(f"`{shlex.join(words)[:500]}` could not be started: {error}.") from error
     except subprocess.TimeoutExpired:
         raise QueueError(
-            f"`{shlex.join(words)[:500]}` did not answer within {patience_seconds:g} s."
+            f"`{shlex.join(words)[:500]}` did not answer within {timeout_seconds:g} s."
         ) from None
     return Answer(
         tuple(words),
@@ -90,18 +98,19 @@ def ask(
 
 
 def has(program: str) -> bool:
+    """Whether a program is on PATH."""
     return shutil.which(program) is not None
 
 
 def ranges(jobs: int, most: int | None) -> Iterator[tuple[int, int]]:
-    """First and last of the parts that `jobs` jobs are queued in, none longer than `most`."""
+    """First and last numbers of the parts of `jobs` jobs, none of more than `most` jobs."""
     size = min(most or jobs, jobs)
     for first in range(0, jobs, max(size, 1)):
         yield first, min(first + size, jobs) - 1
 
 
 def spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of each stretch of consecutive numbers, in order."""
+    """First and last of each run of consecutive numbers, sorted."""
     found: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if found and number == found[-1][1] + 1:

@@ -1,10 +1,11 @@
-"""Claim free GPUs of this machine for a command, where its queue only counts them:
+"""Claim free GPUs of this machine for a command, if its queue only counts them.
+
 `python -m neurofit.backends.devices 1 -- COMMAND…` runs COMMAND with CUDA_VISIBLE_DEVICES set.
 
-A claim is a lock on a file per device in a folder that all users of the machine share. The kernel gives it up
-when the last process of the job is gone, however that went. A device on which some program computes is taken
-too, though nobody locked it. Where the queue has said which devices are the job's (CUDA_VISIBLE_DEVICES, or
-Grid Engine's SGE_HGR_gpu), that holds.
+A claim is a lock on one file per device, in a folder that all users of the machine share. The kernel releases it
+when the last process of the job has ended. A device that any program uses counts as taken, even if it is not
+locked. If the queue has named the job's devices (CUDA_VISIBLE_DEVICES, or Grid Engine's SGE_HGR_gpu), these are
+used.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from pathlib import Path
 from neurofit.exit_codes import NO_DEVICE
 
 FOLDER = Path(os.environ.get("NEUROFIT_DEVICES", "/tmp/neurofit-devices"))
-PATIENCE_SECONDS = 120.0  # the queue promised a device: the job before may still be on its way out
+TIMEOUT_SECONDS = 120.0  # the queue has promised a device, but the previous job may still be ending
 ASK_SECONDS = 30.0
 
 
 def granted() -> str | None:
-    """Devices that the queue has given this job; None where it only counted them."""
+    """Devices that the queue has given this job; None if it only counted them."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return os.environ["CUDA_VISIBLE_DEVICES"]
     for name, value in os.environ.items():
@@ -41,7 +42,7 @@ def granted() -> str | None:
 
 
 def _smi(*query: str) -> list[list[str]]:
-    """Rows of `nvidia-smi`'s answer; none where it gives none."""
+    """Rows of `nvidia-smi`'s answer; empty if there is none."""
     if shutil.which("nvidia-smi") is None:
         return []
     words = ["nvidia-smi", *query, "--format=csv,noheader"]
@@ -56,7 +57,7 @@ def _smi(*query: str) -> list[list[str]]:
 
 
 def devices() -> list[str]:
-    """UUIDs of this machine's devices, which unlike numbers mean the same in every process."""
+    """UUIDs of this machine's devices. Unlike numbers, they mean the same in every process."""
     rows = [
         row for row in _smi("--query-gpu=index,uuid") if len(row) == 2 and row[1].startswith(("GPU-", "MIG-"))
     ]
@@ -64,13 +65,13 @@ def devices() -> list[str]:
 
 
 def in_use() -> set[str]:
-    """Devices on which some process computes, whoever's."""
+    """Devices that any user's process computes on."""
     return {row[0] for row in _smi("--query-compute-apps=gpu_uuid,pid") if len(row) == 2}
 
 
 @contextlib.contextmanager
 def _turn() -> Iterator[None]:
-    """One claimant at a time, so that two that need several devices do not each hold half."""
+    """Lock out other claimants, so that two that need several devices do not hold half of them each."""
     lock = _open("turn")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -80,7 +81,7 @@ def _turn() -> Iterator[None]:
 
 
 def _open(name: str) -> int:
-    """A file that every user of this machine can lock; a lock needs no more than reading."""
+    """Open a file that every user of this machine can lock, for which read access is enough."""
     mask = os.umask(0)
     try:
         with contextlib.suppress(FileExistsError):
@@ -94,13 +95,13 @@ def _open(name: str) -> int:
         os.umask(mask)
     if not stat.S_ISREG(os.fstat(lock).st_mode):
         os.close(lock)
-        raise OSError(f"{path} is no file")
+        raise OSError(f"{path} is not a regular file")
     return lock
 
 
-def claim(wanted: int, *, patience_seconds: float) -> dict[str, int]:
-    """Free devices, by UUID, with the locks that hold them: as many as wanted, or none."""
-    deadline = time.monotonic() + patience_seconds
+def claim(wanted: int, *, timeout_seconds: float) -> dict[str, int]:
+    """Lock free devices: UUID → descriptor of the lock, for as many devices as wanted, or none."""
+    deadline = time.monotonic() + timeout_seconds
     while True:
         with _turn():
             held = _claim_now(wanted)
@@ -129,24 +130,24 @@ def _claim_now(wanted: int) -> dict[str, int]:
 
 
 def main(arguments: list[str]) -> int:
+    """Claim devices and become the command; returns only if that fails."""
     wanted, command = int(arguments[0]), arguments[arguments.index("--") + 1 :]
     if wanted == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif (given := granted()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = given
     else:
-        held = claim(wanted, patience_seconds=PATIENCE_SECONDS)
+        held = claim(wanted, timeout_seconds=TIMEOUT_SECONDS)
         if not held:
-            there = len(devices())
             print(
-                f"neurofit: the job was given {wanted} GPU(s), but of the {there} on {os.uname().nodename} "
-                "not as many "
-                f"are free. Somebody computes there past the queue; its locks are in {FOLDER}.",
+                f"neurofit: the queue gave this job {wanted} GPU(s), but fewer of the {len(devices())} GPU(s) of "
+                f"{os.uname().nodename} are free. Another program may use them outside the queue. Locks are in "
+                f"{FOLDER}.",
                 file=sys.stderr,
             )
             return NO_DEVICE
         for lock in held.values():
-            os.set_inheritable(lock, True)  # the job's processes hold it from now on
+            os.set_inheritable(lock, True)  # so that the job's processes hold it
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(held)
     os.execvp(command[0], command)
 

@@ -1,5 +1,6 @@
-"""First profiles for a new study: the commented texts in `profile_texts/` for the queues that this host has,
-filled in with what their programs say.
+"""Profiles for a new study: the commented texts in `profile_texts/` for the queues of this host.
+
+Names of queues and resources are filled in from what the queues' programs answer.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from neurofit.backends.qsub.qsub import dialect
 from neurofit.errors import QueueError
 
 TEXTS = Path(__file__).with_name("profile_texts")
-PATIENCE_SECONDS = 5.0  # for all questions to one queue
-FIRST_ANSWER_SECONDS = 1.0  # a queue that has said nothing by then is taken for dead
+TIMEOUT_SECONDS = 5.0  # for all questions to one queue
+FIRST_ANSWER_SECONDS = 1.0  # a queue that has not answered by then is not asked again
 PLAIN_WORD = re.compile(r"[A-Za-z][\w.@/-]*")
-NO_WORD = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML's own
+YAML_WORDS = frozenset(
+    {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+)  # that YAML reads as something other than text
 SHARED_MEMORY = (
     "smp",
     "shm",
@@ -34,16 +37,14 @@ GPU_COMPLEXES = ("gpu", "gpus", "ngpus", "num_gpu", "cuda")
 
 
 class _Host:
-    """This host's programs of one queue, with one patience for all of them, and less before the first
-    answer.
-    """
+    """This host's programs of one queue, with one timeout for all of them and a shorter one for the first."""
 
-    def __init__(self, patience_seconds: float) -> None:
-        self.deadline = time.monotonic() + patience_seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        self.deadline = time.monotonic() + timeout_seconds
         self.has_answered = self.is_late = False
 
     def ask(self, *words: str) -> Answer | None:
-        """What a program says; None where it cannot be asked, or is late."""
+        """The answer of a program; None if it cannot be run or is too slow."""
         left = self.deadline - time.monotonic()
         if not has(words[0]):
             return None
@@ -52,12 +53,12 @@ class _Host:
         begun = time.monotonic()
         if left > 0:
             with contextlib.suppress(QueueError):
-                return ask(words, patience_seconds=left, environment={"SGE_SINGLE_LINE": "1"})
+                return ask(words, timeout_seconds=left, environment={"SGE_SINGLE_LINE": "1"})
         self.is_late = self.is_late or time.monotonic() - begun >= left
         return None
 
     def lines(self, *words: str) -> list[str] | None:
-        """What a program says; None also where that something is wrong."""
+        """The lines of a program's answer; None also if it failed."""
         answer = self.ask(*words)
         if answer is None or answer.status:
             return None
@@ -70,25 +71,29 @@ def text(name: str) -> str:
     return (TEXTS / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def for_this_host(patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
-    """Profiles by name, for the queues that this host has. A queue that does not answer in time has its
-    profiles with nothing filled in, or none where it is not known which one it is; it is never an error.
+def for_this_host(timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, str]:
+    """Profiles by name, for the queues of this host. Raises nothing.
+
+    The profiles of a queue that does not answer in time have nothing filled in. If it is not known which queue it
+    is, there are none.
     """
     found: list[dict[str, str]] = [{}, {}]
 
-    def look(number: int, of: Callable[[_Host], dict[str, str]]) -> None:
-        found[number] = of(_Host(patience_seconds))
+    def ask_queue(number: int, of: Callable[[_Host], dict[str, str]]) -> None:
+        found[number] = of(_Host(timeout_seconds))
 
-    asking = [threading.Thread(target=look, args=pair, daemon=True) for pair in enumerate((_slurm, _qsub))]
-    for one in asking:
-        one.start()
-    for one in asking:
-        one.join()
+    threads = [
+        threading.Thread(target=ask_queue, args=pair, daemon=True) for pair in enumerate((_slurm, _qsub))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return {"local": text("local"), **found[0], **found[1]}
 
 
 def _qsub(host: _Host) -> dict[str, str]:
-    """For the queue whose `qsub` this is."""
+    """Profiles for the queue to which this host's `qsub` belongs."""
     answer = host.ask("qsub", "--version")
     kind = dialect(answer) if answer else None
     if kind == "sge":
@@ -97,9 +102,7 @@ def _qsub(host: _Host) -> dict[str, str]:
 
 
 def _slurm(host: _Host) -> dict[str, str]:
-    """For a controller that answers: the default partition, and one that has GPUs; both as they stand for one
-    that does not.
-    """
+    """Profiles for SLURM's default partition and for one with GPUs; both unfilled if the controller is silent."""
     lines = host.lines("sinfo", "--noheader", "-o", "%P|%G") if has("sbatch") else None
     if host.is_late:
         return {name: text(name) for name in ("slurm-cpu", "slurm-gpu")}
@@ -116,9 +119,7 @@ def _slurm(host: _Host) -> dict[str, str]:
 
 
 def _gridengine(host: _Host) -> dict[str, str]:
-    """With its queues, parallel environments and complexes; as it stands where the qmaster does not
-    answer.
-    """
+    """Profiles with Grid Engine's queues, parallel environments and complexes; unfilled if the qmaster is silent."""
     queues = host.lines("qconf", "-sql")
     environments = host.lines("qconf", "-spl") if queues else None
     said = host.lines("qconf", "-sc") if queues else None
@@ -149,7 +150,7 @@ def _preferred(queues: list[str]) -> str:
 
 
 def _with_memory(profile: str, complexes: set[str]) -> str:
-    """Without the complexes that the site does not have: a job that asks for one is refused."""
+    """The profile without complexes that the site does not have, since jobs that ask for them are refused."""
     if not complexes:
         return profile
     for key in ("memory_complexes", "memory_per_slot"):
@@ -160,7 +161,7 @@ def _with_memory(profile: str, complexes: set[str]) -> str:
 
 
 def _pbs(host: _Host) -> dict[str, str]:
-    """With the queue for GPUs, where one is named so; else the site's default is as good as any."""
+    """Profiles with a queue for GPUs, if one has such a name; otherwise the site's default."""
     lines = host.lines("qstat", "-Q") or []
     queues = [line.split()[0] for line in lines if not line.startswith(("Queue", "-"))]
     gpu = next((name for name in queues if "gpu" in name.lower()), None)
@@ -168,7 +169,7 @@ def _pbs(host: _Host) -> dict[str, str]:
 
 
 def filled(profile: str, **values: str | list[str] | None) -> str:
-    """The profile with these values in place of its own, its comments kept where they stand."""
+    """The profile with these values instead of its own; comments stay in place."""
     for key, value in values.items():
         line = re.search(rf"^{key}: (?P<old>.*?)(?P<comment> +#.*)?$", profile, re.MULTILINE)
         new = f"{key}: {_yaml(value)}"
@@ -184,4 +185,4 @@ def _yaml(value: str | list[str] | None) -> str:
         return "null"
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
-    return value if PLAIN_WORD.fullmatch(value) and value.lower() not in NO_WORD else json.dumps(value)
+    return value if PLAIN_WORD.fullmatch(value) and value.lower() not in YAML_WORDS else json.dumps(value)

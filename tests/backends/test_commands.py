@@ -26,8 +26,8 @@ def test_what_says_which_queue_is_meant_stays(name):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("undisturbed", [False, True])
-def test_a_program_that_is_not_to_be_disturbed_is_out_of_a_terminals_reach(undisturbed):
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_program_in_its_own_session_is_out_of_a_terminals_reach(own_session):
     """A Ctrl-C goes to every process of the terminal's session that is in its foreground group."""
-    answer = ask([sys.executable, "-c", "import os; print(os.getsid(0))"], undisturbed=undisturbed)
-    assert (int(answer.stdout) != os.getsid(0)) == undisturbed
+    answer = ask([sys.executable, "-c", "import os; print(os.getsid(0))"], own_session=own_session)
+    assert (int(answer.stdout) != os.getsid(0)) == own_session

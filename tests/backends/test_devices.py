@@ -82,10 +82,10 @@ def test_a_device_is_held_until_the_last_process_of_its_job_is_gone(machine):
     seen(process)
     left = int(process.stdout.readline())
     process.wait()
-    assert devices.claim(1, patience_seconds=0) == {}
+    assert devices.claim(1, timeout_seconds=0) == {}
     os.kill(left, 9)
     time.sleep(0.1)
-    held = devices.claim(3, patience_seconds=0)
+    held = devices.claim(3, timeout_seconds=0)
     assert len(held) == 3
     for lock in held.values():
         os.close(lock)
@@ -96,7 +96,7 @@ def test_a_killed_job_gives_its_devices_up(machine):
     seen(process)
     process.kill()
     process.wait()
-    held = devices.claim(3, patience_seconds=5)
+    held = devices.claim(3, timeout_seconds=5)
     assert len(held) == 3
     for lock in held.values():
         os.close(lock)
@@ -107,7 +107,7 @@ def test_a_device_on_which_somebody_computes_past_the_queue_is_left_alone(machin
     process = job(1)
     assert seen(process) == ["GPU-cccc"]
     process.communicate("\n")
-    assert devices.claim(2, patience_seconds=0) == {}
+    assert devices.claim(2, timeout_seconds=0) == {}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_other_users_can_lock_the_same_files(machine):
 
 
 def test_where_none_is_free_the_job_says_so(machine, monkeypatch, capfd):
-    monkeypatch.setattr(devices, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(devices, "TIMEOUT_SECONDS", 0.0)
     machine.write_text("".join(f"GPU-{letter * 4}, 1\n" for letter in "abc"))
     assert devices.main(["1", "--", "true"]) == NO_DEVICE
-    assert "of the 3 on" in capfd.readouterr().err
+    assert "of the 3 GPU(s) of" in capfd.readouterr().err

@@ -101,9 +101,9 @@ def test_a_job_that_its_node_queues_again_while_pbs_answers_is_not_gone(queue, e
     ("letter", "phase", "reason"),
     [
         ("Q", "pending", ""),
-        ("H", "pending", "held; `qrls '2[].pbshost'` lets it go"),
-        ("W", "pending", "waits for its start time"),
-        ("T", "pending", "is being moved"),
+        ("H", "pending", "held; `qrls '2[].pbshost'` releases it"),
+        ("W", "pending", "waiting for its start time"),
+        ("T", "pending", "being moved"),
         ("R", "running", ""),
         ("S", "running", "suspended"),
         ("E", "running", "ending"),
@@ -189,7 +189,7 @@ def test_a_node_queues_a_job_again_at_the_pbs_that_it_came_from_and_nowhere_else
         done = subprocess.run(["bash", script], env={**environment, "NEUROFIT_JOB": "3"}, timeout=30)
         assert done.returncode == 0 and calls.read_text().splitlines() == said
     assert [path.name for path in (entry.folder / "resubmitted").iterdir()] == ["000003.15.pbshost"]
-    assert "the next submit goes on with it" in (entry.folder / "logs" / "000003.log").read_text()
+    assert "the next submit continues it" in (entry.folder / "logs" / "000003.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -241,12 +241,12 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
         ({"substate": 93, "Exit_status": 97}, "cannot see the study's folder"),
         (
             {"substate": 93, "Exit_status": -29},
-            "its time limit was reached: raise resources.walltime_minutes",
+            "time limit exceeded: raise resources.walltime_minutes",
         ),
-        ({"substate": 93, "Exit_status": -27}, "more memory than it asked for"),
+        ({"substate": 93, "Exit_status": -27}, "memory limit exceeded"),
         ({"substate": 93, "Exit_status": -1}, "could not run it on its node (code -1)"),
-        ({"substate": 91, "Exit_status": 0}, "it was deleted from the queue"),
-        ({"substate": 91}, "it was deleted from the queue"),
+        ({"substate": 91, "Exit_status": 0}, "deleted from the queue"),
+        ({"substate": 91}, "deleted from the queue"),
         ({"substate": 93, "Exit_status": 265}, "killed by signal 9"),
         ({"substate": 93, "Exit_status": 271}, "killed by signal 15"),
         ({"substate": 93, "Exit_status": 139}, "killed by signal 11"),
@@ -294,7 +294,7 @@ def test_a_held_array_names_the_command_that_lets_it_go(queue, entry):
     text["Jobs"]["2[].pbshost"] |= {"job_state": "H", "Hold_Types": "u", "substate": 20}
     queue.say("qstat", json.dumps(text))
     states = PbsBackend().poll([entry])
-    assert {state.reason for state in states.values()} == {"held; `qrls '2[].pbshost'` lets it go"}
+    assert {state.reason for state in states.values()} == {"held; `qrls '2[].pbshost'` releases it"}
     assert len(states) == 2 and {state.phase for state in states.values()} == {"pending"}
     text["Jobs"]["2[].pbshost"] |= {"Hold_Types": "s", "comment": "job held, too many failed attempts to run"}
     queue.say("qstat", json.dumps(text))
@@ -304,7 +304,7 @@ def test_a_held_array_names_the_command_that_lets_it_go(queue, entry):
     text["Jobs"]["2[].pbshost"]["substate"] = 22
     queue.say("qstat", json.dumps(text))
     assert {state.reason for state in PbsBackend().poll([entry]).values()} == {
-        "held until jobs end that it depends on"
+        "held until the jobs that it depends on have ended"
     }
 
 
@@ -386,7 +386,7 @@ def test_jobs_that_pbs_does_not_show_are_hidden_and_not_gone(queue, entry, anns)
     assert set(states) == {(entry.token, job) for job in range(5)}
     assert {state.phase for state in states.values()} == {"hidden"}
     assert {state.reason for state in states.values()} == {
-        "this PBS shows jobs only to who queued them (query_other_jobs), and that was ann"
+        "this PBS shows jobs only to the user who queued them (query_other_jobs), and these were queued by ann"
     }
     queue.say("qstat", NO_JOBS, call=3)
     queue.say("qstat", SERVER.replace("query_other_jobs = False", "query_other_jobs = True"), call=4)
@@ -409,7 +409,8 @@ def test_what_a_colleague_queued_and_did_not_confirm_may_be_there(queue, entry, 
     (entry.folder / "job.sh").touch()
     queue.say("qstat", SERVER)
     with pytest.raises(
-        HiddenError, match=r"only to who queued them .* and that was root, who submitted 20261120"
+        HiddenError,
+        match=r"only to the user who queued them .* and these were queued by root, who submitted 20261120",
     ):
         PbsBackend().find([Submission(entry.folder, "exp3", 5, tmp_path)])
 

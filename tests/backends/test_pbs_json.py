@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub import pbs_answers as answers
-from neurofit.backends.qsub import pbs_json
 from neurofit.errors import QueueError
 
 RECORDED = Path(__file__).parent / "answers" / "pbs"
@@ -151,15 +150,15 @@ def test_a_torn_answer_is_no_answer(cut, variables):
 
 @given(st.text(max_size=300))
 def test_any_other_text_is_no_answer_and_no_crash(text):
-    assert pbs_json.read(text) is None
-    assert pbs_json.read("{\n" + text + "\n}") is None
+    assert answers.read_json(text) is None
+    assert answers.read_json("{\n" + text + "\n}") is None
 
 
 @given(
     st.lists(st.sampled_from(written({"1.h": {"job_state": "R", "A": {"B": "1."}}}).split("\n")), max_size=20)
 )
 def test_lines_in_any_order_are_an_answer_or_none(lines):
-    found = pbs_json.read("\n".join(["{", '    "timestamp":1', *lines, "}"]))
+    found = answers.read_json("\n".join(["{", '    "timestamp":1', *lines, "}"]))
     assert found is None or found["timestamp"] == 1
 
 

@@ -79,7 +79,9 @@ def test_grid_engine(host, tmp_path):
         "gpus",
         ["mem_free"],
     )
-    assert "queue: all.q                          # <- as `qconf -sql` lists them; null" in texts["qsub-cpu"]
+    assert (
+        "queue: all.q                          # <- `qconf -sql` lists the queues; null" in texts["qsub-cpu"]
+    )
 
 
 def test_a_grid_engine_that_does_not_answer_has_its_profiles_as_they_stand(host, tmp_path):

@@ -21,7 +21,7 @@ from neurofit.backends.base import Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub.gridengine import SgeBackend
 from neurofit.backends.qsub.pbs import PbsBackend
-from neurofit.backends.qsub.qsub import Part, clock, dialect, job_name, parts
+from neurofit.backends.qsub.qsub import ArrayPart, clock, dialect, job_name, parts
 from neurofit.errors import QueueError, SubmissionError
 
 SGE_VERSION = 'qsub: invalid option argument "--version"'
@@ -86,7 +86,7 @@ def test_a_profile_for_the_other_dialect_is_an_error_before_anything_is_queued(
 @pytest.mark.process
 def test_without_a_qsub_this_is_no_submit_host(submission, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SubmissionError, match="Is this a submit host"):
+    with pytest.raises(SubmissionError, match="Is it a submit host"):
         list(SgeBackend().submit(submission))
 
 
@@ -98,8 +98,8 @@ def test_names_start_with_a_letter_and_have_15_characters_at_most():
 
 
 def test_a_submission_is_split_and_its_throttle_shared_out():
-    assert parts(8, 3, 4) == [Part(0, 2, 2), Part(3, 5, 1), Part(6, 7, 1)]
-    assert parts(8, None, None) == [Part(0, 7)]
+    assert parts(8, 3, 4) == [ArrayPart(0, 2, 2), ArrayPart(3, 5, 1), ArrayPart(6, 7, 1)]
+    assert parts(8, None, None) == [ArrayPart(0, 7)]
     assert sum(part.running for part in parts(100, 7, 50)) == 50
     assert [clock(minutes) for minutes in (0.5, 90, 6000.25)] == ["00:00:30", "01:30:00", "100:00:15"]
 
@@ -250,7 +250,7 @@ def test_where_a_node_may_not_submit_the_log_says_so_and_the_job_is_over(run, su
     queue.say("qsub", stderr="qsub: Bad UID for job execution", status=159)
     assert run(PbsBackend(), status=99) == 0
     assert (
-        "Bad UID for job execution); the next submit goes on"
+        "Bad UID for job execution); the next submit continues"
         in (submission.folder / "logs/000002.log").read_text()
     )
     assert not (submission.folder / "resubmitted").exists()
@@ -260,7 +260,7 @@ def test_a_node_whose_qsub_is_of_another_queue_gets_no_job_from_us(run, submissi
     queue.say("qsub", stderr=SGE_VERSION, status=2)
     assert run(PbsBackend(), status=99) == 0
     assert queue.calls("qsub") == [["--version"]]
-    assert "the next submit goes on" in (submission.folder / "logs/000002.log").read_text()
+    assert "the next submit continues" in (submission.folder / "logs/000002.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_what_nobody_can_say_is_not_taken_for_a_refusal(queue, submission):
     queue.say("qsub", stderr=SGE_VERSION, call=1)
     queue.say("qsub", stderr="error: commlib error: got read error", status=1)
     queue.say("qstat", stderr="error: unable to send message to qmaster", status=1)
-    with pytest.raises(QueueError, match="Whether that was queued is not known") as caught:
+    with pytest.raises(QueueError, match="It is not known whether the jobs were queued") as caught:
         list(SgeBackend().submit(submission))
     assert not isinstance(caught.value, SubmissionError)
 

@@ -197,18 +197,18 @@ def test_another_jobs_odd_name_hides_nothing_of_ours(odd):
 def test_what_is_odd_about_our_own_job_is_told_of_it_alone(odd):
     text = JOBS.replace("<JB_name>nfabc", f"<JB_name>nfabc{odd}") % ""
     found = gridengine_answers.jobs(said(text), {"1", "5"})
-    assert [(job.id, job.job) for job in found if not job.why] == (
+    assert [(job.id, job.job) for job in found if not job.problem] == (
         [("1", 0), *(("5", job) for job in range(3))] if odd == CONTROL else [("1", 0)]
     )
-    assert all("cannot be understood" in job.why and job.id == "5" for job in found if job.why)
+    assert all("cannot be read" in job.problem and job.id == "5" for job in found if job.problem)
 
 
 @pytest.mark.parametrize("tasks", ["1-x", "3-1:1", "1-9:0", "1-99999999:1", "", "9" * 5000])
 def test_tasks_that_cannot_be_read_are_told_of_their_own_job(tasks):
     found = gridengine_answers.jobs(said((JOBS % "").replace("1-3:1", tasks)), {"1", "5"})
-    assert ("1", 0, "") in [(job.id, job.job, job.why) for job in found]
+    assert ("1", 0, "") in [(job.id, job.job, job.problem) for job in found]
     if tasks:
-        assert [job.id for job in found if job.why] == ["5"]
+        assert [job.id for job in found if job.problem] == ["5"]
 
 
 @pytest.mark.parametrize("length", range(0, len(JOBS) - 15, 7))

@@ -95,7 +95,7 @@ def test_one_question_for_all_and_tasks_are_unfolded(queue, entry):
     [
         ("qw", "pending", ""),
         ("hqw", "pending", "held; `qrls 5`"),
-        ("Rq", "pending", "to be started again"),
+        ("Rq", "pending", "will be started again"),
         ("hRwq", "pending", "held"),
         ("t", "running", "starting"),
         ("r", "running", ""),
@@ -105,7 +105,7 @@ def test_one_question_for_all_and_tasks_are_unfolded(queue, entry):
         ("T", "running", "suspended"),
         ("dr", "running", "being deleted"),
         ("dt", "running", "being deleted"),
-        ("Eqw", "pending", "in error. Mend that and `qmod -cj 5`, or cancel it"),
+        ("Eqw", "pending", "in error. Fix the cause and run `qmod -cj 5`, or cancel"),
         ("Zzz", "pending", ""),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_job_in_error_is_told_with_grid_engines_reason(queue, entry):
     queue.say("qstat", IN_ERROR, call=2)
     live = SgeBackend().poll([entry])
     assert live[entry.token, 1].reason.startswith(
-        'in error: can\'t open output file "/x": No file. Mend that'
+        'in error: can\'t open output file "/x": No file. Fix the cause'
     )
     assert queue.calls("qstat")[1] == ["-xml", "-j", "5"]
 
@@ -154,7 +154,7 @@ def test_tasks_that_cannot_be_read_are_told_of_and_are_not_gone(queue, entry):
     queue.say("qstat", (LISTED % "qw").replace("2-3:1,5", "2-3:1,…"))
     states = SgeBackend().poll([entry])
     assert [states[entry.token, job].phase for job in range(5)] == ["running", *["unknown"] * 4]
-    assert "cannot be understood" in states[entry.token, 1].reason
+    assert "cannot be read" in states[entry.token, 1].reason
 
 
 def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):
@@ -171,12 +171,12 @@ def test_a_list_without_the_job_says_that_it_is_gone(queue, entry):
         (
             "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
             "137  (Killed)",
-            "its time limit was reached (on node07)",
+            "time limit exceeded (on node07)",
         ),
         (
             "100 : assumedly after job",
             "137                  (Killed)",
-            "it was deleted from the queue or killed",
+            "deleted from the queue or killed",
         ),
         ("100 : assumedly after job", "139", "it was killed by signal 11"),
         ("21  : in recognizing job", "0", "its node failed"),
@@ -308,7 +308,7 @@ SUITABLE = "verification: found suitable queue(s)\n"
     ("levels", "ok", "advice"),
     [
         ([NOT_WITHOUT_LOAD, SUITABLE], True, ""),
-        ([NOT_WITHOUT_LOAD, NOT_WITHOUT_LOAD, SUITABLE], True, "so much mem_free is not known"),
+        ([NOT_WITHOUT_LOAD, NOT_WITHOUT_LOAD, SUITABLE], True, "so much mem_free is only known"),
         ([NOT_WITHOUT_LOAD] * 3, False, "0 slots"),
     ],
 )

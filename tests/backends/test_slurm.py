@@ -154,8 +154,8 @@ def test_what_squeue_says():
     assert found == {
         ("6", (0,)): (QueueState("running"), NAME),
         ("6", (1,)): (QueueState("running"), NAME),
-        ("6", (3,)): (QueueState("pending", "as many run as max_running allows"), NAME),
-        ("6", (4, 5, 6, 8)): (QueueState("pending", "waits for free resources"), NAME),
+        ("6", (3,)): (QueueState("pending", "as many jobs are running as max_running allows"), NAME),
+        ("6", (4, 5, 6, 8)): (QueueState("pending", "waiting for free resources"), NAME),
         ("7", None): (QueueState("pending", "Whatever"), "a|b"),
     }
 
@@ -191,7 +191,7 @@ def test_lines_that_cannot_be_ours_are_passed_over():
     ours = f"6_3|PENDING|Priority|{NAME}\n"
     found = answers.read_squeue(said(HEADER + foreign + ours))
     assert [line for line in found if line.name == NAME] == [
-        answers.Waiting("6", (3,), QueueState("pending", "others come first"), NAME)
+        answers.Waiting("6", (3,), QueueState("pending", "jobs of higher priority come first"), NAME)
     ]
     assert {line.id for line in found} <= {"6", "7", "8"}
 
@@ -218,10 +218,10 @@ def test_a_line_of_ours_that_is_not_understood_is_told_of_its_own_jobs_and_of_no
     found = dict(SlurmBackend().poll([queued, other]))
     assert found.pop(("other", 5)) == QueueState("running")
     assert len(found) == 100 and {state.phase for state in found.values()} == {"unknown"}
-    assert "cannot be understood" in found[TOKEN, 0].reason
+    assert "cannot be read" in found[TOKEN, 0].reason
     (queued.folder / "job.sh").touch()
     if NAME in line:
-        with pytest.raises(QueueError, match="cannot be understood"):
+        with pytest.raises(QueueError, match="cannot be read"):
             SlurmBackend().find([Submission(queued.folder, "exp3", 100, queued.folder)])
 
 
@@ -232,7 +232,7 @@ def test_a_line_of_accounting_that_is_not_understood_is_told_of_its_own_jobs(fak
         "JobID|State|ExitCode|NodeList|JobName\n93+0|FAILED|1:0|vm|mpi\n6_[x|\n7_0|COMPLETED|0:0|vm|x@other.5-5\n",
     )
     found = SlurmBackend().endings([queued, other])
-    assert found["other", 5] == Ending(None) and "cannot be understood" in found[TOKEN, 99].problem
+    assert found["other", 5] == Ending(None) and "cannot be read" in found[TOKEN, 99].problem
 
 
 def test_an_empty_queue_is_an_answer():
@@ -248,12 +248,12 @@ def test_a_list_that_slurm_cut_short_counts_for_all():
     ("word", "words"),
     [
         ("None", ""),
-        ("DependencyNeverSatisfied", "can never run: the job it depends on failed"),
+        ("DependencyNeverSatisfied", "can never run: the job that it depends on failed"),
         ("PartitionConfig", "can never run"),
         ("BeginTime", "started again"),
         ("ReqNodeNotAvail, UnavailableNodes:vm", "not available (ReqNodeNotAvail, UnavailableNodes:vm)"),
-        ("QOSMaxJobsPerUserLimit", "waits until less"),
-        ("AssocGrpGRES", "waits until less"),
+        ("QOSMaxJobsPerUserLimit", "waiting for running jobs"),
+        ("AssocGrpGRES", "waiting for running jobs"),
         ("QOSMaxCpuPerJobLimit", "can never run as it is"),
         ("SomethingNew", "SomethingNew"),
     ],
@@ -269,21 +269,21 @@ def test_why_it_waits_is_said_in_words(word, words):
         (
             "OUT_OF_MEMORY",
             "0:125",
-            "it used more memory than it had asked for on vm: raise resources.memory_gb",
+            "memory limit exceeded on vm: raise resources.memory_gb",
         ),
-        ("TIMEOUT", "0:0", "its time limit was over on vm: raise resources.walltime_minutes"),
+        ("TIMEOUT", "0:0", "time limit exceeded on vm: raise resources.walltime_minutes"),
         ("NODE_FAIL", "1:0", "its node failed (vm)"),
         ("CANCELLED by 0", "0:0", "cancelled by root"),
         ("CANCELLED by 987654", "0:0", "cancelled by user 987654"),
         ("CANCELLED", "0:0", "cancelled"),
-        ("PREEMPTED", "0:0", "jobs of higher priority took its place"),
+        ("PREEMPTED", "0:0", "preempted by jobs of higher priority"),
         ("FAILED", "0:53", "its output could not be opened on vm"),
         ("FAILED", "66:0", "could not be entered on vm"),
         ("FAILED", "99:0", "the queue refused"),
         ("FAILED", "127:0", "a program was not found"),
-        ("FAILED", "0:9", "its job was ended by signal 9 on vm"),
-        ("FAILED", "3:0", "its job ended with exit code 3 on vm"),
-        ("LAUNCH_FAILED", "0:0", "SLURM says LAUNCH_FAILED on vm"),
+        ("FAILED", "0:9", "killed by signal 9 on vm"),
+        ("FAILED", "3:0", "it exited with status 3 on vm"),
+        ("LAUNCH_FAILED", "0:0", "SLURM reports LAUNCH_FAILED on vm"),
     ],
 )
 def test_how_it_ended_is_said_in_words(state, code, cause):
@@ -324,7 +324,7 @@ def test_a_refusal_and_no_answer_are_told_apart():
                 said(status=1, stderr=f"sbatch: error: Batch job submission failed: {stderr}")
             )
         assert not isinstance(caught.value, SubmissionError)
-    with pytest.raises(QueueError, match="without an id"):
+    with pytest.raises(QueueError, match="without a job id"):
         answers.read_sbatch(said(""))
 
 
@@ -405,7 +405,7 @@ def test_one_question_for_all(fakes, queued):
     fakes.say("squeue", f"{HEADER}6_3|PENDING|Priority|{NAME}\n7_0|RUNNING|None|x@other.5-5\n")
     found = SlurmBackend().poll([queued, other])
     assert found == {
-        (TOKEN, 3): QueueState("pending", "others come first"),
+        (TOKEN, 3): QueueState("pending", "jobs of higher priority come first"),
         ("other", 5): QueueState("running"),
     }
     assert len(fakes.calls("squeue")) == 1 and not fakes.calls("scontrol") and not fakes.calls("sacct")
@@ -427,7 +427,7 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
     states = SlurmBackend().poll([queued])
     assert (
         len(states) == 100
-        and "queued on the cluster neurofit; this host asks elsewhere" in states[TOKEN, 0].reason
+        and "queued on the cluster neurofit; this host can only ask elsewhere" in states[TOKEN, 0].reason
     )
     fakes.say(
         "scontrol", CONFIG.replace("PrivateData             = none", "PrivateData             = jobs,usage")
@@ -435,14 +435,14 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 65534)
     other = Queued(queued.folder, "6", 0, 99, {"cluster": "neurofit", "user": "somebody"})
     state = SlurmBackend().poll([other])[TOKEN, 0]
-    assert state.phase == "hidden" and "that was somebody" in state.reason
+    assert state.phase == "hidden" and "were queued by somebody" in state.reason
 
 
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
 def test_a_program_that_is_late_is_not_waited_for_for_ever(fakes, queued, monkeypatch, program):
     fakes.say(program, HEADER, seconds=10)
     monkeypatch.setattr(
-        commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "patience_seconds": 0.3}
+        commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "timeout_seconds": 0.3}
     )
     ask = SlurmBackend().poll if program == "squeue" else SlurmBackend().endings
     with pytest.raises(QueueError, match=r"did not answer within 0\.3 s"):
@@ -483,7 +483,7 @@ def test_a_host_without_slurm_says_so(monkeypatch, tmp_path, submission):
     monkeypatch.setenv("PATH", str(tmp_path))
     (finding,) = SlurmBackend().check()
     assert not finding.ok and "is this a submit host" in finding.advice
-    with pytest.raises(SubmissionError, match="no program 'scontrol' on this host"):
+    with pytest.raises(SubmissionError, match="The program 'scontrol' was not found on this host"):
         list(SlurmBackend().submit(submission))
 
 

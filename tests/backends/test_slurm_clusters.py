@@ -163,7 +163,7 @@ def test_another_clusters_jobs_are_asked_for_there(fakes, submission):
     entry = note(submission, "beta", clusters="beta")
     states = SlurmBackend().poll([entry])
     assert states == {
-        (TOKEN, 3): QueueState("pending", "others come first"),
+        (TOKEN, 3): QueueState("pending", "jobs of higher priority come first"),
         (TOKEN, 4): QueueState("running"),
     }
     assert [words[:2] for words in fakes.calls("squeue")] == [["-M", "beta"]]
@@ -186,7 +186,7 @@ def test_notes_of_010_of_such_a_submission_are_asked_for_where_its_script_went(f
     fakes.say("squeue", f"CLUSTER: beta\n{HEADER}77_3|PENDING|Priority|{NAME}\n", cluster="beta")
     for cluster in ("neurofit", None):  # what it took for the cluster's name, or nothing
         assert SlurmBackend().poll([note(submission, cluster)]) == {
-            (TOKEN, 3): QueueState("pending", "others come first")
+            (TOKEN, 3): QueueState("pending", "jobs of higher priority come first")
         }
 
 
@@ -214,7 +214,7 @@ def test_what_was_queued_from_a_host_of_another_cluster_is_asked_for_there(fakes
     states = SlurmBackend().poll([entry])
     assert (
         len(states) == 100
-        and "queued on the cluster beta; this host asks neurofit" in states[TOKEN, 0].reason
+        and "queued on the cluster beta; this host can only ask neurofit" in states[TOKEN, 0].reason
     )
 
 

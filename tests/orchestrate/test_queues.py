@@ -194,7 +194,7 @@ def test_a_submission_that_cannot_be_looked_up_hides_no_other(bench, queue):
     queue.say("qstat", odd, call=len(queue.calls("qstat")) + 1)
     status = bench.status("quick")
     (problem,) = status.unanswered
-    assert second.name in problem and "cannot be understood" in problem
+    assert second.name in problem and "cannot be read" in problem
     assert [view.answered for view in status.queues.values()] == [True, False]
     assert bench.counts("quick") == {"queued": 4}
 

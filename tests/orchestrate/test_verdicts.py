@@ -130,7 +130,7 @@ def test_accounting_that_is_late_says_more_exactly_why_than_what_was_left(bench,
     queue.say("qstat", listed(i0={"job_state": "F", "substate": 93, "Exit_status": -27}))
     assert bench.counts("quick")["failed"] == 1
     queue.say("qstat", **FORGOTTEN)
-    assert causes(bench) == ["it used more memory than it asked for: raise resources.memory_gb"]
+    assert causes(bench) == ["memory limit exceeded: raise resources.memory_gb"]
 
 
 def test_a_job_that_is_back_has_no_verdict(bench, queue, started):
@@ -179,7 +179,7 @@ def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench,
     for _ in range(3):
         assert bench.counts("quick") == {"queued": 4}
     assert {task.cause.partition(" (")[0] for task in bench.status("quick").tasks.values()} == {
-        "this PBS shows jobs only to who queued them"
+        "this PBS shows jobs only to the user who queued them"
     }
     assert not bench.status("quick").unanswered
     assert (

@@ -1,4 +1,4 @@
-"""Grid Engine: `qsub`, `qstat -xml`, `qacct`, `qdel`. What its programs print is read in `sge_answers.py`."""
+"""Grid Engine: `qsub`, `qstat -xml`, `qacct`, `qdel`. `gridengine_answers.py` reads their answers."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, Queu
 from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import gridengine_answers as answers
-from neurofit.backends.qsub.qsub import Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub.qsub import ArrayPart, QsubBackend, clock, job_name
 from neurofit.errors import QueueError
 
-DEFAULT_ARRAY_SIZE = 75000  # max_aj_tasks, where it cannot be asked for; sge_conf(5)
+DEFAULT_ARRAY_SIZE = 75000  # default of max_aj_tasks, if the site cannot be asked; sge_conf(5)
 
 
 @dataclass(frozen=True)
 class SgeBackend(QsubBackend):
     """A Grid Engine (SGE, Son of Grid Engine, Univa, Altair, Open Cluster Scheduler)."""
 
-    parallel_environment: str = "smp"  # asked for its slots where resources.cpus is more than one
-    memory_complexes: tuple[str, ...] = ("mem_free",)  # what resources.memory_gb is asked as
+    parallel_environment: str = "smp"  # requested with resources.cpus slots if that is more than one
+    memory_complexes: tuple[str, ...] = ("mem_free",)  # requested as resources.memory_gb each
     memory_per_slot: tuple[str, ...] = (
         "h_data",
         "h_vmem",
         "s_data",
         "s_vmem",
         "h_rss",
-    )  # those counted per slot
+    )  # those of them that are counted per slot
     gpu_complex: str = "gpu"
 
     dialect = "sge"
@@ -58,7 +58,7 @@ class SgeBackend(QsubBackend):
         megabytes = math.ceil(1024 * self.resources.memory_gb / slots)
         return f"{megabytes}M" if megabytes % 1024 else f"{megabytes // 1024}G"
 
-    def call(self, script: Path, part: Part) -> list[str]:
+    def call(self, script: Path, part: ArrayPart) -> list[str]:
         throttle = ["-tc", str(part.running)] if part.running else []
         return ["qsub", "-terse", "-t", f"{part.first + 1}-{part.last + 1}", *throttle, str(script)]
 
@@ -103,7 +103,7 @@ class SgeBackend(QsubBackend):
         ]
 
     def _finished(self, name: str) -> dict[str, tuple[int, int]]:
-        """What accounting knows of jobs of this name: id → first and last job."""
+        """Id → first and last job, for the jobs of this name that accounting knows."""
         found: dict[str, tuple[int, int]] = {}
         for record in self._accounting(name):
             first, last = found.get(record.id, (record.job, record.job))
@@ -115,29 +115,29 @@ class SgeBackend(QsubBackend):
         if not calls:
             return {}
         users = {(entry.process or {}).get("user") or "*" for entry in calls.values()}
-        there = answers.jobs(
+        listed = answers.jobs(
             ask(["qstat", "-xml", "-u", "*" if "*" in users else ",".join(sorted(users))]), set(calls)
         )
-        doubtful = sorted(
-            {job.id for job in there if answers.in_error(job)} | answers.all_pending(there), key=int
+        unexplained = sorted(
+            {job.id for job in listed if answers.in_error(job)} | answers.all_pending(listed), key=int
         )
-        reasons = self._reasons(doubtful)
+        reasons = self._reasons(unexplained)
         states = {}
-        for job in there:
+        for job in listed:
             entry = calls[job.id]
             if job.job is None:
                 continue
             state = answers.state(job, reasons.get((job.id, job.job)) or reasons.get((job.id, None)))
             if entry.first <= job.job <= entry.last:
                 states[entry.token, job.job] = state
-        for job in there:
-            if job.job is None:  # what else is listed of it was understood
+        for job in listed:
+            if job.job is None:  # jobs of this array that could be read have their states
                 for number in range(calls[job.id].first, calls[job.id].last + 1):
-                    states.setdefault((calls[job.id].token, number), QueueState("unknown", job.why))
+                    states.setdefault((calls[job.id].token, number), QueueState("unknown", job.problem))
         return states
 
     def _reasons(self, ids: list[str]) -> dict[tuple[str, int | None], str]:
-        """Why jobs wait or are in error; without it, they just do."""
+        """Why jobs wait or are in error; empty if Grid Engine does not answer."""
         if not ids:
             return {}
         try:
@@ -150,11 +150,11 @@ class SgeBackend(QsubBackend):
         for number, entry in self.calls(queued).items():
             for record in self._accounting(number):
                 if record.id == number and entry.first <= record.job <= entry.last:
-                    ended[entry.token, record.job] = record  # a later record of a job counts
+                    ended[entry.token, record.job] = record  # the last record of a job counts
         return {key: answers.ending(record) for key, record in ended.items() if not record.goes_on}
 
     def _accounting(self, job: str) -> list[answers.Accounted]:
-        """Records of a job, by id or name; none where accounting is off, purged, or late."""
+        """Records of a job, by id or name; empty if accounting is off, late, or has been purged."""
         try:
             return answers.accounting(ask(["qacct", "-j", job]))
         except QueueError:
@@ -169,7 +169,7 @@ class SgeBackend(QsubBackend):
     def check(self) -> list[Finding]:
         findings = [self.dialect_here()]
         findings += [
-            Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+            Finding(has(name), f"{name} is on PATH", "" if has(name) else "Is this a submit host?")
             for name in ("qstat", "qdel", "qacct", "qconf")
         ]
         if findings[0].ok:
@@ -177,9 +177,10 @@ class SgeBackend(QsubBackend):
         return findings
 
     def _would_be_accepted(self) -> Finding:
-        """`qsub -w v`, which queues nothing. It assumes hosts that report no load, so that none has a
-        `mem_free`; where that is all it has against the job, `qsub -w p` asks hosts as they are, which may be
-        busy now.
+        """Whether `qsub -w v` accepts the job, which queues nothing.
+
+        It assumes hosts without load values, so that none has `mem_free`. If this is its only objection, `qsub -w p`
+        asks about the hosts as they are now, which may be busy.
         """
         try:
             found = self._verified("v")
@@ -191,7 +192,7 @@ class SgeBackend(QsubBackend):
             if replace(self, resources=replace(self.resources, memory_gb=None))._verified("v").ok:
                 memory = ", ".join(self.memory_complexes)
                 return Finding(
-                    True, found.what, f"whether hosts have so much {memory} is not known before one is free"
+                    True, found.what, f"whether a host has so much {memory} is only known when one is free"
                 )
         except QueueError as error:
             return Finding(False, answers.ACCEPTED, str(error), answered=False)
@@ -205,10 +206,7 @@ class SgeBackend(QsubBackend):
 
 
 def cluster() -> str | None:
-    """Which cluster this host's Grid Engine belongs to: its qmaster's host, as the cell says.
-
-    None: not known.
-    """
+    """The cluster of this host's Grid Engine, by the host of its qmaster; None if it is not known."""
     root, cell = os.environ.get("SGE_ROOT"), os.environ.get("SGE_CELL", "default")
     try:
         return Path(root or "/var/lib/gridengine", cell, "common", "act_qmaster").read_text().strip() or None

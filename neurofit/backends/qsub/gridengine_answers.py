@@ -1,15 +1,16 @@
-"""What Grid Engine's programs print, read tolerantly; pure.
+"""Read what Grid Engine's programs print. Pure functions.
 
-What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is
-gone. Its XML is not always XML: names, variables and messages of anybody's jobs can hold what XML cannot.
-Sources: qstat(1), qacct(1), accounting(5), sge_status(5); answers of SGE 8.1.9.
+Text that a site prints around an answer is ignored. An answer that is incomplete or not Grid Engine's raises
+QueueError, and never means that a job is gone. Its XML is not always valid: names, variables and messages of any
+user's jobs may contain characters that XML does not allow. Sources: qstat(1), qacct(1), accounting(5),
+sge_status(5); answers of SGE 8.1.9.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -20,7 +21,7 @@ from neurofit.errors import QueueError
 from neurofit.exit_codes import START_AGAIN
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
-LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without it, as a site's wrapper may call it
+LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without -terse, as a site's wrapper may call it
 TASKS = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 ROOT = re.compile(r"<\?xml[^>]*\?>\s*<([\w:]+)")
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -31,16 +32,16 @@ MISSING = re.compile(
 NOT_ASKED_FOR = "not contained in its hard queue list"
 NO_QMASTER = re.compile("commlib error|unable to (send message to|contact) qmaster", re.IGNORECASE)
 ACCEPTED = "Grid Engine would accept such a job"
-RESCHEDULED = 25  # accounting(5), `failed`: not an end
+RESCHEDULED = 25  # accounting(5), `failed`: the job goes on
 TIME_LIMIT = 37
 CAUSES = {  # accounting(5), `failed`
-    1: "its node could not start it (before the job: {why})",
+    1: "its node could not start it: {why}",
     8: "the site's prolog failed on its node",
     15: "the site's epilog failed on its node",
-    19: "its node failed (the job vanished from it)",
-    21: "Grid Engine did not know its node's state any more: its node failed",
+    19: "its node failed: the job disappeared from it",
+    21: "its node failed: Grid Engine lost contact with it",
     26: "its output could not be opened",
-    28: "its node cannot change to the folder it starts in",
+    28: "its node could not change to the folder that the job starts in",
     29: "its output could not be opened",
 }
 
@@ -50,9 +51,9 @@ class Listed:
     """A job of an array that qstat lists."""
 
     id: str
-    job: int | None  # None: any of the array's
+    job: int | None  # None: any job of the array
     state: str
-    why: str = ""  # what is listed about it and cannot be understood
+    problem: str = ""  # why what is listed about it could not be read
 
 
 @dataclass(frozen=True)
@@ -62,32 +63,35 @@ class Accounted:
     id: str
     job: int
     failed: int
-    why: str  # in Grid Engine's words
+    reason: str  # as Grid Engine words it
     status: int
     host: str
     owner_of_deletion: str = ""
 
     @property
     def goes_on(self) -> bool:
-        """Whether this was not the end: the queue starts the job again."""
+        """Whether the queue starts the job again."""
         return self.failed == RESCHEDULED or (self.failed == 0 and self.status == START_AGAIN)
 
 
 def job_id(stdout: str) -> str | None:
+    """The id in qsub's answer."""
     found = ID.findall(stdout) or LONG_ID.findall(stdout)
     return found[-1] if found else None
 
 
 def words(line: str) -> list[str]:
+    """The words of a line of options."""
     try:
         return shlex.split(line)
-    except ValueError:  # a quote without its other half
+    except ValueError:  # an unclosed quote
         return line.split()
 
 
 def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
-    """Those of these ids that `qstat -xml` lists, array tasks unfolded. Other jobs are not looked at; one of
-    these that cannot be understood says why.
+    """The jobs with these ids that `qstat -xml` lists, one entry per task of an array.
+
+    Other jobs are not read. An entry that cannot be read names the problem.
     """
     if answer.status != 0:
         raise QueueError(answer.explained())
@@ -103,28 +107,26 @@ def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
             found += [Listed(number[1], task - 1, state) for task in tasks(element.findtext("tasks") or "1")]
         except (ElementTree.ParseError, ValueError) as error:
             shown = " ".join(block.split())[:200]
-            why = f"`qstat -xml` lists it in a way that cannot be understood ({error}): {shown!r}"
-            found.append(Listed(number[1], None, "", why))
+            problem = f"`qstat -xml` printed an entry about it that cannot be read ({error}): {shown!r}"
+            found.append(Listed(number[1], None, "", problem))
     return found
 
 
 def _whole(answer: Answer, root: str) -> str:
-    """The document of this kind in an answer, whatever is printed around it; QueueError where it is not
-    whole.
-    """
+    """The XML document with this root in an answer. Raises QueueError if it is incomplete."""
     start = ROOT.search(answer.stdout)
-    said = answer.stdout[:300] or "nothing"
+    output = answer.stdout[:300] or "(no output)"
     if start is None or start[1] != root:
-        raise QueueError(f"`{shlex.join(answer.words)}` did not answer with a <{root}> document: {said}")
+        raise QueueError(f"`{shlex.join(answer.words)}` did not answer with a <{root}> document: {output}")
     text = answer.stdout[start.start() :]
     opened = len(re.findall(rf"<{root}\b(?:[^>]*[^>/])?>", text))
     if opened != text.count(f"</{root}>") or (not opened and not re.search(rf"<{root}\b[^>]*/>", text)):
-        raise QueueError(f"`{shlex.join(answer.words)}` gave an incomplete answer: {said}")
+        raise QueueError(f"`{shlex.join(answer.words)}` gave an incomplete answer: {output}")
     return text
 
 
 def tasks(text: str) -> list[int]:
-    """`3-20:1,25` as numbers. Raises ValueError where it is no such list."""
+    """The numbers in `3-20:1,25`. Raises ValueError if the text is not such a list."""
     found: list[int] = []
     for word in text.split(","):
         match = TASKS.fullmatch(word.strip())
@@ -143,7 +145,7 @@ def in_error(job: Listed) -> bool:
 
 
 def all_pending(listed: list[Listed]) -> set[str]:
-    """Ids of which nothing runs and something waits without a hold: why, is worth a question."""
+    """Ids of which jobs wait without a hold and none runs: worth asking why."""
     running = {job.id for job in listed if _phase(job.state) == "running"}
     return {job.id for job in listed if "q" in job.state and not {"h", "E"} & set(job.state)} - running
 
@@ -153,25 +155,27 @@ def _phase(state: str) -> str:
 
 
 def state(job: Listed, reason: str | None) -> QueueState:
-    """sge_status(5): letters, several at once."""
+    """Phase and reason of a job, from its letters; sge_status(5)."""
     letters, phase = set(job.state), _phase(job.state)
     if "E" in letters:
         why = f": {reason}" if reason else ""
-        return QueueState(phase, f"in error{why}. Mend that and `qmod -cj {job.id}`, or cancel it")
+        return QueueState(
+            phase, f"in error{why}. Fix the cause and run `qmod -cj {job.id}`, or cancel the job"
+        )
     if "d" in letters:
         return QueueState(phase, "being deleted")
     if letters & set("sST"):
         return QueueState(phase, "suspended")
     if "h" in letters:
-        return QueueState(phase, f"held; `qrls {job.id}` lets it go")
+        return QueueState(phase, f"held; `qrls {job.id}` releases it")
     if phase == "pending":
-        again = "to be started again; " if "R" in letters else ""
+        again = "will be started again; " if "R" in letters else ""
         return QueueState(phase, f"{again}{reason}" if reason else again.rstrip("; "))
     return QueueState(phase, "starting" if "t" in letters else "")
 
 
 def reasons(stdout: str) -> dict[tuple[str, int | None], str]:
-    """From `qstat -xml -j`: why a task is in error, and (job None) why a job waits."""
+    """Why a task is in error, and (with job None) why a job waits, from `qstat -xml -j`."""
     try:
         tree = ElementTree.fromstring(NOT_XML.sub("", stdout[max(0, stdout.find("<?xml")) :]))
     except (ElementTree.ParseError, ValueError):
@@ -196,16 +200,16 @@ def reasons(stdout: str) -> dict[tuple[str, int | None], str]:
     return found
 
 
-def _messages(elements) -> list[str]:
-    """Each once: Grid Engine prints every message twice."""
+def _messages(elements: Iterable[ElementTree.Element]) -> list[str]:
+    """Messages without repetitions: Grid Engine prints each of them twice."""
     return list(dict.fromkeys(text for element in elements if (text := element.findtext("MES_message"))))
 
 
 def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
-    """From `qstat -xml -j NAMES`, whatever its status: id → name, first and last job.
+    """Id → name, first and last job, from `qstat -xml -j NAMES`.
 
-    Only what is looked for is read: the rest holds the jobs' environments, and lists of names that nothing is
-    known of come with tags that are not XML.
+    Only these are read, because the rest contains the jobs' environments, and a list of unknown names has tags that
+    are not XML.
     """
     start = ROOT.search(answer.stdout)
     if start is not None and start[1] == "unknown_jobs":
@@ -227,13 +231,13 @@ def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
         except (TypeError, ValueError):
             shown = " ".join(part.split())[:200]
             raise QueueError(
-                f"`{shlex.join(answer.words)}` gave details that cannot be understood: {shown!r}"
+                f"`{shlex.join(answer.words)}` gave details that cannot be read: {shown!r}"
             ) from None
     return found
 
 
 def accounting(answer: Answer) -> list[Accounted]:
-    """Records of `qacct -j`, oldest end last wins for a job; none where it found nothing."""
+    """Records of `qacct -j`, oldest first; empty if it found nothing."""
     if answer.status != 0:
         return []
     found = []
@@ -248,37 +252,37 @@ def accounting(answer: Answer) -> list[Accounted]:
 def _accounted(fields: dict[str, str]) -> Accounted | None:
     try:
         task = fields["taskid"]
-        number, _, why = fields["failed"].partition(":")
+        number, _, reason = fields["failed"].partition(":")
         return Accounted(
             id=fields["jobnumber"],
             job=int(task) - 1 if task.isdigit() else 0,
             failed=int(number.split()[0]),
-            why=why.strip(),
+            reason=reason.strip(),
             status=int(fields["exit_status"].split()[0]),
             host=fields.get("hostname", ""),
-            owner_of_deletion=fields.get("deleted_by", ""),  # Univa and Altair say it
+            owner_of_deletion=fields.get("deleted_by", ""),  # Univa's and Altair's
         )
     except (KeyError, ValueError, IndexError):
         return None
 
 
 def ending(record: Accounted) -> Ending:
-    """Why a job ended, in our words."""
+    """Why a job ended."""
     host = record.host if record.host != "UNKNOWN" else ""
     at = f" (on {host})" if host else ""
     if record.failed == TIME_LIMIT:
-        return Ending(f"its time limit was reached{at}: raise resources.walltime_minutes")
+        return Ending(f"time limit exceeded{at}: raise resources.walltime_minutes")
     if record.failed == 100 and record.status == 137:
         by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
-        return Ending(f"it was deleted from the queue{by} or killed, perhaps for its memory{at}")
+        return Ending(f"deleted from the queue{by} or killed, perhaps because of its memory{at}")
     if record.failed in (0, 100):
         return Ending(cause(record.status, host))
-    words = CAUSES.get(record.failed, "{why}").format(why=record.why or f"reason {record.failed}")
+    words = CAUSES.get(record.failed, "{why}").format(why=record.reason or f"reason {record.failed}")
     return Ending(f"{words}{at}")
 
 
 def limits(stdout: str) -> Limits:
-    """From `qconf -sconf`; 0 is unlimited."""
+    """Limits from `qconf -sconf`, where 0 means unlimited."""
     fields = dict(re.findall(r"^(max_\w+)[ \t]+([0-9]{1,9})\b", stdout, flags=re.MULTILINE))
     return Limits(
         array_size=int(fields.get("max_aj_tasks", 0)) or None,
@@ -287,7 +291,7 @@ def limits(stdout: str) -> Limits:
 
 
 def refused_deletions(answer: Answer) -> str:
-    """What `qdel` says against it, but for jobs that are gone already."""
+    """Errors of `qdel`, without those about jobs that have already ended."""
     lines = f"{answer.stdout}\n{answer.stderr}".splitlines()
     if answer.status == 0:
         return ""
@@ -295,10 +299,10 @@ def refused_deletions(answer: Answer) -> str:
 
 
 def verification(answer: Answer) -> Finding:
-    """Of `qsub -w v` and `qsub -w p`."""
-    said = f"{answer.stdout}\n{answer.stderr}".strip()
-    if "found suitable queue" in said:
+    """Whether `qsub -w v` or `qsub -w p` accepts a job."""
+    output = f"{answer.stdout}\n{answer.stderr}".strip()
+    if "found suitable queue" in output:
         return Finding(True, ACCEPTED)
-    why = [line for line in said.splitlines() if line.strip() not in ("", "Exiting.")]
-    advice = re.sub(r"^Unable to run job: ", "", "; ".join(why)[:600])
-    return Finding(False, ACCEPTED, advice, answered=not NO_QMASTER.search(said))
+    reasons = [line for line in output.splitlines() if line.strip() not in ("", "Exiting.")]
+    advice = re.sub(r"^Unable to run job: ", "", "; ".join(reasons)[:600])
+    return Finding(False, ACCEPTED, advice, answered=not NO_QMASTER.search(output))

@@ -1,9 +1,8 @@
-"""PBS (OpenPBS, PBS Pro): `qsub`, `qstat -F json`, `qselect`, `qdel`. What they print is read in
-`pbs_answers.py`.
+"""PBS (OpenPBS, PBS Pro): `qsub`, `qstat -F json`, `qselect`, `qdel`. `pbs_answers.py` reads their answers.
 
-PBS starts nothing again that ended by itself. A job that is to go on queues its own number once more, from
-its node, and leaves the new id as a file's name in the submission's `resubmitted/`. Where a node may not
-submit, the next `neurofit submit` does it.
+PBS does not restart a job that has ended. A job that has to go on queues its own number again, from its node, and
+writes the new id as the name of a file in the submission's `resubmitted/`. If nodes may not submit, the next
+`neurofit submit` does it.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, Queu
 from neurofit.backends.commands import Answer, ask, has
 from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter
 from neurofit.backends.qsub import pbs_answers as answers
-from neurofit.backends.qsub.qsub import Part, QsubBackend, clock, job_name
+from neurofit.backends.qsub.qsub import ArrayPart, QsubBackend, clock, job_name
 from neurofit.errors import HiddenError, QueueError
 
-DEFAULT_ARRAY_SIZE = 10000  # max_array_size where no administrator has set it
-MOST_QUESTIONS = 3  # while jobs are queued again
+DEFAULT_ARRAY_SIZE = 10000  # of max_array_size
+MOST_QUERIES = 3  # while nodes queue jobs again
 RESUBMITTED = re.compile(r"(\d{6,})\.(\d+\..+)$")
-HIDDEN = "this PBS shows jobs only to who queued them (query_other_jobs), and that was"
+HIDDEN = "this PBS shows jobs only to the user who queued them (query_other_jobs), and these were queued by"
 ENDING = """\
     if [ "$status" = 99 ]; then
         status=0
@@ -36,7 +35,7 @@ ENDING = """\
             id=$(grep -xE '[0-9]+\\..+' <<<"$id"); then
             mkdir -p "$submission/resubmitted" && : >"$submission/resubmitted/$(printf %06d "$job").$id"
         else
-            echo "neurofit: this job could not be queued again from its node ($id); the next submit goes on with it."
+            echo "neurofit: this job could not be queued again from its node ($id); the next submit continues it."
         fi
     fi"""
 
@@ -46,7 +45,7 @@ class PbsBackend(QsubBackend):
     """A PBS with job arrays (OpenPBS, PBS Pro; not TORQUE)."""
 
     gpu_resource: str = "ngpus"
-    select: str = ""  # more of the chunk that a job asks for, e.g. `model=a100`
+    select: str = ""  # added to the chunk that a job asks for, for example `model=a100`
 
     dialect = "pbs"
     prefix = "#PBS"
@@ -68,7 +67,7 @@ class PbsBackend(QsubBackend):
             lines.append(f"-l walltime={clock(resources.walltime_minutes)}")
         return lines
 
-    def call(self, script: Path, part: Part) -> list[str]:
+    def call(self, script: Path, part: ArrayPart) -> list[str]:
         if not part.is_array:  # PBS refuses an array of one
             return ["qsub", "-v", f"NEUROFIT_JOB={part.first}", str(script)]
         throttle = f"%{part.running}" if part.running else ""
@@ -84,15 +83,13 @@ class PbsBackend(QsubBackend):
         return {"user": current_user()}
 
     def _asked_limits(self) -> Limits:
-        """Of the server and of the queue that takes the jobs; where no queue is named, of the server's
-        default.
-        """
-        server = _told("qstat", "-B", "-f")
+        """Limits of the server and of the queue that takes the jobs, which may be the server's default."""
+        server = _output("qstat", "-B", "-f")
         named = [match[1] for line in self.directives if (match := re.match(r"-q\s*([^\s@]+)", line))]
         queue = next(iter(named[-1:]), self.queue or answers.default_queue(server))
-        of_queue = _told("qstat", "-Q", "-f", queue) if queue else ""
+        of_queue = _output("qstat", "-Q", "-f", queue) if queue else ""
         beyond = answers.destinations(of_queue)
-        return answers.limits(server + of_queue, _told("qstat", "-Q", "-f", *beyond) if beyond else "")
+        return answers.limits(server + of_queue, _output("qstat", "-Q", "-f", *beyond) if beyond else "")
 
     def limits(self) -> Limits:
         return self._asked_limits()
@@ -101,11 +98,11 @@ class PbsBackend(QsubBackend):
         found = []
         for submission in submissions:
             name = job_name(submission.token)
-            ids = answers.selected(_ask_of_finished_too("qselect", "-N", name))
-            if not ids and (whose := owner(submission.folder / SCRIPT)) in self._hidden({whose}):
-                raise HiddenError(f"{HIDDEN} {whose}, who submitted {submission.token}")
+            ids = answers.selected(_ask_with_history("qselect", "-N", name))
+            if not ids and (user := owner(submission.folder / SCRIPT)) in self._hidden({user}):
+                raise HiddenError(f"{HIDDEN} {user}, who submitted {submission.token}")
             if ids:
-                listed = answers.jobs(_ask_of_finished_too("qstat", "-f", "-F", "json", *ids))
+                listed = answers.jobs(_ask_with_history("qstat", "-f", "-F", "json", *ids))
                 again = {answers.number(id) for id in resubmissions(submission.folder)}
                 ours = [job for job in listed if job.name == name and answers.number(job.id) not in again]
                 where = {"user": owner(submission.folder / SCRIPT)}
@@ -125,19 +122,19 @@ class PbsBackend(QsubBackend):
             seen.add(key)
             if not job.is_over:
                 states[key] = answers.state(job, arrays.get(answers.number(job.id)))
-        silent = [
+        unlisted = [
             entry for entry in queued if answers.number(entry.id) not in arrays and not _among(entry, seen)
         ]
-        hidden = self._hidden({submitter(entry) for entry in silent})
-        for entry in silent:
-            if (whose := submitter(entry)) in hidden:
-                state = QueueState("hidden", f"{HIDDEN} {whose}")
+        hidden = self._hidden({submitter(entry) for entry in unlisted})
+        for entry in unlisted:
+            if (user := submitter(entry)) in hidden:
+                state = QueueState("hidden", f"{HIDDEN} {user}")
                 states.update(((entry.token, job), state) for job in range(entry.first, entry.last + 1))
         return states
 
-    def _hidden(self, whose: set[str]) -> set[str]:
-        """Those of these people whose jobs this user is not told of."""
-        others = whose - {current_user()}
+    def _hidden(self, users: set[str]) -> set[str]:
+        """Those of these users whose jobs PBS does not show to this user."""
+        others = users - {current_user()}
         if not others:
             return set()
         server = ask(["qstat", "-B", "-f"])
@@ -157,17 +154,17 @@ class PbsBackend(QsubBackend):
         return {key: ending for key, ending in over.items() if ending is not None}
 
     def _listed(self, queued: list[Queued]) -> list[answers.Listed]:
-        """One question for all of them, those that nodes queued again too; finished ones are in the answer.
-        Asked once more where a node queued one again meanwhile: the job that it came from may be over in this
-        answer.
+        """The jobs of these calls, with finished ones and those that nodes queued again, from one query.
+
+        If a node queued a job again meanwhile, the query is repeated, since the job it came from may have ended.
         """
         asked: list[str] = []
         listed: list[answers.Listed] = []
-        for _ in range(MOST_QUESTIONS):
+        for _ in range(MOST_QUERIES):
             ids = [entry.id for entry in queued] + [id for entry in queued for id in self.queued_again(entry)]
             if ids == asked:
                 break
-            listed, asked = answers.jobs(_ask_of_finished_too("qstat", "-t", "-f", "-F", "json", *ids)), ids
+            listed, asked = answers.jobs(_ask_with_history("qstat", "-t", "-f", "-F", "json", *ids)), ids
         return listed
 
     def _by_key(
@@ -206,7 +203,7 @@ class PbsBackend(QsubBackend):
     def check(self) -> list[Finding]:
         findings = [self.dialect_here()]
         findings += [
-            Finding(has(name), f"{name} is here", "" if has(name) else "Is this a submit host?")
+            Finding(has(name), f"{name} is on PATH", "" if has(name) else "Is this a submit host?")
             for name in ("qstat", "qdel", "qselect")
         ]
         if findings[0].ok:
@@ -214,23 +211,23 @@ class PbsBackend(QsubBackend):
         return findings
 
     def _would_be_accepted(self) -> Finding:
-        """A held job, deleted again."""
+        """Whether PBS accepts a held job, which is then deleted."""
         options = [word for line in (*self.options("nfcheck"), *self.directives) for word in line.split()]
         what = "PBS would accept such a job"
         try:
             answer = ask(["qsub", "-h", *options, "--", "/bin/true"])
             number = self.read_id(answer) if answer.status == 0 else None
             if number is None:
-                said = (answer.stderr or answer.stdout).strip()[:600]
-                return Finding(False, what, said, answered=not answers.NO_SERVER.search(said))
+                refusal = (answer.stderr or answer.stdout).strip()[:600]
+                return Finding(False, what, refusal, answered=not answers.NO_SERVER.search(refusal))
             ask(["qdel", number])
         except QueueError as error:
             return Finding(False, what, str(error), answered=False)
         return Finding(True, what)
 
 
-def _told(*words: str) -> str:
-    """What a program says; nothing where it says nothing."""
+def _output(*words: str) -> str:
+    """The output of a program; empty if it cannot be asked."""
     try:
         return ask(words).stdout
     except QueueError:
@@ -241,16 +238,14 @@ def _among(entry: Queued, keys: set[JobKey]) -> bool:
     return any((entry.token, job) in keys for job in range(entry.first, entry.last + 1))
 
 
-def _ask_of_finished_too(program: str, *words: str) -> Answer:
-    """The answer with finished jobs in it; where PBS keeps no record of them, as it comes, that of the
-    others.
-    """
+def _ask_with_history(program: str, *words: str) -> Answer:
+    """The answer about running and finished jobs, or about running ones only if PBS keeps no others."""
     answer = ask([program, "-x", *words])
     return ask([program, *words]) if answers.has_no_history(answer) else answer
 
 
 def resubmissions(folder: Path) -> dict[str, int]:
-    """Ids under which nodes queued jobs of a submission again → the job's number."""
+    """Id → number of the job, for the jobs of a submission that nodes queued again."""
     try:
         names = os.listdir(folder / "resubmitted")
     except OSError:

@@ -1,52 +1,56 @@
-"""What PBS's programs print, read tolerantly; pure.
+"""Read what PBS's programs print. Pure functions.
 
-What may be a torn or foreign answer raises QueueError: nothing is known then, least of all that a job is
-gone. Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job Attributes"); answers
-of OpenPBS 23.06.
+Text that a site prints around an answer is ignored. An answer that is incomplete or not PBS's raises QueueError, and
+never means that a job is gone. Sources: PBS Professional Reference Guide ("Job States", "Job Exit Status", "Job
+Attributes"); answers of OpenPBS 23.06.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import cause
-from neurofit.backends.qsub import pbs_json
 from neurofit.errors import QueueError
 
 ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
 FINISHED, UNKNOWN = (
     35,
     153,
-)  # exit status: some of the jobs are finished, or not known; about the others it has told
+)  # exit statuses: some of the jobs are finished or unknown; the answer has the others
 GONE = re.compile(r"Unknown Job|has finished|Request invalid for state|finished", re.IGNORECASE)
 NO_SERVER = re.compile(r"cannot connect to server|Connection refused")
 NO_HISTORY = "not configured to maintain job history"
 NEVER = re.compile(r"can never run", re.IGNORECASE)
-BEGUN = re.compile(r"Job (Array Began|was sent|run) ", re.IGNORECASE)  # at a time of day, with a colon in it
-DELETED = 91  # a substate
-DEPENDS = 22  # of a held one
-ENDED = (DELETED, 92, 93)  # substates of a job of its own that is over: deleted, well, with an error
+BEGUN = re.compile(
+    r"Job (Array Began|was sent|run) ", re.IGNORECASE
+)  # followed by a time of day, which contains a colon
+DELETED = 91  # substate of a deleted job
+DEPENDS = 22  # substate of a job that is held by a dependency
+ENDED = (DELETED, 92, 93)  # substates of a job that has ended: deleted, successful, failed
 PENDING = {
     "Q": "",
-    "W": "waits for its start time",
-    "T": "is being moved",
-    "M": "was moved to another server",
+    "W": "waiting for its start time",
+    "T": "being moved",
+    "M": "moved to another server",
 }
-RUNNING = {"R": "", "E": "ending", "S": "suspended", "U": "suspended, because its machine is in use", "B": ""}
+RUNNING = {"R": "", "E": "ending", "S": "suspended", "U": "suspended because its machine is in use", "B": ""}
 OVER = ("F", "X", "C")
-LIMITS = {  # Exit_status below 0: what PBS itself did
+LIMITS = {  # negative values of Exit_status: what PBS itself did
     -24: "it used more processors than resources.cpus allows",
     -25: "it used more processors than resources.cpus allows",
-    -26: "it used more virtual memory than it asked for: raise resources.memory_gb",
-    -27: "it used more memory than it asked for: raise resources.memory_gb",
-    -28: "its limit of processor time was reached",
-    -29: "its time limit was reached: raise resources.walltime_minutes",
+    -26: "virtual memory limit exceeded: raise resources.memory_gb",
+    -27: "memory limit exceeded: raise resources.memory_gb",
+    -28: "its limit of processor time was exceeded",
+    -29: "time limit exceeded: raise resources.walltime_minutes",
 }
+_ATTRIBUTE = re.compile(r'( *)(?:"(.*?)":)?(.*?),?\s*$')
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,9 @@ class Listed:
     comment: str
     status: int | None
     substate: int | None
-    span: tuple[int, int] | None  # jobs that it holds, as far as it says
+    span: tuple[int, int] | None  # numbers of its first and last job, if it names them
     host: str
-    holds: str = ""  # who holds it: u(ser), o(perator), s(ystem)
+    holds: str = ""  # who holds it: u (user), o (operator), s (system)
 
     @property
     def is_array(self) -> bool:
@@ -74,41 +78,99 @@ class Listed:
 
 
 def job_id(stdout: str) -> str | None:
+    """The id in qsub's answer."""
     found = ID.findall(stdout)
     return found[-1] if found else None
 
 
 def number(id: str) -> str:
-    """What a job, its subjobs and its array have in common."""
-    return re.match(r"\d*", id)[0]
+    """The number that a job shares with its array and its subjobs."""
+    return id[: len(id) - len(id.lstrip("0123456789"))]
 
 
 def selected(answer: Answer) -> list[str]:
-    """Ids that `qselect` gives."""
+    """Ids that `qselect` prints."""
     if answer.status != 0:
         raise QueueError(answer.explained())
     return ID.findall(answer.stdout)
 
 
 def has_no_history(answer: Answer) -> bool:
-    """Whether it was asked about finished jobs and keeps none: it then lists nothing at all, and exits with
-    0.
-    """
+    """Whether PBS keeps no finished jobs. Asked about them, it then lists nothing at all, with status 0."""
     return NO_HISTORY in answer.stderr
 
 
 def jobs(answer: Answer) -> list[Listed]:
-    """All that `qstat -f -F json` lists; those that are finished or unknown may be missing."""
+    """The jobs that `qstat -f -F json` lists, possibly without those that are finished or unknown."""
     if answer.status not in (0, FINISHED, UNKNOWN):
         raise QueueError(answer.explained())
-    record = pbs_json.read(answer.stdout)
+    record = read_json(answer.stdout)
     listed = record.get("Jobs", {}) if record else None
     if not isinstance(listed, dict):
         if answer.status and GONE.search(answer.stderr) and not answer.stdout.strip():
             return []
-        said = (answer.stdout.strip() or answer.stderr.strip() or "nothing")[:300]
-        raise QueueError(f"`{shlex.join(answer.words)[:300]}` gave an answer that cannot be read: {said}")
+        output = (answer.stdout.strip() or answer.stderr.strip() or "(no output)")[:300]
+        raise QueueError(f"`{shlex.join(answer.words)[:300]}` gave an answer that cannot be read: {output}")
     return [_listed(id, job) for id, job in listed.items() if isinstance(job, dict)]
+
+
+def read_json(text: str) -> dict[str, Any] | None:
+    """The object in an answer of `qstat -F json`, without what is printed around it; None if it is incomplete.
+
+    OpenPBS up to 23.06 and PBS Pro before it do not escape values: variables such as `1.`, `-007` and `inf`, or a
+    backslash in a path or a comment. But each attribute has a line of its own, indented by its depth, and a value
+    never begins a line. So an answer that is not JSON is read line by line. neurofit needs short words and numbers,
+    and a value that cannot be read affects only itself.
+    """
+    start, ends = re.search(r"^\{", text, re.MULTILINE), list(re.finditer(r"\}\s*$", text, re.MULTILINE))
+    if start is None or not ends:
+        return None
+    text = text[start.start() : ends[-1].start() + 1]
+    try:
+        record = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        record = _by_lines(text.split("\n"))
+    return record if isinstance(record, dict) and "timestamp" in record else None
+
+
+def _by_lines(lines: list[str]) -> dict[str, Any] | None:
+    """Objects, by their indentation; None if one is not closed."""
+    unit = _indentation(lines)
+    if not unit:
+        return None
+    inside: list[dict[str, Any]] = [{}]
+    for depth, name, value in _parts(lines[1:-1], unit):
+        if depth == len(inside) - 1 and value == "}" and name is None:
+            inside.pop()
+        elif depth == len(inside) and name is not None:
+            if value == "{":
+                inside[-1].setdefault(name, {})
+                if not isinstance(inside[-1][name], dict):
+                    return None
+                inside.append(inside[-1][name])
+            else:
+                inside[-1].setdefault(name, _value(value))
+    return inside[0] if len(inside) == 1 and lines[-1].strip() == "}" else None
+
+
+def _indentation(lines: list[str]) -> int:
+    """The indentation of the first attribute, which is that of every level."""
+    return len(lines[1]) - len(lines[1].lstrip(" ")) if len(lines) > 2 and lines[0].strip() == "{" else 0
+
+
+def _parts(lines: list[str], unit: int) -> Iterator[tuple[int, str | None, str]]:
+    """Depth, name and value of each line that looks like an attribute."""
+    for line in lines:
+        match = _ATTRIBUTE.match(line)
+        if match and len(match[1]) % unit == 0:
+            yield len(match[1]) // unit, match[2], match[3]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _listed(id: str, job: dict[str, Any]) -> Listed:
@@ -146,8 +208,13 @@ def _span(job: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def state(job: Listed, array: Listed | None) -> QueueState:
-    """Phase and reason; `array`: what a subjob belongs to, whose hold and comment its waiting subjobs do not
-    repeat.
+    """Phase and reason of a job.
+
+    Parameters
+    ----------
+    job : Listed
+    array : Listed or None
+        The array of a subjob. Waiting subjobs do not repeat its hold and its comment.
     """
     if job.letter in RUNNING:
         return QueueState("running", RUNNING[job.letter])
@@ -161,33 +228,31 @@ def state(job: Listed, array: Listed | None) -> QueueState:
 
 
 def _hold(job: Listed, named: Listed) -> str:
-    """Why it is held; a subjob is let go with its array only."""
+    """Why a job is held. A subjob can only be released with its array."""
     if job.substate == DEPENDS:
-        return "held until jobs end that it depends on"
+        return "held until the jobs that it depends on have ended"
     if set(job.holds) & set("os") and "u" not in job.holds:
         why = _after(job.comment or named.comment)
         return f"held by PBS or its operators{': ' if why else ''}{why}"
-    return f"held; `qrls {shlex.quote(named.id)}` lets it go"
+    return f"held; `qrls {shlex.quote(named.id)}` releases it"
 
 
 def _after(comment: str) -> str:
-    """`Not Running:
-
-    Insufficient amount of resource: ncpus` → what follows the first colon; no news of a start.
-    """
+    """The reason in PBS's comment, such as `Not Running: REASON`; empty if the comment reports a start."""
     if BEGUN.match(comment):
         return ""
     return re.sub(r"^(Not Running|Can Never Run)\s*(:\s*|$)", "", comment, flags=re.IGNORECASE)
 
 
 def ending(job: Listed) -> Ending | None:
-    """Why a job ended, in our words; None where this answer does not say how: where no history is kept, a
-    subjob that is over has the attributes of its array, the exit status too.
+    """Why a job ended; None if the answer does not say.
+
+    If PBS keeps no history, a subjob that has ended has the attributes of its array, including the exit status.
     """
     if job.substate not in ENDED:
         return None
     if job.substate == DELETED:
-        return Ending("it was deleted from the queue")
+        return Ending("deleted from the queue")
     status = job.status or 0
     if status < 0:
         at = f" (on {job.host})" if job.host else ""
@@ -196,32 +261,41 @@ def ending(job: Listed) -> Ending | None:
 
 
 def default_queue(server: str) -> str | None:
-    """From `qstat -B -f`."""
+    """The server's default queue, from `qstat -B -f`."""
     found = re.search(r"^\s*default_queue = (\S+)", server, flags=re.MULTILINE)
     return found[1] if found else None
 
 
 def destinations(queue: str) -> list[str]:
-    """From `qstat -Q -f`: the queues of this server that a routing queue leads to."""
+    """The queues of this server that a routing queue leads to, from `qstat -Q -f`."""
     found = re.search(r"^\s*route_destinations = (.*(?:\n\t.*)*)", queue, flags=re.MULTILINE)
     return [name for name in re.split(r"[,\s]+", found[1]) if name and "@" not in name] if found else []
 
 
-def limits(said: str, beyond: str = "") -> Limits:
-    """From `qstat -B -f` and `qstat -Q -f`: the smallest of what server and queue say; `beyond`: of the
-    queues that a routing queue leads to, where an array that fits nowhere would stay for ever.
+def limits(described: str, beyond: str = "") -> Limits:
+    """The smallest limits of server and queue.
+
+    Parameters
+    ----------
+    described : str
+        Answers of `qstat -B -f` and `qstat -Q -f`.
+    beyond : str
+        Answer of `qstat -Q -f` about the queues that a routing queue leads to. An array that fits none of them would
+        wait for ever.
     """
     sizes = [
-        int(size) for size in re.findall(r"^\s*max_array_size = (\d+)", said + beyond, flags=re.MULTILINE)
+        int(size)
+        for size in re.findall(r"^\s*max_array_size = (\d+)", described + beyond, flags=re.MULTILINE)
     ]
-    times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", said, flags=re.MULTILINE)
+    times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", described, flags=re.MULTILINE)
     minutes = [60 * int(hours) + int(minutes) + int(seconds) / 60 for hours, minutes, seconds in times]
     return Limits(array_size=min(sizes, default=None), walltime_minutes=min(minutes, default=None))
 
 
 def shows_all_jobs_to(user: str, host: str, server: str) -> bool:
-    """From `qstat -B -f`: whether this user of this host is told of others' jobs. Where not, nothing says so
-    when jobs are asked for: they are left out.
+    """Whether PBS shows other users' jobs to this user of this host, from `qstat -B -f`.
+
+    Otherwise it leaves them out of its answers without saying so.
     """
     if not re.search(r"^\s*query_other_jobs = False", server, flags=re.MULTILINE):
         return True
@@ -234,7 +308,7 @@ def shows_all_jobs_to(user: str, host: str, server: str) -> bool:
 
 
 def refused_deletions(answer: Answer) -> str:
-    """What `qdel` says against it, but for jobs that are gone already."""
+    """Errors of `qdel`, without those about jobs that have already ended."""
     if answer.status == 0:
         return ""
     lines = f"{answer.stdout}\n{answer.stderr}".splitlines()

@@ -1,9 +1,11 @@
-"""What Grid Engine and PBS share, because they share `qsub`: which of the two it is, the job's script, the
-splitting of a submission into arrays, and what to do when `qsub` gave no clear answer.
+"""What Grid Engine and PBS share, because both are asked by `qsub`.
 
-The script is written into the submission's folder and knows that folder by a line of its own, quoted for the
-shell: no path of the user's is part of any option, where `:` and `,` mean something. It writes its own log,
-one per job, and turns the worker's exit status into what the queue understands.
+That is: which of the two `qsub` belongs to, the job's script, the splitting of a submission into arrays, and what to
+do if `qsub` gives no clear answer.
+
+The script is written into the submission's folder, and names that folder in a line of its own, quoted for the shell:
+the user's paths are in no option, where `:` and `,` have a meaning. It writes one log per job, and turns the worker's
+exit status into one that the queue understands.
 """
 
 from __future__ import annotations
@@ -25,30 +27,30 @@ from neurofit.errors import QueueError, SubmissionError
 from neurofit.exit_codes import NO_STUDY, NOT_BY_HAND, START_AGAIN
 from neurofit.files import write_whole
 
-TARGETS_PER_CALL = 500  # of qdel: a command line has an end
+TARGETS_PER_CALL = 500  # of qdel, since the length of a command line is limited
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}
-NOT_REACHED = re.compile("connection refused", re.IGNORECASE)  # so that nothing can have been queued
+NOT_REACHED = re.compile("connection refused", re.IGNORECASE)  # in which case nothing was queued
 TOKEN = re.compile(r"\d{8}-(\d{6})-.*-([a-z0-9]{4})$")
 
 
 def dialect(answer: Answer) -> str | None:
-    """Whose `qsub` answered `qsub --version` like this: a key of DIALECTS, or None."""
-    said = f"{answer.stdout}\n{answer.stderr}"
-    if "pbs_version" in said:
+    """The queue whose `qsub --version` gives this answer: a key of DIALECTS, or None."""
+    output = f"{answer.stdout}\n{answer.stderr}"
+    if "pbs_version" in output:
         return "pbs"
-    if 'invalid option argument "--version"' in said or re.search(
-        r"^\s*\w*(GE|GCS|OCS) ?\d", said, re.MULTILINE
+    if 'invalid option argument "--version"' in output or re.search(
+        r"^\s*\w*(GE|GCS|OCS) ?\d", output, re.MULTILINE
     ):
         return "sge"
-    if re.search(r"^\s*Version: \d", said, re.MULTILINE):
+    if re.search(r"^\s*Version: \d", output, re.MULTILINE):
         return "torque"
-    if re.search(r"Unknown option: version|sbatch|slurm", said, re.IGNORECASE):
+    if re.search(r"Unknown option: version|sbatch|slurm", output, re.IGNORECASE):
         return "slurm"
     return None
 
 
 def version(answer: Answer) -> str:
-    """What it says of its version, in parentheses; nothing where it says nothing."""
+    """The version in the answer, in parentheses; empty if there is none."""
     lines = [
         line.strip()
         for line in f"{answer.stdout}\n{answer.stderr}".splitlines()
@@ -58,22 +60,20 @@ def version(answer: Answer) -> str:
 
 
 def job_name(token: str) -> str:
-    """A submission's name in the queue: a letter first and at most 15 letters and digits, as the oldest
-    queues want.
-    """
+    """A submission's name in the queue: at most 15 letters and digits, a letter first, as old queues require."""
     match = TOKEN.search(token)
     return f"nf{match[2]}{match[1]}" if match else f"nf{hashlib.sha256(token.encode()).hexdigest()[:10]}"
 
 
 def clock(minutes: float) -> str:
-    """HH:MM:SS."""
+    """A time limit as HH:MM:SS."""
     seconds = max(1, round(60 * minutes))
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 @dataclass(frozen=True)
-class Part:
-    """Jobs first to last of a submission, queued by one call; `running` of them at a time, None: all."""
+class ArrayPart:
+    """Jobs `first` to `last` of a submission, queued by one call. `running`: how many at a time; None: all."""
 
     first: int
     last: int
@@ -84,65 +84,65 @@ class Part:
         return self.last > self.first
 
 
-def parts(jobs: int, array_size: int | None, max_running: int | None) -> list[Part]:
-    """A submission split at the site's limit; how many may run at a time is shared out among the parts."""
+def parts(jobs: int, array_size: int | None, max_running: int | None) -> list[ArrayPart]:
+    """Split a submission at the site's limit, and divide `max_running` among the parts."""
     cut = list(ranges(jobs, array_size))
     if not max_running:
-        return [Part(first, last) for first, last in cut]
+        return [ArrayPart(first, last) for first, last in cut]
     share, rest = divmod(max_running, len(cut))
-    return [Part(*ends, max(1, share + (number < rest))) for number, ends in enumerate(cut)]
+    return [ArrayPart(*ends, max(1, share + (number < rest))) for number, ends in enumerate(cut)]
 
 
 @dataclass(frozen=True)
 class QsubBackend(Backend):
-    """A queue that is asked by `qsub`."""
+    """A queue that jobs are submitted to with `qsub`."""
 
-    queue: str | None = None  # None: whichever the site takes
-    directives: tuple[str, ...] = ()  # more options of qsub, one per line, as the site wants them
+    queue: str | None = None  # None: the site chooses
+    directives: tuple[str, ...] = ()  # more options of qsub, one per line
 
     dialect: ClassVar[str]
-    prefix: ClassVar[str]  # of a line of options in a script
-    job_number: ClassVar[str]  # the job's number, as the shell knows it
-    ending: ClassVar[str]  # shell lines that make the queue's exit status of the worker's
+    prefix: ClassVar[str]  # of a line with options in a script
+    job_number: ClassVar[str]  # the job's number, as a shell expression
+    ending: ClassVar[str]  # shell lines that turn the worker's exit status into the queue's
 
-    # what differs
+    # what differs between the queues
 
     @abstractmethod
     def options(self, name: str) -> list[str]:
-        """The options of a job, one line of the script each."""
+        """The options of a job, one per line of the script."""
 
     @abstractmethod
-    def call(self, script: Path, part: Part) -> list[str]:
-        """The words that queue a part."""
+    def call(self, script: Path, part: ArrayPart) -> list[str]:
+        """The command that queues a part."""
 
     @abstractmethod
     def read_id(self, answer: Answer) -> str | None:
-        """The id in qsub's answer, whatever else is printed around it."""
+        """The id in qsub's answer; None if there is none."""
 
     @abstractmethod
     def array_size(self) -> int | None:
-        """How long an array may be here."""
+        """The site's limit to the size of an array; None: no limit."""
 
     def identity(self) -> dict[str, str] | None:
-        """What it takes to know this queue again."""
+        """What identifies this queue and this user, recorded with every call."""
         return None
 
     @abstractmethod
     def elements(self, array: str, first: int, last: int) -> str:
-        """The word of `qdel` for these jobs of an array."""
+        """The argument of `qdel` for these jobs of an array."""
 
     def queued_again(self, entry: Queued) -> Mapping[str, int]:
-        """Ids under which nodes queued a call's jobs once more → the job's number."""
+        """Id → number of the job, for the jobs of a call that nodes queued again."""
         return {}
 
     @abstractmethod
     def read_refusals(self, answer: Answer) -> str:
-        """What `qdel` says against it, but for jobs that are gone already."""
+        """Errors of `qdel`, without those about jobs that have already ended."""
 
-    # what does not
+    # what they share
 
     def script(self, submission: Submission) -> str:
-        """`job.sh`, pure."""
+        """The text of `job.sh`."""
         options = [*self.options(job_name(submission.token)), *self.directives]
         values = {
             "options": "\n".join(f"{self.prefix} {line}" for line in options),
@@ -167,7 +167,7 @@ class QsubBackend(Backend):
         return TEMPLATE.format(**values)
 
     def _command(self) -> str:
-        """The worker's, behind whatever claims devices where the queue does not say which."""
+        """The worker's command, started through `devices` if the job asks for GPUs."""
         if self.resources.gpus is None:
             return self.command()
         claim = ["-m", "neurofit.backends.devices", str(self.resources.gpus), "--"]
@@ -175,7 +175,7 @@ class QsubBackend(Backend):
         return shlex.join([*shlex.split(self.launcher), self.python, *claim, *worker])
 
     def preview(self, submission: Submission) -> str:
-        part = Part(0, submission.jobs - 1, self.max_running)
+        part = ArrayPart(0, submission.jobs - 1, self.max_running)
         return f"# {shlex.join(self.call(submission.folder / SCRIPT, part))}\n{self.script(submission)}"
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
@@ -185,15 +185,16 @@ class QsubBackend(Backend):
         for part in parts(submission.jobs, self.array_size(), self.max_running):
             yield self._queue(submission, script, part)
 
-    def _queue(self, submission: Submission, script: Path, part: Part) -> Queued:
-        """Queue a part.
-
-        Where qsub gave no id, the queue is looked through before that counts as a refusal.
-        """
+    def _queue(self, submission: Submission, script: Path, part: ArrayPart) -> Queued:
+        """Queue a part. If qsub printed no id, look for the jobs in the queue before taking it for a refusal."""
         try:
-            answer = ask(self.call(script, part), undisturbed=True)
+            answer = ask(self.call(script, part), own_session=True)
             number = self.read_id(answer) if answer.status == 0 else None
-            why = answer.explained() if answer.status else f"{answer.explained()}\nNo job's id is in that."
+            why = (
+                answer.explained()
+                if answer.status
+                else f"{answer.explained()}\nThe answer contains no job id."
+            )
         except QueueError as error:
             number, why = None, str(error)
         if number is not None:
@@ -203,20 +204,19 @@ class QsubBackend(Backend):
         try:
             taken = [entry for entry in self.find([submission]) if part.first <= entry.first <= part.last]
         except QueueError as error:
-            raise QueueError(f"{why}\nWhether that was queued is not known, because {error}") from error
+            raise QueueError(f"{why}\nIt is not known whether the jobs were queued: {error}") from error
         if not taken:
             raise SubmissionError(why)
         return Queued(submission.folder, taken[0].id, part.first, part.last, self.identity())
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        refusals = [
-            said for words in self.delete_commands(queued, jobs) if (said := self.read_refusals(ask(words)))
-        ]
+        answers = [ask(words) for words in self.delete_commands(queued, jobs)]
+        refusals = [refusal for answer in answers if (refusal := self.read_refusals(answer))]
         if refusals:
-            raise QueueError("Not all of it could be cancelled: " + "\n".join(refusals))
+            raise QueueError("Not all jobs could be cancelled: " + "\n".join(refusals))
 
     def delete_commands(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> Iterator[list[str]]:
-        """`qdel` of these jobs: whole arrays where all of one goes, ranges of elements elsewhere."""
+        """Commands that delete these jobs: arrays as a whole, or ranges of their elements."""
         doomed = set(jobs)
         targets = []
         for entry in queued:
@@ -230,13 +230,13 @@ class QsubBackend(Backend):
             yield ["qdel", *targets[start : start + TARGETS_PER_CALL]]
 
     def require_dialect(self) -> None:
-        """Raises SubmissionError where `qsub` is another queue's."""
+        """Raise SubmissionError if `qsub` belongs to another queue."""
         found = self.dialect_here()
         if not found.ok:
             raise SubmissionError(f"{found.what}. {found.advice}")
 
     def dialect_here(self) -> Finding:
-        """Whose `qsub` is on PATH."""
+        """Whether the `qsub` on PATH belongs to this queue."""
         wanted = DIALECTS[self.dialect]
         try:
             answer = ask(["qsub", "--version"])
@@ -254,6 +254,7 @@ class QsubBackend(Backend):
         return Finding(False, what, f"{other}, or put {wanted}'s programs first in PATH.")
 
     def calls(self, queued: Iterable[Queued]) -> dict[str, Queued]:
+        """Calls by id."""
         return {entry.id: entry for entry in queued}
 
 

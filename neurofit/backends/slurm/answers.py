@@ -1,7 +1,8 @@
-"""SLURM's programs: the words that ask them, and what their answers mean. Pure, and tolerant of what sites
-print around an answer. Lines that cannot be about a job of ours are passed over; one that could be, and
-cannot be understood, is handed on as such, and an answer that is not whole is a QueueError: neither is an
-absence.
+"""SLURM's programs: their command lines, and the meaning of their answers. Pure functions.
+
+Text that a site prints around an answer is ignored, and so are lines that cannot be about a job of neurofit. A line
+that may be about one, but cannot be read, is returned as such. An incomplete answer is a QueueError. Neither is
+taken to mean that a job is gone.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from neurofit.backends.base import Ending, Limits, QueueState, minutes_of
 from neurofit.backends.commands import Answer, spans
-from neurofit.backends.slurm.status_codes import AT_WORK, OVER, ending, reason
+from neurofit.backends.slurm.status_codes import ENDED, RUNNING, ending, reason
 from neurofit.errors import QueueError, SubmissionError
 
-Element = tuple[str, int | None]  # id of an array, index in it; None: all of it
+Element = tuple[str, int | None]  # id of an array, index in it; None: all elements
 
 _ELEMENTS = re.compile(r"([0-9]+)(?:_(?:([0-9]+)|\[([0-9,:%.-]+)\]))?")
-_OURS = re.compile(r"[\w.-]*@[\w.-]+\.[0-9]+-[0-9]+", re.ASCII)  # a name of ours; see backend.name_of
+_OURS = re.compile(r"[\w.-]*@[\w.-]+\.[0-9]+-[0-9]+", re.ASCII)  # a name that backend.name_of makes
 ACCOUNTED = "JobID,State,ExitCode,NodeList,JobName"
 LONGEST_LIST = 4000  # characters of ids in one command
 MOST_ELEMENTS = 4_000_001  # of an array; slurm.conf(5), MaxArraySize
@@ -27,35 +28,40 @@ MOST_ELEMENTS = 4_000_001  # of an array; slurm.conf(5), MaxArraySize
 
 @dataclass(frozen=True)
 class Waiting:
-    """A line of squeue."""
+    """A line of squeue: elements of an array that the queue has."""
 
     id: str
-    elements: tuple[int, ...] | None  # None: all that nothing else is said of
+    elements: tuple[int, ...] | None  # None: all that no other line names
     state: QueueState
     name: str
 
     @property
-    def is_odd(self) -> bool:
-        """Whether it could not be understood."""
+    def is_unreadable(self) -> bool:
+        """Whether the line could not be read."""
         return self.state.phase == "unknown"
 
     @property
-    def why(self) -> str:
+    def problem(self) -> str:
         return self.state.reason
 
 
 def of(cluster: str | None) -> list[str]:
-    """The option that has a program ask another cluster."""
+    """The option with which a program asks another cluster."""
     return ["-M", cluster] if cluster else []
 
 
 def squeue(users: Iterable[str], cluster: str | None = None) -> list[str]:
+    """The command line that asks for all jobs of these users, one line per array element."""
     return ["squeue", *of(cluster), f"--user={','.join(sorted(users))}", "-r", "-o", "%i|%T|%r|%j"]
 
 
 def read_squeue(answer: Answer, cluster: str | None = None) -> list[Waiting]:
-    """What the queue has. Its header must be there, and its last line be whole: silence is no answer. A line
-    of ours that cannot be understood has the phase "unknown".
+    """What the queue has. A line about neurofit's jobs that cannot be read has the phase "unknown".
+
+    Raises
+    ------
+    QueueError
+        squeue failed, or its answer lacks the header or the end of the last line.
     """
     if answer.status:
         raise QueueError(answer.explained())
@@ -68,52 +74,56 @@ def read_squeue(answer: Answer, cluster: str | None = None) -> list[Waiting]:
             if not state:
                 raise ValueError("no state")
         except ValueError:
-            odd = QueueState("unknown", _not_understood(answer, line))
-            found += [Waiting(id, None, odd, name) for id, name in _could_be(line, 4)]
+            unreadable = QueueState("unknown", _unreadable(answer, line))
+            found += [Waiting(id, None, unreadable, name) for id, name in _possible_jobs(line, 4)]
             continue
-        if state[0] in OVER:
+        if state[0] in ENDED:
             continue
-        phase = "running" if state[0] in AT_WORK else "pending"
+        phase = "running" if state[0] in RUNNING else "pending"
         why = reason(fields[2], id, cluster) if phase == "pending" else ""
         found.append(Waiting(id, elements, QueueState(phase, why), fields[3]))
     return found
 
 
 def _table(answer: Answer, header: str) -> Iterator[str]:
-    """Lines below the header. Raises QueueError where something is missing."""
+    """Lines below the header. Raises QueueError if the answer is incomplete."""
     lines = answer.stdout.split("\n")
     start = next((number for number, line in enumerate(lines) if line.startswith(header)), None)
     if start is None or lines[-1]:
         raise QueueError(
-            f"`{answer.words[0]}` gave an incomplete answer: {answer.stdout[-200:].strip() or 'nothing came'}"
+            f"`{answer.words[0]}` gave an incomplete answer: {answer.stdout[-200:].strip() or '(no output)'}"
         )
-    return (line for line in lines[start + 1 :] if "|" in line)  # others are what a site prints around it
+    return (line for line in lines[start + 1 :] if "|" in line)  # other lines are printed by the site
 
 
-def _could_be(line: str, fields: int) -> list[tuple[str, str]]:
-    """Id and name of the job of ours that a line of so many fields may be about; nothing where it cannot be:
-    another job's `93+0|PENDING|None|mpi`, the rest of a name with a line break in it.
+def _possible_jobs(line: str, fields: int) -> list[tuple[str, str]]:
+    """Id and name of the neurofit job that a line with so many fields may be about; empty if it cannot be.
+
+    Such lines are another user's `93+0|PENDING|None|mpi`, or the rest of a name that contains a line break.
     """
-    number, name = re.match("[0-9]*", line)[0], _OURS.search(line)
+    number, name = line[: len(line) - len(line.lstrip("0123456789"))], _OURS.search(line)
     if name is None and (not number or line.count("|") >= fields - 1):
         return []
     return [(number, name[0] if name else "")]
 
 
-def _not_understood(answer: Answer, line: str) -> str:
-    return f"`{answer.words[0]}` printed a line about it that cannot be understood: {line[:200]!r}"
+def _unreadable(answer: Answer, line: str) -> str:
+    return f"`{answer.words[0]}` printed a line about it that cannot be read: {line[:200]!r}"
 
 
 def elements_of(word: str) -> tuple[str, tuple[int, ...] | None]:
-    """'6_[4-7,9%4]' → '6', (4, 5, 6, 7, 9); '6' → '6', None, and so what was cut short ('6_[4-7,...]').
+    """'6_[4-7,9%4]' → '6', (4, 5, 6, 7, 9); '6' → '6', None.
+
+    A list that SLURM has shortened, such as '6_[4-7,...]', stands for the whole array.
 
     Raises
     ------
-    ValueError : this is something else
+    ValueError
+        The word is not an id.
     """
     match = _ELEMENTS.fullmatch(word)
     if match is None:
-        raise ValueError(f"{word[:100]!r} is not an id of SLURM")
+        raise ValueError(f"{word[:100]!r} is not a job id of SLURM")
     id, index, folded = match.groups()
     if index is not None:
         return id, (int(index),)
@@ -131,7 +141,7 @@ def elements_of(word: str) -> tuple[str, tuple[int, ...] | None]:
 
 
 def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
-    """Elements as scancel takes them, '6_[1-5,7]', in words of bounded length."""
+    """Elements as arguments of scancel, '6_[1-5,7]', of limited length."""
     parts: list[str] = []
     for first, last in spans(indices):
         parts.append(f"{first}-{last}" if last > first else str(first))
@@ -143,7 +153,7 @@ def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
 
 
 def sacct(ids: Sequence[str], cluster: str | None = None) -> Iterator[list[str]]:
-    """Questions about jobs by id, each of bounded length."""
+    """Command lines that ask accounting about these ids, each of limited length."""
     for part in _bounded(ids):
         yield ["sacct", *of(cluster), "-X", "-P", "--allusers", "-o", ACCOUNTED, "-j", part]
 
@@ -160,7 +170,7 @@ def _bounded(words: Iterable[str]) -> Iterator[str]:
 
 
 def sacct_by_name(users: Iterable[str], since: str, cluster: str | None = None) -> list[str]:
-    """All that these users queued since then."""
+    """The command line that asks accounting for everything that these users queued since then."""
     return [
         "sacct",
         *of(cluster),
@@ -176,25 +186,31 @@ def sacct_by_name(users: Iterable[str], since: str, cluster: str | None = None) 
 
 @dataclass(frozen=True)
 class Accounted:
-    """A line of sacct."""
+    """A line of sacct: elements of an array that accounting knows."""
 
     id: str
     elements: tuple[int, ...] | None
-    ending: Ending | None  # None: not over, as far as it knows
+    ending: Ending | None  # None: not ended
     name: str
 
     @property
-    def is_odd(self) -> bool:
-        """Whether it could not be understood."""
+    def is_unreadable(self) -> bool:
+        """Whether the line could not be read."""
         return self.ending is not None and self.ending.problem is not None
 
     @property
-    def why(self) -> str:
+    def problem(self) -> str:
         return (self.ending and self.ending.problem) or ""
 
 
 def read_sacct(answer: Answer) -> list[Accounted]:
-    """What accounting knows; nothing where a site has none."""
+    """What accounting knows; empty if the site has no accounting.
+
+    Raises
+    ------
+    QueueError
+        sacct failed, or its answer is incomplete.
+    """
     if answer.status:
         if "accounting storage is disabled" in answer.stderr + answer.stdout:
             return []
@@ -206,34 +222,37 @@ def read_sacct(answer: Answer) -> list[Accounted]:
             id, elements = elements_of(fields[0])
             _, state, code, node, name = fields
         except ValueError:
-            odd = Ending(None, _not_understood(answer, line))
-            found += [Accounted(id, None, odd, name) for id, name in _could_be(line, 5)]
+            unreadable = Ending(None, _unreadable(answer, line))
+            found += [Accounted(id, None, unreadable, name) for id, name in _possible_jobs(line, 5)]
             continue
         found.append(Accounted(id, elements, ending(state, code, node), name))
     return found
 
 
 def sbatch(folder: Path, output: str, script: Path) -> list[str]:
-    """Have the array of a script started in a folder, its output there too: in its path, SLURM would replace
-    `%j`.
+    """The command line that queues a script, to be started in `folder`, with SLURM's own output there.
+
+    `%` is doubled because SLURM replaces `%j` and others in the path of the output.
     """
     place = str(folder).replace("%", "%%")
     return ["sbatch", "--parsable", f"--chdir={folder}", f"--output={place}/{output}", str(script)]
 
 
-# sbatch(1) and slurm's error texts: after these nobody knows whether the job was taken
+# sbatch(1) and SLURM's error texts: after these errors, it is not known whether the job was queued
 _UNKNOWN = re.compile(
     "timed out|Zero Bytes|Message (receive|send) failure|Transport endpoint|Unexpected message", re.I
 )
 
 
 def read_sbatch(answer: Answer) -> tuple[str, str | None]:
-    """The array's id, whatever is printed around it, and the cluster that took it, where the answer says.
+    """The array's id, and the cluster that took it if the answer names one.
 
     Raises
     ------
-    SubmissionError : the queue refused
-    QueueError : it is not known whether it took the jobs
+    SubmissionError
+        The queue refused the jobs.
+    QueueError
+        It is not known whether the queue took the jobs.
     """
     if answer.status:
         if _UNKNOWN.search(answer.stderr + answer.stdout):
@@ -243,7 +262,7 @@ def read_sbatch(answer: Answer) -> tuple[str, str | None]:
         found = re.findall(pattern, answer.stdout, re.MULTILINE)
         if found:
             return found[-1][0], found[-1][1] or None
-    raise QueueError(f"`sbatch` answered without an id: {answer.stdout.strip()[-200:] or 'nothing came'}")
+    raise QueueError(f"`sbatch` answered without a job id: {answer.stdout.strip()[-200:] or '(no output)'}")
 
 
 def read_clusters(answer: Answer) -> tuple[str, ...]:
@@ -255,7 +274,7 @@ def read_clusters(answer: Answer) -> tuple[str, ...]:
 
 
 def refusal(answer: Answer) -> str:
-    """Why sbatch refused, in its own words, on a line."""
+    """Why sbatch refused a job, as one line of its own text."""
     lines = (answer.stderr.strip() or answer.stdout.strip() or f"status {answer.status}").splitlines()
     return re.sub(
         "^(sbatch: error: |allocation failure: |Batch job submission failed: )+", "", lines[-1]
@@ -263,13 +282,13 @@ def refusal(answer: Answer) -> str:
 
 
 def read_scancel(answer: Answer) -> None:
-    """Those already gone are no error."""
+    """Raise QueueError if scancel failed, unless the jobs have already ended."""
     if answer.status and not re.search("Invalid job id|already complet", answer.stderr):
         raise QueueError(answer.explained())
 
 
 def read_config(answer: Answer) -> dict[str, str]:
-    """`scontrol show config`, as names and values."""
+    """Names and values from `scontrol show config`."""
     if answer.status:
         raise QueueError(answer.explained())
     lines = (line.partition("=") for line in answer.stdout.splitlines() if "=" in line)
@@ -277,19 +296,20 @@ def read_config(answer: Answer) -> dict[str, str]:
     if "ClusterName" not in settings or not re.fullmatch("[0-9]{1,9}", settings.get("MaxArraySize", "")):
         raise QueueError(
             f"`{' '.join(answer.words)}` gave an incomplete answer: "
-            f"{answer.stdout[-200:].strip() or 'nothing came'}"
+            f"{answer.stdout[-200:].strip() or '(no output)'}"
         )
     return settings
 
 
 def read_partition(answer: Answer) -> dict[str, str]:
-    """`scontrol show partition`, as names and values."""
+    """Names and values from `scontrol show partition`."""
     if answer.status:
         raise QueueError(answer.explained())
     return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
 
 
 def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
+    """Limits from `read_config` and `read_partition`."""
     smaller = re.findall(r"max_array_tasks=([0-9]{1,9})\b", config.get("SchedulerParameters", ""))
     sizes = [int(number) for number in (config["MaxArraySize"], *smaller)]
     return Limits(array_size=min(sizes), walltime_minutes=minutes_of(partition.get("MaxTime", "")))

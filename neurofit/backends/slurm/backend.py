@@ -1,11 +1,11 @@
-"""SLURM, through submitit: an array of jobs per submission, or several where the site's limit is smaller.
+"""SLURM, through submitit: one array of jobs per submission, or several if the site's limit is smaller.
 
-An array's name holds the submission's and the numbers of its jobs,
-`exp3@20261120-183012-slurm-gpu-k3f9.0-999`, so that one of which no record was kept is found by it, and an id
-that has been used again is not taken for it.
+An array's name contains the submission's name and the numbers of its jobs, such as
+`exp3@20261120-183012-slurm-gpu-k3f9.0-999`. So an array without a record can be found by its name, and another job
+that has got the same id is not mistaken for it.
 
-Where a submission names clusters (`clusters.py`), the one that took an array is noted with its id, and asked
-about it.
+If a submission names clusters (`clusters.py`), the cluster that took an array is noted with its id, and only that
+cluster is asked about it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from neurofit.backends.slurm import answers, clusters
 from neurofit.errors import HiddenError, QueueError, SubmissionError
 from neurofit.files import write_whole
 
-OUTPUT = "logs/slurm-%A.out"  # what SLURM itself says of an array's jobs; theirs is in logs/000017.log
-WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # else lists of array indices are cut after 64 characters
-LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, by clocks that differ
-CANCELLED_AT_ONCE = 50  # words of one scancel
-HIDDEN = "this cluster shows jobs only to who queued them, and that was"
+OUTPUT = "logs/slurm-%A.out"  # SLURM's own messages about an array; the jobs write to logs/000017.log
+WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # otherwise SLURM cuts lists of array indices after 64 characters
+LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, since clocks differ
+WORDS_PER_SCANCEL = 50
+HIDDEN = "this cluster shows jobs only to the user who queued them, and these were queued by"
 
 Thing = TypeVar("Thing")
 
@@ -46,12 +46,12 @@ class SlurmBackend(Backend):
     queue: str | None = None  # the partition; None: the site's default
     account: str | None = None
     qos: str | None = None
-    directives: tuple[str, ...] = ()  # options of sbatch as they stand, e.g. `--constraint=a100`
+    directives: tuple[str, ...] = ()  # more options of sbatch, for example `--constraint=a100`
 
     # what is queued
 
     def script(self, submission: Submission) -> str:
-        """The submission's job.sh: what starts a worker."""
+        """The submission's job.sh, which starts a worker."""
         threads = thread_environment(self.resources.cpus)
         environment = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
         early = "trap '' USR1 USR2  # until the worker listens"
@@ -59,7 +59,7 @@ class SlurmBackend(Backend):
         return "\n".join([*lines, f'exec {self.command()} "$@"']) + "\n"
 
     def part(self, submission: Submission, first: int, last: int, *, at_once: int | None) -> str:
-        """What sbatch is given for jobs first to last, of which `at_once` may run at a time."""
+        """The script for sbatch for jobs `first` to `last`, of which `at_once` may run at a time."""
         from neurofit.backends.slurm import job as submitit_job
 
         return submitit_job.script(
@@ -69,11 +69,13 @@ class SlurmBackend(Backend):
             parameters=self._parameters(name_of(submission, first, last), at_once or last - first + 1),
             setup=self.setup,
             directives=self.directives,
-            python=sys.executable if self.launcher else self.python,  # the job's own may be in a container
+            python=sys.executable
+            if self.launcher
+            else self.python,  # self.python may exist only in a container
         )
 
     def _parameters(self, name: str, at_once: int) -> dict[str, Any]:
-        """submitit's names for what a job asks for."""
+        """The job's resources under submitit's names."""
         asked, minutes = self.resources, self.resources.walltime_minutes
         elsewhere = None if clusters.in_options(self.directives) else self._clusters()
         return {
@@ -90,7 +92,7 @@ class SlurmBackend(Backend):
                 **({"clusters": elsewhere} if elsewhere else {}),
                 "output": OUTPUT,
                 "requeue": True,
-                # to the batch shell, which becomes the job; SLURM may send it up to a minute early
+                # to the batch shell, which becomes the job. SLURM may send it up to a minute early
                 "signal": f"B:USR2@{90 if minutes is None else min(90, max(10, int(9 * minutes)))}",
             },
         }
@@ -100,7 +102,7 @@ class SlurmBackend(Backend):
         return f"{self.part(submission, first, last, at_once=at_once)}\n# {SCRIPT}\n{self.script(submission)}"
 
     def _shares(self, submission: Submission, most: int | None) -> Iterator[tuple[int, int, int | None]]:
-        """First and last job of each array, and its share of `max_running`."""
+        """First and last job of each array, and how many of its jobs may run at a time."""
         parts = list(ranges(submission.jobs, most))
         for number, (first, last) in enumerate(parts):
             share = self.max_running
@@ -109,7 +111,7 @@ class SlurmBackend(Backend):
             yield first, last, share
 
     def _clusters(self) -> str | None:
-        """The clusters that a submission of this process may go to; None: this host's own."""
+        """The clusters that a submission from here may go to; None: this host's own."""
         return clusters.chosen(self.directives, os.environ)
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
@@ -120,31 +122,32 @@ class SlurmBackend(Backend):
             names = self._names(named)
             configs = self._configs(names)
         except QueueError as error:
-            raise SubmissionError(str(error)) from error  # nothing was asked of the queue yet
+            raise SubmissionError(str(error)) from error  # nothing has been queued yet
         write_whole(submission.folder / SCRIPT, self.script(submission))
-        alone = configs[0]["ClusterName"] if len(names) < 2 else None
+        only = configs[0]["ClusterName"] if len(names) < 2 else None
         size = min(answers.limits(config, {}).array_size for config in configs)
         for first, last, at_once in self._shares(submission, size):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
-            id, cluster = self._sbatch(submission, path, first, alone)
+            id, cluster = self._sbatch(submission, path, first, only)
             yield Queued(submission.folder, id, first, last, _note(cluster, current_user(), named))
 
-    def _sbatch(self, submission: Submission, path: Path, first: int, alone: str | None) -> tuple[str, str]:
-        """The id of the array and the cluster that took it, looked up where the answer was lost or does not
-        say.
+    def _sbatch(self, submission: Submission, path: Path, first: int, only: str | None) -> tuple[str, str]:
+        """The id of the array and the cluster that took it, looked up if the answer was lost or lacks them.
 
         Parameters
         ----------
-        alone : the cluster, where only one was asked
+        only : str or None
+            The cluster, if only one was asked.
         """
         try:
-            answer = ask(answers.sbatch(submission.folder, OUTPUT, path), undisturbed=True)
+            answer = ask(answers.sbatch(submission.folder, OUTPUT, path), own_session=True)
             id, cluster = answers.read_sbatch(answer)
-            if cluster or alone:
-                return id, cluster or alone
+            where = cluster or only
+            if where:
+                return id, where
             raise QueueError(
-                f"`sbatch` answered {id}, and not which cluster took it: {answer.stdout.strip()[-200:]}"
+                f"`sbatch` queued {id} but did not name the cluster: {answer.stdout.strip()[-200:]}"
             )
         except SubmissionError:
             raise
@@ -153,15 +156,13 @@ class SlurmBackend(Backend):
                 for entry in self.find([submission]):
                     if entry.first == first:
                         return entry.id, entry.process["cluster"]
-            unknown = (
-                "Whether it took the jobs is not known; `neurofit status` looks them up once it answers."
-            )
+            unknown = "It is not known whether the jobs were queued; `neurofit status` looks them up later."
             raise QueueError(f"{error}\n{unknown}") from error
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
         asked = [
             one for one in submissions if (one.folder / SCRIPT).exists()
-        ]  # of others, the queue was never asked
+        ]  # without a script, nothing was queued
         found: list[Queued] = []
         for cluster, group in self._grouped(
             (one, self._names(_of_script(one.folder))) for one in asked
@@ -178,8 +179,8 @@ class SlurmBackend(Backend):
         name, found = config["ClusterName"], {}
         for line in lines:
             token, first, last = parsed(line.name)
-            if token in asked and line.is_odd:
-                raise QueueError(line.why)
+            if token in asked and line.is_unreadable:
+                raise QueueError(line.problem)
             if submission := asked.get(token):
                 where = _note(name, owner(submission.folder / SCRIPT), _of_script(submission.folder))
                 if (token, first) not in found or int(line.id) > int(found[token, first].id):
@@ -190,12 +191,15 @@ class SlurmBackend(Backend):
                 raise HiddenError(f"{HIDDEN} {user}, who submitted {token}")
         return list(found.values())
 
-    # where it is
+    # clusters
 
     def _names(self, named: str | None) -> tuple[str, ...]:
-        """Clusters by name; empty: this host's own.
+        """Names of clusters; empty: this host's own.
 
-        Raises QueueError where only accounting knows and does not say.
+        Raises
+        ------
+        QueueError
+            All clusters are meant, and accounting cannot be asked for their names.
         """
         if named is None:
             return ()
@@ -204,16 +208,16 @@ class SlurmBackend(Backend):
         return answers.read_clusters(ask(["sacctmgr", "-nP", "show", "cluster", "format=cluster"]))
 
     def _places(self, entry: Queued) -> tuple[str, ...]:
-        """The clusters that a call's jobs can be on; empty: this host's own, unless another one was noted."""
+        """The clusters that a call's jobs may be on; empty: this host's own, unless another one was noted."""
         process = entry.process or {}
         if "clusters" in process:
             return (process["cluster"],) if process["clusters"] else ()
-        return self._names(_of_script(entry.folder))  # noted by 0.1.0, which took any for this host's own
+        return self._names(
+            _of_script(entry.folder)
+        )  # noted by version 0.1, which assumed this host's own cluster
 
     def _grouped(self, things: Iterable[tuple[Thing, tuple[str, ...]]]) -> dict[str | None, list[Thing]]:
-        """By the clusters that they are on; None: this host's own, which answers also where accounting does
-        not.
-        """
+        """Group things by the clusters that they are on. None: this host's own, which needs no accounting."""
         groups: dict[str | None, list[Thing]] = {}
         own = None
         for thing, names in things:
@@ -224,12 +228,12 @@ class SlurmBackend(Backend):
         return groups
 
     def _own(self) -> str:
-        """This host's cluster; empty where its controller does not answer."""
+        """Name of this host's cluster; empty if its controller does not answer."""
         with contextlib.suppress(QueueError):
             return self._config()["ClusterName"]
         return ""
 
-    # what becomes of it
+    # states
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live: dict[JobKey, QueueState] = {}
@@ -242,23 +246,23 @@ class SlurmBackend(Backend):
                 if len(groups) == 1:
                     raise
                 failed += [(entry, error) for entry in entries]
-        for entry, error in failed:  # on another cluster it may have been found
+        for entry, error in failed:  # unless it was found on another cluster
             _spread(live, entry, None, QueueState("unknown", str(error)))
         return live
 
     def _poll(
         self, live: dict[JobKey, QueueState], cluster: str | None, entries: list[Queued]
     ) -> list[Queued]:
-        """Note the states of these calls' jobs; gives those calls of which the cluster said nothing."""
+        """Add the states of these calls' jobs; return the calls that the cluster does not list."""
         by_id: dict[str, list[answers.Waiting]] = {}
-        odd = []
+        unreadable = []
         for line in self._squeue({submitter(entry) for entry in entries}, cluster):
             by_id.setdefault(line.id, []).append(line)
-            if line.is_odd:
-                odd.append(line)
+            if line.is_unreadable:
+                unreadable.append(line)
         silent = []
         for entry in entries:
-            lines = [line for line in (*by_id.get(entry.id, ()), *odd) if _is_about(line, entry)]
+            lines = [line for line in (*by_id.get(entry.id, ()), *unreadable) if _is_about(line, entry)]
             for line in lines:
                 _spread(live, entry, line.elements, line.state)
             if not lines:
@@ -266,7 +270,7 @@ class SlurmBackend(Backend):
         return silent
 
     def _add_hidden(self, live: dict[JobKey, QueueState], silent: list[Queued], cluster: str | None) -> None:
-        """Jobs that this host or this user cannot see are not gone."""
+        """Add the jobs that this host or this user cannot see, which are not gone."""
         if not silent:
             return
         config = self._config(cluster)
@@ -281,14 +285,14 @@ class SlurmBackend(Backend):
             try:
                 self._add_hidden(live, self._poll(live, noted, entries), noted)
             except QueueError:
-                reason = f"it was queued on the cluster {noted}; this host asks {config['ClusterName']}"
+                reason = f"queued on the cluster {noted}; this host can only ask {config['ClusterName']}"
                 for entry in entries:
                     _spread(live, entry, None, QueueState("pending", reason))
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         ended: dict[JobKey, Ending] = {}
         groups: dict[str | None, list[Queued]] = {}
-        for entry in queued:  # accounting answers for every cluster, whichever this host's own is
+        for entry in queued:  # accounting can be asked about every cluster
             for cluster in self._places(entry) or ((entry.process or {}).get("cluster"),):
                 groups.setdefault(cluster, []).append(entry)
         for cluster, entries in groups.items():
@@ -318,19 +322,19 @@ class SlurmBackend(Backend):
                 words.extend(
                     [entry.id] if whole else answers.folded(entry.id, [job - entry.first for job in numbers])
                 )
-            for start in range(0, len(words), CANCELLED_AT_ONCE):
-                some = words[start : start + CANCELLED_AT_ONCE]
+            for start in range(0, len(words), WORDS_PER_SCANCEL):
+                some = words[start : start + WORDS_PER_SCANCEL]
                 answers.read_scancel(ask(["scancel", *answers.of(cluster), *some]))
 
     def _whereabouts(self, queued: Iterable[Queued]) -> dict[str | None, list[Queued]]:
-        """By cluster, each call on one only: the same id is another job elsewhere."""
-        certain, doubtful = [], []
+        """Group calls by cluster, each on one only: on another cluster, its id may be another user's job."""
+        known, unknown = [], []
         for entry in queued:
             noted = (entry.process or {}).get("cluster")
             names = self._places(entry) or ((noted,) if noted else ())
-            (doubtful if len(names) > 1 else certain).append((entry, names))
-        groups = self._grouped(certain)
-        for cluster, entries in self._grouped(doubtful).items():
+            (unknown if len(names) > 1 else known).append((entry, names))
+        groups = self._grouped(known)
+        for cluster, entries in self._grouped(unknown).items():
             silent = self._poll({}, cluster, entries)
             groups.setdefault(cluster, []).extend(entry for entry in entries if entry not in silent)
         return groups
@@ -338,7 +342,7 @@ class SlurmBackend(Backend):
     # the site
 
     def limits(self) -> Limits:
-        """The smallest of the clusters that jobs may go to."""
+        """The smallest limits of the clusters that jobs may go to."""
         names = self._names(self._clusters())
         found = []
         for config in self._configs(names):
@@ -351,14 +355,14 @@ class SlurmBackend(Backend):
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]
         if missing:
-            advice = f"there is no {', '.join(missing)}: is this a submit host?"
-            return [Finding(False, "SLURM's programs are here", advice)]
+            advice = f"{', '.join(missing)} not found: is this a submit host?"
+            return [Finding(False, "SLURM's programs are on PATH", advice)]
         try:
             configs = self._configs(self._names(self._clusters()))
         except QueueError as error:
             return [Finding(False, "SLURM's controller answers", str(error), answered=False)]
         accounts = all(config.get("AccountingStorageType", "").endswith("slurmdbd") for config in configs)
-        advice = "" if accounts else "without it, what SLURM ended is reported as lost, without the cause"
+        advice = "" if accounts else "without it, jobs that SLURM ended are reported as lost, without a cause"
         return [
             *(
                 Finding(True, f"the controller of the cluster {config['ClusterName']} answers")
@@ -369,15 +373,15 @@ class SlurmBackend(Backend):
         ]
 
     def _would_be_accepted(self) -> Finding:
-        """What `sbatch --test-only` says of a job with these settings."""
+        """Whether `sbatch --test-only` accepts a job with these settings."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "job.sh")
             path.write_text(self.part(Submission(Path(folder), "check", 1, Path(folder)), 0, 0, at_once=None))
             answer = ask(["sbatch", "--test-only", f"--chdir={folder}", str(path)])
         if answer.status:
-            said = answers.refusal(answer)
+            refusal = answers.refusal(answer)
             return Finding(
-                False, "such a job would be accepted", f"{said}. Ask for what there is: `sinfo` lists it"
+                False, "such a job would be accepted", f"{refusal}. `sinfo` lists what the site has"
             )
         return Finding(True, "such a job would be accepted")
 
@@ -387,10 +391,12 @@ class SlurmBackend(Backend):
         return answers.read_config(ask(["scontrol", *answers.of(cluster), "show", "config"]))
 
     def _configs(self, names: tuple[str, ...]) -> list[dict[str, str]]:
-        """Of these clusters, as far as they answer (sbatch passes over the others too), or of this host's
-        own.
+        """Configurations of those of these clusters that answer, or of this host's own.
+
+        sbatch ignores clusters that do not answer as well.
         """
-        found, silence = [], None
+        found: list[dict[str, str]] = []
+        silence = QueueError("no cluster was named")
         for cluster in names or (None,):
             try:
                 found.append(self._config(cluster))
@@ -420,9 +426,7 @@ class SlurmBackend(Backend):
 
 
 def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | None, value: Any) -> None:
-    """Note a value for some elements of an array; for all of which nothing is noted yet, where they are not
-    named.
-    """
+    """Set a value for these elements of an array; if `elements` is None, for all that have none yet."""
     if elements is None:
         for job in range(entry.first, entry.last + 1):
             into.setdefault((entry.token, job), value)
@@ -433,11 +437,13 @@ def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | 
 
 
 def _is_about(line: answers.Waiting | answers.Accounted, entry: Queued) -> bool:
-    """Whether a line is about a call's jobs, or cannot be understood and may be."""
+    """Whether a line is about a call's jobs, or cannot be read and may be about them."""
     token, first, _ = parsed(line.name)
     if not token:
-        return line.is_odd and line.id == entry.id
-    return token == plain(entry.token) and (line.id == entry.id or (line.is_odd and first == entry.first))
+        return line.is_unreadable and line.id == entry.id
+    return token == plain(entry.token) and (
+        line.id == entry.id or (line.is_unreadable and first == entry.first)
+    )
 
 
 def name_of(submission: Submission, first: int, last: int) -> str:
@@ -445,20 +451,18 @@ def name_of(submission: Submission, first: int, last: int) -> str:
 
 
 def plain(name: str) -> str:
-    """A name of letters that no option treats specially."""
+    """A name without characters that have a meaning in options."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
 
 
 def parsed(name: str) -> tuple[str, int, int]:
-    """Token, first and last job in an array's name; an empty token where the name is not ours."""
+    """Token, first and last job in an array's name; an empty token if neurofit did not make the name."""
     match = re.fullmatch(r"[\w.-]*@([\w.-]+)\.(\d+)-(\d+)", name)
     return (match[1], int(match[2]), int(match[3])) if match else ("", 0, 0)
 
 
 def _note(cluster: str, user: str, named: str | None) -> dict[str, str | None]:
-    """What is kept beside an array's id; `clusters` are those that it was offered to, None: this host's
-    own.
-    """
+    """The record beside an array's id. `clusters`: those that it was offered to; None: this host's own."""
     return {"cluster": cluster, "user": user, "clusters": named}
 
 
@@ -469,12 +473,12 @@ def _of_script(folder: Path) -> str | None:
         return clusters.in_script(path.read_text(errors="replace")) if path else None
     except OSError as error:
         raise QueueError(
-            f"{path}: {error.strerror}, so that it is not known which cluster was asked."
+            f"{path}: cannot be read ({error.strerror}), so it is not known which cluster has the jobs."
         ) from error
 
 
 def _hides(config: Mapping[str, str], user: str) -> bool:
-    """Whether a cluster does not show this person's jobs to this user."""
+    """Whether a cluster hides jobs of `user` from this process's user."""
     return user != current_user() and os.getuid() != 0 and "jobs" in config.get("PrivateData", "")
 
 

@@ -1,8 +1,7 @@
-"""Which clusters jobs may go to, where a site has several: what a profile, the environment or a script says.
-Pure.
+"""Which clusters jobs may go to if a site has several: from a profile, the environment or a script. Pure functions.
 
-`sbatch --clusters=a,b` lets the cluster that would start a job first have it, and answers with its name;
-every other program has to be asked about that one with `-M`.
+`sbatch --clusters=a,b` gives a job to the cluster that would start it first, and prints that cluster's name. Every
+other program has to be asked about that cluster with `-M`.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from collections.abc import Iterable, Mapping
 
 from neurofit.errors import RunnerError
 
-ALL = "all"  # sbatch's word for every cluster that the accounting knows
-VARIABLES = ("SLURM_CLUSTERS", "SBATCH_CLUSTERS")  # of both, sbatch takes the first
+ALL = "all"  # stands for every cluster that accounting knows
+VARIABLES = ("SLURM_CLUSTERS", "SBATCH_CLUSTERS")  # if both are set, sbatch reads the first
 NAMES = re.compile(r"[\w.-]+(,[\w.-]+)*", re.ASCII)
 
 
 def in_options(lines: Iterable[str]) -> str | None:
-    """The clusters that options of sbatch name, `beta` or `alpha,beta`; of several such options the last
-    counts.
-    """
+    """The clusters that options of sbatch name, such as `alpha,beta`; the last such option counts."""
     found, is_next = None, False
     for word in (word for line in lines for word in _words(line)):
         if is_next:
@@ -36,17 +33,19 @@ def in_options(lines: Iterable[str]) -> str | None:
 def _words(line: str) -> list[str]:
     try:
         return shlex.split(line, comments=True)
-    except ValueError:  # a quote without its other half
+    except ValueError:  # an unclosed quote
         return line.split()
 
 
 def chosen(directives: Iterable[str], environment: Mapping[str, str]) -> str | None:
-    """Where a submission goes: as its profile says, else as the environment does; None: to this host's own
-    cluster.
+    """The clusters that a submission may go to: those of its profile, otherwise of the environment.
+
+    None stands for this host's own cluster.
 
     Raises
     ------
-    RunnerError : the environment holds something that is not a list of names
+    RunnerError
+        The environment variable is not a list of names.
     """
     named = in_options(directives)
     if named is not None:
@@ -55,12 +54,14 @@ def chosen(directives: Iterable[str], environment: Mapping[str, str]) -> str | N
     if name is None:
         return None
     if not NAMES.fullmatch(environment[name]) or environment[name].startswith("-"):
-        raise RunnerError(f"{name} is {environment[name]!r}, expected names of clusters, e.g. {name}=beta.")
+        raise RunnerError(
+            f"{name} is {environment[name]!r}, expected names of clusters, for example {name}=beta."
+        )
     return environment[name]
 
 
 def in_script(text: str) -> str | None:
-    """The clusters that a script for sbatch names in its options."""
+    """The clusters that the options in a script for sbatch name."""
     options = []
     for line in text.splitlines():
         if line.startswith("#SBATCH "):

@@ -1,10 +1,8 @@
-"""Where submitit is met: the script that it makes for an array, and the callable that it starts for each
-element.
+"""The only use of submitit: the script that it makes for an array, and the callable that it starts per element.
 
-The pickle of an array holds the submission's folder and the number of the array's first job, nothing else,
-and is there before the queue is asked: the script puts it under the name that submitit looks for. So nothing
-is left to do between the queue's answer and the start of a job, and submitting any number of jobs writes two
-files per array.
+The pickle of an array holds the submission's folder and the number of the array's first job, and is written before
+the queue is asked. The script links it to the name that submitit looks for. So nothing has to be done between the
+queue's answer and the start of a job, and a submit writes two files per array, however many jobs it has.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from neurofit.errors import QueueError
 from neurofit.exit_codes import NO_FOLDER, NO_LOG, START_AGAIN
 from neurofit.files import write_whole
 
-FOLDER = "slurm"  # submitit's, in the submission's
+FOLDER = "slurm"  # in the submission's folder, for submitit
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 OPENING = """\
@@ -53,7 +51,7 @@ ln -sfn {first:06d}.pkl "{inside}/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID
 
 
 class Job:
-    """What an array's elements run: the submission's own job.sh with the number of the job."""
+    """What an element of an array runs: the submission's job.sh with the number of the job."""
 
     def __init__(self, folder: str, first: int) -> None:
         self.folder = folder
@@ -90,7 +88,7 @@ class Job:
 
 
 def _requeue(element: str) -> None:
-    """Have SLURM start this element again; that ends it."""
+    """Ask SLURM to start this element again, which ends this start of it."""
     try:
         answer = commands.ask(["scontrol", *_elsewhere(), "requeue", element])
         if answer.status:
@@ -100,8 +98,9 @@ def _requeue(element: str) -> None:
 
 
 def _elsewhere() -> list[str]:
-    """The option that names this job's cluster, where the programs here would ask another one, in which its
-    id may be another job's.
+    """The option that names this job's cluster, if the programs of this node would ask another one.
+
+    On another cluster, this job's id may belong to another job.
     """
     name = os.environ.get("SLURM_CLUSTER_NAME")
     if not name:
@@ -113,7 +112,7 @@ def _elsewhere() -> list[str]:
 class _Executor(submitit.SlurmExecutor):
     @classmethod
     def affinity(cls) -> int:
-        return 2  # also where there is no srun: the job is started without it
+        return 2  # even if there is no srun, which is not used
 
 
 def script(
@@ -126,15 +125,24 @@ def script(
     directives: tuple[str, ...] = (),
     python: str = sys.executable,
 ) -> str:
-    """What sbatch is given for jobs first to last, to be started in the submission's folder.
+    """The script for sbatch for jobs `first` to `last`, which is started in the submission's folder.
 
     Parameters
     ----------
-    parameters : submitit's
-    setup : shell lines before the job
-    directives : options of sbatch, as they stand
+    folder : Path
+        The submission's folder.
+    first, last : int
+        Numbers of the array's jobs.
+    parameters : mapping
+        Parameters of submitit's executor.
+    setup : tuple of str
+        Shell lines that run before the job.
+    directives : tuple of str
+        More options of sbatch.
+    python : str
+        The interpreter that runs submitit.
     """
-    # no path of the user's is in an option or a name that SLURM and submitit replace parts of (%A, %j)
+    # the user's paths are in no option, where SLURM and submitit would replace %A and %j
     executor = _Executor(f"/proc/self/cwd/{FOLDER}", python=f"exec {shlex.quote(python)}")
     places = {"folder": shlex.quote(str(folder)), "first": first, "inside": FOLDER}
     shell = {"remove_record": job_script.REMOVE_RECORD, "write_record": job_script.WRITE_RECORD}
@@ -150,7 +158,7 @@ def script(
 
 
 def write(folder: Path, first: int, text: str) -> Path:
-    """Write an array's script and pickle; gives the script's path."""
+    """Write an array's script and pickle; return the script's path."""
     inside = folder / FOLDER
     inside.mkdir(exist_ok=True)
     delayed = DelayedSubmission(Job(str(folder), first))

@@ -1,4 +1,4 @@
-"""What SLURM's words mean, in ours: why a job waits, and how it ended."""
+"""SLURM's states and reasons in plain words: why a job waits, and how it ended."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 
 from neurofit.backends.base import Ending
 from neurofit.backends.job_script import DISK_FULL
-from neurofit.exit_codes import NO_ROOM
+from neurofit.exit_codes import NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN
 
-# squeue(1), JOB STATE CODES: these are over, whatever else it says is still there
-OVER = frozenset(
+# squeue(1), JOB STATE CODES: jobs in these states have ended; in any other state, they are still there
+ENDED = frozenset(
     {
         "BOOT_FAIL",
         "CANCELLED",
@@ -26,111 +26,113 @@ OVER = frozenset(
         "TIMEOUT",
     }
 )
-AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
+RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
 
 # squeue(1), JOB REASON CODES
 REASONS = {
     "None": "",
-    "Resources": "waits for free resources",
-    "Priority": "others come first",
-    "JobArrayTaskLimit": "as many run as max_running allows",
-    "BeginTime": "is started again soon",
-    "Dependency": "waits for another job",
-    "DependencyNeverSatisfied": "can never run: the job it depends on failed; cancel it",
-    "JobHeldUser": "held by its user: `scontrol release` lets it go on",
-    "JobHeldAdmin": "held by the cluster's administrators: ask them",
-    "job requeued in held state": "held after an error: `scontrol release` lets it go on",
-    "launch failed requeued held": "held, because it could not be started: `scontrol release` lets it try "
-    "again",
-    "PartitionConfig": "can never run: it asks for more than its partition gives",
-    "PartitionNodeLimit": "can never run as it is: it asks for more nodes than its partition gives",
-    "PartitionTimeLimit": "can never run as it is: its walltime is longer than its partition allows",
-    "PartitionDown": "its partition is closed just now",
-    "PartitionInactive": "its partition is closed just now",
+    "Resources": "waiting for free resources",
+    "Priority": "jobs of higher priority come first",
+    "JobArrayTaskLimit": "as many jobs are running as max_running allows",
+    "BeginTime": "will be started again soon",
+    "Dependency": "waiting for another job",
+    "DependencyNeverSatisfied": "can never run: the job that it depends on failed; cancel it",
+    "JobHeldUser": "held by its user; `scontrol release` releases it",
+    "JobHeldAdmin": "held by the administrators of the cluster; ask them",
+    "job requeued in held state": "held after an error; `scontrol release` releases it",
+    "launch failed requeued held": "held because it could not be started; `scontrol release` tries again",
+    "PartitionConfig": "can never run: it asks for more than its partition has",
+    "PartitionNodeLimit": "can never run as it is: it asks for more nodes than its partition allows",
+    "PartitionTimeLimit": "can never run as it is: its walltime exceeds the limit of its partition",
+    "PartitionDown": "its partition is down",
+    "PartitionInactive": "its partition is inactive",
     "BadConstraints": "can never run: no node has what it asks for",
     "InvalidAccount": "can never run: its account is not valid",
     "InvalidQOS": "can never run: its QOS is not valid",
     "AccountNotAllowed": "can never run: its account may not use this partition",
     "QOSNotAllowed": "can never run: its QOS may not be used here",
     "NodeDown": "its node is down",
-    "ReqNodeNotAvail": "waits for a node that is not available",
-    "Reservation": "waits for its reservation",
-    "Licenses": "waits for a licence",
+    "ReqNodeNotAvail": "waiting for a node that is not available",
+    "Reservation": "waiting for its reservation",
+    "Licenses": "waiting for a licence",
     "Prolog": "its node is being prepared",
-    "Cleaning": "the node tidies up after its last start",
+    "Cleaning": "its node is cleaning up after the previous start",
     "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions": (
-        "waits for nodes that are down, drained or reserved"
+        "waiting for nodes that are down, drained or reserved"
     ),
 }
 NEVER = "can never run"
 
 
-def reason(word: str, id: str = "", cluster: str | None = None) -> str:
-    """Why a job waits, in words; SLURM's own where we have none.
+def reason(code: str, id: str = "", cluster: str | None = None) -> str:
+    """Why a job waits; a reason code without an entry in REASONS is returned as it is.
 
     Parameters
     ----------
-    id, cluster : of the job, for the command that releases it
+    code : str
+        SLURM's reason code.
+    id, cluster : str
+        Of the job, for the command that releases it.
     """
-    word = word.strip().strip("()")
-    name = word.partition(",")[0]
-    known = REASONS.get(word, REASONS.get(name))
+    code = code.strip().strip("()")
+    known = REASONS.get(code, REASONS.get(code.partition(",")[0]))
     if known is not None:
         words = ["scontrol", *(["-M", cluster] if cluster else []), "release", *([id] if id else [])]
-        said = known.replace("`scontrol release`", f"`{' '.join(words)}`")
-        return said if word in REASONS else f"{said} ({word})"
-    if re.match(r"(QOS|Assoc)(Max|Grp)\w*PerJob", word):
-        return f"{NEVER} as it is: it asks for more than is allowed ({word})"
-    if re.match(r"(QOS|Assoc)(Max|Grp)", word):
-        return f"waits until less of its user's, account's or QOS's work is running ({word})"
-    return word
+        text = known.replace("`scontrol release`", f"`{' '.join(words)}`")
+        return text if code in REASONS else f"{text} ({code})"
+    if re.match(r"(QOS|Assoc)(Max|Grp)\w*PerJob", code):
+        return f"{NEVER} as it is: it asks for more than is allowed ({code})"
+    if re.match(r"(QOS|Assoc)(Max|Grp)", code):
+        return f"waiting for running jobs of its user, account or QOS to end ({code})"
+    return code
 
 
 def ending(state: str, code: str, node: str) -> Ending | None:
-    """How a job ended, in our own words."""
+    """How a job ended; None if it has not ended.
+
+    Parameters
+    ----------
+    state, code, node : str
+        State, ExitCode (`status:signal`) and NodeList as sacct prints them.
+    """
     word, *rest = state.split() or [""]
     status, _, number = code.partition(":")
-    if word not in OVER and word != "PREEMPTED":
+    if word not in ENDED and word != "PREEMPTED":
         return None
     where = f" on {node}" if node and node != "None assigned" else ""
-    return Ending(
-        {
-            "COMPLETED": None,
-            "OUT_OF_MEMORY": f"it used more memory than it had asked for{where}: raise resources.memory_gb",
-            "TIMEOUT": f"its time limit was over{where}: raise resources.walltime_minutes",
-            "NODE_FAIL": f"its node failed ({node})",
-            "BOOT_FAIL": f"its node did not start ({node})",
-            "PREEMPTED": "jobs of higher priority took its place",
-            "DEADLINE": "its deadline passed before it ran",
-            "CANCELLED": f"cancelled by {_person(rest[-1])}" if rest else "cancelled",
-            "FAILED": _failure(status, number, where),
-        }.get(word, f"SLURM says {state}{where}")
-    )
+    causes = {
+        "COMPLETED": None,
+        "OUT_OF_MEMORY": f"memory limit exceeded{where}: raise resources.memory_gb",
+        "TIMEOUT": f"time limit exceeded{where}: raise resources.walltime_minutes",
+        "NODE_FAIL": f"its node failed ({node})",
+        "BOOT_FAIL": f"its node did not start ({node})",
+        "PREEMPTED": "preempted by jobs of higher priority",
+        "DEADLINE": "its deadline passed before it ran",
+        "CANCELLED": f"cancelled by {_user_name(rest[-1])}" if rest else "cancelled",
+        "FAILED": _failure(status, number, where),
+    }
+    return Ending(causes.get(word, f"SLURM reports {state}{where}"))
 
 
-def _person(word: str) -> str:
+def _user_name(word: str) -> str:
     with contextlib.suppress(KeyError, ValueError):
         return pwd.getpwuid(int(word)).pw_name
     return f"user {word}"
 
 
 def _failure(status: str, number: str, where: str) -> str:
-    known = {
-        (
-            "0",
-            "53",
-        ): f"its output could not be opened{where}: is the submission's folder seen there, and its logs/?",
-        (
-            "66",
-            "0",
-        ): f"the submission's folder could not be entered{where}: is it on a file system that nodes see?",
-        ("67", "0"): f"its log could not be written{where}: is the disk full, or your quota?",
-        (str(NO_ROOM), "0"): f"{DISK_FULL}{where}",
-        ("99", "0"): f"it was to be started again, and the queue refused{where}",
-        ("127", "0"): f"a program was not found{where}, perhaps the interpreter; its log says which",
-    }
-    if (status, number) in known:
-        return known[status, number]
+    """Why a job with state FAILED ended, from its exit status and signal."""
     if number not in ("", "0"):
-        return f"its job was ended by signal {number}{where}"
-    return f"its job ended with exit code {status}{where} before or beside its tasks; its log says more"
+        if (status, number) == ("0", "53"):  # the step daemon's own
+            return f"its output could not be opened{where}: check that this node sees the submission's logs/"
+        return f"killed by signal {number}{where}"
+    causes = {
+        NO_FOLDER: f"the submission's folder could not be entered{where}: check that nodes see this file system",
+        NO_LOG: f"its log could not be written{where}; the disk or your quota may be full",
+        NO_ROOM: f"{DISK_FULL}{where}",
+        START_AGAIN: f"it asked to be started again, and the queue refused{where}",
+        127: f"a program was not found{where}, perhaps the Python interpreter; see its log",
+    }
+    with contextlib.suppress(ValueError, KeyError):
+        return causes[int(status)]
+    return f"it exited with status {status}{where} outside its tasks; see its log"

@@ -37,7 +37,7 @@ finish() {
             id=$(grep -xE '[0-9]+\..+' <<<"$id"); then
             mkdir -p "$submission/resubmitted" && : >"$submission/resubmitted/$(printf %06d "$job").$id"
         else
-            echo "neurofit: this job could not be queued again from its node ($id); the next submit goes on with it."
+            echo "neurofit: this job could not be queued again from its node ($id); the next submit continues it."
         fi
     fi
     [ -s "$log" ] || rm -f "$log"
