@@ -21,6 +21,7 @@ GROUND = {  # used by all, using each other
     "lazy",
     "neurofit",
     "process",
+    "structure",
     "study",
     "t_interval",
     "text",

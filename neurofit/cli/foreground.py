@@ -20,6 +20,7 @@ from neurofit.text import command
 if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
     from neurofit.orchestrate.foreground import Point
+    from neurofit.store.records import Outcome
     from neurofit.study import Study
 
 
@@ -57,7 +58,9 @@ def do(
     """Do one task here and now, and say what came of it."""
     from neurofit.orchestrate import foreground
     from neurofit.store.layout import ExperimentFiles
+    from neurofit.store.records import Outcome
     from neurofit.store.registry import read_registry
+    from neurofit.structure import structured
 
     registry = read_registry(ExperimentFiles(study, experiment.name).registry)
     point = foreground.point(experiment, registry, settings(experiment, changes), number, repetition)
@@ -66,21 +69,23 @@ def do(
         terminal.note("Nothing was done.")
         return 0
     with _stdout_on_stderr() if as_json else contextlib.nullcontext():
-        attempt, outcome = foreground.run(study, experiment, point, debug=debug, rerun=rerun)
+        attempt, written = foreground.run(study, experiment, point, debug=debug, rerun=rerun)
+    outcome = structured(written, Outcome, attempt.outcome)
     if as_json:
-        terminal.as_json({**outcome, "folder": str(attempt.folder)})
+        terminal.as_json({**written, "folder": str(attempt.folder)})
     else:
         _say(experiment, point, outcome, attempt.folder)
     return _exit_code(outcome)
 
 
-def _exit_code(outcome: Mapping[str, Any]) -> int:
+def _exit_code(outcome: Outcome) -> int:
     """Of a command that did this; where a signal stopped the task, as if it had ended the command."""
-    if outcome["state"] == "done":
+    if outcome.state == "done":
         return 0
-    reason = outcome.get("reason") or {}
-    if outcome["state"] == "stopped" and reason.get("kind", "signal") == "signal":
-        return 128 + signal.SIGTERM if "SIGTERM" in reason.get("message", "") else INTERRUPTED
+    reason = outcome.reason
+    if outcome.state == "stopped" and (reason is None or reason.kind == "signal"):  # 0.1.0 noted no reason
+        is_terminated = reason is not None and "SIGTERM" in (reason.message or "")
+        return 128 + signal.SIGTERM if is_terminated else INTERRUPTED
     return SOME_FAILED
 
 
@@ -94,19 +99,19 @@ def _introduce(experiment: Experiment, point: Point) -> None:
     terminal.note(f"{wording.task(experiment.name, (point.run.number, point.repetition))}{off}  {arguments}")
 
 
-def _say(experiment: Experiment, point: Point, outcome: dict[str, Any], folder: Path) -> None:
+def _say(experiment: Experiment, point: Point, outcome: Outcome, folder: Path) -> None:
     name = wording.task(experiment.name, (point.run.number, point.repetition))
-    state, metrics = outcome["state"], outcome.get("metrics") or {}
+    state, metrics = outcome.state, outcome.metrics or {}
     off = "" if point.on_grid else ", off the grid"
     ended = terminal.styled(state, fg=terminal.STYLES.get(state))
-    terminal.say(f"{name}: {ended} after {wording.took(outcome['wall_seconds'])}{off}.")
+    terminal.say(f"{name}: {ended} after {wording.took(outcome.wall_seconds or 0.0)}{off}.")
     breadth = max(map(len, metrics), default=0)
     for metric, value in metrics.items():
         terminal.say(f"  {metric:<{breadth}}  {value:.6g}")
-    if outcome.get("error"):
-        terminal.say(f"  {' '.join(str(outcome['error'].get('message')).split())[:300]}")
+    if outcome.error:
+        terminal.say(f"  {' '.join(str(outcome.error.message).split())[:300]}")
     terminal.say(f"Files: {wording.short_path(folder)}")
-    if outcome.get("scratch"):
+    if outcome.scratch:
         terminal.note(
             "The task was done already, so that this attempt does not count; with --rerun, it does."
         )

@@ -11,9 +11,10 @@ from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import choices
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.lock import locked
-from neurofit.store.schemas import OUTCOME, read_record
+from neurofit.store.records import Outcome
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import read_record
 from neurofit.text import command
 
 
@@ -43,14 +44,13 @@ def _attempt(status: ExperimentStatus, key: TaskKey, files: AttemptFiles) -> Att
     counted, latest = status.of(key).counted, status.of(key).latest
     counts = counted is not None and counted.attempt == files.number
     try:
-        outcome = read_record(files.outcome, OUTCOME)
+        outcome = read_record(files.outcome, Outcome)
     except FileNotFoundError:
         is_at_work = latest.state in ACTIVE and latest.attempt == files.number
         return Attempt(files.number, str(latest.state if is_at_work else State.LOST), counts)
     except (StoreError, OSError):
         return Attempt(files.number, "damaged", counts)
-    ended, submission = outcome.get("ended"), outcome.get("submission")
-    return Attempt(files.number, str(outcome.get("state")), counts, ended, submission, outcome.get("metrics"))
+    return Attempt(files.number, outcome.state, counts, outcome.ended, outcome.submission, outcome.metrics)
 
 
 def choose(status: ExperimentStatus, key: TaskKey, number: int | None, *, dry_run: bool = False) -> int:

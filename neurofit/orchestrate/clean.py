@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.files import read_json, told_apart
+from neurofit.files import told_apart
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import index
 from neurofit.store.journal import now_on
@@ -30,9 +30,10 @@ from neurofit.store.layout import (
     discover_experiments,
 )
 from neurofit.store.lock import locked
-from neurofit.store.schemas import OUTCOME, read_record
+from neurofit.store.records import CheckpointRecord, Outcome
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import TaskKey, read_submission
+from neurofit.structure import read_record
 from neurofit.study import Study
 
 LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH = (
@@ -218,24 +219,24 @@ def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles]) -> list
     for key, files in tasks.items():
         made = files.attempts()
         stays = {made[-1].number} if made else set()
-        stays |= set([one.number for one in made if _outcome(one).get("state") == "done"][-1:])
+        stays |= set([one.number for one in made if (ended := _outcome(one)) and ended.state == "done"][-1:])
         stays |= {counted.attempt} if (counted := status.of(key).counted) else set()
         checkpointed = _checkpointed(files)
         stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:
             outcome = _outcome(one)
-            if one.number in stays or not outcome:
-                kept |= {one.folder, status.files.folder / (outcome.get("log") or ".")}
+            if one.number in stays or outcome is None:
+                kept |= {one.folder, status.files.folder / ((outcome.log if outcome else None) or ".")}
             else:
                 old.append(one.folder)
     return [folder for folder in old if folder not in kept]
 
 
-def _outcome(attempt: AttemptFiles) -> dict:
+def _outcome(attempt: AttemptFiles) -> Outcome | None:
     try:
-        return read_record(attempt.outcome, OUTCOME)
+        return read_record(attempt.outcome, Outcome)
     except (OSError, StoreError):
-        return {}
+        return None
 
 
 def _checkpointed(files: TaskFiles) -> set[int] | None:
@@ -243,7 +244,7 @@ def _checkpointed(files: TaskFiles) -> set[int] | None:
     found = set()
     for name in os.listdir(files.checkpoints) if os.path.lexists(files.checkpoints) else []:
         try:
-            found.add(read_json(files.checkpoints / name / "checkpoint.json").get("attempt"))
+            found.add(read_record(files.checkpoints / name / "checkpoint.json", CheckpointRecord).attempt)
         except (FileNotFoundError, NotADirectoryError):
             continue  # one that is being written
         except (OSError, StoreError):

@@ -17,7 +17,7 @@ from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import tail
 from neurofit.status.suggestions import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
-from neurofit.store.records import ResourcesRecord
+from neurofit.store.records import ErrorRecord, ResourcesRecord
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import HERE, TaskKey
 from neurofit.tables.rows import read_rows
@@ -76,7 +76,7 @@ def _explanation(
 ) -> Explanation:
     task = status.of(failure.example)
     own = [rows[key] for key in failure.tasks if key in rows]
-    known_by_queue = failure.error.get("kind") == QUEUE
+    known_by_queue = failure.error.kind == QUEUE
     part = next((part for part in status.submissions if part.files.name == task.submission), None)
     what = remedy(
         status.name,
@@ -133,9 +133,9 @@ class Remedy:
     command: str
 
 
-def kind_of(error: dict[str, Any]) -> str:
+def kind_of(error: ErrorRecord) -> str:
     """The error's kind; of one that only the queue knows: `memory`, `walltime`, `disk`, or `queue`."""
-    kind, message = str(error.get("kind") or ""), str(error.get("message") or "")
+    kind, message = error.kind or "", error.message or ""
     if kind != "queue":
         return kind
     if "memory" in message:
@@ -147,7 +147,7 @@ def kind_of(error: dict[str, Any]) -> str:
 
 def remedy(
     name: str,
-    error: dict[str, Any],
+    error: ErrorRecord,
     state: State,
     tasks: Collection[TaskKey],
     *,

@@ -5,20 +5,19 @@ Why tasks stopped before they were done: what their outcomes say, and how their 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import parse_lines
 from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
 from neurofit.status.logs import ended_before_it_began, tail, task_logs
 from neurofit.store.error_fingerprint import Signature, in_words, signature
 from neurofit.store.journal import journals
-from neurofit.store.schemas import OUTCOME, read_record
+from neurofit.store.records import ErrorRecord, JournalLine, Outcome, Reason
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import read_record, structured_lines
 
 VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
 QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
@@ -32,7 +31,7 @@ class Failure:
     where: str | None  # in the user's code: "jobs/exp3.py, line 17, in fit: total / 0"
     log: Path | None
     tasks: list[TaskKey]
-    error: dict[str, Any] = field(default_factory=dict)  # of the example, as its outcome has it
+    error: ErrorRecord = field(default_factory=ErrorRecord)  # of the example, as its outcome has it
     verb: str = "failed"
 
     @property
@@ -64,33 +63,32 @@ def cause(status: ExperimentStatus, key: TaskKey) -> str:
     return " ".join(in_words(_error(status, key, JobEnds(status))).split())[:300]
 
 
-def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> dict[str, Any]:
+def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> ErrorRecord:
     """What its outcome says; where its job ended without one, what the queue says of that."""
     task, run = status.of(key).latest, status.registry.runs.get(key[0])
     if run is not None and task.attempt and not ended_before_it_began(status, key, task.attempt):
         outcome = status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
-            record = read_record(outcome, OUTCOME)
+            record = read_record(outcome, Outcome)
             if task.state is State.STOPPED:
-                return why_stopped(record.get("reason"), ends.of(task.submission, task.job))
-            if record.get("error"):
-                return record["error"]
+                return why_stopped(record.reason, ends.of(task.submission, task.job))
+            if record.error:
+                return record.error
         except FileNotFoundError:
             pass
         except (StoreError, OSError) as error:
-            return {"kind": "damaged", "message": str(error)}
+            return ErrorRecord(kind="damaged", message=str(error))
     if task.state is State.STOPPED:
         return why_stopped(None, ends.of(task.submission, task.job))
     lost = "its worker vanished, and no queue says why" if task.state is State.LOST else "it left no outcome"
-    return {"kind": QUEUE, "message": task.cause or lost}
+    return ErrorRecord(kind=QUEUE, message=task.cause or lost)
 
 
-def _where(error: dict[str, Any]) -> str | None:
-    frames = error.get("frames") or []
-    if not frames:
+def _where(error: ErrorRecord) -> str | None:
+    if not error.frames:
         return None
-    last = frames[-1]
-    return f"{last['file']}, line {last['line']}, in {last['function']}: {last['code']}".rstrip(": ")
+    last = error.frames[-1]
+    return f"{last.file}, line {last.line}, in {last.function}: {last.code}".rstrip(": ")
 
 
 def _log(status: ExperimentStatus, key: TaskKey) -> Path | None:
@@ -134,16 +132,15 @@ class JobEnds:
                 number: entry.path for (number, _), entry in sorted(journals(part.files).items())
             }
         path = self._newest[name].get(job)
-        records = parse_lines(tail(Path(path), _LINES_READ))[0] if path else []
-        ended = [record for record in records if isinstance(record.get("end"), str)]
-        if not ended:
+        found = structured_lines(tail(Path(path), _LINES_READ), JournalLine)[0] if path else []
+        last = next((line for line in reversed(found) if line.end is not None), None)
+        if last is None or last.end is None:
             return None
-        why = ended[-1].get("why")
         lines = tail(part.files.logs / f"{job:06d}.log", 1).decode("utf-8", "replace").strip()
-        return JobEnd(ended[-1]["end"], why if isinstance(why, str) else None, lines)
+        return JobEnd(last.end, last.why, lines)
 
 
-def why_stopped(reason: Any, job: JobEnd | None) -> dict[str, Any]:
+def why_stopped(reason: Reason | None, job: JobEnd | None) -> ErrorRecord:
     """An error as an outcome has them, of a task that stopped.
 
     Parameters
@@ -151,11 +148,11 @@ def why_stopped(reason: Any, job: JobEnd | None) -> dict[str, Any]:
     reason : of its outcome; none in outcomes of 0.1.0
     job : how its job ended
     """
-    known = reason if isinstance(reason, Mapping) else {}
-    message = str(known.get("message") or "it was asked to stop")
+    message = (reason.message if reason else None) or "it was asked to stop"
     if job and job.why:
-        return {"kind": "walltime" if known.get("kind") == "walltime" else "stopped", "message": job.why}
+        kind = "walltime" if reason and reason.kind == "walltime" else "stopped"
+        return ErrorRecord(kind=kind, message=job.why)
     if job and job.end == "again":
         words = f": {job.last_words.removeprefix('neurofit: ')}" if job.last_words else ""
         message = f"{message.rstrip('.')}, and its queue did not start it again{words}"
-    return {"kind": "stopped", "message": message}
+    return ErrorRecord(kind="stopped", message=message)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.errors import UsageError
-from neurofit.files import parse_lines
 from neurofit.orchestrate.plan import Plan
 from neurofit.status.experiment_status import ExperimentStatus
-from neurofit.store.journal import journals
+from neurofit.store.journal import journals, read_outcomes
 from neurofit.store.state import State
-from neurofit.transient import retry
 
 _ENOUGH = 200  # outcomes to learn from
 _MANY_TASKS = 2000
@@ -54,13 +51,9 @@ def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
     read = 0
     for part in reversed(status.submissions):
         for entry in journals(part.files).values():
-            data = retry(Path(entry.path).read_bytes)
-            lines = [line for line in data.split(b"\n") if line.startswith(b'{"outcome":')]
-            for line in parse_lines(b"\n".join(lines))[0]:
-                outcome = line["outcome"] if isinstance(line["outcome"], dict) else {}
-                taken = outcome.get("wall_seconds")
-                if outcome.get("state") == "done" and "run" in outcome and isinstance(taken, (int, float)):
-                    seconds.setdefault(outcome["run"], []).append(taken)
+            for outcome, _ in read_outcomes(entry.path)[0]:
+                if outcome.state == "done" and outcome.wall_seconds is not None:
+                    seconds.setdefault(outcome.run, []).append(outcome.wall_seconds)
                     read += 1
             if read >= _ENOUGH:
                 return seconds

@@ -24,9 +24,11 @@ from neurofit.status.experiment_status import read_status
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
+from neurofit.store.records import Claim
 from neurofit.store.registry import RegisteredRun, Registry, register
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
+from neurofit.structure import read_record
 from neurofit.study import Study
 from neurofit.text import command
 from neurofit.worker.assignment import Assignment
@@ -161,7 +163,7 @@ def _work(
 
 
 def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:
-    return read_json(attempt.claim).get("submission") == submission.name
+    return read_record(attempt.claim, Claim).submission == submission.name
 
 
 class Debugged:

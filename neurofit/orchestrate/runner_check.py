@@ -23,14 +23,15 @@ import neurofit
 from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
 from neurofit.errors import NeurofitError, StoreError, SubmissionError
-from neurofit.files import read_json
 from neurofit.orchestrate import cancel, failures
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
 from neurofit.status import logs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import ExperimentFiles
+from neurofit.store.records import Outcome
 from neurofit.store.state import ACTIVE, FAILED_OR_LOST, State
+from neurofit.structure import read_record
 from neurofit.study import Study
 from neurofit.worker.canary import HEAVY_GB, clock_seconds, entries
 
@@ -149,7 +150,7 @@ def _ended(status: ExperimentStatus, result: Canary) -> Canary:
     run = status.registry.runs[TASK[0]]
     if result.state == str(State.DONE):
         attempt = status.files.task(run.number, run.id, TASK[1]).attempt(status.of(TASK).attempt)
-        result.facts = read_json(attempt.outcome)["facts"]
+        result.facts = read_record(attempt.outcome, Outcome).facts or {}
         return result
     if status.of(TASK).state in FAILED_OR_LOST:
         result.reason = failures.cause(status, TASK)

@@ -15,9 +15,10 @@ from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.logs import last_line
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.schemas import CLAIM, read_record
+from neurofit.store.records import Claim
 from neurofit.store.state import ACTIVE, ENDED, State
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import read_record
 from neurofit.study import Study
 
 _SHOWN = 8
@@ -116,9 +117,10 @@ def _at_work(status: ExperimentStatus, keys: list[TaskKey]) -> Iterator[AtWork]:
 
 def _age(attempt: AttemptFiles) -> float:
     try:
-        return max(0.0, time.time() - read_record(attempt.claim, CLAIM)["t"])
-    except (OSError, StoreError, KeyError):
+        begun = read_record(attempt.claim, Claim).t
+    except (OSError, StoreError):
         return 0.0
+    return 0.0 if begun is None else max(0.0, time.time() - begun)
 
 
 def _last_row(history: Path) -> str:

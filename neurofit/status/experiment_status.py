@@ -15,7 +15,6 @@ from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import naming
-from neurofit.process import Process
 from neurofit.status.queues import JobsView, ask
 from neurofit.status.suggestions import runner_option
 from neurofit.store import index, storage
@@ -297,7 +296,7 @@ def _in_doubt(part: SubmissionStatus, view: JobsView, number: int, task: Planned
 
 def _is_dead(part: SubmissionStatus, facts: TaskFacts) -> bool:
     worker = part.facts.workers.get(facts.by) if facts.by else None
-    return bool(worker) and Process.from_record(worker).is_alive() is False
+    return worker is not None and worker.is_alive() is False
 
 
 def _evidence(

@@ -16,9 +16,10 @@ from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
 from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
-from neurofit.store.schemas import CLAIM, OUTCOME, read_record
+from neurofit.store.records import Claim, Outcome
 from neurofit.store.state import State
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import read_record
 from neurofit.study import Study
 
 STDOUT, STDERR, JOB = "stdout", "stderr", "job"
@@ -85,7 +86,7 @@ def _written_by(status: ExperimentStatus, files: TaskFiles, attempt: AttemptFile
     if attempt.stdout.exists():
         return attempt
     try:
-        log = read_record(attempt.outcome, OUTCOME).get("log")
+        log = read_record(attempt.outcome, Outcome).log
         return AttemptFiles(status.files.folder / log) if log else attempt
     except (OSError, StoreError):
         return _while_it_runs(files, attempt) or attempt
@@ -101,10 +102,9 @@ def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | No
     return None
 
 
-def _claim(attempt: AttemptFiles) -> tuple | None:
+def _claim(attempt: AttemptFiles) -> tuple[str, int, int] | None:
     try:
-        record = read_record(attempt.claim, CLAIM)
-        return record["submission"], record["job"], record["start"]
+        return read_record(attempt.claim, Claim).worker
     except (OSError, StoreError):
         return None
 

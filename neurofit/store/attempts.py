@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import partial_path, read_json, to_json, write_new
+from neurofit.files import partial_path, to_json, write_new
 from neurofit.process import Process
 from neurofit.store.journal import STALE_SECONDS, now_on
 from neurofit.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
+from neurofit.store.records import Claim, Outcome
 from neurofit.store.submissions import is_at_home, read_submission
+from neurofit.structure import read_record
 from neurofit.transient import retry
 
 
@@ -36,14 +38,15 @@ class Claimant:
     start: int
     process: Process
 
-    def record(self) -> dict[str, Any]:
-        return {
-            "submission": self.submission.name,
-            "job": self.job,
-            "start": self.start,
-            "inode": self.submission.folder.stat().st_ino,
-            "process": self.process.record(),
-        }
+    def claim(self) -> Claim:
+        return Claim(
+            submission=self.submission.name,
+            job=self.job,
+            start=self.start,
+            inode=self.submission.folder.stat().st_ino,
+            process=self.process,
+            t=round(time.time(), 3),
+        )
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,14 @@ def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFile
 
 
 def _claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
-    record = claimant.record()
+    own = claimant.claim()
     for folder in (task.folder.parent.parent, task.folder.parent, task.folder):
         folder.mkdir(
             exist_ok=True
         )  # nothing above: where the storage is away, no second tree begins in its place
     for number in range(last_attempt + 1, last_attempt + 1000):
         attempt = task.attempt(number)
-        if _make(attempt, record) or _was_made(attempt, record):
+        if _make(attempt, own) or _was_made(attempt, own):
             return attempt
         state = _state_of(attempt, claimant)
         if state not in ("stopped", "abandoned"):
@@ -76,15 +79,15 @@ def _claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFil
     return Refusal("1000 attempts")
 
 
-def _make(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
+def _make(attempt: AttemptFiles, own: Claim) -> bool:
     partial = AttemptFiles(partial_path(attempt.folder))
     partial.folder.mkdir()
     try:
-        partial.claim.write_text(to_json({**record, "t": round(time.time(), 3)}), encoding="utf-8")
+        partial.claim.write_text(to_json(own.as_object()), encoding="utf-8")
         partial.folder.rename(attempt.folder)
         return True
     except FileNotFoundError:  # the network repeated a request of ours that it had carried out
-        if not _was_made(attempt, record):
+        if not _was_made(attempt, own):
             raise
         return True
     except OSError as error:
@@ -95,17 +98,15 @@ def _make(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
         shutil.rmtree(partial.folder, ignore_errors=True)
 
 
-def _was_made(attempt: AttemptFiles, record: dict[str, Any]) -> bool:
-    """Whether this claimant made it a moment ago, and the answer was lost: nobody else can have written its
-    claim.
+def _was_made(attempt: AttemptFiles, own: Claim) -> bool:
+    """Whether this claimant made the attempt a moment ago, and the answer was lost: nobody else can have
+    written its claim.
     """
     try:
-        claim = read_json(attempt.claim, late=True)
+        there = read_record(attempt.claim, Claim, late=True)
     except (FileNotFoundError, StoreError):
         return False
-    return all(
-        claim.get(name) == record[name] for name in ("submission", "job", "start", "process")
-    ) and not _ended(attempt)
+    return there.worker == own.worker and there.process == own.process and not _ended(attempt)
 
 
 def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
@@ -117,7 +118,13 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
         return "somebody is at it"
     reason = {"kind": "lost", "type": "Lost", "message": "Its worker was gone; a newer attempt took over."}
     if publish(
-        attempt, {"state": "abandoned", "error": reason, "by": claimant.record(), "attempt": attempt.number}
+        attempt,
+        {
+            "state": "abandoned",
+            "error": reason,
+            "by": claimant.claim().as_object(),
+            "attempt": attempt.number,
+        },
     ):
         return "abandoned"
     return _ended(attempt, late=True) or "somebody is at it"  # it was slower than it was thought dead
@@ -125,22 +132,22 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
 
 def _ended(attempt: AttemptFiles, *, late: bool = False) -> str | None:
     try:
-        return read_json(attempt.outcome, late=late)["state"]
+        return read_record(attempt.outcome, Outcome, late=late).state
     except FileNotFoundError:
         return None
-    except (StoreError, KeyError):
+    except StoreError:
         return "damaged"
 
 
 def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
     """Whether the worker that claimed `attempt` is known to be gone, or has been silent for long."""
     try:
-        record = read_json(attempt.claim)
-        process = Process.from_record(record["process"])
-        theirs = SubmissionFiles(claimant.submission.folder.with_name(record["submission"]))
-        journal, same_job = theirs.journal(record["job"], record["start"]), record["job"] == claimant.job
-    except (OSError, StoreError, KeyError, TypeError, ValueError):
+        there = read_record(attempt.claim, Claim)
+    except (OSError, StoreError):
         return False
+    process, same_job = there.process, there.job == claimant.job
+    theirs = SubmissionFiles(claimant.submission.folder.with_name(there.submission))
+    journal = theirs.journal(there.job, there.start)
     if process == claimant.process:
         return False
     alive = process.is_alive()
@@ -181,10 +188,10 @@ def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = T
 def _is_by_its_claimant(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
     """False where the storage was away, and came back with another worker's claim in this place."""
     try:
-        claim = read_json(attempt.claim)
-        theirs = claim["submission"], claim["job"], claim["process"]["host"], claim["process"]["pid"]
-    except (FileNotFoundError, StoreError, KeyError, TypeError):
+        claim = read_record(attempt.claim, Claim)
+    except (FileNotFoundError, StoreError):
         return True  # the exclusive outcome decides
+    theirs = claim.submission, claim.job, claim.process.host, claim.process.pid
     names = ("submission", "job", "host", "pid")
     return not all(name in outcome for name in names) or theirs == tuple(outcome[name] for name in names)
 

@@ -11,9 +11,11 @@ import time
 from collections.abc import Collection
 from typing import NamedTuple
 
-from neurofit.files import append_lines, read_lines, told_apart
+from neurofit.files import append_lines, read_file, told_apart
 from neurofit.store.layout import ExperimentFiles
+from neurofit.store.records import ChoiceRecord
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import structured_lines
 
 
 class Chosen(NamedTuple):
@@ -25,22 +27,17 @@ class Chosen(NamedTuple):
 
 def read_choices(files: ExperimentFiles) -> tuple[dict[TaskKey, Chosen], int]:
     """The choices that hold, and how many lines could not be read."""
-    records, damaged = read_lines(files.chosen)
+    try:
+        lines, damaged = structured_lines(read_file(files.chosen), ChoiceRecord)
+    except FileNotFoundError:
+        return {}, 0
     choices: dict[TaskKey, Chosen] = {}
-    for record in records:
-        key, chosen = (
-            (record.get("run"), record.get("repetition")),
-            (record.get("attempt"), record.get("newest")),
-        )
-        if not all(type(number) is int for number in (*key, chosen[1])) or type(chosen[0]) not in (
-            int,
-            type(None),
-        ):
-            damaged += 1
-        elif chosen[0] is None:
+    for line in lines:
+        key = line.run, line.repetition
+        if line.attempt is None:
             choices.pop(key, None)
         else:
-            choices[key] = Chosen(*chosen)
+            choices[key] = Chosen(line.attempt, line.newest)
     return choices, damaged
 
 
@@ -48,9 +45,11 @@ def choose(files: ExperimentFiles, key: TaskKey, attempt: int | None, newest: in
     """Note that `attempt` counts, or, with None, that the newest one does; called under the experiment's
     lock.
     """
-    record = {"run": key[0], "repetition": key[1], "attempt": attempt, "newest": newest, "by": by}
+    choice = ChoiceRecord(
+        run=key[0], repetition=key[1], attempt=attempt, newest=newest, by=by, t=round(time.time(), 3)
+    )
     with told_apart(files.chosen, "note the choice"):
-        append_lines(files.chosen, [{**record, "t": round(time.time(), 3)}])
+        append_lines(files.chosen, [choice.as_object()])
 
 
 def counting(done: Collection[int], chosen: Chosen | None) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+
+from neurofit.store.records import ErrorRecord
 
 VARIES = "#"
 EXCEPTIONS = ("exception", "metrics")  # kinds of errors that the user's own code is the cause of
@@ -31,15 +31,14 @@ def _quoted(text: str) -> str:
     return f"{text[0]}{VARIES}{text[0]}" if _VARYING.search(text) else text
 
 
-def signature(error: Mapping[str, Any]) -> Signature:
-    """Equal for errors that are alike; never for two types of exception, or two places in the user's code."""
-    frames = error.get("frames") or []
-    place = f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else ""
-    message = str(error.get("message") or "")
-    return str(error.get("kind") or ""), str(error.get("type") or ""), normalised(message), place
+def signature(error: ErrorRecord) -> Signature:
+    """Equal for errors of one kind; different for two types of exception, or two places in the user's code."""
+    place = f"{error.frames[-1].file}:{error.frames[-1].line}" if error.frames else ""
+    return error.kind or "", error.type or "", normalised(error.message or ""), place
 
 
-def in_words(error: Mapping[str, Any]) -> str:
+def in_words(error: ErrorRecord) -> str:
     """'ValueError: x=2 is too much'"""
-    kind, message = error.get("type"), str(error.get("message") or "unknown")
-    return f"{kind}: {message}" if kind and error.get("kind") == "exception" and kind != message else message
+    message = error.message or "unknown"
+    named = error.type and error.kind == "exception" and error.type != message
+    return f"{error.type}: {message}" if named else message

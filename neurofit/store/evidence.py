@@ -9,19 +9,19 @@ no fact: it is never kept, and looked at again by the next command.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines
 from neurofit.process import Process
 from neurofit.store.journal import STALE_SECONDS, journals, now_on
 from neurofit.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
-from neurofit.store.schemas import CLAIM, JOURNAL_LINE, OUTCOME, Schema, fault, read_record
+from neurofit.store.records import Claim, JournalLine, Outcome
 from neurofit.store.state import Heartbeat
 from neurofit.store.submissions import Planned, TaskKey
+from neurofit.structure import read_record, structured_lines
 from neurofit.transient import retry
 
 
@@ -40,11 +40,11 @@ class TaskFacts:
         attempt: int,
         ended: str | None,
         by: tuple[int, int] | None,
-        outcome: Mapping[str, Any] | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
         if attempt > self.attempt or (attempt == self.attempt and ended and not self.ended):
             self.attempt, self.ended, self.by = attempt, ended, by
-            self.code, self.inputs = (outcome.get("code"), _inputs(outcome)) if outcome else (None, None)
+            self.code, self.inputs = (outcome.code, _inputs(outcome)) if outcome else (None, None)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Facts:
 
     tasks: dict[TaskKey, TaskFacts] = field(default_factory=dict)
     read: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes read of each journal
-    workers: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # who wrote it
+    workers: dict[tuple[int, int], Process] = field(default_factory=dict)  # who wrote it
     ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start and how it ended
     damaged: set[str] = field(default_factory=set)  # journals, by name
     settled: bool = False  # every task is done or failed: nothing here will ever change
@@ -70,9 +70,8 @@ class Facts:
         return self.tasks.get(key) or self.tasks.setdefault(key, TaskFacts())
 
 
-def _inputs(outcome: Mapping[str, Any]) -> dict[str, str] | None:
-    facts = outcome.get("facts")
-    inputs = facts.get("inputs") if isinstance(facts, dict) else None
+def _inputs(outcome: Outcome) -> dict[str, str] | None:
+    inputs = outcome.facts.get("inputs") if outcome.facts else None
     return inputs if isinstance(inputs, dict) and inputs else None
 
 
@@ -93,7 +92,7 @@ def read_journals(files: SubmissionFiles, facts: Facts) -> None:
             facts.problems.append(_unreadable(entry.path, error))
 
 
-def _unreadable(path: Any, error: OSError) -> str:
+def _unreadable(path: Path | str, error: OSError) -> str:
     return (
         f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
     )
@@ -102,17 +101,14 @@ def _unreadable(path: Any, error: OSError) -> str:
 def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
     data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
     whole = data.rfind(b"\n") + 1  # the rest is being written, or torn
-    records, damaged = parse_lines(data[:whole])
+    lines, damaged = structured_lines(data[:whole], JournalLine)
     facts.damaged.discard(path)
-    if damaged:  # read again from there next time: a page that came too late looks like damage
+    if damaged:
         facts.damaged.add(path)
-        whole = _before_damage(data[:whole])
+        whole = _before_damage(data[:whole])  # read again from there: a page that came late looks like it
     facts.read[by] = facts.read.get(by, 0) + whole
-    for record in records:
-        if fault(record, JOURNAL_LINE) or ("claim" in record and "attempt" not in record):
-            facts.damaged.add(path)
-        else:
-            _fold(record, by, facts)
+    for line in lines:
+        _fold(line, by, facts)
 
 
 def _read_from(path: str, start: int) -> bytes:
@@ -131,19 +127,16 @@ def _before_damage(data: bytes) -> int:
     return length
 
 
-def _fold(record: dict[str, Any], by: tuple[int, int], facts: Facts) -> None:
-    if "claim" in record:
-        run, repetition = record["claim"]
-        facts.of((run, repetition)).newer(record["attempt"], None, by)
-    elif "outcome" in record:
-        outcome = record["outcome"]
-        facts.of((outcome["run"], outcome["repetition"])).newer(
-            outcome["attempt"], outcome["state"], by, outcome
-        )
-    elif "start" in record:
-        facts.workers[by] = record["start"]
-    elif "end" in record:
-        facts.ended_jobs[by[0]] = max(facts.ended_jobs.get(by[0], (0, "")), (by[1], record["end"]))
+def _fold(line: JournalLine, by: tuple[int, int], facts: Facts) -> None:
+    if line.claim is not None and line.attempt is not None:
+        facts.of(line.claim).newer(line.attempt, None, by)
+    elif line.outcome is not None:
+        outcome = line.outcome
+        facts.of(outcome.key).newer(outcome.attempt, outcome.state, by, outcome)
+    elif line.start is not None:
+        facts.workers[by] = line.start
+    elif line.end is not None:
+        facts.ended_jobs[by[0]] = max(facts.ended_jobs.get(by[0], (0, "")), (by[1], line.end))
 
 
 def job_has_ended(facts: Facts, job: int) -> bool:
@@ -175,7 +168,7 @@ def _is_fresh(facts: Facts, by: tuple[int, int], now: float) -> bool:
 
 def _heartbeat(facts: Facts, by: tuple[int, int], now: float) -> Heartbeat:
     worker = facts.workers.get(by)
-    alive = Process.from_record(worker).is_alive() if worker else None
+    alive = worker.is_alive() if worker else None
     if alive is not None:
         return Heartbeat.FRESH if alive else Heartbeat.DEAD
     return Heartbeat.FRESH if _is_fresh(facts, by, now) else Heartbeat.STALE
@@ -214,39 +207,47 @@ def _look_at(
     attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts
 ) -> bool:
     """Take note of an attempt; False where another submission's worker made it."""
+    outcome: Outcome | None = None
+    claim: Claim | None = None
     try:
-        outcome = _record(attempt.outcome, OUTCOME, facts)
-        claim = _record(attempt.claim, CLAIM, facts) if not (outcome and outcome.get("submission")) else None
+        is_damaged = False
+        try:
+            outcome = read_record(attempt.outcome, Outcome)
+        except FileNotFoundError:
+            pass
+        except StoreError as error:
+            is_damaged = True
+            facts.problems.append(f"{error} It was passed over.")
+        if outcome is None or not outcome.submission:
+            claim = _claim(attempt, facts)
     except OSError as error:
         facts.problems.append(_unreadable(attempt.folder, error))
         facts.unread.add(key)
         return True
-    owner = (outcome or claim or {}).get("submission") or (claim or {}).get("submission")
-    if owner in others or (outcome is None and owner not in (submission, None)):
+    owner = (outcome.submission if outcome else None) or (claim.submission if claim else None)
+    has_ended = outcome is not None or is_damaged
+    if owner in others or (not has_ended and owner not in (submission, None)):
         return False
     task = facts.of(key)
     by = task.by if task.attempt == attempt.number else None
-    if outcome is None and by is None and claim:
-        by = claim["job"], claim["start"]
-        facts.workers.setdefault(by, claim["process"])
-    if outcome == {}:
+    if not has_ended and by is None and claim:
+        by = claim.job, claim.start
+        facts.workers.setdefault(by, claim.process)
+    if is_damaged:
         facts.broken.add(key)
-    task.newer(attempt.number, str(outcome["state"]) if outcome else None, by, outcome)
+    task.newer(attempt.number, outcome.state if outcome else None, by, outcome)
     return True
 
 
-def _record(path: Path, schema: Schema, facts: Facts) -> dict[str, Any] | None:
-    """What a file of an attempt says:
-
-    None where there is no such file, nothing where it is damaged, and that noted.
-    """
+def _claim(attempt: AttemptFiles, facts: Facts) -> Claim | None:
+    """The claim of an attempt; None if there is none, or it is damaged, which is noted."""
     try:
-        return read_record(path, schema)
+        return read_record(attempt.claim, Claim)
     except FileNotFoundError:
         return None
     except StoreError as error:
         facts.problems.append(f"{error} It was passed over.")
-        return {}
+        return None
 
 
 def _names(folder: Path, tasks: list[Planned], facts: Facts) -> set[str]:

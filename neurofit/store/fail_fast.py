@@ -7,63 +7,50 @@ others, which begin no further task; those at work go on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import parse_lines, to_json, write_new
+from neurofit.files import to_json, write_new
 from neurofit.store.error_fingerprint import EXCEPTIONS, in_words, signature
-from neurofit.store.journal import journals
+from neurofit.store.journal import journals, read_outcomes
 from neurofit.store.layout import SubmissionFiles
-from neurofit.store.schemas import FAIL_FAST, JOURNAL_LINE, fault, read_record
+from neurofit.store.records import ErrorRecord, FailFastStop, TaskOutcome
 from neurofit.store.submissions import Planned, TaskKey, read_jobs
-from neurofit.transient import retry
+from neurofit.structure import read_record
 
 ENOUGH = 5  # identical failures
 LEAST_RUNS = 2  # that they are of, where there are more: one run alone may ask for what cannot be
-_OUTCOME = b'{"outcome":'
-
-
-@dataclass(frozen=True)
-class FailFastStop:
-    """Why no further task is begun."""
-
-    failures: int
-    message: str  # of one of them: "ValueError: …"
 
 
 def read_fail_fast(files: SubmissionFiles) -> FailFastStop | None:
     try:
-        record = read_record(files.fail_fast, FAIL_FAST)
-        return FailFastStop(record["failures"], record["message"])
+        return read_record(files.fail_fast, FailFastStop)
     except (OSError, StoreError):
         return None
 
 
 def write_fail_fast(files: SubmissionFiles, stop: FailFastStop) -> None:
-    """Say it to all workers, unless one of them has said so already."""
-    write_new(files.fail_fast, to_json(asdict(stop)))
+    """Tell all workers, unless one of them has done so already."""
+    write_new(files.fail_fast, to_json(stop.as_object()))
 
 
 def judge(files: SubmissionFiles) -> FailFastStop | bool:
-    """A reason to begin no further task; or whether one may still turn up.
+    """A reason to start no further task, or whether there may still be one.
 
     Reads no more journals than that takes.
     """
-    errors: dict[TaskKey, dict[str, Any]] = {}
+    errors: dict[TaskKey, ErrorRecord] = {}
     for outcome in _outcomes(files):
-        if outcome["state"] == "done":
+        if outcome.state == "done":
             return False
-        if outcome["state"] == "failed":
-            errors[outcome["run"], outcome["repetition"]] = error = outcome.get("error") or {}
-            if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(
-                next(iter(errors.values()))
-            ):
+        if outcome.state == "failed":
+            errors[outcome.key] = error = outcome.error or ErrorRecord()
+            first = next(iter(errors.values()))
+            if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(first):
                 return False
     if len(errors) < ENOUGH or not _is_enough(errors.keys(), read_jobs(files)):
         return True
-    return FailFastStop(len(errors), " ".join(in_words(errors[min(errors)]).split())[:300])
+    message = " ".join(in_words(errors[min(errors)]).split())[:300]
+    return FailFastStop(failures=len(errors), message=message)
 
 
 def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:
@@ -73,10 +60,7 @@ def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:
     return len({run for run, _ in failed}) >= min(LEAST_RUNS, len(runs)) and not planned <= failed
 
 
-def _outcomes(files: SubmissionFiles) -> Iterator[dict[str, Any]]:
+def _outcomes(files: SubmissionFiles) -> Iterator[TaskOutcome]:
     for entry in journals(files).values():
-        data = retry(Path(entry.path).read_bytes)
-        lines = [line for line in data.split(b"\n") if line.startswith(_OUTCOME)]
-        for record in parse_lines(b"\n".join(lines))[0]:
-            if fault(record, JOURNAL_LINE) is None:
-                yield record["outcome"]
+        for one in read_outcomes(entry.path)[0]:
+            yield one.outcome

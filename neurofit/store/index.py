@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.files import write_whole
+from neurofit.process import Process
 from neurofit.store.evidence import Facts, TaskFacts
 from neurofit.store.layout import ExperimentFiles
 
@@ -100,7 +101,9 @@ def _record(facts: Facts) -> dict[str, Any]:
         "tasks": tasks,
         "inputs": [json.loads(text) for text in inputs],
         "read": [[*by, size] for by, size in facts.read.items()],
-        "workers": [[*by, worker] for by, worker in facts.workers.items()] if not facts.settled else [],
+        "workers": [[*by, worker.record()] for by, worker in facts.workers.items()]
+        if not facts.settled
+        else [],
         "ended_jobs": [[job, *end] for job, end in facts.ended_jobs.items()],
         "damaged": sorted(facts.damaged),
         "settled": facts.settled,
@@ -116,7 +119,7 @@ def _facts(record: dict[str, Any]) -> Facts:
     return Facts(
         tasks,
         {(job, start): size for job, start, size in record["read"]},
-        {(job, start): worker for job, start, worker in record["workers"]},
+        {(job, start): Process.from_record(worker) for job, start, worker in record["workers"]},
         {job: (start, end) for job, start, end in record["ended_jobs"]},
         set(record["damaged"]),
         record["settled"],

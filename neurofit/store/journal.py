@@ -15,13 +15,16 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from neurofit.files import encoded, to_json
 from neurofit.process import Process
 from neurofit.store.layout import JOURNAL, SubmissionFiles
+from neurofit.store.records import JournalLine, TaskOutcome
+from neurofit.structure import structured_lines
 from neurofit.transient import retry
 
+OUTCOME = b'{"outcome":'  # how a line with an outcome begins
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
 
@@ -108,6 +111,26 @@ def _journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]
     except FileNotFoundError:
         pass
     return found
+
+
+class Journalled(NamedTuple):
+    """An outcome in a journal, and the size of its `outcome.json` in bytes: None if that is not known."""
+
+    outcome: TaskOutcome
+    size: int | None
+
+
+def read_outcomes(path: str) -> tuple[list[Journalled], bool]:
+    """The outcomes in a journal, and whether some of its lines are damaged."""
+    lines = retry(Path(path).read_bytes).split(b"\n")
+    is_torn = any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1])
+    lines = [line for line in lines if line.startswith(OUTCOME)]
+    records, damaged = structured_lines(b"\n".join(lines), JournalLine)
+    sizes = [None if damaged else len(line) - len(OUTCOME) for line in lines]
+    found = [
+        Journalled(record.outcome, size) for record, size in zip(records, sizes) if record.outcome is not None
+    ]
+    return found, is_torn or bool(damaged)
 
 
 def now_on(folder: Path) -> float:

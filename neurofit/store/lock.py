@@ -15,7 +15,8 @@ from pathlib import Path
 from neurofit.errors import LockedError, StoreError
 from neurofit.files import encoded, to_json, told_apart, write_new
 from neurofit.process import Process, user
-from neurofit.store.schemas import LOCK, read_record
+from neurofit.store.records import LockRecord
+from neurofit.structure import read_record
 from neurofit.transient import retry
 
 PATIENCE_SECONDS = 60.0
@@ -53,7 +54,7 @@ def _release(path: Path, content: bytes) -> None:
 def held_elsewhere(path: Path) -> bool:
     """Whether a process other than this one holds the lock and may be alive."""
     try:
-        holder = Process.from_record(read_record(path, LOCK))
+        holder = read_record(path, LockRecord).process
     except (OSError, StoreError):
         return False
     return holder != Process.here() and holder.is_alive() is not False
@@ -69,7 +70,7 @@ def _break_if_dead(path: Path) -> bool:
     return True
 
 
-def _break(path: Path) -> None:
+def _break(path: Path) -> bool:
     guard = path.with_name(path.name + ".guard")
     with open(
         guard, "a"
@@ -96,7 +97,7 @@ def _left_behind(path: Path, guard: Path, error: OSError) -> str:
 
 def _holder_is_alive(path: Path) -> bool | None:
     try:
-        return Process.from_record(read_record(path, LOCK)).is_alive()
+        return read_record(path, LockRecord).process.is_alive()
     except (OSError, StoreError):
         return None
 
@@ -111,10 +112,8 @@ def _explanation(path: Path) -> str:
 
 def _holder(path: Path) -> str:
     try:
-        holder = read_record(path, LOCK)
-        return (
-            f"process {holder['pid']} of {holder.get('user')} on {holder['host']} since {holder.get('since')}"
-        )
+        holder = read_record(path, LockRecord)
+        return f"process {holder.pid} of {holder.user} on {holder.host} since {holder.since}"
     except (OSError, StoreError):
         return "somebody who left no name"
 

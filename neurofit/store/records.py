@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, field
 
 from neurofit.process import Process
-from neurofit.store.structure import OpenRecord, Record
+from neurofit.structure import OpenRecord, Record
 
 FORMAT = 1  # of submission.json and of the storage markers
 MOST_JOBS = 10**6  # of a submission
@@ -23,6 +23,7 @@ _BELOW = r"^(?!/)(?!(?:[^/]*/)*\.\.(?:/|\Z))[^\0]+\Z"
 Whole = Annotated[int, Meta(ge=0, le=LARGEST, description="a whole number of at least 0")]
 Positive = Annotated[int, Meta(ge=1, le=LARGEST, description="a whole number of at least 1")]
 Number = int | float  # finite: JSON has no other
+Inode = Annotated[int, Meta(ge=0, description="an inode, a whole number of at least 0")]
 JobNumber = Annotated[int, Meta(ge=0, lt=MOST_JOBS, description=f"the number of a job, below {MOST_JOBS:,}")]
 Repetitions = Annotated[
     int, Meta(ge=1, le=MOST_REPETITIONS, description=f"a whole number from 1 to {MOST_REPETITIONS:,}")
@@ -83,7 +84,7 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     host: str | None = None
     user: str | None = None
     machine: str | None = None  # the signs by which a copy is recognised: see `submissions.is_at_home`
-    inode: Whole | None = None
+    inode: Inode | None = None
     changed: Number | None = None
 
     def __post_init__(self) -> None:
@@ -132,7 +133,7 @@ class Cancellation(Record, frozen=True, kw_only=True):
         return self.tasks is None or key in self.tasks
 
 
-class FailFast(Record, frozen=True, kw_only=True):
+class FailFastStop(Record, frozen=True, kw_only=True):
     """`stops/alike.json`: why no further task of a submission is started."""
 
     what: ClassVar[str] = "a report of identical failures"
@@ -141,7 +142,7 @@ class FailFast(Record, frozen=True, kw_only=True):
     message: str  # of one of them: "ValueError: …"
 
 
-class RegisteredRun(OpenRecord, frozen=True, kw_only=True):
+class RegisteredRun(OpenRecord, frozen=True):
     """A line of `runs.jsonl`: the number, the id and the arguments of a run."""
 
     what: ClassVar[str] = "a run"
@@ -151,7 +152,7 @@ class RegisteredRun(OpenRecord, frozen=True, kw_only=True):
     architecture: str
     params: Values
     derived: Values
-    on_grid: bool
+    on_grid: bool = field(default=True)
 
 
 class ChoiceRecord(Record, frozen=True, kw_only=True):
@@ -179,8 +180,13 @@ class Claim(Record, frozen=True, kw_only=True):
     job: Whole
     start: Positive
     process: Process
-    inode: Whole | None = None
-    t: Number | None = None  # when, in seconds; version 0.1.0 wrote it as well
+    inode: Inode | None = None
+    t: Number | None = None  # when, in seconds
+
+    @property
+    def worker(self) -> tuple[str, int, int]:
+        """The submission, the job and its start."""
+        return self.submission, self.job, self.start
 
 
 class Frame(Record, frozen=True, kw_only=True):
@@ -254,6 +260,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     commit: str | None = None
     dirty: bool | None = None
     versions: Values | None = None
+    environment: Values | None = None
     scratch: bool = False
     log: Name | None = None
 
@@ -268,6 +275,10 @@ class TaskOutcome(Outcome, frozen=True, kw_only=True):
 
     run: Whole
     repetition: Whole
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.run, self.repetition
 
 
 class JournalLine(Record, frozen=True, kw_only=True):
@@ -286,17 +297,6 @@ class JournalLine(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.claim is not None and self.attempt is None:
             raise ValueError("'attempt' is missing")
-
-
-class PoolEvent(Record, frozen=True, kw_only=True):
-    """A line of a local pool's diary."""
-
-    what: ClassVar[str] = "an event of a pool"
-
-    pool: Process | None = None
-    begun: Any = None
-    ended: Whole | None = None  # a job
-    cause: str | None = None
 
 
 class LockRecord(Record, frozen=True, kw_only=True):

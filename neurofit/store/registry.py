@@ -9,36 +9,15 @@ is passed over, and cut off before the next line.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import append_lines, parse_lines, read_file, told_apart
-from neurofit.store.schemas import REGISTERED_RUN, fault
+from neurofit.store.records import RegisteredRun
+from neurofit.structure import structured_lines
 from neurofit.transient import retry
-
-
-@dataclass(frozen=True)
-class RegisteredRun:
-    """One line of `runs.jsonl`."""
-
-    number: int
-    id: str
-    architecture: str
-    params: dict[str, Any] = field(compare=False)
-    derived: dict[str, Any] = field(compare=False)
-    on_grid: bool = True
-
-    def record(self) -> dict[str, Any]:
-        return {
-            "run": self.number,
-            "id": self.id,
-            "architecture": self.architecture,
-            "params": self.params,
-            "derived": self.derived,
-            "on_grid": self.on_grid,
-        }
 
 
 @dataclass(frozen=True)
@@ -53,23 +32,18 @@ class Registry:
 
 
 def read_registry(path: Path) -> Registry:
-    records, damaged = _whole_lines(path)
-    runs: dict[int, RegisteredRun] = {}
-    for record in records:
-        if fault(record, REGISTERED_RUN) or _is_anothers(runs.get(record["run"]), record):
-            damaged += 1
-            continue
-        run = RegisteredRun(*(record[name] for name in REGISTERED_RUN.needed))
-        runs[run.number] = run
-    return Registry(dict(sorted(runs.items())), damaged)
-
-
-def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     try:
         data = read_file(path)
     except FileNotFoundError:
-        return [], 0
-    return parse_lines(data[: _end_of_lines(data)])
+        return Registry({}, 0)
+    lines, damaged = structured_lines(data[: _end_of_lines(data)], RegisteredRun)
+    runs: dict[int, RegisteredRun] = {}
+    for run in lines:
+        if run.number in runs and runs[run.number].id != run.id:
+            damaged += 1  # the number belongs to the other run, for ever
+        else:
+            runs[run.number] = run
+    return Registry(dict(sorted(runs.items())), damaged)
 
 
 def _end_of_lines(data: bytes) -> int:
@@ -90,11 +64,6 @@ def _cut_half_a_line(path: Path) -> None:
             file.truncate(end)
 
 
-def _is_anothers(known: RegisteredRun | None, record: dict[str, Any]) -> bool:
-    """Whether the number of this line belongs to another run already, for ever."""
-    return known is not None and known.id != record["id"]
-
-
 def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     """Append the runs that are new, or whose derived values changed. A damaged registry is not added to.
 
@@ -112,7 +81,12 @@ def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
     if news:
         with told_apart(path, "add the runs"):
             retry(lambda: _cut_half_a_line(path))
-            append_lines(path, [run.record() for run in news])
+            append_lines(path, [_as_line(run, registry.runs.get(run.number)) for run in news])
+
+
+def _as_line(new: RegisteredRun, old: RegisteredRun | None) -> dict[str, Any]:
+    """The line of a run; what a later version noted about it stays."""
+    return {**(old.unknown if old else {}), **new.as_object()}
 
 
 def _is_news(old: RegisteredRun | None, new: RegisteredRun) -> bool:

@@ -15,11 +15,12 @@ import os
 import secrets
 import shlex
 from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.files import read_json, to_json, told_apart, write_new, write_whole
+from neurofit.files import to_json, told_apart, write_new, write_whole
 from neurofit.process import who
+from neurofit.store.records import StorageMarker
+from neurofit.structure import read_record
 from neurofit.study import Study
 
 MARKER = ".storage.json"
@@ -32,24 +33,18 @@ def gone(study: Study) -> str | None:
     """
     place = study.training_data
     if os.path.islink(place) and not os.path.lexists(os.path.realpath(place)):
-        return _explained(
-            study, f"it is a link that leads nowhere ({os.readlink(place)})", _beside(study) or {}
-        )
+        return _explained(study, f"it is a link that leads nowhere ({os.readlink(place)})", _beside(study))
     expected = _beside(study)
     if expected is None:
         return None
     try:
-        found = read_json(_inside(study)).get("id")
+        found = read_record(_inside(study), StorageMarker).id
     except FileNotFoundError:
         what = f"it has no {MARKER}" if place.is_dir() else "there is no such folder"
         return _explained(study, what, expected)
     except (OSError, StoreError):
         return None  # it is there, and something else will say what is wrong with it
-    return (
-        None
-        if found in (None, expected["id"])
-        else _explained(study, "another one is in its place", expected)
-    )
+    return None if found == expected.id else _explained(study, "another one is in its place", expected)
 
 
 def require(study: Study) -> None:
@@ -90,35 +85,34 @@ def _id_inside(study: Study) -> str:
     path = _inside(study)
     with told_apart(path, "mark the storage"):
         study.training_data.mkdir(parents=True, exist_ok=True)
-        write_new(path, to_json({"format": 1, "id": secrets.token_hex(8)}) + "\n")
-        found = read_json(path, late=True).get("id")
-    if not isinstance(found, str):
-        raise StoreError(f"{path}: damaged, it lacks 'id'. Delete it, and repeat the command.")
-    return found
+        marker = StorageMarker(id=secrets.token_hex(8))
+        write_new(path, to_json({"format": marker.format, "id": marker.id}) + "\n")
+        try:
+            return read_record(path, StorageMarker, late=True).id
+        except StoreError as error:
+            raise StoreError(f"{error} Delete it, then repeat the command.") from error
 
 
-def _beside(study: Study) -> dict[str, Any] | None:
+def _beside(study: Study) -> StorageMarker | None:
     try:
-        record = read_json(study.root / BESIDE / MARKER[1:])
+        return read_record(study.root / BESIDE / MARKER[1:], StorageMarker)
     except (OSError, StoreError):
         return None
-    return record if isinstance(record.get("id"), str) else None
 
 
 def _note(study: Study, storage: str) -> None:
     folder = study.root / BESIDE
-    record = {"format": 1, "id": storage, "place": os.path.realpath(study.training_data), **who()}
+    record = StorageMarker(id=storage, place=os.path.realpath(study.training_data), **who())
     with contextlib.suppress(OSError):  # a study that cannot be written, or is another user's
         folder.mkdir(exist_ok=True)
         write_new(folder / ".gitignore", "*\n", durable=False)
-        write_whole(folder / MARKER[1:], to_json(record) + "\n")
+        write_whole(folder / MARKER[1:], to_json(record.as_object()) + "\n")
 
 
-def _explained(study: Study, what: str, expected: dict[str, Any]) -> str:
-    place, host = expected.get("place"), expected.get("host")
-    where = (
-        f" It was at {place} when {expected.get('user')} first used it on {host}." if place and host else ""
-    )
+def _explained(study: Study, what: str, expected: StorageMarker | None) -> str:
+    where = ""
+    if expected and expected.place and expected.host:
+        where = f" It was at {expected.place} when {expected.user} first used it on {expected.host}."
     return (
         f"{study.training_data} is not the storage that the results of this study are on: {what}.{where} "
         "Mount it, "

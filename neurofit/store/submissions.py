@@ -23,7 +23,7 @@ from neurofit.errors import StoreError
 from neurofit.files import append_lines, partial_path, read_file, to_json, told_apart, write_new
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.records import FORMAT, Cancellation, Queue, QueueLine, SubmissionRecord
-from neurofit.store.structure import read_record, structured_lines
+from neurofit.structure import read_record, structured_lines
 from neurofit.study import Study
 from neurofit.transient import retry
 

@@ -11,10 +11,12 @@ from neurofit import study as studies
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import scripts
 from neurofit.experiments.selector import parse
-from neurofit.files import read_json, to_json
+from neurofit.files import to_json
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import AttemptFiles, code_store
+from neurofit.store.records import Outcome
 from neurofit.store.submissions import TaskKey, read_submission
+from neurofit.structure import read_record
 from neurofit.tables.query import experiment_name
 from neurofit.text import command
 
@@ -162,17 +164,20 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     fit = _submitted_fit(home, status, done[-1])
     if not hasattr(fit, "ensemble"):
         raise UsageError(f"The fit of {status.name} has no method ensemble(folders).")
-    _check_comparable(selector, {result.repetition: read_json(result.files.outcome) for result in done})
+    _check_comparable(
+        selector, {result.repetition: read_record(result.files.outcome, Outcome) for result in done}
+    )
     return fit.ensemble([result.files.folder for result in done])
 
 
-def _check_comparable(selector: str, outcomes: dict[int, dict[str, Any]]) -> None:
+def _check_comparable(selector: str, outcomes: dict[int, Outcome]) -> None:
     """Raise UsageError if defaults differ between repetitions; warn if code or data differ."""
+    from neurofit.tables.rows import values
     from neurofit.tables.table import describe_differences  # loads pandas
 
     by_defaults: dict[str, list[int]] = {}
     for repetition, outcome in outcomes.items():
-        by_defaults.setdefault(to_json(outcome.get("defaults") or {}), []).append(repetition)
+        by_defaults.setdefault(to_json(outcome.defaults or {}), []).append(repetition)
     if len(by_defaults) > 1:
         listed = "; ".join(
             f"repetitions {', '.join(map(str, repetitions))}: {defaults}"
@@ -183,7 +188,7 @@ def _check_comparable(selector: str, outcomes: dict[int, dict[str, Any]]) -> Non
             f"'{selector}': its repetitions were done with different defaults ({listed}). Select repetitions "
             f"with the same defaults, such as {selector.partition('/')[0]}/{','.join(map(str, largest))}."
         )
-    if differences := describe_differences(list(outcomes.values())):
+    if differences := describe_differences([values(outcome) for outcome in outcomes.values()]):
         warnings.warn(f"The repetitions in the ensemble of '{selector}' differ: {differences}.", stacklevel=3)
 
 

@@ -6,25 +6,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from neurofit import study as studies
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import Selection
-from neurofit.files import parse_lines
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus, read_status
-from neurofit.store.journal import journals
-from neurofit.store.schemas import JOURNAL_LINE, fault, read_record
-from neurofit.store.schemas import OUTCOME as OUTCOME_SCHEMA
+from neurofit.store.journal import Journalled, journals, read_outcomes
+from neurofit.store.records import Outcome
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
+from neurofit.structure import read_record
 from neurofit.tables.query import parse_query
-from neurofit.transient import retry
 
 if TYPE_CHECKING:
     import pandas
 
-Journalled = dict[tuple[int, int, int], tuple[dict[str, Any], int | None]]
-
-_OUTCOME_PREFIX = b'{"outcome":'
+Outcomes = dict[tuple[int, int, int], Journalled]  # by run, repetition and attempt
 
 
 def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
@@ -120,39 +118,25 @@ def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> l
     return rows
 
 
-def _read_journals(status: ExperimentStatus) -> Journalled:
-    """Read (run, repetition, attempt) → outcome in the journals, and the size its own file must then have.
-
-    The size is None if the journal does not prove the outcome: the file must then be read.
-    """
-    outcomes: Journalled = {}
+def _read_journals(status: ExperimentStatus) -> Outcomes:
+    """Read the outcomes in the journals. A size of None means that the outcome's own file must be read."""
+    outcomes: Outcomes = {}
     for part in status.submissions:
         for entry in journals(part.files).values():
-            lines = retry(Path(entry.path).read_bytes).split(b"\n")
-            damage = f"{entry.path}: damaged; unreadable lines were skipped."
-            if any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1]):
-                status.problems.append(damage)
-            lines = [line for line in lines if line.startswith(_OUTCOME_PREFIX)]
-            parsed, damaged = parse_lines(b"\n".join(lines))
-            sizes: list[int | None] = [None] * len(parsed)
-            if not damaged:
-                sizes = [len(line) - len(_OUTCOME_PREFIX) for line in lines]
-            for line, size in zip(parsed, sizes):
-                if fault(line, JOURNAL_LINE):
-                    status.problems.append(damage)
-                    continue
-                outcome = line["outcome"]
-                key = outcome["run"], outcome["repetition"], outcome["attempt"]
+            found, is_damaged = read_outcomes(entry.path)
+            if is_damaged:
+                status.problems.append(f"{entry.path}: damaged; unreadable lines were skipped.")
+            for one in found:
+                key = (*one.outcome.key, one.outcome.attempt)
                 known = status.registry.runs.get(key[0])
-                if key in outcomes or (known and outcome.get("id", known.id) != known.id):
-                    size = (
-                        None  # two tasks claim this key: only the outcome's own file can tell which is right
-                    )
-                outcomes[key] = outcome, size
+                if key in outcomes or (known and one.outcome.id not in (known.id, None)):
+                    # two tasks claim this key: only the outcome's own file can tell which is right
+                    one = Journalled(one.outcome, None)
+                outcomes[key] = one
     return outcomes
 
 
-def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Journalled) -> dict[str, Any] | None:
+def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> dict[str, Any] | None:
     run = status.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is already reported
@@ -160,7 +144,12 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Journalled) ->
     latest, task = current.latest, current.counted or current
     row = {
         "experiment": status.name,
-        **run.record(),
+        "run": run.number,
+        "id": run.id,
+        "architecture": run.architecture,
+        "params": run.params,
+        "derived": run.derived,
+        "on_grid": run.on_grid,
         "defaults": {},
         "repetition": key[1],
         "attempt": task.attempt or None,
@@ -178,19 +167,33 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Journalled) ->
     size = _size(path)
     if task.cause and size < 0:
         return row
-    outcome, known_size = journalled.get((*key, task.attempt), (None, None))
+    in_journal, known_size = journalled.get((*key, task.attempt), (None, None))
+    outcome: Outcome | None = in_journal
     if size != known_size:
-        outcome = _read_outcome(status, Path(path), outcome)
+        outcome = _read_outcome(status, Path(path), in_journal)
     if outcome is None:
         return {**row, "error": {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}}
     return {
         **row,
-        **outcome,
+        **values(outcome),
         "state": task.state.value,
         "on_grid": run.on_grid,
         "newer": row["newer"],
-        "error": outcome.get("error") or row["error"],
+        "error": _without_nulls(outcome.error.as_object()) if outcome.error else row["error"],
     }
+
+
+def values(outcome: Outcome) -> dict[str, Any]:
+    """The fields that an outcome has, as JSON values."""
+    fields = _without_nulls(msgspec.structs.asdict(outcome))
+    for name in ("error", "reason"):
+        if name in fields:
+            fields[name] = _without_nulls(fields[name].as_object())
+    return fields
+
+
+def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _size(path: str) -> int:
@@ -200,12 +203,10 @@ def _size(path: str) -> int:
         return -1
 
 
-def _read_outcome(
-    status: ExperimentStatus, path: Path, journalled: dict[str, Any] | None
-) -> dict[str, Any] | None:
+def _read_outcome(status: ExperimentStatus, path: Path, journalled: Outcome | None) -> Outcome | None:
     """Read an outcome from its file; if that fails, report it and use the copy in the journal."""
     try:
-        return read_record(path, OUTCOME_SCHEMA)
+        return read_record(path, Outcome)
     except (StoreError, OSError) as error:
         problem = "missing" if isinstance(error, OSError) else "damaged"
         instead = "its row is the copy in the journal" if journalled else "its row has no metrics"

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import known_to_have, partial_path, read_json, to_json
+from neurofit.files import known_to_have, partial_path, to_json
 from neurofit.store.attempts import still_mine
 from neurofit.store.layout import AttemptFiles, TaskFiles
+from neurofit.store.records import CheckpointRecord
+from neurofit.structure import read_record
 from neurofit.transient import retry
 
 KEPT = 2
@@ -41,10 +43,10 @@ def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
             if folder.name.startswith("."):
                 continue
             try:
-                record = read_json(folder / RECORD)
-                if record["attempt"] > after_attempt:
-                    found.append((record["attempt"], record["step"], folder))
-            except (StoreError, OSError, KeyError, TypeError):
+                record = read_record(folder / RECORD, CheckpointRecord)
+                if record.attempt > after_attempt:
+                    found.append((record.attempt, record.step, folder))
+            except (StoreError, OSError):
                 continue  # not whole: the one before it serves
     return [folder for *_, folder in sorted(found, reverse=True)]
 
@@ -111,11 +113,10 @@ def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
 
 def _take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
     os.stat(attempt.folder)  # nothing is made above it where the storage is away
-    record = read_json(checkpoint / RECORD)
-    source = task.attempt(record["attempt"])
-    rows = record.get("rows", 0)
+    record = read_record(checkpoint / RECORD, CheckpointRecord)
+    source, rows = task.attempt(record.attempt), record.rows
     if source.folder != attempt.folder:
-        for name, length in record.get("lengths", {}).items():
+        for name, length in record.lengths.items():
             kept = known_to_have(source.folder / name, length, _content)
             if kept is not None:
                 (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,9 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
+from neurofit.store.records import Outcome
 from neurofit.store.submissions import Planned, read_job, read_stops
+from neurofit.structure import read_record, structured
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, supervisor
 from neurofit.worker.assignment import Assignment, versions
@@ -286,11 +288,12 @@ class _Job:
                 died = publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
                 crashed = crashed or (died and not ending.asked)
             try:
-                outcome = read_json(attempt.outcome, late=True)
+                written = read_json(attempt.outcome, late=True)
+                outcome = structured(written, Outcome, attempt.outcome)
             except FileNotFoundError:
                 self.journal.write({"skip": [record["run"], record["repetition"]], "why": NOT_OURS})
                 continue
-            self.journal.write({"outcome": outcome})
+            self.journal.write({"outcome": written})
             self.fail_fast.saw(outcome)
             self._went_on = self._went_on or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
@@ -335,21 +338,20 @@ class _Job:
             self._stops = (None if damaged else names, stops)  # what could not be read now is looked at again
 
 
-def _got_further(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
+def _got_further(attempt: AttemptFiles, outcome: Outcome) -> bool:
     """Whether a task came to an end, or to a later step than any attempt before."""
-    if outcome["state"] in ("done", "failed"):
+    if outcome.state in ("done", "failed"):
         return True
-    progress = outcome.get("progress")
-    if outcome["state"] != "stopped" or progress is None:
+    progress = outcome.progress
+    if outcome.state != "stopped" or progress is None:
         return False
     return all(progress > (_progress(attempt, number) or 0) for number in range(1, attempt.number))
 
 
-def _progress(attempt: AttemptFiles, number: int) -> int | None:
+def _progress(attempt: AttemptFiles, number: int) -> float | None:
+    earlier = AttemptFiles(attempt.folder.with_name(f"attempt-{number:02d}"))
     try:
-        return read_json(attempt.folder.with_name(f"attempt-{number:02d}") / attempt.outcome.name).get(
-            "progress"
-        )
+        return read_record(earlier.outcome, Outcome).progress
     except (OSError, StoreError):
         return None
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofit.store.error_fingerprint import EXCEPTIONS
-from neurofit.store.fail_fast import FailFastStop, judge, write_fail_fast
+from neurofit.store.fail_fast import judge, write_fail_fast
 from neurofit.store.layout import SubmissionFiles
+from neurofit.store.records import FailFastStop, Outcome
 from neurofit.transient import retry
 
 NEAR_LIMIT = "the job's time limit is near"
@@ -67,11 +68,11 @@ class FailFast:
     submission: SubmissionFiles
     keep_going: bool
 
-    def saw(self, outcome: dict[str, Any]) -> None:
+    def saw(self, outcome: Outcome) -> None:
         """An outcome of this job's own, which its journal has."""
-        if self.keep_going or outcome["state"] not in ("done", "failed"):
+        if self.keep_going or outcome.state not in ("done", "failed"):
             return
-        if outcome["state"] == "done" or (outcome.get("error") or {}).get("kind") not in EXCEPTIONS:
+        if outcome.state == "done" or outcome.error is None or outcome.error.kind not in EXCEPTIONS:
             self.keep_going = True
             return
         found = retry(lambda: judge(self.submission))

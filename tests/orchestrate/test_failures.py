@@ -11,7 +11,7 @@ from neurofit.experiments.selector import naming
 from neurofit.orchestrate.common_factors import common_factors
 from neurofit.orchestrate.explanations import explained, remedy
 from neurofit.orchestrate.failures import failures
-from neurofit.store.records import ResourcesRecord
+from neurofit.store.records import ErrorRecord, ResourcesRecord
 from neurofit.store.state import State
 
 THREE_CAUSES = """
@@ -123,8 +123,9 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
 def test_each_cause_has_its_command(error, state, command):
     resources = ResourcesRecord(memory_gb=12, walltime_minutes=60)
     tasks = [(0, 0), (1, 0)]
+    known = ErrorRecord(**error)
     found = remedy(
-        "e", error, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
+        "e", known, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
     )
     assert found.command == command and ("make room" in found.first) == (error["message"] == DISK_FULL)
 

@@ -85,17 +85,17 @@ def test_an_outcome_that_comes_after_a_takeover_is_thrown_away(tmp_path):
     slow = claim(task, 0, claimant(tmp_path, process=dead_process()))
     claim(task, 0, claimant(tmp_path, submission="s2"))
     assert not still_mine(slow)
-    assert publish(slow, {"state": "done"}) is False
+    assert publish(slow, {"state": "done", "attempt": 1}) is False
     assert read_json(slow.outcome)["state"] == "abandoned"
 
 
 def test_done_and_failed_tasks_are_not_claimed_and_stopped_ones_go_on(tmp_path):
     for state, expected in (("done", Refusal("done")), ("failed", Refusal("failed"))):
         task = TaskFiles(tmp_path / state)
-        publish(claim(task, 0, claimant(tmp_path)), {"state": state})
+        publish(claim(task, 0, claimant(tmp_path)), {"state": state, "attempt": 1})
         assert claim(task, 0, claimant(tmp_path, start=2)) == expected
     task = TaskFiles(tmp_path / "stopped")
-    publish(claim(task, 0, claimant(tmp_path)), {"state": "stopped"})
+    publish(claim(task, 0, claimant(tmp_path)), {"state": "stopped", "attempt": 1})
     assert claim(task, 0, claimant(tmp_path, start=2)).number == 2
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.store.error_fingerprint import in_words, normalised, signature
+from neurofit.store.records import ErrorRecord, Frame
 
 PIECES = st.sampled_from(
     [
@@ -40,8 +41,8 @@ def test_normalising_again_changes_nothing(text):
 
 @given(TEXT, TEXT, st.text(min_size=1), st.text(min_size=1))
 def test_different_types_never_meet(message, other, one_type, other_type):
-    one = signature({"kind": "exception", "type": one_type, "message": message})
-    two = signature({"kind": "exception", "type": other_type, "message": other})
+    one = signature(ErrorRecord(kind="exception", type=one_type, message=message))
+    two = signature(ErrorRecord(kind="exception", type=other_type, message=other))
     assert one_type == other_type or one != two
 
 
@@ -80,12 +81,8 @@ def test_others_do_not(one, other):
 
 def test_the_place_in_the_users_code_counts():
     def error(line):
-        return {
-            "kind": "exception",
-            "type": "ValueError",
-            "message": "no",
-            "frames": [{"file": "a.py", "line": line}],
-        }
+        frame = Frame(file="a.py", line=line, function="fit", code="")
+        return ErrorRecord(kind="exception", type="ValueError", message="no", frames=[frame])
 
     assert signature(error(3)) == signature(error(3)) != signature(error(4))
     assert in_words(error(3)) == "ValueError: no"

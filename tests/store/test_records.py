@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurofit.backends.local.backend import PoolEvent
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines, to_json
 from neurofit.store import records
 from neurofit.store.layout import SubmissionFiles
-from neurofit.store.structure import (
+from neurofit.store.submissions import read_queue, read_submission
+from neurofit.structure import (
     OpenRecord,
     Record,
     fault,
@@ -24,7 +26,6 @@ from neurofit.store.structure import (
     structured_lines,
     structured_or_none,
 )
-from neurofit.store.submissions import read_queue, read_submission
 
 PROCESS = {"host": "node07", "boot": "b/4026531836", "pid": 33, "started": 7, "machine": "m"}
 ERROR = {
@@ -69,6 +70,7 @@ OUTCOME = {
     "commit": "c0ffee",
     "dirty": False,
     "versions": {"python": "3.11.7"},
+    "environment": {"OMP_NUM_THREADS": "1"},
     "scratch": True,
     "log": "runs/017-3f9a1c2e/rep-03/attempt-02",
 }
@@ -115,7 +117,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "t": 1795199412.25,
     },
     records.Cancellation: {"tasks": [[1, 0], [17, 3]], "by": "ann"},
-    records.FailFast: {"failures": 5, "message": "ValueError: x"},
+    records.FailFastStop: {"failures": 5, "message": "ValueError: x"},
     records.RegisteredRun: {
         "run": 17,
         "id": "3f9a1c2e",
@@ -154,7 +156,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "outcome": OUTCOME,
         "end": "done",
     },
-    records.PoolEvent: {"pool": PROCESS, "begun": True, "ended": 3, "cause": "killed"},
+    PoolEvent: {"pool": PROCESS, "begun": True, "ended": 3, "cause": "killed"},
     records.LockRecord: {**PROCESS, "user": "ann", "since": "2026-11-20"},
     records.CheckpointRecord: {"step": 400, "attempt": 2, "rows": 40, "lengths": {"log.txt": 12}},
     records.StorageMarker: {"format": 1, "id": "ab12", "place": "/scratch", "host": "h", "user": "ann"},
@@ -184,7 +186,7 @@ def test_every_record_has_an_example_with_all_of_its_fields():
         for kind in vars(records).values()
         if isinstance(kind, type) and issubclass(kind, Record) and kind not in (Record, OpenRecord)
     }
-    assert kinds == VALID.keys()
+    assert {*kinds, PoolEvent} == VALID.keys()
     for kind, example in VALID.items():
         assert example.keys() == fields(kind).keys(), kind
 
@@ -265,6 +267,7 @@ def test_any_value_is_a_record_or_an_error(kind, value):
             {"absent": [[3, 2]]},
             "'absent' has a first job after its last",
         ),
+        (records.Claim, {"inode": -1}, "'inode' is -1, expected an inode"),
         (records.JournalLine, {"attempt": None}, "'attempt' is missing"),
     ],
 )
@@ -317,6 +320,11 @@ def test_lines_decoded_at_once_are_the_same_as_lines_decoded_one_by_one(lines):
     found, wrong = structured_lines(data, records.JournalLine)
     assert found == [one for one in single if one is not None]
     assert wrong == damaged + single.count(None)
+
+
+def test_an_inode_may_be_as_large_as_a_file_system_makes_it():
+    assert fault({**VALID[records.Claim], "inode": 2**64 - 1}, records.Claim) is None
+    assert fault({**VALID[records.SubmissionRecord], "inode": 2**64 - 1}, records.SubmissionRecord) is None
 
 
 def test_a_submission_of_a_later_format_says_so(tmp_path):

@@ -13,12 +13,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.job_script import SCRIPT, thread_environment
 from neurofit.errors import SubmissionError
-from neurofit.files import append_lines, read_lines, to_json, write_whole
+from neurofit.files import append_lines, read_file, to_json, write_whole
 from neurofit.process import Process, is_process
+from neurofit.structure import Record, structured_lines
 from neurofit.transient import retry
 
 SETTINGS = "pool.json"
@@ -207,11 +211,26 @@ def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> Non
         time.sleep(0.01)
 
 
+class PoolEvent(Record, frozen=True, kw_only=True):
+    """A line of a pool's diary, `pool.jsonl`."""
+
+    what: ClassVar[str] = "an event of a pool"
+
+    pool: Process | None = None
+    begun: Any = None
+    ended: Annotated[int, Meta(ge=0, description="the number of a job")] | None = None
+    cause: str | None = None
+
+
+def _events(folder: Path) -> list[PoolEvent]:
+    try:
+        return structured_lines(read_file(folder / EVENTS), PoolEvent)[0]
+    except FileNotFoundError:
+        return []
+
+
 def _pool_of(folder: Path) -> Process | None:
-    for record in read_lines(folder / EVENTS)[0]:
-        if "pool" in record and is_process(record["pool"]):
-            return Process.from_record(record["pool"])
-    return None
+    return next((event.pool for event in _events(folder) if event.pool is not None), None)
 
 
 def _begun_pool_of(folder: Path) -> Process | None:
@@ -222,7 +241,7 @@ def _begun_pool_of(folder: Path) -> Process | None:
     pool = _pool_of(folder)
     deadline = time.monotonic() + END_SECONDS
     while pool is not None and time.monotonic() < deadline:
-        if any("begun" in record for record in read_lines(folder / EVENTS)[0]):
+        if any(event.begun is not None for event in _events(folder)):
             return pool
         if not pool.is_alive():
             return None
@@ -232,12 +251,7 @@ def _begun_pool_of(folder: Path) -> Process | None:
 
 def _endings(folder: Path) -> dict[int, str | None]:
     """Job → why it ended, None where it came to its end by itself."""
-    records, _ = read_lines(folder / EVENTS)
-    return {
-        record["ended"]: str(record["cause"]) if record.get("cause") else None
-        for record in records
-        if type(record.get("ended")) is int
-    }
+    return {event.ended: event.cause for event in _events(folder) if event.ended is not None}
 
 
 def append_event(folder: Path, **event: object) -> None:
