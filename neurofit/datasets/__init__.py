@@ -1,9 +1,8 @@
-"""On what: recordings and simulations as one kind of object, and what is done to them before a model sees
-them.
+"""Data sets: recordings and simulations as one kind of object, and their preparation for a model.
 
-A page per question: what a data set is (`dataset`), what can be loaded (`catalogue`), how files are read
-(`recordings`) and put in their place (`intake`), splits, normalisation, merging, and the built-in
-`simulation` with its `stimuli`. Names load on first use, so that importing this package costs nothing.
+Modules: `dataset` (what a data set is), `catalogue` (what can be loaded), `recordings` (how files are read),
+`importer` (how files get into data/), `splits`, `normalisation`, `merging`, and the built-in `simulation`
+with its `stimuli`. Names load on first use, so that importing this package costs nothing.
 """
 
 from __future__ import annotations

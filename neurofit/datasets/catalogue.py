@@ -1,6 +1,4 @@
-"""What can be loaded by name, and where its files are looked for: the only place that reads a study's
-data/.
-"""
+"""What can be loaded by name, and where its files are looked for. Only this module reads a study's data/."""
 
 from __future__ import annotations
 
@@ -16,18 +14,17 @@ _SIMULATED = "simulated"
 
 @dataclass(frozen=True)
 class Known:
-    """One kind of data set: which of its recordings are under data/, and which are not.
+    """One kind of data set, and which of its recordings are under data/.
 
     Parameters
     ----------
     name : str
-        The kind.
     description : str
         One line for people.
     present : list of str
-        Names that `load` takes.
+        Names that `load` accepts.
     missing : list of str
-        Files, relative to data/, that would complete it.
+        Files of the other recordings, relative to data/.
     size_bytes : int
         Size of the files that are there.
     """
@@ -40,16 +37,16 @@ class Known:
 
 
 def load(spec: str, data: Path | None = None) -> Dataset:
-    """The data set of this name.
+    """Load a data set by name.
 
     Parameters
     ----------
     spec : str
-        "simulated"; "macaque_v1/02"; "macaque_v1/01+02" (recordings of the same images, joined by image);
-        "antolik_2016/region1"; "antolik_2016/region1/test" (the test images alone);
-        "antolik_2016/region1+region2" (stacked, as in the thesis).
+        "simulated"; "macaque_v1/02"; "macaque_v1/01+02", recordings of the same images, joined by image;
+        "antolik_2016/region1"; "antolik_2016/region1/test", the test images alone;
+        "antolik_2016/region1+region2", stacked as in the thesis.
     data : Path, optional
-        The study's data/. Simulated data needs none.
+        The study's data/. A simulation does not need it.
 
     Returns
     -------
@@ -58,9 +55,9 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     Raises
     ------
     NameUnknown
-        There is no such data set, or no such recording in it.
+        If there is no such data set, or it has no such recording.
     DataError
-        A file is missing, damaged, or does not fit the others.
+        If a file is missing, damaged, or does not fit the others.
     """
     kind, _, rest = spec.partition("/")
     if spec == _SIMULATED:
@@ -74,11 +71,28 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     parts = [_part(recording, text) for text in rest.split("+")]
     if len(set(parts)) < len(parts):
         raise NameUnknown(f"'{spec}' names a recording twice.")
-    return _together(recording, [_read(recording, part, data) for part in parts])
+    return _merged(recording, [_read(recording, part, data) for part in parts])
 
 
 def files(spec: str, data: Path) -> list[Path]:
-    """The files that `load` reads for this name; of a simulation, none. Raises NameUnknown as `load` does."""
+    """The files that `load` reads for this name; none for a simulation.
+
+    Parameters
+    ----------
+    spec : str
+        As for `load`.
+    data : Path
+        The study's data/.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    NameUnknown
+        If the data set has no such recording.
+    """
     kind, _, rest = spec.partition("/")
     recording = _formats().get(kind)
     if recording is None:
@@ -89,7 +103,17 @@ def files(spec: str, data: Path) -> list[Path]:
 
 
 def known(data: Path | None = None) -> list[Known]:
-    """Every kind of data set, with what of it is under data/."""
+    """Every kind of data set, and which of its recordings are under data/.
+
+    Parameters
+    ----------
+    data : Path, optional
+        The study's data/.
+
+    Returns
+    -------
+    list of Known
+    """
     description = "a simulated V1 population, natural-like images 31×31; needs no file"
     simulated = Known(_SIMULATED, description, present=[_SIMULATED], missing=[], size_bytes=0)
     return [simulated, *(_survey(recording, data) for recording in _formats().values())]
@@ -102,7 +126,7 @@ def _formats() -> dict:
 
 
 def _part(recording, text: str) -> str:
-    """A part's canonical name, if there is such a one."""
+    """Canonical name of a recording, if there is such a recording."""
     part = recording.part(text)
     if part.removesuffix("/test") not in recording.parts or (
         part.endswith("/test") and not recording.has_test
@@ -127,7 +151,7 @@ def _read(recording, part: str, data: Path | None) -> Dataset:
     return recording.read(part, folder)
 
 
-def _together(recording, datasets: list[Dataset]) -> Dataset:
+def _merged(recording, datasets: list[Dataset]) -> Dataset:
     if len(datasets) == 1:
         return datasets[0]
     from neurofit.datasets import merging

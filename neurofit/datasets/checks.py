@@ -1,4 +1,4 @@
-"""What must hold for a data set: each check once, at the border, naming both sides of what does not fit."""
+"""Checks of a data set. Each runs once, when the data set is made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PARTS = ("train", "test")
 
 
 def shapes(dataset) -> None:
-    """Inputs, responses, trials and mask have the axes that they should, and agree on their lengths."""
+    """Check that inputs, responses, trials and mask have the right axes and agree on their lengths."""
     name, responses = dataset.name, dataset.responses
     if not dataset.inputs:
         raise ShapeError(
@@ -50,7 +50,7 @@ def shapes(dataset) -> None:
 
 
 def lengths(dataset) -> None:
-    """Everything that is told per image, or per neuron, has as many rows as there are."""
+    """Check that everything given per image or per neuron has the right length."""
     for field in ("image_ids", "official"):
         _per_image(dataset, field)
     if len(dataset.neurons) != dataset.n_neurons:
@@ -61,7 +61,7 @@ def lengths(dataset) -> None:
 
 
 def values(dataset) -> None:
-    """Inputs finite, responses finite or NaN, ids unique, every neuron with at least one response."""
+    """Check that inputs are finite, responses finite or NaN, ids unique, and no neuron is empty."""
     name = dataset.name
     for key, array in dataset.inputs.items():
         bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
@@ -90,13 +90,34 @@ def values(dataset) -> None:
 
 
 def groups(dataset) -> None:
+    """Check that there is one integer group per image."""
     _per_image(dataset, "groups")
     if dataset.groups.dtype.kind not in "iu":
         raise DataError(f"{dataset.name}: groups holds {dataset.groups.dtype}, expected one int per image.")
 
 
 def indices(chosen, length: int, axis: str) -> np.ndarray:
-    """(chosen,) ints, from indices or from one bool per element of this axis."""
+    """Indices along an axis, from indices or from one bool per element.
+
+    Parameters
+    ----------
+    chosen : sequence of int or of bool
+    length : int
+        Length of the axis.
+    axis : str
+        Name of the axis, for errors.
+
+    Returns
+    -------
+    ndarray of int
+
+    Raises
+    ------
+    ShapeError
+        If there is not one bool per element.
+    DataError
+        If an index is out of range, or the values are neither ints nor bools.
+    """
     chosen = np.asarray(chosen)
     if chosen.dtype == bool:
         if chosen.shape != (length,):
@@ -118,7 +139,23 @@ def indices(chosen, length: int, axis: str) -> np.ndarray:
 
 
 def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
-    """(neuron,) bool: the rows of the table for which this condition holds."""
+    """The neurons for which a condition holds.
+
+    Parameters
+    ----------
+    neurons : pandas.DataFrame
+    text : str
+        A condition on its columns, such as "reliability > 0.15".
+
+    Returns
+    -------
+    ndarray of bool, shape (neuron,)
+
+    Raises
+    ------
+    DataError
+        If the condition cannot be evaluated.
+    """
     try:
         chosen = neurons.eval(text)
     except (SyntaxError, ValueError, TypeError, KeyError, NameError) as error:

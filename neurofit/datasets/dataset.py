@@ -1,7 +1,7 @@
 """What a data set is: stimuli, the responses of a population to them, and what is known about both.
 
-Axes have one name each, singular, always in this order (AXES). Responses are spikes (or whatever the
-recording counts) per presentation. NaN in responses means *missing*; NaN in an input is an error.
+Each axis has one name, singular, always in the order of AXES. Responses are spikes (or whatever the recording
+counts) per presentation. NaN in responses means *missing*; NaN in an input is an error.
 """
 
 from __future__ import annotations
@@ -28,33 +28,35 @@ class Dataset:
     name : str
         For people and tables.
     inputs : dict of str to ndarray
-        Usually one, "image" (image, height, width, channel); others are (image, …). Kept as float32, finite.
-    responses : ndarray of shape (image, neuron)
-        Trial means if there are trials; NaN is missing.
-    trials : ndarray of shape (image, trial, neuron), optional
-        NaN where an image had fewer trials. None if they are unknown.
-    mask : bool ndarray of shape (image, neuron), optional
-        True where the response counts. By default, everywhere.
-    image_ids : ndarray of shape (image,), optional
-        Text or integers, unique; 0 … n-1 by default.
-    groups : int ndarray of shape (image,), optional
-        A split keeps a group together. By default each image is its own group, but equal images share one.
-    neurons : DataFrame, optional
-        A row per neuron, with `recording`, `number` (its column in that recording) and, if known, `x`, `y`
-        [pixels] and `reliability` (share of a single trial's variance that is signal, 0 … 1). The first two
-        are filled in if they are missing, and the last one is computed from trials.
+        Usually one, "image": (image, height, width, channel); others are (image, …). Stored as float32; must
+        be finite.
+    responses : ndarray, shape (image, neuron)
+        Means over trials if there are trials; NaN = missing.
+    trials : ndarray, shape (image, trial, neuron), optional
+        NaN if an image had fewer trials; None = unknown.
+    mask : ndarray of bool, shape (image, neuron), optional
+        True where the response counts; None = everywhere.
+    image_ids : ndarray of str or int, shape (image,), optional
+        Unique. Default: 0 … n-1.
+    groups : ndarray of int, shape (image,), optional
+        A split keeps a group together. Default: each image is a group, but equal images share one.
+    neurons : pandas.DataFrame, optional
+        One row per neuron: `recording`, `number` (its column in that recording) and, if known, `x` and `y`
+        [pixels] and `reliability` (share of a single trial's variance that is signal, 0 … 1). Missing columns
+        are filled in: `recording`, `number`, and, from trials, `reliability`.
     truth : dict, optional
-        Of a simulation: "rates" (image, neuron), noiseless, and "parameters", a table with a row per neuron.
-    official : ndarray of shape (image,), optional
-        "train" or "test" per image, if the data set comes with a split.
+        Of a simulation: "rates" (image, neuron), without noise, and "parameters", a table with one row per
+        neuron.
+    official : ndarray of str, shape (image,), optional
+        "train" and "test", if the data set comes with a split.
 
     Raises
     ------
     ShapeError
-        Two arrays do not fit together; both are named.
+        If two arrays do not fit together.
     DataError
-        An input has NaN, responses are infinite, image ids repeat, or a neuron has no response at all. (A
-        *part* may hold a neuron without responses: scores leave it out and count it.)
+        If an input has NaN, a response is infinite, image ids repeat, or a neuron has no response. (A *part*
+        may hold a neuron without responses: scores leave it out and count it.)
     """
 
     name: str
@@ -88,25 +90,37 @@ class Dataset:
 
     @property
     def n_images(self) -> int:
+        """Number of images."""
         return self.responses.shape[0]
 
     @property
     def n_neurons(self) -> int:
+        """Number of neurons."""
         return self.responses.shape[1]
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """(height, width, channel) of the input "image", or the first input's shape without its images."""
+        """(height, width, channel) of the input "image", or the shape of the first input."""
         return self.inputs.get("image", next(iter(self.inputs.values()))).shape[1:]
 
     @property
     def valid(self) -> np.ndarray:
-        """(image, neuron) bool: the response is there, and counts."""
+        """Where a response is present and counts, (image, neuron) bool."""
         finite = np.isfinite(self.responses)
         return finite if self.mask is None else finite & self.mask
 
     def take(self, image_indices) -> Dataset:
-        """These images (indices, or a bool per image), in this order."""
+        """The data set with these images.
+
+        Parameters
+        ----------
+        image_indices : sequence of int or of bool
+            Indices, in the new order, or one bool per image.
+
+        Returns
+        -------
+        Dataset
+        """
         chosen = checks.indices(image_indices, self.n_images, "image")
         truth = None if self.truth is None else {**self.truth, "rates": self.truth["rates"][chosen]}
         rows = ("responses", "trials", "mask", "image_ids", "groups", "official")
@@ -117,7 +131,22 @@ class Dataset:
         )
 
     def select_neurons(self, which) -> Dataset:
-        """These neurons: indices, a bool per neuron, or a condition on the table ("reliability > 0.15")."""
+        """The data set with these neurons.
+
+        Parameters
+        ----------
+        which : sequence of int or of bool, or str
+            Indices, one bool per neuron, or a condition on the table ("reliability > 0.15").
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        DataError
+            If the condition cannot be evaluated, or there is no such neuron.
+        """
         if isinstance(which, str):
             which = checks.condition(self.neurons, which)
         chosen = checks.indices(which, self.n_neurons, "neuron")
@@ -135,13 +164,13 @@ class Dataset:
     def hash(self) -> str:
         """Digest of everything but the name, the truth and the reliabilities (which follow from the trials).
 
-        It is the same in every process and on every machine. Numbers about neurons, which are often computed,
+        It is the same in every process and on every machine: numbers about neurons, which are often computed,
         count in float32.
 
         Returns
         -------
         str
-            12 hexadecimal digits.
+            12 hex digits.
         """
         digest = hashlib.blake2b(digest_size=6)
         for name in sorted(self.inputs):
@@ -154,7 +183,7 @@ class Dataset:
         return digest.hexdigest()
 
     def derived(self, **changes) -> Dataset:
-        """A changed copy without the checks: for subsets of what was already checked."""
+        """A copy with other fields, without the checks: for subsets of data that were already checked."""
         other = copy.copy(self)
         other._set(**changes)
         return other
@@ -165,7 +194,7 @@ class Dataset:
 
 
 def frozen(array: np.ndarray | None) -> np.ndarray | None:
-    """A view that cannot be written to: cached data sets are shared by all that ask for them."""
+    """A read-only view: cached data sets are shared by all users."""
     if array is None:
         return None
     view = array.view()
@@ -182,16 +211,16 @@ def equal_rows(arrays) -> np.ndarray:
 
 
 def reliability(trials: np.ndarray) -> np.ndarray:
-    """Share of a single trial's variance that is signal, per neuron: `scores.fev`, cut to 0 … 1.
+    """Share of a single trial's variance that is signal, per neuron: `scores.fev`, clipped to 0 … 1.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is missing.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         nan if fewer than two images have two trials, or nothing varies.
     """
     return np.clip(fev(trials), 0, 1)
@@ -214,7 +243,10 @@ def _picked(array: np.ndarray | None, chosen: np.ndarray, axis: int) -> np.ndarr
 
 
 def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
-    """Feed name, shape and values: numbers little-endian, one kind of NaN and of zero; anything else as text."""
+    """Add name, shape and values to the digest.
+
+    Numbers are little-endian, with one kind of NaN and of zero; anything else is text.
+    """
     digest.update(f"{name}{None if array is None else array.shape}".encode())
     if array is None:
         return

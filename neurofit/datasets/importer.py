@@ -1,6 +1,4 @@
-"""Files of a recording, put in their place under data/: found, validated, and only then published, all or
-none.
-"""
+"""Put files of a recording into data/: they are found, validated, and then published, all or none."""
 
 from __future__ import annotations
 
@@ -22,19 +20,19 @@ _LARGEST = 2**30  # bytes a file: the largest there is has 14 MB, and an archive
 
 
 def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path]:
-    """Copy the files of this kind in `source` to data/KIND/. Files that are there already are left alone.
+    """Copy the files of this kind from `source` to data/KIND/. Files that are there already are left alone.
 
     Parameters
     ----------
     kind : str
-        A kind of data set that has files, such as "macaque_v1".
+        Kind of recording, such as "macaque_v1".
     source : Path
-        A folder, which is searched to the bottom; a tar archive, of which only files of the expected names
-        are read; or one such file.
+        A folder, searched recursively; a tar archive, of which only files with the expected names are read;
+        or one such file.
     data : Path
         The study's data/.
-    dry_run : bool
-        Whether to look and validate only.
+    dry_run : bool, default False
+        Find and validate, but publish nothing.
 
     Returns
     -------
@@ -44,10 +42,10 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
     Raises
     ------
     NameUnknown
-        There is no such kind.
+        If there is no such kind.
     DataError
-        `source` has nothing of that kind; a file is damaged, or differs from the one in place, which is kept;
-        or a file cannot be read or written (a full disk).
+        If source has nothing of that kind; if a file is damaged, or differs from the one in data/, which is
+        kept; or if something cannot be read or written (a full disk).
     """
     if kind not in FORMATS:
         raise NameUnknown(
@@ -68,7 +66,7 @@ def add(kind: str, source: Path, data: Path, dry_run: bool = False) -> list[Path
 
 
 def _collect(recording, source: Path, stage: Path) -> list[str]:
-    """Copies what belongs to this recording into the stage, and validates it there."""
+    """Copy what belongs to this recording into the staging folder, and validate it there."""
     places: dict[str, str] = {}
     with contextlib.closing(_members(source)) as members:
         for name, copy_to in members:
@@ -116,7 +114,7 @@ def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, to
 
 @contextlib.contextmanager
 def _reading(source: Path) -> Iterator[None]:
-    """A damaged archive is said to be one; a full disk, or a file that may not be read, is told by `add`."""
+    """Raise DataError for a damaged archive; `add` reports a full disk and files that may not be read."""
     try:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:

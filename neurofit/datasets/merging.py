@@ -1,6 +1,4 @@
-"""Several recordings as one data set: side by side where they share images, block-diagonal where they do
-not.
-"""
+"""Several recordings as one data set: side by side if they share images, otherwise block-diagonal."""
 
 from __future__ import annotations
 
@@ -16,15 +14,14 @@ from neurofit.errors import DataError, ShapeError
 def join(datasets: Sequence[Dataset]) -> Dataset:
     """Join recordings of the same images: neurons side by side, images aligned by `image_ids`.
 
-    A response is NaN if a recording lacks the image. Images come in the order in which they first appear.
+    A response is NaN if its recording lacks the image. Images come in the order in which they first appear.
     Images that share a group in any recording share one in the result. If only some recordings have a mask,
-    trials or an official test set, the others get True, NaN, and what the others say, or else "train". A truth
+    trials or an official test set, the others get True, NaN, and what the others say or else "train". A truth
     is not kept.
 
     Parameters
     ----------
     datasets : sequence of Dataset
-        At least one.
 
     Returns
     -------
@@ -33,10 +30,10 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     Raises
     ------
     DataError
-        There is none; an id stands for two different images; or an image is for training in one recording and
-        for testing in another.
+        If there is no data set, an id stands for two different images, or an image is for training in one
+        recording and for testing in another.
     ShapeError
-        Inputs have different names or shapes.
+        If inputs have different names or shapes.
     """
     _check_inputs(datasets)
     ids = list(dict.fromkeys(image_id for dataset in datasets for image_id in dataset.image_ids.tolist()))
@@ -61,15 +58,15 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def stack(datasets: Sequence[Dataset]) -> Dataset:
-    """Stack recordings of different images: responses block-diagonal, elsewhere zeros with mask False.
+    """Stack recordings of different images: responses are block-diagonal.
 
-    This is how the thesis merged regions (`merge_data_and_get_mask`). Image ids get their recording's name in
-    front. Groups are kept, and images that are equal across recordings share one. A truth is not kept.
+    Elsewhere responses are 0 and the mask is False. As the thesis merged regions (`merge_data_and_get_mask`).
+    The recording's name is put before each image id. Groups are kept, and images that are equal across
+    recordings share one. A truth is not kept.
 
     Parameters
     ----------
     datasets : sequence of Dataset
-        At least one, each with a name of its own.
 
     Returns
     -------
@@ -78,9 +75,9 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
     Raises
     ------
     DataError
-        There is none; two have one name; or only some have an official test set.
+        If there is no data set, two have the same name, or only some have an official test set.
     ShapeError
-        Inputs have different names or shapes.
+        If inputs have different names or shapes.
     """
     _check_inputs(datasets)
     names = [dataset.name for dataset in datasets]
@@ -112,7 +109,7 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def _side_by_side(blocks: list[np.ndarray], places: list[np.ndarray], n_images: int, elsewhere) -> np.ndarray:
-    """(image, …, neuron): each block's columns next to the last one's, in the rows of its images."""
+    """(image, …, neuron): the columns of all blocks, each in the rows of its images."""
     columns = []
     for block, place in zip(blocks, places):
         column = np.full((n_images, *block.shape[1:]), elsewhere, block.dtype)
@@ -122,7 +119,7 @@ def _side_by_side(blocks: list[np.ndarray], places: list[np.ndarray], n_images: 
 
 
 def _joined_trials(datasets: Sequence[Dataset], places: list[np.ndarray], n_images: int) -> np.ndarray | None:
-    """(image, trial, neuron), NaN where there is none; None where no data set has trials."""
+    """(image, trial, neuron), NaN where there is no trial; None if no data set has trials."""
     counts = [0 if dataset.trials is None else dataset.trials.shape[1] for dataset in datasets]
     if not max(counts):
         return None
@@ -155,7 +152,7 @@ def _joined_groups(datasets: Sequence[Dataset], places: list[np.ndarray], n_imag
 
 
 def _same_group(columns: list[np.ndarray]) -> np.ndarray:
-    """(image,) ints: together are those that are together in any column, directly or by way of others."""
+    """(image,) ints: images are in one group if they are in any column, directly or through others."""
     labels = np.arange(len(columns[0]))
     while True:
         before = labels
@@ -186,7 +183,7 @@ def _joined_official(datasets: Sequence[Dataset], places: list[np.ndarray], ids:
 
 
 def _places(datasets: Sequence[Dataset], ids: list) -> list[np.ndarray]:
-    """For each data set, where its images are among all."""
+    """For each data set, the positions of its images among all images."""
     order = {image_id: place for place, image_id in enumerate(ids)}
     return [np.array([order[image_id] for image_id in dataset.image_ids.tolist()]) for dataset in datasets]
 

@@ -1,7 +1,6 @@
-"""Inputs and responses on a scale that a model can learn from, with the numbers kept so that it can be done
-again.
+"""Scale inputs and responses for training, and record the numbers to scale other data alike.
 
-Every way is (x - mean) / std, and differs in what mean and std are:
+Every way is (x - mean) / std, with these numbers:
 
 | way | mean | std |
 | --- | --- | --- |
@@ -37,29 +36,26 @@ def standardise(
     Parameters
     ----------
     parts : Parts
-        What `split` gave.
-    inputs : {"global", "pixel", "std", "none"}
-        How each named input is scaled; the module's table has the formulas.
+    inputs : {"global", "pixel", "std", "times_mil", "none"}
+        How each input is scaled; the module's docstring has the table.
     responses : {"none", "std"}
-        Whether responses are divided by one number, the standard deviation of all valid responses; trials and
-        true rates are, too.
+        "std" divides by one number, the std of all valid responses (trials and true rates too).
     statistics : {"train", "own"}
-        Whose statistics are used: the training part's for all parts, or each part's own, as in the thesis. In
-        the latter case, a test image's value depends on the other test images.
+        "train" uses the training part's numbers for all parts; "own" uses each part's own, as in the thesis
+        (a test image then depends on the other test images).
 
     Returns
     -------
     parts : Parts
-        The scaled parts.
     record : dict
-        The numbers used, as JSON: "inputs", "responses", "statistics", and "parts": {part: {"inputs": {name:
-        {mean, std}}, "responses": {mean, std}, "seen": {name: {mean, std}}}}. "seen" are the mean and standard
-        deviation of all values before scaling, which say what is grey and how far from it they are.
+        For JSON: {"inputs", "responses", "statistics", "parts": {part: {"inputs": {name: {mean, std}},
+        "responses": {mean, std}, "seen": {name: {mean, std}}}}}. "seen" has mean and std of all values before
+        scaling.
 
     Raises
     ------
     DataError
-        A way is unknown, or all values are equal, so that their standard deviation is 0.
+        If a way is not known, or all values are equal, so that their std is 0.
     """
     _check("inputs", inputs, INPUTS)
     _check("responses", responses, RESPONSES)
@@ -76,7 +72,25 @@ def standardise(
 def standardise_like(
     record: dict, inputs: dict[str, np.ndarray], part: str = "train"
 ) -> dict[str, np.ndarray]:
-    """Other inputs, (image, …) each, scaled by the numbers of a record that `standardise` gave."""
+    """Scale other inputs with the numbers of a record that `standardise` returned.
+
+    Parameters
+    ----------
+    record : dict
+    inputs : dict of str to ndarray, shape (image, …)
+    part : str, default "train"
+        The part whose numbers are used.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (image, …)
+        float32.
+
+    Raises
+    ------
+    DataError
+        If the record has no numbers for an input.
+    """
     numbers = record["parts"][part]["inputs"]
     unknown = sorted(set(inputs) - set(numbers))
     if unknown:

@@ -1,4 +1,4 @@
-"""Which images a model is trained on, monitored on, and reported on."""
+"""Which images a model is trained on, monitored on, and tested on."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ RULES = ("greedy", "exact")
 
 @dataclass(frozen=True)
 class Split:
-    """How much of a data set goes into each part: a float is a share of all images (0 … 1), an int a number.
+    """Sizes of the parts: a float is a share of all images (0 … 1), an int is a number of images.
 
     Parameters
     ----------
     train : float or int, optional
-        By default, all that is left. If you give a share or a number, the rest is unused.
-    validation : float or int
-        0 means no validation set (no early stopping, no search).
-    test : float or int
-        Not used if the data set has an official test set, or if there are folds.
-    monitor_test : bool
-        Whether to have no validation set, and to monitor *and* report the test set, as in the thesis.
-        `Parts.monitors_test` says so.
-    ignore_groups : bool
-        Whether to split as published splits were made: images in the order of
-        `numpy.random.default_rng(seed).permutation`, the first `train` of them, then `validation`, then
-        `test`. Copies of a test image may then be trained on, which flatters every model, the more so the
-        more it can memorise. Use it only to compare with published results.
+        None = all remaining images; with a share or a number, the surplus stays unused.
+    validation : float or int, default 0.15
+        0 = none (no early stopping, no search).
+    test : float or int, default 0.2
+        Not used if the data set has an official test set, or there are folds.
+    monitor_test : bool, default False
+        As in the thesis: there is no validation set; the test set is monitored *and* reported, and
+        `Parts.monitors_test` is True.
+    ignore_groups : bool, default False
+        As published splits were made: images in the order of `numpy.random.default_rng(seed).permutation`,
+        the first `train` of them, then `validation`, then `test`. Copies of a test image can then be in the
+        training set, which raises the scores of every model, more so the more it can memorise. Use it only
+        for comparison with published numbers.
     rule : {"greedy", "exact"}
-        How groups are chosen for a part. "exact" meets the given size whenever some set of groups does, and
-        comes as near as groups allow otherwise. "greedy" takes groups in random order as long as each brings
-        the number nearer, and can overshoot by most of a group. It is the default only so that earlier scripts
-        keep their splits; `Parts.overshot` says where it missed.
+        How groups are chosen for a part. "exact" meets the requested size if some set of groups does, and
+        otherwise comes as near as groups allow. "greedy" takes groups in random order while each brings the
+        size nearer, and can overshoot by most of a group; it is the default so that existing scripts keep
+        their splits. `Parts.overshot` names the parts that it missed.
+
+    Raises
+    ------
+    DataError
+        If a size or the rule is not valid.
     """
 
     train: float | int | None = None
@@ -44,9 +49,9 @@ class Split:
     test: float | int = 0.2
     monitor_test: bool = False
     ignore_groups: bool = field(
-        default=False, metadata={"told": "if changed"}
+        default=False, metadata={"in_settings": "if changed"}
     )  # runs of before it keep their ids
-    rule: str = field(default="greedy", metadata={"told": "if changed"})
+    rule: str = field(default="greedy", metadata={"in_settings": "if changed"})
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -57,7 +62,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a split data set, each a Dataset; no group of images is in two of them."""
+    """The parts of a split data set. No group of images is in two of them.
+
+    Parameters
+    ----------
+    train : Dataset
+    validation : Dataset or None
+    test : Dataset
+    monitors_test : bool, default False
+        Whether the test set is monitored during training.
+    overshot : tuple of str
+        Parts that have more images than requested although the rule "exact" would come nearer.
+    """
 
     train: Dataset
     validation: Dataset | None
@@ -69,20 +85,17 @@ class Parts:
 
     @property
     def monitored(self) -> Dataset | None:
-        """What training may look at: the validation set, or None; the test set only if `monitors_test`."""
+        """The part to monitor during training: validation or None; the test set if `monitors_test`."""
         return self.test if self.monitors_test else self.validation
 
     @property
     def leaked(self) -> int:
-        """Number of test images with an image of their group in training or monitoring.
-
-        It is 0, unless the split ignored groups.
-        """
+        """Number of test images with a copy in another part: 0 unless the split ignored groups."""
         seen = [part.groups for name, part in self.items() if name != "test"]
         return int(np.isin(self.test.groups, np.concatenate(seen)).sum())
 
     def items(self) -> list[tuple[str, Dataset]]:
-        """("train", …), ("validation", …) where there is one, ("test", …)."""
+        """("train", …), ("validation", …) if there is one, ("test", …)."""
         named = (("train", self.train), ("validation", self.validation), ("test", self.test))
         return [(name, part) for name, part in named if part is not None]
 
@@ -90,24 +103,21 @@ class Parts:
 def split(
     dataset: Dataset, spec: Split, seed: int, fold: int | None = None, folds: int | None = None
 ) -> Parts:
-    """Split a data set into parts, by the seed alone. No group is divided.
+    """Split a data set. The seed alone decides the parts.
 
-    Sizes are met as nearly as groups allow. An official test set stays the test set: then validation is cut
-    from the rest (shares are of the rest), and a fold is the *validation* set. Images in a group with an
-    official test image are left out of the rest.
+    No group is divided: sizes are met as nearly as groups allow. With `fold`, the test set is that fold. An
+    official test set remains the test set: validation is then cut from the rest (shares are of the rest), and
+    a fold is the *validation* set. Images in a group with an official test image are left out of the rest.
 
     Parameters
     ----------
     dataset : Dataset
-        What to split.
     spec : Split
-        The sizes.
     seed : int
-        What the choice depends on.
     fold : int, optional
-        0 … folds - 1: this fold is the test set.
+        0 … folds - 1.
     folds : int, optional
-        The number of folds.
+        At least 2.
 
     Returns
     -------
@@ -116,7 +126,7 @@ def split(
     Raises
     ------
     DataError
-        A part would be empty, sizes exceed the images, or the fold is out of range.
+        If a part would be empty, sizes exceed the number of images, or a fold is out of range.
     """
     _check_fold(dataset, spec, fold, folds)
     if spec.ignore_groups:
@@ -149,7 +159,7 @@ def split(
 
 
 def _wanted(spec: Split, official: bool, in_folds: bool) -> dict[str, float | int]:
-    """What of the spec is to be cut out: neither what is given by an official test set, nor by a fold."""
+    """The sizes of parts to cut, without those given by an official test set or by a fold."""
     wanted = {}
     if not official and not in_folds:
         wanted["test"] = spec.test
@@ -173,7 +183,7 @@ def _parts(
 
 
 def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> dict[str, np.ndarray]:
-    """The first images of a permutation are for training, the next for validation, then those for testing."""
+    """The first images of a permutation are the training set, then validation, then test."""
     if dataset.official is not None or in_folds or spec.monitor_test:
         raise DataError(
             f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test "
@@ -208,8 +218,8 @@ def _greedy_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[
 def _exact_cut(groups: np.ndarray, images: np.ndarray, target: int, key: tuple[int, ...]) -> np.ndarray:
     """The number of these images nearest to `target` that whole groups can make.
 
-    Groups are taken in random order where they fit. Where that leaves a gap, the number of groups of each
-    size is changed as little as closes it, and the first ones of each size in the same order are taken.
+    Groups are taken in random order while they fit. If that leaves a gap, the number of groups of each size
+    is changed as little as necessary, and the first groups of each size in the same order are taken.
     """
     labels, sizes = np.unique(groups[images], return_counts=True)
     order = np.random.default_rng(key).permutation(len(labels))
@@ -233,7 +243,7 @@ _CUTS = {"greedy": _greedy_cut, "exact": _exact_cut}
 
 
 def _sums(by_size: dict[int, np.ndarray]) -> list[int]:
-    """For each size in order, and for none: which numbers groups of this and later sizes can make, as set bits."""
+    """For each size in order, and for none: numbers that groups of this and later sizes can make, as bits."""
     sums = [1]
     for size, members in reversed(by_size.items()):
         possible, left, step = sums[-1], len(members), 1
@@ -253,7 +263,7 @@ def _nearest_sum(sums: int, target: int) -> int:
 
 
 def _overshoots(groups: np.ndarray, images: np.ndarray, target: int, count: int) -> bool:
-    """Whether `count` is more than was asked for, and groups could have come nearer."""
+    """Whether `count` is more than requested, and groups could come nearer."""
     if count <= target:
         return False
     sizes, numbers = np.unique(np.unique(groups[images], return_counts=True)[1], return_counts=True)
@@ -262,7 +272,7 @@ def _overshoots(groups: np.ndarray, images: np.ndarray, target: int, count: int)
 
 
 def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
-    """The images of this fold: groups by size, ties in random order, each to the fold that is smallest so far."""
+    """The images of this fold: groups by size, ties in random order, each to the smallest fold so far."""
     labels, sizes = np.unique(groups[images], return_counts=True)
     order = np.random.default_rng((seed, 2)).permutation(len(labels))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -276,7 +286,10 @@ def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: i
 
 
 def _takes_the_rest(train: float | int | None, wanted: dict[str, float | int]) -> bool:
-    """Shares that sum to 1 leave nothing out, whatever rounding and groups made of the other parts."""
+    """Whether train takes all remaining images, as with shares that sum to 1.
+
+    Rounding and groups can give the other parts a few images more or fewer.
+    """
     shares = [train, *wanted.values()]
     return train is None or (all(isinstance(share, float) for share in shares) and sum(shares) > 1 - 1e-9)
 

@@ -1,4 +1,4 @@
-"""Images that are statistically like photographs: textures with 1/f amplitude, occlusion, contours."""
+"""Images with the statistics of photographs: textures with 1/f amplitude, occlusion, contours."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ _CHUNK = 100  # images at a time: the working arrays stay in the processor's cac
 
 
 def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Dead leaves: textured shapes of all sizes that hide one another, with thin curved lines among them.
+    """Dead leaves: textured shapes of all sizes that occlude one another, with thin curved lines among them.
+
+    Values are rounded to eight bits, so that differences in the last bit between processors change nothing
+    downstream.
 
     Parameters
     ----------
     n_images : int
-        Number of images.
     size : int
         Height and width [pixels].
     rng : numpy.random.Generator
-        Source of random numbers.
 
     Returns
     -------
-    ndarray of shape (image, height, width)
-        Whole numbers 0 … 255 as float32. They are rounded to eight bits, so that a last bit that differs
-        between processors changes nothing downstream.
+    ndarray, shape (image, height, width)
+        Whole numbers 0 … 255, float32.
 
     References
     ----------
-    The occlusion model of natural images: Lee, Mumford & Huang 2001, doi:10.1023/A:1011109015675.
+    A. Lee, D. Mumford and J. Huang (2001), an occlusion model of natural images, doi:10.1023/A:1011109015675.
     """
     texture = pink_noise(n_images, size, rng)
     leaves = _draw_leaves(n_images, size, rng)
@@ -41,7 +41,7 @@ def natural_like(n_images: int, size: int, rng: np.random.Generator) -> np.ndarr
 
 
 def pink_noise(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(image, height, width) float32 noise whose amplitude falls as 1/frequency; mean 0, std 1 over all."""
+    """(image, height, width) float32 noise with amplitude 1/frequency; mean 0, std 1 over all."""
     wide = fft.next_fast_len(
         size + size // 2, real=True
     )  # wider than needed: what is cut out does not wrap around
@@ -54,7 +54,7 @@ def pink_noise(n_images: int, size: int, rng: np.random.Generator) -> np.ndarray
 
 
 def _draw_leaves(n_images: int, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What each leaf of each image is, (leaf, image, 1, 1) each; the first is the one furthest behind."""
+    """Parameters of each leaf of each image, each (leaf, image, 1, 1), from back to front."""
     shape = (LEAVES, n_images, 1, 1)
     small, large = 0.06 * size, 1.0 * size
     # p(radius) ∝ radius⁻²: between the one that makes images alike at every scale (-3) and one of large
@@ -78,7 +78,7 @@ def _draw_leaves(n_images: int, size: int, rng: np.random.Generator) -> dict[str
 
 
 def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
-    """Leaf upon leaf, (image, height, width); a contour is a thin elliptic line without an inside."""
+    """(image, height, width), one leaf over the other; a contour is a thin elliptic line."""
     at = np.arange(texture.shape[-1], dtype=np.float32)
     image = 0.6 * texture
     for index in range(LEAVES):
@@ -96,7 +96,7 @@ def _paint(texture: np.ndarray, leaves: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _softened(images: np.ndarray) -> np.ndarray:
-    """Blurred by (1, 6, 1) / 8 along both axes: edges as a lens leaves them."""
+    """Blurred by (1, 6, 1) / 8 along both axes, as by a lens."""
     for axis in (1, 2):
         padded = np.pad(images, [(0, 0)] + [(int(a == axis),) * 2 for a in (1, 2)], mode="edge")
         length = images.shape[axis]

@@ -1,8 +1,7 @@
-"""With what: layers, penalties, losses, architectures, and `Fit`, which trains them. The only place with
-TensorFlow.
+"""Layers, penalties, losses, architectures, and `Fit`, which trains models. TensorFlow is used only here.
 
-Names load on first use (PEP 562): `Fit` and `Training` cost a job script nothing, the others import Keras,
-which then has its own defaults, whatever `~/.keras/keras.json` says.
+Names load on first use (PEP 562). `Fit` and `Training` do not import Keras. The other names do, and Keras
+then uses its own defaults, whatever `~/.keras/keras.json` says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model from an architecture: shapes in, random numbers from the task's own streams."""
+"""Build a model from an architecture: the shapes go in, random numbers come from the task's own streams."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NOISE = "seed_generator_state"  # what Keras calls the state of a layer's random
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes that an architecture gets.
+    """The shapes that an architecture receives.
 
     Parameters
     ----------
-    inputs : dict of str to tuple of int
-        The shape of one image's input by name, (height, width, channel) of "image".
-    outputs : dict of str to int
-        The number of neurons by recording. A model returns one output (image, neuron), or one per recording in
+    inputs : mapping of str to tuple of int
+        Name of an input → shape of one image's input, (height, width, channel) for "image".
+    outputs : mapping of str to int
+        Recording → number of its neurons. A model returns one output (image, neuron), or one per recording in
         this order.
     """
 
@@ -37,14 +37,17 @@ class Shapes:
 
     @property
     def image(self) -> tuple[int, ...]:
+        """(height, width, channel) of the input "image", or the shape of the first input."""
         return tuple(self.inputs.get("image", next(iter(self.inputs.values()))))
 
     @property
     def neurons(self) -> int:
+        """Number of neurons of all recordings together."""
         return sum(self.outputs.values())
 
 
 def shapes_of(dataset: datasets.Dataset) -> Shapes:
+    """The shapes of a data set; recordings whose neurons are interleaved count as one output."""
     inputs = {name: tuple(array.shape[1:]) for name, array in dataset.inputs.items()}
     runs = itertools.groupby(dataset.neurons["recording"].astype(str))
     counts = [(name, len(list(group))) for name, group in runs]
@@ -56,14 +59,30 @@ def shapes_of(dataset: datasets.Dataset) -> Shapes:
 def build(
     architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any, dtype: str = "float32"
 ) -> keras.Model:
-    """The model, all of this dtype: weights drawn from `seeds.init`, dropout and other noise from `seeds.noise`.
+    """Build the model: weights are drawn from `seeds.init`; dropout and other noise from `seeds.noise`.
+
+    Parameters
+    ----------
+    architecture : callable
+        Called with `shapes` and the arguments.
+    shapes : Shapes
+    arguments : mapping of str to object
+        Keyword arguments of the architecture.
+    seeds : object
+        Has the integers `init` and `noise`.
+    dtype : str, default "float32"
+        Of every weight and of every computation.
+
+    Returns
+    -------
+    keras.Model
 
     Raises
     ------
     UsageError
-        The architecture returns something other than a Keras model, or Keras runs on another backend.
+        If the architecture does not return a Keras model, or Keras does not run on TensorFlow.
     ShapeError
-        The model's output is not (image, neuron).
+        If the output is not (image, neuron).
     """
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
@@ -92,7 +111,7 @@ def build(
 
 @contextlib.contextmanager
 def _precision(dtype: str) -> Iterator[None]:
-    """What Keras makes meanwhile is of this dtype."""
+    """Within this context, Keras creates layers of this dtype."""
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
@@ -109,7 +128,7 @@ def _complete(model: keras.Model, shapes: Shapes) -> None:
 
 
 def seed_noise(model: keras.Model, seed: int) -> None:
-    """Every SeedGenerator (dropout, noise layers) starts from this seed, and differs from the others."""
+    """Start every SeedGenerator (dropout, noise layers) from this seed, each from a different state."""
     for index, variable in enumerate(model.non_trainable_variables):
         if variable.name == NOISE:
             number = zlib.crc32(f"{seed}:{index}".encode()) % 2**31
@@ -117,7 +136,7 @@ def seed_noise(model: keras.Model, seed: int) -> None:
 
 
 def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Those of nested models in their place."""
+    """Every layer of the model, in order; layers of nested models take the place of the nested model."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from every_layer(layer)
@@ -126,7 +145,7 @@ def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def twins(model: keras.Model) -> list[tuple[str, str]]:
-    """Pairs of random weights of one shape that start equal, because one initializer instance made both."""
+    """Pairs of random weights with equal shape and equal values: one initializer instance made both."""
     random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]
     random = [(path, values) for path, values in random if values.size > 1 and np.ptp(values) > 0]
     return [
@@ -146,5 +165,5 @@ def _check_output(model: keras.Model, shapes: Shapes, name: str) -> None:
 
 
 def as_model_takes(inputs: Mapping[str, Any]) -> Any:
-    """The one input by itself, several by name."""
+    """A single input without its name; several inputs as a dict."""
     return dict(inputs) if len(inputs) > 1 else next(iter(inputs.values()))

@@ -1,4 +1,4 @@
-"""What a task is trained on: the data set, its parts, and their arrays as a training loop takes them."""
+"""The data that a task is trained on: the data set, its parts, and their arrays for the training loop."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
 
 @dataclass(frozen=True)
 class Arrays:
-    """One part: inputs {name:
+    """Arrays of one part.
 
-    (image, …)}; responses (image, neuron), 0 where missing; mask (image, neuron) or None.
+    Parameters
+    ----------
+    inputs : dict of str to ndarray, shape (image, …)
+    responses : ndarray, shape (image, neuron)
+        0 where missing.
+    mask : ndarray, shape (image, neuron), or None
+        1 where a response counts; None if every response counts.
     """
 
     inputs: dict[str, np.ndarray]
@@ -36,8 +42,18 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Material:
-    """The data set as loaded, its standardised parts, the numbers used, and how and by which seed it was split."""
+class PreparedData:
+    """A data set as loaded, its standardised parts, and how they were made.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+    parts : datasets.Parts
+    normalisation : dict
+        The numbers that the parts were scaled with.
+    split : datasets.Split
+    split_seed : int
+    """
 
     dataset: datasets.Dataset
     parts: datasets.Parts
@@ -46,12 +62,12 @@ class Material:
     split_seed: int
 
 
-def material(
+def prepared(
     source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any
-) -> Material:
-    """Loaded, split by the task's seed (or fold), and standardised."""
+) -> PreparedData:
+    """The data set of a task: loaded, split by the task's seed or fold, and standardised."""
     arguments = {**defaults, **arguments}
-    split, ways = as_split(arguments.pop("split")), arguments.pop("standardise")
+    split, scaling = as_split(arguments.pop("split")), arguments.pop("standardise")
     dataset = load(source, arguments, task.study)
     if isinstance(name := _named(source, arguments, task.study), str):
         for path in files_of(name, Path(task.study) / "data"):
@@ -59,28 +75,28 @@ def material(
     fold = {"fold": task.repetition, "folds": task.repetitions} if task.split_by == "fold" else {}
     seed = split_seed(split, task)
     parts = datasets.split(dataset, split, seed, **fold)
-    ways = {"inputs": ways} if isinstance(ways, str) else dict(ways)
-    parts, record = datasets.standardise(parts, **ways)
-    return Material(dataset, parts, record, split, seed)
+    scaling = {"inputs": scaling} if isinstance(scaling, str) else dict(scaling)
+    parts, record = datasets.standardise(parts, **scaling)
+    return PreparedData(dataset, parts, record, split, seed)
 
 
 def split_seed(split: datasets.Split, task: Any) -> int:
-    """The task's; but what ignores groups repeats published splits, whose seeds are 0, 1, 2 …"""
+    """The task's seed of the split; 0, 1, 2, … for a split that ignores groups, as published ones have."""
     if not split.ignore_groups:
         return task.seeds.split
     return task.repetition if task.split_by == "repetition" else 0
 
 
-def warn(task: Any, told: str) -> None:
-    """In the outcome, once: results say so too."""
+def warn(task: Any, message: str) -> None:
+    """Record a warning in the outcome, once; tables of results show it."""
     known = task.facts.get("warnings", [])
-    task.record(warnings=known if told in known else [*known, told])
+    task.record(warnings=known if message in known else [*known, message])
 
 
 def record_split(parts: datasets.Parts, task: Any) -> None:
-    """Record the number of images of each part, which intervals over resampled splits need.
+    """Record the number of images in each part, which intervals over resampled splits need.
 
-    It warns of copies of test images in training, and of parts that got more images than asked for.
+    Warns if copies of test images are in the training set, or a part has more images than the split asks for.
     """
     task.record(images={name: part.n_images for name, part in parts.items()})
     if parts.leaked:
@@ -96,7 +112,13 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
 
 
 def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
-    """The data set, read once per process: forked tasks share what `prepare` read."""
+    """The data set. It is read once per process; forked tasks share what `prepare` read.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or a function returned neither a name nor a `Dataset`.
+    """
     given = _named(source, arguments, study)
     if isinstance(given, str):
         return _by_name(given, study)
@@ -108,16 +130,16 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
 
 
 def _named(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> Any:
-    """The name of the data set; or the data set itself, where a function gives that."""
+    """The name of the data set, or the `Dataset` that the user's function returned."""
     if isinstance(source, str):
         return arguments["data"]
-    told = {"study": study} if "study" in inspect.signature(source).parameters else {}
+    extra = {"study": study} if "study" in inspect.signature(source).parameters else {}
     key = (source, str(study), json.dumps(arguments, sort_keys=True, default=str))
-    return _remembered(key, lambda: source(**arguments, **told))
+    return _remembered(key, lambda: source(**arguments, **extra))
 
 
 def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
-    """Of this dtype; the mask is None where every response counts."""
+    """Arrays of a part, of this dtype. The mask is None if every response counts."""
     valid = part.valid
     responses = np.where(valid, part.responses, 0).astype(dtype)
     inputs = {name: np.asarray(values, dtype) for name, values in part.inputs.items()}
@@ -125,12 +147,17 @@ def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
 
 
 def turns(part: datasets.Dataset) -> np.ndarray | None:
-    """The number of the recording that each image's responses belong to, (image,); None if there is only one.
+    """The recording of each image's responses, for batches of one recording each.
+
+    Returns
+    -------
+    ndarray of int, shape (image,), or None
+        None if there is only one recording.
 
     Raises
     ------
     DataError
-        An image has responses of several recordings, so that recordings cannot take turns.
+        If an image has responses of several recordings.
     """
     names, numbers = _recordings(part)
     if len(names) < 2:
@@ -147,9 +174,16 @@ def turns(part: datasets.Dataset) -> np.ndarray | None:
 
 
 def in_turn(part: datasets.Dataset) -> np.ndarray:
-    """(image, neuron) bool: whether the image is in batches of the neuron's recording.
+    """Whether an image is in the batches of a neuron's recording.
 
-    Raises as `turns` does.
+    Returns
+    -------
+    ndarray of bool, shape (image, neuron)
+
+    Raises
+    ------
+    DataError
+        As `turns`.
     """
     of_image = turns(part)
     if of_image is None:
@@ -158,11 +192,18 @@ def in_turn(part: datasets.Dataset) -> np.ndarray:
 
 
 def _recordings(part: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Names, and (neuron,) the number of each neuron's."""
+    """Names of the recordings, and the number of each neuron's recording, (neuron,)."""
     return np.unique(part.neurons["recording"].to_numpy().astype(str), return_inverse=True)
 
 
 def as_split(split: Any) -> datasets.Split:
+    """The split as a `Split`: None is the default, a dict has its fields.
+
+    Raises
+    ------
+    DataError
+        If it is neither a `Split` nor a dict of its fields.
+    """
     if split is None:
         return datasets.Split()
     if isinstance(split, datasets.Split):

@@ -1,6 +1,6 @@
 """Repetitions of one run as one model: the mean of their predictions, scored.
 
-NumPy alone, from `predictions.npz`.
+Uses only NumPy, and reads `predictions.npz`.
 """
 
 from __future__ import annotations
@@ -30,24 +30,23 @@ WANTED = (*SCORES, "explained_variance")
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean of several repetitions' predictions, scored.
+    """The mean prediction of several repetitions, and its scores.
 
     Parameters
     ----------
     members : int
-        The number of repetitions.
-    metrics : dict of str to float
-        "part/score" of the mean prediction, as a task has them, of validation and test set.
-    alone : dict of str to float
-        The same names: the mean of each repetition's own score.
-    per_neuron : dict of str to ndarray of shape (neuron,)
-        "part/score" per neuron; nan for one that cannot be scored.
-    predictions : ndarray of shape (image, neuron)
+        Number of repetitions.
+    metrics : mapping of str to float
+        "part/score" of the mean prediction, on validation and test set, as a task has them.
+    alone : mapping of str to float
+        The same names: mean over the repetitions of each repetition's own score.
+    per_neuron : mapping of str to ndarray, shape (neuron,)
+        "part/score" of each neuron; nan for a neuron that cannot be scored.
+    predictions : ndarray, shape (image, neuron)
         The mean prediction.
-    image_id : ndarray of shape (image,)
-        The data set's name of each image.
-    part : ndarray of shape (image,)
-        The part that each image belongs to.
+    image_id : ndarray, shape (image,)
+    part : ndarray of str, shape (image,)
+        "validation" or "test".
     """
 
     members: int
@@ -60,12 +59,12 @@ class Ensemble:
 
 
 def ensemble(folders: Sequence[Path]) -> Ensemble:
-    """The ensemble of the repetitions that left these folders.
+    """The ensemble of several repetitions.
 
     Parameters
     ----------
     folders : sequence of Path
-        Attempts of `Fit`.
+        Folders of finished attempts of `Fit`.
 
     Returns
     -------
@@ -74,12 +73,12 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
     Raises
     ------
     UsageError
-        There are fewer than two; or they were split or scaled differently, so that what one trained on,
-        another tests on.
+        If there are fewer than two, or they were split or scaled differently, so that one was trained on what
+        another is tested on.
     StoreError
-        A `predictions.npz` is missing or damaged.
+        If a `predictions.npz` is missing or damaged.
     DataError
-        No neuron of the test set can be scored.
+        If no neuron of the test set can be scored.
     """
     if len(folders) < 2:
         raise UsageError(f"An ensemble is of two repetitions or more; {len(folders)} given.")
@@ -103,7 +102,7 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
 
 @dataclass(frozen=True)
 class _Part:
-    """As much of a Dataset as scores need."""
+    """The fields of a `Dataset` that scores need."""
 
     responses: np.ndarray
     valid: np.ndarray

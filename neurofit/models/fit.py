@@ -1,16 +1,16 @@
-"""A ready-made fit: loads the data, builds the architecture, trains, checkpoints, scores and saves. Cheap to
-import.
+"""`Fit`: loads the data, builds the architecture, trains and scores a model. Cheap to import.
 
-What a task leaves in its folder:
+A task leaves these files in its folder:
 
-    weights.weights.h5   of the model, for `model.load_weights`
-    recipe.json          everything that made it: data, split, normalisation, architecture, arguments, training, seeds
+    weights.weights.h5   weights of the model, for `model.load_weights`
+    recipe.json          everything that determined the model: data, split, normalisation, architecture,
+                         arguments, training, seeds
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
-    predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask (image, neuron);
-                         recording, number, training_mean (neuron,); where there are trials, trials (image,
-                         trial, neuron), NaN = none
-    neurons.csv          recording, number and every score, a row per neuron
-    history.csv          losses and correlation while training; the same in events.out.tfevents…, for TensorBoard
+    predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask
+                         (image, neuron); recording, number, training_mean (neuron,); if there are trials,
+                         trials (image, trial, neuron), NaN for a missing trial
+    neurons.csv          recording, number and every score, one row per neuron
+    history.csv          losses and correlation during training; events.out.tfevents… has the same
 """
 
 from __future__ import annotations
@@ -35,29 +35,37 @@ VIEWS = (
 
 @dataclass(frozen=True)
 class Fit(ReadyMade):
-    """Trains an architecture on a data set: the `fit` of an `Experiment`.
+    """Train an architecture on a data set: the `fit` of an `Experiment`.
 
     Parameters
     ----------
-    architecture : callable, or dict of str to callable
-        `def name(shapes, *, filters=9, …) -> keras.Model`. Its keyword arguments are axes. `shapes.image` is
-        (height, width, channel), `shapes.neurons` a number. A dict of several needs the axis `architecture`.
-    data : str or callable
-        The name of a data set, which is then itself the axis `data`; or a function that returns a name or a
-        Dataset. The function's arguments are axes, except `study`, which is the study's folder.
-    training : Training
-        The settings that apply unless an axis changes them.
+    architecture : callable or dict of str to callable
+        `def name(shapes, *, filters=9, …) -> keras.Model`. Its keyword arguments can be axes of a grid. A
+        dict holds several architectures, and the grid then needs the axis `architecture`. `shapes.image` is
+        (height, width, channel); `shapes.neurons` is a number.
+    data : str or callable, default "simulated"
+        The name of a data set, which is then the axis `data`; or a function that returns a name or a
+        `Dataset`. The arguments of the function can be axes, except `study`, which receives the study's
+        folder.
+    training : Training, optional
+        The settings that apply unless an axis sets another value.
     split : datasets.Split or dict, optional
-        How the data is split, or the fields of a `Split`. The axis `split` takes the dict.
-    standardise : str or dict
-        How inputs are scaled, as `datasets.standardise` names it, or its arguments. It is an axis, too.
+        How images are divided; a dict has the fields of `Split`. The axis `split` takes the dict.
+    scores : tuple of str, optional
+        Functions of `neurofit.scores`, computed on every part; see `ready_made.KNOWN_SCORES`. Scores that
+        need repeated trials (`correlation_ceiling`, `normalised_correlation`, `feve`) are computed only for a
+        test set with trials. `truth_correlation` compares with the noiseless responses of a simulation's test
+        set.
+    standardise : str or dict, default "global"
+        How inputs are scaled, as in `datasets.standardise`; a dict has its arguments. Can be an axis.
     initialise : callable, optional
-        `initialise(model, train)` sets weights from the training set before the first epoch. By default, an
-        attribute of that name of the architecture does, if there is one.
-    scores : tuple of str
-        Names of `neurofit.scores`, computed on every part. Those that need repeated trials
-        (`correlation_ceiling`, `normalised_correlation`, `feve`) are computed on a test set that has them, and
-        left out otherwise. `truth_correlation`, on a simulation's test set, is with the noiseless responses.
+        `initialise(model, train)` sets weights from the training set before the first epoch. An architecture
+        can have the function as an attribute of this name instead.
+
+    Raises
+    ------
+    GridError
+        If the training, an architecture or a score is not valid.
     """
 
     public_name = "neurofit.models.Fit"
@@ -69,10 +77,12 @@ class Fit(ReadyMade):
     initialise: Callable | None = field(default=None, kw_only=True)
 
     def settings(self) -> dict[str, Any]:
-        told = super().settings()
-        return told if self.initialise is None else {**told, "initialise": name_of(self.initialise)}
+        """What is part of every run's id, as JSON; only values that differ from the defaults."""
+        settings = super().settings()
+        return settings if self.initialise is None else {**settings, "initialise": name_of(self.initialise)}
 
     def prepare(self, study: Path) -> None:
+        """Import TensorFlow and read the data, before tasks are forked from this process."""
         from neurofit.models.fitting import task
 
         task.prepare(self, study)
@@ -83,24 +93,61 @@ class Fit(ReadyMade):
         return fit(self, task)
 
     def load(self, folder: Path) -> Any:
-        """The trained Keras model of the task whose attempt left `folder` (see `models.load_folder`)."""
+        """Load the trained model of a task.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+
+        Returns
+        -------
+        keras.Model
+            See `models.load_folder`.
+        """
         from neurofit.models.saved import load_folder
 
         return load_folder(folder, self)
 
     @property
     def views(self) -> tuple[str, ...]:
+        """Names of the pictures that `neurofit plot` can draw of a trained model."""
         return VIEWS
 
     def view(self, folder: Path, name: str, neurons: Any = None) -> list[dict[str, Any]]:
-        """What the trained model that is in `folder` shows, for `neurofit plot` (see `models.inspection`)."""
+        """Panels of one picture of a trained model, for `neurofit plot`.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+        name : str
+            One of `views`.
+        neurons : sequence of int, optional
+            Indices of neurons. Default: the first 36.
+
+        Returns
+        -------
+        list of dict
+            See `models.inspection.view`.
+        """
         from neurofit.models.inspection.views import view
         from neurofit.models.saved import normalisation
 
         return view(self.load(folder), normalisation(folder), name, neurons=neurons)
 
     def ensemble(self, folders: list[Path]) -> Any:
-        """The mean prediction of the repetitions that left these folders, scored (`models.ensembles.Ensemble`)."""
+        """The scored mean prediction of several repetitions.
+
+        Parameters
+        ----------
+        folders : list of Path
+            Folders of finished attempts of one run.
+
+        Returns
+        -------
+        models.ensembles.Ensemble
+        """
         from neurofit.models.ensembles import ensemble
 
         return ensemble(folders)

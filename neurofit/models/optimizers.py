@@ -1,7 +1,7 @@
 """Optimisers as functions: (weights, gradients, moments, step, learning rate) → (weights, moments).
 
-Elementwise: weights may be (weight,) or (repetition, weight); step and learning rate are numbers, or
-(repetition, 1). `step` counts from 1. A moment has the weights' shape, and starts at 0.
+They work elementwise: weights are (weight,) or (repetition, weight); step and learning rate are numbers, or
+(repetition, 1). `step` counts from 1. A moment has the shape of the weights and starts at 0.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`update` as above, and how many moments it keeps.
+    """One optimiser.
 
-    None: of L-BFGS, which is SciPy's (`descent.lbfgs`).
+    Parameters
+    ----------
+    update : callable or None
+        The function described in the module's docstring; None for L-BFGS, which is SciPy's
+        (`training_loop.lbfgs`).
+    moments : int
+        Number of moments that it keeps.
     """
 
     update: Callable | None
@@ -30,11 +36,13 @@ class Optimizer:
 
 
 def adam(weights, gradients, moments, step, learning_rate):
-    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), as in TensorFlow 1 and NDN: ε outside the bias correction.
+    """w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε).
+
+    As in TensorFlow 1 and NDN: ε is outside the bias correction.
 
     References
     ----------
-    Kingma & Ba 2014, doi:10.48550/arXiv.1412.6980, the form before section 2.1.
+    D. Kingma and J. Ba (2015), doi:10.48550/arXiv.1412.6980, the form before section 2.1.
     """
     mean, square = moments
     mean = BETA_1 * mean + (1 - BETA_1) * gradients
@@ -52,14 +60,14 @@ def adamw(weights, gradients, moments, step, learning_rate, *, weight_decay):
 
     References
     ----------
-    Loshchilov & Hutter 2017, doi:10.48550/arXiv.1711.05101.
+    I. Loshchilov and F. Hutter (2019), doi:10.48550/arXiv.1711.05101.
     """
     moved, moments = adam(weights, gradients, moments, step, learning_rate)
     return moved - learning_rate * weight_decay * weights, moments
 
 
 def sgd(weights, gradients, moments, step, learning_rate, *, momentum):
-    """v ← momentum · v + g; w − lr · v. Without momentum nothing is kept."""
+    """v ← momentum · v + g; w − lr · v. Without momentum there is no moment."""
     if not momentum:
         return weights - learning_rate * gradients, ()
     (velocity,) = moments
@@ -68,7 +76,7 @@ def sgd(weights, gradients, moments, step, learning_rate, *, momentum):
 
 
 def optimizer(training: Training) -> Optimizer:
-    """The one that a training names, with its settings filled in."""
+    """The optimiser that a training names, with its settings."""
     if training.optimizer == "adam":
         return Optimizer(adam, moments=2)
     if training.optimizer == "lbfgs":

@@ -1,6 +1,7 @@
-"""What a ready-made fit tells an experiment of itself (docs/architecture.md, "The joint between an experiment
-and its fit"): its architectures, its arguments and where each goes, and what of it is part of a run's id.
-Cheap to import.
+"""What a ready-made fit declares to its experiment: architectures, arguments, settings.
+
+docs/architecture.md, "The contract between an experiment and its fit", describes these attributes. Cheap to
+import.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
 SCORES = (*PLAIN_SCORES, "correlation_ceiling", "normalised_correlation", "feve")
 KNOWN_SCORES = (*SCORES, "explained_variance", "r_squared", "truth_correlation")
-UNTOLD = ("checkpoint_minutes",)  # settings that change nothing in a result
+NOT_IN_ID = ("checkpoint_minutes",)  # settings that change nothing in a result
 
 
 class FitSettings(Protocol):
-    """What the steps of a fit read of it: `models.Fit` has all of it."""
+    """What the steps of a fit read of it. `models.Fit` has all of it."""
 
     @property
     def data(self) -> str | Callable: ...
@@ -45,10 +46,10 @@ class FitSettings(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyMade:
-    """A fit of one or several functions of arguments, on data, with settings.
+    """Base of fits that call one or several functions of arguments, on data, with settings.
 
-    A subclass names its fields for the functions and the settings, and may have more fields that say how data
-    is prepared. `models.Fit` describes `data`, `split` and `scores`.
+    A subclass names the field that holds the functions and the field that holds the settings, and can have
+    more fields for the preparation of data. `data`, `split` and `scores` are described in `models.Fit`.
     """
 
     public_name: ClassVar[str]
@@ -77,16 +78,17 @@ class ReadyMade:
                 raise GridError(
                     f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}."
                 )
-        self.router.arguments()  # a function whose arguments cannot be told is an error here, not in a task
+        self.router.arguments()  # a function whose arguments cannot be settings is an error here, not in a task
 
     @property
     def built(self) -> dict[str, Callable]:
-        """name → function."""
+        """Name → function that builds the model."""
         given = getattr(self, self.functions)
         return dict(given) if isinstance(given, Mapping) else {name_of(given): given}
 
     @cached_property
     def router(self) -> Router:
+        """The router that sends each argument to the place that declares it."""
         named = {"data": self.data} if isinstance(self.data, str) else declared(self.data, after=0)
         named.pop("study", None)
         prepared = {name: plain(getattr(self, name)) for name in ("split", *self.preparation)}
@@ -101,25 +103,36 @@ class ReadyMade:
 
     @property
     def architectures(self) -> list[str]:
+        """Names of the architectures."""
         return list(self.built)
 
     def arguments(self) -> dict[str, Any]:
+        """Every argument that a grid or a command line may set, name → default."""
         return self.router.arguments()
 
     def check(self, params: Mapping[str, Any]) -> None:
+        """Raise GridError if these arguments do not go together."""
         self.router.route(params)
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that apply because `params` leaves them out, as JSON."""
         return {name: plain(value) for name, value in self.router.defaults(params).items()}
 
     def settings(self) -> dict[str, Any]:
-        """The settings that differ from neurofit's defaults: a new setting leaves every run's id as it was."""
-        told: dict[str, Any] = {"fit": self.public_name, self.recipe: _changed(getattr(self, self.recipe))}
-        told["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
+        """What is part of every run's id, as JSON.
+
+        Only values that differ from neurofit's defaults are included, so that a new setting changes no
+        existing id.
+        """
+        settings: dict[str, Any] = {
+            "fit": self.public_name,
+            self.recipe: _changed(getattr(self, self.recipe)),
+        }
+        settings["data"] = self.data if isinstance(self.data, str) else name_of(self.data)
         if self.router.architecture:
-            told["architecture"] = self.router.architecture
+            settings["architecture"] = self.router.architecture
         return {
-            **told,
+            **settings,
             **{
                 name: plain(getattr(self, name))
                 for name in ("split", *self.preparation)
@@ -129,9 +142,9 @@ class ReadyMade:
 
 
 def plain(value: Any) -> Any:
-    """As JSON carries it."""
+    """The value as JSON carries it: dataclasses and mappings as dicts, tuples as lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        hidden = {one.name for one in fields(value) if one.metadata.get("told") == "if changed"}
+        hidden = {one.name for one in fields(value) if one.metadata.get("in_settings") == "if changed"}
         return {
             name: one
             for name, one in asdict(value).items()
@@ -145,7 +158,7 @@ def plain(value: Any) -> Any:
 
 
 def _changed(recipe: Any) -> dict[str, Any]:
-    now = {one.name: getattr(recipe, one.name) for one in fields(recipe) if one.name not in UNTOLD}
+    now = {one.name: getattr(recipe, one.name) for one in fields(recipe) if one.name not in NOT_IN_ID}
     return {name: value for name, value in now.items() if value != _default(recipe, name)}
 
 

@@ -1,4 +1,4 @@
-"""Where an argument goes: to the architecture, the training or the data, whichever declares its name."""
+"""Route each argument to the architecture, the training or the data, whichever declares its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUIRED = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Routed:
-    """The arguments of one run, each where it belongs."""
+    """The arguments of one run, sorted by the place they belong to."""
 
     architecture: str
     build: dict[str, Any]
@@ -27,8 +27,15 @@ class Routed:
 class Router:
     """What each place declares, name → default.
 
-    `architecture` is the name of the one there is, or None where an axis of that name has to choose;
-    `training` any dataclass, whose fields are arguments.
+    Parameters
+    ----------
+    architectures : mapping of str to mapping
+        Architecture → its arguments.
+    architecture : str or None
+        The name of the only architecture, or None if the axis `architecture` selects one.
+    training : dataclass
+        Its fields are arguments.
+    data : mapping of str to object
     """
 
     architectures: Mapping[str, Mapping[str, Any]]
@@ -37,7 +44,10 @@ class Router:
     data: Mapping[str, Any]
 
     def arguments(self) -> dict[str, Any]:
-        """Every argument with its default or REQUIRED; one that two places declare is named place.name."""
+        """Every argument that can be set, with its default or REQUIRED.
+
+        A name that two places declare is PLACE.NAME.
+        """
         declared = {place: self._declared(place, None) for place in PLACES}
         known: dict[str, Any] = {} if self.architecture else {"architecture": REQUIRED}
         for place, names in declared.items():
@@ -47,12 +57,13 @@ class Router:
         return known
 
     def route(self, params: Mapping[str, Any]) -> Routed:
-        """Each argument to its place.
+        """Send each argument to its place.
 
         Raises
         ------
         GridError
-            An argument is declared by none or by two, given twice, lacks a value, or has an impossible one.
+            If an argument is declared by no place or by two, is given twice, has no value, or has a value
+            that is not valid.
         """
         chosen = self._chosen(params)
         sent: dict[str, dict[str, Any]] = {place: {} for place in PLACES}
@@ -69,7 +80,7 @@ class Router:
         return Routed(chosen, sent["architecture"], training, sent["data"])
 
     def _check_path(self, training: Any, chosen: str, given: Mapping[str, Any]) -> None:
-        """The argument that a regularisation path sets is the architecture's, and nobody else sets it."""
+        """Check that the argument of a regularisation path is the architecture's and is not set twice."""
         name, known = getattr(training, "path", None), self._declared("architecture", chosen)
         if name is None:
             return self._complete("architecture", chosen, given)
@@ -156,12 +167,12 @@ class Router:
 
 
 def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
-    """The arguments of a function beyond its first `after`, by name, with defaults (REQUIRED if there is none).
+    """The arguments of a function after its first `after`, name → default; REQUIRED if there is no default.
 
     Raises
     ------
     GridError
-        The function has *args or **kwargs, which hide what there is to set.
+        If the function has *args or **kwargs, which hide what can be set.
     """
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
@@ -175,4 +186,5 @@ def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
 
 
 def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function, as settings and ids have it."""
     return getattr(function, "__name__", type(function).__name__)

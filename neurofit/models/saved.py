@@ -1,4 +1,4 @@
-"""Models back from what their tasks left."""
+"""Load models from the files that their tasks left."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ NORMALISATION = "normalisation.json"
 
 
 def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
-    """The trained model of the task that left `folder`, built by this fit's code.
+    """The trained model of a task, built by the code of this fit.
 
-    Scale its inputs with `normalisation(folder)` (`datasets.standardise_like`).
+    Scale its inputs with `normalisation(folder)` and `datasets.standardise_like`.
 
     Parameters
     ----------
     folder : Path
-        An attempt's folder.
+        The folder of a finished attempt.
     fit : Fit
-        The fit that trained it.
+        The fit of the task's experiment.
 
     Returns
     -------
@@ -38,22 +38,22 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     Raises
     ------
     StoreError
-        A file is missing or damaged, or the architecture now makes a model with other weights.
+        If a file is missing or damaged, or the architecture now builds a model with other weights.
     """
     from neurofit.models.building import Shapes, build
 
-    made = recipe(folder)
-    name = made["architecture"]
+    record = recipe(folder)
+    name = record["architecture"]
     if name not in fit.built:
-        raise StoreError(f"{folder}: made with architecture '{name}'; this fit has {', '.join(fit.built)}.")
-    inputs = {key: tuple(shape) for key, shape in made["shapes"]["inputs"].items()}
-    shapes = Shapes(inputs, made["shapes"]["outputs"])
-    seeds, dtype = SimpleNamespace(**made["seeds"]), made.get("dtype", "float32")
-    model = build(fit.built[name], shapes, made["arguments"], seeds, dtype)
+        raise StoreError(f"{folder}: record with architecture '{name}'; this fit has {', '.join(fit.built)}.")
+    inputs = {key: tuple(shape) for key, shape in record["shapes"]["inputs"].items()}
+    shapes = Shapes(inputs, record["shapes"]["outputs"])
+    seeds, dtype = SimpleNamespace(**record["seeds"]), record.get("dtype", "float32")
+    model = build(fit.built[name], shapes, record["arguments"], seeds, dtype)
     now = {one.path: list(one.shape) for one in model.trainable_variables}
-    if list(now.values()) != list(made["weights"].values()):
+    if list(now.values()) != list(record["weights"].values()):
         raise StoreError(
-            f"{folder}: its weights are {_told(made['weights'])}, but '{name}' now makes {_told(now)}. "
+            f"{folder}: its weights are {_listed(record['weights'])}, but '{name}' now makes {_listed(now)}. "
             "Use the code as it was submitted."
         )
     try:
@@ -64,12 +64,42 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
 
 
 def recipe(folder: Path) -> dict[str, Any]:
-    """Everything that made the fit: `recipe.json`."""
+    """The contents of `recipe.json`: everything that determined the model.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of a finished attempt.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
     return _read(Path(folder) / RECIPE)
 
 
 def normalisation(folder: Path) -> dict[str, Any]:
-    """The numbers that inputs were scaled with."""
+    """The numbers that the inputs were scaled with, the contents of `normalisation.json`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of a finished attempt.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
     return _read(Path(folder) / NORMALISATION)
 
 
@@ -80,5 +110,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
 
 
-def _told(weights: dict[str, list[int]]) -> str:
+def _listed(weights: dict[str, list[int]]) -> str:
     return ", ".join(f"{path} {tuple(shape)}" for path, shape in weights.items())

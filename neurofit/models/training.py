@@ -1,4 +1,4 @@
-"""How a model is trained: plain values, cheap to import, each of them an axis that a grid may set."""
+"""How a model is trained: plain values, cheap to import. Each of them can be an axis of a grid."""
 
 from __future__ import annotations
 
@@ -21,54 +21,60 @@ class Training:
 
     Parameters
     ----------
-    epochs : int
-        The most epochs. An epoch uses every image once, in an order that seed and epoch decide.
-    batch_size : int
-        Images per step. An epoch's last, smaller batch is a step, too.
-    learning_rate : float
-        Of every step, until `decays` change it.
+    epochs : int, default 200
+        Largest number of epochs. Every image is used once per epoch; the order depends on the seed and the
+        epoch.
+    batch_size : int, default 16
+        Images per step. The last, smaller batch of an epoch is a step too.
+    learning_rate : float, default 1e-3
+        Of every step, until `decays` changes it.
     optimizer : {"adam", "adamw", "sgd", "lbfgs"}
-        Adam has β₁ .9, β₂ .999, ε 1e-8. "lbfgs" is SciPy's, in float64, with all images at once: an epoch is
-        then an iteration, and what it remembers of the curvature starts again after each validation.
-    weight_decay : float
-        For adamw: the share, times the learning rate, that a weight loses per step.
-    momentum : float
-        For sgd.
+        "adam" has β₁ = .9, β₂ = .999, ε = 1e-8. "lbfgs" is SciPy's, in float64, with all images at once: an
+        epoch is one iteration, and its estimate of the curvature starts again after each validation.
+    weight_decay : float, default 0
+        For "adamw": per step, a weight loses this share of itself, times the learning rate.
+    momentum : float, default 0
+        For "sgd".
     loss : {"poisson", "gaussian", "mean_squared", "bernoulli", "gamma"}
-        Summed over neurons and averaged over images; "mean_squared" is averaged over both.
+        Summed over neurons, mean over images; "mean_squared" is the mean over both. See `models.losses`.
     unit_rates : {"none", "train", "train+monitored"}
-        What a neuron's Poisson loss is divided by: nothing, its mean response to the training images (each
-        spike then counts the same), or that to training and monitored images (as NDN did, which leaks the
-        monitored images).
-    validate_every : int
-        Epochs between two looks at the monitored set.
+        What each neuron's Poisson loss is divided by: nothing; its mean response to the training images, so
+        that every spike counts the same; or its mean response to training and monitored images, as in NDN,
+        which leaks the monitored images.
+    validate_every : int, default 1
+        Epochs between two validations.
     patience : int, optional
-        Epochs without a better validation loss until training stops, or the learning rate decays. Then the
-        best weights are kept. By default, training goes to the last epoch and keeps the last weights.
-    min_delta : float
-        How much lower a loss must be to be better.
-    decay : float
-        What the learning rate is multiplied by at each of the `decays`.
-    decays : int
-        How many times training returns to the best weights with a lower learning rate, instead of stopping.
+        Epochs without a better validation loss until training stops, or the learning rate decays; the best
+        weights are kept. None trains to the last epoch and keeps the last weights.
+    min_delta : float, default 0
+        How much lower a validation loss must be to count as better.
+    decay : float, default 0.3
+        Factor of the learning rate at each decay, in (0, 1].
+    decays : int, default 0
+        How many times training returns to the best weights with a lower learning rate instead of stopping.
     turns : {"none", "recording"}
-        "recording": every batch is of one recording's images, in rotation, and shorter recordings repeat until
-        the longest is finished. "none": batches are drawn from all images.
+        With "recording", every batch has images of one recording, the recordings take turns, and shorter ones
+        are repeated until the longest is complete. With "none", batches are drawn from all images.
     start : str, optional
-        A folder of training_data/ with a finished task, whose weights are taken over if they fit.
-        `{repetition}` stands for this task's.
+        Path of a finished task below the study whose weights are used where they fit; `{repetition}` stands
+        for this task's repetition. See `fitting.warm_start.take_over`.
     path : str, optional
         A regularisation path: the name of an argument of the architecture, such as "smoothness".
-    strengths : tuple of float
-        The ascending values of `path`. There is one training for each, from where the last one ended; the
-        validation loss chooses among them.
-    freeze : tuple of str
-        Names of layers ("core"), or of single weights ("neurons/where"), that are not trained.
-    checkpoint_minutes : float
-        Time between checkpoints.
-    jit : bool
-        Whether to compile a step with XLA: up to twice as many steps per second for small models on a CPU,
-        after 2 s of compilation.
+    strengths : tuple of float, default ()
+        Ascending values of that argument. There is one training for each, starting from the weights of the
+        previous one. The validation loss selects one of them.
+    freeze : tuple of str, default ()
+        Names of layers ("core") or single weights ("neurons/where") that are not trained.
+    checkpoint_minutes : float, default 1
+        Minutes between checkpoints.
+    jit : bool, default False
+        Compile each step with XLA. On a CPU, small models make up to twice as many steps per second;
+        compilation takes about 2 s.
+
+    Raises
+    ------
+    GridError
+        If a value is not valid, or has no effect with the other values.
     """
 
     epochs: int = 200
@@ -94,19 +100,24 @@ class Training:
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
-        """The recipe of Klindt et al.; `docs/training.md` says how it differs from the source's code.
+        """The recipe of Klindt et al.
 
-        Adam at 1e-3, batches of 256, a validation every 48 steps, patience of ten validations, and the learning
-        rate cut to a third twice. Validations and patience are in epochs of 1,440 images (6 steps).
+        Adam at 1e-3, batches of 256, validation every 50 steps, a patience of ten validations, and the
+        learning rate cut to a third twice. Intervals are in epochs of 1,440 images (6 steps).
+        docs/training.md lists the differences from the authors' code.
 
         Parameters
         ----------
-        **changes
-            Settings that replace those of the recipe.
+        **changes : object
+            Values that replace those of the recipe.
+
+        Returns
+        -------
+        Training
 
         References
         ----------
-        Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
+        D. Klindt, A. Ecker, T. Euler and M. Bethge (2017), doi:10.48550/arXiv.1711.02653.
         """
         recipe = {
             "epochs": 5_000,
@@ -121,7 +132,7 @@ class Training:
 
     @property
     def dtype(self) -> str:
-        """Of weights and data while training."""
+        """Dtype of weights and data during training."""
         return "float64" if self.optimizer == "lbfgs" else "float32"
 
     def __post_init__(self) -> None:

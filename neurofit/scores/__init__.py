@@ -1,9 +1,9 @@
-"""How good: one value per neuron, and of a population. docs/scores.md says which score is for what.
+"""Scores: one value per neuron, and of a population. docs/scores.md says which score is for what.
 
-`measures`: predictions against responses; `trials`: what repeated trials are; `ceilings`: how well they could
-be predicted; `corrected`: predictions against trials, noise set aside; `similarity`: of
-representations; `summary`: one number of many neurons'. Pure NumPy. Names load on first use, so that
-importing this package costs nothing.
+`measures`: predictions against responses; `trials`: repeated trials and their variances; `ceilings`: how well
+responses could be predicted; `corrected`: predictions against trials, corrected for noise; `similarity`: of
+representations; `summary`: one number for many neurons. Only NumPy and SciPy. Names load on first use, so
+that importing this package costs nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""How well a neuron's responses could be predicted at all: from its repeated trials alone, one number per
-neuron.
+"""How well a neuron's responses could be predicted: ceilings from its repeated trials alone, one number per neuron.
 
-All take trials (image, trial, neuron) and a mask, as `trials` says; images with fewer than two trials do not
-count. Where a ceiling is not defined (silent neuron, one image, no repeats) it is nan.
+All functions take trials (image, trial, neuron) and a mask, as described in `trials`. Images with fewer than
+two trials do not count. If a ceiling is not defined (silent neuron, one image, no repeats) it is nan.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from neurofit.scores.measures import centred, correlation
-from neurofit.scores.pairs import divided
+from neurofit.scores.measures import centred, correlation, divided
 from neurofit.scores.trials import (
     anscombe,
     counted_trials,
@@ -27,26 +25,26 @@ ROUNDING = 1e-12  # of a correlation
 
 
 def signal_power(trials, mask=None) -> np.ndarray:
-    """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): variance that all trials share.
+    """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): the variance that all trials share.
 
-    It is computed as what it equals, the covariance of two trials over images, averaged over all pairs of
-    trials. If trials are missing, a pair uses the images that have both, weighted by their number less one.
+    Computed as what it equals: the covariance of two trials over images, averaged over all pairs of trials.
+    If trials are missing, a pair uses the images that have both, weighted by their number less one.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Below 0 by chance; nan if no two trials share two images.
+    ndarray, shape (neuron,)
+        Can be below 0 by chance; nan if no two trials share two images.
 
     References
     ----------
-    Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    M. Sahani and J. Linden (2003); O. Schoppe et al. (2016), doi:10.3389/fncom.2016.00010.
     """
     y, valid = repeated(trials, mask)
     products, weights = np.zeros(y.shape[2]), np.zeros(y.shape[2], np.int64)
@@ -59,43 +57,43 @@ def signal_power(trials, mask=None) -> np.ndarray:
 
 
 def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
-    """CC_max = √(SP / Var(ȳ)): the correlation with the trial mean that the true rates would have.
+    """CC_max = √(SP / Var(ȳ)): the correlation of the true rates with the trial mean.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
-    signal : ndarray of shape (neuron,), optional
-        The signal's variance, to use another estimate than `signal_power`, such as `signal_variance`.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+    signal : ndarray, shape (neuron,), optional
+        Variance of the signal, to use another estimate (`signal_variance`) than `signal_power`.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [0, 1]; 0 if there is no signal (SP ≤ 0); nan for a silent neuron.
 
     References
     ----------
-    Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    O. Schoppe et al. (2016), doi:10.3389/fncom.2016.00010.
     """
     signal = signal_power(trials, mask) if signal is None else np.asarray(signal, np.float64)
     return np.sqrt(np.clip(divided(signal, mean_variance(trials, mask)), 0, 1))
 
 
 def signal_share(trials, mask=None) -> np.ndarray:
-    """Share of signal in a single trial's variance, signal / (signal + noise), by `signal_variance`.
+    """signal / (signal + noise) of a single trial, from `signal_variance`.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [0, 1]; nan for a silent neuron.
     """
     signal = np.maximum(signal_variance(trials, mask), 0)
@@ -105,48 +103,49 @@ def signal_share(trials, mask=None) -> np.ndarray:
 def fev(trials, mask=None) -> np.ndarray:
     """Fraction of explainable variance: (total − noise) / total.
 
-    The total is over all trials of all images. Both variances are divided by n − 1.
+    The total variance is over all trials of all images; both have n − 1.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        At most 1, below 0 by chance; nan for a silent neuron.
+    ndarray, shape (neuron,)
+        At most 1; can be below 0 by chance; nan for a silent neuron.
 
     References
     ----------
-    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    S. Cadena et al. (2019), doi:10.1371/journal.pcbi.1006897.
     """
     total = total_variance(trials, mask)
     return divided(total - noise_variance(trials, mask), total)
 
 
 def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
-    """Var_image(ȳ) / mean_image Var_trial(y), the former divided by n; the noise in ȳ is not subtracted.
+    """Var_image(ȳ) / mean_image Var_trial(y), the former with n. The noise in ȳ is not subtracted.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
-    counts : bool
-        Whether the responses are counts: then it is the ratio of their Anscombe transform (`anscombe`).
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+    counts : bool, default False
+        Responses are counts: use their Anscombe transform (`trials.anscombe`).
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        At least 0; nan if the trials of each image are identical, because there is no noise to compare with.
+    ndarray, shape (neuron,)
+        At least 0; nan if the trials of each image are identical, so that there is no noise to compare with.
 
     References
     ----------
-    neuralpredictors; Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212, argue for it as a criterion.
+    neuralpredictors. D. Pospisil and W. Bair (2021) recommend it as a criterion,
+    doi:10.1371/journal.pcbi.1009212.
     """
     y = anscombe(trials) if counts else trials
     images = (repeated(y, mask)[1].any(axis=1)).sum(axis=0)
@@ -154,44 +153,44 @@ def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
 
 
 def oracle_jackknife(trials, mask=None) -> np.ndarray:
-    """Correlation of each response with the mean of its image's other trials, over all trials of all images.
+    """Correlation of a response with the mean of the image's other trials, over all trials of all images.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        In [-1, 1]; nan if either is constant.
+    ndarray, shape (neuron,)
+        In [-1, 1]; nan if responses are constant.
 
     References
     ----------
-    Walker et al. 2019, doi:10.1038/s41593-019-0517-x; neuralpredictors.
+    E. Walker et al. (2019), doi:10.1038/s41593-019-0517-x; neuralpredictors.
     """
     y, others, valid = _left_out(trials, mask)
     return correlation(*(values.reshape(-1, y.shape[2]) for values in (y, others, valid)))
 
 
 def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
-    """The correlation of `oracle_jackknife` over images, for each left-out trial position, and their mean.
+    """The correlation of `oracle_jackknife` over images, for each left-out trial position; the mean of those defined.
 
     A drift from trial to trial lowers `oracle_jackknife`, but not this.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        In [-1, 1]; the mean of those trial positions for which it is defined.
+    ndarray, shape (neuron,)
+        In [-1, 1]; nan if no position has a correlation.
     """
     y, others, valid = _left_out(trials, mask)
     each = np.array([correlation(y[:, k], others[:, k], valid[:, k]) for k in range(y.shape[1])])
@@ -199,20 +198,20 @@ def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
 
 
 def oracle_conservative(trials, mask=None) -> np.ndarray:
-    """V / √(V · (V + noise)), V = Var_image(ȳ), noise = mean_image Var_trial(y), both divided by n, not n − 1.
+    """V / √(V · (V + noise)), with V = Var_image(ȳ) and noise = mean_image Var_trial(y), both with n, not n − 1.
 
-    This is the correlation of single trials with ȳ, as if ȳ were the truth.
+    The correlation of single trials with ȳ, as if ȳ were the truth.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [0, 1]; nan for a silent neuron.
 
     References
@@ -233,18 +232,17 @@ def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.nda
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
-    splits : int
-        How many random splits are averaged.
-    seed : int
-        Seed of the splits.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+    splits : int, default 200
+        Number of random splits.
+    seed : int, default 0
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [-1, 1].
     """
     return _halves(trials, mask, splits, seed, lambda r: r)
@@ -253,51 +251,48 @@ def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.nda
 def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
     """Split-half correlation corrected to all trials, 2r / (1 + r) (Spearman-Brown), averaged over splits.
 
-    Halves are drawn at random, the same for all images. 200 of them leave the mean over neurons uncertain by
-    about .001. A split whose halves are exact opposites (1 + r = 0 up to rounding) has no consistency and does
-    not count.
+    Halves are drawn at random, the same for all images; with 200 of them the mean over neurons is uncertain
+    by about .001. A split whose halves are exact opposites (1 + r = 0, except for rounding) does not count.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
-    splits : int
-        How many random splits are averaged.
-    seed : int
-        Seed of the splits.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+    splits : int, default 200
+        Number of random splits.
+    seed : int, default 0
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         At most 1.
 
     References
     ----------
-    Schrimpf et al. 2018 (Brain-Score), doi:10.1101/407007, where it is the ceiling, unsquared.
+    M. Schrimpf et al. (2018, Brain-Score), who use it, not squared, as the ceiling, doi:10.1101/407007.
     """
     return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, np.where(1 + r > ROUNDING, 1 + r, 0)))
 
 
 def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
-    """√ of `split_half_consistency`: the correlation of a perfect model with the trial mean.
+    """√ of `split_half_consistency`: the correlation of a perfect model with the trial mean; 0 if that is below 0.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
-    splits : int
-        How many random splits are averaged.
-    seed : int
-        Seed of the splits.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+    splits : int, default 200
+        Number of random splits.
+    seed : int, default 0
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        In [0, 1]; 0 if the consistency is below 0.
+    ndarray, shape (neuron,)
+        In [0, 1].
     """
     return np.sqrt(np.maximum(split_half_consistency(trials, mask, splits=splits, seed=seed), 0))
 
@@ -313,15 +308,15 @@ def _left_out(trials, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _halves(trials, mask, splits: int, seed: int, of) -> np.ndarray:
     y, valid = counted_trials(trials, mask)
     each = []
-    for chosen in _ways(y.shape[1], splits, seed):
+    for chosen in _half_splits(y.shape[1], splits, seed):
         counts = [valid[:, half].sum(axis=1) for half in (chosen, ~chosen)]
         means = [y[:, half].sum(axis=1) / np.maximum(n, 1) for half, n in zip((chosen, ~chosen), counts)]
         each.append(of(correlation(*means, (counts[0] > 0) & (counts[1] > 0))))
     return _mean_of_defined(np.array(each), y.shape[2])
 
 
-def _ways(n: int, splits: int, seed: int):
-    """(trial,) bools: True for the first half, of n // 2 trials; all images are split alike."""
+def _half_splits(n: int, splits: int, seed: int):
+    """(trial,) bools: True for the first half, of n // 2 trials; the same for all images."""
     rng = np.random.default_rng(seed)
     if n > 1:
         yield from (np.isin(np.arange(n), rng.permutation(n)[: n // 2]) for _ in range(splits))

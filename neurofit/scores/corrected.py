@@ -1,11 +1,10 @@
-"""Scores of predictions against repeated trials, which tell what of a miss is the neuron's noise; one per
-neuron.
+"""Scores of predictions against repeated trials, corrected for the neuron's noise; one per neuron.
 
-All take trials (image, trial, neuron), predictions (image, neuron) and a mask, as `trials` says. Images with
-fewer than two trials of a neuron do not count for it (`single_trial_correlation` counts them). A prediction
-that is NaN or infinite where a response counts makes that neuron's score nan. What is divided by an estimate
-of the signal is nan where that is not above 0, and unreliable where it is small: aggregate over neurons with
-`ceilings.fev` above some threshold.
+All functions take trials (image, trial, neuron), predictions (image, neuron) and a mask, as described in
+`trials`. Images with fewer than two trials of a neuron do not count for it (`single_trial_correlation` counts
+them). If a prediction is NaN or infinite where a response counts, that neuron's score is nan. Scores that are
+divided by an estimate of the signal are nan if it is not above 0, and unreliable if it is small: aggregate
+over neurons with `ceilings.fev` above some threshold.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import numpy as np
 
 from neurofit.errors import ShapeError
 from neurofit.scores.ceilings import signal_power
-from neurofit.scores.measures import centred, correlation
-from neurofit.scores.pairs import divided, is_constant
+from neurofit.scores.measures import centred, correlation, divided, is_constant
 from neurofit.scores.trials import counted_trials, noise_variance, repeated, total_variance
 
 
@@ -24,21 +22,25 @@ def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    predictions : ndarray of shape (image, neuron)
-        One per image.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [-1, 1]; noise keeps even the true rates below 1; nan as for `correlation`.
+
+    Raises
+    ------
+    ShapeError
+        If trials and predictions do not fit together.
 
     References
     ----------
-    Willeke et al. 2022 (Sensorium), doi:10.48550/arXiv.2206.08666.
+    K. Willeke et al. (2022, Sensorium), doi:10.48550/arXiv.2206.08666.
     """
     y, valid = counted_trials(trials, mask)
     p = np.broadcast_to(_fitting(predictions, y)[:, None, :], y.shape)
@@ -48,25 +50,29 @@ def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
 def feve(trials, predictions, mask=None) -> np.ndarray:
     """Fraction of explainable variance explained: 1 − (mean (y − p)² − noise) / (total − noise).
 
-    The mean is over all trials of all images; total and noise are those of `fev`.
+    The mean is over all trials of all images; total and noise are those of `ceilings.fev`.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    predictions : ndarray of shape (image, neuron)
-        One per image.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Unbounded below, above 1 by chance; nan if total ≤ noise.
+    ndarray, shape (neuron,)
+        Unbounded below; can be above 1 by chance; nan if total ≤ noise.
+
+    Raises
+    ------
+    ShapeError
+        If trials and predictions do not fit together.
 
     References
     ----------
-    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897.
+    S. Cadena et al. (2019), doi:10.1371/journal.pcbi.1006897.
     """
     valid = repeated(trials, mask)[1]
     p = _fitting(predictions, valid)
@@ -82,21 +88,26 @@ def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    predictions : ndarray of shape (image, neuron)
-        One per image.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Beyond ±1 by chance; nan if SP ≤ 0, or predictions are constant.
+    ndarray, shape (neuron,)
+        Can be beyond ±1 by chance; nan if SP ≤ 0, or predictions are constant.
+
+    Raises
+    ------
+    ShapeError
+        If trials and predictions do not fit together.
 
     References
     ----------
-    Hsu et al. 2004, doi:10.1088/0954-898X_15_2_002; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    A. Hsu et al. (2004), doi:10.1088/0954-898X_15_2_002; O. Schoppe et al. (2016),
+    doi:10.3389/fncom.2016.00010.
     """
     y, p, valid = _means(trials, predictions, mask)
     covariance = (y * p).sum(axis=0) / np.maximum(valid.sum(axis=0) - 1, 1)
@@ -108,52 +119,60 @@ def signal_power_explained(trials, predictions, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    predictions : ndarray of shape (image, neuron)
-        One per image.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         Unbounded below, which is why Schoppe et al. advise against it; nan if SP ≤ 0.
+
+    Raises
+    ------
+    ShapeError
+        If trials and predictions do not fit together.
 
     References
     ----------
-    Sahani & Linden 2003; Schoppe et al. 2016, doi:10.3389/fncom.2016.00010.
+    M. Sahani and J. Linden (2003); O. Schoppe et al. (2016), doi:10.3389/fncom.2016.00010.
     """
     y, p, valid = _means(trials, predictions, mask)
     return divided(_variance(y, valid) - _variance(y - p, valid), _root(signal_power(trials, mask)) ** 2)
 
 
 def r2_er(trials, predictions, mask=None) -> np.ndarray:
-    """r² of the predictions with the noiseless responses, numerator and denominator each without bias.
+    """r² of the predictions with the noiseless responses, with unbiased numerator and denominator.
 
     ((Σ p y)² − s Σ p²) / (Σ p² · (Σ y² − (m − 1) s)), where y is the trial mean of m images and p the
-    prediction, both less their means over images, and s = noise · mean_image(1 / trials), the variance of a
-    trial mean. It assumes one noise variance for all images: of counts, take the square root, or Anscombe's
-    transform, of trials and predictions first.
+    prediction, both less their means over images, and s = noise · mean_image(1 / trials) is the variance of a
+    trial mean. It assumes the same noise variance for all images: for counts, first take the square root, or
+    Anscombe's, of trials and predictions.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    predictions : ndarray of shape (image, neuron)
-        One per image.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Outside [0, 1] by chance; nan if the denominator is not above 0.
+    ndarray, shape (neuron,)
+        Can be outside [0, 1] by chance; nan if the denominator is not above 0.
+
+    Raises
+    ------
+    ShapeError
+        If trials and predictions do not fit together.
 
     References
     ----------
-    r̂²_ER of Pospisil & Bair 2021, doi:10.1371/journal.pcbi.1009212; derived here from its definition, and
-    tested against the figures that they print.
+    r̂²_ER of D. Pospisil and W. Bair (2021), doi:10.1371/journal.pcbi.1009212; derived here from its
+    definition, and tested against the figures that they print.
     """
     y, p, valid = _means(trials, predictions, mask)
     count, images = repeated(trials, mask)[1].sum(axis=1), valid.sum(axis=0)

@@ -1,11 +1,9 @@
 """Scores of predicted responses, one per neuron.
 
-All take responses and predictions (image, neuron) and a mask (image, neuron), True where the response counts,
-or None. A response that is NaN is missing and does not count; a prediction that is NaN or infinite where the
-response counts makes that neuron's score nan. Where a score is not defined it is nan; `summary.population`
-decides what a nan is worth. Pure NumPy, float64 inside.
-
-How unevenly a neuron's responses are spread over images: 0 = alike to all, 1 = to a single one.
+All functions take responses and predictions (image, neuron) and a mask (image, neuron), True where the
+response counts, or None. A response that is NaN is missing and does not count. If a prediction is NaN or
+infinite where the response counts, that neuron's score is nan. A score that is not defined is nan;
+`summary.population` decides what a nan counts. float64 inside.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from neurofit.errors import ShapeError, UsageError, nearest
-from neurofit.scores.pairs import counted, divided, is_constant, mean, paired
 
 EPSILON = 1e-6  # added to a rate before its logarithm, as NDN does [spikes per presentation]
 
@@ -23,20 +20,19 @@ def correlation(responses, predictions, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [-1, 1]; nan if responses or predictions are constant, or fewer than two images count.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     undefined = is_constant(y, valid) | is_constant(p, valid)
@@ -45,24 +41,23 @@ def correlation(responses, predictions, mask=None) -> np.ndarray:
 
 
 def explained_variance(responses, predictions, mask=None) -> np.ndarray:
-    """1 - Var(y - p) / Var(y): an offset costs nothing, a wrong scale does.
+    """1 − Var(y − p) / Var(y): an offset costs nothing, a wrong scale does.
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         At most 1, unbounded below; nan if responses are constant.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     error = (centred(y - p, valid) ** 2).sum(axis=0)
@@ -71,24 +66,23 @@ def explained_variance(responses, predictions, mask=None) -> np.ndarray:
 
 
 def r_squared(responses, predictions, mask=None) -> np.ndarray:
-    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², ȳ the mean of these responses: an offset and a wrong scale both cost.
+    """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², with ȳ the mean of these responses: an offset and a wrong scale cost.
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         At most 1, unbounded below; nan if responses are constant.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     error = ((y - p) ** 2).sum(axis=0)
@@ -96,26 +90,25 @@ def r_squared(responses, predictions, mask=None) -> np.ndarray:
 
 
 def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
-    """1 - Σ (y - p)² / Σ (y - baseline)²: 0 for a model that predicts a given baseline.
+    """1 − Σ (y − p)² / Σ (y − baseline)²: 0 for a model that predicts the baseline, which is given, not estimated.
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    baseline_mean : ndarray of shape (neuron,)
-        The mean response in the *training* set [spikes per presentation].
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    baseline_mean : ndarray, shape (neuron,)
+        Mean response in the *training* set [spikes per presentation].
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         At most 1, unbounded below; nan if every response equals the baseline, or none counts.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = _per_neuron(baseline_mean, y)
@@ -126,29 +119,28 @@ def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=N
 def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
     """Log likelihood of the spikes beyond that of a constant rate, in bits per spike.
 
-    LL(p) = Σ_image y log(p + ε) - p, with ε = EPSILON = 1e-6; the score is
-    (LL(p) - LL(baseline)) / (log 2 · Σ_image y).
+    LL(p) = Σ_image y log(p + ε) − p, with ε = EPSILON = 1e-6; score = (LL(p) − LL(baseline)) / (log 2 ·
+    Σ_image y).
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    baseline_mean : ndarray of shape (neuron,), optional
-        The constant rate. By default the mean of these responses (NDN's null model), which no constant
-        prediction can beat; the mean of the training set is the fair baseline.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    baseline_mean : ndarray, shape (neuron,), optional
+        The constant rate. Default: the mean of these responses (NDN's null model), which no constant
+        prediction can beat; the training set's mean is the fair one.
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         Unbounded; 0 for the baseline itself; nan for a neuron without spikes, with a response < 0 or with a
-        prediction ≤ -ε.
+        prediction ≤ −ε.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
@@ -159,33 +151,32 @@ def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None
 def null_adjusted_log_likelihood(
     responses, predictions, baseline_mean=None, mask=None, *, noise="poisson"
 ) -> np.ndarray:
-    """What the model's loss gains over that of a constant rate.
+    """Gain of the model's loss over that of a constant rate.
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    baseline_mean : ndarray of shape (neuron,), optional
-        The constant rate, as in `poisson_log_likelihood`; the default is NDN's.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    baseline_mean : ndarray, shape (neuron,), optional
+        As in `poisson_log_likelihood`; None is NDN's.
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
     noise : {"poisson", "gaussian"}
-        "poisson" is `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate;
-        it equals NDN3's. "gaussian" is Σ (y − baseline)² / images − Σ (y − p)² / images, for each neuron
-        separately. It is *not* NDN3's, which subtracts the baseline's error, −error − null (`eval_preds`; in
-        `eval_models`, null is a sum over all neurons), so the two cannot be compared.
+        "poisson": `poisson_log_likelihood` in nats per spike, of a loss divided by each neuron's mean rate,
+        as in NDN3. "gaussian": Σ (y − baseline)² / images − Σ (y − p)² / images for each neuron, *not* NDN3's
+        value, which subtracts the baseline's error, −error − null (`eval_preds`; in `eval_models` null is a
+        sum over all neurons).
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Unbounded; 0 for the baseline itself; nan if the log likelihood is, or if no image counts.
+    ndarray, shape (neuron,)
+        Unbounded; 0 for the baseline itself; nan if the log likelihood is, or no image counts.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     UsageError
-        Another noise was asked for.
+        If the noise is not known.
     """
     if noise == "poisson":
         return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
@@ -200,27 +191,24 @@ def null_adjusted_log_likelihood(
 
 
 def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
-    """2 Σ [y log(y / p) − (y − p)] / images: how far this is below the best log likelihood, that of p = y.
-
-    y log y is 0 at 0.
+    """2 Σ [y log(y / p) − (y − p)] / images: distance from the best log likelihood, p = y. y log y is 0 at 0.
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        At least 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates or
-        responses, or if no image counts.
+    ndarray, shape (neuron,)
+        At least 0 [nats per image, twice]; infinite for a spike where the rate is 0; nan for negative rates
+        or responses, or if no image counts.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     return divided(2 * _missed(y, p, valid), valid.sum(axis=0))
@@ -231,22 +219,21 @@ def deviance_explained(responses, predictions, baseline_mean=None, mask=None) ->
 
     Parameters
     ----------
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    baseline_mean : ndarray of shape (neuron,), optional
-        The constant rate, as in `poisson_log_likelihood`.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    baseline_mean : ndarray, shape (neuron,), optional
+        As in `poisson_log_likelihood`.
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        At most 1, unbounded below; nan if the baseline misses nothing (a silent neuron).
+    ndarray, shape (neuron,)
+        At most 1, unbounded below; nan if the baseline's deviance is 0 (a silent neuron).
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     """
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)
@@ -271,7 +258,7 @@ def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.nd
 
 
 def centred(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Less the mean over valid images; 0 where not valid. `values` is 0 there."""
+    """Values less their mean over valid images; 0 where not valid, as `values` is there."""
     return np.where(valid, values - mean(values, valid), 0)
 
 
@@ -293,48 +280,49 @@ def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
 def gini(responses, mask=None) -> np.ndarray:
     """Gini coefficient: Σ_ij |y_i − y_j| / (2 n² ȳ).
 
+    How unevenly a neuron's responses are spread over images: 0 = the same to all, 1 = to a single one.
+
     Parameters
     ----------
-    responses : ndarray of shape (image, neuron)
-        At least 0; NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses : ndarray, shape (image, neuron)
+        At least 0; NaN = missing.
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [0, 1 − 1/n]; nan for a neuron without a response, or with a negative one.
 
     References
     ----------
-    Hurley & Rickard 2009, doi:10.1109/TIT.2009.2027527.
+    N. Hurley and S. Rickard (2009), doi:10.1109/TIT.2009.2027527.
     """
+    from scipy.stats import rankdata  # slow to import
+
     y, valid, n = _counted(responses, mask)
-    rank = np.cumsum(
-        np.take_along_axis(valid, order := np.argsort(np.where(valid, y, np.inf), axis=0), axis=0), axis=0
-    )
-    ordered = np.take_along_axis(y, order, axis=0)
-    return divided(((2 * rank - n - 1) * ordered).sum(axis=0), n * _usable(y))
+    rank = rankdata(np.where(valid, y, np.inf), method="ordinal", axis=0)
+    return divided(((2 * rank - n - 1) * y).sum(axis=0), n * _usable(y))
 
 
 def lifetime_sparseness(responses, mask=None) -> np.ndarray:
-    """Lifetime sparseness: (1 − ȳ² / mean y²) / (1 − 1/n).
+    """(1 − ȳ² / mean y²) / (1 − 1/n).
 
     Parameters
     ----------
-    responses : ndarray of shape (image, neuron)
-        At least 0; NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses : ndarray, shape (image, neuron)
+        At least 0; NaN = missing.
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
         In [0, 1]; nan for a neuron without a response, with a negative one, or with one image.
 
     References
     ----------
-    Vinje & Gallant 2000, doi:10.1126/science.287.5456.1273.
+    W. Vinje and J. Gallant (2000), doi:10.1126/science.287.5456.1273.
     """
     y, _, n = _counted(responses, mask)
     total = _usable(y)
@@ -348,6 +336,60 @@ def _counted(responses, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _usable(y: np.ndarray) -> np.ndarray:
-    """(neuron,) the sum, nan where it is 0 or a response is negative."""
+    """Sum of each neuron's responses, (neuron,); nan if it is 0 or a response is negative."""
     total = y.sum(axis=0)
     return np.where((y < 0).any(axis=0) | (total == 0), np.nan, total)
+
+
+def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """responses, predictions, valid, each (image, neuron): float64, with zeros wherever `valid` is False.
+
+    Valid: the mask is True (None = everywhere), and the response is finite. A prediction that is NaN or
+    infinite makes all of its neuron's valid predictions NaN, so that every score of that neuron is nan.
+
+    Raises
+    ------
+    ShapeError
+        If an array is not (image, neuron), or the shapes differ.
+    """
+    responses = np.asarray(responses, np.float64)
+    predictions = np.asarray(predictions, np.float64)
+    if responses.ndim != 2 or responses.shape != predictions.shape:
+        raise ShapeError(
+            f"responses {responses.shape} and predictions {predictions.shape} must both be (image, neuron), "
+            "and alike."
+        )
+    valid = counted(responses, mask)
+    broken = (valid & ~np.isfinite(predictions)).any(axis=0)
+    predictions = np.where(valid, np.where(broken, np.nan, predictions), 0)
+    return np.where(valid, responses, 0), predictions, valid
+
+
+def counted(responses: np.ndarray, mask=None) -> np.ndarray:
+    """(image, neuron) bool: the mask is True and the response finite."""
+    finite = np.isfinite(responses)
+    if mask is None:
+        return finite
+    mask = np.asarray(mask)
+    if mask.shape != responses.shape:
+        raise ShapeError(
+            f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), and alike."
+        )
+    return finite & mask.astype(bool)
+
+
+def is_constant(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(neuron,) bool: fewer than two valid values, or all of them equal, to the last bit. NaN equals nothing."""
+    low = np.where(valid, values, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(valid, values, -np.inf).max(axis=0, initial=-np.inf)
+    return (valid.sum(axis=0) < 2) | (low == high)
+
+
+def mean(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(neuron,) mean over valid images; nan if there are none. `values` is 0 where not valid."""
+    return divided(values.sum(axis=0), valid.sum(axis=0))
+
+
+def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """numerator / denominator; nan where the denominator is 0, without a warning."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)

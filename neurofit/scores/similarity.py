@@ -1,7 +1,7 @@
-"""How alike two populations, or a population and a model's layer, represent the same images.
+"""How similarly two populations, or a population and a model's layer, represent the same images.
 
-Both are (image, unit), whatever their numbers of units; nothing is fitted, and nothing is squared that is not
-so by its definition. Every value must be finite: leave out images or neurons with missing responses first.
+Both are (image, unit), with any number of units. Nothing is fitted, and nothing is squared unless its
+definition says so. Every value must be finite: leave out images or neurons with missing responses first.
 """
 
 from __future__ import annotations
@@ -14,21 +14,27 @@ ROUNDING = 1e-12  # of a dissimilarity, which is in [0, 2]
 
 
 def dissimilarities(responses) -> np.ndarray:
-    """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of each two images.
+    """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of every two images.
 
     Parameters
     ----------
-    responses : ndarray of shape (image, unit)
-        Responses of neurons, or activations of a layer.
+    responses : ndarray, shape (image, unit)
 
     Returns
     -------
-    ndarray of shape (image, image)
-        In [0, 2], 0 on the diagonal; nan in rows and columns of an image to which all units respond equally.
+    ndarray, shape (image, image)
+        In [0, 2], 0 on the diagonal; nan in rows and columns of an image with equal responses of all units.
+
+    Raises
+    ------
+    ShapeError
+        If the responses are not (image, unit).
+    DataError
+        If a response is not finite.
 
     References
     ----------
-    Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.
+    N. Kriegeskorte et al. (2008), doi:10.3389/neuro.06.004.2008.
     """
     y = _matrix(responses)
     constant = y.max(axis=1) == y.min(axis=1)
@@ -43,17 +49,23 @@ def representational_similarity(responses, others) -> float:
     """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles).
 
     Pairs with an image to which all units respond equally are left out. Dissimilarities that differ by no
-    more than rounding are tied, so that rescaled responses have the same value.
+    more than rounding are ties, so that rescaled responses have the same value.
 
     Parameters
     ----------
-    responses, others : ndarray of shape (image, unit)
-        Two populations, or a population and a layer, for the same images.
+    responses, others : ndarray, shape (image, unit)
 
     Returns
     -------
     float
         In [-1, 1]; nan if nothing varies over the pairs.
+
+    Raises
+    ------
+    ShapeError
+        If the numbers of images differ.
+    DataError
+        If a response is not finite.
     """
     one, other = dissimilarities(responses), dissimilarities(others)
     _same_images(one, other)
@@ -66,31 +78,32 @@ def representational_similarity(responses, others) -> float:
 
 
 def linear_cka(responses, others) -> float:
-    """Linear centred kernel alignment by the unbiased HSIC.
+    """Linear centred kernel alignment with the unbiased HSIC.
 
     HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ. The plain estimator is far above 0 for unrelated
-    populations as soon as there are more units than images.
+    responses as soon as there are more units than images.
 
     Parameters
     ----------
-    responses, others : ndarray of shape (image, unit)
-        Two populations, or a population and a layer, for the same images.
+    responses, others : ndarray, shape (image, unit)
 
     Returns
     -------
     float
-        1 for rotated or rescaled copies, about 0 for unrelated populations, below 0 by chance; nan if one of
-        them does not vary.
+        1 for rotated or rescaled copies, about 0 for unrelated responses; can be below 0 by chance; nan if
+        one of them does not vary.
 
     Raises
     ------
+    ShapeError
+        If the numbers of images differ.
     DataError
-        There are fewer than four images.
+        If there are fewer than four images, or a response is not finite.
 
     References
     ----------
-    Kornblith et al. 2019, doi:10.48550/arXiv.1905.00414. The estimator: Song et al. 2012; Nguyen, Raghu &
-    Kornblith 2021, doi:10.48550/arXiv.2010.15327.
+    S. Kornblith et al. (2019), doi:10.48550/arXiv.1905.00414. The estimator: L. Song et al. (2012); T.
+    Nguyen, M. Raghu and S. Kornblith (2021), doi:10.48550/arXiv.2010.15327.
     """
     one, other = _matrix(responses), _matrix(others)
     _same_images(one, other)
@@ -116,12 +129,13 @@ def _hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0; values that are equal but for rounding share the mean of theirs."""
+    """Ranks; values that are equal except for rounding have the mean of their ranks."""
+    from scipy.stats import rankdata  # slow to import
+
     order = np.argsort(values, kind="stable")
     group = np.zeros(len(values), np.int64)
     group[order[1:]] = np.cumsum(np.diff(values[order]) > ROUNDING)
-    counts = np.bincount(group)
-    return (np.cumsum(counts) - (counts + 1) / 2)[group]
+    return rankdata(group)
 
 
 def _matrix(responses) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One number for a population, with how many neurons are in it and why others are not."""
+"""One number for a population, with the number of neurons in it and why others are not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neurofit.errors import DataError, ShapeError, UsageError, nearest
-from neurofit.scores.measures import PERFECT_AT_ZERO
-from neurofit.scores.pairs import counted, is_constant, paired
+from neurofit.scores.measures import PERFECT_AT_ZERO, counted, is_constant, paired
 
 AVERAGES = ("mean", "median")
 UNDEFINED = ("zero", "drop")
@@ -17,19 +16,24 @@ UNDEFINED = ("zero", "drop")
 
 @dataclass(frozen=True)
 class Aggregation:
-    """How the scores of many neurons become one number. Projects differ in this, so you choose.
+    """How scores of many neurons become one number. Projects differ in this, so it is explicit.
 
     Parameters
     ----------
     average : {"mean", "median"}
-        The average over neurons.
+        Over neurons.
     undefined : {"zero", "drop"}
-        What a score that is nan counts: 0, as of a model that predicts nothing, or not at all.
+        What a score that is nan counts: 0, as of a model that predicts nothing; or not at all.
     threshold : float, optional
-        Neurons whose reliability is not above it are left out. By default, no neuron is.
-    per_recording : bool
-        Whether to average each recording's neurons first, and then take the mean over recordings, so that
-        each has the same weight. By default, all neurons are pooled.
+        Neurons whose reliability is not above it are left out. Default: none is left out.
+    per_recording : bool, default False
+        Average over each recording's neurons first, and then over recordings, so that each has the same
+        weight. Otherwise all neurons are pooled.
+
+    Raises
+    ------
+    UsageError
+        If a value is not known.
     """
 
     average: str = "mean"
@@ -47,21 +51,21 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Summary:
-    """A population's score.
+    """The score of a population.
 
     Parameters
     ----------
     value : float
         Average over the scored neurons; nan only if scores of both infinities are averaged.
     n_scored : int
-        Neurons that are in it: their responses vary, and they are reliable enough if that was asked.
+        Neurons that are in it: their responses vary, and they are reliable enough if there is a threshold.
     n_silent : int
-        Neurons left out because their responses on this split are constant, or fewer than two. This depends
-        on the data alone, so they are the same for every model.
+        Neurons left out because their responses in this part are constant, or fewer than two. This depends
+        only on the data, so it is the same for every model.
     n_constant_predictions : int
         Scored neurons whose predictions are constant, NaN or infinite.
-    per_neuron : ndarray of shape (neuron,)
-        The scores that were averaged; nan for neurons left out.
+    per_neuron : ndarray, shape (neuron,)
+        What was averaged; nan for neurons left out.
     n_unreliable : int
         Neurons left out by the threshold.
     n_undefined : int
@@ -69,7 +73,7 @@ class Summary:
     n_dropped : int
         Neurons left out because their score is nan or infinite (`undefined="drop"`).
     per_recording : dict of str to float
-        Each recording's average, if that was asked.
+        Average of each recording, if requested.
     """
 
     value: float
@@ -84,25 +88,42 @@ class Summary:
 
 
 def scored(responses, mask=None) -> np.ndarray:
-    """Which neurons can be scored: their responses that count are at least two, and not constant.
+    """Which neurons can be scored.
 
     Parameters
     ----------
-    responses : ndarray of shape (image, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
 
     Returns
     -------
-    bool ndarray of shape (neuron,)
+    ndarray of bool, shape (neuron,)
+        False if the neuron's responses that count are constant, or fewer than two.
     """
     responses = np.asarray(responses, np.float64)
     return ~is_constant(responses, counted(responses, mask))
 
 
 def must_be_scorable(responses, mask=None) -> np.ndarray:
-    """`scored`; raises DataError where it is False for all."""
+    """Which neurons can be scored, at least one.
+
+    Parameters
+    ----------
+    responses : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
+        True where a response counts.
+
+    Returns
+    -------
+    ndarray of bool, shape (neuron,)
+        As `scored`.
+
+    Raises
+    ------
+    DataError
+        If no neuron can be scored.
+    """
     keep = scored(responses, mask)
     if not keep.any():
         raise DataError(
@@ -123,41 +144,38 @@ def population(
     reliability=None,
     recordings=None,
 ) -> Summary:
-    """The average of a score over the neurons that can be scored.
+    """Average of a score over the neurons that can be scored.
 
-    A neuron with constant responses is left out, whatever was predicted. If the score of another is nan (a
-    constant prediction has no correlation; a NaN has no score), it counts 0, or is dropped, as `how` says. A
-    score that a constant prediction does have stays.
+    A neuron with constant responses is left out, whatever was predicted. If the score of another neuron is
+    nan (a constant prediction has no correlation; a NaN has no score) it counts 0, or is dropped, as `how`
+    says. A score that a constant prediction does have is kept.
 
     Parameters
     ----------
     score : callable
-        A score of this module, (responses, predictions, mask=…) -> (neuron,). `functools.partial` fills in a
+        One of `measures`, (responses, predictions, mask=…) → (neuron,); `functools.partial` can set a
         baseline.
-    responses, predictions : ndarray of shape (image, neuron)
-        NaN in the responses is a missing response.
-    mask : bool ndarray of shape (image, neuron), optional
+    responses, predictions : ndarray, shape (image, neuron)
+    mask : ndarray of bool, shape (image, neuron), optional
         True where a response counts.
-    how : Aggregation
-        How neurons are averaged.
-    reliability : ndarray of shape (neuron,), optional
+    how : Aggregation, optional
+    reliability : ndarray, shape (neuron,), optional
         See `aggregate`.
-    recordings : sequence of str, length neuron, optional
+    recordings : ndarray, shape (neuron,), optional
         See `aggregate`.
 
     Returns
     -------
     Summary
-        The number, and who was left out.
 
     Raises
     ------
     ShapeError
-        The shapes differ.
+        If the shapes differ.
     DataError
-        No neuron can be scored.
+        If no neuron can be scored.
     UsageError
-        The best value of the score is 0, so that undefined scores must not count 0.
+        If the best value of the score is 0, and undefined ones would count 0.
     """
     _, p, valid = paired(responses, predictions, mask)
     keep = must_be_scorable(responses, mask)
@@ -181,34 +199,32 @@ def population(
 def aggregate(
     values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None
 ) -> Summary:
-    """One number from scores that you have already, such as those against trials.
+    """One number for existing scores, such as those against trials.
 
     Parameters
     ----------
-    values : ndarray of shape (neuron,)
-        The scores; nan if a score is not defined.
-    how : Aggregation
-        How neurons are averaged.
-    among : bool ndarray of shape (neuron,), optional
-        Neurons that can be scored at all (`scored`); the others count as silent. By default, all.
-    reliability : ndarray of shape (neuron,), optional
-        What the threshold is compared with, such as `fev`; nan is not above any threshold.
-    recordings : sequence of str, length neuron, optional
+    values : ndarray, shape (neuron,)
+        nan if a score is not defined.
+    how : Aggregation, optional
+    among : ndarray of bool, shape (neuron,), optional
+        Neurons that can be scored (`scored`); the others count as silent. Default: all.
+    reliability : ndarray, shape (neuron,), optional
+        What the threshold applies to, such as `ceilings.fev`; nan is not above any threshold.
+    recordings : ndarray, shape (neuron,), optional
         The recording of each neuron, for `per_recording`.
 
     Returns
     -------
     Summary
-        The number, and who was left out.
 
     Raises
     ------
     UsageError
-        A threshold without reliability, or averages per recording without recordings.
+        If there is a threshold without reliability, or averages per recording without recordings.
     ShapeError
-        One of these does not have one value per neuron.
+        If an array does not have one value per neuron.
     DataError
-        No neuron is left.
+        If no neuron is left.
     """
     values = np.asarray(values, np.float64)
     keep = np.ones(values.shape, bool) if among is None else _of_neurons("among", among, values).astype(bool)
@@ -237,24 +253,24 @@ def aggregate(
 
 
 def ceiled_score(correlations, consistencies) -> float:
-    """Brain-Score's (median r)² / median consistency, of `split_half_consistency`, not of its square.
+    """Brain-Score's ceiled score: (median r)² / median consistency.
 
-    r² is over r here because the consistency is itself a ratio of variances: √consistency is the r of a
-    perfect model. Medians are over the neurons for which they are defined.
+    r² is divided by the consistency (`ceilings.split_half_consistency`), not by its square, because the
+    consistency is a ratio of variances: √consistency is the r of a perfect model.
 
     Parameters
     ----------
-    correlations, consistencies : ndarray of shape (neuron,)
-        `correlation` and `split_half_consistency`.
+    correlations, consistencies : ndarray, shape (neuron,)
+        Medians are over the neurons for which they are defined.
 
     Returns
     -------
     float
-        Above 1 by chance; 0 if the median r is negative; nan if the median consistency is not above 0.
+        Can be above 1 by chance; 0 if the median r is negative; nan if the median consistency is not above 0.
 
     References
     ----------
-    Schrimpf et al. 2018, doi:10.1101/407007.
+    M. Schrimpf et al. (2018), doi:10.1101/407007.
     """
     medians = []
     for values in (correlations, consistencies):

@@ -1,7 +1,7 @@
-"""Repeated trials of one neuron after another: which count, their means and variances.
+"""Repeated trials: which count, their means and variances, for each neuron separately.
 
-Trials are (image, trial, neuron), NaN where an image had fewer. A mask, True where a response counts, is
-(image, trial, neuron), or (image, neuron) for all trials of an image alike.
+Trials are (image, trial, neuron), NaN if an image had fewer. A mask, True where a response counts, is
+(image, trial, neuron), or (image, neuron) for all trials of an image.
 """
 
 from __future__ import annotations
@@ -9,12 +9,24 @@ from __future__ import annotations
 import numpy as np
 
 from neurofit.errors import ShapeError
-from neurofit.scores.measures import centred
-from neurofit.scores.pairs import divided
+from neurofit.scores.measures import centred, divided
 
 
 def trial_mean(trials, mask=None) -> np.ndarray:
-    """(image, neuron) mean over the trials that count; nan where none does."""
+    """Mean over the trials that count.
+
+    Parameters
+    ----------
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+
+    Returns
+    -------
+    ndarray, shape (image, neuron)
+        nan if no trial counts.
+    """
     y, valid = counted_trials(trials, mask)
     return divided(y.sum(axis=1), valid.sum(axis=1))
 
@@ -22,25 +34,29 @@ def trial_mean(trials, mask=None) -> np.ndarray:
 def anscombe(counts) -> np.ndarray:
     """2 √(y + 3/8): the variance of a Poisson count becomes about 1, whatever its rate.
 
+    Parameters
+    ----------
+    counts : ndarray
+
+    Returns
+    -------
+    ndarray
+        Of the same shape.
+
     References
     ----------
-    Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
+    F. Anscombe (1948), doi:10.1093/biomet/35.3-4.246.
     """
     return 2 * np.sqrt(np.asarray(counts, np.float64) + 3 / 8)
 
 
 def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
-    """Trials without what does not count, and where they count.
-
-    Returns
-    -------
-    trials, valid : ndarray of shape (image, trial, neuron)
-        Float64 with zeros wherever `valid` is False.
+    """trials, valid, each (image, trial, neuron): float64, with zeros wherever `valid` is False.
 
     Raises
     ------
     ShapeError
-        Trials do not have these three axes, or the mask does not fit them.
+        If trials do not have these three axes, or the mask does not fit them.
     """
     trials = np.asarray(trials, np.float64)
     if trials.ndim != 3:
@@ -57,10 +73,10 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
-    """As `counted_trials`, but an image counts for a neuron only if it has at least two of its trials.
+    """As `counted_trials`, but an image counts for a neuron only if at least two of its trials do.
 
-    With fewer than two such images nothing counts, because signal and noise cannot be told apart. Responses
-    are measured from the neuron's smallest, so that those of a silent neuron are exactly 0.
+    With fewer than two such images nothing counts: signal and noise cannot be separated. Responses are
+    relative to the neuron's smallest, so that those of a silent neuron are exactly 0.
     """
     y, valid = counted_trials(trials, mask)
     valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
@@ -70,19 +86,19 @@ def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_variance(trials, mask=None) -> np.ndarray:
-    """Variance over trials (n − 1), averaged over the images with at least two of them.
+    """Variance over trials (n − 1), averaged over the images with at least two trials.
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        At least 0, exactly 0 if all trials of an image are equal; nan if fewer than two images have two
+    ndarray, shape (neuron,)
+        At least 0, exactly 0 if all trials of each image are equal; nan if fewer than two images have two
         trials.
     """
     y, valid = repeated(trials, mask)
@@ -90,18 +106,37 @@ def noise_variance(trials, mask=None) -> np.ndarray:
 
 
 def total_variance(trials, mask=None) -> np.ndarray:
-    """Variance (n − 1) over all trials of all images with at least two of them: (neuron,)."""
+    """Variance (n − 1) over all trials of all images with at least two trials.
+
+    Parameters
+    ----------
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
+
+    Returns
+    -------
+    ndarray, shape (neuron,)
+    """
     y, valid = repeated(trials, mask)
     flat, counts = y.reshape(-1, y.shape[2]), valid.reshape(-1, y.shape[2])
     return variance(flat, counts)
 
 
 def mean_variance(trials, mask=None) -> np.ndarray:
-    """Variance (n − 1) over images of the mean response, of the images with at least two trials.
+    """Variance (n − 1) over images of the mean response, for images with at least two trials.
+
+    Parameters
+    ----------
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
+    ndarray, shape (neuron,)
     """
     y, valid = repeated(trials, mask)
     return _of_means(y, valid)
@@ -112,15 +147,15 @@ def signal_variance(trials, mask=None) -> np.ndarray:
 
     Parameters
     ----------
-    trials : ndarray of shape (image, trial, neuron)
-        NaN is a missing response.
-    mask : bool ndarray of shape (image, neuron) or (image, trial, neuron), optional
-        True where responses count.
+    trials : ndarray, shape (image, trial, neuron)
+        NaN = missing.
+    mask : ndarray of bool, shape (image, trial, neuron) or (image, neuron), optional
+        True where a response counts.
 
     Returns
     -------
-    ndarray of shape (neuron,)
-        Below 0 by chance; nan if fewer than two images have two trials.
+    ndarray, shape (neuron,)
+        Can be below 0 by chance; nan if fewer than two images have two trials.
     """
     y, valid = repeated(trials, mask)
     count = valid.sum(axis=1)
@@ -129,7 +164,7 @@ def signal_variance(trials, mask=None) -> np.ndarray:
 
 
 def variance(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(neuron,) over the first axis, n − 1; nan where fewer than two values count."""
+    """(neuron,) variance over the first axis, n − 1; nan if fewer than two values count."""
     count = valid.sum(axis=0)
     squares = (centred(np.where(valid, values, 0), valid) ** 2).sum(axis=0)
     return np.where(count > 1, divided(squares, np.maximum(count - 1, 1)), np.nan)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from neurofit.datasets import Split, load, simulate, split
-from neurofit.datasets.simulation.population import firing_rates, receptive_fields
+from neurofit.datasets.simulation import firing_rates, receptive_fields
 from neurofit.errors import DataError
 from neurofit.scores import correlation
 

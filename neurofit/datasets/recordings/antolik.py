@@ -31,12 +31,12 @@ _TEST = [name for name in _AXES if "validation" in name]
 class Antolik:
     """Mouse V1, natural images, two-photon imaging, in three regions.
 
-    The validation images, shown several times, are the official test set. "region1/test" is those images
-    alone, which can be had without the training images. Regions 1 and 2 were shown the same validation images.
+    The validation images, shown several times, are the official test set. "region1/test" has only those
+    images, and does not need the training images. Regions 1 and 2 were shown the same validation images.
 
     References
     ----------
-    Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927.
+    J. Antolík, S. Hofer, J. Bednar and T. Mrsic-Flogel (2016), doi:10.1371/journal.pcbi.1004927.
     """
 
     kind: ClassVar[str] = "antolik_2016"
@@ -119,7 +119,7 @@ def _array(path: Path, name: str) -> np.ndarray:
 
 
 def _padded(trials: list[np.ndarray]) -> np.ndarray:
-    """(image, trial, neuron) one after the other, NaN where one has fewer trials."""
+    """(image, trial, neuron), concatenated along images, with NaN for missing trials."""
     most = max(part.shape[1] for part in trials)
     gaps = [((0, 0), (0, most - part.shape[1]), (0, 0)) for part in trials]
     return np.concatenate([np.pad(part, gap, constant_values=np.nan) for part, gap in zip(trials, gaps)])

@@ -1,9 +1,8 @@
-"""Which images are the same photograph: turned copies, that a split must keep together.
+"""Which images show the same photograph: rotated copies, which a split must keep together.
 
-The photograph that each of the 270 macaque images shows, from a table that `scripts/photograph-groups`
-computed.
+The photograph of each of the 270 macaque images is in a table that `scripts/photograph-groups` computed.
 
-photographs.csv    image,crc32,group    crc32: of the image's 33×33 bytes, row by row; images in the files' order
+    photographs.csv    image,crc32,group    crc32 of the image's 33×33 bytes, row by row
 """
 
 from __future__ import annotations
@@ -18,31 +17,36 @@ ALIKE = 0.8  # of the macaque images: 94 groups, of 4 mostly; at 0.9 there are 1
 
 
 def rotated_copies(images: np.ndarray, step_degrees: int = 45, alike: float = ALIKE) -> np.ndarray:
-    """Group images that are turned copies of one another, directly or through others.
-
-    Copies correlate above `alike` in the largest common disc, after one is turned by a multiple of the step.
+    """(image,) ints: equal for images that are rotated copies of one another, directly or through others.
 
     Parameters
     ----------
-    images : ndarray of shape (image, height, width)
-        With height = width.
-    step_degrees : int
-        The step of the turns.
-    alike : float
-        The correlation above which two images are copies.
+    images : ndarray, shape (image, height, width)
+        height = width.
+    step_degrees : int, default 45
+        Rotations are multiples of this.
+    alike : float, default ALIKE
+        Copies correlate above this in the largest common disc, after rotation.
 
     Returns
     -------
-    int ndarray of shape (image,)
-        The same number for images of one group.
+    ndarray of int, shape (image,)
     """
     return linked(likeness(images, step_degrees) > alike)
 
 
 def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
-    """The largest correlation of each two images in the common disc, over turns of one: (image, image).
+    """Largest correlation of two images in the common disc, over rotations of one.
 
-    It is symmetric.
+    Parameters
+    ----------
+    images : ndarray, shape (image, height, width)
+    step_degrees : int, default 45
+
+    Returns
+    -------
+    ndarray, shape (image, image)
+        Symmetric, in [-1, 1].
     """
     upright = _unit(_turned(images, 0))
     largest = np.full((len(images), len(images)), -1.0)
@@ -52,7 +56,7 @@ def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
 
 
 def linked(alike: np.ndarray) -> np.ndarray:
-    """The connected components of a symmetric (image, image) relation, numbered as they appear: (image,) ints."""
+    """(image,) ints: connected components of a symmetric (image, image) relation, numbered as they appear."""
     from scipy.sparse.csgraph import connected_components  # slow to import, and needed by one script
 
     labels = connected_components(alike, directed=False)[1]
@@ -61,7 +65,7 @@ def linked(alike: np.ndarray) -> np.ndarray:
 
 
 def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
-    """(image, pixel): the disc inside each image, turned, bilinear."""
+    """(image, pixel): the disc inside each image, rotated, bilinear."""
     middle = (images.shape[1] - 1) / 2
     y, x = np.mgrid[: images.shape[1], : images.shape[2]] - middle
     inside = x**2 + y**2 <= (middle - 1) ** 2
@@ -77,7 +81,7 @@ def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Each row centred, with norm 1; zeros for a constant one, which is then like no other."""
+    """Each row centred, with norm 1; zeros for a constant row, which is then similar to no other."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
     return np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-9)
@@ -87,10 +91,9 @@ PATH = Path(__file__).with_name("photographs.csv")
 
 
 def groups(images: np.ndarray) -> np.ndarray:
-    """Group the images (image, height, width) of one photograph: (image,) ints.
+    """(image,) ints, equal for images of one photograph, for images (image, height, width).
 
-    The groups are read from the table if these are the published images, to the last bit, and computed for
-    any others.
+    Read from the table if these are the published images, to the last bit; computed for any others.
     """
     with PATH.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -100,10 +103,11 @@ def groups(images: np.ndarray) -> np.ndarray:
 
 
 def table(images: np.ndarray, groups: np.ndarray) -> str:
-    """The table's text, for these images (image, height, width) and groups (image,)."""
+    """Text of the table, for images (image, height, width) and groups (image,)."""
     rows = zip(range(len(images)), checksums(images), groups.tolist())
     return "image,crc32,group\n" + "".join(f"{image},{crc},{group}\n" for image, crc, group in rows)
 
 
 def checksums(images: np.ndarray) -> list[int]:
+    """CRC-32 of each image."""
     return [zlib.crc32(np.ascontiguousarray(image, np.uint8).tobytes()) for image in images]

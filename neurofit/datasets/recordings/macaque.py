@@ -16,13 +16,13 @@ from neurofit.datasets.recordings.matlab import read_mat, same_length, with_axes
 class Macaque:
     """Macaque V1, natural images (Kohn laboratory, CRCNS pvc-8), as prepared by Kindel et al. 2019.
 
-    Responses are mean spike counts in 50 ms over 20 trials (×20 = spikes/s); there are no single trials. All
-    recordings have the same 270 images, so `image_ids` are 0 … 269 in all. They hold photographs and copies
-    of them turned by multiples of 45°. A photograph and its copies are one group.
+    Responses are mean spike counts in 50 ms over 20 trials (×20 = spikes/s), without single trials. Every
+    recording has the same 270 images, so `image_ids` are 0 … 269 in all. The images are photographs and
+    copies of them rotated by multiples of 45°: a photograph and its copies are one group (`duplicates`).
 
     References
     ----------
-    Kindel, Christensen & Zylberberg 2019, doi:10.1167/19.4.29.
+    W. Kindel, E. Christensen and J. Zylberberg (2019), doi:10.1167/19.4.29.
     """
 
     kind: ClassVar[str] = "macaque_v1"
@@ -44,7 +44,7 @@ class Macaque:
         return ""
 
     def place(self, path: Path) -> str | None:
-        """Where a file of this name belongs, below data/macaque_v1; None: it is not one of these."""
+        """Where a file of this name belongs, below data/macaque_v1; None for any other file."""
         return path.name if any(path.name in self.files(part) for part in self.parts) else None
 
     def validate(self, path: Path, place: str) -> None:

@@ -1,15 +1,13 @@
-"""Arrays of numbers in MATLAB 5 files (`save -v6` and `-v7`).
+"""Arrays of numbers in files: MATLAB 5 (`save -v6` and `-v7`) and NumPy.
 
-SciPy's reader crashes the whole process on some damaged files; this one raises DataError, and has zlib check
-the sums.
+Damaged files raise a DataError that names them. SciPy's reader of MATLAB files crashes the whole process on
+some of them; this one does not, and zlib checks the sums.
 
     128 bytes of header, at its end "IM" or "MI" for the byte order; then elements: type, length, content,
     padded to 8. A matrix: flags (class in the lowest byte; bit 11 = complex), lengths of the axes, name,
     numbers column by column.
 
 Source: "MAT-File Format", MathWorks, chapter 1 (level 5).
-
-Arrays as they lie in files: read, or a DataError that names the file and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -55,12 +53,22 @@ _LARGEST = 2**30  # bytes of one variable: a damaged length must not fill the me
 
 
 def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read variables of a MATLAB file, each of the type and shape that MATLAB would show.
+    """Variables of a MATLAB file, each with the type and shape that MATLAB would show.
+
+    Parameters
+    ----------
+    path : Path
+    keys : tuple of str
+        Names of the variables.
+
+    Returns
+    -------
+    dict of str to ndarray
 
     Raises
     ------
     DataError
-        The file is damaged, not a MATLAB 5 file, or lacks one of the keys as an array of real numbers.
+        If the file is damaged, is not a MATLAB 5 file, or lacks one of the keys as an array of real numbers.
     """
     try:
         content = path.read_bytes()
@@ -84,7 +92,7 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
-    """(name, array) of each variable; None for one that is no array of real numbers."""
+    """(name, array) of each variable; None for one that is not an array of real numbers."""
     order = {b"IM": "<", b"MI": ">"}.get(content[_HEADER_BYTES - 2 : _HEADER_BYTES])
     if order is None or not content.startswith(b"MATLAB 5.0"):
         raise ValueError("its first 128 bytes are not a header of that version")
@@ -112,7 +120,7 @@ def _matrix(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
 
 
 def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """(type, content) of one element after the other."""
+    """(type, content) of each element in order."""
     at = 0
     while at < len(content):
         kind, length = struct.unpack_from(f"{order}II", content, at)
@@ -142,8 +150,7 @@ def read_npy(path: Path) -> np.ndarray:
 
     Raises
     ------
-    DataError
-        The file is damaged or missing.
+    DataError : damaged, or no such file
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
@@ -169,7 +176,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def same_length(path: Path, left: str, left_array: np.ndarray, right: str, right_array: np.ndarray) -> None:
-    """Both have as many images."""
+    """Raise DataError unless both arrays have the same number of images."""
     if len(left_array) != len(right_array):
         raise DataError(
             f"{path}: {len(left_array)} images but {len(right_array)} rows of responses: "

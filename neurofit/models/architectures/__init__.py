@@ -1,25 +1,22 @@
-"""Architectures that jobs share: each a function of shapes and arguments that returns a Keras model.
+"""Architectures that jobs share: each is a function of shapes and arguments that returns a Keras model.
 
-`basic` has the ones to begin with, `klindt` the field's convolutional network; `thesis_dense` and
-`thesis_convolution` those of the thesis' experiments, whose arguments are called as the thesis called them,
-so that its run lists and ours read alike (`docs/thesis.md`); `kindel` those of the macaque recordings'
-authors (`docs/macaque.md`). Cheap to import: Keras loads when a model is built.
+`basic` has general ones. `published` has the convolutional network of Klindt et al., and the networks of the
+macaque recordings' authors (`docs/macaque.md`). `thesis` has those of the thesis' experiments, with the
+thesis' names of arguments, so that its run lists and ours agree (`docs/thesis.md`). Cheap to import: Keras
+loads when a model is built.
 """
 
 from __future__ import annotations
 
 from neurofit.models.architectures.basic import hsm, linear_nonlinear, penalty, what_where
-from neurofit.models.architectures.kindel import kindel_cnn, kindel_lnln
-from neurofit.models.architectures.klindt import klindt
-from neurofit.models.architectures.thesis_convolution import (
+from neurofit.models.architectures.published import kindel_cnn, kindel_lnln, klindt
+from neurofit.models.architectures.thesis import (
     conv_dog,
     conv_factorised,
     conv_factorised_max,
     conv_factorised_norm2,
     conv_hidden,
     conv_penalised,
-)
-from neurofit.models.architectures.thesis_dense import (
     dog_dropout,
     dog_hidden,
     dog_l2,

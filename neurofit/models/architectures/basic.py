@@ -1,31 +1,33 @@
-"""Three models to begin with: of differences of Gaussians, of pixels, and what/where. Cheap to import."""
+"""Three general models: of differences of Gaussians, of pixels, and what/where. Cheap to import."""
 
 from __future__ import annotations
 
 
 def hidden_units(per_neuron, neurons):
-    """Number of hidden units, rounded down, but at least one: with none, predictions would ignore the image."""
+    """Number of hidden units: so many per neuron, rounded down, but at least one.
+
+    Without any, predictions would not depend on the image.
+    """
     return max(1, int(per_neuron * neurons))
 
 
 def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l2=0.0, start_below=0.0):
-    """The HSM model: DoG(filters) → softplus(hidden · neurons) → softplus(neurons).
+    """DoG(filters) → softplus(hidden · neurons) → softplus(neurons): the HSM model.
 
     Parameters
     ----------
     shapes : Shapes
-        Of the data.
-    filters : int
-        Number of differences of Gaussians.
-    hidden : float
-        Hidden units per neuron, rounded down, but at least one unit.
-    activation : str
+    filters : int, default 9
+        Differences of Gaussians.
+    hidden : float, default 0.2
+        Hidden units per neuron, rounded down, at least one in all.
+    activation : str, default "linear"
         Of the differences of Gaussians.
     biases : {"zeros", "normal"}
-        How they start.
-    l2 : float
-        Penalty on the last layer's weights.
-    start_below : float
+        Initial biases.
+    l2 : float, default 0
+        L2 penalty on the last layer's weights.
+    start_below : float, default 0
         See `layers.DifferenceOfGaussians`.
 
     Returns
@@ -34,7 +36,7 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
 
     References
     ----------
-    Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927.
+    J. Antolík et al. (2016), doi:10.1371/journal.pcbi.1004927.
     """
     import keras
 
@@ -62,20 +64,19 @@ def hsm(shapes, *, filters=9, hidden=0.2, activation="linear", biases="zeros", l
 
 
 def linear_nonlinear(shapes, *, hidden=0.0, smoothness=0.1, l2=0.0, biases="normal"):
-    """The LN model, softplus(neurons) on the pixels; or LNLN, with a layer softplus(hidden · neurons) before.
+    """[softplus(hidden · neurons) →] softplus(neurons) on the pixels: LN, or LNLN with hidden > 0.
 
     Parameters
     ----------
     shapes : Shapes
-        Of the data.
-    hidden : float
-        Hidden units per neuron. 0 means no hidden layer.
-    smoothness : float
+    hidden : float, default 0
+        Hidden units per neuron, rounded down, at least one in all; 0: no hidden layer.
+    smoothness : float, default 0.1
         Laplacian penalty on the filters of the pixels.
-    l2 : float
-        Penalty on the last layer's weights, if that is another layer.
-    biases : {"zeros", "normal"}
-        How they start.
+    l2 : float, default 0
+        L2 penalty on the last layer's weights, if there is a hidden layer.
+    biases : {"normal", "zeros"}
+        Initial biases.
 
     Returns
     -------
@@ -106,19 +107,17 @@ def what_where(
     Parameters
     ----------
     shapes : Shapes
-        Of the data.
-    filters : int
-        Filters of each convolution.
-    size, stride : int
-        Of the first convolution [pixels]. The others are 3 wide, with stride 1.
-    layers : int
+    filters : int, default 16
+    size, stride : int, default 9, 3
+        Of the first convolution [pixels]; the others are 3 wide, with stride 1.
+    layers : int, default 1
         Number of convolutions.
-    smoothness : float
+    smoothness : float, default 0.1
         Laplacian penalty on the kernels.
-    where_l1 : float
+    where_l1 : float, default 0.01
         L1 penalty on the readout's positions.
     biases : {"zeros", "normal"}
-        How they start.
+        Initial biases.
 
     Returns
     -------
@@ -126,7 +125,7 @@ def what_where(
 
     References
     ----------
-    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
+    D. Klindt, A. Ecker, T. Euler and M. Bethge (2017), doi:10.48550/arXiv.1711.02653.
     """
     import keras
 
@@ -147,5 +146,18 @@ def what_where(
 
 
 def penalty(kind, strength, **settings):
-    """The penalty, or None where its strength is 0."""
+    """The penalty of this kind, or None if its strength is 0.
+
+    Parameters
+    ----------
+    kind : type
+        A class of `models.regularizers`.
+    strength : float
+    **settings : object
+        More arguments of the class.
+
+    Returns
+    -------
+    keras.regularizers.Regularizer or None
+    """
     return kind(strength, **settings) if strength else None

@@ -1,8 +1,7 @@
 """Regressions on fixed features, in NumPy: what a network has to beat.
 
-`features` names what is computed from the images, `gabor` is the bank of Gabor energies, `ridge` the
-regression, and `linear` the `fit` of an experiment that puts them together. Importing this costs a job script
-nothing.
+`features` computes features from images, `ridge` is the regression, and `linear` is the `fit` of an
+experiment that uses both. Names load on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Kindel et al. did with the macaque recordings (doi:10.1167/19.4.29): splits, training, numbers.
+"""Splits, training and numbers of Kindel et al. for the macaque recordings (doi:10.1167/19.4.29).
 
 Cheap to import. docs/macaque.md maps the flags of their program to these arguments.
 """
@@ -24,21 +24,22 @@ def fit(
     learning_rate: float = 1e-4,
     **other,
 ) -> Fit:
-    """The authors' training: raw pixels, mean squared error, plain gradient descent.
+    """A fit as of the authors: raw pixels, mean squared error, plain gradient descent.
 
-    Every 200 steps it looks at the early-stopping images. The weights with their lowest loss are kept, and
-    training continues to the end.
+    Every 200 steps, the loss on the early-stopping images is computed. Training continues to the end, and the
+    weights with the lowest loss are kept.
 
     Parameters
     ----------
-    architectures : dict of str to callable
-        The networks by name.
-    steps : int
-        Steps of gradient descent.
-    learning_rate : float
-        Of every step.
-    **other
+    architectures : mapping of str to callable
+    steps : int, default 60000
+    learning_rate : float, default 1e-4
+    **other : object
         More arguments of `Fit`.
+
+    Returns
+    -------
+    Fit
     """
     epochs = steps // STEPS_PER_EPOCH
     training = Training(
@@ -56,14 +57,14 @@ def fit(
 def pooled_fve(folder: Path, part: str = "test") -> float:
     """1 − loss / loss of the training set's mean, both summed over all neurons and images of a part.
 
-    A neuron counts by its variance; `fraction_of_variance_explained` in neurons.csv is each neuron's own.
+    A neuron counts by its variance; `fraction_of_variance_explained` in neurons.csv is computed for each
+    neuron.
 
     Parameters
     ----------
     folder : Path
-        The folder of a finished task.
+        The folder of a finished attempt.
     part : {"test", "validation"}
-        The part of the data.
 
     Returns
     -------

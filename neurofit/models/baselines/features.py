@@ -1,10 +1,7 @@
-"""What a regression is given: functions of images (image, height, width, channel) that return blocks of
-features.
+"""Features for regressions: functions of images that return blocks of features.
 
-Their keyword arguments are axes of an experiment, as an architecture's are.
-
-A bank of Gabor filters: an even and an odd wavelet of every wavelength, at a grid of places, in all
-directions.
+Their keyword arguments can be axes of an experiment, as those of an architecture. `GaborBank` has Gabor
+filters: an even and an odd wavelet of every wavelength, at a grid of places, in all orientations.
 """
 
 from __future__ import annotations
@@ -20,27 +17,33 @@ COMPRESSIONS = {"none": np.array, "sqrt": np.sqrt}
 
 @dataclass(frozen=True)
 class GaborBank:
-    """Complex filters e(x, y) · (exp(2πi u / λ) − m), their real part even and their imaginary part odd.
+    """Complex filters e(x, y) · (exp(2πi u / λ) − m); the real part is even, the imaginary part odd.
 
-    With u = (x − x₀) cos θ + (y − y₀) sin θ and v = (y − y₀) cos θ − (x − x₀) sin θ: e = exp(−(u² + aspect²
-    v²) / 2σ²) and σ = width · λ. m makes a filter's values sum to 0, so that no response depends on the mean
-    of an image. Then each filter is divided by √Σ|·|².
+    u = (x − x₀) cos θ + (y − y₀) sin θ, v = (y − y₀) cos θ − (x − x₀) sin θ, e = exp(−(u² + aspect² v²) /
+    2σ²) and σ = width · λ. m makes the sum of a filter's values 0, so that no response depends on the mean of
+    an image. Each filter is then divided by √Σ|·|².
 
     Parameters
     ----------
     wavelengths : tuple of float
         λ [pixels], one for each scale.
-    orientations : int
+    orientations : int, default 8
         θ = kπ / orientations, k = 0 … orientations − 1. At θ = 0 the wave runs along x, and its stripes are
         upright.
-    width : float
+    width : float, default 0.4
         σ / λ of the envelope.
-    aspect : float
+    aspect : float, default 1
         Below 1, the envelope is longer along the stripes.
-    spacing : float
-        Between neighbouring places, in wavelengths, along x and y. At a half, adjacent filters overlap.
-    reach : float
-        Places lie within this many pixels of the image's middle, along x and along y; the middle is one.
+    spacing : float, default 0.25
+        Distance between neighbouring places along x and along y [wavelengths].
+    reach : float, default 12
+        Places lie within ± this distance from the image's middle, along x and along y [pixels]; the middle is
+        one of them.
+
+    Raises
+    ------
+    DataError
+        If a number is not above 0 (`reach`: below 0).
     """
 
     wavelengths: tuple[float, ...] = (8.0, 11.3, 16.0)
@@ -61,7 +64,7 @@ class GaborBank:
             raise DataError(f"GaborBank(reach={self.reach!r}): expected pixels from the middle, ≥ 0.")
 
     def parameters(self) -> np.ndarray:
-        """(filter, 4): wavelength [pixels], y and x of its place [pixels from the middle], θ [radians]."""
+        """(filter, 4): wavelength [pixels], y and x of the place [pixels from the middle], θ [radians]."""
         rows = []
         for wavelength in self.wavelengths:
             step = self.spacing * wavelength
@@ -72,7 +75,7 @@ class GaborBank:
         return np.array(rows)
 
     def filters(self, height: int, width: int) -> np.ndarray:
-        """(filter, height, width) complex."""
+        """The filters, (filter, height, width), complex."""
         y, x = np.meshgrid(
             np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij"
         )
@@ -85,7 +88,7 @@ class GaborBank:
         return wave / np.sqrt((np.abs(wave) ** 2).sum(axis=(1, 2)))[:, None, None]
 
     def responses(self, images: np.ndarray) -> np.ndarray:
-        """(image, filter) complex: Σ over pixels of image times filter. In (image, height, width)."""
+        """Σ over pixels of image times filter, (image, filter), for images (image, height, width)."""
         filters = self.filters(*images.shape[1:]).reshape(-1, images[0].size).T
         flat = images.reshape(len(images), -1).astype(np.float64)
         return flat @ filters.real + 1j * (flat @ filters.imag)
@@ -97,12 +100,11 @@ class Block:
 
     Parameters
     ----------
-    values : ndarray of shape (image, feature)
-        The features.
-    share : float
-        Share of the variance of all features, relative to the other blocks'.
-    weights : ndarray of shape (feature,), optional
-        What each feature is multiplied by once its variance is 1.
+    values : ndarray, shape (image, feature)
+    share : float, default 1
+        Share of the variance of all features, relative to the other blocks.
+    weights : ndarray, shape (feature,), optional
+        Factor of each feature after its variance was scaled to 1. Default: 1.
     """
 
     values: np.ndarray
@@ -111,7 +113,16 @@ class Block:
 
 
 def pixels(images: np.ndarray) -> list[Block]:
-    """Every pixel."""
+    """Every pixel as a feature.
+
+    Parameters
+    ----------
+    images : ndarray, shape (image, height, width, channel)
+
+    Returns
+    -------
+    list of Block
+    """
     return [Block(_flat(images))]
 
 
@@ -129,26 +140,30 @@ def gabor_energy(
     luminance=0.0,
     pixels=0.0,
 ) -> list[Block]:
-    """√(even² + odd²) of each pair of a `GaborBank`, compressed, for images of one channel.
+    """√(even² + odd²) of each pair of the bank (`GaborBank`), compressed, for images with one channel.
 
     Parameters
     ----------
-    images : ndarray of shape (image, height, width, 1)
-        In pixels.
-    wavelengths, orientations, width, aspect, spacing, reach : optional
-        Of the bank, see `GaborBank`.
+    images : ndarray, shape (image, height, width, 1)
+    wavelengths, orientations, width, aspect, spacing, reach
+        See `GaborBank`.
     compression : {"sqrt", "none"}
-        "sqrt" takes the square root of the energy, because responses of cells to contrast saturate.
-    window : float
-        Energies at a distance d [pixels] from the image's middle are weighted by exp(−d² / 4 window²), so that
-        their share of the variance is a Gaussian with this standard deviation. 0 means equal weights.
-    luminance, pixels : float
-        Share of the variance of the image's mean, and of its pixels, where the energies have 1. 0 leaves them
-        out. The bank's filters see neither.
+        "sqrt" is the square root of the energy, as responses of cells saturate with contrast.
+    window : float, default 8
+        Energies at a distance d from the image's middle have the weight exp(−d² / 4 window²), so that their
+        share of the variance is a Gaussian with this standard deviation [pixels]; 0: equal weights.
+    luminance, pixels : float, default 0
+        Share of the variance of the image's mean, and of its pixels, relative to the energies; 0: none. The
+        filters of the bank see neither.
 
     Returns
     -------
     list of Block
+
+    Raises
+    ------
+    DataError
+        If a value is not valid, or the images have several channels.
     """
     if compression not in COMPRESSIONS:
         raise DataError(
@@ -168,20 +183,18 @@ def gabor_energy(
 def gabor_wavelets(
     images: np.ndarray, *, wavelength=8.0, width=0.4, orientations=9, across=11
 ) -> list[Block]:
-    """Signed even Gabor filters in `orientations` directions at across × across places, 3 pixels apart: 1,089.
+    """Signed responses of even Gabor filters at across × across places, 3 pixels apart: 1,089 by default.
 
     Parameters
     ----------
-    images : ndarray of shape (image, height, width, 1)
-        In pixels.
-    wavelength : float
-        Of all filters [pixels].
-    width : float
-        Standard deviation of the envelope, in wavelengths.
-    orientations : int
-        Number of directions.
-    across : int
-        Number of places along each side.
+    images : ndarray, shape (image, height, width, 1)
+    wavelength : float, default 8
+        [Pixels].
+    width : float, default 0.4
+        σ / λ of the envelope.
+    orientations : int, default 9
+    across : int, default 11
+        Places along x and along y.
 
     Returns
     -------

@@ -1,13 +1,9 @@
-"""The `fit` of an experiment for regressions: features of the images, then ridge regression with α by
-validation.
+"""The `fit` of an experiment for regressions: features, then ridge regression with α by validation.
 
-What a task leaves in its folder: predictions.npz, neurons.csv and recipe.json, as `models.Fit` does, and
+A task leaves predictions.npz, neurons.csv and recipe.json in its folder, as `models.Fit` does, and
 
     ridge.npz    mean, factor (feature,), seen (training image, feature), dual (training image, neuron),
                  intercept, alpha (neuron,); kernel, length, power: see `baselines.ridge`
-
-Scores on several splits, or differences of two models' scores paired by split and neuron: mean and
-interval.
 """
 
 from __future__ import annotations
@@ -33,24 +29,29 @@ SHARED = ("recording", "neuron")
 
 @dataclass(frozen=True)
 class Regression:
-    """How the regression is fitted.
+    """How a regression is fitted.
 
     Parameters
     ----------
     alphas : tuple of float
-        Penalties to choose from. All features together have variance 1.
+        Penalties to choose from; all features together have variance 1.
     kernel : {"linear", "gaussian"}
-        "gaussian" fits functions of the features that are smooth over about `length`.
-    length : float
-        Of the Gaussian kernel. 1 is the average distance of two images, over √2.
-    power : float
-        Responses are fitted to this power, and predictions are raised to its inverse. Below 1 it does what a
-        cell's threshold does to its input.
+        "gaussian" fits functions of the features that are smooth over distances of about `length`.
+    length : float, default 1.5
+        Of the Gaussian kernel; 1 is the mean distance of two images divided by √2.
+    power : float, default 1
+        Responses are fitted to this power, and predictions raised to its inverse. Below 1 it acts like the
+        threshold of a cell.
     shared_by : {"recording", "neuron"}
         "recording": all neurons of a recording have the α with the highest mean correlation on the validation
         set. "neuron": each has the one with the smallest squared error there.
-    refit : bool
-        Whether to fit again, with the chosen α, to training and validation images together.
+    refit : bool, default False
+        After α is chosen, fit again to training and validation images together.
+
+    Raises
+    ------
+    GridError
+        If a value is not valid.
     """
 
     alphas: tuple[float, ...] = tuple(round(10.0 ** (k / 4), 6) for k in range(-12, 13))
@@ -74,21 +75,17 @@ class Regression:
 
 @dataclass(frozen=True)
 class LinearFit(ReadyMade):
-    """Ridge regression on features: the `fit` of an `Experiment`. It needs no TensorFlow.
+    """Ridge regression on features: the `fit` of an `Experiment`. Does not use TensorFlow.
 
     Parameters
     ----------
-    features : callable, or dict of str to callable
-        `def name(images, *, …) -> list[Block]`, such as `gabor_energy`. Its keyword arguments are axes. A dict
-        of several needs the axis `architecture`.
-    regression : Regression
-        The settings that apply unless an axis changes them.
-    data : str or callable
-        As for `models.Fit`.
-    split : datasets.Split or dict, optional
+    features : callable or dict of str to callable
+        `def name(images, *, …) -> list[Block]` (`baselines.features`). Its keyword arguments can be axes of a
+        grid. A dict holds several functions, and the grid then needs the axis `architecture`.
+    data, split, scores
         As for `models.Fit`. There must be a validation set.
-    scores : tuple of str
-        As for `models.Fit`.
+    regression : Regression, optional
+        The settings that apply unless an axis sets another value.
     """
 
     public_name = "neurofit.models.baselines.LinearFit"
@@ -99,24 +96,23 @@ class LinearFit(ReadyMade):
 
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models import data
-        from neurofit.models.fitting import predictions
-        from neurofit.models.fitting.scoring import score
+        from neurofit.models.fitting import scoring
 
         routed = self.router.route(task.params)
         defaults = {**self.router.data, "standardise": "none"}
-        material = data.material(self.data, routed.data, defaults, task)
+        prepared = data.prepared(self.data, routed.data, defaults, task)
         features = {
             name: self.built[routed.architecture](part.inputs["image"], **routed.build)
-            for name, part in material.parts.items()
+            for name, part in prepared.parts.items()
         }
-        ridge, alpha = fitted(features, material.parts, routed.training)
-        result = score(
-            {name: ridge.predict(x)[0] for name, x in features.items()}, material.parts, self.scores
+        ridge, alpha = fitted(features, prepared.parts, routed.training)
+        result = scoring.score(
+            {name: ridge.predict(x)[0] for name, x in features.items()}, prepared.parts, self.scores
         )
-        predictions.write(task.folder, material.parts, result)
+        scoring.write_predictions(task.folder, prepared.parts, result)
         _keep(ridge, alpha, task.folder)
-        _recipe(routed, material, features, task)
-        data.record_split(material.parts, task)
+        _recipe(routed, prepared, features, task)
+        data.record_split(prepared.parts, task)
         for warning in result.undefined:
             data.warn(task, warning)
         task.record(
@@ -124,12 +120,22 @@ class LinearFit(ReadyMade):
             neurons_silent=result.n_silent,
             monitored="validation",
             constant_predictions=result.n_constant,
-            data_hash=material.dataset.hash(),
+            data_hash=prepared.dataset.hash(),
         )
         return result.metrics
 
     def load(self, folder: Path) -> Ridge:
-        """The regression of the task whose attempt left `folder`."""
+        """Load the regression of a task.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+
+        Returns
+        -------
+        Ridge
+        """
         with np.load(Path(folder) / "ridge.npz") as kept:
             scaling = Scaling(kept["mean"], kept["factor"])
             kernel = str(kept["kernel"]), float(kept["length"]), float(kept["power"])
@@ -137,12 +143,24 @@ class LinearFit(ReadyMade):
 
 
 def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> tuple[Ridge, np.ndarray]:
-    """The regression, and the chosen penalties (neuron,), for the features of each part.
+    """The regression with the chosen penalties, and the penalties.
+
+    Parameters
+    ----------
+    features : mapping of str to list of Block
+        One entry per part.
+    parts : datasets.Parts
+    how : Regression
+
+    Returns
+    -------
+    ridge : Ridge
+    alpha : ndarray, shape (neuron,)
 
     Raises
     ------
     DataError
-        There is no validation set, or responses are missing.
+        If there is no validation set, or responses are missing.
     """
     if parts.validation is None or parts.monitors_test:
         raise DataError("LinearFit chooses alpha by a validation set, and the split has none.")
@@ -160,12 +178,12 @@ def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> 
 
 
 def _responses(part: Any) -> np.ndarray:
-    """(image, neuron), NaN where a response does not count."""
+    """Responses, (image, neuron), NaN where a response does not count."""
     return np.where(part.valid, part.responses, np.nan)
 
 
 def _chosen(predictions: np.ndarray, validation: Any, how: Regression) -> np.ndarray:
-    """(neuron,) indices of alphas, from predictions (alpha, image, neuron)."""
+    """Indices of alphas, (neuron,), from predictions (alpha, image, neuron)."""
     responses = _responses(validation)
     if how.shared_by == "neuron":
         return np.nansum((predictions - responses) ** 2, axis=1).argmin(axis=0)
@@ -193,42 +211,41 @@ def _keep(ridge: Ridge, alpha: np.ndarray, folder: Path) -> None:
     )
 
 
-def _recipe(routed: Any, material: Any, features: Mapping[str, list[Block]], task: Any) -> None:
-    told = {
+def _recipe(routed: Any, prepared: Any, features: Mapping[str, list[Block]], task: Any) -> None:
+    record = {
         "architecture": routed.architecture,
         "arguments": plain(routed.build),
         "features": sum(block.values.shape[1] for block in features["train"]),
         "data": {
-            "name": material.dataset.name,
-            "hash": material.dataset.hash(),
-            "images": {name: part.n_images for name, part in material.parts.items()},
+            "name": prepared.dataset.name,
+            "hash": prepared.dataset.hash(),
+            "images": {name: part.n_images for name, part in prepared.parts.items()},
         },
-        "split": {**asdict(material.split), "seed": material.split_seed, "split_by": task.split_by},
+        "split": {**asdict(prepared.split), "seed": prepared.split_seed, "split_by": task.split_by},
         "regression": asdict(routed.training),
     }
-    text = json.dumps(told, indent=1, default=str, ensure_ascii=False)
+    text = json.dumps(record, indent=1, default=str, ensure_ascii=False)
     write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)
 
 
 def over_splits(scores: np.ndarray, test_to_train: float | None = None) -> tuple[float, float, float]:
-    """Mean and 95 % interval of scores over splits of the same images.
-
-    The mean is over neurons in each split, and then over splits.
+    """Mean and 95 % interval of scores over splits of the same images: the mean over neurons in each split,
+    then over splits.
 
     Parameters
     ----------
-    scores : ndarray of shape (split, neuron)
-        nan is not scored, such as a silent neuron. A split without any score is left out.
+    scores : ndarray, shape (split, neuron)
+        nan = not scored, such as a silent neuron. A split without any score is left out.
     test_to_train : float, optional
         Test images per training image. Training sets of resampled splits overlap, so that the variance of the
-        mean is s² (1/n + test/train). Without it, splits count as independent, which is right only for data of
-        their own.
+        mean is s² (1/n + test/train). Without it, splits count as independent, which is right for data of
+        their own alone.
 
     Returns
     -------
     mean, low, high : float
-        nan if there is no score; `low` and `high` are nan for a single split. The interval is of the mean over
-        such splits of these images, not of what other images would give.
+        nan where there is no score; `low` and `high` are nan for a single split. The interval is of the mean
+        over such splits of these images, not of what other images would give.
 
     References
     ----------

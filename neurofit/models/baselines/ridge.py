@@ -1,15 +1,13 @@
 """Ridge regression of all neurons at once, for a whole path of penalties, on features or on a kernel of them.
 
-    Z: features with mean 0 and variance 1 over the training images, times their weights, each block scaled to
-    its
-    share, all of it so that a training image has Σ z² = 1 on average.
-    linear: K = Z Zᵀ;   gaussian: K = exp(−|z − z'|² / 2 length²), |z − z'|² being 2 on average
-    Both centred: K ← (1 − J) K (1 − J), J the mean over the training images, which is what not penalising b
-    comes to.
+    Z: features with mean 0 and variance 1 over the training images, times their weights, each block scaled
+    to its share, and everything scaled so that a training image has Σ z² = 1 on average.
+    linear: K = Z Zᵀ;   gaussian: K = exp(−|z − z'|² / 2 length²), where |z − z'|² is 2 on average
+    Both centred: K ← (1 − J) K (1 − J), J the mean over the training images, as b is not penalised.
     Prediction: b + K(image, training images) · (K + α)⁻¹ (y − b), b the mean response.
 
-For the linear kernel that is Σ_image (y − b − z · w)² + α Σ w², least for every neuron and α. With a power p
-≠ 1, y is the response to the power of p, and what is predicted max(0, prediction) ^ (1 / p): an output
+For the linear kernel this minimises Σ_image (y − b − z · w)² + α Σ w² for every neuron and α. With a power p
+≠ 1, y is the response to the power of p, and the prediction is max(0, prediction) ^ (1 / p): an output
 nonlinearity.
 """
 
@@ -28,14 +26,19 @@ KERNELS = ("linear", "gaussian")
 
 @dataclass(frozen=True)
 class Scaling:
-    """z = (x − mean) · factor, (feature,) each, for the features of all blocks one after the other."""
+    """z = (x − mean) · factor, (feature,) each, for the features of all blocks in order.
+
+    Parameters
+    ----------
+    mean, factor : ndarray, shape (feature,)
+    """
 
     mean: np.ndarray
     factor: np.ndarray
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> Scaling:
-        """From the blocks of the training images; a feature that is constant there counts nothing."""
+        """The scaling of the training images' blocks; a feature that is constant there counts nothing."""
         total, means, factors = sum(block.share for block in blocks), [], []
         for block in blocks:
             mean, std = block.values.mean(axis=0), block.values.std(axis=0)
@@ -48,30 +51,27 @@ class Scaling:
         return cls(np.concatenate(means), np.concatenate(factors))
 
     def scaled(self, blocks: Sequence[Block]) -> np.ndarray:
-        """(image, feature)."""
+        """Scaled features, (image, feature)."""
         return (np.concatenate([block.values for block in blocks], axis=1) - self.mean) * self.factor
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A path of regressions, one per penalty.
+    """A path of regressions.
 
     Parameters
     ----------
     scaling : Scaling
         Of the features.
-    seen : ndarray of shape (training image, feature)
-        The scaled features.
-    dual : ndarray of shape (alpha, training image, neuron)
-        Dual coefficients.
-    intercept : ndarray of shape (neuron,)
-        Added to every prediction.
+    seen : ndarray, shape (training image, feature)
+        Scaled features of the training images.
+    dual : ndarray, shape (alpha, training image, neuron)
+    intercept : ndarray, shape (neuron,)
     kernel : {"linear", "gaussian"}
-        The kernel.
-    length : float
+    length : float, default 1
         Of the Gaussian kernel.
-    power : float
-        That the responses were raised to.
+    power : float, default 1
+        The power that responses were raised to.
     """
 
     scaling: Scaling
@@ -83,7 +83,16 @@ class Ridge:
     power: float = 1.0
 
     def predict(self, blocks: Sequence[Block]) -> np.ndarray:
-        """(alpha, image, neuron)."""
+        """Predictions for every penalty.
+
+        Parameters
+        ----------
+        blocks : sequence of Block
+
+        Returns
+        -------
+        ndarray, shape (alpha, image, neuron)
+        """
         plain = _kernel(self.seen, self.seen, self.kernel, self.length)
         across = _kernel(self.scaling.scaled(blocks), self.seen, self.kernel, self.length)
         centred = across - across.mean(axis=1, keepdims=True) - plain.mean(axis=0) + plain.mean()
@@ -91,7 +100,7 @@ class Ridge:
         return predicted if self.power == 1 else np.maximum(predicted, 0) ** (1 / self.power)
 
     def chosen(self, per_neuron: np.ndarray) -> Ridge:
-        """With one α for each neuron, (neuron,) indices into the path, which then has length 1."""
+        """The regression with one α for each neuron: (neuron,) indices into the path."""
         dual = self.dual[per_neuron, :, np.arange(len(per_neuron))].T[None]
         return replace(self, dual=dual)
 
@@ -105,22 +114,20 @@ def ridge_path(
     length: float = 1.0,
     power: float = 1.0,
 ) -> Ridge:
-    """Fit the training images' responses to their features, for every α.
+    """Fit a regression for every penalty.
 
     Parameters
     ----------
     blocks : sequence of Block
         Features of the training images.
-    responses : ndarray of shape (image, neuron)
-        Responses to the training images.
+    responses : ndarray, shape (image, neuron)
     alphas : sequence of float
-        The penalties.
+        Penalties, above 0.
     kernel : {"linear", "gaussian"}
-        The kernel.
-    length : float
+    length : float, default 1
         Of the Gaussian kernel.
-    power : float
-        Responses are fitted to this power.
+    power : float, default 1
+        Power that responses are raised to.
 
     Returns
     -------
@@ -129,8 +136,8 @@ def ridge_path(
     Raises
     ------
     DataError
-        Responses are missing, or negative although there is a power; an α is not positive; or the kernel is
-        unknown.
+        If responses are missing, or negative with a power; if an α is not positive; or if there is no such
+        kernel.
     """
     alphas = np.asarray(alphas, np.float64)
     _check(responses, alphas, kernel, power)

@@ -1,1 +1,1 @@
-"""One fit, from a task to its files: data, model, compiled epochs, the loop around them, what is kept."""
+"""One fit, from a task to its files: data, model, training loop, scores, and what is saved."""

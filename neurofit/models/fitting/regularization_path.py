@@ -1,8 +1,7 @@
-"""A regularisation path: one training after another with a stronger penalty, each from where the last one
-ended.
+"""A regularisation path: trainings with ever stronger penalties, each from the previous weights.
 
-A checkpoint has, beside the files of the training at hand (`descent.memory`), `path.json`: the points done so
-far and the number of the one at hand, and `path.npz`: the weights of the best of them.
+In addition to the files of the current training (`training_loop.checkpoint`), a checkpoint has `path.json`,
+the points that are done, and `path.npz`, the weights of the best of them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Weights = tuple[tf.Tensor, tuple[tf.Tensor, ...]]  # those that were trained, an
 
 @dataclass(frozen=True)
 class Point:
-    """One training of a path: its penalty, how it ended, and the validation loss of its weights."""
+    """One training of a path: its penalty, the validation loss of its weights, and how it ended."""
 
     strength: float
     loss: float
@@ -38,63 +37,69 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Way:
-    """How far a path is: the points done, and the weights of the best one."""
+class PathState:
+    """The points that are done, and the weights of the best one."""
 
     points: tuple[Point, ...] = ()
     best: Weights | None = None
 
     @property
     def chosen(self) -> Point:
-        """The lowest validation loss; of equals, the weakest penalty."""
+        """The point with the lowest validation loss; of equals, the one with the weakest penalty."""
         return min(self.points, key=lambda point: point.loss)
 
     @property
     def epochs(self) -> int:
+        """Number of epochs of all points together."""
         return sum(point.progress.epoch for point in self.points)
 
-    def after(self, point: Point, weights: Weights) -> Way:
+    def after(self, point: Point, weights: Weights) -> PathState:
+        """The state after one more point."""
         longer = replace(self, points=(*self.points, point))
         return replace(longer, best=weights) if longer.chosen is point else longer
 
 
-def walk(
+def train_path(
     loop_of: Callable[[float, Any, int], Loop], task: Any, strengths: tuple[float, ...]
-) -> tuple[Loop, Way]:
-    """Train all points, from a checkpoint or from the first; return the last loop, with the best weights.
+) -> tuple[Loop, PathState]:
+    """Train all points, from a checkpoint or from the first point.
 
     Parameters
     ----------
     loop_of : callable
-        (strength, task, epochs before it) -> the loop of a fresh model.
-    task : TaskContext
-        The task at work.
+        (strength, task, epochs before it) → the loop of a new model.
+    task : Task
     strengths : tuple of float
-        The path.
+        Ascending.
+
+    Returns
+    -------
+    Loop, PathState
+        The loop of the last point, whose model has the best weights; and the state of the path.
 
     Raises
     ------
     DataError
-        There is no validation set to choose by.
+        If there is no validation set to choose by.
     """
-    _expect_tracing()
-    loop, way = _begun(loop_of, task, strengths)
-    _needs_validation(loop)
+    _silence_retracing_warning()
+    loop, path = _resumed_or_first(loop_of, task, strengths)
+    _check_validation(loop)
     while True:
-        reason, weights = loop.run(), loop.kept()
-        strength = strengths[len(way.points)]
+        reason, weights = loop.run(), loop.kept_weights()
+        strength = strengths[len(path.points)]
         point = Point(strength, _validation_loss(loop, weights), reason, loop.snapshot.progress)
-        way = way.after(point, weights)
-        if len(way.points) == len(strengths):
-            loop.program.install(*way.best)
-            return loop, way
-        strength = strengths[len(way.points)]
-        loop = loop_of(strength, _Leg(task, way, strength), way.epochs)
+        path = path.after(point, weights)
+        if len(path.points) == len(strengths):
+            loop.program.install(*path.best)
+            return loop, path
+        strength = strengths[len(path.points)]
+        loop = loop_of(strength, _PointTask(task, path, strength), path.epochs)
         loop.begin(*weights)
 
 
-def must_fit(argument: str, weakest: Any, strongest: Any) -> None:
-    """Raises UsageError unless the weights of one Keras model fit into the other."""
+def check_same_shapes(argument: str, weakest: Any, strongest: Any) -> None:
+    """Raise UsageError unless the weights of one Keras model fit into the other."""
     shapes = [[tuple(one.shape) for one in model.trainable_variables] for model in (weakest, strongest)]
     if shapes[0] != shapes[1]:
         raise UsageError(
@@ -105,21 +110,23 @@ def must_fit(argument: str, weakest: Any, strongest: Any) -> None:
         )
 
 
-def _begun(loop_of: Callable[..., Loop], task: Any, strengths: tuple[float, ...]) -> tuple[Loop, Way]:
-    """The loop to continue with, and the path up to it, from the newest whole checkpoint or the first point."""
+def _resumed_or_first(
+    loop_of: Callable[..., Loop], task: Any, strengths: tuple[float, ...]
+) -> tuple[Loop, PathState]:
+    """The loop to continue with, and the path before it: of the newest intact checkpoint or the start."""
     for folder in task.checkpoints:
-        way = _load(folder)
-        if way is None or len(way.points) >= len(strengths):
+        path = _load(folder)
+        if path is None or len(path.points) >= len(strengths):
             continue
-        strength = strengths[len(way.points)]
-        loop = loop_of(strength, _Leg(task, way, strength, [folder]), way.epochs)
+        strength = strengths[len(path.points)]
+        loop = loop_of(strength, _PointTask(task, path, strength, [folder]), path.epochs)
         if checkpoint.load(folder, loop.snapshot.state) is not None:
-            return loop, way
-    return loop_of(strengths[0], _Leg(task, Way(), strengths[0]), 0), Way()
+            return loop, path
+    return loop_of(strengths[0], _PointTask(task, PathState(), strengths[0]), 0), PathState()
 
 
-def _expect_tracing() -> None:
-    """TensorFlow warns where a function is compiled again and again; here each point has one of its own."""
+def _silence_retracing_warning() -> None:
+    """Suppress TensorFlow's warning about functions that are compiled repeatedly: each point has its own."""
     logging.getLogger("tensorflow").addFilter(_no_tracing)
 
 
@@ -127,7 +134,7 @@ def _no_tracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in str(record.msg)
 
 
-def _needs_validation(loop: Loop) -> None:
+def _check_validation(loop: Loop) -> None:
     if loop.name != "validation":
         raise DataError(
             "A regularisation path needs a validation set, which alone may choose its strength. Give the "
@@ -141,11 +148,11 @@ def _validation_loss(loop: Loop, weights: Weights) -> float:
     return loop.program.loss_of(predictions, loop.monitored)
 
 
-class _Leg:
-    """The task as one point's loop sees it: rows tell the strength, checkpoints the way so far."""
+class _PointTask:
+    """The task as the loop of one point sees it: rows record the strength, checkpoints the path so far."""
 
-    def __init__(self, task: Any, way: Way, strength: float, checkpoints: list[Path] | None = None):
-        self._task, self._way, self._strength = task, way, strength
+    def __init__(self, task: Any, path: PathState, strength: float, checkpoints: list[Path] | None = None):
+        self._task, self._path, self._strength = task, path, strength
         self.checkpoints = checkpoints or []
 
     def __getattr__(self, name: str) -> Any:
@@ -157,26 +164,26 @@ class _Leg:
     @contextlib.contextmanager
     def save_checkpoint(self, step: int) -> Iterator[Path]:
         with self._task.save_checkpoint(step) as folder:
-            _save(folder, self._way)
+            _save(folder, self._path)
             yield folder
 
 
-def _save(folder: Path, way: Way) -> None:
-    (folder / "path.json").write_text(json.dumps([asdict(point) for point in way.points]))
+def _save(folder: Path, path: PathState) -> None:
+    (folder / "path.json").write_text(json.dumps([asdict(point) for point in path.points]))
     arrays = {}
-    if way.best is not None:
-        arrays = {"weights": way.best[0].numpy()}
-        arrays |= {f"other_{index:03}": one.numpy() for index, one in enumerate(way.best[1])}
+    if path.best is not None:
+        arrays = {"weights": path.best[0].numpy()}
+        arrays |= {f"other_{index:03}": one.numpy() for index, one in enumerate(path.best[1])}
     np.savez(folder / "path.npz", **arrays)
 
 
-def _load(folder: Path) -> Way | None:
+def _load(folder: Path) -> PathState | None:
     try:
-        told = json.loads((folder / "path.json").read_text())
-        points = tuple(Point(**{**point, "progress": Progress(**point["progress"])}) for point in told)
+        records = json.loads((folder / "path.json").read_text())
+        points = tuple(Point(**{**point, "progress": Progress(**point["progress"])}) for point in records)
         with np.load(folder / "path.npz", allow_pickle=False) as arrays:
             other = tuple(tf.constant(arrays[name]) for name in sorted(arrays.files) if name != "weights")
             best = (tf.constant(arrays["weights"]), other) if points else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    return Way(points, best)
+    return PathState(points, best)

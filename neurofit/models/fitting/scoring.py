@@ -1,10 +1,15 @@
-"""A trained model's predictions for every part, and what they are worth."""
+"""Predictions of a trained model for every part, their scores, and their files (`models/fit.py` lists these).
+
+Uses only NumPy.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from neurofit.models.training_loop.program import Program
+
 
 AGAINST_TRAIN = (
     "fraction_of_variance_explained",
@@ -35,23 +41,23 @@ RELIABLE = scores.Aggregation(threshold=0.15)
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Predictions and scores of a fit, of all neurons and of each.
+class ScoredPredictions:
+    """Predictions for every part, and their scores.
 
     Parameters
     ----------
-    predictions : dict of str to ndarray of shape (image, neuron)
-        By part.
+    predictions : dict of str to ndarray, shape (image, neuron)
+        One array per part.
     metrics : dict of str to float
-        "part/score".
-    per_neuron : dict of str to ndarray of shape (neuron,)
+        "part/score" of the population.
+    per_neuron : dict of str to ndarray, shape (neuron,)
         "part/score" of each neuron.
     n_scored, n_silent, n_constant : int
-        Counts of the test set.
+        Neurons of the test set that are scored, have constant responses, or have constant predictions.
     n_reliable : int, optional
-        Neurons over which `normalised_correlation` and `feve` are averaged, if these are scored.
+        Neurons that `normalised_correlation` and `feve` are averaged over; None if these are not scored.
     undefined : tuple of str
-        In words, scores of the test set that some neurons do not have, and that count 0.
+        Messages about scores of the test set that some neurons do not have, and which count 0.
     """
 
     predictions: dict[str, np.ndarray]
@@ -64,13 +70,13 @@ class Scored:
     undefined: tuple[str, ...] = ()
 
 
-def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
-    """Raise now what would otherwise fail only after the training.
+def check_scorable(test: datasets.Dataset, names: tuple[str, ...]) -> None:
+    """Find problems with the scores that would otherwise appear only after the training.
 
     Raises
     ------
     DataError
-        A correlation with the truth is wanted, and the data set has none; or no response of the test set
+        If `truth_correlation` is requested and the data set has no truth, or no response of the test set
         varies.
     """
     scores.must_be_scorable(test.responses, test.mask)
@@ -81,23 +87,31 @@ def check(test: datasets.Dataset, names: tuple[str, ...]) -> None:
         )
 
 
-def scored(
+def predict_and_score(
     program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]
-) -> Scored:
-    """Every score on every part; those against trials and truth on the test set alone.
+) -> ScoredPredictions:
+    """Predict every part and compute every score. Scores against trials and truth are those of the test set.
 
     Raises
     ------
     DataError
-        No neuron of the test set can be scored.
+        If no neuron of the test set can be scored.
     """
     dtype = program.training.dtype
     predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
     return score(predictions, parts, names)
 
 
-def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tuple[str, ...]) -> Scored:
-    """Every score of these predictions, {part: (image, neuron)}, on every part. Raises as `scored` does."""
+def score(
+    predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tuple[str, ...]
+) -> ScoredPredictions:
+    """Compute every score of these predictions, {part: (image, neuron)}, on every part.
+
+    Raises
+    ------
+    DataError
+        If no neuron of the test set can be scored.
+    """
     test, means = parts.test, training_means(parts.train)
     counts = scores.population(scores.correlation, test.responses, predictions["test"], test.mask)
     found = against_responses("test", test, predictions["test"], names, means)
@@ -112,7 +126,7 @@ def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tupl
     reliable = [
         found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found
     ]
-    return Scored(
+    return ScoredPredictions(
         predictions,
         metrics={name: summary.value for name, summary in found.items()},
         per_neuron={name: summary.per_neuron for name, summary in found.items()},
@@ -125,7 +139,7 @@ def score(predictions: dict[str, np.ndarray], parts: datasets.Parts, names: tupl
 
 
 def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
-    """Beyond constant predictions, which are counted anyway."""
+    """Messages about undefined scores, beyond those of constant predictions, which are counted separately."""
     for name, summary in found.items():
         if name.startswith("test/") and summary.n_undefined > summary.n_constant_predictions:
             yield (
@@ -136,20 +150,25 @@ def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
 
 
 def against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
-    """Summaries by "part/score". A part in which no response varies has none; in the test set that is an error.
+    """Summaries of scores against responses, by "part/score".
+
+    A part in which no response varies has none; for the test set that is an error.
 
     Parameters
     ----------
     name : str
-        The part.
-    part : datasets.Dataset
-        Or anything with its `responses`, `mask` and `valid`.
-    predictions : ndarray of shape (image, neuron)
-        Of this part.
+        Name of the part.
+    part : Dataset
+        Or any object with `responses`, `mask` and `valid`.
+    predictions : ndarray, shape (image, neuron)
     wanted : tuple of str
         Names of scores.
-    means : ndarray of shape (neuron,)
+    means : ndarray, shape (neuron,)
         Mean responses of the training set.
+
+    Returns
+    -------
+    dict of str to scores.Summary
     """
     found = {}
     for score in wanted:
@@ -169,19 +188,22 @@ def against_responses(name: str, part, predictions, wanted: tuple[str, ...], mea
 
 
 def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
-    """The scores that repeated trials allow.
+    """Summaries of the scores that need repeated trials, by "part/score".
 
-    The ceiling is over the neurons that have one (a recording without trials has none), the others are over
-    those that are reliable enough.
+    The ceiling is averaged over the neurons that have one (a recording without trials has none), the other
+    scores over the neurons that are reliable enough.
 
     Parameters
     ----------
-    test : datasets.Dataset
-        Or anything with its `responses`, `trials` and `mask`.
-    predictions : ndarray of shape (image, neuron)
-        Of the test set.
+    test : Dataset
+        Or any object with `responses`, `trials` and `mask`.
+    predictions : ndarray, shape (image, neuron)
     wanted : tuple of str
         Names of scores.
+
+    Returns
+    -------
+    dict of str to scores.Summary
     """
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
@@ -203,21 +225,24 @@ def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
 
 
 def training_means(train: datasets.Dataset) -> np.ndarray:
-    """(neuron,) mean training response; 0 for a neuron without any."""
+    """Mean training response of each neuron, (neuron,); 0 for a neuron without any."""
     valid = train.valid
     return np.where(valid, train.responses, 0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
 
 
-def by_recording(result: Scored, recordings: np.ndarray) -> dict[str, float]:
-    """The mean of each score over each recording's neurons, "part/score/recording", if there are several.
+def by_recording(result: ScoredPredictions, recordings: np.ndarray) -> dict[str, float]:
+    """Mean score of each recording's neurons, as "part/score/recording"; empty if there is one recording.
+
+    A recording without scorable neurons in a part has no score there.
 
     Parameters
     ----------
-    result : Scored
-        The scores.
-    recordings : ndarray of str of shape (neuron,)
-        The recording of each neuron. If no neuron of a recording can be scored on a part, it has no score
-        there.
+    result : ScoredPredictions
+    recordings : ndarray of str, shape (neuron,)
+
+    Returns
+    -------
+    dict of str to float
     """
     names = list(dict.fromkeys(recordings.astype(str).tolist()))
     if len(names) < 2:
@@ -229,3 +254,41 @@ def by_recording(result: Scored, recordings: np.ndarray) -> dict[str, float]:
             if own.size:
                 found[f"{score}/{name}"] = float(own.mean())
     return found
+
+
+def write_predictions(folder: Path, parts: datasets.Parts, result: ScoredPredictions) -> None:
+    """Write predictions.npz and neurons.csv."""
+    _predictions(folder / "predictions.npz", parts, result)
+    _neurons(folder / "neurons.csv", parts.test, result)
+
+
+def _predictions(path: Path, parts: datasets.Parts, result: ScoredPredictions) -> None:
+    shown = [(name, part) for name, part in parts.items() if name != "train"]
+    neurons = parts.test.neurons
+    repeated = (
+        {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
+    )
+    np.savez_compressed(
+        path,
+        image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),
+        part=np.concatenate([np.full(part.n_images, name) for name, part in shown]),
+        predictions=np.concatenate([result.predictions[name] for name, _ in shown]),
+        responses=np.concatenate([part.responses for _, part in shown]),
+        mask=np.concatenate([part.valid for _, part in shown]),
+        recording=neurons["recording"].to_numpy().astype(str),
+        number=neurons["number"].to_numpy().astype(np.int64),
+        training_mean=training_means(parts.train),
+        **repeated,
+    )
+
+
+def _neurons(path: Path, test: datasets.Dataset, result: ScoredPredictions) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["recording", "number", *result.per_neuron])
+        columns = [test.neurons["recording"], test.neurons["number"], *result.per_neuron.values()]
+        table.writerows(zip(*columns))
+
+
+def _plain_array(ids: np.ndarray) -> np.ndarray:
+    return ids.astype(str) if ids.dtype == object else ids

@@ -14,10 +14,9 @@ from neurofit import datasets
 from neurofit.errors import NeurofitError
 from neurofit.models import data, losses, saved
 from neurofit.models.building import build, shapes_of, twins
-from neurofit.models.data import Material
+from neurofit.models.data import PreparedData
 from neurofit.models.fitting import artifacts, regularization_path, warm_start
-from neurofit.models.fitting.scoring import Scored, by_recording, check, scored
-from neurofit.models.fitting.summary import told
+from neurofit.models.fitting.scoring import ScoredPredictions, by_recording, check_scorable, predict_and_score
 from neurofit.models.ready_made import FitSettings
 from neurofit.models.routing import REQUIRED, Routed
 from neurofit.models.training import Training
@@ -30,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 def prepare(fit: FitSettings, study: Path) -> None:
-    """Do what is slow and safe before a fork: read the data. Importing this module imported TensorFlow."""
+    """Read the default data, which is safe before a fork.
+
+    Importing this module has already imported Keras and TensorFlow.
+    """
     arguments = {
         name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")
     }
@@ -43,40 +45,41 @@ def prepare(fit: FitSettings, study: Path) -> None:
 
 
 def fit(fit: FitSettings, task: Any) -> dict[str, float]:
+    """Run one task: train, score, and save. Returns its metrics."""
     routed = fit.router.route(task.params)
-    material = data.material(fit.data, routed.data, fit.router.data, task)
-    _check(fit, routed, material.parts)
+    prepared = data.prepared(fit.data, routed.data, fit.router.data, task)
+    _check(fit, routed, prepared.parts)
     if routed.training.path is None:
-        loop = _loop(fit, routed, material, task)
+        loop = _loop(fit, routed, prepared, task)
         kept, facts = _trained(loop)
     else:
-        loop, kept, facts = _walked(fit, routed, material, task)
-    result = scored(loop.program, kept, material.parts, fit.scores)
-    artifacts.after(loop.program.model, material.parts, result, task.folder)
-    facts |= _facts(loop.name, material, result)
+        loop, kept, facts = _trained_path(fit, routed, prepared, task)
+    result = predict_and_score(loop.program, kept, prepared.parts, fit.scores)
+    artifacts.write_results(loop.program.model, prepared.parts, result, task.folder)
+    facts |= _facts(loop.name, prepared, result)
     task.record(**facts)
     for warning in result.undefined:
         data.warn(task, warning)
     metrics = result.metrics | by_recording(
-        result, material.dataset.neurons["recording"].to_numpy().astype(str)
+        result, prepared.dataset.neurons["recording"].to_numpy().astype(str)
     )
-    print(told(saved.recipe(task.folder), facts, metrics))
+    print(artifacts.summary(saved.recipe(task.folder), facts, metrics))
     return metrics
 
 
 def _check(fit: FitSettings, routed: Routed, parts: datasets.Parts) -> None:
-    """What would otherwise fail only after the training, or not at all."""
-    check(parts.test, fit.scores)
+    """Find problems that would otherwise appear only after the training, or never."""
+    check_scorable(parts.test, fit.scores)
     for name, part in parts.items():
         losses.check_responses(routed.training.loss, np.where(part.valid, part.responses, np.nan), name)
 
 
-def _loop(fit: FitSettings, routed: Routed, material: Material, task: Any, first: int = 0) -> Loop:
-    """The training of a fresh model, not yet begun; its recipe is written."""
-    training, parts = routed.training, material.parts
+def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, first: int = 0) -> Loop:
+    """The training of a new model, not started; its recipe is written."""
+    training, parts = routed.training, prepared.parts
     model = _model(fit, routed, parts.train, task)
     data.record_split(parts, task)
-    artifacts.before(fit, routed, material, model, task)
+    artifacts.write_recipe(fit, routed, prepared, model, task)
     warm_start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
     program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
@@ -88,35 +91,35 @@ def _loop(fit: FitSettings, routed: Routed, material: Material, task: Any, first
 
 def _trained(loop: Loop) -> tuple[regularization_path.Weights, dict[str, Any]]:
     reason = loop.run()
-    return loop.kept(), _end(reason, loop.snapshot.progress)
+    return loop.kept_weights(), _end(reason, loop.snapshot.progress)
 
 
-def _walked(
-    fit: FitSettings, routed: Routed, material: Material, task: Any
+def _trained_path(
+    fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any
 ) -> tuple[Loop, regularization_path.Weights, dict[str, Any]]:
-    """A regularisation path: the last loop, the weights of the best point, and how each point ended."""
+    """Train a regularisation path; the last loop, the weights of the best point, and facts."""
     argument = routed.training.path
 
     def at(strength: float) -> Routed:
         return replace(routed, build={**routed.build, argument: strength})
 
-    def loop_of(strength: float, leg: Any, first: int) -> Loop:
-        return _loop(fit, at(strength), material, leg, first)
+    def loop_of(strength: float, point_task: Any, first: int) -> Loop:
+        return _loop(fit, at(strength), prepared, point_task, first)
 
     weakest, *_, strongest = routed.training.strengths
-    regularization_path.must_fit(
-        argument, *(_built(fit, at(one), material.parts.train, task) for one in (weakest, strongest))
+    regularization_path.check_same_shapes(
+        argument, *(_built(fit, at(one), prepared.parts.train, task) for one in (weakest, strongest))
     )
-    loop, way = regularization_path.walk(loop_of, task, routed.training.strengths)
-    chosen = way.chosen
-    artifacts.chosen(task.folder, argument, chosen.strength)
+    loop, path = regularization_path.train_path(loop_of, task, routed.training.strengths)
+    chosen = path.chosen
+    artifacts.set_argument(task.folder, argument, chosen.strength)
     points = [
         {argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
-        for one in way.points
+        for one in path.points
     ]
     return (
         loop,
-        way.best,
+        path.best,
         {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength},
     )
 
@@ -136,13 +139,13 @@ def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any)
 
 
 def _built(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
-    """As its architecture makes it."""
+    """The model as its architecture builds it."""
     architecture = fit.built[routed.architecture]
     return build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
 
 
 def _rates(training: Training, parts: datasets.Parts):
-    """(neuron,) what the loss of each neuron is divided by, or None."""
+    """What the loss of each neuron is divided by, (neuron,), or None."""
     if training.unit_rates == "none":
         return None
     used = [parts.train]
@@ -160,12 +163,12 @@ def _end(reason: str, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _facts(monitored: str, material: Material, result: Scored) -> dict[str, Any]:
+def _facts(monitored: str, prepared: PreparedData, result: ScoredPredictions) -> dict[str, Any]:
     facts = {
         "neurons_scored": result.n_scored,
         "neurons_silent": result.n_silent,
         "constant_predictions": result.n_constant,
-        "data_hash": material.dataset.hash(),
+        "data_hash": prepared.dataset.hash(),
         "monitored": monitored or None,
     }
     if result.n_reliable is not None:

@@ -1,4 +1,4 @@
-"""Where a training begins: weights of an earlier one, and which of them stay as they are."""
+"""Where a training starts: weights of an earlier one, and which weights stay as they are."""
 
 from __future__ import annotations
 
@@ -18,33 +18,31 @@ log = logging.getLogger(__name__)
 
 
 def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> dict[str, Any]:
-    """Give the model the weights of a finished task whose layer, name and shape are the same.
+    """Copy the weights of a finished task into the model, where layer, name and shape are the same.
 
-    The others, such as a readout of other neurons, keep their own start.
+    Other weights (a readout of other neurons, for example) keep their own initial values.
 
     Parameters
     ----------
     model : keras.Model
-        The new model.
     fit : Fit
-        Its fit.
     where : str
-        The folder of a task or of one of its attempts, relative to the study. `{repetition}` stands for this
-        task's. Of a task, the newest attempt that is done counts; name an attempt's folder for an earlier one.
-    task : TaskContext
-        The task at work.
+        The folder of a task or of one of its attempts, relative to the study; `{repetition}` stands for this
+        task's repetition. For a task, the newest attempt that is done counts; name an attempt's folder to use
+        an earlier one.
+    task : Task
 
     Returns
     -------
     dict
-        What was taken and what was not, for the outcome.
+        Which weights were copied and which were not, for the outcome.
 
     Raises
     ------
     StoreError
-        There is no such folder, or it holds no trained model.
+        If there is no such folder, or it has no trained model.
     UsageError
-        No weight fits.
+        If no weight fits.
     """
     folder = _finished(task.study / where.format(repetition=task.repetition), where)
     theirs = {_name(layer, one): one for layer, one in _weights(load_folder(folder, fit))}
@@ -67,15 +65,15 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
 
 
 def freeze(model: keras.Model, names: Sequence[str]) -> None:
-    """Exclude layers ("core"), or single weights of them ("neurons/where"), from training.
+    """Exclude these layers ("core"), or single weights of them ("neurons/where"), from training.
 
-    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights no
-    longer count, because nothing could lower them.
+    A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights,
+    which nothing could lower, are no longer counted.
 
     Raises
     ------
     UsageError
-        There is no such layer or weight, or nothing is left to train.
+        If there is no such layer or weight, or no weight is left to train.
     """
     layers = {layer.name: layer for layer in model.layers}
     weights = {_name(layer, variable): variable for layer, variable in _weights(model)}
@@ -108,17 +106,17 @@ def _finished(folder: Path, where: str) -> Path:
 
 
 def _is_done(outcome: Path) -> bool:
-    """A later attempt that failed or was stopped does not displace what is done."""
+    """Whether an attempt is done. A later attempt that failed or was stopped does not displace it."""
     return read_json(outcome).get("state", "done") == "done"
 
 
 def _weights(model: keras.Model) -> list[tuple[keras.layers.Layer, Any]]:
-    """Each weight that training or data decided, with the layer of the model that it is in."""
+    """Each weight, with the layer of the model that holds it."""
     pairs = [(layer, one) for layer in model.layers for one in layer.weights]
     return pairs or [(model, one) for one in model.weights]
 
 
 def _name(layer: keras.layers.Layer, variable: Any) -> str:
-    """'layer/weight'; a weight deeper in has the names on its way."""
+    """ "layer/weight"; the name of a nested weight includes the names in between."""
     inner = variable.path.split(f"{layer.name}/", 1)[-1]
     return f"{layer.name}/{inner}"

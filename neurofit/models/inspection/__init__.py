@@ -1,9 +1,9 @@
-"""What a trained model does and looks like, as arrays: `neurofit.plotting` draws them.
+"""What a trained model computes and what its weights look like, as arrays that `neurofit.plotting` draws.
 
-A model's inputs are in its *normalised* units (`normalisation.json` of its task), and so is every image that
-these functions take or give, unless its name says pixels; `Units` converts. Every function takes a Keras
-model with one image input, and one output or several (several readouts): neurons then count through all of
-them in order. Names load on first use.
+A model's inputs are in its *normalised* units (`normalisation.json` of its task). So is every image that
+these functions take or return, unless a name says pixels; `Units` converts. Every function takes a Keras
+model with one image input and one or several outputs (readouts); neurons are counted through all outputs in
+order. Names load on first use.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 from neurofit.lazy import attach
 
 _WHERE = {
-    "Units": "units",
+    "Units": "responses",
     "respond": "responses",
     "gradients": "responses",
     "receptive_fields": "fields",
     "spike_triggered_average": "fields",
     "centres": "fields",
-    "filters": "weights",
-    "where_maps": "weights",
-    "positions": "weights",
+    "filters": "fields",
+    "where_maps": "fields",
+    "positions": "fields",
     "Exciting": "exciting",
     "most_exciting_images": "exciting",
     "gratings": "tunings",

@@ -1,4 +1,4 @@
-"""The image that excites a neuron most, among those of no more than a given norm."""
+"""The image that excites a neuron most, among images of limited norm."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FIRST_STEP = 0.2  # of the budget; falls linearly to 0
 
 @dataclass(frozen=True)
 class Exciting:
-    """The most exciting images of a model's neurons.
+    """Most exciting images.
 
     Parameters
     ----------
-    images : ndarray of shape (neuron, height, width, channel)
-        One per neuron, normalised.
-    responses : ndarray of shape (neuron,)
-        The neuron's response to its image.
-    trace : ndarray of shape (step, neuron)
-        Responses during the ascent.
+    images : ndarray, shape (neuron, height, width, channel)
+        Normalised.
+    responses : ndarray, shape (neuron,)
+        Responses to these images.
+    trace : ndarray, shape (step, neuron)
+        Responses at every step.
     """
 
     images: np.ndarray
@@ -45,46 +45,42 @@ def most_exciting_images(
     highest: float | None = None,
     around: float = 0.0,
 ) -> Exciting:
-    """Find the image that excites each neuron most, by gradient ascent within a budget of contrast.
-
-    Each image is put back into the ball of the budget after every step.
+    """Gradient ascent on each neuron's response, among images of limited norm.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
     neurons : sequence of int, optional
-        By default all.
+        Indices. Default: all.
     norm : float, optional
-        The budget: the largest L2 norm over pixels of the image's distance from `around`, in normalised units.
-        The default is √(number of pixels), that of an image with the contrast of a typical one of a training
-        set that was standardised.
-    steps : int
-        Steps of the ascent.
-    seed : int
+        Largest L2 norm of the image's difference from `around`, in normalised units. Default: √(number of
+        pixels), that of an image with typical contrast for a standardised training set.
+    steps : int, default 100
+    seed : int, default 0
         Of the noise that the ascent starts from.
-    blur : float
-        Standard deviation [pixels] of a Gaussian that smooths gradients, against patterns finer than any
-        filter. 0 means none.
+    blur : float, default 0
+        Standard deviation of a Gaussian that smooths gradients, against patterns finer than any filter
+        [pixels].
     lowest, highest : float, optional
-        Limits of every pixel, normalised (`Units.to_model` of 0 and 255).
-    around : float
-        Every pixel of the grey image that the ascent starts from, normalised (`Units.middle`), within the
+        Limits of every pixel, normalised (`Units.to_model` of 0 and 255). Default: no limit.
+    around : float, default 0
+        Every pixel of the grey image that the ascent starts from, normalised (`Units.middle`); within the
         limits.
 
     Returns
     -------
     Exciting
-        The best image of each neuron's ascent, its response, and the responses at every step.
+        The best image of each neuron's ascent.
 
     Raises
     ------
     UsageError
-        The budget or the number of steps is not above 0, or the limits exclude grey.
+        If the norm or the number of steps is not above 0, or the limits exclude grey.
 
     References
     ----------
-    The most exciting inputs of Walker et al. 2019, doi:10.1038/s41593-019-0517-x, with a budget on the norm.
+    E. Walker et al. (2019), most exciting inputs, doi:10.1038/s41593-019-0517-x; here with a limit on the
+    norm.
     """
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)
@@ -111,7 +107,7 @@ def _norms(images: np.ndarray) -> np.ndarray:
 
 
 def _within(images: np.ndarray, budget: float, limits: tuple[float, float]) -> np.ndarray:
-    """The norm first: limits around 0 only make it smaller."""
+    """Images within norm and limits. The norm comes first: limits around 0 only make it smaller."""
     return np.clip(images * np.minimum(1, budget / np.maximum(_norms(images), 1e-12)), *limits)
 
 

@@ -1,32 +1,32 @@
-"""Receptive fields: of a model by its gradient, of responses (measured or predicted) by reverse
-correlation.
-"""
+"""Receptive fields (by gradient or by reverse correlation), positions of readouts, and filters of layers."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from neurofit.errors import ShapeError
+from neurofit.models.building import every_layer
 from neurofit.models.inspection import responses
 
 
 def receptive_fields(model: keras.Model, *, at: np.ndarray | None = None, neurons=None) -> np.ndarray:
-    """What each pixel adds to each neuron's response near one image: its gradient there.
+    """Gradient of each neuron's response with respect to each pixel, at one image.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
-    at : ndarray of shape (height, width, channel), optional
-        The image, normalised. The default is zeros, the mean grey of the training set if its inputs were
-        centred (ways `global` and `pixel`).
+    at : ndarray, shape (height, width, channel), optional
+        The image, normalised. Default: zeros, the mean grey of the training set if its inputs were centred
+        (`global`, `pixel`).
     neurons : sequence of int, optional
-        By default all.
+        Indices. Default: all.
 
     Returns
     -------
-    ndarray of shape (neuron, height, width, channel)
+    ndarray, shape (neuron, height, width, channel)
         Responses per normalised unit. 0 if a rectified neuron is silent at that image.
     """
     indices = responses.chosen(model, neurons)
@@ -39,27 +39,26 @@ def spike_triggered_average(
 ) -> np.ndarray:
     """Σ y · x / Σ y − mean x: the mean image before a spike, minus the mean image.
 
-    It takes a recording, or a model with `respond(model, images)` as responses. Images that are correlated
-    from pixel to pixel, as photographs are, blur it.
+    Of a recording, or of a model with `respond(model, images)` as responses. Correlations between the pixels
+    of the images, as in photographs, blur it.
 
     Parameters
     ----------
-    images : ndarray of shape (image, height, width, channel)
-        In any units.
-    responses : ndarray of shape (image, neuron)
-        At least 0; NaN is missing.
-    mask : bool ndarray of shape (image, neuron), optional
-        True where a response counts.
+    images : ndarray, shape (image, height, width, channel)
+    responses : ndarray, shape (image, neuron)
+        At least 0; NaN where missing.
+    mask : ndarray of bool, shape (image, neuron), optional
+        True where a response counts. Default: everywhere.
 
     Returns
     -------
-    ndarray of shape (neuron, height, width, channel)
+    ndarray, shape (neuron, height, width, channel)
         In the images' units; nan for a neuron without spikes.
 
     Raises
     ------
     ShapeError
-        Images and responses differ in number.
+        If images and responses differ in number.
     """
     images, responses = np.asarray(images, np.float64), np.asarray(responses, np.float64)
     if len(images) != len(responses):
@@ -76,12 +75,11 @@ def centres(fields: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    fields : ndarray of shape (neuron, height, width, …)
-        For example `receptive_fields`.
+    fields : ndarray, shape (neuron, height, width, …)
 
     Returns
     -------
-    ndarray of shape (neuron, 2)
+    ndarray, shape (neuron, 2)
         y and x [pixels]; nan if a field is 0 everywhere.
     """
     energy = np.square(np.asarray(fields, np.float64))
@@ -90,3 +88,109 @@ def centres(fields: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         total = energy.sum(axis=(1, 2))
         return np.stack([energy.sum(axis=2) @ y / total, energy.sum(axis=1) @ x / total], axis=-1)
+
+
+def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
+    """Weights over positions of the feature map, as the forward pass uses them.
+
+    Of every layer with a method `factors`: the factorised and the rank-one readout.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    dict of str to ndarray, shape (neuron, height, width)
+        One array per layer.
+    """
+    readouts = [layer for layer in every_layer(model) if callable(getattr(layer, "factors", None))]
+    return {layer.name: _first(layer.factors()[1]) for layer in readouts}
+
+
+def positions(model: keras.Model) -> dict[str, np.ndarray]:
+    """Position at which each neuron looks.
+
+    The centre of mass of a map's squared weights, so that many small weights do not pull it to the middle; or
+    the position itself of a layer with a method `positions` (the Gaussian readout).
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    dict of str to ndarray, shape (neuron, 2)
+        Layer → y and x, −1 for the first and 1 for the last pixel of the feature map; nan if a map is 0
+        everywhere.
+    """
+    found = {}
+    for layer in every_layer(model):
+        if callable(getattr(layer, "positions", None)):
+            found[layer.name] = keras.ops.convert_to_numpy(layer.positions())[:, 0, :].T
+    for name, maps in where_maps(model).items():
+        last = np.maximum(np.array(maps.shape[1:]) - 1, 1)
+        found[name] = np.where(np.array(maps.shape[1:]) > 1, 2 * centres(maps) / last - 1, 0.0)
+    return found
+
+
+def filters(model: keras.Model) -> dict[str, np.ndarray]:
+    """Filters of every layer whose weights are images, in the order of the model.
+
+    Differences of Gaussians are (filter, height, width, 1). Others are kernels of convolutions, weights of a
+    dense layer that sees the image itself, and Gabor filters as NAME/even and NAME/odd.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    dict of str to ndarray, shape (filter, height, width, channel)
+        One array per layer, float32.
+    """
+    found = {}
+    for layer in every_layer(model):
+        found |= {name: np.asarray(maps, np.float32) for name, maps in _of(layer, _sees_image(model, layer))}
+    return found
+
+
+def _of(layer, image) -> Iterator[tuple[str, np.ndarray]]:
+    if callable(rendered := getattr(layer, "kernel", None)):
+        yield layer.name, _first(rendered())[..., None]
+    elif callable(pair := getattr(layer, "kernels", None)):
+        yield from (
+            (f"{layer.name}/{part}", _first(maps)[..., None]) for part, maps in zip(("even", "odd"), pair())
+        )
+    elif (depthwise := getattr(layer, "depthwise", None)) is not None:
+        yield layer.name, np.moveaxis(keras.ops.convert_to_numpy(depthwise)[:, :, 0], -1, 0)[..., None]
+    elif (kernel := getattr(layer, "kernel", None)) is not None:
+        kernel = keras.ops.convert_to_numpy(_used(layer, kernel))
+        if kernel.ndim == 4:
+            yield layer.name, _first(kernel)
+        elif image is not None and kernel.shape[0] == np.prod(image):
+            yield layer.name, _first(kernel.reshape(*image, -1))
+
+
+def _first(kernel) -> np.ndarray:
+    """The array with its last axis, the filter's or neuron's, first."""
+    return np.moveaxis(keras.ops.convert_to_numpy(kernel), -1, 0)
+
+
+def _used(layer, kernel):
+    """The kernel after the layer's own normalisation, if it has one."""
+    return layer.used(kernel) if callable(getattr(layer, "used", None)) else kernel
+
+
+def _sees_image(model, layer):
+    """(height, width, channel) if the layer's input is the image, perhaps flattened or scaled; else None."""
+    first = next((one for one in every_layer(model) if _is_spatial(one)), None)
+    shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
+    return shape if first is layer and len(shape) == 3 else None
+
+
+def _is_spatial(layer) -> bool:
+    """Whether the layer has weights for places or units, unlike a layer with one factor for all."""
+    kernel = getattr(layer, "kernel", None)
+    others = any(getattr(layer, name, None) is not None for name in ("kernels", "depthwise"))
+    return others or (kernel is not None and getattr(kernel, "ndim", 2) >= 2)

@@ -1,30 +1,38 @@
-"""A model's responses to images, and their gradients."""
+"""A model's responses to images, their gradients, and conversion between pixels and the model's units."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from neurofit.errors import ShapeError, UsageError
+from neurofit.errors import DataError, ShapeError, UsageError
 
 IMAGES_AT_A_TIME = 256
 
 
 def respond(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Predictions of a model.
+    """Predictions for images.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
-    images : ndarray of shape (image, height, width, channel)
+    images : ndarray, shape (image, height, width, channel)
         Normalised.
 
     Returns
     -------
-    ndarray of shape (image, neuron)
-        Several outputs are side by side, in order.
+    ndarray, shape (image, neuron)
+        Several outputs side by side, in order.
+
+    Raises
+    ------
+    ShapeError
+        If the images do not have the shape that the model takes.
     """
     images = _checked(model, images)
     parts = [
@@ -34,23 +42,21 @@ def respond(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def gradients(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How the response of neuron `neurons[i]` changes with each pixel of image i, and what that response is.
+    """Gradient of the response of neuron `neurons[i]` at image i with respect to each pixel.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
-    images : ndarray of shape (image, height, width, channel)
+    images : ndarray, shape (image, height, width, channel)
         Normalised.
-    neurons : int ndarray of shape (image,)
-        One neuron per image.
+    neurons : ndarray of int, shape (image,)
+        Indices.
 
     Returns
     -------
-    gradients : ndarray of shape (image, height, width, channel)
+    gradients : ndarray, shape (image, height, width, channel)
         Responses per normalised unit.
-    responses : ndarray of shape (image,)
-        The response of each neuron to its image.
+    responses : ndarray, shape (image,)
     """
     images, neurons = _checked(model, images), np.asarray(neurons)
     found, values = [], []
@@ -63,14 +69,19 @@ def gradients(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tu
 
 
 def image_shape(model: keras.Model) -> tuple[int, int, int]:
-    """(height, width, channel) of the one image that the model takes.
+    """Shape of the image that the model takes.
+
+    Returns
+    -------
+    tuple of int
+        (height, width, channel).
 
     Raises
     ------
     UsageError
-        The model has several inputs, or no known input.
+        If the model does not have exactly one known input.
     ShapeError
-        Its input is not an image.
+        If its input is not an image.
     """
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
@@ -87,12 +98,12 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
 
 
 def chosen(model: keras.Model, neurons) -> np.ndarray:
-    """Indices of neurons; None means all of them.
+    """Indices of neurons; all of them for None.
 
     Raises
     ------
     UsageError
-        There is no such neuron.
+        If there is no such neuron.
     """
     image_shape(model)  # says what is missing of a model without known inputs and outputs
     count = int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))
@@ -123,3 +134,86 @@ def _checked(model, images) -> np.ndarray:
     if images.ndim != 4 or images.shape[1:] != shape:
         raise ShapeError(f"images are {images.shape}, expected (image, {', '.join(map(str, shape))}).")
     return images
+
+
+@dataclass(frozen=True)
+class Units:
+    """Conversion to a model's units: normalised = (pixels − mean) / std of its training set.
+
+    Parameters
+    ----------
+    mean, std : float or ndarray, shape (height, width, channel)
+    grey : float
+        Light of a blank screen, around which gratings vary [pixels]; above 0.
+    spread : float, optional
+        Standard deviation of all pixels of the training set around their mean [pixels]. None if it is not
+        known.
+    """
+
+    mean: Any
+    std: Any
+    grey: float
+    spread: float | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], *, name: str = "image", grey: float | None = None) -> Units:
+        """The units of a task: `Units.of(neurofit.models.saved.normalisation(folder))`.
+
+        Parameters
+        ----------
+        record : mapping
+            The numbers that the inputs were scaled with.
+        name : str, default "image"
+            Name of the input.
+        grey : float, optional
+            Light of a blank screen [pixels]. Default: the mean of all pixels of the training set.
+
+        Returns
+        -------
+        Units
+
+        Raises
+        ------
+        DataError
+            If there is no such input, or no grey above 0 is known.
+        """
+        inputs = record["parts"]["train"]["inputs"]
+        if name not in inputs:
+            raise DataError(f"No statistics for input '{name}'; there are some for {', '.join(inputs)}.")
+        mean, std = (np.asarray(inputs[name][key], np.float64) for key in ("mean", "std"))
+        seen = record["parts"]["train"].get("seen", {}).get(name, {})  # tasks of earlier versions have none
+        grey = float(seen.get("mean", mean.mean()) if grey is None else grey)
+        if not grey > 0:
+            raise DataError(
+                f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light "
+                "of a blank "
+                "screen in pixels: Units.of(record, grey=127.5)."
+            )
+        return cls(mean, std, grey, seen.get("std"))
+
+    @property
+    def centred(self) -> bool:
+        """Whether 0 is the middle of the training images."""
+        return bool(np.any(self.mean != 0))
+
+    @property
+    def middle(self) -> float:
+        """Middle of the training images, normalised: 0 if they were centred, otherwise the mean grey."""
+        return 0.0 if self.centred else float(self.grey / self.std)
+
+    @property
+    def typical(self) -> float:
+        """Typical distance of a pixel from the middle, normalised: 1 if images were divided by its std."""
+        return 1.0 if self.centred or self.spread is None else float(self.spread / self.std)
+
+    def to_model(self, pixels: np.ndarray) -> np.ndarray:
+        """Images in pixels, (image, height, width, channel), as the model takes them, float32."""
+        return ((np.asarray(pixels, np.float64) - self.mean) / self.std).astype(np.float32)
+
+    def to_pixels(self, images: np.ndarray) -> np.ndarray:
+        """Normalised images, (image, height, width, channel), in pixels."""
+        return np.asarray(images, np.float64) * self.std + self.mean
+
+    def fields_to_pixels(self, fields: np.ndarray) -> np.ndarray:
+        """Gradients per normalised unit as gradients per pixel value."""
+        return np.asarray(fields, np.float64) / self.std

@@ -1,7 +1,4 @@
-"""Tuning of a model's neurons to gratings, as one would measure it in an animal.
-
-Sinusoidal gratings as stimuli.
-"""
+"""Tuning of a model's neurons to sinusoidal gratings, as it is measured in animals."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import numpy as np
 
 from neurofit.errors import UsageError
 from neurofit.models.inspection import fields, responses
-from neurofit.models.inspection.units import Units
+from neurofit.models.inspection.responses import Units
 
 ORIENTATIONS = tuple(range(0, 180, 15))  # degrees
 FREQUENCIES = (0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32)  # cycles per pixel
@@ -26,21 +23,30 @@ class Tuning:
 
     Parameters
     ----------
-    orientations, frequencies, diameters, contrasts : ndarray
-        What was shown [degrees; cycles per pixel; pixels; Michelson].
-    by_orientation : ndarray of shape (neuron, orientation)
-        Responses at the preferred frequency.
-    by_frequency : ndarray of shape (neuron, frequency)
-        Responses at the preferred orientation.
-    by_diameter, by_contrast : ndarray of shape (neuron, …)
-        Responses at both, around the neuron's centre.
-    preferred_orientation, preferred_frequency : ndarray of shape (neuron,)
-        The best of those shown.
-    centres : ndarray of shape (neuron, 2)
+    orientations : ndarray, shape (orientation,)
+        [Degrees].
+    frequencies : ndarray, shape (frequency,)
+        [Cycles per pixel].
+    diameters : ndarray, shape (diameter,)
+        [Pixels].
+    contrasts : ndarray, shape (contrast,)
+    by_orientation : ndarray, shape (neuron, orientation)
+        At the preferred frequency.
+    by_frequency : ndarray, shape (neuron, frequency)
+        At the preferred orientation.
+    by_diameter : ndarray, shape (neuron, diameter)
+        At the preferred orientation and frequency, around the neuron's centre.
+    by_contrast : ndarray, shape (neuron, contrast)
+        At the preferred orientation and frequency.
+    preferred_orientation : ndarray, shape (neuron,)
+        [Degrees].
+    preferred_frequency : ndarray, shape (neuron,)
+        [Cycles per pixel].
+    centres : ndarray, shape (neuron, 2)
         y and x [pixels].
-    modulation : ndarray of shape (neuron,)
-        F1 / F0 over the phases of the preferred grating: above 1 for a simple cell, below 1 for a complex one;
-        nan for a silent neuron.
+    modulation : ndarray, shape (neuron,)
+        F1 / F0 over the phases of the preferred grating, > 1 for a simple cell, < 1 for a complex one; nan
+        for a silent neuron.
     """
 
     orientations: np.ndarray
@@ -69,29 +75,27 @@ def tuning(
     units: Units | None = None,
     centres: np.ndarray | None = None,
 ) -> Tuning:
-    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best of both.
+    """Tuning to orientation and spatial frequency (full field), then to size and contrast at the best.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
     neurons : sequence of int, optional
-        By default all.
+        Indices. Default: all.
     orientations : sequence of float
-        [degrees]
+        [Degrees].
     frequencies : sequence of float
-        [cycles per pixel]
+        [Cycles per pixel].
     diameters : sequence of float, optional
-        [pixels] By default from 2 pixels to the image's diagonal.
+        [Pixels]. Default: ten values from 2 pixels to the image's diagonal.
     contrasts : sequence of float
-        To show when contrast varies.
-    contrast : float
+    contrast : float, default 1
         Of gratings whose contrast does not vary.
     units : Units, optional
-        Of the model, so that contrasts are those of a screen. Without it, they are amplitudes in normalised
+        Of the model, so that contrasts are those of a screen. Otherwise they are amplitudes in normalised
         units.
-    centres : ndarray of shape (neuron, 2), optional
-        y and x [pixels], around which sizes grow. By default those of the receptive fields.
+    centres : ndarray, shape (neuron, 2), optional
+        y and x around which sizes grow [pixels]. Default: the centres of the receptive fields.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def tuning(
     Raises
     ------
     UsageError
-        There is nothing to show, or no such neuron.
+        If there is nothing to show, or no such neuron.
     """
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     if diameters is None:
@@ -151,19 +155,19 @@ def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> 
 
     Parameters
     ----------
-    responses : ndarray of shape (…, orientation)
+    responses : ndarray, shape (…, orientation)
         At least 0.
-    orientations : ndarray of shape (orientation,)
-        [degrees]
+    orientations : ndarray, shape (orientation,)
+        [Degrees].
 
     Returns
     -------
-    ndarray of shape (…,)
-        In [0, 1]; nan if a neuron is silent.
+    ndarray, shape (…)
+        In [0, 1]; nan for a silent neuron.
 
     References
     ----------
-    Ringach, Shapley & Hawken 2002, doi:10.1523/JNEUROSCI.22-13-05639.2002.
+    D. Ringach, R. Shapley and M. Hawken (2002), doi:10.1523/JNEUROSCI.22-13-05639.2002.
     """
     turned = np.exp(2j * np.deg2rad(np.asarray(orientations, float)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -171,7 +175,7 @@ def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> 
 
 
 def _full_field(model, shape, orientations, frequencies, contrast, units):
-    """(orientation, frequency, phase, neuron)"""
+    """Responses to full-field gratings, (orientation, frequency, phase, neuron)."""
     axes = np.meshgrid(orientations, frequencies, _phases(), indexing="ij")
     angle, wave, phase = (axis.ravel() for axis in axes)
     images = gratings(shape, orientation=angle, frequency=wave, phase=phase, contrast=contrast, units=units)
@@ -179,10 +183,7 @@ def _full_field(model, shape, orientations, frequencies, contrast, units):
 
 
 def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diameter, contrast, units):
-    """Each neuron's own gratings:
-
-    (neuron, diameter or contrast) averaged over phases, and (neuron, …, phase).
-    """
+    """Responses to each neuron's own gratings, (neuron, diameter or contrast): mean phase, every phase."""
     count = max(len(diameter), len(contrast))
     found = np.empty((len(indices), count, PHASES))
     size, strength = (np.broadcast_to(values, count).repeat(PHASES) for values in (diameter, contrast))
@@ -203,13 +204,13 @@ def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diam
 
 
 def _centres(model, indices, shape):
-    """Those of the receptive fields; the middle where a neuron has none at grey."""
+    """Centres of the receptive fields; the middle for a neuron that has none at grey."""
     found = fields.centres(fields.receptive_fields(model, neurons=indices))
     return np.where(np.isfinite(found), found, (np.array(shape[:2]) - 1) / 2)
 
 
 def _modulation(phases):
-    """F1 / F0 of (neuron, phase)."""
+    """F1 / F0 of responses (neuron, phase)."""
     turned = np.exp(1j * _phases())
     with np.errstate(invalid="ignore", divide="ignore"):
         return 2 * np.abs(phases @ turned) / phases.sum(axis=-1)
@@ -230,32 +231,33 @@ def gratings(
     centre=None,
     units: Units | None = None,
 ) -> np.ndarray:
-    """grey · (1 + contrast · cos(2π f u + phase)) within a disc, grey outside, as the model takes it.
+    """grey · (1 + contrast · cos(2π f u + phase)) within a disc, grey outside.
 
-    u = x cos θ + y sin θ [pixels] from the centre. Every argument is a number, or broadcasts to (image,).
+    u = x cos θ + y sin θ [pixels] from the centre. Every keyword argument but `units` is a number, or
+    broadcasts to (image,).
 
     Parameters
     ----------
     shape : tuple of int
         (height, width, channel). All channels are equal.
-    orientation : float or array
-        θ [degrees]. At 0, stripes are upright and change along x.
-    frequency : float or array
+    orientation : float or ndarray, default 0
+        θ [degrees]; 0: upright stripes, which change along x.
+    frequency : float or ndarray, default 0.1
         f [cycles per pixel].
-    phase : float or array
-        [radians]
-    diameter : float or array
-        Of the disc [pixels]; its edge is soft over one pixel.
-    contrast : float or array
-        Michelson contrast in [0, 1]. Without `units`, the amplitude in normalised units around 0.
-    centre : array of shape (2,) or (image, 2), optional
-        y and x [pixels] of the disc. By default the middle.
+    phase : float or ndarray, default 0
+        [Radians].
+    diameter : float or ndarray, default inf
+        Of the disc, whose edge is one pixel soft [pixels].
+    contrast : float or ndarray, default 1
+        Michelson contrast in [0, 1]; without `units`, the amplitude in normalised units around 0.
+    centre : ndarray, shape (2,) or (image, 2), optional
+        y and x of the disc [pixels]. Default: the middle.
     units : Units, optional
         Of the model.
 
     Returns
     -------
-    ndarray of shape (image, height, width, channel)
+    ndarray, shape (image, height, width, channel)
         Normalised, float32.
     """
     centre = (np.array(shape[:2]) - 1) / 2 if centre is None else np.asarray(centre, np.float64)

@@ -1,4 +1,4 @@
-"""What `neurofit plot` shows of a model, as panels of plain arrays (docs/architecture.md, "Views")."""
+"""Pictures of a model for `neurofit plot`, as panels of plain arrays (docs/architecture.md, "Views")."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from neurofit.errors import UsageError, nearest
-from neurofit.models.inspection import exciting, fields, responses, tunings, weights
-from neurofit.models.inspection import weights as readouts
-from neurofit.models.inspection.units import Units
+from neurofit.models.inspection import exciting, fields, responses, tunings
+from neurofit.models.inspection.responses import Units
 
 AT_MOST = 36  # neurons, unless some are named
 FEW = 7  # neurons whose lines have a colour each
@@ -19,27 +18,27 @@ Panel = dict[str, Any]
 
 
 def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=None) -> list[Panel]:
-    """The panels of one view of a model.
+    """The panels of one view.
 
     Parameters
     ----------
     model : keras.Model
-        With one image input.
-    record : dict
+    record : mapping
         The normalisation of the model's inputs (`saved.normalisation(folder)`).
     name : str
         One of VIEWS.
     neurons : sequence of int, optional
-        By default the first 36.
+        Indices. Default: the first 36.
 
     Returns
     -------
     list of dict
+        docs/architecture.md describes the entries.
 
     Raises
     ------
     UsageError
-        There is no such view or neuron, or the model has nothing of that kind.
+        If there is no such view or neuron, or the model has nothing of that kind.
     """
     if name not in VIEWS:
         raise UsageError(f"There is no view '{name}'.{nearest(name, VIEWS)} Views: {', '.join(VIEWS)}.")
@@ -51,7 +50,7 @@ def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=No
 
 
 def _filters(model, record, indices) -> list[Panel]:
-    return [_maps(layer, maps, "weight") for layer, maps in weights.filters(model).items()]
+    return [_maps(layer, maps, "weight") for layer, maps in fields.filters(model).items()]
 
 
 def _receptive_fields(model, record, indices) -> list[Panel]:
@@ -62,13 +61,13 @@ def _receptive_fields(model, record, indices) -> list[Panel]:
 
 def _readouts(model, record, indices) -> list[Panel]:
     panels, first = [], 0
-    for layer, maps in readouts.where_maps(model).items():  # neurons count through all readouts
+    for layer, maps in fields.where_maps(model).items():  # neurons count through all readouts
         own = indices[(indices >= first) & (indices < first + len(maps))]
         if len(own):
             panels.append(_maps(f"{layer}: where", maps[own - first], "weight", own))
         first += len(maps)
     first = 0
-    for layer, found in readouts.positions(model).items():
+    for layer, found in fields.positions(model).items():
         own, first = indices[(indices >= first) & (indices < first + len(found))] - first, first + len(found)
         found = found[own]
         title, axes = f"{layer}: centres", {"x_label": "x (−1 left, 1 right)", "y_label": "y (1 below)"}
@@ -105,7 +104,7 @@ def _tuning(model, record, indices) -> list[Panel]:
 
 
 def _orientation(found: tunings.Tuning, indices) -> Panel:
-    """Of a few neurons as it is; of many, from each one's preferred, so that their median means something."""
+    """Of many neurons, relative to each one's preferred orientation, so that a median makes sense."""
     if len(indices) <= FEW:
         panel = _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices)
         return {**panel, "x_ticks": [0, 45, 90, 135, 180]}

@@ -1,4 +1,4 @@
-"""Activations that Keras lacks: functions, and one that each neuron learns for itself.
+"""Activations that Keras lacks: functions, and a nonlinearity that is learned for each neuron.
 
 Keras has linear, relu, elu, softplus, exponential, sigmoid, tanh.
 """
@@ -29,7 +29,7 @@ def rectified_quadratic(x):
 
 @keras.saving.register_keras_serializable("neurofit")
 def leaky_relu(x):
-    """x, or .1 x below 0 (Keras' own takes .2)."""
+    """x, or .1 x below 0 (Keras' own has .2)."""
     return ops.maximum(x, 0.1 * x)
 
 
@@ -37,12 +37,21 @@ OWN = {"quadratic": quadratic, "rectified_quadratic": rectified_quadratic}
 
 
 def activation_of(given):
-    """The function given, or of that name: Keras' own, "quadratic" or "rectified_quadratic"; None is linear.
+    """The activation function with this name, or the function itself.
+
+    Parameters
+    ----------
+    given : str, callable or None
+        A name of Keras, "quadratic" or "rectified_quadratic"; None is linear.
+
+    Returns
+    -------
+    callable
 
     Raises
     ------
     UsageError
-        There is no such name.
+        If there is no such name.
     """
     if isinstance(given, str) and given in OWN:
         return OWN[given]
@@ -57,35 +66,38 @@ def activation_of(given):
 
 @keras.saving.register_keras_serializable("neurofit")
 class OutputNonlinearity(keras.layers.Layer):
-    """What a neuron makes of its drive, learned: f(x) = (elu(x − 1) + 1) · m(x), with each neuron's own m > 0.
+    """f(x) = (elu(x − 1) + 1) · m(x), with m > 0 learned for each neuron: a neuron's response to its drive.
 
-    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between them, and constant beyond
-    both ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
+    log m is `log_gain` at `bins` + 1 knots from `low` to `high`; m is linear between knots, and constant
+    beyond both ends. f starts as elu(x − 1) + 1: e^(x − 1) below 1, x above.
 
-    In and out (image, neuron). Weight: `log_gain` (knot, neuron), starts at 0.
+    In and out (image, neuron). Weight: `log_gain` (knot, neuron), initially 0.
 
     Parameters
     ----------
-    bins : int
+    bins : int, default 50
         Number of intervals between knots.
-    low, high : float
-        The first and the last knot.
-    gain_regularizer : Regularizer, optional
-        Penalty on `log_gain` that holds it smooth: `regularizers.Differences`.
-    **kwargs
-        Of every Keras layer, such as `name`.
+    low, high : float, default -3, 6
+        First and last knot.
+    gain_regularizer : keras.regularizers.Regularizer, optional
+        Penalty on `log_gain` that keeps it smooth: `regularizers.Differences`.
+
+    Raises
+    ------
+    UsageError
+        If bins is not a whole number ≥ 1, or low is not below high.
 
     References
     ----------
-    Cadena et al. 2019, doi:10.1371/journal.pcbi.1006897, whose m falls to 0 at the lowest knot, where a neuron
-    then has no gradient.
+    S. Cadena et al. (2019), doi:10.1371/journal.pcbi.1006897. Their m falls to 0 at the lowest knot, where a
+    neuron then has no gradient.
     """
 
     def __init__(self, *, bins=50, low=-3.0, high=6.0, gain_regularizer=None, **kwargs):
         super().__init__(**kwargs)
         if not (isinstance(bins, Integral) and bins >= 1 and low < high):
-            told = f"OutputNonlinearity(bins={bins!r}, low={low!r}, high={high!r})"
-            raise UsageError(f"{told}: expected a whole number of bins ≥ 1, and low < high.")
+            given = f"OutputNonlinearity(bins={bins!r}, low={low!r}, high={high!r})"
+            raise UsageError(f"{given}: expected a whole number of bins ≥ 1, and low < high.")
         self.bins, self.low, self.high = bins, float(low), float(high)
         self.gain_regularizer = keras.regularizers.get(gain_regularizer)
 

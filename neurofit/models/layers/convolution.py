@@ -23,13 +23,14 @@ class Window:
     ----------
     size : int
         Height and width of the kernel [pixels].
-    stride : int
-        Distance of two places [pixels].
-    dilation : int
-        Distance of two neighbours in the kernel [pixels].
+    stride : int, default 1
+        Distance between two places [pixels].
+    dilation : int, default 1
+        Distance between two neighbours in the kernel [pixels].
     padding : {"same", "valid"}
-        "same": zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's SAME).
-        "valid": only where the whole kernel lies on the map, ⌈(n − (size − 1) · dilation) / stride⌉.
+        "same" has zeros beyond the edges, so that a map of length n gives ⌈n / stride⌉ (TensorFlow's SAME).
+        "valid" uses only places where the whole kernel lies on the map: ⌈(n − (size − 1) · dilation) /
+        stride⌉.
     """
 
     size: int
@@ -38,7 +39,13 @@ class Window:
     padding: str = "same"
 
     def checked(self, layer) -> Window:
-        """Itself, if a layer can use it; UsageError otherwise."""
+        """The window itself, if a layer can use it.
+
+        Raises
+        ------
+        UsageError
+            If a value is not valid, or both stride and dilation are above 1.
+        """
         one_of(layer, "padding", self.padding, PADDINGS)
         for name in ("size", "stride", "dilation"):
             whole(layer, name, getattr(self, name))
@@ -51,7 +58,7 @@ class Window:
         return self
 
     def shape(self, layer, input_shape, channels) -> tuple:
-        """(image, height, width, channel) of the output, for an input of these axes."""
+        """(image, height, width, channel) of the output, for an input of this shape."""
         needs_maps(layer, input_shape)
         shrink = (self.size - 1) * self.dilation if self.padding == "valid" else 0
         if min(input_shape[1:3]) <= shrink:
@@ -67,7 +74,7 @@ class Window:
         return ops.conv(inputs, kernel, **self._settings())
 
     def convolved_each(self, inputs, kernel):
-        """Every channel with its own kernel (size, size, channel, 1)."""
+        """The cross-correlation of every channel with its own kernel, (size, size, channel, 1)."""
         return ops.depthwise_conv(inputs, kernel, **self._settings())
 
     def _settings(self):
@@ -78,29 +85,29 @@ class Window:
             "dilation_rate": self.dilation,
         }
 
-    def told(self) -> dict:
-        """The settings of a layer that it stands for."""
+    def get_config(self) -> dict:
+        """The window as settings of a layer."""
         return {"size": self.size, "stride": self.stride, "dilation": self.dilation, "padding": self.padding}
 
 
 @keras.saving.register_keras_serializable("neurofit")
 class Convolution(Linear):
-    """Convolution, act(x ∗ K + b), where ∗ is cross-correlation.
+    """act(x ∗ K + b): cross-correlation.
 
-    In (image, height, width, channel), out (image, height', width', filter). Weights: `kernel` (size, size,
-    channel, filter), N(0, .1); `bias` (filter,), 0.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `kernel`
+    (size, size, channel, filter), N(0, .1); `bias` (filter,), 0.
 
     Parameters
     ----------
     filters : int
-        Number of filters.
-    size, stride, dilation : int
-        How the kernel moves [pixels], see `Window`.
+    size : int
+        Height and width of the kernel [pixels].
+    stride, dilation : int, default 1
+        [Pixels]; see `Window`.
     padding : {"same", "valid"}
         See `Window`.
     **kwargs
-        As for `Dense`: `activation`, `normalised`, `positive`, `inhibitory`, `use_bias`, initialisers, the
-        penalty `kernel_regularizer`; and those of every Keras layer.
+        As for `Dense`.
     """
 
     def __init__(self, filters, size, *, stride=1, dilation=1, padding="same", **kwargs):
@@ -119,40 +126,37 @@ class Convolution(Linear):
 
     def get_config(self):
         config = super().get_config()
-        return config | {"filters": config.pop("units"), **self.window.told()}
+        return config | {"filters": config.pop("units"), **self.window.get_config()}
 
 
 @keras.saving.register_keras_serializable("neurofit")
 class SeparableConvolution(keras.layers.Layer):
-    """A kernel per channel, then a mix of channels: act(Σ_channel (x ∗ D)[channel] · P[channel] + b).
+    """act(Σ_channel (x ∗ D)[channel] · P[channel] + b): one kernel per channel, then a mix of the channels.
 
-    In (image, height, width, channel), out (image, height', width', filter). Weights: `depthwise` (size, size,
-    1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0. These are size² + filters
-    weights per channel instead of size² · filters. A penalty on `depthwise` sees every channel's kernel as a
-    unit.
+    In (image, height, width, channel), out (image, height', width', filter). Weights: `depthwise` (size,
+    size, 1, channel) and `pointwise` (channel, filter), N(0, .1); `bias` (filter,), 0. There are size² +
+    filters weights per channel instead of size² · filters.
 
     Parameters
     ----------
     filters : int
-        Number of filters.
-    size, stride, dilation : int
-        How the kernel moves [pixels], see `Window`.
+    size : int
+        Height and width of the kernels [pixels].
+    stride, dilation : int, default 1
+        [Pixels]; see `Window`.
     padding : {"same", "valid"}
         See `Window`.
     activation : str or callable, optional
-        By default linear.
-    use_bias : bool
-        Whether there is a bias.
-    depthwise_initializer, pointwise_initializer, bias_initializer : str or Initializer, optional
-        How weights start.
-    depthwise_regularizer, pointwise_regularizer : Regularizer, optional
-        Penalties.
-    **kwargs
-        Of every Keras layer, such as `name`.
+        Default: linear.
+    use_bias : bool, default True depthwise_initializer, pointwise_initializer, bias_initializer : str or
+    keras.initializers.Initializer, optional
+    depthwise_regularizer : keras.regularizers.Regularizer, optional
+        Sees the kernel of every channel as a separate unit.
+    pointwise_regularizer : keras.regularizers.Regularizer, optional
 
     References
     ----------
-    The cores of Lurz et al. 2021, doi:10.1101/2020.10.05.326256, which also mix channels before.
+    K.-K. Lurz et al. (2021), doi:10.1101/2020.10.05.326256; their cores also mix channels before.
     """
 
     def __init__(
@@ -207,7 +211,7 @@ class SeparableConvolution(keras.layers.Layer):
     def get_config(self):
         return (
             super().get_config()
-            | self.window.told()
+            | self.window.get_config()
             | {
                 "filters": self.filters,
                 "activation": keras.activations.serialize(self.activation),

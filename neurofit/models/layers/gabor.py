@@ -1,4 +1,4 @@
-"""The energy of pairs of Gabor filters: what complex cells are said to compute, fixed or learned."""
+"""The energy of pairs of Gabor filters, a model of complex cells; the filters are fixed or learned."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import UsageError
-from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.convolution import Window
-from neurofit.models.layers.weights import one_of, whole
+from neurofit.models.layers.weights import Between, one_of, whole
 
 ROWS = ("orientation", "frequency", "spread", "aspect")
 FREQUENCIES = (0.01, 0.49)  # cycles per pixel: at 0 and at .5 an odd filter may be 0 everywhere
@@ -19,41 +18,43 @@ SMALLEST_ENERGY = 1e-6  # added before a square root, whose slope has no end at 
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaborEnergy(keras.layers.Layer):
-    """√(even² + odd²) of the image's cross-correlations with an even and an odd Gabor filter, a pair per filter.
+    """√(even² + odd²) of cross-correlations with an even and an odd Gabor filter, one pair per filter.
 
-    On a grid (size, size), X and Y are measured from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ:
-    envelope = exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), with m so that it sums to 0; odd =
-    envelope · sin 2πfu. Both are divided by their L2 norms. So uniform light gives 0, and a filter's size does
-    not matter to its scale. Channels are summed.
+    On a grid (size, size), with X and Y from its middle, u = X cos θ + Y sin θ, v = −X sin θ + Y cos θ:
+    envelope = exp(−(u² + (γ v)²) / 2σ²); even = envelope · (cos 2πfu − m), where m makes it sum to 0; odd =
+    envelope · sin 2πfu; both are then divided by their L2 norms. So uniform light gives 0, and a filter's
+    size does not change its scale. Channels are added up.
 
     In (image, height, width, channel), out (image, height', width', filter). Weights: `gabors` (4, filter),
-    rows as in ROWS: θ [rad] (0: stripes upright), f [cycles per pixel], σ [pixels], γ. They start as every
-    orientation k π / `orientations` with every one of `frequencies`, frequency by frequency, γ 1 and σ such
-    that the filter's half-amplitude bandwidth is `octaves`.
+    rows as in ROWS: θ [rad] (0: upright stripes), f [cycles per pixel], σ [pixels], γ. If learned, they stay
+    within f [.01, .49], where both filters exist, σ [.5, size] and γ [.1, 10].
 
     Parameters
     ----------
-    size, stride, dilation : int
-        How the kernel moves [pixels], see `Window`.
-    orientations : int
-        Number of orientations.
-    frequencies : sequence of float
-        [cycles per pixel]
-    octaves : float
-        Bandwidth.
-    learned : bool
-        Whether training changes the filters, within f [.01, .49], where both filters exist, σ [.5, size] and
-        γ [.1, 10].
+    size : int
+        Height and width of the filters [pixels].
+    orientations : int, default 8
+        The filters start with every orientation k π / orientations for every frequency, frequency by
+        frequency.
+    frequencies : float or sequence of float, default (0.1, 0.2)
+        [Cycles per pixel], in [.01, .49].
+    octaves : float, default 1
+        Half-amplitude bandwidth of the filters, which determines the initial σ; γ starts at 1.
+    learned : bool, default False
+        Whether training changes the filters.
     output : {"amplitude", "energy"}
-        √(even² + odd² + 1e-6), or even² + odd².
-    padding : {"same", "valid"}
-        See `Window`.
-    **kwargs
-        Of every Keras layer, such as `name`.
+        "amplitude" is √(even² + odd² + 1e-6), "energy" is even² + odd².
+    stride, dilation, padding
+        See `layers.convolution.Window`.
+
+    Raises
+    ------
+    UsageError
+        If a value is not valid.
 
     References
     ----------
-    The energy model: Adelson & Bergen 1985, doi:10.1364/JOSAA.2.000284.
+    E. Adelson and J. Bergen (1985), the energy model, doi:10.1364/JOSAA.2.000284.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class GaborEnergy(keras.layers.Layer):
 
     @property
     def filters(self) -> int:
+        """Number of filters."""
         return self.orientations * len(self.frequencies)
 
     def build(self, input_shape):
@@ -112,7 +114,7 @@ class GaborEnergy(keras.layers.Layer):
         return ops.convert_to_tensor(np.clip(rows, *self._bounds()), dtype)
 
     def kernels(self):
-        """The even and the odd filters, (size, size, filter) each."""
+        """The even and the odd filters, each (size, size, filter)."""
         theta, frequency, spread, aspect = ops.unstack(
             ops.cast(self.gabors, self.compute_dtype), num=4, axis=0
         )
@@ -137,7 +139,7 @@ class GaborEnergy(keras.layers.Layer):
     def get_config(self):
         return (
             super().get_config()
-            | self.window.told()
+            | self.window.get_config()
             | {
                 "orientations": self.orientations,
                 "frequencies": list(self.frequencies),

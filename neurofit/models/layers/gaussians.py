@@ -1,6 +1,4 @@
-"""Differences of Gaussians: over a whole image (the LGN stage of the HSM model), and as a convolution's
-kernels.
-"""
+"""Differences of Gaussians: over an image (the LGN stage of the HSM model), and as kernels."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ ROWS = ("amplitude_centre", "variance_centre", "x", "y", "amplitude_surround", "
 
 
 class _Gaussians(keras.layers.Layer):
-    """The pairs of Gaussians on a grid (height, width): `gaussians` (6, filter), `bias` (filter,)."""
+    """Pairs of Gaussians on a grid (height, width): `gaussians` (6, filter), `bias` (filter,)."""
 
     def __init__(
         self,
@@ -51,10 +49,7 @@ class _Gaussians(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
 
     def _bounds(self):
-        """Lowest and highest value of each row of `gaussians`, each (row, 1).
-
-        The lowest wins where they contradict.
-        """
+        """Lowest and highest value of each row, each (row, 1); the lowest wins if they contradict."""
         low, high = self.variance_bounds
         lowest = np.array([SMALLEST_AMPLITUDE, low, MARGIN, MARGIN, SMALLEST_AMPLITUDE, low])
         highest = np.array([np.inf, high, self.width - MARGIN, self.height - MARGIN, np.inf, high])
@@ -78,9 +73,9 @@ class _Gaussians(keras.layers.Layer):
         return rows
 
     def profiles(self):
-        """Centres then surrounds along y, scaled and signed:
+        """Profiles of centres, then surrounds: along y (height, 2 · filter), along x (width, 2 · filter).
 
-        (height, 2 · filter); along x: (width, 2 · filter).
+        Those along y are scaled and signed.
         """
         amplitude_1, variance_1, x, y, amplitude_2, variance_2 = self.clipped()
         variance = ops.concatenate([variance_1, variance_2])
@@ -92,7 +87,7 @@ class _Gaussians(keras.layers.Layer):
         )
 
     def kernel(self):
-        """What each filter looks like: (height, width, filter)."""
+        """Each filter as an image, (height, width, filter)."""
         along_y, along_x = self.profiles()
         return self._difference(along_y[:, None, :] * along_x[None, :, :])
 
@@ -112,34 +107,40 @@ class _Gaussians(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("neurofit")
 class DifferenceOfGaussians(_Gaussians):
-    """Centre minus surround, a pair of concentric Gaussians per filter: one number per filter and image.
+    """Centre minus surround: one pair of concentric Gaussians per filter, one number per filter and image.
 
     G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; act(Σ image · (G₁ − G₂) + b).
-    σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂.
+    σ is a variance [pixels²]. The surround's is the sum of both: σ₂ ← σ₁ + σ₂. A Gaussian is a product of one
+    along x and one along y, so no kernel is computed: there are two small contractions instead.
 
-    In (image, height, width, channel), out (image, filter); every channel has the same weights. Weights:
+    In (image, height, width, channel), out (image, filter); all channels have the same weights. Weights:
     `gaussians` (6, filter), rows as in ROWS (variance_surround is what is added to variance_centre); `bias`
     (filter,). The forward pass clips: α ≥ 2.2e-16, both σ into `variance_bounds` *before* they are summed, x
-    into [2, width − 2], y into [2, height − 2]. A weight outside its bounds has gradient 0. Weights start
-    uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds.
-
-    A Gaussian is a product of one along x and one along y, so there is no kernel, but two small contractions.
+    into [2, width − 2], y into [2, height − 2]; a weight outside its bounds has gradient 0. Initial values
+    are uniform: α in (0, 10), σ in `variance_bounds`, x and y in their bounds.
 
     Parameters
     ----------
     filters : int
-        Number of filters.
-    variance_bounds : tuple of float
-        The lowest and the highest σ [pixels²].
-    **kwargs
-        `start_below` moves the first y down by that many pixels (NDN3 had 2: some of its filters start beyond
-        the bound, and stay there); `activation`, `use_bias`, `bias_initializer`; and those of every Keras
-        layer.
+    variance_bounds : tuple of float, default (1, 25)
+        Lowest and highest σ [pixels²].
+    start_below : float, default 0
+        Moves the initial y down by this many pixels. NDN3 had 2: some of its filters start beyond the bound,
+        and stay there.
+    activation : str or callable, optional
+        Default: linear.
+    use_bias : bool, default True
+    bias_initializer : str or keras.initializers.Initializer, default "zeros"
+
+    Raises
+    ------
+    UsageError
+        If the bounds are not 0 < low ≤ high.
 
     References
     ----------
-    HSM: Antolík et al. 2016, doi:10.1371/journal.pcbi.1004927. Bounds, start and the sum of variances:
-    petrroll/NDN3.
+    J. Antolík et al. (2016), the HSM model, doi:10.1371/journal.pcbi.1004927. Bounds, initial values and the
+    sum of variances are those of petrroll/NDN3.
     """
 
     def __init__(self, filters, *, variance_bounds=(1.0, 25.0), **kwargs):
@@ -162,20 +163,21 @@ class DifferenceOfGaussians(_Gaussians):
 
 @keras.saving.register_keras_serializable("neurofit")
 class ConvolutionalDifferenceOfGaussians(_Gaussians):
-    """A convolution whose kernels are differences of Gaussians on a grid (size, size), equal for every channel.
+    """A convolution whose kernels are differences of Gaussians, the same for every channel.
 
     In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding
-    "same". Weights, clips and formula are those of `DifferenceOfGaussians`, on the grid of the kernel: x and y
-    in [2, size − 2] (always 2 for a size below 4). All lengths of the kernel are before dilation.
+    "same". Weights, clips and formula are those of `DifferenceOfGaussians`, on the grid of the kernel: x and
+    y in [2, size − 2] (always 2 for a size below 4).
 
     Parameters
     ----------
     filters : int
-        Number of filters.
-    size, stride, dilation : int
-        How the kernel moves [pixels], see `Window`.
+    size : int
+        Height and width of the kernel, before dilation [pixels].
+    stride, dilation : int, default 1
+        [Pixels]; see `layers.convolution.Window`.
     variance_bounds : tuple of float, optional
-        The lowest and the highest σ. By default (1, max(1, int(.82 · size))).
+        Lowest and highest σ [pixels²]. Default: (1, max(1, int(.82 · size))).
     **kwargs
         As for `DifferenceOfGaussians`.
 
@@ -204,13 +206,13 @@ class ConvolutionalDifferenceOfGaussians(_Gaussians):
         return self.window.shape(self, input_shape, self.filters)
 
     def get_config(self):
-        told = self.window.told()
-        told.pop("padding")
-        return super().get_config() | told
+        config = self.window.get_config()
+        config.pop("padding")
+        return super().get_config() | config
 
 
 def _ascending(layer, bounds):
-    """(low, high), 0 < low ≤ high; where they are equal every variance has that value."""
+    """(low, high), with 0 < low ≤ high; if they are equal, every variance has that value."""
     try:
         low, high = (float(bound) for bound in bounds)
     except (TypeError, ValueError):

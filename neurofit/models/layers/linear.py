@@ -1,7 +1,4 @@
-"""Linear maps with an activation: dense, and one number. Penalties see weights as the forward pass does.
-
-What each unit does to its own value.
-"""
+"""Linear maps with an activation: dense layers, and scales."""
 
 from __future__ import annotations
 
@@ -23,7 +20,10 @@ from neurofit.models.layers.weights import (
 
 
 class Linear(keras.layers.Layer):
-    """What dense layers and convolutions share: a kernel whose last axis is the unit's, a bias, an activation."""
+    """Base of dense layers and convolutions: a kernel (…, unit), a bias, an activation.
+
+    Penalties see the kernel as the forward pass does.
+    """
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Linear(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def add_kernel(self, shape):
+        """Create the kernel, with this shape, and the bias."""
         penalty = penalty_on(self, self.kernel_regularizer, shape, self.penalised)
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer=self.kernel_initializer, regularizer=penalty
@@ -67,6 +68,7 @@ class Linear(keras.layers.Layer):
         return self.used(kernel)
 
     def activated(self, out):
+        """The output after bias, activation and the signs of inhibitory units."""
         out = self.activation(out if self.bias is None else out + self.bias)
         return out * ops.cast(signs(self.units, self.inhibitory), out.dtype) if self.inhibitory else out
 
@@ -86,31 +88,25 @@ class Linear(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Dense(Linear):
-    """act(x · W + b), for (image, …): what comes after the first axis is flattened, channels fastest.
+    """act(x · W + b) for (image, …): all axes after the first are flattened, with channels fastest.
 
-    In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0. A penalty
-    sees the kernel of images as (height, width, channel, unit).
+    In (image, …), out (image, unit). Weights: `kernel` (input, unit), N(0, .1); `bias` (unit,), 0.
 
     Parameters
     ----------
     units : int
-        Number of units.
     activation : str or callable, optional
-        By default linear.
+        Default: linear.
     normalised : {"none", "unit", "at_most_one", "matrix"}
-        How the kernel is normalised before use, see `weights.as_used`.
-    positive : bool
-        Whether the kernel is used as max(W, 0).
-    inhibitory : int
-        The last so many units are multiplied by −1.
-    use_bias : bool
-        Whether there is a bias.
-    kernel_initializer, bias_initializer : str or Initializer, optional
-        How weights start.
-    kernel_regularizer : Regularizer, optional
-        Penalty on the kernel.
-    **kwargs
-        Of every Keras layer, such as `name`.
+        See `layers.weights.as_used`.
+    positive : bool, default False
+        Use max(W, 0).
+    inhibitory : int, default 0
+        The outputs of the last so many units are multiplied by −1.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or keras.initializers.Initializer, optional
+    kernel_regularizer : keras.regularizers.Regularizer, optional
+        Sees the kernel as the forward pass does; for images as (height, width, channel, unit).
     """
 
     def build(self, input_shape):
@@ -130,7 +126,14 @@ class Dense(Linear):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Scale(keras.layers.Layer):
-    """act(w · x + b) with one w, from 1, and one b, from 0: NDN's lin_scale. In and out of any one shape."""
+    """act(w · x + b) with one w, initially 1, and one b, initially 0: NDN's lin_scale. Keeps the shape.
+
+    Parameters
+    ----------
+    activation : str or callable, optional
+        Default: linear.
+    kernel_regularizer : keras.regularizers.Regularizer, optional
+    """
 
     def __init__(self, *, activation=None, kernel_regularizer=None, **kwargs):
         super().__init__(**kwargs)
@@ -157,9 +160,9 @@ class Scale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("neurofit")
 class UnitScale(keras.layers.Layer):
-    """w · x + b, with a w and a b for each unit of the last axis.
+    """w · x + b, with a w and a b for each unit of the last axis. Keeps the shape.
 
-    In and out of any one shape. Weights: `scale` (unit,), 1; `bias` (unit,), 0.
+    Weights: `scale` (unit,), 1; `bias` (unit,), 0.
     """
 
     def build(self, input_shape):

@@ -6,19 +6,20 @@ import keras
 from keras import ops
 
 from neurofit.errors import UsageError
-from neurofit.models.layers.constraints import Between
 from neurofit.models.layers.readout import Readout
-from neurofit.models.layers.weights import needs_maps
+from neurofit.models.layers.weights import Between, needs_maps
 
 
 @keras.saving.register_keras_serializable("neurofit")
 class GaussianReadout(Readout):
-    """The features at one position (y, x) per neuron, bilinear between pixels: act(Σ_c x[y, x, c] · what[c] + b).
+    """act(Σ_c x[y, x, c] · what[c] + b): the features at one position (y, x) per neuron.
+
+    Bilinear between pixels.
 
     During training, the position is drawn from N(μ, S Sᵀ) for every image and neuron, so that gradients reach
-    positions further away than the next pixel; otherwise it is μ. −1 is the first pixel's centre and 1 the
-    last's, along y and along x. Drawn positions are clipped to them, and μ is put back into them after each
-    step.
+    positions further away than the next pixel; otherwise it is μ. −1 is the centre of the first pixel and 1
+    that of the last, along y and along x. Drawn positions are clipped to this range, and μ is clipped to it
+    after each step.
 
     In (image, height, width, channel), out (image, neuron). Weights: `what` (channel, neuron), 1 / channel;
     `position` μ (2, neuron), y and x; `spread` S (2, 2, neuron); `bias` (neuron,), 0.
@@ -26,31 +27,30 @@ class GaussianReadout(Readout):
     Parameters
     ----------
     neurons : int
-        Number of neurons.
-    learned_positions : bool
-        Whether μ and S are trained. Otherwise they stay as they start or are assigned.
-    sampled : bool
-        Whether positions are drawn during training. Otherwise they are always μ.
-    start_within : float
-        μ starts uniform within ± this.
-    start_spread : float
-        S starts as this times the unit matrix.
+    learned_positions : bool, default True
+        If False, μ and S stay as they are initialised or assigned.
+    sampled : bool, default True
+        If False, the position is always μ.
+    start_within : float, default 0.3
+        μ starts uniform within ± this, in [0, 1].
+    start_spread : float, default 0.1
+        S starts as this number times the unit matrix.
     activation : str or callable, optional
-        By default linear.
-    use_bias : bool
-        Whether there is a bias.
-    bias_initializer, what_initializer : str or Initializer, optional
-        How weights start.
-    what_regularizer : Regularizer, optional
-        Penalty on `what`.
+        Default: linear.
+    use_bias : bool, default True
+    bias_initializer, what_initializer : str or keras.initializers.Initializer, optional
+    what_regularizer : keras.regularizers.Regularizer, optional
     seed : int, optional
-        Of the drawn positions.
-    **kwargs
-        Of every Keras layer, such as `name`.
+
+    Raises
+    ------
+    UsageError
+        If start_within or start_spread is out of range.
 
     References
     ----------
-    Lurz et al. 2021, doi:10.1101/2020.10.05.326256, with their defaults, except that their S starts random.
+    K.-K. Lurz et al. (2021), doi:10.1101/2020.10.05.326256, with their defaults except for S, which they
+    initialise at random.
     """
 
     factors_named = ("what",)
@@ -115,7 +115,7 @@ class GaussianReadout(Readout):
         return self.start_spread * ops.eye(2, dtype=dtype)[:, :, None] * ops.ones(shape, dtype)
 
     def positions(self, images=None):
-        """Where it looks, in [−1, 1]: (2, 1, neuron), or (2, image, neuron) if drawn for each of so many images."""
+        """Positions in [−1, 1]: (2, 1, neuron), or (2, image, neuron) drawn for so many images."""
         centre = ops.cast(self.position, self.compute_dtype)[:, None, :]
         if images is not None:
             shape = (2, images, self.neurons)
@@ -139,9 +139,17 @@ class GaussianReadout(Readout):
 
 
 def bilinear(maps, y, x):
-    """Values (image, neuron, channel) between the pixels of maps (image, height, width, channel).
+    """Values between pixels.
 
-    y and x are (image or 1, neuron), in [−1, 1] from the first pixel's centre to the last's.
+    Parameters
+    ----------
+    maps : tensor, shape (image, height, width, channel)
+    y, x : tensor, shape (image or 1, neuron)
+        In [−1, 1], from the centre of the first pixel to that of the last.
+
+    Returns
+    -------
+    tensor, shape (image, neuron, channel)
     """
     _, height, width, channels = maps.shape
     flat = ops.reshape(maps, (-1, height * width, channels))

@@ -1,6 +1,4 @@
-"""Readouts: from a map of features to one number per neuron, by weights that are products of what and
-where.
-"""
+"""Readouts: from a map of features to one number per neuron, by products of what and where."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ FACTORS = ("none", "what", "where", "both")
 
 
 class Readout(keras.layers.Layer):
-    """What readouts share: weights by name, each with its own start and penalty, a bias and an activation."""
+    """Base of readouts: weights by name, each with an initializer and a penalty; bias, activation."""
 
     factors_named: tuple[
         str, ...
@@ -54,14 +52,14 @@ class Readout(keras.layers.Layer):
         return weight
 
     def add_factor(self, name, shape):
-        """A weight of that name, with its own penalty and those on all factors."""
+        """Create the weight with this name, its own penalty, and the penalties on all factors."""
         joint = self._joint(OfProduct, self.product_l1, name), self._joint(JointNorm2, self.joint_norm2, name)
         regularizer = added(self.regularizers[name], *joint)
         penalty = penalty_on(self, regularizer, shape, lambda weight: self.used(name, weight))
         return self.add_weight(name=name, shape=shape, initializer=self.starts[name], regularizer=penalty)
 
     def _joint(self, kind, strength, name):
-        """A penalty on all factors, if there is one; the last factor that is trained bears it."""
+        """A penalty on all factors, applied to the last one that is trained; None if its strength is 0."""
         if not strength:
             return None
         place = self.factors_named.index(name)
@@ -77,11 +75,13 @@ class Readout(keras.layers.Layer):
         return weight is None or weight.trainable
 
     def add_bias(self):
+        """Create the bias, if there is one."""
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.neurons,), initializer=self.bias_initializer)
 
     def activated(self, out):
+        """The output after bias and activation."""
         return self.activation(out if self.bias is None else out + self.bias)
 
     def compute_output_shape(self, input_shape):
@@ -106,41 +106,40 @@ class FactorisedReadout(Readout):
     In (image, height, width, channel), out (image, neuron). Weights: `what` (channel, neuron) and `where`
     (height, width, neuron), N(0, .1); `bias` (neuron,), 0.
 
-    Only the product of the factors matters, so one of them should be normalised; NDN3's `sep` has
-    normalised="what" by default. Penalties see the factors as the forward pass does, so that Σ w² of a
-    normalised one is constant; the optimiser moves the raw ones.
+    Only the product of the factors matters, so one of them should be normalised, or their product penalised.
+    Penalties see the factors as the forward pass does, so that Σ w² of a normalised one is constant; the
+    optimiser moves the raw ones.
 
     Parameters
     ----------
     neurons : int
-        Number of neurons.
-    normalised : {"none", "what", "where", "both"}
-        Which factors are divided by their L2 norm per neuron.
+    normalised : {"what", "where", "both", "none"}
+        Factors that are divided by their L2 norm per neuron. NDN3's `sep` has "what".
     positive : {"none", "what", "where", "both"}
-        Which factors have their negative part set to 0 before.
+        Factors whose negative part is set to 0 before that.
     magnitude : {"none", "what", "where", "both"}
-        Which factors count by their absolute value instead: not negative either, but with a gradient on both
-        sides of 0, so that none is stuck there.
-    product_l1 : float
-        λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the source's penalty on the weight itself. Moving
-        scale from one factor to the other does not escape it, so that with it no factor need be normalised.
-        Keras applies it to `where`, or to `what` while `where` is frozen.
-    joint_norm2 : float
+        Factors that count by their absolute value. They are not negative either, but have a gradient on both
+        sides of 0.
+    product_l1 : float, default 0
+        λ of λ Σ_{h,w,c,neuron} |where[h, w] · what[c]|, the authors' penalty on the weight itself. Moving
+        scale from one factor to the other does not avoid it, so no factor needs to be normalised. Keras
+        applies it to `where`, or to `what` while `where` is frozen.
+    joint_norm2 : float, default 0
         λ of λ (Σ what² + Σ where² − neurons)², NDN3's `norm2` on `sep`; applied in the same way.
     activation : str or callable, optional
-        By default linear.
-    use_bias : bool
-        Whether there is a bias.
-    what_initializer, where_initializer, bias_initializer : str or Initializer, optional
-        How weights start.
-    what_regularizer, where_regularizer : Regularizer, optional
-        Penalties on the factors.
-    **kwargs
-        Of every Keras layer, such as `name`.
+        Default: linear.
+    use_bias : bool, default True
+    what_initializer, where_initializer, bias_initializer : str or keras.initializers.Initializer, optional
+    what_regularizer, where_regularizer : keras.regularizers.Regularizer, optional
+
+    Raises
+    ------
+    UsageError
+        If a value is not valid, or a factor is both positive and a magnitude.
 
     References
     ----------
-    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
+    D. Klindt, A. Ecker, T. Euler and M. Bethge (2017), doi:10.48550/arXiv.1711.02653.
     """
 
     factors_named = ("what", "where")
@@ -217,7 +216,7 @@ class FactorisedReadout(Readout):
 
 @keras.saving.register_keras_serializable("neurofit")
 class RankOneReadout(Readout):
-    """One row, one column, one mix of channels: act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b).
+    """act(Σ_{h,w,c} x[h, w, c] · where_y[h] · where_x[w] · what[c] + b): a row, a column, a mix.
 
     In (image, height, width, channel), out (image, neuron). Weights, all N(0, .1): `what` (channel, neuron),
     `where_y` (height, neuron), `where_x` (width, neuron); `bias` (neuron,), 0.
@@ -225,23 +224,19 @@ class RankOneReadout(Readout):
     Parameters
     ----------
     neurons : int
-        Number of neurons.
     activation : str or callable, optional
-        By default linear.
-    use_bias : bool
-        Whether there is a bias.
-    product_l1 : float
-        As for `FactorisedReadout`, on all three factors.
-    what_initializer, where_y_initializer, where_x_initializer, bias_initializer : str or Initializer, optional
-        How weights start.
-    what_regularizer, where_y_regularizer, where_x_regularizer : Regularizer, optional
-        Penalties. `Laplacian(λ, axes=(0,))` is smooth along the one axis of a `where`.
-    **kwargs
-        Of every Keras layer, such as `name`.
+        Default: linear.
+    use_bias : bool, default True
+    product_l1 : float, default 0
+        On the product of all three factors, as for `FactorisedReadout`.
+    what_initializer, where_y_initializer, where_x_initializer, bias_initializer : str or Initializer,
+    optional
+    what_regularizer, where_y_regularizer, where_x_regularizer : keras.regularizers.Regularizer, optional
+        `Laplacian(λ, axes=(0,))` makes a `where` smooth along its only axis.
 
     References
     ----------
-    Du et al. 2025, doi:10.1038/s41467-025-61171-9 (w_x, w_y, w_c).
+    Du et al. (2025), w_x, w_y and w_c of doi:10.1038/s41467-025-61171-9.
     """
 
     factors_named = ("what", "where_y", "where_x")

@@ -1,4 +1,4 @@
-"""How weights start, and what the forward pass makes of them."""
+"""How weights are initialised, normalised, penalised and bounded, and checks of a layer's settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ SMALLEST_SQUARE = 1e-12  # of a norm, as TensorFlow's l2_normalize has it
 
 @keras.saving.register_keras_serializable("neurofit")
 class AbsoluteNormal(keras.initializers.RandomNormal):
-    """|N(0, stddev)|: NDN's "trunc_normal" for weights (for biases it is a plain N(0, .1))."""
+    """|N(0, stddev)|: NDN's "trunc_normal" for weights (for biases NDN has a plain N(0, .1)).
+
+    Parameters
+    ----------
+    stddev : float, default 0.1
+    seed : int, optional
+    """
 
     def __init__(self, stddev=0.1, seed=None):
         super().__init__(mean=0.0, stddev=stddev, seed=seed)
@@ -32,9 +38,18 @@ class AbsoluteNormal(keras.initializers.RandomNormal):
 
 
 def initializer(given=None):
-    """The initialiser given, or N(0, .1), NDN's "normal"; "absolute_normal" is |N(0, .1)|, other names are Keras'.
+    """The initializer with this name, or the one given.
 
-    There is a new one for each weight, because one instance draws the same numbers again.
+    An instance draws the same numbers again, so each weight needs a new one.
+
+    Parameters
+    ----------
+    given : str or keras.initializers.Initializer, optional
+        None or "normal" is N(0, .1), NDN's "normal"; "absolute_normal" is |N(0, .1)|; other names are Keras'.
+
+    Returns
+    -------
+    keras.initializers.Initializer
     """
     if given is None or given == "normal":
         return keras.initializers.RandomNormal(stddev=0.1)
@@ -48,13 +63,16 @@ def as_used(weight, normalised="none", positive=False):
 
     Parameters
     ----------
-    weight : tensor of shape (…, unit)
-        The raw weight.
+    weight : tensor, shape (…, unit)
     normalised : {"none", "unit", "at_most_one", "matrix"}
-        "unit": every unit's L2 norm is 1. "at_most_one": the weight is divided by it if it is more than 1.
-        "matrix": the weight is divided by the norm of all, times the number of units.
-    positive : bool
-        Whether the negative part is set to 0.
+        "unit": every unit is divided by its L2 norm. "at_most_one": only if that is above 1. "matrix":
+        everything is divided by the norm of all units, and multiplied by the number of units.
+    positive : bool, default False
+        Set the negative part to 0.
+
+    Returns
+    -------
+    tensor, shape (…, unit)
     """
     if positive:
         weight = ops.maximum(weight, 0)
@@ -70,7 +88,7 @@ def as_used(weight, normalised="none", positive=False):
 
 
 class _OnUsed(keras.regularizers.Regularizer):
-    """For Keras to apply to the raw weight: what a penalty says of the weight as it is used."""
+    """Applies a penalty to the weight as it is used, for Keras to call with the raw weight."""
 
     def __init__(self, penalty, used):
         self.penalty, self.used = penalty, used
@@ -79,28 +97,32 @@ class _OnUsed(keras.regularizers.Regularizer):
         return self.penalty(self.used(weight))
 
     def parts(self, weight):
+        """Name → value of each part of the penalty."""
         used = self.used(weight)
         return self.penalty.parts(used) if hasattr(self.penalty, "parts") else {"": self.penalty(used)}
 
 
 def penalty_on(layer, regularizer, shape, used=None):
-    """A penalty for `add_weight`, so that Keras applies it once, however often the layer is called.
+    """A penalty for `add_weight`, so that Keras applies it once however often the layer is called.
 
     Parameters
     ----------
     layer : keras.layers.Layer
-        The layer of the weight.
-    regularizer : Regularizer or None
-        The penalty; without one, there is none.
+    regularizer : str, keras.regularizers.Regularizer or None
     shape : tuple of int
         Of the raw weight.
     used : callable, optional
-        Makes of the raw weight what the penalty sees.
+        Maps the raw weight to what the penalty sees.
+
+    Returns
+    -------
+    keras.regularizers.Regularizer or None
+        None if there is no penalty.
 
     Raises
     ------
     ShapeError
-        The penalty cannot be computed for a weight of this shape.
+        If the penalty cannot be computed for a weight of this shape.
     """
     regularizer = keras.regularizers.get(regularizer)
     if regularizer is None:
@@ -113,6 +135,7 @@ def penalty_on(layer, regularizer, shape, used=None):
 
 
 def one_of(layer, name, value, known):
+    """The value, if it is one of the known ones; UsageError otherwise."""
     if value not in known:
         offer = nearest(str(value), known)
         raise UsageError(f"{type(layer).__name__}({name}={value!r}): known are {', '.join(known)}.{offer}")
@@ -120,7 +143,7 @@ def one_of(layer, name, value, known):
 
 
 def whole(layer, name, value, least=1, most=math.inf):
-    """The value, a whole number in [least, most]; UsageError otherwise."""
+    """The value, if it is a whole number in [least, most]; UsageError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
         wanted = f"≥ {least}" if most == math.inf else f"from {least} to {most}"
         raise UsageError(f"{type(layer).__name__}({name}={value!r}): expected a whole number {wanted}.")
@@ -128,11 +151,66 @@ def whole(layer, name, value, least=1, most=math.inf):
 
 
 def needs_maps(layer, shape):
-    """Raises ShapeError unless a layer's input is (image, height, width, channel)."""
+    """Raise ShapeError unless a layer's input is (image, height, width, channel)."""
     if len(shape) != 4:
         raise ShapeError(f"{type(layer).__name__} needs (image, height, width, channel), not {tuple(shape)}.")
 
 
 def signs(units, inhibitory):
-    """(unit,) of 1, and −1 for the last ones."""
+    """1 for each unit and −1 for the last `inhibitory` ones, (unit,)."""
     return np.where(np.arange(units) < units - inhibitory, 1.0, -1.0).astype("float32")
+
+
+@keras.saving.register_keras_serializable("neurofit")
+class Between(keras.constraints.Constraint):
+    """Keeps weights in [low, high] by clipping them after each step.
+
+    A clip in the forward pass alone would leave a weight outside without a gradient for ever.
+
+    Parameters
+    ----------
+    low, high : float or ndarray
+        Arrays broadcast with the weight.
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+
+    def __call__(self, weight):
+        return ops.clip(weight, ops.cast(self.low, weight.dtype), ops.cast(self.high, weight.dtype))
+
+    def get_config(self):
+        return {"low": self.low.tolist(), "high": self.high.tolist()}
+
+
+def bounds(variable) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest value of each element of a variable; ±inf without a constraint.
+
+    Parameters
+    ----------
+    variable : keras.Variable
+
+    Returns
+    -------
+    low, high : ndarray
+        Both of the variable's shape.
+
+    Raises
+    ------
+    UsageError
+        If the constraint is not a bound.
+    """
+    constraint, shape = variable.constraint, tuple(variable.shape)
+    if constraint is None:
+        low, high = -np.inf, np.inf
+    elif isinstance(constraint, keras.constraints.NonNeg):
+        low, high = 0.0, np.inf
+    elif isinstance(constraint, Between):
+        low, high = constraint.low, constraint.high
+    else:
+        raise UsageError(
+            f"optimizer='lbfgs' keeps bounds (NonNeg, Between), and {variable.path} has a constraint of "
+            "another kind, "
+            f"{type(constraint).__name__}. Take adam, or write it into the layer's forward pass."
+        )
+    return np.broadcast_to(low, shape), np.broadcast_to(high, shape)

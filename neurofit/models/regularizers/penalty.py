@@ -1,7 +1,4 @@
-"""What all penalties share: a strength, and a weight seen as a kernel (height, width, channel, unit).
-
-How large weights are, together or each: penalties that know no places.
-"""
+"""The base of all penalties, and penalties that do not use places: L1, L2, norms."""
 
 from __future__ import annotations
 
@@ -15,7 +12,18 @@ from neurofit.errors import ShapeError, UsageError
 
 
 class Penalty(keras.regularizers.Regularizer):
-    """λ times a sum over a weight."""
+    """λ times a sum over a weight.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
+
+    Raises
+    ------
+    UsageError
+        If the strength is not a number ≥ 0.
+    """
 
     def __init__(self, strength):
         if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength < math.inf:
@@ -31,8 +39,10 @@ class OnKernel(Penalty):
 
     Parameters
     ----------
+    strength : float
+        λ, at least 0.
     grid : tuple of int, optional
-        The shape of the weight's first axis if that is a flattened grid: for a dense layer on an image,
+        Shape of the weight's first axis, if that is a flattened grid: for a dense layer on an image its
         (height, width, channel).
     """
 
@@ -41,7 +51,7 @@ class OnKernel(Penalty):
         self.grid = None if grid is None else tuple(int(length) for length in grid)
 
     def unfolded(self, weight):
-        """The weight with its grid's axes apart, the unit's last."""
+        """The weight with one axis for each of the grid's; the unit's axis is last."""
         shape = tuple(weight.shape)
         if self.grid is None or shape[:-1] == self.grid:
             return weight
@@ -53,9 +63,18 @@ class OnKernel(Penalty):
         return ops.reshape(weight, (*self.grid, shape[-1]))
 
     def kernel(self, weight, needs=None):
-        """The weight as (height, width, channel, unit), where it has several of what the penalty needs.
+        """The weight as (height, width, channel, unit).
 
-        needs : "inputs", "places" or "channels"
+        Parameters
+        ----------
+        weight : tensor
+        needs : {"inputs", "places", "channels"}, optional
+            What the weight must have several of.
+
+        Raises
+        ------
+        ShapeError
+            If the weight does not have these axes, or has only one of what the penalty needs.
         """
         whole = self.unfolded(weight)
         shape = tuple(whole.shape)
@@ -89,7 +108,13 @@ class OnKernel(Penalty):
 
 @keras.saving.register_keras_serializable("neurofit")
 class L1(Penalty):
-    """λ Σ|w|."""
+    """λ Σ|w|.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
+    """
 
     def __call__(self, weight):
         return self.strength * ops.sum(ops.abs(weight))
@@ -97,7 +122,13 @@ class L1(Penalty):
 
 @keras.saving.register_keras_serializable("neurofit")
 class L2(Penalty):
-    """λ · ½ Σ w², as NDN and `tf.nn.l2_loss` have it; Keras' own L2 has no ½."""
+    """λ · ½ Σ w², as in NDN and `tf.nn.l2_loss`; Keras' own L2 has no ½.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
+    """
 
     def __call__(self, weight):
         return self.strength * 0.5 * ops.sum(ops.square(weight))
@@ -107,9 +138,14 @@ class L2(Penalty):
 class Norm2(Penalty):
     """λ (Σ w² − units)², one sum over the whole weight: NDN's norm2.
 
-    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space. NDN's norm2 on `sep`, one sum over
-    both, is `FactorisedReadout(joint_norm2=λ)`. Only the sum over all units is held near their number; one unit
-    may be large and another 0.
+    On a readout's `what` and `where` it is NDN's norm2_filt and norm2_space. NDN's norm2 on `sep`, one sum
+    over both, is `FactorisedReadout(joint_norm2=λ)`. Only the sum over all units is held near their number;
+    one unit can be large and another 0.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
     """
 
     def __call__(self, weight):
@@ -119,7 +155,15 @@ class Norm2(Penalty):
 
 @keras.saving.register_keras_serializable("neurofit")
 class Orthogonal(Penalty):
-    """λ Σ (WᵀW − I)² for W (input, unit), all axes but the unit's as one: units of norm 1, at right angles."""
+    """λ Σ (WᵀW − I)² for W (input, unit): units of norm 1, orthogonal to each other.
+
+    All axes but the unit's count as one.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
+    """
 
     def __call__(self, weight):
         _with_units(self, weight)
@@ -131,13 +175,20 @@ class Orthogonal(Penalty):
 
 @keras.saving.register_keras_serializable("neurofit")
 class GroupSparsity(OnKernel):
-    """λ Σ_{channel, unit} √(Σ_{height, width} w²): whole kernels at 0, so that a unit reads few channels.
+    """λ Σ_{channel, unit} √(Σ_{height, width} w²): whole kernels become 0, so that a unit reads few channels.
 
-    The slope of √ is unbounded near 0; a kernel that is all 0 has gradient 0 here.
+    The slope of √ is unbounded at 0; here a kernel that is all 0 has gradient 0.
+
+    Parameters
+    ----------
+    strength : float
+        λ, at least 0.
+    grid : tuple of int, optional
+        (height, width, channel) of a flattened weight's first axis.
 
     References
     ----------
-    Klindt, Ecker, Euler & Bethge 2017, doi:10.48550/arXiv.1711.02653.
+    D. Klindt, A. Ecker, T. Euler and M. Bethge (2017), doi:10.48550/arXiv.1711.02653.
     """
 
     def __call__(self, weight):

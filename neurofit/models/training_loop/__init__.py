@@ -1,3 +1,1 @@
-"""How weights find their values: compiled steps, the loop around them, when to stop, and checkpoints to go on
-from.
-"""
+"""The training loop: compiled steps, the loop around them, early stopping, checkpoints, TensorBoard."""

@@ -1,4 +1,4 @@
-"""A checkpoint's files: `state.npz` with every array, `progress.json` with every number. No pickles."""
+"""The files of a checkpoint: `state.npz` with every array, `progress.json` with every number. No pickles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neurofit.models.training_loop.program import State
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a training is: its state and progress, and the best weights so far with the other variables of then."""
+    """Where a training is: its state and progress, and the best weights so far with their other variables."""
 
     state: State
     progress: Progress
@@ -24,6 +24,7 @@ class Snapshot:
 
 
 def save(folder: Path, snapshot: Snapshot) -> None:
+    """Write the snapshot into this folder."""
     state = snapshot.state
     arrays = {"weights": state.weights, "step": state.step}
     arrays |= _numbered("moment", state.moments) | _numbered("other", state.other)
@@ -34,7 +35,7 @@ def save(folder: Path, snapshot: Snapshot) -> None:
 
 
 def load(folder: Path, like: State) -> Snapshot | None:
-    """What `save` wrote, or None: damaged, or of a model with other weights than `like`."""
+    """What `save` wrote, or None if it is damaged or has other weights than `like`."""
     try:
         progress = Progress(**json.loads((folder / "progress.json").read_text()))
         with np.load(folder / "state.npz", allow_pickle=False) as arrays:

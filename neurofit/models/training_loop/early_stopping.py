@@ -1,4 +1,4 @@
-"""When to stop, when to take smaller steps, and which weights to keep: numbers in, numbers out."""
+"""When to stop, when to reduce the learning rate, and which weights to keep: numbers in, numbers out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from neurofit.models.training import Training
 
 
 class Verdict(Enum):
+    """What to do after a validation. DECAY returns to the best weights, with a lower learning rate."""
+
     BETTER = "better"
     WAIT = "wait"
     DECAY = "decay"  # back to the best weights, with a smaller learning rate
@@ -28,10 +30,11 @@ class Progress:
 
     @classmethod
     def start(cls, training: Training) -> Progress:
+        """The progress before the first epoch."""
         return cls(learning_rate=training.learning_rate, decays_left=training.decays)
 
     def after(self, loss: float, training: Training, passed: int) -> tuple[Progress, Verdict]:
-        """The monitored loss was this, `passed` epochs after it was last looked at."""
+        """The progress after a validation, `passed` epochs after the previous one; and what to do."""
         if self.best_loss is None or loss < self.best_loss - training.min_delta:
             return replace(self, best_epoch=self.epoch, best_loss=loss, waited=0), Verdict.BETTER
         waited = self.waited + passed

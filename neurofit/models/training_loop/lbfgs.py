@@ -1,6 +1,4 @@
-"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is the same each time it is
-asked.
-"""
+"""L-BFGS: all images at once, in float64, by SciPy; for models whose loss is deterministic."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import tensorflow as tf
 
 from neurofit.errors import UsageError
 from neurofit.models.building import every_layer
-from neurofit.models.layers.constraints import bounds
+from neurofit.models.layers.weights import bounds
 from neurofit.models.training_loop.program import Program, State, compiled
 
 PAIRS = 20  # of steps and gradients that are remembered
@@ -21,8 +19,8 @@ EVALUATIONS = 20  # at most, per iteration: a line search takes one or two
 class LbfgsProgram(Program):
     """A `Program` whose epochs are iterations of L-BFGS.
 
-    A call is one run of SciPy, which remembers nothing of the call before: what a training has come to is
-    then its weights alone, and one that was stopped goes on to the last bit. So a call must be many
+    A call is one run of SciPy, which keeps nothing of the call before. The state of a training is therefore
+    its weights alone, and a stopped training continues bit by bit identically. So one call must do many
     iterations.
     """
 
@@ -30,20 +28,20 @@ class LbfgsProgram(Program):
 
     def __init__(self, model, training, train, rates=None):
         super().__init__(model, training, train, rates)
-        moving = self._moving()
-        if moving:
+        changing = self._changing_variables()
+        if changing:
             raise UsageError(
-                f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(moving)} changes it. "
+                f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(changing)} changes it. "
                 "Leave out dropout, noise and batch normalisation (or freeze the latter), or take adam."
             )
         self._bounds = _all_bounds(model.trainable_variables)
-        _must_be_float64(model)
+        _check_float64(model)
         self._slope = compiled(self._loss_and_gradient)
 
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float
     ) -> tuple[State, np.ndarray, np.ndarray]:
-        """As many iterations as `orders` has rows, or fewer if no progress is left; and the losses after each."""
+        """Do one iteration per row of `orders`, fewer if there is no more progress; losses are after each."""
         losses: list[tuple[float, float]] = []
         last = (np.nan, np.nan)
 
@@ -70,8 +68,8 @@ class LbfgsProgram(Program):
         cost, penalised = np.array(losses or [last]).T
         return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
 
-    def _moving(self) -> list[str]:
-        """Variables that a call while training changes: batch statistics, the states of random numbers."""
+    def _changing_variables(self) -> list[str]:
+        """Variables that a call during training changes: batch statistics, states of random numbers."""
         before = self.start()
         inputs = tf.nest.map_structure(lambda one: one[:2], self._data[0])
         _, after, _ = self._called(before.weights, before.other, inputs, training=True)
@@ -89,7 +87,7 @@ class LbfgsProgram(Program):
 
 
 def _all_bounds(variables) -> scipy.optimize.Bounds | None:
-    """Of all weights in one vector; None where none has any."""
+    """Bounds of all weights in one vector; None if no weight has bounds."""
     if not any(one.constraint for one in variables):
         return None
     pairs = [bounds(one) for one in variables]
@@ -97,8 +95,11 @@ def _all_bounds(variables) -> scipy.optimize.Bounds | None:
     return scipy.optimize.Bounds(low, high)
 
 
-def _must_be_float64(model) -> None:
-    """The gradient is float64, whatever is in between: what a layer computes in less is lost without a trace."""
+def _check_float64(model) -> None:
+    """Raise UsageError unless every layer computes in float64.
+
+    The gradient is float64 in any case, so precision lost in a layer would not be noticed.
+    """
     for layer in every_layer(model):
         found = {layer.compute_dtype, *(str(one.dtype) for one in layer.weights if "float" in str(one.dtype))}
         if found != {"float64"}:

@@ -1,7 +1,6 @@
-"""The loop around compiled epochs: look at the monitored set, keep the best, write checkpoints, stop when
-asked to.
+"""The loop around compiled epochs: validate, keep the best weights, save checkpoints, and stop when asked to.
 
-The order of the images in each epoch: of seed and epoch alone, so that a resumed training meets the same
+The order of the images in an epoch depends only on the seed and the epoch, so a resumed training has the same
 batches.
 """
 
@@ -41,19 +40,22 @@ class Loop:
     Parameters
     ----------
     program : Program
-        The model and how its weights are updated.
-    task : TaskContext
-        The task at work.
+    task : Task
     monitored : Arrays, optional
-        The part that is monitored.
-    name : str
-        Its name in the history.
-    recordings : int ndarray of shape (image,), optional
-        The number of each training image's recording, if recordings take turns.
-    first : int
+        The part that is validated on; None if there is none.
+    name : str, default ""
+        Name of that part in the history.
+    recordings : ndarray of int, shape (image,), optional
+        The recording of each training image, if recordings take turns.
+    first : int, default 0
         Epochs before this training: rows, events and checkpoints count from there.
     clock : callable
-        Tells the time.
+        Returns seconds.
+
+    Raises
+    ------
+    DataError
+        If there is a patience but no validation set.
     """
 
     program: Program
@@ -79,13 +81,16 @@ class Loop:
         self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
 
     def begin(self, weights: Any, other: tuple) -> None:
-        """Start from these weights and other variables, and not from the model's own."""
+        """Start from these weights and other variables instead of the model's own."""
         self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
 
     def run(self) -> str:
-        """Train to the end, and return why it ended: "epochs", "patience" or "converged".
+        """Train to the end and put the weights to keep into the model.
 
-        The model then has the weights to keep.
+        Returns
+        -------
+        {"epochs", "patience", "converged"}
+            Why training ended.
         """
         self.task.keep(PATTERN)
         self._resume()
@@ -93,11 +98,11 @@ class Loop:
         self._saved = self.clock()
         reason = self._until_done()
         self._scalars.close()
-        self.program.install(*self.kept())
+        self.program.install(*self.kept_weights())
         return reason
 
-    def kept(self) -> tuple:
-        """The weights to keep, and the other variables: the best ones with patience, else the last."""
+    def kept_weights(self) -> tuple:
+        """The weights to keep, and the other variables: the best if there is a patience, else the last."""
         state, best = self.snapshot.state, self.snapshot.best
         return best if best is not None else (state.weights, state.other)
 
@@ -110,7 +115,7 @@ class Loop:
                 or epoch == self.training.epochs
                 or self.program.converged
             )
-            if due and self._look(cost, penalised) is Verdict.STOP:
+            if due and self._validate(cost, penalised) is Verdict.STOP:
                 return "patience"
             if self.program.converged:
                 return "converged"
@@ -118,7 +123,7 @@ class Loop:
         return "epochs"
 
     def _train(self) -> tuple[float, float]:
-        """Some epochs in one call; the last one's losses."""
+        """Train some epochs in one call; returns the losses of the last one."""
         progress, seed = self.snapshot.progress, self.task.seeds.shuffle
         count = self._how_many(progress.epoch)
         started = self.clock()
@@ -150,7 +155,7 @@ class Loop:
             return left
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
 
-    def _look(self, cost: float, penalised: float) -> Verdict:
+    def _validate(self, cost: float, penalised: float) -> Verdict:
         """Writes the losses down, and decides."""
         progress = self.snapshot.progress
         numbers = {"train/loss": cost, "train/penalised_loss": penalised}
@@ -228,7 +233,12 @@ class Loop:
 
 
 def orders(seed: int, first: int, count: int, n_images: int) -> np.ndarray:
-    """(epoch, image) int32, for the epochs first … first + count − 1, counted from 0."""
+    """The order of the images in the epochs first … first + count − 1, counted from 0.
+
+    Returns
+    -------
+    ndarray of int32, shape (epoch, image)
+    """
     rows = [
         np.random.default_rng((seed, epoch)).permutation(n_images) for epoch in range(first, first + count)
     ]
@@ -236,10 +246,20 @@ def orders(seed: int, first: int, count: int, n_images: int) -> np.ndarray:
 
 
 def orders_in_turn(seed: int, first: int, count: int, recordings: np.ndarray, batch_size: int) -> np.ndarray:
-    """(epoch, row) int32: batches of one recording each, in rotation, until the longest has been through.
+    """Batches of one recording each, in rotation, until the longest recording is complete.
 
-    recordings : (image,), the number of each image's recording. A shorter one starts again, in another order;
-    its last batch is filled up from there, so that every batch is full.
+    Parameters
+    ----------
+    seed, first, count : int
+        As for `orders`.
+    recordings : ndarray of int, shape (image,)
+        The recording of each image. A shorter recording starts again in another order; its last batch is
+        filled up from there, so that every batch is full.
+    batch_size : int
+
+    Returns
+    -------
+    ndarray of int32, shape (epoch, row)
     """
     places = [np.flatnonzero(recordings == number) for number in np.unique(recordings)]
     turns = max(-(-len(one) // batch_size) for one in places)
@@ -252,5 +272,5 @@ def orders_in_turn(seed: int, first: int, count: int, recordings: np.ndarray, ba
 
 
 def _filled(random: np.random.Generator, images: np.ndarray, length: int) -> np.ndarray:
-    """As many shuffles one after the other as it takes, cut to the length."""
+    """Successive shuffles of the images, cut to this length."""
     return np.concatenate([random.permutation(images) for _ in range(-(-length // len(images)))])[:length]

@@ -1,8 +1,8 @@
-"""A model's training compiled: many epochs per call, no Python between steps.
+"""The compiled training of a model: many epochs per call, without Python between steps.
 
 All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each
-moment. The optimiser is then a dozen operations however many layers there are, and a repetition axis would go
-in front.
+moment. The optimiser then has a dozen operations however many layers there are, and a repetition axis would
+go in front.
 """
 
 from __future__ import annotations
@@ -27,7 +27,17 @@ ROWS_AT_ONCE = 512  # images per call when predicting
 
 @dataclass(frozen=True)
 class State:
-    """What training changes: weights (weight,), moments (weight,), steps done, the model's other variables."""
+    """What training changes.
+
+    Parameters
+    ----------
+    weights : tensor, shape (weight,)
+    moments : tuple of tensor, shape (weight,)
+    step : tensor of int32
+        Number of steps done.
+    other : tuple of tensor
+        The model's other variables: batch statistics, states of dropout's random numbers.
+    """
 
     weights: tf.Tensor
     moments: tuple[tf.Tensor, ...]
@@ -67,6 +77,7 @@ class Program:
         return self.fresh(weights, other)
 
     def fresh(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> State:
+        """These weights and variables, moments 0, no steps."""
         moments = tuple(tf.zeros_like(weights) for _ in range(self.optimizer.moments))
         return State(weights, moments, tf.constant(0, tf.int32), other)
 
@@ -82,9 +93,20 @@ class Program:
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float
     ) -> tuple[State, np.ndarray, np.ndarray]:
-        """Train one epoch per row of `orders` (epoch, image); return each epoch's loss, without and with penalties.
+        """Train one epoch for each row of `orders`.
 
-        An epoch's loss is the mean over its batches, weighted by their images, each before its own update.
+        Parameters
+        ----------
+        state : State
+        orders : ndarray of int, shape (epoch, image)
+        learning_rate : float
+
+        Returns
+        -------
+        state : State
+        cost, penalised : ndarray, shape (epoch,)
+            Loss of each epoch, without and with penalties: the mean over its batches, weighted by their
+            images, each before its own update.
         """
         orders = tf.convert_to_tensor(
             orders, tf.int32
@@ -149,7 +171,7 @@ class Program:
     # Predicting
 
     def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
-        """(image, neuron) predictions without dropout, and what the penalties are worth."""
+        """Predictions without dropout, (image, neuron), and the value of the penalties."""
         found, penalty = [], 0.0
         for start in range(0, part.n_images, ROWS_AT_ONCE):
             rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in part.inputs.items()}
@@ -186,6 +208,7 @@ class Program:
 
 
 def compiled(function: Callable, **how: bool) -> Callable:
+    """The function compiled by TensorFlow."""
     # Without AutoGraph, which rewrites Python's `if` and `for`: nothing here needs it, and it takes seconds.
     return tf.function(function, reduce_retracing=True, autograph=False, **how)
 

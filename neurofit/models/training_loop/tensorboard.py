@@ -1,4 +1,4 @@
-"""Numbers of a training as TensorBoard reads them: event files in the task's folder."""
+"""Event files of a training for TensorBoard, in the task's folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PATTERN = "events.out.tfevents*"
 
 
 class Scalars:
-    """One event file: records of TensorFlow's Event, the first of which says so.
+    """One event file with records of TensorFlow's Event; the first record is the file version.
 
-    Written here, without a thread.
+    Written here directly, without a thread.
     """
 
     def __init__(self, folder: Path):

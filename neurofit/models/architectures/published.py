@@ -1,0 +1,213 @@
+"""Published networks: that of Klindt et al. 2017, and those of Kindel et al. 2019. Cheap to import.
+
+The networks of Kindel, Christensen and Zylberberg for macaque V1 (docs/macaque.md) are a small CNN and LNLN.
+Their arguments have the names of the authors' flags, and their inputs are raw pixels, 0 … 255
+(`standardise="none"`).
+"""
+
+from __future__ import annotations
+
+from neurofit.errors import UsageError
+
+SMALLEST_RATE = 1e-3  # that an output bias starts at [spikes per presentation]: a silent neuron's would be −∞
+START = 0.01  # standard deviation of what weights start from
+
+
+def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, readout=0.02):
+    """[convolution → batch normalisation → softplus] × layers → softplus(what × where).
+
+    The last of the layers has no softplus.
+
+    Convolutions have no biases. Output biases start at the neurons' mean rates (`initialise`). The defaults
+    are the authors' for one population of 103 neurons; they also searched smooth .001 … .01, sparse 0 … .05,
+    readout .03 … .05. Use it with `Training.klindt()` and `standardise="pixel"`.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    filters : int, default 48
+        Of each convolution.
+    size : int, default 13
+        Width of the first convolution, with padding "valid" [pixels]; the others are 3 wide, with padding
+        "same".
+    layers : int, default 3
+        Number of convolutions.
+    smooth : float, default 0.03
+        NormalisedLaplacian penalty on the first kernels.
+    sparse : float, default 0.05
+        GroupSparsity penalty on the other kernels.
+    readout : float, default 0.02
+        L1 penalty on the product of the factors, which count by their magnitude.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    D. Klindt, A. Ecker, T. Euler and M. Bethge (2017), doi:10.48550/arXiv.1711.02653, and its code.
+    """
+    import keras
+
+    from neurofit.models.layers import Convolution, FactorisedReadout
+    from neurofit.models.regularizers import GroupSparsity, NormalisedLaplacian
+
+    def start():
+        return keras.initializers.TruncatedNormal(
+            stddev=START
+        )  # a new one each: an instance draws the same again
+
+    model = keras.Sequential([keras.Input(shapes.image, name="image")])
+    for index in range(1, layers + 1):
+        first = index == 1
+        how = {"padding": "valid" if first else "same", "use_bias": False, "kernel_initializer": start()}
+        penalty = _penalty(NormalisedLaplacian, smooth) if first else _penalty(GroupSparsity, sparse)
+        width = size if first else 3
+        model.add(Convolution(filters, width, kernel_regularizer=penalty, name=f"features_{index}", **how))
+        model.add(
+            keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"norm_{index}")
+        )
+        if index < layers:
+            model.add(keras.layers.Activation("softplus", name=f"rate_{index}"))
+    model.add(
+        FactorisedReadout(
+            shapes.neurons,
+            normalised="none",
+            magnitude="both",
+            product_l1=readout,
+            what_initializer=start(),
+            where_initializer=start(),
+            activation="softplus",
+            name="neurons",
+        )
+    )
+    return model
+
+
+def initialise(model, train):
+    """Start each output at its neuron's mean response to the training images: bias = softplus⁻¹(mean)."""
+    import numpy as np
+
+    counted = train.valid
+    means = np.where(counted, train.responses, 0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
+    model.get_layer("neurons").bias.assign(np.log(np.expm1(np.maximum(means, SMALLEST_RATE))))
+
+
+klindt.initialise = initialise
+
+
+def _penalty(kind, strength):
+    return kind(strength) if strength else None
+
+
+def kindel_cnn(
+    shapes,
+    *,
+    conv1=16,
+    conv2=32,
+    conv1size=3,
+    conv2size=3,
+    nk=3,
+    nstride=2,
+    hidden1=300,
+    numconvlayer=2,
+    dropout=0.65,
+):
+    """[convolution → ReLU → max pooling] × numconvlayer → dense ReLU → dropout → dense ReLU.
+
+    Weights start from a truncated normal (cut at two standard deviations), .1 for convolutions and .1 /
+    √inputs for dense layers; biases are 0.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    conv1, conv2 : int, default 16, 32
+        Filters of the first and of the later convolutions.
+    conv1size, conv2size : int, default 3
+        Their width [pixels], with padding "valid" and stride 1.
+    nk, nstride : int, default 3, 2
+        Width and stride of the pooling [pixels], with padding "valid".
+    hidden1 : int, default 300
+        Dense units.
+    numconvlayer : {1, 2, 3}
+        Number of convolutions.
+    dropout : float, default 0.65
+        Share of dense units that is *kept* during training, as in the authors' flag.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    UsageError
+        If numconvlayer or dropout is not valid.
+
+    References
+    ----------
+    W. Kindel, E. Christensen and J. Zylberberg (2019), doi:10.1167/19.4.29, and its code, v1_predictor.
+    """
+    import keras
+
+    if numconvlayer not in (1, 2, 3):
+        raise UsageError(f"kindel_cnn: numconvlayer={numconvlayer!r}; expected 1, 2 or 3.")
+    if not 0 < dropout <= 1:
+        raise UsageError(
+            f"kindel_cnn: dropout={dropout!r} is the share that is kept; expected 0 < dropout ≤ 1."
+        )
+    layers = [keras.Input(shapes.image, name="image")]
+    for index in range(numconvlayer):
+        filters, size = (conv1, conv1size) if index == 0 else (conv2, conv2size)
+        start = keras.initializers.TruncatedNormal(stddev=0.1)
+        name = f"conv{index + 1}"
+        layers.append(
+            keras.layers.Conv2D(filters, size, activation="relu", kernel_initializer=start, name=name)
+        )
+        layers.append(keras.layers.MaxPooling2D(nk, nstride, name=f"pool{index + 1}"))
+    model = keras.Sequential([*layers, keras.layers.Flatten(name="flatten")])
+    model.add(_dense(hidden1, model.output_shape[-1], "hidden"))
+    if dropout < 1:
+        model.add(keras.layers.Dropout(1 - dropout, name="dropout"))
+    model.add(_dense(shapes.neurons, hidden1, "neurons"))
+    return model
+
+
+def kindel_lnln(shapes, *, units=250):
+    """ReLU(dense) → scale and bias per unit → ReLU(dense) → scale and bias per neuron, on the pixels.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    units : int, default 250
+        Of the first layer; the authors tried 150, 250, 350, 500 and 900. Weights start as in `kindel_cnn`.
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    W. Kindel, E. Christensen and J. Zylberberg (2019), doi:10.1167/19.4.29, and its code, v1_predictor.
+    """
+    import keras
+
+    from neurofit.models.layers import UnitScale
+
+    height, width, channels = shapes.image
+    return keras.Sequential(
+        [
+            keras.Input(shapes.image, name="image"),
+            keras.layers.Flatten(name="flatten"),
+            _dense(units, height * width * channels, "units"),
+            UnitScale(name="units_scale"),
+            _dense(shapes.neurons, units, "neurons"),
+            UnitScale(name="neurons_scale"),
+        ]
+    )
+
+
+def _dense(units, inputs, name):
+    import keras
+
+    start = keras.initializers.TruncatedNormal(stddev=0.1 / inputs**0.5)
+    return keras.layers.Dense(units, activation="relu", kernel_initializer=start, name=name)
