@@ -21,6 +21,7 @@ GROUND = {  # used by all, using each other
     "lazy",
     "neurofit",
     "process",
+    "protocols",
     "structure",
     "study",
     "t_interval",

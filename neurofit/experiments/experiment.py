@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import GridError, nearest
-from neurofit.experiments import fits
-from neurofit.experiments.fits import REQUIRED, call
+from neurofit.experiments.fits import REQUIRED, FitAdapter, call
 from neurofit.experiments.grid.grid import Grid, grid
 from neurofit.experiments.grid.nodes import Row, Rule
 from neurofit.experiments.grid.params import identity, plain, short
@@ -81,7 +80,7 @@ class Experiment:
         The fit does not know an argument, or refuses a combination.
     """
 
-    fit: Callable
+    fit: Callable[..., Any]
     grid: Grid = field(default_factory=grid)
     repetitions: int = 1
     split_by: str | None = None
@@ -92,7 +91,7 @@ class Experiment:
     hint: str | None = field(default=None, init=False)  # what made loading the script slow
 
     def __post_init__(self) -> None:
-        fits.must_be_fit(self.fit)
+        FitAdapter(self.fit)  # raises GridError if it is not a fit
         if not isinstance(self.grid, Grid):
             raise GridError(f"grid={short(self.grid)} is no grid. Write grid=neurofit.grid(filters=[4, 9]).")
         if (
@@ -139,7 +138,7 @@ class Experiment:
     @property
     def accepts_any(self) -> bool:
         """Whether the fit takes any argument: it declares none, and reads `task.params` itself."""
-        return fits.accepts_any(self.fit)
+        return self.adapter.accepts_any
 
     def settings(self) -> dict[str, Any]:
         """What else makes the fit what it is, as JSON: part of every run's id."""
@@ -147,11 +146,11 @@ class Experiment:
 
     def architectures(self) -> list[str]:
         """The names of what can be fitted; a plain function's own name."""
-        return fits.architectures(self.fit)
+        return self.adapter.architectures()
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that apply because `params` leaves them out, as JSON."""
-        return fits.defaults(self.fit, params)
+        return self.adapter.defaults(params)
 
     def varied(self, run: Run, changes: Mapping[str, Any]) -> Run:
         """The run with some arguments changed, and the derived ones computed again.
@@ -187,12 +186,17 @@ class Experiment:
         neurofit.main(self)
 
     @cached_property
+    def adapter(self) -> FitAdapter:
+        """The fit, as the rest of neurofit sees it."""
+        return FitAdapter(self.fit)
+
+    @cached_property
     def _arguments(self) -> dict[str, Any]:
-        return fits.arguments(self.fit)
+        return self.adapter.arguments()
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        return fits.settings(self.fit)
+        return self.adapter.settings()
 
     @cached_property
     def _settings_id(self) -> str:
@@ -242,7 +246,7 @@ class Experiment:
                 f"Add an axis {missing[0]}=[…] to the grid."
             )
         try:
-            fits.check(self.fit, arguments)
+            self.adapter.check(arguments)
         except GridError as error:
             raise GridError(f"{where}: {error}") from error
 

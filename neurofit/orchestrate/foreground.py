@@ -13,8 +13,8 @@ from typing import Any
 from neurofit.backends.base import Queued, Resources
 from neurofit.backends.local.backend import append_event
 from neurofit.errors import UsageError
-from neurofit.experiments import fits
 from neurofit.experiments.experiment import Experiment, Run
+from neurofit.experiments.fits import FitAdapter
 from neurofit.experiments.snapshot import code_hash
 from neurofit.files import read_json
 from neurofit.orchestrate.plan import registered, runs_of
@@ -176,14 +176,14 @@ class Debugged:
         return getattr(self._fit, name)
 
     def arguments(self) -> dict[str, Any]:
-        return fits.arguments(self._fit)
+        return FitAdapter(self._fit).arguments()
 
     def __call__(self, task: Any) -> Any:
         import pdb  # 40 ms, which other tasks need not pay
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return fits.call(self._fit, task)
+            return FitAdapter(self._fit).call(task)
         except Exception as error:
             print("".join(traceback.format_exception_only(error)), end="", file=sys.stderr, flush=True)
             pdb.post_mortem(error.__traceback__)

@@ -10,6 +10,7 @@ from typing import Any
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import scripts
+from neurofit.experiments.fits import FitAdapter
 from neurofit.experiments.selector import parse
 from neurofit.files import to_json
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -53,7 +54,7 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
         There is no such task, or it is not done.
     """
     fit, folder = _finished(selector, study)
-    if not hasattr(fit, "load"):
+    if fit.load is None:
         raise UsageError(
             f"The fit of {parse(selector).experiment} has no method load(folder). Its files are in {folder}."
         )
@@ -113,12 +114,11 @@ def view(
         There is no such task, or it is not done.
     """
     fit, folder = _finished(selector, study)
-    known = tuple(getattr(fit, "views", ()))
-    if name not in known:
+    known = fit.views
+    if name not in known or fit.view is None:
         there = f"Its views are: {', '.join(known)}." if known else "It has no views of its models."
         raise UsageError(f"The fit of '{selector}' has no view '{name}'.{nearest(name, known)} {there}")
-    panels: list[dict[str, Any]] = fit.view(folder, name, neurons)
-    return panels
+    return fit.view(folder, name, neurons)
 
 
 def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
@@ -162,7 +162,7 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
             f"`{command('status', selector)}` shows their states."
         )
     fit = _submitted_fit(home, status, done[-1])
-    if not hasattr(fit, "ensemble"):
+    if fit.ensemble is None:
         raise UsageError(f"The fit of {status.name} has no method ensemble(folders).")
     _check_comparable(
         selector, {result.repetition: read_record(result.files.outcome, Outcome) for result in done}
@@ -192,7 +192,7 @@ def _check_comparable(selector: str, outcomes: dict[int, Outcome]) -> None:
         warnings.warn(f"The repetitions in the ensemble of '{selector}' differ: {differences}.", stacklevel=3)
 
 
-def _finished(selector: str, study: Path | str | None) -> tuple[Any, Path]:
+def _finished(selector: str, study: Path | str | None) -> tuple[FitAdapter, Path]:
     """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
     home, status, keys = _select(selector, study)
     if len(keys) > 1:
@@ -225,7 +225,7 @@ def _result(status: ExperimentStatus, key: TaskKey) -> Result | None:
     return Result(key[1], files, counted.submission)
 
 
-def _submitted_fit(home: studies.Study, status: ExperimentStatus, result: Result) -> Any:
+def _submitted_fit(home: studies.Study, status: ExperimentStatus, result: Result) -> FitAdapter:
     record = read_submission(status.files.submission(result.submission))
     code = code_store(home) / record.code
-    return scripts.load(code, code / record.script, status.name).fit
+    return scripts.load(code, code / record.script, status.name).adapter

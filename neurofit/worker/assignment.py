@@ -79,11 +79,8 @@ class Assignment:
         except (NeurofitError, OSError) as error:
             self.problem = str(error)
             return
-        prepare = getattr(self.experiment.fit, "prepare", None)
-        if prepare is None:
-            return
         try:
-            prepare(self.files.study.root)
+            experiment.adapter.prepare(self.files.study.root)
         except Exception:  # the tasks will meet it again, and it is then written down as theirs
             log.warning("what the fit prepares for all tasks failed:\n%s", traceback.format_exc())
 

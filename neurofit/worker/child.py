@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from neurofit import environment
-from neurofit.experiments import experiment, scripts
+from neurofit.experiments import scripts
+from neurofit.experiments.fits import FitAdapter
 from neurofit.store.attempts import publish
 from neurofit.worker import teardown
 from neurofit.worker.checkpoints import Superseded
@@ -51,7 +52,7 @@ def die_with(parent: int) -> None:
 class Work:
     """A group of tasks and what their outcomes already say."""
 
-    fit: Callable[..., Any] | None
+    fit: FitAdapter | None
     problem: str | None
     tasks: list[TaskContext]
     records: list[dict[str, Any]]
@@ -101,13 +102,14 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
             for path in work.inputs:
                 task.uses(path)
         if len(work.tasks) > 1:
+            assert work.fit.together is not None  # otherwise a group is one task
             returned = work.fit.together(work.tasks)
             if not isinstance(returned, (list, tuple)) or len(returned) != len(work.tasks):
                 raise BadMetrics(
                     f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task."
                 )
         else:
-            returned = [experiment.call(work.fit, work.tasks[0])]
+            returned = [work.fit.call(work.tasks[0])]
         _over(stop, end)
         return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
     except Stopped as stopped:

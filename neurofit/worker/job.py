@@ -153,8 +153,8 @@ class _Job:
         """Tasks that are done in one process: a run's repetitions where the fit trains them together, else
         one.
         """
-        fit = self.worker.assignment.experiment and self.worker.assignment.experiment.fit
-        if not hasattr(fit, "together"):
+        experiment = self.worker.assignment.experiment
+        if experiment is None or experiment.adapter.together is None:
             return ([task] for task in tasks)
         return (list(group) for _, group in itertools.groupby(tasks, key=lambda task: task.run))
 
@@ -165,7 +165,7 @@ class _Job:
         lives = [self._live(task, attempt) for task, attempt in claimed]
         records = [self._record(task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
         assignment = self.worker.assignment
-        fit = assignment.experiment and assignment.experiment.fit
+        fit = assignment.experiment.adapter if assignment.experiment else None
         over = _limit("timeout", self.limits)
         reason, own = SharedReason(), not self.worker.in_process
         code, modules = assignment.code, assignment.modules

@@ -62,8 +62,8 @@ class Models:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Experiment(3), "fit=3 is no function"),
-        (lambda: Experiment(Models), r"is a class. Give an instance of it, Models\("),
+        (lambda: Experiment(3), "fit=3 is not a function"),
+        (lambda: Experiment(Models), r"is a class. Give an instance, Models\("),
         (lambda: Experiment(lambda: {}), "takes no task"),
         (lambda: Experiment(hsm, {"filters": [1]}), "is no grid. Write grid="),
         (lambda: Experiment(hsm, repetitions=0), "repetitions=0: it is an integer from 1 on"),
