@@ -20,6 +20,7 @@ GROUND = {  # used by all, using each other
     "files",
     "lazy",
     "neurofit",
+    "new_study",
     "process",
     "protocols",
     "structure",

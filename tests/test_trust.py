@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neurofit import study
+from neurofit import new_study, study
 from neurofit.errors import StudyError
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to another user")
@@ -21,7 +21,7 @@ OTHER = 12345
 def theirs(tmp_path, monkeypatch) -> Path:
     """A study with a script of another user, as in /tmp; we are below it."""
     monkeypatch.delenv("SUDO_UID", raising=False)
-    study.create(tmp_path / "study", {"local": "backend: local\n"})
+    new_study.create(tmp_path / "study", {"local": "backend: local\n"})
     (tmp_path / "study/jobs/example.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\n")
     os.chown(tmp_path / "study/jobs/example.py", OTHER, OTHER)
     (tmp_path / "study/ours/deep").mkdir(parents=True)
@@ -32,7 +32,7 @@ def theirs(tmp_path, monkeypatch) -> Path:
     "what", [".", "jobs", "jobs/example.py", "runners", "runners/mysite.py", "runners/local.yaml"]
 )
 def test_whatever_decides_what_is_executed_counts(tmp_path, what):
-    study.create(tmp_path / "study", {"local": "backend: local\n"})
+    new_study.create(tmp_path / "study", {"local": "backend: local\n"})
     (tmp_path / "study/runners/mysite.py").touch()
     (tmp_path / "study/ours").mkdir()
     assert study.find(tmp_path / "study/ours").root == tmp_path / "study"

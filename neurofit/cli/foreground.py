@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import terminal, wording
-from neurofit.cli.entry import INTERRUPTED
-from neurofit.cli.following import SOME_FAILED
+from neurofit.exit_codes import INTERRUPTED, TASKS_FAILED
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _exit_code(outcome: Outcome) -> int:
     if outcome.state == "stopped" and (reason is None or reason.kind == "signal"):  # 0.1.0 noted no reason
         is_terminated = reason is not None and "SIGTERM" in (reason.message or "")
         return 128 + signal.SIGTERM if is_terminated else INTERRUPTED
-    return SOME_FAILED
+    return TASKS_FAILED
 
 
 def _introduce(experiment: Experiment, point: Point) -> None:

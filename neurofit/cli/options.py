@@ -1,31 +1,50 @@
-"""Arguments and options that several commands share, and how they complete."""
+"""Arguments and options that several commands share, their types, and their completion in a shell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from neurofit.store.state import State
     from neurofit.study import Study
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-where = click.option("--where", metavar="CONDITION", help="Only runs whose arguments meet it: 'lr < 1e-3'.")
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+Decorator = Callable[[Callback], Callback]
+
+LONGEST_WAIT = 31_536_000.0  # seconds in a year
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+dry_run = click.option(
+    "-n", "--dry-run", is_flag=True, help="Show what the command would do, and change nothing."
+)
+yes = click.option("-y", "--yes", is_flag=True, help="Answer yes to every question.")
+where = click.option(
+    "--where",
+    metavar="CONDITION",
+    help="Select only runs whose arguments meet CONDITION, for example 'lr < 1e-3'.",
+)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines of examples, which click does not wrap."""
+    return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
 
 
 def here() -> Study:
-    """The study that the current folder is in."""
+    """The study that contains the current folder."""
     from neurofit import study
 
     return study.find(Path.cwd())
 
 
 def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of scripts, found without loading any."""
+    """Names of experiments, found without loading a script."""
     from neurofit.errors import NeurofitError
     from neurofit.experiments.scripts import discover
 
@@ -36,6 +55,7 @@ def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomple
 
 
 def complete_runner(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the study's runners and of the built-in backends."""
     from neurofit.backends import BUILT_IN, runner
     from neurofit.errors import NeurofitError
 
@@ -48,7 +68,7 @@ def complete_runner(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 def selector(
     name: str = "selector", *, many: bool = False, metavar: str = "SELECTOR", required: bool = True
-) -> Callable:
+) -> Decorator[Callback]:
     """An argument that names an experiment, and perhaps which of its tasks."""
     nargs = -1 if many else 1
     return click.argument(
@@ -57,14 +77,14 @@ def selector(
 
 
 class Amount(click.ParamType):
-    """A number that a runner's setting may have; minutes also as H:MM:SS or D-H:MM:SS."""
+    """A number that a runner accepts for one of its settings; minutes also as H:MM:SS or D-H:MM:SS."""
 
     name = "amount"
 
     def __init__(self, setting: str) -> None:
         self.setting = setting
 
-    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         from neurofit.backends.base import minutes_of
         from neurofit.backends.runner import out_of_bounds
 
@@ -74,35 +94,32 @@ class Amount(click.ParamType):
         except ValueError:
             number = float("nan")
         if expected := out_of_bounds(self.setting, number):
-            self.fail(f"'{value}': {expected}.", parameter, ctx)
+            self.fail(f"'{value}': {expected}.", param, ctx)
         return number
 
 
 class _Seconds(click.ParamType):
-    """How long to wait: 0 or more, and finite."""
+    """How long to wait: a finite number of seconds, 0 or more."""
 
     name = "seconds"
 
-    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
             number = float(value)
         except ValueError:
             number = -1.0
         if not 0 <= number <= LONGEST_WAIT:
-            self.fail(
-                f"'{value}': expected a number of seconds from 0 to {LONGEST_WAIT:.0f}.", parameter, ctx
-            )
+            self.fail(f"'{value}': expected a number of seconds from 0 to {LONGEST_WAIT:.0f}.", param, ctx)
         return number
 
 
-LONGEST_WAIT = 31_536_000.0  # a year
 SECONDS = _Seconds()
 
 
 class _State(click.ParamType):
     name = "state"
 
-    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> State:
         from neurofit.errors import nearest
         from neurofit.store.state import State
 
@@ -110,12 +127,14 @@ class _State(click.ParamType):
         if str(value) not in known:
             self.fail(
                 f"There is no state '{value}'.{nearest(str(value), known)} States: {', '.join(known)}.",
-                parameter,
+                param,
                 ctx,
             )
         return State(str(value))
 
-    def shell_complete(self, ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
         from neurofit.store.state import State
@@ -129,5 +148,5 @@ states = click.option(
     type=_State(),
     multiple=True,
     metavar="STATE",
-    help="Only tasks in this state; may be repeated.",
+    help="Select only tasks in this state (repeatable).",
 )

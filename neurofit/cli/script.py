@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit import environment
-from neurofit.cli import entry, foreground, terminal
+from neurofit.cli import application, foreground, terminal
 from neurofit.errors import ScriptError, UsageError
 from neurofit.experiments import scripts
 from neurofit.text import command
@@ -37,7 +37,7 @@ def main(experiment: Experiment) -> None:
         )
     file = getattr(sys.modules["__main__"], "__file__", None)
     name = Path(file).name if file else "python"
-    sys.exit(entry.run(_command(experiment, file), name))
+    sys.exit(application.run(_command(experiment, file), name))
 
 
 def _command(experiment: Experiment, file: str | None) -> click.Command:
@@ -153,8 +153,8 @@ def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:
 
 
 def _list(experiment: Experiment) -> None:
-    from neurofit.cli.commands.show import say_runs
+    from neurofit.cli.commands.show import print_runs
     from neurofit.orchestrate.overview import of_grid
 
-    say_runs(of_grid(experiment, experiment.runs()))
+    print_runs(of_grid(experiment, experiment.runs()))
     terminal.hint(command("show", experiment.name))

@@ -204,7 +204,7 @@ def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> s
 
 def _options(verb: str) -> dict[str, str]:
     """click's name of each option of a command → the option as it is written, without its dashes."""
-    from neurofit.cli.group import group
+    from neurofit.cli.application import group
 
     found = group.get_command(click.Context(group), verb)
     return {

@@ -49,7 +49,7 @@ def test_a_study_from_nothing_to_a_table(tmp_path, study):
         "points",
         "repetitions",
     ]
-    assert study("init", "new", env=NO_QUEUE).stdout == "new has everything that a study needs.\n"
+    assert study("init", "new", env=NO_QUEUE).stdout == "new already has everything that a study needs.\n"
 
 
 def test_init_says_what_it_would_make(study):
@@ -65,9 +65,9 @@ def test_list(quick):
     assert (
         answer.stdout
         == text("""
-        experiment  runs  reps  done              what it asks
-        broken                  cannot be loaded
-        quick          4     2  0/8               Does x matter?
+        experiment  runs  repetitions  done           title
+        broken                         does not load
+        quick          4            2  0/8            Does x matter?
     """)
         + "\n"
     )
@@ -272,7 +272,7 @@ def test_text_of_a_table_is_harmless_unless_it_is_asked_for_as_it_is(study):
     assert "'=1+1" in study("results", "odd", "--format", "csv").stdout
     raw = study("results", "odd", "--format", "csv", "--raw").stdout
     assert "\x1b[2Ja" in raw and ",=1+1" in raw
-    assert "--raw is for --format csv" in study("results", "odd", "--raw", code=2).stderr
+    assert "--raw works only with --format csv" in study("results", "odd", "--raw", code=2).stderr
 
 
 def test_results_by_run_and_compared(quick):
@@ -319,11 +319,11 @@ def test_logs(mixed):
     assert failed.count("==> mixed:1/") == 2 and failed.count("ValueError: x=2 is too much") == 2
     one = mixed("logs", "mixed:1/1", "--tail", "1")
     assert one.stdout == "ValueError: x=2 is too much\n"
-    assert one.stderr.splitlines()[0].startswith("in training_data/mixed/runs/001-")
+    assert one.stderr.splitlines()[0].startswith("Folder: training_data/mixed/runs/001-")
     (record,) = json.loads(mixed("logs", "mixed:1/0", "--json").stdout)["tasks"]
     assert (record["run"], record["state"], record["attempt"]) == (1, "failed", 1)
     assert {log["stream"]: log["text"][:7] for log in record["logs"]} == {"stdout": "", "stderr": "before\n"}
-    assert mixed("logs", "mixed:0/0").stderr.startswith("Nothing was printed (1 task: done).")
+    assert mixed("logs", "mixed:0/0").stderr.startswith("No output (1 task: done).")
 
 
 def test_logs_of_an_earlier_attempt(quick):

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurofit.cli import entry
-from neurofit.cli.group import group
+from neurofit.cli import application
+from neurofit.cli.application import group
 from neurofit.text import command
 
 SCRIPT = """
@@ -41,7 +41,7 @@ class Text(io.StringIO):
 def said(*words: str) -> tuple[int, str, str]:
     out, err = Text(), Text()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = entry.run(group, "neurofit", list(words))
+        code = application.run(group, "neurofit", list(words))
     return code, out.getvalue(), err.getvalue()
 
 

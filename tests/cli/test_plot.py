@@ -62,7 +62,7 @@ def test_curves_are_drawn_and_their_last_steps_printed(logged):
         curve     repetitions  last step  p50    p90    p10
         region=a            3        4.0  0.410  0.418  0.402
         region=b            3        4.0  1.410  1.418  1.402
-        Drawn: logged-0to1-curves.png
+        Saved logged-0to1-curves.png.
     """)
         + "\n"
     )
@@ -118,7 +118,7 @@ def test_progress_names_the_step_whose_weights_were_kept(logged):
         == text("""
         run       repetition  last step  weights kept  stopped by
         logged:0           0        4.0             3  patience
-        Drawn: p.pdf
+        Saved p.pdf.
     """)
         + "\n"
     )
@@ -158,7 +158,7 @@ def test_views_are_what_the_fit_shows(logged):
     assert answer.stdout.splitlines()[1:] == [
         "filters  maps    2 × 1 × 2",
         "centres  points  1 × 2",
-        "Drawn: v.svg",
+        "Saved v.svg.",
     ]
     assert "filters" in (logged.root / "v.svg").read_text()
 

@@ -167,8 +167,8 @@ def test_labels_are_cut_before_numbers_are(study):
 
 
 def test_files_are_named_by_run_and_repetition(study):
-    assert "Drawn: odd-0-0-curves.png" in study("plot", "odd:0/0").stdout
-    assert "Drawn: odd-0to1-and-populations-curves.png" in study("plot", "odd:0-1", "populations").stdout
+    assert "Saved odd-0-0-curves.png." in study("plot", "odd:0/0").stdout
+    assert "Saved odd-0to1-and-populations-curves.png." in study("plot", "odd:0-1", "populations").stdout
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ def test_a_job_that_does_not_come_to_it_in_time_is_ended(study):
 def test_nothing_is_queued_where_the_queue_would_not_take_it(study):
     profile(study, "backend: site.py:Site\naccepts: false\n")
     answer = study("runners", "check", "mine", code=1)
-    assert answer.stdout == "✗ it would be accepted: no such queue\n" and "No job was queued" in answer.stderr
+    assert (
+        answer.stdout == "✗ it would be accepted: no such queue\n"
+        and "No test job was queued" in answer.stderr
+    )
     assert study("runners", "check", "mine", "--no-canary", code=1).stderr == "Next: edit runners/mine.yaml\n"
 
 

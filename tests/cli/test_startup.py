@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from neurofit.cli.group import COMMANDS
+from neurofit.cli.application import COMMANDS
 
 LOADED_BY_HELP = {
     "neurofit",
     "neurofit.__main__",
     "neurofit.cli",
-    "neurofit.cli.entry",
-    "neurofit.cli.group",
+    "neurofit.cli.application",
     "neurofit.cli.terminal",
     "neurofit.errors",
+    "neurofit.exit_codes",
     "neurofit.lazy",
     "neurofit.text",
 }

@@ -129,13 +129,13 @@ def test_detached_watched_cancelled(slow):
     wait_until_running(slow, "slow")
     assert slow("submit", "slow").stdout.endswith("Nothing is to be queued: the rest is at work already.\n")
     listed = slow("cancel", "slow", "--dry-run")
-    assert listed.stdout == "slow: 2 running, to be ended.\n"
+    assert listed.stdout == "slow: 2 running tasks would be cancelled.\n"
     assert counts(slow, "slow") == {"running": 2}
     assert "Cancelled 1 task" in slow("cancel", "slow:1").stdout
     assert "is left alone: 0 queued" in slow("clean").stderr
     assert slow("status", "slow", "--wait", "60").returncode == 0
     assert counts(slow, "slow") == {"done": 1, "cancelled": 1}
-    assert slow("cancel", "slow").stdout == "slow: nothing is queued or running.\n"
+    assert slow("cancel", "slow").stdout == "slow: no selected task is queued or running.\n"
 
 
 def test_logs_are_followed_to_the_end(slow):

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurofit.cli import entry
-from neurofit.cli.group import group
+from neurofit.cli import application
+from neurofit.cli.application import group
 
 from .damage import copied, damage
 from .study import records
@@ -89,7 +89,7 @@ def command(*words: str) -> Said:
     code, trace = None, ""
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = entry.run(group, "neurofit", list(words))
+            code = application.run(group, "neurofit", list(words))
         except BaseException:
             trace = traceback.format_exc()
     return Said(list(words), code, out.getvalue(), err.getvalue(), time.monotonic() - started, trace)

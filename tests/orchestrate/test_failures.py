@@ -51,7 +51,10 @@ def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     assert "jobs/three.py, line 7, in fit" in said.stdout
     record = json.loads(bench.command("failures", "three:5", "--json").stdout)
     assert [len(one["tasks"]) for one in record["failures"]] == [2]
-    assert bench.command("failures", "three:0").stdout == "No such task failed, was lost or stopped.\n"
+    assert (
+        bench.command("failures", "three:0").stdout
+        == "None of the selected tasks failed, was lost or stopped.\n"
+    )
 
 
 def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
@@ -64,7 +67,7 @@ def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
     said = bench.command("failures", "three").stdout
     assert "fork server ended" in said and "pool.log:" in said and "module" in said
     assert (
-        "What helps: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry"
+        "Next step: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry"
         in said
     )
 

@@ -1,4 +1,4 @@
 """One module per command, each with its `command`.
 
-What it needs of the rest loads inside it: `--help` stays light.
+Modules import the rest of neurofit inside their functions, so that `--help` stays fast.
 """

@@ -1,17 +1,26 @@
-"""`neurofit cancel`: end what is queued or running."""
+"""`neurofit cancel`: cancel queued and running tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.wording import next_command
 
+if TYPE_CHECKING:
+    from neurofit.store.state import State
 
-@click.command()
+
+@click.command(
+    epilog=options.examples(
+        "neurofit cancel exp3",
+        "neurofit cancel exp3:17/3",
+        "neurofit cancel exp3 --state queued --dry-run",
+    )
+)
 @options.selector()
 @options.states
 @options.where
@@ -19,11 +28,11 @@ from neurofit.cli.wording import next_command
 @options.yes
 @options.as_json
 def command(
-    selector: str, states: Sequence[Any], where: str | None, dry_run: bool, yes: bool, as_json: bool
+    selector: str, states: Sequence[State], where: str | None, dry_run: bool, yes: bool, as_json: bool
 ) -> int | None:
-    """End tasks that are queued or running.
+    """Cancel the queued and running tasks that SELECTOR names.
 
-    What they had reached is kept: `submit --retry` goes on from there.
+    Running tasks save a checkpoint first, and `neurofit submit --retry` continues from it.
     """
     from neurofit.orchestrate.cancel import cancel, ending
     from neurofit.status.experiment_status import read_status
@@ -36,18 +45,32 @@ def command(
     doomed = ending(status, query.keys(status))
     tasks = [key for one in doomed for key in one.tasks]
     running = sum(status.of(key).state is State.RUNNING for key in tasks)
-    what = wording.counted({"queued": len(tasks) - running, "running": running})
     if not as_json:
-        terminal.say(f"{query.name}: {what}{', to be ended.' if tasks else ' is queued or running.'}")
-    if running and not (dry_run or yes) and terminal.is_asked() and not terminal.confirmed("End them?"):
+        terminal.say(f"{query.name}: {_announcement(len(tasks) - running, running, dry_run=dry_run)}")
+    if running and not (dry_run or yes) and terminal.is_asked() and not terminal.confirmed("Cancel them?"):
         terminal.say("Nothing was cancelled.")
         return 1
-    number = 0 if dry_run else cancel(study, doomed)
+    cancelled = 0 if dry_run else cancel(study, doomed)
     if as_json:
         names = [{"run": run, "repetition": repetition} for run, repetition in tasks]
-        terminal.as_json({"experiment": query.name, "tasks": names, "running": running, "cancelled": number})
-    elif number:
-        terminal.say(f"Cancelled {wording.count(number, 'task')}; those running save a checkpoint first.")
+        terminal.as_json(
+            {"experiment": query.name, "tasks": names, "running": running, "cancelled": cancelled}
+        )
+    elif cancelled:
+        terminal.say(
+            f"Cancelled {wording.count(cancelled, 'task')}. Running tasks save a checkpoint before they end."
+        )
     again = next_command("submit", selector, backend=status.runner_of(tasks), retry=True)
-    terminal.hint(next_command("status", selector), *([again] if number else []))
+    terminal.hint(next_command("status", selector), *([again] if cancelled else []))
     return None
+
+
+def _announcement(queued: int, running: int, *, dry_run: bool) -> str:
+    """'1 queued and 2 running tasks will be cancelled.'"""
+    numbers = [
+        f"{number:,} {state}" for number, state in ((queued, "queued"), (running, "running")) if number
+    ]
+    if not numbers:
+        return "no selected task is queued or running."
+    noun = "task" if queued + running == 1 else "tasks"
+    return f"{' and '.join(numbers)} {noun} {'would' if dry_run else 'will'} be cancelled."

@@ -1,4 +1,4 @@
-"""`neurofit choose`: which attempt at a task counts."""
+"""`neurofit choose`: choose which attempt of a task counts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.attempts import Attempt
 
 
-@click.command()
+@click.command(epilog=options.examples("neurofit choose exp3:17/3", "neurofit choose exp3:17/3 --attempt 2"))
 @options.selector(metavar="EXPERIMENT:RUN/REPETITION")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="NUMBER", help="Make this attempt count.")
-@click.option("--newest", is_flag=True, help="Make the newest attempt that is done count again.")
+@click.option(
+    "--attempt",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="Make this attempt count; it must be done.",
+)
+@click.option("--newest", is_flag=True, help="Undo a choice: make the newest attempt that is done count.")
 @options.dry_run
 @options.as_json
 def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_json: bool) -> None:
-    """Choose which attempt at a task counts, or list the attempts.
+    """Choose which attempt of a task counts, or list its attempts.
 
-    The newest attempt that is done counts, whatever became of later ones. An earlier one that is chosen
-    counts until
-    an attempt that is done after the choice:  neurofit choose exp3:17/3 --attempt 2
+    Without a choice, the newest attempt that is done counts, even if a later one failed. An attempt that you
+    choose counts until another attempt of the task is done.
     """
     from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
@@ -32,14 +36,14 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     from neurofit.tables.query import parse_query
 
     if attempt is not None and newest:
-        raise click.UsageError("Give --attempt NUMBER or --newest, not both.")
+        raise click.UsageError("--attempt NUMBER and --newest exclude each other: give one of them.")
     study = options.here()
     query = parse_query(study, selector)
     status = read_status(study, query.name)
     keys = query.keys(status)
     if len(keys) != 1:
         raise click.UsageError(
-            f"'{selector}' means {len(keys)} tasks; one is chosen for at a time: "
+            f"'{selector}' selects {len(keys)} tasks; expected a single one, for example "
             f"{suggested('choose', f'{query.name}:17/3')}"
         )
     name = wording.task(query.name, keys[0])
@@ -53,21 +57,21 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
         terminal.as_json({"task": name, "attempts": [one.record() for one in attempts]})
         return
     if attempt is None and not newest:
-        _list(name, attempts)
+        _print_attempts(name, attempts)
     terminal.problems_of(status)
     terminal.hint(suggested("results", naming_all(query.name)))
 
 
-def _list(name: str, attempts: list[Attempt]) -> None:
+def _print_attempts(name: str, attempts: list[Attempt]) -> None:
     if not attempts:
-        terminal.say(f"No attempt at {name} was made yet.")
+        terminal.say(f"{name} has no attempts yet.")
         return
     rows = [
-        [one.attempt, one.state, "yes" if one.counts else None, one.ended, _scores(one)] for one in attempts
+        [one.attempt, one.state, "yes" if one.counts else None, one.ended, _metrics(one)] for one in attempts
     ]
     terminal.table(["attempt", "state", "counts", "ended", "metrics"], rows, styles=["bold", "state"])
 
 
-def _scores(one: Attempt, most: int = 3) -> str | None:
-    shown = [f"{name} {value:.6g}" for name, value in (one.metrics or {}).items()]
+def _metrics(attempt: Attempt, most: int = 3) -> str | None:
+    shown = [f"{name} {value:.6g}" for name, value in (attempt.metrics or {}).items()]
     return ", ".join(shown[:most] + ["…"] * (len(shown) > most)) or None

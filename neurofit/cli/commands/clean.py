@@ -1,4 +1,4 @@
-"""`neurofit clean`: remove what no result needs."""
+"""`neurofit clean`: remove files that no result needs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import click
 from neurofit.cli import options, terminal, wording
 
 
-@click.command()
-@click.option("--attempts", is_flag=True, help="Also attempts, with their logs, that a newer one replaced.")
+@click.command(epilog=options.examples("neurofit clean --dry-run", "neurofit clean --attempts --yes"))
+@click.option(
+    "--attempts", is_flag=True, help="Also remove attempts, with their logs, that newer ones replaced."
+)
 @options.dry_run
 @options.yes
 @options.as_json
 def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Remove what no result needs: leftovers of interrupted writes, checkpoints of tasks that are done,
-    copies of code that no submission uses.
+    """Remove files that no result needs.
 
-    It lists first. What belongs to an experiment with anything queued or running is left alone.
+    These are the leftovers of interrupted writes, the checkpoints of tasks that are done, and copies of code
+    that no submission uses. The command lists them, and asks before it removes anything. It leaves
+    experiments alone while they have queued or running tasks.
     """
     from neurofit.orchestrate.clean import remove, survey
 
@@ -24,30 +27,31 @@ def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     found = survey(study, attempts=attempts)
     rows = [[one.kind, one.experiment, len(one.paths), wording.size(one.size_bytes)] for one in found.waste]
     if not as_json:
-        terminal.table(["what", "experiment", "number", "size"], rows) if rows else terminal.say(
-            "There is nothing to remove."
-        )
+        if rows:
+            terminal.table(["what", "experiment", "number", "size"], rows)
+        else:
+            terminal.say("There is nothing to remove.")
         for line in found.left_alone:
             terminal.note(line)
-    goes = (
+    removes = (
         bool(rows)
         and not dry_run
-        and (yes or (terminal.is_asked() and terminal.confirmed("Remove all this?")))
+        and (yes or (terminal.is_asked() and terminal.confirmed("Remove all of it?")))
     )
-    removed = remove(study, found.waste) if goes else 0
+    removed = remove(study, found.waste) if removes else 0
     if as_json:
         waste = [
             {
-                "kind": w.kind,
-                "experiment": w.experiment,
-                "paths": list(map(str, w.paths)),
-                "bytes": w.size_bytes,
+                "kind": one.kind,
+                "experiment": one.experiment,
+                "paths": [str(path) for path in one.paths],
+                "bytes": one.size_bytes,
             }
-            for w in found.waste
+            for one in found.waste
         ]
         terminal.as_json({"waste": waste, "left_alone": found.left_alone, "removed": removed})
     elif removed:
-        terminal.say(f"Removed {wording.count(removed, 'file or folder').replace('folders', 'folder(s)')}.")
+        terminal.say(f"Removed {removed:,} files and folders.")
     elif rows:
         terminal.say("Nothing was removed.")
     terminal.hint("neurofit clean --yes" if rows and not removed else "neurofit status")

@@ -1,4 +1,4 @@
-"""`neurofit failures`: why tasks failed, were lost or stopped, and what helps."""
+"""`neurofit failures`: explain why tasks failed, were lost or stopped, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurofit import exit_codes
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.wording import next_command
 
@@ -13,16 +14,18 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.explanations import Explanation
 
 
-@click.command()
+@click.command(
+    epilog=options.examples("neurofit failures exp3", "neurofit failures exp3 --where 'filters == 32'")
+)
 @options.selector()
 @options.where
 @options.as_json
 def command(selector: str, where: str | None, as_json: bool) -> int | None:
-    """Why tasks failed, were lost or stopped, and what helps.
+    """Explain why tasks failed, were lost or stopped, and what to do about it.
 
-    Identical failures stand together, with what their tasks share and the end of one log.
+    Tasks with the same failure are listed once, with the arguments and hosts that they have in common and
+    the end of one log. The exit code is 3 if there are failures.
     """
-    from neurofit.cli.following import SOME_FAILED
     from neurofit.orchestrate.explanations import explained
     from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.status.experiment_status import read_status
@@ -37,21 +40,21 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
         terminal.as_json(
             {"experiment": query.name, "failures": [one.record(query.name) for one in explanations]}
         )
-        return SOME_FAILED if explanations else None
+        return exit_codes.TASKS_FAILED if explanations else None
     for one in explanations:
-        _say(query.name, one)
+        _print_explanation(query.name, one)
     terminal.problems_of(status)
     for line in newer_attempts(status, TaskQuery(query.name, query.selection, condition=where).keys(status)):
         terminal.note(line)
     if not explanations:
-        terminal.say("No such task failed, was lost or stopped.")
+        terminal.say("None of the selected tasks failed, was lost or stopped.")
         terminal.hint(next_command("status", selector))
         return None
     terminal.hint(explanations[0].remedy.command)
-    return SOME_FAILED
+    return exit_codes.TASKS_FAILED
 
 
-def _say(name: str, one: Explanation) -> None:
+def _print_explanation(name: str, one: Explanation) -> None:
     failure = one.failure
     first, *more = failure.message.strip().splitlines() or [""]
     number = wording.count(len(failure.tasks), "task")
@@ -64,10 +67,8 @@ def _say(name: str, one: Explanation) -> None:
     for line in wording.shared(one.common_factors):
         terminal.say(f"  {line}")
     if failure.log and one.last_lines:
-        terminal.say(
-            f"  {wording.task(name, failure.example)}, the end of {wording.short_path(failure.log)}:"
-        )
+        terminal.say(f"  {wording.task(name, failure.example)}, end of {wording.short_path(failure.log)}:")
         for line in one.last_lines:
             terminal.say(f"    | {wording.cut(line)}".rstrip())
-    then = f"{one.remedy.first}; then " if one.remedy.first else ""
-    terminal.say(f"  What helps: {then}{one.remedy.command}\n")
+    before = f"{one.remedy.first}; then " if one.remedy.first else ""
+    terminal.say(f"  Next step: {before}{one.remedy.command}\n")

@@ -1,4 +1,4 @@
-"""`neurofit init`: a study to start from."""
+"""`neurofit init`: create a study in a folder."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import click
 from neurofit.cli import options, terminal, wording
 
 
-@click.command()
+@click.command(epilog=options.examples("neurofit init study", "neurofit init --dry-run"))
 @click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[FOLDER]")
 @click.option(
-    "--new-storage", is_flag=True, help="Use what is at training_data/ now, after the old one was deleted."
+    "--new-storage",
+    is_flag=True,
+    help="Accept the present training_data/ as new storage, after you deleted the old one on purpose.",
 )
 @options.dry_run
 @options.as_json
 def command(folder: Path, new_storage: bool, dry_run: bool, as_json: bool) -> None:
-    """Make FOLDER a study (the current one without): jobs/, runners/, data/, training_data/ and an example.
+    """Create a study in FOLDER, by default the current one.
 
-    runners/ gets a first profile for this machine, and for each queue that it can submit to: SLURM, Grid
-    Engine or PBS. Nothing that exists is changed.
+    The study gets the folders jobs/, runners/, data/ and training_data/, an example experiment, and a runner
+    for this machine and for each queue that it can submit to (SLURM, Grid Engine or PBS). Existing files are
+    left as they are.
 
-    A study knows the storage that its results are on, and starts nothing where that is not mounted. If you
-    deleted training_data/ on purpose, say so: neurofit init --new-storage
+    A study remembers which storage holds its results, and starts nothing while that storage is not mounted.
+    If you deleted training_data/ on purpose, run `neurofit init --new-storage` once.
     """
-    from neurofit import study
+    from neurofit import new_study, study
     from neurofit.backends import profiles
     from neurofit.store import storage
 
     runners = profiles.for_this_host()
-    made = study.missing(folder, runners) if dry_run else study.create(folder, runners)
+    made = new_study.missing(folder, runners) if dry_run else new_study.create(folder, runners)
     if new_storage and not dry_run:
         storage.renew(study.Study(folder))
     if as_json:
@@ -41,10 +44,10 @@ def command(folder: Path, new_storage: bool, dry_run: bool, as_json: bool) -> No
     for path in made:
         terminal.say(wording.short_path(path))
     if not made:
-        terminal.say(f"{wording.short_path(folder)} has everything that a study needs.")
+        terminal.say(f"{wording.short_path(folder)} already has everything that a study needs.")
     if new_storage:
         place = wording.short_path(folder / "training_data")
-        terminal.say(f"{place} {'would be' if dry_run else 'is'} this study's storage from now on.")
-    elsewhere = [] if folder.resolve() == Path.cwd() else [f"cd {wording.quoted(folder)}"]
+        terminal.say(f"{place} {'would be' if dry_run else 'is'} the storage of this study from now on.")
+    change = [] if folder.resolve() == Path.cwd() else [f"cd {wording.quoted(folder)}"]
     queues = [f"neurofit runners check {name}" for name in runners if name != "local"]
-    terminal.hint(*elsewhere, "neurofit list", "neurofit submit example", *queues[:1])
+    terminal.hint(*change, "neurofit list", "neurofit submit example", *queues[:1])

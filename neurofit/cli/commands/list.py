@@ -1,6 +1,8 @@
-"""`neurofit list`: the study's experiment scripts."""
+"""`neurofit list`: list the experiments of a study."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
@@ -8,10 +10,10 @@ from neurofit.cli import options, terminal
 from neurofit.text import command as suggested
 
 
-@click.command(name="list")
+@click.command(name="list", epilog=options.examples("neurofit list"))
 @options.as_json
 def command(as_json: bool) -> int | None:
-    """The experiments of this study, and how much of each is done."""
+    """List the experiments of this study, and how many of their tasks are done."""
     from neurofit.experiments.scripts import discover
     from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.overview import of_script
@@ -22,11 +24,11 @@ def command(as_json: bool) -> int | None:
         terminal.as_json({"experiments": records})
         return None
     if not records:
-        terminal.say(f"No scripts in {study.jobs}.")
+        terminal.say(f"There are no scripts in {study.jobs}.")
         terminal.hint("neurofit init")
         return None
     terminal.table(
-        ["experiment", "runs", "reps", "done", "what it asks"],
+        ["experiment", "runs", "repetitions", "done", "title"],
         [[r["name"], r["runs"], r["repetitions"], _done(r), r["title"]] for r in records],
         styles=["bold", None, None, None, "dim"],
     )
@@ -36,11 +38,10 @@ def command(as_json: bool) -> int | None:
     for record in records:
         if record["outdated"]:
             terminal.note(f"{record['name']}: {record['outdated']}")
-    works = next((record["name"] for record in records if not record["error"]), "EXPERIMENT")
-    works = naming_all(works)
-    terminal.hint(suggested("show", works), suggested("submit", works, dry_run=True))
+    loadable = naming_all(next((record["name"] for record in records if not record["error"]), "EXPERIMENT"))
+    terminal.hint(suggested("show", loadable), suggested("submit", loadable, dry_run=True))
     return None
 
 
-def _done(record: dict) -> str:
-    return "cannot be loaded" if record["error"] else f"{record['done']:,}/{record['total']:,}"
+def _done(record: dict[str, Any]) -> str:
+    return "does not load" if record["error"] else f"{record['done']:,}/{record['total']:,}"

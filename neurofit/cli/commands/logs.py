@@ -1,10 +1,11 @@
-"""`neurofit logs`: what tasks printed."""
+"""`neurofit logs`: show what tasks printed."""
 
 from __future__ import annotations
 
 import codecs
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,35 +17,43 @@ from neurofit.text import printable_log
 
 if TYPE_CHECKING:
     from neurofit.status.logs import Log, TaskLogs
+    from neurofit.store.state import State
+
+    Part = tuple[TaskLogs, Log, bytes]  # a task, one of its files, and the bytes that are shown of it
 
 MOST_TASKS = 20
 LINES_OF_MANY = 20
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "neurofit logs exp3:17/3", "neurofit logs exp3 --failed --tail 5", "neurofit logs exp3:17/3 --follow"
+    )
+)
 @options.selector()
 @options.states
 @options.where
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until the tasks are over.")
-@click.option("--stderr", "errors_only", is_flag=True, help="Only what went to stderr.")
-@click.option("--failed", is_flag=True, help="Only tasks that failed or were lost.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the tasks have ended.")
+@click.option("--stderr", "errors_only", is_flag=True, help="Show only the standard error stream.")
+@click.option("--failed", is_flag=True, help="Select only tasks that failed or were lost.")
 @click.option(
     "--tail",
     "lines",
     type=click.IntRange(min=0),
     metavar="LINES",
-    help=f"So many last lines of each file.  [default: all of one task's, {LINES_OF_MANY} of several]",
+    help=f"Show the last LINES lines of each file.  [default: all for one task, {LINES_OF_MANY} for several]",
 )
+@click.option("--raw", is_flag=True, help="Print the bytes unchanged, with colours and control characters.")
 @click.option(
-    "--raw", is_flag=True, help="Print the bytes as they are, colours and control characters included."
-)
-@click.option(
-    "--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt instead of the newest."
+    "--attempt",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="Show attempt NUMBER instead of the newest.",
 )
 @options.as_json
 def command(
     selector: str,
-    states: Sequence[Any],
+    states: Sequence[State],
     where: str | None,
     follow: bool,
     errors_only: bool,
@@ -54,8 +63,9 @@ def command(
     attempt: int | None,
     as_json: bool,
 ) -> None:
-    """What tasks printed, in their newest attempt, whether it counts or not; of a task that never began, what
-    its job left.
+    """Show what tasks printed in their newest attempts, including attempts that do not count.
+
+    For a task that never started, the log of its job is shown.
     """
     from neurofit.orchestrate.failures import cause
     from neurofit.status import logs
@@ -64,7 +74,7 @@ def command(
     from neurofit.tables.query import parse_query
 
     if follow and (as_json or attempt):
-        raise click.UsageError("--follow goes with neither --json nor --attempt.")
+        raise click.UsageError("--follow cannot be combined with --json or --attempt.")
     study = options.here()
     query = parse_query(study, selector, [*states, *(FAILED_OR_LOST if failed else ())], where)
     status = read_status(study, query.name)
@@ -82,7 +92,7 @@ def command(
         terminal.hint(next_command("status", selector))
         return
     chosen = [logs.task_logs(status, key, attempt) for key in keys[:MOST_TASKS]]
-    parts = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
+    parts: list[Part] = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
     parts = [part for part in parts if part[1].stream != logs.STDOUT or not errors_only]
     stopped = {task.key: cause(status, task.key) for task in chosen if task.state is State.STOPPED}
     if as_json:
@@ -93,15 +103,13 @@ def command(
     _print_all(query.name, parts, errors_only, named=several or len(parts) > 1, raw=raw)
     for key, why in stopped.items():
         terminal.note(f"{wording.task(query.name, key)} stopped: {wording.cut(why)}")
-    _say_the_rest(query.name, selector, len(keys), chosen, parts)
+    _print_remarks(query.name, selector, len(keys), chosen, parts)
 
 
-def _print_all(
-    name: str, parts: Iterable[tuple[TaskLogs, Log, bytes]], errors_only: bool, *, named: bool, raw: bool
-) -> None:
-    """What is in them, or with `raw` the bytes as they are, under a title wherever another file begins."""
+def _print_all(name: str, parts: Iterable[Part], errors_only: bool, *, named: bool, raw: bool) -> None:
+    """Print the text of the files, or with `raw` their bytes, with a title where the next file begins."""
     last = None
-    decoders: dict[Any, Any] = {}
+    decoders: dict[Path, codecs.IncrementalDecoder] = {}
     for task, log, data in parts:
         if errors_only and log.stream == "stdout":
             continue
@@ -123,7 +131,7 @@ def _print_all(
         sys.stdout.flush()
 
 
-def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[str, Any]:
+def _record(task: TaskLogs, parts: list[Part]) -> dict[str, Any]:
     files = [
         {"stream": log.stream, "path": str(log.path), "text": data.decode("utf-8", "replace")}
         for owner, log, data in parts
@@ -139,23 +147,23 @@ def _record(task: TaskLogs, parts: list[tuple[TaskLogs, Log, bytes]]) -> dict[st
     }
 
 
-def _say_the_rest(
-    name: str, selector: str, number: int, chosen: list[TaskLogs], parts: list[tuple[TaskLogs, Log, bytes]]
-) -> None:
+def _print_remarks(name: str, selector: str, number: int, chosen: list[TaskLogs], parts: list[Part]) -> None:
     if number > MOST_TASKS:
         one = wording.task(name, chosen[-1].key)
-        terminal.note(f"These are {MOST_TASKS} of {number:,} tasks; select others: {suggested('logs', one)}")
+        terminal.note(
+            f"Showing {MOST_TASKS} of {number:,} tasks. To see another one: {suggested('logs', one)}"
+        )
     if not chosen:
-        terminal.note(f"No such task of {name}.")
+        terminal.note(f"No task of {name} matches.")
     elif not parts:
         states = ", ".join(dict.fromkeys(str(task.state) for task in chosen))
-        terminal.note(f"Nothing was printed ({wording.count(len(chosen), 'task')}: {states}).")
+        terminal.note(f"No output ({wording.count(len(chosen), 'task')}: {states}).")
     else:
-        terminal.note(f"in {wording.short_path(parts[-1][1].path.parent)}")
+        terminal.note(f"Folder: {wording.short_path(parts[-1][1].path.parent)}")
         for task in chosen if len(chosen) == 1 else []:
             if task.counts:
                 terminal.note(
-                    f"This is attempt {task.attempt}; `--attempt {task.counts}` shows attempt {task.counts}, "
-                    "which counts."
+                    f"This is attempt {task.attempt}. Attempt {task.counts} counts; to see it, add "
+                    f"--attempt {task.counts}."
                 )
     terminal.hint(next_command("status", selector))

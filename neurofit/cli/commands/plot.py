@@ -1,10 +1,10 @@
-"""`neurofit plot`: pictures of results, training and models."""
+"""`neurofit plot`: plot results, training and models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,14 +12,17 @@ from neurofit.cli import options, terminal
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
+if TYPE_CHECKING:
+    from neurofit.store.state import State
+
 EPILOG = """\b
-What can be drawn:
-  curves       a metric over repetitions, a line per run
-  progress     losses while training, and the step whose weights were kept
-  neurons      a score per neuron, as bars
-  predictions  what was predicted of the best, median and worst neuron: exp3:17/0
+Values of --what:
+  curves       a metric during training, over repetitions, with one curve per run
+  progress     the losses during training, and the step whose weights were kept
+  neurons      a score of each neuron, as bars
+  predictions  predicted responses of the best, the median and the worst neuron
   filters, receptive-fields, readouts, exciting-images, tuning
-               of one task's model: exp3:17/0
+               of the model of one task, for example exp3:17/0
 
 \b
 Examples:
@@ -27,8 +30,8 @@ Examples:
   neurofit plot exp3:0 --what neurons -o neurons.pdf
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
 """
-LONGEST = 120  # characters of a file's name
-NARROWEST = 12  # characters of a label in a table
+LONGEST = 120  # characters of a file's stem, without `what`
+NARROWEST = 12  # characters of a row's label in a table
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -42,33 +45,64 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 @click.command(epilog=EPILOG)
 @options.selector("selectors", many=True, metavar="SELECTOR...", required=False)
 @click.option(
-    "--what", default="curves", shell_complete=_complete_kind, help="What to draw.  [default: curves]"
+    "--what",
+    default="curves",
+    metavar="KIND",
+    shell_complete=_complete_kind,
+    help="Draw this kind of picture; see the list below.  [default: curves]",
 )
-@click.option("--metric", help="A column of history.csv for curves, of neurons.csv for neurons.")
 @click.option(
-    "--by", metavar="AXIS", help="A curve per value of this argument, not per run; or per `selector`."
+    "--metric",
+    metavar="COLUMN",
+    help="Draw this column of history.csv (curves) or of neurons.csv (neurons).",
 )
-@click.option("--ensemble", metavar="AXIS", help="Join runs of other neurons, alike but for this: regions.")
-@click.option("--label", "labels", multiple=True, metavar="TEXT", help="A name per curve, in their order.")
+@click.option(
+    "--by",
+    metavar="AXIS",
+    help="Draw one curve per value of the argument AXIS instead of one per run, or one per `selector`.",
+)
+@click.option(
+    "--ensemble",
+    metavar="AXIS",
+    help="Join runs that differ only in AXIS and have different neurons, such as regions.",
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="TEXT", help="Name the curves, in their order (repeatable)."
+)
 @click.option(
     "--median/--upper-quartile",
     default=True,
-    help="Percentiles 50, 90 and 10, or 75, 95 and 5.  [default: median]",
+    help="Draw percentiles 50, 90 and 10 over repetitions, or 75, 95 and 5.  [default: median]",
 )
-@click.option("--normalise-steps", is_flag=True, help="Every training's last step is 1.")
-@click.option("--limit", nargs=2, type=float, metavar="LO HI", help="Only the steps from LO to HI.")
+@click.option("--normalise-steps", is_flag=True, help="Scale steps so that each training ends at 1.")
+@click.option("--limit", nargs=2, type=float, metavar="LO HI", help="Draw only steps LO to HI.")
 @click.option(
-    "--reference", "references", multiple=True, metavar="NAME", help="A line: hsm/region1, or ours=0.47."
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="NAME",
+    help="Draw a horizontal line at a published score (hsm/region1) or at your own (ours=0.47).",
 )
-@click.option("--bands", is_flag=True, help="Shaded areas in place of error bars.")
-@click.option("--neurons", metavar="LIST", help="Which neurons of a model: 0-8,17.  [default: the first 36]")
+@click.option("--bands", is_flag=True, help="Draw shaded bands instead of error bars.")
 @click.option(
-    "--events", type=FOLDER, help="Curves of the TensorBoard files in a folder; --metric is their tag."
+    "--neurons",
+    metavar="LIST",
+    help="Draw these neurons of a model, for example 0-8,17.  [default: the first 36]",
+)
+@click.option(
+    "--events",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Draw curves from the TensorBoard files in FOLDER; --metric names the tag.",
 )
 @options.states
 @options.where
 @click.option(
-    "-o", "--output", type=FILE, metavar="FILE", help=".png, .pdf or .svg.  [default: SELECTOR-WHAT.png]"
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    help="Write the picture to FILE (.png, .pdf or .svg).  [default: SELECTOR-KIND.png]",
 )
 @options.as_json
 @click.pass_context
@@ -87,14 +121,15 @@ def command(
     bands: bool,
     neurons: str | None,
     events: Path | None,
-    states: Sequence[Any],
+    states: Sequence[State],
     where: str | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw curves over repetitions, training progress, scores per neuron, or a model.
+    """Plot curves over repetitions, training progress, scores of neurons, or a model.
 
-    The numbers are printed as well; with --json, all of them, and a file is written only with -o.
+    The numbers in the picture are printed too. With --json, all of them are printed, and a file is written
+    only if you give -o.
     """
     from neurofit.plotting.curve_sets import Wish
     from neurofit.plotting.curves import MEDIAN, UPPER_QUARTILE
@@ -118,7 +153,7 @@ def _draw(request: Any, output: Path | None, as_json: bool) -> None:
         style.installed()
         style.checked(target)
     study = None if request.events else options.here()
-    with terminal.without_library_logs():  # a model's picture needs no word about its processor
+    with terminal.without_library_logs():  # TensorFlow's messages about the processor do not help here
         found = picture(study, request)
     if draws:
         style.save(found.draw(), target)
@@ -128,12 +163,12 @@ def _draw(request: Any, output: Path | None, as_json: bool) -> None:
     terminal.table(found.headers, _fitting(found.headers, found.rows, terminal.width()))
     for note in found.notes:
         terminal.note(note)
-    terminal.say(f"Drawn: {target}")
+    terminal.say(f"Saved {target}.")
     _hint(request.selectors, request.what, found.shown)
 
 
 def _given(ctx: click.Context) -> list[str]:
-    """The options that were given, by their names."""
+    """The options on the command line, by their names."""
     from click.core import ParameterSource
 
     found = []
@@ -145,7 +180,10 @@ def _given(ctx: click.Context) -> list[str]:
 
 
 def file_stem(selectors: Sequence[str], what: str, events: Path | None) -> str:
-    """exp3-curves of exp3, exp3-1-0-tuning of exp3:1/0, exp1-0to4-and-exp2-curves of exp1:0-4 and exp2."""
+    """The stem of a picture's file name.
+
+    'exp3-curves' for exp3, 'exp3-1-0-tuning' for exp3:1/0, 'exp1-0to4-and-exp2-curves' for exp1:0-4 and exp2.
+    """
     names = list(dict.fromkeys([events.name] if events else map(_stem, selectors)))
     while len("-and-".join(names)) > LONGEST and len(names) > 1:
         names = [*names[:-2], "more"] if names[-1] == "more" else [*names[:-1], "more"]
@@ -159,7 +197,7 @@ def _stem(selector: str) -> str:
 
 
 def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> list[list[Any]]:
-    """The rows, their first cells cut in the middle so that all columns find room."""
+    """The rows, with their first cells shortened in the middle so that all columns fit."""
     from neurofit.experiments.grid.params import cut
 
     if not rows or width is None:
@@ -172,7 +210,7 @@ def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int |
 
 
 def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
-    """What to look at next, of a task that is drawn here."""
+    """Suggest another picture or table of a task in this picture."""
     from neurofit.plotting.drawings import is_loss
     from neurofit.plotting.pictures import OF_MODELS
 
@@ -184,7 +222,7 @@ def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
         terminal.hint(suggested("plot", shown.name, what=others[0]))
-    elif (shown.folder / "weights.weights.h5").exists():  # a model that can be looked at
+    elif (shown.folder / "weights.weights.h5").exists():  # a model that can be drawn
         terminal.hint(suggested("plot", shown.name, what="receptive-fields"))
     else:
         terminal.hint(suggested("results", shown.run))

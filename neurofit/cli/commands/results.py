@@ -1,19 +1,29 @@
-"""`neurofit results`: the table of results, from files alone."""
+"""`neurofit results`: print the table of results, from files alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from neurofit.cli import options, terminal
 from neurofit.cli.wording import next_command
 
+if TYPE_CHECKING:
+    from neurofit.store.state import State
+
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "neurofit results exp3",
+        "neurofit results exp3 --by run",
+        "neurofit results exp3 --compare degree --metric test/mse",
+        "neurofit results exp3 --format csv > exp3.csv",
+    )
+)
 @options.selector()
 @options.states
 @options.where
@@ -22,32 +32,43 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     "format",
     type=click.Choice(FORMATS),
     default="table",
-    help="How to write it.  [default: table]",
+    help="Print the table in this format.  [default: table]",
 )
 @click.option(
     "--by",
     type=click.Choice(["task", "run"]),
     default="task",
-    help="A row per task, or per run with mean and interval.",
+    help="Print a row per task, or per run with means and intervals.  [default: task]",
 )
 @click.option(
-    "--compare", "axis", metavar="AXIS", help="Compare the values of this axis, paired by repetition."
+    "--compare",
+    "axis",
+    metavar="AXIS",
+    help="Compare the values of the argument AXIS, paired by repetition.",
 )
 @click.option(
-    "--metric", "metrics", multiple=True, help="Only this metric; may be repeated, but for --compare."
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="METRIC",
+    help="Print only this metric (repeatable, but not with --compare).",
 )
-@click.option("--raw", is_flag=True, help="With csv: text as it is, also what a spreadsheet would compute.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Leave text in csv unchanged, even if a spreadsheet would run it as a formula.",
+)
 @click.option(
     "--lower-is-better",
     "lower",
     is_flag=True,
-    help="With --compare: count lower numbers of the metric as wins, whatever its name says.",
+    help="With --compare: count lower values as wins, whatever the name of the metric.",
 )
 @click.option("--off-grid", is_flag=True, help="With --compare: include tasks that are not on the grid.")
 @options.as_json
 def command(
     selector: str,
-    states: Sequence[Any],
+    states: Sequence[State],
     where: str | None,
     format: str,
     by: str,
@@ -58,13 +79,10 @@ def command(
     off_grid: bool,
     as_json: bool,
 ) -> None:
-    """One row per task: arguments, state, metrics, cost, seeds and versions. The script is not loaded.
+    """Print one row per task: arguments, state, metrics, cost, seeds and versions.
 
-    A table leaves out columns that are the same in every row; csv and json have everything.
-
-    \b
-    neurofit results exp3 --by run
-    neurofit results exp3 --compare degree --metric test/mse
+    Tables leave out columns that are the same in every row; csv and json have all columns. The script is not
+    loaded.
     """
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
@@ -91,9 +109,9 @@ def command(
     else:
         terminal.say(text)
     terminal.problems_of(status)
-    told = notes.notes(rows, grid_only=bool(axis) and not off_grid)
+    remarks = notes.notes(rows, grid_only=bool(axis) and not off_grid)
     old = outdated_now(study, status, keys).sentence(selector)
-    for line in filter(None, [*told, *newer_attempts(status, keys), old]):
+    for line in filter(None, [*remarks, *newer_attempts(status, keys), old]):
         terminal.note(line)
     summarised = axis or by == "run"
     terminal.hint(
@@ -106,12 +124,12 @@ def command(
 def _must_go_together(
     axis: str | None, *, by: str, metrics: Sequence[str], compares: bool, raw: bool, csv: bool
 ) -> None:
-    """Raises click.UsageError for options that contradict each other, or that would do nothing."""
+    """Raise click.UsageError for options that contradict each other or would have no effect."""
     if compares and not axis:
-        raise click.UsageError("--lower-is-better and --off-grid are for --compare AXIS.")
+        raise click.UsageError("--lower-is-better and --off-grid work only with --compare AXIS.")
     if axis and len(metrics) > 1:
-        raise click.UsageError("--compare compares one metric: give --metric once.")
+        raise click.UsageError("--compare compares one metric, so give --metric once.")
     if axis and by == "run":
-        raise click.UsageError("--compare pairs tasks, --by run averages them: give one of them.")
+        raise click.UsageError("--compare pairs tasks and --by run averages them: give one of the two.")
     if raw and not csv:
-        raise click.UsageError("--raw is for --format csv.")
+        raise click.UsageError("--raw works only with --format csv.")

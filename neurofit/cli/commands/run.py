@@ -1,4 +1,4 @@
-"""`neurofit run`: one task here and now."""
+"""`neurofit run`: run one task in the foreground."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ if TYPE_CHECKING:
     from neurofit.experiments.selector import Range, Selection
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "neurofit run exp3", "neurofit run exp3:17/3 --rerun", "neurofit run exp3 --set filters=16 --pdb"
+    )
+)
 @options.selector(metavar="EXPERIMENT[:RUN[/REPETITION]]")
 @click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an argument; may be repeated."
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Set an argument of the fit (repeatable)."
 )
-@click.option("--rerun", is_flag=True, help="Make the attempt count although the task is done.")
-@click.option("--pdb", "debug", is_flag=True, help="Open the debugger where the fit raises.")
+@click.option("--rerun", is_flag=True, help="Make the attempt count even if the task is done.")
+@click.option("--pdb", "debug", is_flag=True, help="Open the debugger where the fit raises an exception.")
 @options.dry_run
 @options.as_json
 def command(
     selector: str, changes: tuple[str, ...], rerun: bool, debug: bool, dry_run: bool, as_json: bool
 ) -> int:
-    """Do one task in the foreground, the first run's repetition 0 unless told otherwise.
+    """Run one task in the foreground, by default repetition 0 of the first run.
 
-    It leaves the files that a queued task leaves. With --set, it may be a point off the grid, and is marked
-    as such.
-    An attempt at a task that is done never counts, unless --rerun is given:  neurofit run exp3:17/3 --rerun
+    The task leaves the same files as a queued one. With --set it may be off the grid, and is marked so. If the
+    task is already done, the new attempt counts only with --rerun.
     """
     from neurofit.experiments.selector import parse
     from neurofit.orchestrate.plan import load
@@ -50,7 +53,7 @@ def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | Non
         return None
     if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
         raise click.UsageError(
-            f"'{selector}' means several tasks; `run` does one: {selection.experiment}:17/3. `submit` does "
-            "them all."
+            f"'{selector}' selects several tasks; expected a single one, for example "
+            f"{selection.experiment}:17/3. `neurofit submit` runs all of them."
         )
     return ranges[0].first

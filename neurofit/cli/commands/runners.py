@@ -1,11 +1,12 @@
-"""`neurofit runners`: the profiles in runners/, and whether they would work."""
+"""`neurofit runners`: list the runners of a study, or check one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofit import exit_codes
 from neurofit.cli import options, terminal, wording
 from neurofit.text import command as suggested
 
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.runner_check import Canary
     from neurofit.study import Study
 
-STILL_WAITING, NOT_ASKED = 4, 5
 
-
-@click.group(invoke_without_command=True)
+@click.group(
+    invoke_without_command=True,
+    epilog=options.examples("neurofit runners", "neurofit runners check slurm-gpu"),
+)
 @options.as_json
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """The queues that this study can use, with their settings; `runners check NAME` tries one."""
+    """List the runners of this study with their settings.
+
+    `neurofit runners check NAME` tries one.
+    """
     if ctx.invoked_subcommand is not None:
         return
     from neurofit.orchestrate.overview import of_runners
@@ -40,7 +45,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     terminal.hint(suggested("runners check", works), suggested("submit", "EXPERIMENT", backend=works))
 
 
-def _settings(settings: dict) -> str:
+def _settings(settings: dict[str, Any]) -> str:
     import json
 
     return ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items()).replace('"', "")
@@ -49,29 +54,39 @@ def _settings(settings: dict) -> str:
 def _place(path: str | None) -> str:
     from pathlib import Path
 
-    return wording.short_path(Path(path)) if path else "(built in, its defaults)"
+    return wording.short_path(Path(path)) if path else "(built in, default settings)"
 
 
-@command.command()
+@command.command(
+    epilog=options.examples(
+        "neurofit runners check slurm-gpu",
+        "neurofit runners check slurm-gpu --wait 600",
+        "neurofit runners check slurm-gpu --no-canary",
+    )
+)
 @click.argument("name", shell_complete=options.complete_runner)
-@click.option("--canary/--no-canary", default=True, help="Whether to queue a job that tells what it sees.")
+@click.option(
+    "--canary/--no-canary",
+    default=True,
+    help="Queue a small test job, or only ask the queue.  [default: canary]",
+)
 @click.option(
     "--wait",
     "wait_seconds",
     type=options.SECONDS,
     default=120,
     metavar="SECONDS",
-    help="How long that job may take; 120 without.",
+    help="Wait at most SECONDS for the test job.  [default: 120]",
 )
 @options.as_json
 def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
-    """Whether a job would be accepted by this runner, and what it would see.
+    """Check that the runner NAME accepts jobs, and that they find what they need.
 
-    One small job is queued, as any other would be, and tells of its node: interpreter, libraries, cores,
-    memory, GPUs, folders, clock. It leaves nothing behind.
+    A small test job is queued like any other. It reports the interpreter, libraries, cores, memory, GPUs,
+    folders and clock of its node, and leaves no files.
 
-    Exit code 1 where something is wrong, 4 where the job did not end in time, 5 where the queue could not be
-    asked.
+    The exit code is 1 if something is wrong, 4 if the job did not end in time, and 5 if the queue could not
+    be asked.
     """
     from neurofit.backends import runner
 
@@ -89,7 +104,7 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
         records = [vars(finding) for finding in found]
         terminal.as_json({"runner": name, "ok": not bad, "findings": records, "canary": sent and vars(sent)})
     elif canary and sent is None:
-        terminal.note("No job was queued, because of that.")
+        terminal.note("No test job was queued, because of the problems above.")
     if not bad:
         terminal.hint(suggested("submit", "EXPERIMENT", backend=name))
     elif sent and sent.is_waiting:
@@ -102,14 +117,18 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
 def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:
     from neurofit.orchestrate import runner_check
 
-    say = (lambda text: None) if as_json else (lambda text: terminal.note(f"  a job of neurofit is {text}"))
+    def say(text: str) -> None:
+        if not as_json:
+            terminal.note(f"  the test job is {text}")
+
     sent = runner_check.send(study, chosen, wait_seconds, say)
     seen = runner_check.findings(sent, chosen, study)
     if not as_json:
         _print(seen)
     if sent.left:
         terminal.problem(
-            f"{sent.left} stays, because the queue may still have the job. Remove it when it is gone."
+            f"{sent.left} was kept because the queue may still have the test job. Remove the folder once the "
+            "job is gone."
         )
     return sent, seen
 
@@ -123,7 +142,7 @@ def _print(findings: list[Finding]) -> None:
 
 def _exit_code(sent: Canary | None, found: list[Finding]) -> int:
     if not all(finding.answered for finding in found):
-        return NOT_ASKED
+        return exit_codes.QUEUE_UNREACHABLE
     if sent and sent.is_waiting:
-        return STILL_WAITING
-    return 0 if all(finding.ok for finding in found) else 1
+        return exit_codes.STILL_RUNNING
+    return exit_codes.OK if all(finding.ok for finding in found) else exit_codes.ERROR

@@ -1,7 +1,8 @@
-"""`neurofit show`: what an experiment's script says."""
+"""`neurofit show`: show the axes and runs of an experiment."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,12 +12,15 @@ from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
 
-@click.command()
+@click.command(epilog=options.examples("neurofit show exp3", "neurofit show exp3 --where 'filters > 16'"))
 @options.selector(metavar="EXPERIMENT[:RUNS]")
 @options.where
 @options.as_json
 def command(selector: str, where: str | None, as_json: bool) -> None:
-    """An experiment's axes and runs. Numbers of runs never change once something was submitted."""
+    """Show the axes, runs and repetitions of an experiment.
+
+    The number of a run never changes after the first submission.
+    """
     from neurofit.experiments import scripts
     from neurofit.experiments.selector import parse
     from neurofit.orchestrate.overview import of_grid
@@ -31,20 +35,20 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     if as_json:
         terminal.as_json(record)
         return
-    _say(record, scripts.head(experiment.path), experiment.path)
+    _print_record(record, scripts.head(experiment.path), experiment.path)
     if experiment.hint:
         terminal.note(experiment.hint)
     terminal.hint(next_command("submit", selector, dry_run=True), suggested("run", experiment.name))
 
 
-def _say(record: dict[str, Any], title: str, path: Any) -> None:
+def _print_record(record: dict[str, Any], title: str, path: Path) -> None:
     terminal.say(terminal.styled(record["name"], bold=True) + (f" · {title}" if title else ""))
     terminal.say(f"{wording.short_path(path)}: {', '.join(record['architectures'])}")
-    say_runs(record)
+    print_runs(record)
 
 
-def say_runs(record: dict[str, Any]) -> None:
-    """The axes and the runs of an experiment."""
+def print_runs(record: dict[str, Any]) -> None:
+    """Print the axes and the runs of an experiment."""
     from neurofit.experiments.grid.params import short
 
     for name, values in record["axes"].items():
