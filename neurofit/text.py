@@ -1,7 +1,7 @@
-"""Commands that messages suggest, as a shell takes them: every one of them can be copied and run.
+"""Text for terminals and shells.
 
-Text from files, scripts and arguments, made fit for a terminal: whatever would control one is shown as an
-escape.
+Suggested commands are quoted so that they can be copied and run. Text from files, scripts and arguments is
+printed with its control characters as escapes. Widths are those of a terminal's cells.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from typing import Any
 
 
 def command(verb: str, *words: Any, **options: Any) -> str:
-    """`neurofit submit 'exp3:1 7' --where 'lr < 1e-3' --retry`, quoted where a shell needs that.
+    """A neurofit command, quoted for a shell: `neurofit submit 'exp3:1 7' --where 'lr < 1e-3' --retry`.
 
     Parameters
     ----------
-    options : by their names, `where="lr < 1e-3"`; True gives a flag, None or False nothing, a list the option
-    once for
-        each of its items
+    verb : str
+        The command, with a subcommand if there is one ("runners check").
+    *words
+        Its arguments.
+    **options
+        By name, `where="lr < 1e-3"`. True is a flag, None and False leave the option out, and a list repeats
+        it for each item.
+
+    Returns
+    -------
+    str
     """
     texts = [str(word) for word in words]
     if any(text.startswith("-") for text in texts):
@@ -38,38 +46,35 @@ def _options(options: dict[str, Any]) -> list[str]:
     return words
 
 
-# C0 but for tab and newline, DEL, C1; marks that turn the direction of text; separators that some take for
-# newlines
+# C0 except tab and newline, DEL, C1, marks of text direction, and characters that some programs take for newlines
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _LINE_END = re.compile(r"\r*\n|\r+")
 
 
 def printable(text: str) -> str:
-    """The text with every control character as its escape, `\\x1b`; newlines and tabs stay."""
+    """The text with each control character as its escape, `\\x1b`; newlines and tabs stay."""
     return _CONTROL.sub(_escape, text)
 
 
 def printable_json(text: str) -> str:
-    """JSON with every control character that it may hold in strings as `\\u009b`, which means the same."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    """JSON with each control character inside a string as `\\u009b`, which has the same meaning."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def printable_log(text: str) -> str:
-    """Output of a program: without colours, a line per step of a progress bar, and the rest as `printable`
-    has it.
-    """
+    """The output of a program without colours, with one line per step of a progress bar, and printable."""
     return printable(_LINE_END.sub("\n", _COLOUR.sub("", text).replace("\b", "")))
 
 
+def _escape(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode()
+
+
 def cell_width(text: str) -> int:
-    """How many columns of a terminal a text takes: two for a wide character, none for a combining one."""
+    """The width of a text in a terminal, in cells: 2 for most East Asian characters, 0 for combining marks."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # 50 ms, needed for few texts
+    from rich.cells import cell_len  # takes 50 ms, and few texts need it
 
     return cell_len(text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found.group().encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""One task in the foreground: what `neurofit run` and `python jobs/exp3.py` print around it."""
+"""One task in this process: what `neurofit run` and `python jobs/exp3.py` do and print."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofit import exit_codes
 from neurofit.cli import terminal, wording
-from neurofit.exit_codes import INTERRUPTED, TASKS_FAILED
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -23,26 +23,15 @@ if TYPE_CHECKING:
     from neurofit.study import Study
 
 
-def settings(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments as their words on the command line mean them."""
-    from neurofit.experiments.experiment import REQUIRED
-    from neurofit.experiments.grid.params import parse
-
-    known = {
-        name: None if default is REQUIRED else default for name, default in experiment.arguments().items()
-    }
-    return {name: parse(text, known.get(name), f"'{name}'") for name, text in texts.items()}
-
-
 def pairs(words: tuple[str, ...]) -> dict[str, str]:
-    """{"filters": "16"} of --set filters=16"""
+    """{'filters': '16'} for --set filters=16."""
     for word in words:
         if "=" not in word:
-            raise click.UsageError(f"--set {word}: write --set name=value.")
+            raise click.UsageError(f"--set '{word}': expected NAME=VALUE, for example --set filters=16.")
     return dict(word.split("=", 1) for word in words)
 
 
-def do(
+def run_task(
     study: Study,
     experiment: Experiment,
     changes: Mapping[str, str],
@@ -54,7 +43,31 @@ def do(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Do one task here and now, and say what came of it."""
+    """Run one task in this process and print its outcome.
+
+    Parameters
+    ----------
+    study : Study
+    experiment : Experiment
+    changes : mapping of str to str
+        Arguments that differ from the run's, as on the command line.
+    number : int or None
+        The run; None for the first.
+    repetition : int
+    debug : bool, optional
+        Open the debugger where the fit raises an exception.
+    rerun : bool, optional
+        Make the attempt count even if the task is done.
+    dry_run : bool, optional
+        Only print which task it is.
+    as_json : bool, optional
+        Print the outcome as JSON; the output of the task goes to stderr.
+
+    Returns
+    -------
+    int
+        The exit code of the command.
+    """
     from neurofit.orchestrate import foreground
     from neurofit.store.layout import ExperimentFiles
     from neurofit.store.records import Outcome
@@ -62,33 +75,44 @@ def do(
     from neurofit.structure import structured
 
     registry = read_registry(ExperimentFiles(study, experiment.name).registry)
-    point = foreground.point(experiment, registry, settings(experiment, changes), number, repetition)
-    _introduce(experiment, point)
+    point = foreground.point(experiment, registry, _parsed(experiment, changes), number, repetition)
+    _print_task(experiment, point)
     if dry_run:
-        terminal.note("Nothing was done.")
-        return 0
-    with _stdout_on_stderr() if as_json else contextlib.nullcontext():
+        terminal.note("Nothing was run.")
+        return exit_codes.OK
+    with _stdout_to_stderr() if as_json else contextlib.nullcontext():
         attempt, written = foreground.run(study, experiment, point, debug=debug, rerun=rerun)
     outcome = structured(written, Outcome, attempt.outcome)
     if as_json:
         terminal.as_json({**written, "folder": str(attempt.folder)})
     else:
-        _say(experiment, point, outcome, attempt.folder)
+        _print_outcome(experiment, point, outcome, attempt.folder)
     return _exit_code(outcome)
 
 
+def _parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
+    """The values of arguments that are given as text."""
+    from neurofit.experiments.experiment import REQUIRED
+    from neurofit.experiments.grid.params import parse
+
+    defaults = {
+        name: None if default is REQUIRED else default for name, default in experiment.arguments().items()
+    }
+    return {name: parse(text, defaults.get(name), f"'{name}'") for name, text in texts.items()}
+
+
 def _exit_code(outcome: Outcome) -> int:
-    """Of a command that did this; where a signal stopped the task, as if it had ended the command."""
+    """The exit code for an outcome; if a signal stopped the task, as if it had ended the command."""
     if outcome.state == "done":
-        return 0
+        return exit_codes.OK
     reason = outcome.reason
-    if outcome.state == "stopped" and (reason is None or reason.kind == "signal"):  # 0.1.0 noted no reason
+    if outcome.state == "stopped" and (reason is None or reason.kind == "signal"):  # 0.1.0 wrote no reason
         is_terminated = reason is not None and "SIGTERM" in (reason.message or "")
-        return 128 + signal.SIGTERM if is_terminated else INTERRUPTED
-    return TASKS_FAILED
+        return exit_codes.SIGNAL + signal.SIGTERM if is_terminated else exit_codes.INTERRUPTED
+    return exit_codes.TASKS_FAILED
 
 
-def _introduce(experiment: Experiment, point: Point) -> None:
+def _print_task(experiment: Experiment, point: Point) -> None:
     from neurofit.experiments.grid.params import short
 
     if experiment.hint:
@@ -98,12 +122,12 @@ def _introduce(experiment: Experiment, point: Point) -> None:
     terminal.note(f"{wording.task(experiment.name, (point.run.number, point.repetition))}{off}  {arguments}")
 
 
-def _say(experiment: Experiment, point: Point, outcome: Outcome, folder: Path) -> None:
+def _print_outcome(experiment: Experiment, point: Point, outcome: Outcome, folder: Path) -> None:
     name = wording.task(experiment.name, (point.run.number, point.repetition))
     state, metrics = outcome.state, outcome.metrics or {}
     off = "" if point.on_grid else ", off the grid"
-    ended = terminal.styled(state, fg=terminal.STYLES.get(state))
-    terminal.say(f"{name}: {ended} after {wording.took(outcome.wall_seconds or 0.0)}{off}.")
+    styled = terminal.styled(state, fg=terminal.STYLES.get(state))
+    terminal.say(f"{name}: {styled} after {wording.duration(outcome.wall_seconds or 0.0)}{off}.")
     breadth = max(map(len, metrics), default=0)
     for metric, value in metrics.items():
         terminal.say(f"  {metric:<{breadth}}  {value:.6g}")
@@ -111,21 +135,19 @@ def _say(experiment: Experiment, point: Point, outcome: Outcome, folder: Path) -
         terminal.say(f"  {' '.join(str(outcome.error.message).split())[:300]}")
     terminal.say(f"Files: {wording.short_path(folder)}")
     if outcome.scratch:
-        terminal.note(
-            "The task was done already, so that this attempt does not count; with --rerun, it does."
-        )
+        terminal.note("The task was already done, so this attempt does not count.")
         terminal.hint("repeat the command with --rerun to make it count", command("results", experiment.name))
     elif state == "done":
         terminal.hint(command("results", experiment.name))
     elif state == "stopped":
-        terminal.hint("repeat the command to go on from the last checkpoint")
+        terminal.hint("repeat the command to continue from the last checkpoint")
     else:
-        terminal.hint(command("run", name, pdb=True) if point.on_grid else "add --pdb to look into it")
+        terminal.hint(command("run", name, pdb=True) if point.on_grid else "add --pdb to open the debugger")
 
 
 @contextlib.contextmanager
-def _stdout_on_stderr() -> Iterator[None]:
-    """Whatever the task prints goes to stderr, so that stdout holds the JSON alone."""
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send everything that the task prints to stderr, so that stdout has only the JSON."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:

@@ -1,4 +1,4 @@
-"""What `python jobs/exp3.py` does: one task here and now, with every argument of the fit as an option."""
+"""`python jobs/exp3.py`: one task in this process, with every argument of the fit as an option."""
 
 from __future__ import annotations
 
@@ -16,24 +16,43 @@ from neurofit.text import command
 
 if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
+    from neurofit.study import Study
 
-OURS = ("run", "repetition", "set", "rerun", "pdb", "list", "dry-run", "json", "help")
+OWN_OPTIONS = ("run", "repetition", "set", "rerun", "pdb", "list", "dry-run", "json", "help")
 
 
 def main(experiment: Experiment) -> None:
-    """Do what the command line of the running script says, and exit.
+    """Run one task of an experiment in this process, as the command line says, and exit.
+
+    Call it at the end of a script in `jobs/`::
+
+        if __name__ == "__main__":
+            nf.main(experiment)
+
+    `python jobs/exp3.py` then runs repetition 0 of the first run, and each argument of the fit is an option:
+    `python jobs/exp3.py --filters 16 --repetition 2`. The options `--run`, `--repetition`, `--set`, `--list`,
+    `--rerun`, `--pdb`, `--dry-run`, `--json` and `--help` are described by `python jobs/exp3.py --help`. The
+    task leaves the same files as one that `neurofit submit` queues.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment of the script.
 
     Raises
     ------
-    ScriptError : called while a command loads the script, outside of `if __name__ == "__main__":`
+    SystemExit
+        Always at the end, with an exit code of `neurofit.exit_codes`: 0 if the task is done, 3 if it failed.
+    ScriptError
+        The call is not below `if __name__ == "__main__":`, and a command loads the script.
     """
     loading = scripts.is_loading()
     if loading == scripts.SPAWNED:
-        return  # a process that a task has spawned looks for its functions in the script
+        return  # a process spawned by a task imports functions of the script
     if loading:
         raise ScriptError(
-            "experiment.main() is called while the script is loaded, which would run a task for every command. "
-            'Write `if __name__ == "__main__":` above it, and indent it.'
+            "nf.main(experiment) is called while a command loads the script, so that every command would run a "
+            'task. Write `if __name__ == "__main__":` above the call, and indent the call.'
         )
     file = getattr(sys.modules["__main__"], "__file__", None)
     name = Path(file).name if file else "python"
@@ -41,7 +60,10 @@ def main(experiment: Experiment) -> None:
 
 
 def _command(experiment: Experiment, file: str | None) -> click.Command:
-    """Our options and the fit's, each argument `learning_rate` as --learning-rate or --learning_rate."""
+    """The command of a script: arguments of the fit as options, and options of neurofit.
+
+    The argument `learning_rate` is --learning-rate or --learning_rate.
+    """
     arguments = _options(experiment)
 
     def callback(
@@ -61,14 +83,15 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
         texts = {arguments[key]: text for key, text in given.items() if text is not None}
         texts |= foreground.pairs(changes)
         if listing:
-            return _list(placed)
+            _print_runs(placed)
+            return None
         how = {"debug": debug, "rerun": rerun, "dry_run": dry_run, "as_json": as_json}
-        return foreground.do(study, placed, texts, number, repetition, **how)
+        return foreground.run_task(study, placed, texts, number, repetition, **how)
 
     return click.Command(
         "main",
         callback=callback,
-        params=[*_fit_options(experiment, arguments), *_our_options()],
+        params=[*_fit_options(experiment, arguments), *_own_options()],
         help=_help(experiment),
         context_settings={
             "token_normalize_func": lambda word: word.replace("_", "-"),
@@ -79,15 +102,15 @@ def _command(experiment: Experiment, file: str | None) -> click.Command:
 
 
 def _options(experiment: Experiment) -> dict[str, str]:
-    """click's own name of each option → the argument. What would hide an option of ours is left to --set."""
-    found: dict[str, str] = {}
-    words = set(OURS)
+    """click's name of each option → the argument. An argument with the name of a neurofit option needs --set."""
+    options: dict[str, str] = {}
+    words = set(OWN_OPTIONS)
     for place, name in enumerate(experiment.arguments()):
         word = name.replace("_", "-")
         if word not in words and all(part.isidentifier() for part in name.split(".")):
             words.add(word)
-            found[f"argument_{place}"] = name
-    return found
+            options[f"argument_{place}"] = name
+    return options
 
 
 def _fit_options(experiment: Experiment, arguments: dict[str, str]) -> list[click.Option]:
@@ -106,53 +129,59 @@ def _value_help(values: list[Any] | None, default: Any) -> str:
     from neurofit.experiments.experiment import REQUIRED
     from neurofit.experiments.grid.params import short
 
-    said = [] if default is REQUIRED else [f"default: {short(default)}"]
+    parts = [] if default is REQUIRED else [f"default: {short(default)}"]
     if values:
         more = ", …" if len(values) > 6 else ""
-        said.append(f"grid: {', '.join(short(value, 20) for value in values[:6])}{more}")
-    return f"[{'; '.join(said)}]" if said else ""
+        parts.append(f"grid: {', '.join(short(value, 20) for value in values[:6])}{more}")
+    return f"[{'; '.join(parts)}]" if parts else ""
 
 
-def _our_options() -> list[click.Option]:
-    flag = {"is_flag": True}
+def _own_options() -> list[click.Option]:
     return [
         click.Option(
             ["--run", "number"],
             type=click.IntRange(min=0),
-            help="The run to start from.  [default: the first]",
+            metavar="NUMBER",
+            help="Run a task of this run, with the arguments above changed.  [default: the first run]",
         ),
         click.Option(
             ["--repetition"],
             type=click.IntRange(min=0),
             default=0,
-            help="Which repetition, that is, which seed.  [default: 0]",
+            metavar="NUMBER",
+            help="Run this repetition, which sets the seeds.  [default: 0]",
         ),
         click.Option(
-            ["--set", "changes"], multiple=True, metavar="NAME=VALUE", help="Any argument by its name."
+            ["--set", "changes"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Set an argument of the fit by its name (repeatable).",
         ),
-        click.Option(["--list", "listing"], **flag, help="List the runs, and do nothing."),
-        click.Option(["--rerun"], **flag, help="Make the attempt count although the task is done."),
-        click.Option(["--pdb", "debug"], **flag, help="Open the debugger where the fit raises."),
-        click.Option(["-n", "--dry-run"], **flag, help="Say what would be done, and do nothing."),
-        click.Option(["--json", "as_json"], **flag, help="Print the outcome as JSON."),
+        click.Option(["--list", "listing"], is_flag=True, help="List the runs, and run nothing."),
+        click.Option(["--rerun"], is_flag=True, help="Make the attempt count even if the task is done."),
+        click.Option(
+            ["--pdb", "debug"], is_flag=True, help="Open the debugger where the fit raises an exception."
+        ),
+        click.Option(["-n", "--dry-run"], is_flag=True, help="Show which task it is, and run nothing."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the outcome as JSON."),
     ]
 
 
 def _help(experiment: Experiment) -> str:
     documented = (getattr(sys.modules["__main__"], "__doc__", None) or "").strip().partition("\n")[0]
-    what = "Does one task here and now: the run given, with the arguments below changed."
-    return f"{documented}\n\n{what} `neurofit submit` does them all."
+    return (
+        f"{documented}\n\nRun one task in this process, by default repetition 0 of the first run. Arguments of "
+        "the fit are options. `neurofit submit` runs all tasks."
+    )
 
 
-def _placed(experiment: Experiment, file: str | None) -> tuple[Any, Experiment]:
-    from neurofit.experiments import scripts
-
+def _placed(experiment: Experiment, file: str | None) -> tuple[Study, Experiment]:
     if file is None:
-        raise UsageError("experiment.main() is for a script under jobs/: python jobs/exp3.py.")
+        raise UsageError("nf.main(experiment) works only in a script under jobs/, as in python jobs/exp3.py.")
     return scripts.placed(experiment, Path(file))
 
 
-def _list(experiment: Experiment) -> None:
+def _print_runs(experiment: Experiment) -> None:
     from neurofit.cli.commands.show import print_runs
     from neurofit.orchestrate.overview import of_grid
 

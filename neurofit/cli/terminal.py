@@ -1,6 +1,4 @@
-"""What is printed and how: facts on stdout, words about them on stderr; rich tables on a terminal, else plain
-ones.
-"""
+"""Printing: results to stdout, remarks and errors to stderr; rich tables on a terminal, plain ones elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +10,16 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurofit.text import cell_width, printable, printable_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neurofit.status.experiment_status import ExperimentStatus
 
 PLAIN = {
     "…": "...",
@@ -32,7 +35,7 @@ PLAIN = {
     "✓": "+",
     "✗": "x",
 }
-# stands for the escape character of our own styles, which nobody else can write
+# marks the styles that this module adds; no text from outside can contain it
 _OURS = f"\0{os.urandom(8).hex()}"
 LIBRARY_LOG = re.compile(
     r"[IWE]\d{4} \d|WARNING: All log messages before absl|To enable the following instructions: "
@@ -50,7 +53,7 @@ STYLES = {
 
 
 def set_up() -> None:
-    """Have streams write what their encoding lacks in other characters, instead of failing."""
+    """Make the streams replace characters that their encoding lacks, instead of failing."""
     codecs.register_error("neurofit", _replacement)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -67,100 +70,97 @@ def _replacement(error: UnicodeError) -> tuple[str, int]:
 
 
 def is_rich() -> bool:
-    """Whether stdout is a terminal that can do more than print lines."""
+    """Whether stdout is a terminal that can move the cursor and show colours."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
-def is_asked() -> bool:
-    """Whether somebody is there to answer a question."""
+def is_interactive() -> bool:
+    """Whether a user can answer questions."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def width() -> int | None:
-    """Columns of the terminal; where the output is none, what COLUMNS says, or None."""
+    """The width of the terminal in cells; if stdout is not a terminal, that of COLUMNS, or None."""
     import shutil
 
-    asked = os.environ.get("COLUMNS", "").isdigit()
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() or asked else None
+    is_set = os.environ.get("COLUMNS", "").isdigit()
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or is_set else None
 
 
 def styled(text: str, **style: Any) -> str:
-    """The text in colour, where stdout shows colours and the user wants them."""
+    """The text with a style, if stdout shows colours and NO_COLOR is not set."""
     if not is_rich() or os.environ.get("NO_COLOR"):
         return text
     return click.style(printable(text), **style).replace("\x1b", _OURS)
 
 
 def _cleared(text: str) -> str:
-    """The text without anything that would control a terminal, but for our own styles."""
+    """The text with control characters as escapes, except those of `styled`."""
     return "\x1b".join(printable(part) for part in text.split(_OURS))
 
 
 def say(text: str = "") -> None:
-    """A line of facts."""
-    print(_cleared(text))  # not click.echo, which takes a terminal without Unicode for one that has it
+    """Print a line to stdout."""
+    print(_cleared(text))  # click.echo assumes that every terminal shows Unicode
 
 
 def note(text: str) -> None:
-    """A line about the facts, apart from them."""
+    """Print a remark to stderr."""
     sys.stdout.flush()
     print(_dimmed(_cleared(text)), file=sys.stderr)
 
 
 def problem(text: str) -> None:
-    """Something that is wrong, and does not keep the command from going on."""
+    """Print a warning to stderr."""
     sys.stdout.flush()
     print(f"{_marked('Warning:', 'yellow')} {_cleared(text)}", file=sys.stderr)
 
 
-def problems_of(found: Any) -> None:
-    """What could not be read of an experiment, and which of its queues could not be asked."""
-    for text in dict.fromkeys([*found.problems, *found.unanswered]):
+def problems_of(status: ExperimentStatus) -> None:
+    """Print which files of an experiment could not be read, and which of its queues could not be asked."""
+    for text in dict.fromkeys([*status.problems, *status.unanswered]):
         problem(text)
 
 
 def error(text: str) -> None:
-    """What ended the command."""
+    """Print the error that ends the command to stderr."""
     sys.stdout.flush()
     print(f"{_marked('Error:', 'red')} {_cleared(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def without_library_logs() -> Iterator[None]:
-    """Leaves out what C++ libraries log on stderr of their own accord (TensorFlow does so whatever it is
-    told).
-    """
+    """Drop messages that C++ libraries write to stderr; TensorFlow writes them whatever its settings are."""
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").splitlines()
-            for line in lines:
+            captured.seek(0)
+            for line in captured.read().decode("utf-8", "replace").splitlines():
                 if not LIBRARY_LOG.match(line):
                     print(printable(line), file=sys.stderr)
 
 
 def hint(*commands: str) -> None:
-    """The next useful commands."""
+    """Print commands that are useful next."""
     note("Next: " + "  ·  ".join(commands))
 
 
 def as_json(record: Any) -> None:
-    """A record for programs."""
+    """Print a record as JSON."""
     ascii_only = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
     print(printable_json(json.dumps(record, indent=2, ensure_ascii=ascii_only, default=str)))
 
 
 def confirmed(question: str) -> bool:
-    """Whether somebody says yes; no is the default."""
-    return click.confirm(printable(question), default=False, err=True)
+    """Ask a question; True if the answer is yes, which is not the default."""
+    return bool(click.confirm(printable(question), default=False, err=True))
 
 
 def _dimmed(text: str) -> str:
@@ -178,19 +178,24 @@ def _coloured_err() -> bool:
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[Any]], *, styles: Sequence[str | None] = ()
 ) -> None:
-    """Columns under their headers, numbers to the right; a column that is empty in every row is left out.
+    """Print a table with numbers aligned to the right, without the columns that are empty in every row.
 
     Parameters
     ----------
-    styles : a style per column, for rich; "state" gives each cell the colour of the state that it names
+    headers : sequence of str
+        The names of the columns.
+    rows : iterable of sequence
+        One value per column.
+    styles : sequence of str or None, optional
+        A rich style per column; "state" gives each cell the colour of the state that it names.
     """
-    headers = [printable(name) for name in headers]
+    names = [printable(name) for name in headers]
     cells = [[_cell(value) for value in row] for row in rows]
-    shown = [place for place, _ in enumerate(headers) if any(row[place] != "" for row in cells)]
+    shown = [place for place, _ in enumerate(names) if any(row[place] != "" for row in cells)]
     if is_rich():
-        _rich_table(headers, cells, shown, styles)
+        _rich_table(names, cells, shown, styles)
     else:
-        _plain_table(headers, cells, shown)
+        _plain_table(names, cells, shown)
 
 
 def _cell(value: Any) -> Any:
@@ -226,7 +231,7 @@ def _rich_table(
         max(cell_width(str(text)) for text in (headers[place], *(row[place] for row in rows)))
         for place in shown
     ]
-    fitting = _that_fit(breadths, console().width)
+    fitting = _fitting(breadths, console().width)
     for place, breadth in fitting:
         right = all(_is_number(row[shown[place]]) for row in rows)
         justify = "right" if right else "left"
@@ -241,14 +246,15 @@ def _rich_table(
     console().print(made)
     if len(fitting) < len(shown):
         note(
-            f"Too wide to show: {', '.join(headers[place] for place in shown[len(fitting) :])}. --json has "
-            "them."
+            "Not shown, because the terminal is too narrow: "
+            f"{', '.join(headers[place] for place in shown[len(fitting) :])}. Add --json to see everything."
         )
 
 
-def _that_fit(breadths: list[int], room: int) -> list[tuple[int, int]]:
-    """Which columns find room, and how wide: the last of them may be cut, down to 20 characters."""
-    found, used = [], 0
+def _fitting(breadths: list[int], room: int) -> list[tuple[int, int]]:
+    """The columns that fit and their widths; the last one may be cut, down to 20 cells."""
+    found: list[tuple[int, int]] = []
+    used = 0
     for place, breadth in enumerate(breadths):
         left = room - used
         if breadth > left and (left < 20 or breadth < 20):
@@ -263,8 +269,8 @@ def _style(value: Any, styles: Sequence[str | None], place: int) -> str:
     return STYLES.get(str(value).partition(",")[0], "") if style == "state" else STYLES.get(style, style)
 
 
-def console() -> Any:
-    """rich's console on stdout, which prints text as it is given."""
+def console() -> Console:
+    """A rich console for stdout that prints text unchanged."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)

@@ -1,7 +1,7 @@
-"""Times, counts, plans and failures in words.
+"""Times, counts, plans and failures as text, and the commands that a command suggests next.
 
-What somebody would do next, as commands about the same tasks: runner, selector, conditions and quoting are
-kept.
+A suggested command is about the same tasks as the running one: it keeps the selector, the conditions and the
+runner, quoted for a shell.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def took(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """'0.3 s', '42 s', '1:02:03'"""
     return roughly(seconds) if seconds < 60 else clock(seconds)
 
@@ -47,7 +47,7 @@ def roughly(seconds: float) -> str:
 
 
 def local_time(timestamp: str) -> str:
-    """'14:32:05', with the date where that is another day"""
+    """'14:32:05', with the date if it is not today"""
     import datetime
 
     time = datetime.datetime.fromisoformat(timestamp).astimezone()
@@ -55,6 +55,7 @@ def local_time(timestamp: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
+    """'1 task', '1,200 tasks'"""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -64,93 +65,96 @@ def counted(counts: Mapping[Any, int]) -> str:
 
 
 def task(name: str, key: tuple[int, int]) -> str:
+    """'exp3:17/3'"""
     return f"{name}:{key[0]}/{key[1]}"
 
 
 def short_path(path: Path) -> str:
-    """From the current folder, where that is shorter."""
+    """The path, relative to the current folder if that is shorter."""
     return min(os.path.relpath(path), str(path), key=len)
 
 
-def fates(plan: Plan) -> list[tuple[str, int, str]]:
-    """State, number of tasks, and what becomes of them; only of those there are."""
-    options = plan.options
+def plan_rows(plan: Plan) -> list[tuple[str, int, str]]:
+    """State, number of tasks, and what `submit` does with them; only states that some task has."""
+    options, old = plan.options, plan.outdated
     again = "from scratch" if options.rerun else "again"
-    old = plan.outdated
-    other = f"{old.either:,} of them with {old.what} than now; " if old.either else ""
-    fate = {
-        "new": "to queue",
-        "queued": "left alone",
-        "running": "left alone",
-        "stopped": "to queue, from scratch" if options.rerun else "to queue, from their checkpoints",
-        "done": f"{other}to queue, from scratch"
-        if options.rerun
-        else f"{other}kept{' (--rerun)' if other else ''}",
-        "failed": f"to queue, {again}" if options.retry or options.rerun else "left alone (--retry)",
-        "lost": f"to queue, {again}",
-        "cancelled": f"to queue, {again}" if options.retry or options.rerun else "left alone (--retry)",
+    retried = f"will be queued, {again}" if options.retry or options.rerun else "not queued (add --retry)"
+    done = "will be queued, from scratch" if options.rerun else "kept"
+    if old.either:
+        done = f"{old.either:,} of them with {old.what} than now; {done}"
+        done += "" if options.rerun else " (add --rerun to repeat them)"
+    action = {
+        "new": "will be queued",
+        "queued": "already queued",
+        "running": "already running",
+        "stopped": f"will be queued, from {'scratch' if options.rerun else 'their checkpoints'}",
+        "done": done,
+        "failed": retried,
+        "lost": f"will be queued, {again}",
+        "cancelled": retried,
     }
     return [
-        (str(state), plan.counts[state], fate[str(state)])
+        (str(state), plan.counts[state], action[str(state)])
         for state in type(next(iter(plan.counts)))
         if plan.counts[state]
     ]
 
 
-def spread(plan: Plan, cost: Forecast) -> str:
-    """'40 tasks in 8 jobs, 2 at a time; about 3 min (9.0 s a task so far)'"""
+def cost_line(plan: Plan, cost: Forecast) -> str:
+    """'40 tasks in 8 jobs, 2 at a time; about 3 min (9.0 s per task so far).'"""
     jobs = count(cost.jobs, "job")
     at_a_time = f", {cost.at_a_time} at a time" if cost.at_a_time and cost.jobs > 1 else ""
     return f"{count(len(plan.tasks), 'task')} in {jobs}{at_a_time}{_cost(cost)}."
 
 
-def resources(asked: Mapping[str, float | None]) -> str:
-    """'16 GB, 120 min, 2 cores'; only of what is given."""
-    units = {"memory_gb": "GB", "walltime_minutes": "min", "cpus": "core(s)"}
-    return ", ".join(f"{value:g} {units[name]}" for name, value in asked.items() if value is not None)
+def resources(requested: Mapping[str, float | None]) -> str:
+    """'16 GB, 120 min, 2 cores'; only what the user requested."""
+    units = {"memory_gb": "GB", "walltime_minutes": "min", "cpus": "cores"}
+    texts = [f"{value:g} {units[name]}" for name, value in requested.items() if value is not None]
+    return ", ".join("1 core" if text == "1 cores" else text for text in texts)
 
 
 def _cost(cost: Forecast) -> str:
     if cost.task_seconds is None or cost.total_seconds is None or cost.total_seconds < 2:
         return ""
-    so_far = f"{roughly(cost.task_seconds)} a task so far"
+    so_far = f"{roughly(cost.task_seconds)} per task so far"
     if cost.wall_seconds is not None:
         return f"; about {roughly(cost.wall_seconds)} ({so_far})"
-    return f"; about {roughly(cost.total_seconds)} one after the other ({so_far})"
+    return f"; about {roughly(cost.total_seconds)} in sequence ({so_far})"
 
 
-def failed(name: str, found: Iterable[Failure], most: int = 3) -> list[str]:
-    """Lines: what failed, where in the user's code, and where the log is; one example of each kind."""
-    found = list(found)
+def failure_lines(name: str, failures: Sequence[Failure], most: int = 3) -> list[str]:
+    """What failed, where in the user's code, and where the log is: one example of each kind of failure."""
     lines = []
-    for failure in found[:most]:
-        others = f" (and {count(len(failure.tasks) - 1, 'other')} alike)" if len(failure.tasks) > 1 else ""
+    for failure in failures[:most]:
+        number = len(failure.tasks)
+        others = f" (and {count(number - 1, 'other task')} with the same failure)" if number > 1 else ""
         first, *more = failure.message.strip().splitlines() or [""]
         lines.append(f"{task(name, failure.example)} {failure.verb}: {cut(first)}{others}")
         lines += [f"    {cut(line)}" for line in more[:3]]
         lines += [f"    {failure.where}"] if failure.where else []
         lines += [f"    log: {short_path(failure.log)}"] if failure.log else []
-    if len(found) > most:
-        lines.append(
-            f"{count(len(found) - most, 'other kind')} of failure; `{command('failures', name)}` shows them."
-        )
+    if len(failures) > most:
+        others = count(len(failures) - most, "other kind")
+        lines.append(f"{others} of failure; to see all: {command('failures', name)}")
     return lines
 
 
-def shared(common_factors: Iterable[CommonFactor]) -> list[str]:
-    """'12 of 14 on gpu07; of the tasks that are done: 3 of 290', and so on."""
+def common_factor_lines(common_factors: Iterable[CommonFactor]) -> list[str]:
+    """'12 of 14 failed tasks on gpu07, and 3 of 290 that are done', and so on."""
     from neurofit.experiments.grid.params import short
 
     lines = []
     for one in common_factors:
         what = f"on {one.value}" if one.name == "host" else f"with {one.name}={short(one.value)}"
         number = "all" if one.failed == one.of_failed else f"{one.failed:,} of {one.of_failed:,}"
-        among = f"{one.done:,} of {one.of_done:,}" if one.done else f"none of {one.of_done:,}"
-        lines.append(f"{number} {what}; of the tasks that are done: {among}")
+        done = f"{one.done:,} of {one.of_done:,}" if one.done else f"none of {one.of_done:,}"
+        lines.append(f"{number} {what}; of the tasks that are done: {done}")
     return lines
 
 
 def cut(line: str, most: int = 300) -> str:
+    """The line without control characters, and with at most this many characters."""
     text = printable(line.replace("\n", " ").replace("\t", " "))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -165,13 +169,14 @@ def size(size_bytes: float) -> str:
 
 
 def quoted(path: Path) -> str:
-    """As a shell takes it."""
+    """The path, quoted for a shell."""
     import shlex
 
     return shlex.quote(short_path(path))
 
 
-ONLY_NOW = frozenset(
+# options of the running command that a suggested one never repeats, and those that only `submit` repeats
+NEVER_REPEATED = frozenset(
     {"dry_run", "yes", "as_json", "detach", "wait_seconds", "watch", "follow", "lines", "raw"}
 )
 OF_SUBMIT = frozenset(
@@ -180,22 +185,31 @@ OF_SUBMIT = frozenset(
 
 
 def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> str:
-    """A command about the tasks that the running command is about.
+    """A command about the tasks of the running command.
 
-    What was given to the running command is kept where `verb` has that option too: conditions and states, and
-    from one submit to the next its runner and resources. `changes` are set, or left out where None.
+    Options of the running command are kept if `verb` has them too: conditions and states, and from one submit
+    to the next its runner and resources.
 
     Parameters
     ----------
-    selectors : as they were given
-    changes : by the option's own name, `state=["failed"]`, `retry=True`
+    verb : str
+        The name of the command.
+    selectors : str or sequence of str
+        As the user gave them.
+    **changes
+        Options to add or replace, by their names (`state=["failed"]`, `retry=True`); None removes one.
+
+    Returns
+    -------
+    str
+        A line for a shell.
     """
     ctx = click.get_current_context()
     known = _options(verb)
     kept = {}
     for parameter in ctx.command.params:
-        name = parameter.name
-        wanted = _was_given(ctx, name) and name in known and name not in ONLY_NOW
+        name = parameter.name or ""
+        wanted = _was_given(ctx, name) and name in known and name not in NEVER_REPEATED
         if wanted and (ctx.info_name == verb or name not in OF_SUBMIT):
             kept[known[name]] = _texts(ctx.params[name])
     words = [selectors] if isinstance(selectors, str) else list(selectors)
@@ -203,23 +217,23 @@ def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> s
 
 
 def _options(verb: str) -> dict[str, str]:
-    """click's name of each option of a command → the option as it is written, without its dashes."""
+    """The name of each option of a command in its function → its name on the command line."""
     from neurofit.cli.application import group
 
     found = group.get_command(click.Context(group), verb)
     return {
         one.name: max(one.opts, key=len).lstrip("-").replace("-", "_")
-        for one in found.params
-        if isinstance(one, click.Option)
+        for one in (found.params if found else [])
+        if isinstance(one, click.Option) and one.name
     }
 
 
-def _was_given(ctx: click.Context, name: str | None) -> bool:
+def _was_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _texts(value: Any) -> Any:
-    """As the command line has it."""
+    """The value as on the command line."""
     if isinstance(value, (list, tuple)):
         return [str(one) for one in value]
     return value

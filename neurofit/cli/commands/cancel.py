@@ -47,7 +47,12 @@ def command(
     running = sum(status.of(key).state is State.RUNNING for key in tasks)
     if not as_json:
         terminal.say(f"{query.name}: {_announcement(len(tasks) - running, running, dry_run=dry_run)}")
-    if running and not (dry_run or yes) and terminal.is_asked() and not terminal.confirmed("Cancel them?"):
+    if (
+        running
+        and not (dry_run or yes)
+        and terminal.is_interactive()
+        and not terminal.confirmed("Cancel them?")
+    ):
         terminal.say("Nothing was cancelled.")
         return 1
     cancelled = 0 if dry_run else cancel(study, doomed)

@@ -36,7 +36,7 @@ def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     removes = (
         bool(rows)
         and not dry_run
-        and (yes or (terminal.is_asked() and terminal.confirmed("Remove all of it?")))
+        and (yes or (terminal.is_interactive() and terminal.confirmed("Remove all of it?")))
     )
     removed = remove(study, found.waste) if removes else 0
     if as_json:

@@ -64,7 +64,7 @@ def _print_explanation(name: str, one: Explanation) -> None:
         terminal.say(f"    {wording.cut(line)}")
     if failure.where:
         terminal.say(f"    {failure.where}")
-    for line in wording.shared(one.common_factors):
+    for line in wording.common_factor_lines(one.common_factors):
         terminal.say(f"  {line}")
     if failure.log and one.last_lines:
         terminal.say(f"  {wording.task(name, failure.example)}, end of {wording.short_path(failure.log)}:")

@@ -45,7 +45,7 @@ def command(
     repetition = _single(selector, selection, selection.repetitions) or 0
     texts = foreground.pairs(changes)
     how = {"debug": debug, "rerun": rerun, "dry_run": dry_run, "as_json": as_json}
-    return foreground.do(study, experiment, texts, number, repetition, **how)
+    return foreground.run_task(study, experiment, texts, number, repetition, **how)
 
 
 def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | None) -> int | None:

@@ -1,59 +1,59 @@
-"""`neurofit status`: how experiments stand, from their files and their queues; scripts are never loaded."""
+"""`neurofit status`: show the states of tasks, from files and queues; scripts are never loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.cli import following, options, terminal, wording
-from neurofit.cli.following import exit_code
+from neurofit import exit_codes
+from neurofit.cli import options, progress, terminal, wording
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.watch import WatchedStatus
+    from neurofit.store.state import State
     from neurofit.tables.query import TaskQuery
 
-HEADERS = [
-    "experiment",
-    "new",
-    "queued",
-    "running",
-    "stopped",
-    "done",
-    "failed",
-    "lost",
-    "cancelled",
-    "total",
-]
+STATES = ["new", "queued", "running", "stopped", "done", "failed", "lost", "cancelled"]
 
 
-@click.command()
-@options.selector("selectors", many=True, metavar="[SELECTOR]…", required=False)
+@click.command(
+    epilog=options.examples(
+        "neurofit status",
+        "neurofit status exp3 --watch",
+        "neurofit status exp3 --state failed",
+        "neurofit status exp3 --wait 3600 && neurofit results exp3",
+    )
+)
+@options.selector("selectors", many=True, metavar="[SELECTOR]...", required=False)
 @options.states
 @options.where
-@click.option("--watch", is_flag=True, help="Look again and again, until nothing is queued or running.")
+@click.option("--watch", is_flag=True, help="Show progress until no task is queued or running.")
 @click.option(
     "--wait",
     "wait_seconds",
     type=options.SECONDS,
     metavar="SECONDS",
-    help="Wait until nothing is queued or running; exit code 4 if it takes longer.",
+    help="Watch for at most SECONDS; exit with 4 if tasks are still running.",
 )
 @options.as_json
 def command(
     selectors: Sequence[str],
-    states: Sequence[Any],
+    states: Sequence[State],
     where: str | None,
     watch: bool,
     wait_seconds: float | None,
     as_json: bool,
 ) -> int:
-    """How experiments stand: all of them, or those named; `exp3:17` and `--state failed` list tasks.
+    """Show how many tasks of each experiment are queued, running, done or failed.
 
-    Exit code 3 where tasks failed, were lost or stopped, 4 where --wait was over too soon, 5 where a queue
-    could not be asked, 1 where there may be experiments that cannot be read.
+    Without SELECTOR, all experiments are shown. If you select part of an experiment (exp3:17, --state failed),
+    its tasks are listed one by one.
+
+    The exit code is 3 if tasks failed, were lost or stopped, 4 if they were still running when --wait ended,
+    5 if a queue could not be asked, and 1 if the files of an experiment cannot be read.
     """
     from neurofit.experiments.selector import Selection, naming_all
     from neurofit.orchestrate.watch import Watch, until_over
@@ -76,82 +76,87 @@ def command(
     waited = watch or wait_seconds is not None
     if waited:
         rounds = until_over(watches, wait_seconds)
-        looks = _watched(rounds) if watch and not as_json else list(rounds)[-1]
+        statuses = (
+            progress.show(rounds, "Ctrl-C stops only the watching.")
+            if watch and not as_json
+            else list(rounds)[-1]
+        )
     else:
-        looks = [one.read() for one in watches]
+        statuses = [one.read() for one in watches]
     if as_json:
-        _print_json(queries, looks, unseen)
+        _print_json(queries, statuses, unseen)
     else:
-        _say(queries, looks, unseen, selectors)
-    return exit_code(looks, waited=waited) or int(bool(unseen))
+        _print_text(queries, statuses, unseen, selectors)
+    code = progress.exit_code(statuses, waited=waited)
+    return exit_codes.ERROR if code == exit_codes.OK and unseen else code
 
 
-def _watched(rounds: Iterator[list[WatchedStatus]]) -> list[WatchedStatus]:
-    return following.show(rounds, "Ctrl-C ends the watch, and nothing else.")
-
-
-def _print_json(queries: list[TaskQuery], looks: list[WatchedStatus], unseen: list[str]) -> None:
+def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:
     from neurofit.orchestrate.fail_fast import fail_fast_notes
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
 
     record: dict[str, Any] = {
         "unseen": unseen,
-        "halted": [sentence for look in looks for sentence in fail_fast_notes(look.status)],
-        "experiments": [{**of_experiment(look.status), **_outdated(look)} for look in looks],
-        "stopped": [stop for look in looks for stop in of_stopped(look.status, look.keys)],
-        "queues": [queue for look in looks for queue in of_queues(look.status)],
+        "halted": [sentence for watched in statuses for sentence in fail_fast_notes(watched.status)],
+        "experiments": [{**of_experiment(watched.status), **_outdated(watched)} for watched in statuses],
+        "stopped": [stop for watched in statuses for stop in of_stopped(watched.status, watched.keys)],
+        "queues": [queue for watched in statuses for queue in of_queues(watched.status)],
     }
-    narrow = [look for query, look in zip(queries, looks) if not query.is_everything]
+    narrow = [watched for query, watched in zip(queries, statuses) if not query.is_everything]
     if narrow:
-        record["tasks"] = [task for look in narrow for task in of_tasks(look.status, look.keys)]
+        record["tasks"] = [task for watched in narrow for task in of_tasks(watched.status, watched.keys)]
     terminal.as_json(record)
 
 
-def _outdated(look: WatchedStatus) -> dict[str, int]:
+def _outdated(watched: WatchedStatus) -> dict[str, int]:
     from neurofit.orchestrate.remarks import outdated_now
 
-    old = outdated_now(look.status.files.study, look.status, look.status.all_keys())
+    old = outdated_now(watched.status.files.study, watched.status, watched.status.all_keys())
     return {"done_other_code": old.code, "done_other_data": old.data}
 
 
-def _say(
-    queries: list[TaskQuery], looks: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
+def _print_text(
+    queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
 ) -> None:
     from neurofit.orchestrate.overview import of_experiment
     from neurofit.orchestrate.remarks import newer_attempts, outdated_now
 
-    whole = [of_experiment(look.status) for query, look in zip(queries, looks) if query.is_everything]
+    whole = [
+        of_experiment(watched.status) for query, watched in zip(queries, statuses) if query.is_everything
+    ]
     if whole:
-        rows = [[one["name"], *(one[state] or "" for state in HEADERS[1:-1]), one["total"]] for one in whole]
-        terminal.table(HEADERS, rows, styles=["bold", *HEADERS[1:-1], ""])
-    for query, look in zip(queries, looks):
+        rows = [[one["name"], *(one[state] or "" for state in STATES), one["total"]] for one in whole]
+        terminal.table(["experiment", *STATES, "total"], rows, styles=["bold", *STATES, ""])
+    for query, watched in zip(queries, statuses):
         if not query.is_everything:
-            _say_tasks(look)
-    for look in looks:
-        _say_queues(look)
-        for line in newer_attempts(look.status, look.keys):
-            terminal.note(f"{look.status.name}: {line}")
-        if line := outdated_now(look.status.files.study, look.status, look.keys).sentence(look.status.name):
-            terminal.note(f"{look.status.name}: {line}")
+            _print_tasks(watched)
+    for watched in statuses:
+        _print_queues(watched)
+        for line in newer_attempts(watched.status, watched.keys):
+            terminal.note(f"{watched.status.name}: {line}")
+        if line := outdated_now(watched.status.files.study, watched.status, watched.keys).sentence(
+            watched.status.name
+        ):
+            terminal.note(f"{watched.status.name}: {line}")
     for problem in unseen:
         terminal.problem(problem)
-    if not looks:
-        terminal.say("Nothing was submitted yet.")
-    terminal.hint(*_next(selectors, looks))
+    if not statuses:
+        terminal.say("No experiment has been submitted yet.")
+    terminal.hint(*_next(selectors, statuses))
 
 
-def _say_tasks(look: WatchedStatus) -> None:
+def _print_tasks(watched: WatchedStatus) -> None:
     from neurofit.orchestrate.overview import of_tasks
     from neurofit.orchestrate.remarks import label
 
-    name = look.status.name
-    records = of_tasks(look.status, look.keys)
+    name = watched.status.name
+    records = of_tasks(watched.status, watched.keys)
     if not records:
-        terminal.say(f"No task of {name} is in that state.")
+        terminal.say(f"None of the selected tasks of {name} is in that state.")
         return
     rows = [
-        [wording.task(name, key), label(look.status.of(key)), r["attempt"], _cause(r)]
-        for key, r in zip(look.keys, records)
+        [wording.task(name, key), label(watched.status.of(key)), r["attempt"], _cause(r)]
+        for key, r in zip(watched.keys, records)
     ]
     terminal.table(["task", "state", "attempt", "cause"], rows, styles=["", "state", "", "dim"])
 
@@ -160,18 +165,18 @@ def _cause(record: dict[str, Any]) -> str | None:
     if record["newer"]:
         return record["newer"]["cause"]
     if record["cause"] is None and record["result"] not in (None, record["attempt"]):
-        return f"again; attempt {record['result']} counts until then"
+        return f"runs again; attempt {record['result']} counts until it is done"
     return record["cause"]
 
 
-def _say_queues(look: WatchedStatus) -> None:
+def _print_queues(watched: WatchedStatus) -> None:
     from neurofit.orchestrate.fail_fast import fail_fast_notes
     from neurofit.orchestrate.overview import of_queues, of_stopped
 
-    for stop in of_stopped(look.status, look.keys):
+    for stop in of_stopped(watched.status, watched.keys):
         tasks = wording.count(stop["tasks"], "task")
         terminal.note(f"{stop['experiment']}: {tasks} stopped: {wording.cut(stop['message'])}")
-    for queue in of_queues(look.status):
+    for queue in of_queues(watched.status):
         for reason, number in queue["reasons"].items():
             terminal.note(
                 f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: "
@@ -185,35 +190,30 @@ def _say_queues(look: WatchedStatus) -> None:
         if queue["in_grace"]:
             jobs, until = wording.count(queue["in_grace"], "job"), wording.local_time(queue["grace_until"])
             terminal.note(
-                f"{queue['experiment']}: {jobs} of {queue['submission']} missing from the queue's answers. "
-                f"Until {until} they count as queued; what is missing after that has ended."
+                f"{queue['experiment']}: the queue does not list {jobs} of {queue['submission']}. They count as "
+                f"queued until {until}, and as ended if they are still missing then."
             )
         if queue["problem"]:
             age = queue["seconds_since_a_sign"]
-            seen = f" The last sign of life is {wording.roughly(age)} old." if age is not None else ""
+            seen = f" The last heartbeat is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in dict.fromkeys([*fail_fast_notes(look.status), *look.status.problems]):
+    for problem in dict.fromkeys([*fail_fast_notes(watched.status), *watched.status.problems]):
         terminal.problem(problem)
 
 
-def _next(selectors: Sequence[str], looks: list[WatchedStatus]) -> list[str]:
-    """What somebody would do now, about the first experiment that needs something.
-
-    Parameters
-    ----------
-    selectors : of the looks, in their order
-    """
+def _next(selectors: Sequence[str], statuses: list[WatchedStatus]) -> list[str]:
+    """The commands to suggest, for the first experiment that needs one; `selectors` belong to `statuses`."""
     from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
 
-    for selector, look in zip(selectors, looks):
-        failed = [key for key in look.keys if look.status.of(key).state in FAILED_OR_LOST]
+    for selector, watched in zip(selectors, statuses):
+        failed = [key for key in watched.keys if watched.status.of(key).state in FAILED_OR_LOST]
         if failed:
-            again = next_command("submit", selector, backend=look.status.runner_of(failed), retry=True)
+            again = next_command("submit", selector, backend=watched.status.runner_of(failed), retry=True)
             return [next_command("failures", selector), again]
-    for selector, look in zip(selectors, looks):
-        if not look.is_over:
+    for selector, watched in zip(selectors, statuses):
+        if not watched.is_over:
             return [next_command("status", selector, watch=True)]
-    for selector, look in zip(selectors, looks):
-        if look.ended < look.total or any(look.counts[state] for state in UNFINISHED):
-            return [next_command("submit", selector, backend=look.status.runner_of(look.keys))]
-    return [next_command("results", selectors[0])] if looks else ["neurofit list"]
+    for selector, watched in zip(selectors, statuses):
+        if watched.ended < watched.total or any(watched.counts[state] for state in UNFINISHED):
+            return [next_command("submit", selector, backend=watched.status.runner_of(watched.keys))]
+    return [next_command("results", selectors[0])] if statuses else ["neurofit list"]

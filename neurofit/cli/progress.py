@@ -1,0 +1,324 @@
+"""Progress of an experiment's tasks: queue a plan, watch its tasks, and print how they ended.
+
+On a terminal, progress is a display that is redrawn; elsewhere, a line is printed now and then. Ctrl-C and
+SIGTERM stop the local pool in order; when the terminal closes (SIGHUP), only the watching ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from neurofit import exit_codes
+from neurofit.cli import terminal, wording
+from neurofit.cli.wording import clock, counted, duration, next_command, roughly, task
+from neurofit.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from neurofit.backends.runner import Runner
+    from neurofit.orchestrate.forecast import Forecast
+    from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.submit import Submitted
+    from neurofit.orchestrate.watch import Watch, WatchedStatus
+    from neurofit.store.submissions import TaskKey
+
+_LINE_SECONDS = 10.0  # between two lines of progress, if stdout is not a terminal
+
+
+def show(rounds: Iterable[list[WatchedStatus]], remark: str = "") -> list[WatchedStatus]:
+    """Show the progress of experiments while they run.
+
+    Parameters
+    ----------
+    rounds : iterable of list of WatchedStatus
+        The statuses of the watched experiments, again and again; at least once.
+    remark : str, optional
+        A line below the display.
+
+    Returns
+    -------
+    list of WatchedStatus
+        The last round.
+    """
+    return _draw(rounds, remark) if terminal.is_rich() else _print(rounds)
+
+
+def exit_code(statuses: Sequence[WatchedStatus], *, waited: bool) -> int:
+    """The exit code for these experiments; `waited` says that the command waited for their end."""
+    from neurofit.store.state import UNFINISHED
+
+    if any(one.status.unanswered for one in statuses):
+        return exit_codes.QUEUE_UNREACHABLE
+    if waited and not all(one.is_over for one in statuses):
+        return exit_codes.STILL_RUNNING
+    if any(one.counts[state] for one in statuses for state in UNFINISHED):
+        return exit_codes.TASKS_FAILED
+    return exit_codes.OK
+
+
+def queue_and_watch(
+    plan: Plan,
+    runner: Runner,
+    cost: Forecast,
+    selector: str,
+    *,
+    stays: bool,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> int:
+    """Queue the tasks of a plan, and watch them if `stays` and they run on this machine, or for `wait_seconds`.
+
+    Returns
+    -------
+    int
+        The exit code of the command.
+    """
+    from neurofit.orchestrate import signals
+
+    try:
+        with signals.raised():
+            return _queue_and_watch(plan, runner, cost, selector, stays, wait_seconds, as_json)
+    except (signals.Signalled, OSError) as error:
+        cause = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
+        if not isinstance(cause, signals.Signalled) or cause.number == signal.SIGINT:
+            raise
+        _print_that_tasks_continue(selector)
+        return exit_codes.SIGNAL + cause.number
+
+
+def _queue_and_watch(
+    plan: Plan,
+    runner: Runner,
+    cost: Forecast,
+    selector: str,
+    stays: bool,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> int:
+    from neurofit.orchestrate.forecast import runs_here
+    from neurofit.orchestrate.submit import submit
+    from neurofit.store.state import ACTIVE
+
+    queued = submit(plan, runner, terminal.note) if plan.tasks else None
+    record = {
+        **plan.summary(cost.jobs),
+        "submission": queued and queued.name,
+        "ids": queued.ids if queued else [],
+    }
+    waits = wait_seconds is not None
+    if queued is None and not (waits and any(plan.counts[state] for state in ACTIVE)):
+        return _print_nothing_queued(plan, record, selector, as_json)
+    if not as_json:
+        terminal.say(
+            f"Queued as {queued.name}." if queued else "Nothing to queue; waiting for the tasks in progress."
+        )
+    if waits or (stays and runs_here(runner)):
+        covered = plan.keys() if waits else [task.key for task in plan.tasks]
+        return _watch(plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json)
+    if as_json:
+        terminal.as_json(record)
+    terminal.hint(next_command("status", selector, watch=True), next_command("cancel", selector))
+    return exit_codes.SIGNAL + queued.signal if queued and queued.signal else exit_codes.OK
+
+
+def _print_that_tasks_continue(selector: str) -> None:
+    """Print it if there still is a terminal."""
+    try:
+        terminal.note(
+            "Only the watching ended; the tasks continue. Next: "
+            f"{next_command('status', selector, watch=True)}"
+        )
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+
+
+def _print_nothing_queued(plan: Plan, record: dict[str, Any], selector: str, as_json: bool) -> int:
+    from neurofit.store.state import ACTIVE, FAILED_OR_LOST
+
+    failed = any(plan.counts[state] for state in FAILED_OR_LOST)
+    if as_json:
+        terminal.as_json(record)
+    elif any(plan.counts[state] for state in ACTIVE):
+        terminal.say("Nothing to queue: the remaining tasks are queued or running.")
+        terminal.hint(next_command("status", selector, watch=True))
+    elif failed:
+        terminal.say("Nothing to queue. Add --retry to queue the tasks that failed.")
+        terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=True))
+    else:
+        terminal.say("Nothing to queue.")
+        terminal.hint(next_command("results", selector))
+    return exit_codes.TASKS_FAILED if failed else exit_codes.OK
+
+
+def _watch(
+    plan: Plan,
+    queued: Submitted | None,
+    keys: list[TaskKey],
+    record: dict[str, Any],
+    selector: str,
+    runs_here: bool,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> int:
+    from neurofit.orchestrate.signals import Signalled
+    from neurofit.orchestrate.watch import Watch
+
+    pool = queued if runs_here else None  # a signal stops the pool, but no queue
+    watch = Watch(plan.study, plan.experiment.name, lambda status: keys, details=terminal.is_rich())
+    number = None
+    try:
+        if queued and queued.signal:
+            raise Signalled(queued.signal)
+        remark = "Ctrl-C stops the tasks; finished tasks are kept." if pool else ""
+        watched = _last(watch, wait_seconds, as_json, remark)
+    except Signalled as error:
+        if error.number == signal.SIGHUP:
+            raise
+        number = error.number
+        watched = _stop_pool(watch, pool, as_json) if pool else watch.read()
+    if as_json:
+        after = {str(state): count for state, count in watched.counts.items()}
+        terminal.as_json({**record, "after": after})
+    else:
+        _print_end(watched, selector, interrupted=number is not None)
+    return exit_codes.SIGNAL + number if number else exit_code([watched], waited=True)
+
+
+def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> WatchedStatus:
+    from neurofit.orchestrate.watch import until_over
+
+    rounds = until_over([watch], limit_seconds)
+    return (list(rounds)[-1] if as_json else show(rounds, remark))[0]
+
+
+def _stop_pool(watch: Watch, pool: Submitted, as_json: bool) -> WatchedStatus:
+    """Ask the pool to stop and wait for its end; a second signal ends it at once."""
+    from neurofit.orchestrate.cancel import stop
+    from neurofit.orchestrate.signals import Signalled
+
+    submission = next(one for one in watch.read().status.submissions if one.files.name == pool.name)
+    remark = "Stopping: running tasks save a checkpoint. Press Ctrl-C again to end them at once."
+    while True:
+        stop(watch.study, submission)
+        if not terminal.is_rich():
+            terminal.note(remark)
+        try:
+            return _last(watch, None, as_json, remark)
+        except Signalled as error:
+            if error.number == signal.SIGHUP:
+                raise
+            remark = "Ending the running tasks at once."
+
+
+def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> None:
+    from neurofit.orchestrate.fail_fast import fail_fast_notes
+    from neurofit.orchestrate.failures import failures
+    from neurofit.orchestrate.remarks import newer_attempts
+    from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
+
+    name = watched.status.name
+    terminal.say(f"{name}: {counted(_counts(watched))} after {duration(watched.seconds)}.")
+    states = FAILED_OR_LOST if interrupted else UNFINISHED
+    has_failures = any(watched.counts[state] for state in states)
+    kinds = failures(watched.status, watched.keys, states) if has_failures else []
+    for line in wording.failure_lines(name, kinds):
+        terminal.say(line)
+    for line in newer_attempts(watched.status, watched.keys):
+        terminal.note(line)
+    for sentence in fail_fast_notes(watched.status):
+        terminal.problem(sentence)
+    terminal.problems_of(watched.status)
+    if not watched.is_over:
+        terminal.hint(next_command("status", selector, watch=True))
+    elif interrupted:
+        terminal.hint(next_command("submit", selector, rerun=None))
+    elif kinds:
+        retry = any(watched.counts[state] for state in FAILED_OR_LOST)
+        terminal.hint(
+            next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None)
+        )
+    else:
+        terminal.hint(next_command("results", selector))
+
+
+def _print(rounds: Iterable[list[WatchedStatus]]) -> list[WatchedStatus]:
+    printed_at = time.monotonic()
+    printed: list[str] = []
+    statuses: list[WatchedStatus] = []
+    for statuses in rounds:
+        counts = [f"{one.status.name}: {counted(_counts(one))}" for one in statuses]
+        is_over = all(one.is_over for one in statuses)
+        if not is_over and time.monotonic() - printed_at > _LINE_SECONDS and counts != printed:
+            for one, line in zip(statuses, counts):
+                terminal.say(f"{line} ({_times(one)})")
+            printed_at, printed = time.monotonic(), counts
+    return statuses
+
+
+def _draw(rounds: Iterable[list[WatchedStatus]], remark: str) -> list[WatchedStatus]:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = terminal.console()
+    statuses: list[WatchedStatus] = []
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for statuses in rounds:
+            drawn = [one for one in statuses if not one.is_over] or statuses
+            blocks = [block for one in drawn for block in _blocks(one, console, named=len(statuses) > 1)]
+            live.update(Group(*blocks[: console.height - 2], Text(remark, style="dim")), refresh=True)
+    return statuses
+
+
+def _blocks(watched: WatchedStatus, console: Console, *, named: bool) -> list[RenderableType]:
+    """The name of an experiment, a bar, the numbers of tasks by state, and the tasks that run."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(
+        ProgressBar(
+            max(1, watched.total),
+            watched.ended,
+            width=min(40, console.width // 2),
+            complete_style="green",
+            finished_style="green",
+        ),
+        Text(f"{watched.ended:,}/{watched.total:,}"),
+        Text(_times(watched), style="dim"),
+    )
+    counts = Text()
+    for state, number in _counts(watched).items():
+        counts.append(f"{number:,} {state}   ", style=terminal.STYLES.get(state, ""))
+    running = Table.grid(padding=(0, 2, 0, 0))
+    running.add_column(no_wrap=True)
+    running.add_column(justify="right", style="dim", no_wrap=True)
+    running.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    for one in watched.at_work[: max(1, console.height - 6)]:
+        running.add_row(
+            printable(task(watched.status.name, one.key)), clock(one.seconds), Text(printable(one.said))
+        )
+    name = [Text(printable(watched.status.name), style="bold")] if named else []
+    return [*name, bar, counts, *([running] if watched.at_work else [])]
+
+
+def _counts(watched: WatchedStatus) -> dict[str, int]:
+    order = ("done", "failed", "lost", "cancelled", "stopped", "running", "queued", "new")
+    counts = {str(state): number for state, number in watched.counts.items()}
+    return {state: counts[state] for state in order if counts.get(state)}
+
+
+def _times(watched: WatchedStatus) -> str:
+    """'1:02, 3.1 tasks/s, about 12 min left'"""
+    left = watched.left_seconds if not watched.is_over else None
+    rate = f", {watched.rate:.1f} tasks/s" if watched.rate and watched.rate >= 1 else ""
+    return f"{clock(watched.seconds)}{rate}{f', about {roughly(left)} left' if left else ''}"
