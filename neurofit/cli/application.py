@@ -40,13 +40,13 @@ COMMANDS = {
     "data": "List the data sets of this study; `data add` adds recordings.",
     "clean": "Remove files that no result needs.",
 }
-CODES = "\n".join(f"  {code}  {meaning}" for code, meaning in exit_codes.MEANINGS.items())
+CODES = "\n".join(f"  {code:<7}  {meaning}" for code, meaning in exit_codes.MEANINGS.items())
 EPILOG = f"""\b
-Select tasks in every command in the same way:
-  exp3            all tasks of an experiment
-  exp3:17         run 17
-  exp3:17-40,last runs 17 to 40 and the last one
-  exp3:17/3       repetition 3 of run 17
+Selectors, the same in every command:
+  exp3             all tasks of an experiment
+  exp3:17          run 17
+  exp3:17-40,last  runs 17 to 40, and the last one
+  exp3:17/3        repetition 3 of run 17
 Add --state failed or --where 'lr < 1e-3' to narrow the selection.
 
 \b
@@ -58,11 +58,11 @@ Examples:
 \b
 Exit codes:
 {CODES}
-  128 + N  ended by signal N: 130 after Ctrl-C
+  128 + N  ended by signal N; 130 after Ctrl-C
 
 \b
-To complete commands, experiments and options with the Tab key, add this line to ~/.bashrc
-(zsh: zsh_source in ~/.zshrc; fish: fish_source):
+To complete commands, experiments and options with the Tab key, add this line
+to ~/.bashrc (zsh: zsh_source in ~/.zshrc; fish: fish_source):
   eval "$(_NEUROFIT_COMPLETE=bash_source neurofit)"
 """
 

@@ -119,11 +119,11 @@ def _print_task(experiment: Experiment, point: Point) -> None:
         terminal.note(experiment.hint)
     arguments = " ".join(f"{name}={short(value)}" for name, value in point.run.arguments.items())
     off = "" if point.on_grid else " (off the grid)"
-    terminal.note(f"{wording.task(experiment.name, (point.run.number, point.repetition))}{off}  {arguments}")
+    terminal.note(f"{_name(experiment, point)}{off}  {arguments}")
 
 
 def _print_outcome(experiment: Experiment, point: Point, outcome: Outcome, folder: Path) -> None:
-    name = wording.task(experiment.name, (point.run.number, point.repetition))
+    name = _name(experiment, point)
     state, metrics = outcome.state, outcome.metrics or {}
     off = "" if point.on_grid else ", off the grid"
     styled = terminal.styled(state, fg=terminal.STYLES.get(state))
@@ -143,6 +143,11 @@ def _print_outcome(experiment: Experiment, point: Point, outcome: Outcome, folde
         terminal.hint("repeat the command to continue from the last checkpoint")
     else:
         terminal.hint(command("run", name, pdb=True) if point.on_grid else "add --pdb to open the debugger")
+
+
+def _name(experiment: Experiment, point: Point) -> str:
+    assert point.run.number is not None  # a point has the number of its run, on the grid or off it
+    return wording.task(experiment.name, (point.run.number, point.repetition))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from neurofit.store.state import State
     from neurofit.study import Study
 
-Callback = TypeVar("Callback", bound=Callable[..., Any])
-Decorator = Callable[[Callback], Callback]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LONGEST_WAIT = 31_536_000.0  # seconds in a year
 
@@ -68,7 +67,7 @@ def complete_runner(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 def selector(
     name: str = "selector", *, many: bool = False, metavar: str = "SELECTOR", required: bool = True
-) -> Decorator[Callback]:
+) -> Decorator:
     """An argument that names an experiment, and perhaps which of its tasks."""
     nargs = -1 if many else 1
     return click.argument(

@@ -234,9 +234,8 @@ def _rich_table(
     fitting = _fitting(breadths, console().width)
     for place, breadth in fitting:
         right = all(_is_number(row[shown[place]]) for row in rows)
-        justify = "right" if right else "left"
         made.add_column(
-            headers[shown[place]], justify=justify, no_wrap=True, overflow="ellipsis", width=breadth
+            headers[shown[place]], justify="right" if right else "left", no_wrap=True, overflow="ellipsis", width=breadth
         )
     for row in rows:
         cells = [

@@ -117,7 +117,7 @@ def test_submit_and_what_follows(quick):
     answer = quick("submit", "quick")
     assert quick.steady(answer.stdout) == text("""
         quick: 4 runs × 2 repetitions, runner local
-                8 new       to queue
+                8 new       will be queued
         8 tasks in 4 jobs, 2 at a time.
         Queued as SUBMISSION-local.
         quick: 8 done after TIME.
@@ -129,7 +129,7 @@ def test_submit_and_what_follows(quick):
         == text("""
         quick: 4 runs × 2 repetitions, runner local
                 8 done      kept
-        Nothing is to be queued.
+        Nothing to queue.
     """)
         + "\n"
     )
@@ -140,10 +140,10 @@ def test_submit_dry_run(quick):
     answer = quick("submit", "quick:1-2", "--dry-run", "--workers", "3")
     assert quick.steady(answer.stdout) == text("""
         quick: 4 runs × 2 repetitions, runner local
-                4 new       to queue
+                4 new       will be queued
         4 tasks in 2 jobs, 3 at a time.
 
-        What local would be given:
+        The runner local would receive:
 
             # 3 at a time on this machine
             #!/bin/bash
@@ -172,7 +172,8 @@ def test_submit_dry_run_as_json(quick):
     script.write_text(script.read_text() + "\n# changed\n")
     assert json.loads(quick("submit", "quick", "--dry-run", "--json").stdout)["done_other_code"] == 2
     assert (
-        "2 of them with other code than now; kept (--rerun)" in quick("submit", "quick", "--dry-run").stdout
+        "2 of them with other code than now; kept (add --rerun to repeat them)"
+        in quick("submit", "quick", "--dry-run").stdout
     )
 
 
@@ -220,7 +221,7 @@ def test_status_needs_no_script(quick):
 
 
 def test_status_of_nothing(study):
-    assert study("status").stdout == "Nothing was submitted yet.\n"
+    assert study("status").stdout == "No experiment has been submitted yet.\n"
     assert json.loads(study("status", "--json").stdout) == {
         "unseen": [],
         "halted": [],

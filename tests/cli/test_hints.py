@@ -116,7 +116,7 @@ def test_after_a_dry_run_the_hint_submits_exactly_that_plan(
         return
     assert code == 0, err
     first, *more = hints(err)
-    if "Nothing is to be queued." in out:
+    if "Nothing to queue." in out:
         assert first[0] == "results"
         return
     assert more == [] and "--dry-run" not in first

@@ -54,7 +54,7 @@ def test_a_canary_tells_what_it_saw_and_leaves_nothing(study, tmp_path):
     said = {one["what"] for one in answer["findings"]}
     assert {"there is no data/, as here", "training_data/ can be written"} <= said
     assert nothing_is_left(study)
-    assert study("status").stdout == "Nothing was submitted yet.\n"
+    assert study("status").stdout == "No experiment has been submitted yet.\n"
 
 
 def test_a_bad_line_of_setup_is_shown_with_what_it_said(study):

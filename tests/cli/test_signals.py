@@ -127,6 +127,6 @@ def test_a_submit_that_ignores_the_end_of_its_terminal_stays(slow):
 
 def test_waiting_for_what_is_queued_already(slow):
     slow("submit", "slow", "--detach")
-    assert "Nothing is to be queued" in slow("submit", "slow", "--wait", "0.2", code=4).stdout
+    assert "Nothing to queue" in slow("submit", "slow", "--wait", "0.2", code=4).stdout
     answer = slow("submit", "slow", "--wait", "60", "--json")
     assert json.loads(answer.stdout)["after"]["done"] == 2 and json.loads(answer.stdout)["submission"] is None

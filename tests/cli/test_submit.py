@@ -50,15 +50,13 @@ def test_failures_are_explained(mixed):
     assert mixed.steady(answer.stdout).splitlines()[3:] == [
         "Queued as SUBMISSION-local.",
         "mixed: 2 done, 2 failed after TIME.",
-        "mixed:1/0 failed: ValueError: x=2 is too much (and 1 other alike)",
+        "mixed:1/0 failed: ValueError: x=2 is too much (and 1 other task with the same failure)",
         '    jobs/mixed.py, line 8, in fit: raise ValueError(f"x={x} is too much")',
         "    log: training_data/mixed/runs/001-RUN-ID/rep-00/attempt-01/stderr.log",
     ]
     assert answer.stderr == "Next: neurofit failures mixed  ·  neurofit submit mixed --retry\n"
     again = mixed("submit", "mixed", code=3)
-    assert (
-        "2 failed    left alone (--retry)" in again.stdout and "what failed waits for --retry" in again.stdout
-    )
+    assert "2 failed    not queued (add --retry)" in again.stdout and "Add --retry to queue" in again.stdout
     retried = mixed("submit", "mixed", "--retry", "--json", code=3)
     record = json.loads(retried.stdout)
     assert (record["to_queue"], record["after"]["failed"]) == (2, 2)
@@ -80,12 +78,12 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(slow):
     assert process.returncode == 130
     assert "slow: 2 stopped after" in out
     assert err.splitlines() == [
-        "Stopping: tasks at work save a checkpoint. Ctrl-C again ends them at once.",
+        "Stopping: running tasks save a checkpoint. Press Ctrl-C again to end them at once.",
         "Next: neurofit submit slow",
     ]
     assert counts(slow, "slow") == {"stopped": 2}
     plan = slow("submit", "slow", "--wait", "60")
-    assert "2 stopped   to queue, from their checkpoints" in plan.stdout
+    assert "2 stopped   will be queued, from their checkpoints" in plan.stdout
     rows = json.loads(slow("results", "slow", "--json").stdout)
     assert all(row["m"] > 0 and row["attempt"] == 2 for row in rows)
 
@@ -106,7 +104,7 @@ def test_ctrl_c_twice_ends_at_once(study):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "Ending them at once." in err
+    assert "Ending the running tasks at once." in err
     assert not {"running", "done"} & counts(study, "stubborn").keys()  # waited for, it would be done
 
 
@@ -127,7 +125,9 @@ def test_detached_watched_cancelled(slow):
     answer = slow("submit", "slow", "--detach")
     assert answer.stderr == "Next: neurofit status slow --watch  ·  neurofit cancel slow\n"
     wait_until_running(slow, "slow")
-    assert slow("submit", "slow").stdout.endswith("Nothing is to be queued: the rest is at work already.\n")
+    assert slow("submit", "slow").stdout.endswith(
+        "Nothing to queue: the remaining tasks are queued or running.\n"
+    )
     listed = slow("cancel", "slow", "--dry-run")
     assert listed.stdout == "slow: 2 running tasks would be cancelled.\n"
     assert counts(slow, "slow") == {"running": 2}

@@ -66,7 +66,7 @@ def test_live_progress(slow):
 def test_a_question_is_asked_and_no_is_the_default(quick):
     quick("submit", "quick")
     seen = in_terminal(quick, "submit", "quick", "--rerun", typed="\n")
-    assert "8 task(s) that are done would be done again, from scratch. Go on? [y/N]" in seen
+    assert "8 task(s) that are done would be done again, from scratch. Continue? [y/N]" in seen
     assert in_terminal.code == 1 and "Nothing was queued." in seen
     assert "8 done after" in in_terminal(quick, "submit", "quick", "--rerun", typed="y\n")
 
@@ -80,7 +80,7 @@ def test_wide_tables_lose_their_last_columns_and_say_so(study):
         f"experiment = nf.Experiment(fit, grid=nf.grid({axes}))\n",
     )
     seen = in_terminal(study, "show", "wide", NO_COLOR="1")
-    assert "Too wide to show: a_long_name_4. --json has them." in seen
+    assert "Not shown, because the terminal is too narrow: a_long_name_4." in seen
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in seen.splitlines()) <= 80
 
 

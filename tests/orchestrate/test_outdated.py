@@ -51,7 +51,7 @@ def test_replaced_data_is_seen_whether_used_or_declared(bench, how):
     for words in (["status"], ["status", "read"], ["results", "read"], ["list"]):
         assert told in bench.command(*words).stderr, words
     dry = bench.command("submit", "read", "--dry-run").stdout
-    assert "4 of them with other data than now; kept (--rerun)" in dry
+    assert "4 of them with other data than now; kept (add --rerun" in dry
     record = json.loads(bench.command("status", "--json").stdout)["experiments"][0]
     assert (record["done_other_code"], record["done_other_data"]) == (0, 4)
 

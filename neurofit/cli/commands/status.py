@@ -134,10 +134,9 @@ def _print_text(
         _print_queues(watched)
         for line in newer_attempts(watched.status, watched.keys):
             terminal.note(f"{watched.status.name}: {line}")
-        if line := outdated_now(watched.status.files.study, watched.status, watched.keys).sentence(
-            watched.status.name
-        ):
-            terminal.note(f"{watched.status.name}: {line}")
+        old = outdated_now(watched.status.files.study, watched.status, watched.keys)
+        if sentence := old.sentence(watched.status.name):
+            terminal.note(f"{watched.status.name}: {sentence}")
     for problem in unseen:
         terminal.problem(problem)
     if not statuses:

@@ -116,7 +116,7 @@ def command(
     study = options.here()
     chosen = with_workers(runner.load(study.runners, backend), given.pop("workers"))
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
-    chosen = with_resources(chosen, **asked)
+    chosen = with_resources(chosen, memory_gb=memory_gb, walltime_minutes=walltime_minutes, cpus=cpus)
     plan = _plan(study, selector, **given)
     cost = forecast(plan, chosen)
     if not as_json:
@@ -141,7 +141,7 @@ def _plan(study: Study, selector: str, where: str | None, **given: Any) -> Plan:
     experiment = load(study, selection.experiment)
     if experiment.hint:
         terminal.note(experiment.hint)
-    return make(study, experiment, SubmitOptions(selection, where and condition(experiment, where), **given))
+    return make(study, experiment, SubmitOptions(selection, condition(experiment, where) if where else None, **given))
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
