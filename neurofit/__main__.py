@@ -1,4 +1,4 @@
-"""`python -m neurofit` is the command `neurofit`."""
+"""`python -m neurofit` runs the command `neurofit`."""
 
 import sys
 

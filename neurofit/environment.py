@@ -1,10 +1,9 @@
-"""What libraries read from an environment or a home and what changes numbers: set by value before a task, and
-recorded.
+"""Environment variables and settings of Keras that change results: set before a task runs, and recorded.
 
-Two users, or one user on two hosts, have other variables in their shells and another `~/.keras/keras.json`. A
-task must not depend on them, so a process that does tasks sets what is listed here and starts again where
-Python itself reads it (the seed of hashes, the encoding of text). What a script sets itself, in `os.environ`
-or by `keras.config`, is code and stays.
+Two users, or one user on two hosts, have different variables in their shells and a different
+`~/.keras/keras.json`. Tasks must not depend on them. A process that runs tasks therefore sets the variables
+below, and restarts if Python itself has read one of them (the seed of hashes, the encoding of text). What a
+script sets in `os.environ` or by `keras.config` is part of its code and stays.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-VALUES: dict[str, str | None] = {  # None: not set at all
-    "PYTHONHASHSEED": "0",  # the order of sets of text
-    "PYTHONUTF8": "1",  # how files without an encoding are read
-    "PYTHONOPTIMIZE": None,  # leaves out assertions
-    "LC_ALL": None,  # would hide the ones below
+VALUES: dict[str, str | None] = {  # None: unset
+    "PYTHONHASHSEED": "0",  # decides the order of sets of strings
+    "PYTHONUTF8": "1",  # the default encoding of files
+    "PYTHONOPTIMIZE": None,  # would skip assertions
+    "LC_ALL": None,  # would override the variables below
     "LC_NUMERIC": "C",
     "LC_COLLATE": "C",
     "LC_TIME": "C",
@@ -74,11 +73,8 @@ VALUES: dict[str, str | None] = {  # None: not set at all
     "KMP_DETERMINISTIC_REDUCTION": None,
     "KMP_FORCE_REDUCTION": None,
 }
-# Not here, but recorded: OPENBLAS_CORETYPE, which sites set where an OpenBLAS computes wrongly on their
-# processors.
-DEFAULTS = {
-    "TF_ENABLE_ONEDNN_OPTS": "1"
-}  # a value in the environment counts; left alone, it depends on the processor
+# OPENBLAS_CORETYPE is recorded but not set, because sites need it if OpenBLAS is wrong on their processors.
+DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # kept if it is set; otherwise TensorFlow decides by the processor
 WATCHED = (
     "BLIS_",
     "CUBLAS_",
@@ -114,16 +110,28 @@ CHANGE_NO_NUMBER = (
     "LC_MESSAGES",
 )
 KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
-XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the one of XLA's flags that only says where something lies
+XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the only XLA flag that is just a path
 
-_STARTED_AGAIN = "NEUROFIT_STARTED_AGAIN"  # what was left out then, as JSON
+_STARTED_AGAIN = "NEUROFIT_STARTED_AGAIN"  # what was ignored before the restart, as JSON
 _ignored: dict[str, Any] = {}
 
 
 def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The environment with everything set that changes numbers, and what of it did not count."""
+    """The environment for tasks, and the variables that were ignored for it.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+
+    Returns
+    -------
+    wanted : dict of str to str
+        The environment with every variable set that changes results.
+    ignored : dict of str to str
+        The variables of `environment` whose values do not count.
+    """
     wanted = {name: value for name, value in {**environment, **VALUES}.items() if value is not None}
-    if "LC_ALL" in environment:  # the language and the encoding of what programs print stay
+    if "LC_ALL" in environment:  # keep the language and the encoding of printed text
         wanted |= {"LC_CTYPE": environment["LC_ALL"], "LC_MESSAGES": environment["LC_ALL"]}
     if "XLA_FLAGS" in environment:
         wanted["XLA_FLAGS"] = " ".join(
@@ -142,9 +150,10 @@ def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
 
 
 def enter() -> None:
-    """Settle the environment of this program before it does a task: by starting it again, which is the only
-    way to what Python itself has read, unless it is not known to be the only program of this process (a
-    notebook, a debugger).
+    """Set the environment of this program before it runs a task.
+
+    The program restarts if necessary, because Python reads some variables only when it starts. It does not
+    restart in a notebook or a debugger.
     """
     before = _at_start()
     wanted, ignored = settled(before)
@@ -157,26 +166,26 @@ def enter() -> None:
 
 
 def settle() -> None:
-    """Set in this process what it did not start with, and what Keras reads from a file, now or when it is
-    imported.
-    """
+    """Set the variables of this process that differ, and the settings of Keras, now or when it is imported."""
     before, known = _at_start(), set(_ignored)
     wanted, ignored = settled(before)
     for name in [*VALUES, *DEFAULTS, "XLA_FLAGS", "LC_CTYPE", "LC_MESSAGES"]:
-        if os.environ.get(name) == before.get(name) != wanted.get(name):  # otherwise the script has set it
+        if (
+            os.environ.get(name) == before.get(name) != wanted.get(name)
+        ):  # otherwise the script has changed it
             _set(name, wanted.get(name))
             if name in ignored:
                 _ignored[name] = ignored[name]
     _ignored.update(json.loads(os.environ.pop(_STARTED_AGAIN, "{}")))
     for name, value in _ignored.items():
         if name not in known and not name.startswith("LC_"):
-            log.warning("%s=%s of the environment is not used. %s", name, value, _how(name))
+            log.warning("%s=%s in the environment is ignored. %s", name, value, _how(name))
     settle_keras()
-    _interpreter()  # read once, before tasks are forked
+    _interpreter()  # cached before tasks are forked
 
 
 def settle_keras() -> None:
-    """Have Keras start from its own defaults, not from `keras.json`, once it is imported."""
+    """Make Keras start from its defaults instead of `keras.json` when it is imported."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         for name in _Finder.modules.intersection(sys.modules):
             _from_defaults(sys.modules[name], only=_keras_file())
@@ -184,12 +193,20 @@ def settle_keras() -> None:
 
 
 def record() -> dict[str, Any]:
-    """What this process has of all that changes numbers, and what did not count."""
+    """The variables and settings of this process that change results, and those that were ignored.
+
+    Returns
+    -------
+    dict of str to object
+        `variables`, and `ignored` and `keras` if there are any.
+    """
     watched = [
         name for name in os.environ if name.startswith(WATCHED) and not name.startswith(CHANGE_NO_NUMBER)
     ]
     variables = {name: os.environ[name] for name in watched if VALUES.get(name) != os.environ[name]}
-    variables |= {name: value for name, value in _interpreter().items() if value != VALUES[name]}
+    variables |= {
+        name: value for name, value in _interpreter().items() if value is not None and value != VALUES[name]
+    }
     found: dict[str, Any] = {"variables": variables}
     if _ignored:
         found["ignored"] = dict(_ignored)
@@ -203,9 +220,7 @@ def record() -> dict[str, Any]:
 
 @cache
 def _interpreter() -> dict[str, str | None]:
-    """What Python itself read when it started; setting it later changes only the programs that a task
-    starts.
-    """
+    """What Python read when it started; a later change affects only programs that a task starts."""
     seed = _at_start().get("PYTHONHASHSEED") or "random"
     return {
         "PYTHONHASHSEED": seed if sys.flags.hash_randomization else "0",
@@ -223,14 +238,14 @@ def _set(name: str, value: str | None) -> None:
 
 def _how(name: str) -> str:
     if name.startswith("PYTHON"):
-        return "Every task has the same value."
+        return "All tasks use the same value."
     return (
-        f'To set it, write os.environ["{name}"] = … at the top of the script: then it is a part of the code.'
+        f'To set it, write os.environ["{name}"] = … at the top of the script, so that it is part of the code.'
     )
 
 
 def _at_start() -> dict[str, str]:
-    """The environment that this process was given, whatever its program has changed since."""
+    """The environment with which this process started."""
     try:
         with open("/proc/self/environ", "rb") as file:
             entries = file.read().split(b"\0")
@@ -241,12 +256,12 @@ def _at_start() -> dict[str, str]:
 
 
 def _is_own_program(original: Sequence[str], seen: Sequence[str]) -> bool:
-    """Whether the interpreter was started with the program that now runs, and no debugger or notebook around
-    it.
-    """
+    """Whether this program is the one that the interpreter was started with, not in a debugger or notebook."""
     if sys.gettrace() is not None or len(original) < len(seen):
         return False
-    words = list(original[1 : len(original) - len(seen) + 1])  # before what the program sees as its name
+    words = list(
+        original[1 : len(original) - len(seen) + 1]
+    )  # everything before the arguments of the program
     if original[len(original) - len(seen) + 1 :] != list(seen[1:]) or not words:
         return False
     *options, program = words
@@ -256,7 +271,7 @@ def _is_own_program(original: Sequence[str], seen: Sequence[str]) -> bool:
 
 
 def _are_flags(words: Sequence[str]) -> bool:
-    """Options of Python alone: `-c` and `-m` name programs, and `-E` and `-I` leave out the environment."""
+    """Whether these are only options of Python; not `-c`, `-m` (programs), `-E`, `-I` (no environment)."""
     value = False
     for word in words:
         if value:
@@ -277,7 +292,7 @@ def _letters(word: str) -> str:
 
 
 class _Finder:
-    """Sets what Keras reads from a home as soon as the module that reads it was executed."""
+    """Resets the settings of Keras as soon as the module that reads `keras.json` has been executed."""
 
     modules = frozenset({"keras.src.backend.config", "tf_keras.src.backend"})
 
@@ -295,12 +310,12 @@ class _Finder:
             execute(module)
             _from_defaults(module)
 
-        spec.loader.exec_module = exec_module
+        vars(spec.loader)["exec_module"] = exec_module  # of this loader alone
         return spec
 
 
 def _from_defaults(module: ModuleType, only: Mapping[str, Any] | None = None) -> None:
-    """`only`: what may be replaced, of a module that has been in use."""
+    """Reset the settings; with `only`, those that still have these values, in a module already in use."""
     for name, value in KERAS.items():
         get, replace = getattr(module, name, None), getattr(module, f"set_{name}", None)
         if get is None or replace is None or get() == value:
@@ -308,8 +323,7 @@ def _from_defaults(module: ModuleType, only: Mapping[str, Any] | None = None) ->
         if only is None or only.get(name) == get():
             _ignored[f"keras.json {name}"] = get()
             log.warning(
-                "keras.json sets %s to %s, which is not used. To set it, call keras.config.set_%s in the "
-                "script.",
+                "%s=%s in keras.json is ignored. To set it, call keras.config.set_%s in the script.",
                 name,
                 get(),
                 name,

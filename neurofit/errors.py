@@ -1,21 +1,21 @@
 """Every error that neurofit raises on purpose.
 
 NeurofitError
-├── UsageError            what was asked for makes no sense (exit code 2)
-├── StudyError            no study here, or one that cannot be written
-├── ScriptError           a job script that cannot be loaded, or has no experiment
-├── NameUnknown           an experiment, run or data set of that name does not exist, or several do
-├── GridError             a grid or an argument that cannot be
-├── RunnerError           a profile in runners/ that cannot be used
-├── StoreError            a file under training_data/ that is damaged or cannot be written
-│   └── LockedError       somebody else is writing to this experiment
+├── UsageError            a request that makes no sense (exit code 2)
+├── StudyError            there is no study here, or it cannot be created
+├── ScriptError           a script in jobs/ cannot be loaded, or has no experiment
+├── NameUnknown           no experiment, run or data set has this name, or several have it
+├── GridError             a grid or an argument is invalid
+├── RunnerError           a profile in runners/ cannot be used
+├── StoreError            a file under training_data/ is damaged or cannot be written
+│   └── LockedError       another command is writing to this experiment
 ├── QueueError            the queue could not be asked (exit code 5)
 │   ├── SubmissionError   the queue refused a job
-│   └── HiddenError       the queue does not show this user those jobs
-├── Interrupted           a signal ended a submit before everything was queued (exit code 128 + its number)
-├── Diverged              a training whose loss is no longer a number
-└── DataError             a recording that is missing, damaged or does not fit together
-    └── ShapeError        two arrays whose axes differ
+│   └── HiddenError       the queue does not show these jobs to this user
+├── Interrupted           a signal ended a submit before all tasks were queued (exit code 128 + its number)
+├── Diverged              the loss of a training is not a number any more
+└── DataError             a recording is missing, damaged or inconsistent
+    └── ShapeError        two arrays have different axes
 """
 
 from __future__ import annotations
@@ -23,80 +23,98 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from neurofit import exit_codes
+
 
 class NeurofitError(Exception):
-    """Base of all of them; the message says what is wrong, where, what was expected and what to do."""
+    """Base class of the errors of neurofit.
 
-    exit_code = 1
+    The message says what is wrong, where, what was expected and what to do.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command exits with when it raises this error, see `neurofit.exit_codes`.
+    """
+
+    exit_code = exit_codes.ERROR
 
 
 class UsageError(NeurofitError):
-    exit_code = 2
+    """A request makes no sense: an option, a selector or a combination of them."""
+
+    exit_code = exit_codes.USAGE
 
 
 class StudyError(NeurofitError):
-    pass
+    """There is no study here, it belongs to another user, or it cannot be created."""
 
 
 class ScriptError(NeurofitError):
-    pass
+    """A script in jobs/ cannot be loaded, or has no experiment."""
 
 
 class NameUnknown(NeurofitError):
-    pass
+    """No experiment, run or data set has this name, or several have it."""
 
 
 class GridError(NeurofitError):
-    pass
+    """A grid or an argument of a fit is invalid."""
 
 
 class RunnerError(NeurofitError):
-    pass
+    """A profile in runners/ cannot be used."""
 
 
 class StoreError(NeurofitError):
-    pass
+    """A file under training_data/ is damaged or cannot be written."""
 
 
 class LockedError(StoreError):
-    pass
+    """Another command is writing to this experiment."""
 
 
 class QueueError(NeurofitError):
-    exit_code = 5
+    """The queue could not be asked, or its answer was not understood."""
+
+    exit_code = exit_codes.QUEUE_UNREACHABLE
 
 
 class SubmissionError(QueueError):
-    exit_code = 1
+    """The queue refused a job."""
+
+    exit_code = exit_codes.ERROR
 
 
 class HiddenError(QueueError):
-    pass
+    """The queue does not show these jobs to this user."""
 
 
 class Interrupted(NeurofitError):
+    """A signal ended a submit before all of its tasks were queued."""
+
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number  # as a shell reports a program that this signal ended
+        self.exit_code = exit_codes.SIGNAL + number
 
 
 class Diverged(NeurofitError):
-    pass
+    """The loss of a training is infinite or not a number."""
 
 
 class DataError(NeurofitError):
-    pass
+    """A recording is missing, damaged or inconsistent."""
 
 
 class ShapeError(DataError):
-    pass
+    """Two arrays have different axes."""
 
 
-UNSPEAKABLE = "(its text cannot be made: __str__ raises)"
+UNSPEAKABLE = "(no text: its __str__ raises an exception)"
 
 
 def text_of(value: object) -> str:
-    """str(value); of an object whose own __str__ raises, words that say so."""
+    """str(value), or a replacement if the object's __str__ raises an exception."""
     try:
         return str(value)
     except Exception:  # foreign code, on the way to an error message
@@ -104,11 +122,11 @@ def text_of(value: object) -> str:
 
 
 def described(error: BaseException) -> str:
-    """'ValueError: no such filter', or the type alone where there is no message."""
+    """'ValueError: no such filter', or only the type if there is no message."""
     return f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean 'queue'?' for the known name most like this one, or nothing."""
+    """' Did you mean 'queue'?' with the most similar known name, or '' if none is similar."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

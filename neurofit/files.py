@@ -1,7 +1,7 @@
-"""Files written whole or not at all, and files of JSON lines that only grow.
+"""Files that are written whole or not at all, and files of JSON lines that only grow.
 
-Every record that neurofit keeps goes through these few functions, so that whatever dies leaves either the old
-file, the new one, or a last line that the next reader recognises as torn.
+Every record of neurofit is written by these functions. A process that dies leaves the old file, the new file,
+or a last line that readers recognise as incomplete.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def to_json(record: Any) -> str:
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; a lone surrogate, which UTF-8 cannot carry, travels as its JSON escape."""
+    """The text as UTF-8; a lone surrogate, which UTF-8 cannot represent, becomes its JSON escape."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -37,32 +37,42 @@ def encoded(text: str) -> bytes:
 
 
 def partial_path(path: Path) -> Path:
-    """A name beside `path` that nobody else uses; readers pass over names that start with a dot."""
+    """A unique name in the folder of `path`; readers ignore names that start with a dot."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 @contextlib.contextmanager
-def told_apart(path: Path, doing: str) -> Iterator[None]:
-    """Turn the operating system's refusal into a sentence that says what to do."""
+def explain_os_errors(path: Path, action: str) -> Iterator[None]:
+    """Raise a StoreError that says what to do, if the operating system refuses an action ("write a record")."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{path}: could not {doing}: {error.strerror or error}. {_advice(error)}".rstrip()
+            f"{path}: could not {action}: {error.strerror or error}. {_advice(error)}".rstrip()
         ) from error
 
 
 def _advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "free some space (`neurofit clean` lists what can go), then repeat the command."
-        return f"The disk or your quota is full: {advice}"
+        return (
+            "The disk or your quota is full: free some space (`neurofit clean` lists files that no result "
+            "needs), then repeat the command."
+        )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return "This folder cannot be written: check its owner and permissions, then repeat the command."
+        return "The folder cannot be written: check its owner and permissions, then repeat the command."
     return ""
 
 
 def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
-    """Replace `path` by `content` in one step; with `durable`, only once the content is on the disk."""
+    """Replace a file in one step.
+
+    Parameters
+    ----------
+    path : Path
+    content : str or bytes
+    durable : bool, optional
+        Wait until the content is on the disk before the file is replaced.
+    """
     data = encoded(content) if isinstance(content, str) else content
     retry(lambda: _replace(path, data, durable))
 
@@ -78,14 +88,24 @@ def _replace(path: Path, data: bytes, durable: bool) -> None:
 
 
 def _remove(partial: Path) -> None:
-    with contextlib.suppress(OSError):  # readers pass over what stays
+    with contextlib.suppress(OSError):  # readers ignore a file that stays
         partial.unlink()
 
 
 def write_new(path: Path, content: str | bytes, *, durable: bool = True) -> bool:
-    """Make `path` with `content`, whole, unless it exists; False where it does.
+    """Create a file with its whole content, unless it exists.
 
-    Only one of many callers gets True.
+    Parameters
+    ----------
+    path : Path
+    content : str or bytes
+    durable : bool, optional
+        Wait until the content is on the disk before the file appears.
+
+    Returns
+    -------
+    bool
+        True for exactly one of several concurrent callers; False if the file existed.
     """
     data = encoded(content) if isinstance(content, str) else content
     partials: list[Path] = []
@@ -105,10 +125,10 @@ def _partial(path: Path, data: bytes, durable: bool, made: list[Path]) -> Path:
 
 
 def _link(partial: Path, path: Path, data: bytes, lost: list[bool]) -> bool:
-    """`lost` is not empty where an earlier try may have made the link, although it failed."""
+    """Link `partial` to `path`; `lost` is not empty if an earlier try may have succeeded although it failed."""
     try:
         os.link(partial, path)
-    except FileExistsError:  # also the answer to a request of ours that the network repeated
+    except FileExistsError:  # perhaps the answer to our own request, which the network repeated
         return _is_ours(partial, path, data, bool(lost))
     except OSError as error:
         if _no_links_here(error):
@@ -124,7 +144,7 @@ def _is_ours(partial: Path, path: Path, data: bytes, lost: bool) -> bool:
         there = retry(lambda: os.stat(path), late=lost)
         return os.path.samestat(os.stat(partial), there) or (lost and path.read_bytes() == data)
     except FileNotFoundError:
-        return False  # it was there a moment ago
+        return False  # it was removed in the meantime
 
 
 def _no_links_here(error: OSError) -> bool:
@@ -149,11 +169,18 @@ def _write_out(path: Path, data: bytes, durable: bool) -> None:
 
 
 def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool = True) -> None:
-    """Append whole lines, on a fresh line if the last one was torn; the caller is the file's only writer just
-    now.
+    """Append records as lines of JSON, after a newline if the last line is incomplete.
+
+    Parameters
+    ----------
+    path : Path
+        A file of which the caller is the only writer at this time.
+    records : list of mapping
+    durable : bool, optional
+        Wait until the lines are on the disk.
     """
     data = encoded("".join(to_json(record) + "\n" for record in records))
-    sizes: list[int] = []  # before the first try: a later one begins there again
+    sizes: list[int] = []  # at each try; a later one starts at the first again
     retry(lambda: _append(path, data, durable, sizes))
 
 
@@ -173,8 +200,8 @@ def _append(path: Path, data: bytes, durable: bool, sizes: list[int]) -> None:
             os.fsync(file.fileno())
 
 
-NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)  # something else has the name of a file
-_LARGE = re.compile(rb"[eE]\+?\d{3}")  # may be a number that becomes infinite
+NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)  # the name of the file belongs to something else
+_LARGE = re.compile(rb"[eE]\+?\d{3}")  # perhaps a number that becomes infinite
 
 
 def _refuse(constant: str) -> None:
@@ -185,8 +212,13 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def from_json(data: bytes) -> Any:
-    """The value of standard JSON. Raises ValueError for anything else: NaN, numbers that no float holds,
-    endless nesting, bytes that are not UTF-8.
+    """The value of standard JSON.
+
+    Raises
+    ------
+    ValueError
+        The data are not standard JSON: NaN, numbers too large for a float, nesting without end, bytes that
+        are not UTF-8.
     """
     try:
         value = _DECODER.decode(data.decode("utf-8", "surrogatepass"))
@@ -205,9 +237,14 @@ def _is_finite(value: Any) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """All that is in a file.
+    """The content of a file.
 
-    StoreError where something else has its name, OSError where it cannot be read.
+    Raises
+    ------
+    StoreError
+        The path is not a file.
+    OSError
+        The file cannot be read.
     """
     return retry(lambda: _read_file(path))
 
@@ -217,19 +254,31 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         if error.errno in NO_FILE:
-            raise StoreError(f"{path}: damaged, this is no file ({error.strerror}).") from error
+            raise StoreError(f"{path}: damaged, this is not a file ({error.strerror}).") from error
         raise
 
 
 def known_to_have(path: Path, size: int, read: Callable[[Path], T]) -> T | None:
-    """The first `size` parts of what `read` finds in a file that is known to have so many: another host may
-    see them late. What there is after all, if that is less; None where there is no file.
+    """The first parts of a file that another host wrote, which may become visible here with a delay.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        How many parts the file is known to have.
+    read : callable
+        Reads the parts: bytes, or a list.
+
+    Returns
+    -------
+    bytes, list or None
+        The first `size` parts, or fewer if no more become visible; None if there is no file.
     """
 
     def whole() -> T:
         found = read(path)
         if len(found) < size:
-            raise StoreError(f"{path}: {len(found)} of {size} parts are there.")
+            raise StoreError(f"{path}: {len(found)} of {size} parts are visible.")
         return found
 
     with contextlib.suppress(FileNotFoundError):
@@ -241,8 +290,20 @@ def known_to_have(path: Path, size: int, read: Callable[[Path], T]) -> T | None:
 
 
 def read_json(path: Path, *, late: bool = False) -> dict[str, Any]:
-    """The JSON object in `path`; StoreError names a damaged file. One that is known to have been written may
-    be `late`: not yet to be seen from here.
+    """The JSON object in a file.
+
+    Parameters
+    ----------
+    path : Path
+    late : bool, optional
+        The file is known to exist and may become visible here with a delay, so wait for it.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged.
+    OSError
+        The file cannot be read.
     """
     return retry(lambda: _read_json(path), late=late)
 
@@ -258,11 +319,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Records of the whole lines in `data`, and how many lines were no records (torn, damaged)."""
+    """The records of the lines in `data`, and the number of lines that are incomplete or damaged."""
     lines = [line for line in data.split(b"\n") if line.strip()]
     if not lines:
         return [], 0
-    try:  # one parse of all lines is several times faster than one each
+    try:  # parsing all lines at once is several times faster
         records = from_json(b"[" + b",".join(lines) + b"]")
         if len(records) == len(lines) and all(isinstance(record, dict) for record in records):
             return records, 0
@@ -281,9 +342,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Records of a file of JSON lines and how many of its lines are damaged; nothing where there is no
-    file.
-    """
+    """The records of a file of JSON lines, and the number of damaged lines; ([], 0) if there is no file."""
     try:
         data = read_file(path)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Scripts as modules: `neurofit.jobs.exp3` is the study's `jobs/exp3.py`, wherever it was loaded from.
+"""Experiment scripts as modules: `neurofit.jobs.exp3` is `jobs/exp3.py` of the study.
 
-What a script defines has this name in pickles, so that a process which a task spawns (`multiprocessing` with
-spawn or forkserver, joblib) finds its functions and classes, in the copy of the code that the task runs.
-Elsewhere, in a notebook, they come from the study of the current folder.
+Functions and classes of a script have this module name in pickles. A process that a task spawns
+(`multiprocessing` with spawn or forkserver, joblib) therefore finds them in the copy of the code that the task
+runs. In other processes, such as a notebook, they come from the study of the current folder.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from neurofit.environment import settle_keras
 from neurofit.errors import NeurofitError
 from neurofit.experiments import scripts
 
-__path__: list[str] = []  # a package, whose modules are the scripts
+__path__: list[str] = []  # this module is a package, and the scripts are its modules
 
 
 class _Scripts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds scripts by their modules' names."""
+    """Finds and loads scripts by the names of their modules."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -40,6 +40,7 @@ class _Scripts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_file_location(name, file, loader=self) if file.is_file() else None
 
     def exec_module(self, module: ModuleType) -> None:
+        assert module.__file__ is not None  # its spec has a location
         file = Path(module.__file__)
         levels = len(Path(scripts.name_of_module(module.__name__)).parts)
         scripts.execute(module, file.parents[levels], file)

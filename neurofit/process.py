@@ -1,9 +1,8 @@
-"""Which process is this, and is that one still there? Answers only what the kernel of this host can know.
+"""The identity of processes, and whether they still run, as far as the kernel of this host knows.
 
-Process numbers mean something within one boot of one kernel and one process namespace: a container has
-numbers of its own, two machines may have one name, and a machine's name may change. Where a number says
-nothing, or `/proc` hides whose it is, the answer is that it is not known, and whoever asks goes by the
-heartbeat.
+A process number is valid within one boot of one kernel and one process namespace: containers have their own
+numbers, two machines may have the same name, and the name of a machine may change. If a number is not valid
+here, or `/proc` hides the process, the answer is None, and callers decide by the heartbeat.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 PROC = Path("/proc")
-FIRST_NAMESPACE = "4026531836"  # the kernel's own number for the process namespace that is no container's
+FIRST_NAMESPACE = "4026531836"  # the kernel's number for the process namespace outside containers
 GONE = -1
 
 
 @cache
 def _machine() -> tuple[str, str, str]:
-    """Name, boot and namespace, and what stays the same when it is booted again."""
+    """Its name, its boot with the process namespace, and an identity that survives a restart."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()[:13]
-        boot += f"/{os.stat(PROC / 'self/ns/pid').st_ino}"  # a container has process numbers of its own
+        boot += f"/{os.stat(PROC / 'self/ns/pid').st_ino}"  # containers have their own process numbers
     except OSError:
         boot = ""
     try:
@@ -38,18 +37,18 @@ def _machine() -> tuple[str, str, str]:
 
 
 def same_machine(host: str, machine: str | None) -> bool:
-    """Whether a record's host is this one; records of 0.1.0 know only its name."""
+    """Whether a record's host is this one; records of 0.1.0 have only the name."""
     name, _, identity = _machine()
     return host == name and machine in (None, "", identity)
 
 
 def machine() -> str:
-    """A word for this machine that outlives a restart; empty where it has none."""
+    """An identity of this machine that survives a restart; empty if it has none."""
     return _machine()[2]
 
 
 def user() -> str:
-    """Whose this process is; "unknown" where that has no name."""
+    """The name of the user of this process, or "unknown"."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -57,24 +56,25 @@ def user() -> str:
 
 
 def who() -> dict[str, str]:
-    """Host and user, as records name who wrote them."""
+    """Host and user, for records that say who wrote them."""
     return {"host": socket.gethostname(), "user": user()}
 
 
 def _started(pid: int, proc: Path = PROC) -> int | None:
-    """Start of the process in clock ticks since boot: a number that is used again starts later. GONE if there
-    is no such process; None if there is one of which this user may not see that (`hidepid`, no `/proc`).
+    """When a process started, in clock ticks since boot, which differs if its number is used again.
+
+    GONE if there is no such process; None if this user may not see when it started (`hidepid`, no `/proc`).
     """
     try:
         if os.readlink(proc / "self") != str(os.getpid()):
-            raise PermissionError  # the numbers of another namespace
+            raise PermissionError  # /proc shows the numbers of another namespace
         with open(proc / str(pid) / "stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
         return GONE if fields[0] in (b"Z", b"X") else int(fields[19])
     except (OSError, IndexError):
         pass
     try:
-        os.kill(pid, 0)  # whatever `/proc` hides, the kernel says whether there is one
+        os.kill(pid, 0)  # the kernel knows whether it exists even if `/proc` hides it
     except (ProcessLookupError, OverflowError):
         return GONE
     except OSError:
@@ -84,7 +84,7 @@ def _started(pid: int, proc: Path = PROC) -> int | None:
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told apart from all others on all hosts and from later ones with its number."""
+    """A process, distinct from all processes of other hosts and from later ones with the same number."""
 
     host: str
     boot: str
@@ -111,12 +111,12 @@ class Process:
         return asdict(self)
 
     def is_alive(self, proc: Path = PROC) -> bool | None:
-        """Whether it still runs; None where this host cannot know."""
+        """Whether it still runs; None if this host cannot know."""
         host, boot, identity = _machine()
         if not boot or not self.boot or not isinstance(self.pid, int) or self.pid < 1:
             return None
         (booted, _, namespace), (theirs, _, their_namespace) = boot.partition("/"), self.boot.partition("/")
-        if theirs == booted:  # one kernel, whatever it is called by now
+        if theirs == booted:  # the same kernel, even if its host was renamed
             return self._runs(proc) if their_namespace == namespace else None
         restarted = self.host == host and self.machine in ("", identity)
         if restarted and namespace == their_namespace == FIRST_NAMESPACE:
@@ -133,7 +133,7 @@ class Process:
 
 
 def is_process(record: Any) -> bool:
-    """Whether this is what `Process.record` gave, as `Process.from_record` takes it."""
+    """Whether this is a record that `Process.from_record` accepts."""
     if not isinstance(record, dict):
         return False
     texts = all(isinstance(record.get(name), str) for name in ("host", "boot"))

@@ -1,13 +1,13 @@
-"""Errors of a storage that may pass by themselves, and how long they are waited for.
+"""Transient errors of a storage, and how long a process waits for them to pass.
 
-A network file system that restarts, a mount that is away for a while, a client whose caches are behind: what
-fails now succeeds a little later. Every record that neurofit reads or writes goes through `retry`. How
-patient it is depends on the process: a worker waits for minutes, because there are hours of computing to
-lose; a command gives up within ten seconds, because somebody is looking at it. An error that stays is raised
-as `Away`, never taken for an answer.
+A network file system restarts, a mount disappears for a while, the cache of a client is out of date: a
+request that fails now succeeds a little later. Every record of neurofit is read and written through `retry`.
+A worker retries for minutes, because hours of computing are at stake; a command gives up within ten seconds,
+because a user waits for it. An error that stays is raised as `StorageUnavailable`, which is never taken for
+an answer about a file.
 
-Lost answers belong to the same trouble: a request can have been carried out although it failed. What makes a
-file or a folder by `link` or `rename` therefore looks, after an error, whether what is there is its own
+A request can also have succeeded although it failed, because its answer was lost. Functions that create a
+file or a folder by `link` or `rename` therefore check, after an error, whether they have created it
 (`files.write_new`, `attempts.claim`, `checkpoints.publishing`).
 """
 
@@ -25,13 +25,13 @@ from typing import TypeVar
 from neurofit.errors import NeurofitError, StoreError
 
 TRANSIENT = {
-    errno.EIO: "a soft mount whose server did not answer in time, or a disk that failed to answer once",
-    errno.EREMOTEIO: "the same, of the server's own disk",
-    errno.ESTALE: "the server has restarted or forgotten the file: looked up again, it is there",
+    errno.EIO: "a soft mount whose server did not answer in time, or a disk that failed once",
+    errno.EREMOTEIO: "the same for a disk of the server",
+    errno.ESTALE: "the server has restarted or forgotten the file; a new lookup finds it",
     errno.ETIMEDOUT: "the server did not answer",
-    errno.EAGAIN: "too busy just now",
-    errno.EBUSY: "the file is held by another client for a moment",
-    errno.EINTR: "interrupted by a signal on a mount that allows it",
+    errno.EAGAIN: "the resource is busy",
+    errno.EBUSY: "another client holds the file",
+    errno.EINTR: "interrupted by a signal, on a mount that allows it",
     errno.ENOTCONN: "a user-space file system (sshfs, Lustre) that is not connected",
     errno.ECONNABORTED: "the connection to the server was cut",
     errno.ECONNRESET: "the connection to the server was cut",
@@ -41,20 +41,20 @@ TRANSIENT = {
     errno.EHOSTUNREACH: "the server cannot be reached",
     errno.ENETDOWN: "the network is down",
     errno.ENETUNREACH: "the network is down",
-    errno.EPROTO: "the server's answer made no sense",
+    errno.EPROTO: "the answer of the server was invalid",
 }
-MISSING = (errno.ENOENT, errno.ENOTDIR)  # transient where the whole tree is missing
+MISSING = (errno.ENOENT, errno.ENOTDIR)  # transient if the whole tree is missing
 COMMAND_SECONDS = 8.0
 WORKER_SECONDS = 900.0
-SPELL_SECONDS = 10.0  # after which what was waited in vain is forgotten
+SPELL_SECONDS = 10.0  # after which time waited in vain no longer counts
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
-class Away(OSError):
-    """The storage did not answer for as long as this process waits for it. Says nothing about any file."""
+class StorageUnavailable(OSError):
+    """The storage did not answer for as long as this process waits. It says nothing about any file."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,16 @@ class Patience:
     Parameters
     ----------
     seconds : float
-        For one action; with `shared`, for all that fail for good in one spell of trouble: a thousand files
-        that cannot be read cost what one costs, while trouble that passes costs nothing
+        The longest wait for one action. With `shared`, for all actions that fail during one disturbance: a
+        thousand files that cannot be read take as long as one. Disturbances that pass do not count.
     late_seconds : float
-        For what is known to have been written: a client may see it late, or not all of it
+        The longest wait for a file that is known to have been written, which a client may see late or in part.
+    shared : bool
+        Share `seconds` between the actions of a disturbance.
     tree : Path or None
-        A folder known to exist. While it is missing, so is the storage, and no missing file is missing
+        A folder known to exist. While it is missing, so is the storage, and a missing file means nothing.
     meanwhile : callable or None
-        Called between tries (a heartbeat); the waiting is over where it gives True
+        Called between tries, for a heartbeat; the wait ends if it returns True.
     """
 
     seconds: float = COMMAND_SECONDS
@@ -83,7 +85,7 @@ class Patience:
 
 @dataclass
 class _Spell:
-    """How long this process has waited in vain, and when it last did."""
+    """How long this process has waited in vain, and when it last waited."""
 
     seconds: float = 0.0
     last: float = float("-inf")
@@ -100,18 +102,18 @@ _spells = {"seconds": _Spell(), "late_seconds": _Spell()}
 
 
 def worker(tree: Path, meanwhile: Callable[[], bool] | None = None) -> Patience:
-    """Of a process that does tasks."""
+    """The patience of a process that runs tasks."""
     return Patience(WORKER_SECONDS, 3.0, False, tree, meanwhile)
 
 
 def at_once(tree: Path) -> Patience:
-    """For a look that is taken again in a second."""
+    """No patience: for a check that is repeated soon."""
     return Patience(0.0, 0.0, False, tree)
 
 
 @contextlib.contextmanager
 def patience(wanted: Patience) -> Iterator[None]:
-    """Have this process wait for its storage like that in the block."""
+    """Set how long this process waits for its storage in the block."""
     global _patience
     before, _patience = _patience, wanted
     try:
@@ -121,32 +123,31 @@ def patience(wanted: Patience) -> Iterator[None]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later; also of an error of ours that the system's is
-    behind.
-    """
-    return _errno(error) in TRANSIENT and not isinstance(error, Away)
+    """Whether the same request may succeed later; also for an error of neurofit that a system error caused."""
+    return _errno(error) in TRANSIENT and not isinstance(error, StorageUnavailable)
 
 
 def _errno(error: BaseException) -> int | None:
-    if not isinstance(error, OSError):
-        error = error.__cause__ if isinstance(error, NeurofitError) else None
-    return error.errno if isinstance(error, OSError) else None
+    cause = error.__cause__ if isinstance(error, NeurofitError) else error
+    return cause.errno if isinstance(cause, OSError) else None
 
 
 def retry(action: Callable[[], T], *, late: bool = False) -> T:
-    """What `action` gives, tried again while what it meets may pass.
+    """The result of an action, which is repeated while its errors are transient.
 
     Parameters
     ----------
     action : callable
-        Must be able to bear being repeated, also where it was carried out and only its answer was lost
-    late : bool
-        What it reads is known to have been written, so that a missing file is waited for, too
+        Must be safe to repeat, even if it succeeded and only its answer was lost.
+    late : bool, optional
+        The action reads a file that is known to have been written, so wait for a missing file too.
 
     Raises
     ------
-    Away : the storage was in trouble for as long as this process waits for it
-    OSError : any other error, as it was
+    StorageUnavailable
+        The errors stayed transient for as long as this process waits.
+    OSError, NeurofitError
+        Any other error of the action, unchanged.
     """
     trouble = None
     while True:
@@ -158,23 +159,23 @@ def retry(action: Callable[[], T], *, late: bool = False) -> T:
 
 
 class _Trouble:
-    """One action that does not succeed."""
+    """An action that failed, and how long to wait before it is repeated."""
 
     def __init__(self, patience: Patience, late: bool) -> None:
         self.patience, self.late = patience, late
         self.began = time.monotonic()
         self.pause = FIRST_PAUSE_SECONDS
-        self.tree_was_there = False  # when this action was tried last
+        self.tree_was_there = False  # at the last try of this action
 
     def wait_or_raise(self, error: OSError | NeurofitError) -> None:
-        if isinstance(error, Away):
-            raise error  # an action inside this one has waited
+        if isinstance(error, StorageUnavailable):
+            raise error  # an action inside this one has waited already
         if is_transient(error) or (_errno(error) in MISSING and not self._is_tree_there()):
             self.tree_was_there = False
             if not self._wait("seconds"):
                 raise self._away(error) from error
         elif _errno(error) in MISSING and self.patience.tree is not None and not self.tree_was_there:
-            self.tree_was_there = True  # it is back, or always was: only the next answer is to be believed
+            self.tree_was_there = True  # it is back, or was never missing: only the next answer counts
         elif not self._may_be_late(error) or not self._wait("late_seconds"):
             raise error
 
@@ -189,7 +190,7 @@ class _Trouble:
         return torn or (self.late and _errno(error) in MISSING)
 
     def _wait(self, kind: str) -> bool:
-        """False where that was long enough."""
+        """Wait before the next try; False if the time is over."""
         waited = time.monotonic() - self.began
         left = (
             getattr(self.patience, kind) - waited - (_spells[kind].waited() if self.patience.shared else 0.0)
@@ -203,5 +204,9 @@ class _Trouble:
 
     def _away(self, error: OSError | NeurofitError) -> OSError:
         number, path = _errno(error), getattr(error, "filename", None)
-        said = f"{os.strerror(number)}; the storage did not answer properly for {self.patience.seconds:g} s"
-        return Away(number, f"{said}. Is it mounted, and does `ls` there work? Then repeat the command", path)
+        cause = os.strerror(number) if number is not None else "an unknown error"
+        message = (
+            f"{cause}; the storage did not answer properly for {self.patience.seconds:g} s. Check that it is "
+            "mounted and that `ls` works there, then repeat the command"
+        )
+        return StorageUnavailable(number, message, path)

@@ -1,6 +1,7 @@
-"""YAML as people mean it: 24:00:00 and 010 stay text, 1e3 is a number, and aliases cannot make a text huge.
+"""YAML with the numbers that people expect: 24:00:00 and 010 stay text, and 1e3 is a number.
 
-YAML 1.1, which PyYAML reads, makes 86400 of 24:00:00, 8 of 010, a date of 2026-11-20, and text of 1e3.
+PyYAML reads YAML 1.1, in which 24:00:00 is 86400, 010 is 8, 2026-11-20 is a date, and 1e3 is text. The size of
+a text is limited, including what its aliases stand for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import yaml
 
 MOST_CHARACTERS = 200_000
-MOST_NODES = 20_000  # with each alias counted as what it stands for
+MOST_NODES = 20_000  # with aliases expanded
 DEEPEST = 60
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)$")
@@ -37,14 +38,15 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The nodes of a text; None for an empty one.
+    """The nodes of a text, or None if it is empty.
 
     Raises
     ------
-    yaml.YAMLError : it is not YAML, too long, too deep, or its aliases stand for too much
+    yaml.YAMLError
+        The text is not YAML, too long, nested too deeply, or too large with its aliases.
     """
     if len(text) > MOST_CHARACTERS:
-        raise yaml.YAMLError(f"{len(text)} characters; at most {MOST_CHARACTERS} are read.")
+        raise yaml.YAMLError(f"{len(text)} characters; expected at most {MOST_CHARACTERS}.")
     try:
         node = yaml.compose(text, Loader=_Loader)
     except RecursionError:
@@ -57,7 +59,13 @@ def compose(text: str) -> yaml.Node | None:
 
 
 def load(text: str) -> Any:
-    """What a text says, as Python's own types. Raises as `compose` does."""
+    """The value of a text, in built-in types.
+
+    Raises
+    ------
+    yaml.YAMLError
+        As `compose`; or the value cannot be built, such as a number with too many digits.
+    """
     node = compose(text)
     if node is None:
         return None
@@ -75,7 +83,7 @@ def load(text: str) -> Any:
 
 
 def _weigh(node: yaml.Node, known: dict[int, int | None], depth: int) -> int:
-    """How many nodes this one stands for."""
+    """The number of nodes in this one, with aliases expanded."""
     if depth > DEEPEST:
         raise yaml.YAMLError(f"nested more than {DEEPEST} levels deep")
     if isinstance(node, yaml.ScalarNode):
@@ -89,6 +97,6 @@ def _weigh(node: yaml.Node, known: dict[int, int | None], depth: int) -> int:
     inner = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
     weight = 1 + sum(_weigh(one, known, depth + 1) for one in inner)
     if weight > MOST_NODES:
-        raise yaml.YAMLError(f"more than {MOST_NODES} values, with each alias counted as what it stands for")
+        raise yaml.YAMLError(f"more than {MOST_NODES} values, with aliases expanded")
     known[id(node)] = weight
     return weight

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import StoreError
-from neurofit.files import encoded, parse_lines, read_json, to_json, told_apart, write_new, write_whole
+from neurofit.files import encoded, explain_os_errors, parse_lines, read_json, to_json, write_new, write_whole
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_partial_one(small_disk):
     write_whole(small_disk / "a", "old")
     with (
         pytest.raises(StoreError, match=r"No space left on device\. The disk or your quota is full"),
-        told_apart(small_disk / "a", "write it"),
+        explain_os_errors(small_disk / "a", "write it"),
     ):
         write_whole(small_disk / "a", json.dumps("x" * 200_000))
     assert (small_disk / "a").read_text() == "old"

@@ -11,7 +11,7 @@ import pytest
 from neurofit import transient
 from neurofit.errors import StoreError
 from neurofit.files import append_lines, read_json, read_lines, write_new, write_whole
-from neurofit.transient import Away, Patience, patience, retry
+from neurofit.transient import Patience, StorageUnavailable, patience, retry
 
 
 class Flaky:
@@ -39,13 +39,15 @@ def test_what_stays_is_said_at_once(number):
     flaky = Flaky(number)
     with pytest.raises(OSError) as raised:
         retry(flaky)
-    assert flaky.calls == 1 and raised.value.errno == number and not isinstance(raised.value, Away)
+    assert (
+        flaky.calls == 1 and raised.value.errno == number and not isinstance(raised.value, StorageUnavailable)
+    )
 
 
 def test_an_end_of_patience_is_no_answer_about_a_file():
     with (
         patience(Patience(seconds=0.05, shared=False)),
-        pytest.raises(Away, match=r"Input/output error.* for 0\.05 s") as raised,
+        pytest.raises(StorageUnavailable, match=r"Input/output error.* for 0\.05 s") as raised,
     ):
         retry(Flaky(*[errno.EIO] * 99))
     assert raised.value.errno == errno.EIO and raised.value.filename == "x"
@@ -56,7 +58,7 @@ def test_a_hundred_files_that_cannot_be_read_cost_one_patience():
     files = [Flaky(*[errno.EIO] * 99) for _ in range(100)]
     with patience(Patience(seconds=0.2)):
         for file in files:
-            with pytest.raises(Away):
+            with pytest.raises(StorageUnavailable):
                 retry(file)
     assert files[0].calls > 1 and {file.calls for file in files[1:]} == {1}
 
@@ -78,7 +80,7 @@ def test_a_missing_file_is_missing_only_while_its_tree_is_there(tmp_path):
 
 
 def test_waiting_ends_when_somebody_wants_it(tmp_path):
-    with patience(transient.worker(tmp_path, lambda: True)), pytest.raises(Away):
+    with patience(transient.worker(tmp_path, lambda: True)), pytest.raises(StorageUnavailable):
         retry(Flaky(*[errno.EIO] * 99))
 
 

@@ -235,7 +235,11 @@ def _rich_table(
     for place, breadth in fitting:
         right = all(_is_number(row[shown[place]]) for row in rows)
         made.add_column(
-            headers[shown[place]], justify="right" if right else "left", no_wrap=True, overflow="ellipsis", width=breadth
+            headers[shown[place]],
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=breadth,
         )
     for row in rows:
         cells = [

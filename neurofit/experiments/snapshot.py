@@ -22,7 +22,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError, StudyError
 from neurofit.experiments.dependencies import closure, used
-from neurofit.files import told_apart, write_whole
+from neurofit.files import explain_os_errors, write_whole
 from neurofit.study import Study
 from neurofit.transient import retry
 
@@ -169,7 +169,7 @@ def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
     """
     for relative, (content, mode) in contents.items():
         path = target / relative
-        with told_apart(path, "mend this copy of the code"):
+        with explain_os_errors(path, "mend this copy of the code"):
             if not path.is_file() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.files import told_apart
+from neurofit.files import explain_os_errors
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import index
 from neurofit.store.journal import now_on
@@ -103,7 +103,7 @@ def remove(study: Study, waste: Iterable[Waste]) -> int:
 def _delete(paths: Iterable[Path]) -> int:
     number = 0
     for path in paths:
-        with told_apart(path, "remove it"), contextlib.suppress(FileNotFoundError):
+        with explain_os_errors(path, "remove it"), contextlib.suppress(FileNotFoundError):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

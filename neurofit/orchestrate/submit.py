@@ -17,7 +17,7 @@ from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments import snapshot
 from neurofit.experiments.experiment import Experiment
-from neurofit.files import told_apart
+from neurofit.files import explain_os_errors
 from neurofit.orchestrate import provenance, signals
 from neurofit.orchestrate.plan import Plan, make, registered
 from neurofit.store import storage
@@ -193,7 +193,7 @@ def base_record(
         Further fields of SubmissionRecord: which runner, and what is asked of it.
     """
     collected = snapshot.collect(study, experiment.path, experiment.files)
-    with told_apart(code_store(study), "keep a copy of the code"):
+    with explain_os_errors(code_store(study), "keep a copy of the code"):
         code = snapshot.take(collected, code_store(study))
     return SubmissionRecord(
         experiment=experiment.name,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from typing import NamedTuple
 
-from neurofit.files import append_lines, read_file, told_apart
+from neurofit.files import append_lines, explain_os_errors, read_file
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.records import ChoiceRecord
 from neurofit.store.submissions import TaskKey
@@ -48,7 +48,7 @@ def choose(files: ExperimentFiles, key: TaskKey, attempt: int | None, newest: in
     choice = ChoiceRecord(
         run=key[0], repetition=key[1], attempt=attempt, newest=newest, by=by, t=round(time.time(), 3)
     )
-    with told_apart(files.chosen, "note the choice"):
+    with explain_os_errors(files.chosen, "note the choice"):
         append_lines(files.chosen, [choice.as_object()])
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from neurofit.store import storage
 from neurofit.study import Study
-from neurofit.transient import Away, retry
+from neurofit.transient import StorageUnavailable, retry
 
 ATTEMPT = re.compile(r"attempt-(\d+)$")
 RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
@@ -247,7 +247,7 @@ class _Walk:
                     self.unseen.append(_nowhere(folder))
                 continue
             except OSError as error:
-                if not name and isinstance(error, Away):
+                if not name and isinstance(error, StorageUnavailable):
                     raise  # all of it is away, which is not the same as empty
                 self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
                 continue

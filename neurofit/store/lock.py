@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurofit.errors import LockedError, StoreError
-from neurofit.files import encoded, to_json, told_apart, write_new
+from neurofit.files import encoded, explain_os_errors, to_json, write_new
 from neurofit.process import Process, user
 from neurofit.store.records import LockRecord
 from neurofit.structure import read_record
@@ -29,11 +29,11 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
 
     Raises LockedError, which explains who holds it, after `patience_seconds`.
     """
-    with told_apart(path.parent, "make this folder"):
+    with explain_os_errors(path.parent, "make this folder"):
         retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
     content = to_json({**Process.here().record(), "user": user(), "since": _now()})
     deadline = time.monotonic() + patience_seconds
-    with told_apart(path, "lock the experiment"):
+    with explain_os_errors(path, "lock the experiment"):
         while not write_new(path, content, durable=False):
             if not _break_if_dead(path):
                 if time.monotonic() > deadline:

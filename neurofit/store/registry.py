@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.files import append_lines, parse_lines, read_file, told_apart
+from neurofit.files import append_lines, explain_os_errors, parse_lines, read_file
 from neurofit.store.records import RegisteredRun
 from neurofit.structure import structured_lines
 from neurofit.transient import retry
@@ -79,7 +79,7 @@ def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
         )
     news = [run for run in runs if _is_news(registry.runs.get(run.number), run)]
     if news:
-        with told_apart(path, "add the runs"):
+        with explain_os_errors(path, "add the runs"):
             retry(lambda: _cut_half_a_line(path))
             append_lines(path, [_as_line(run, registry.runs.get(run.number)) for run in news])
 

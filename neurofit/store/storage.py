@@ -17,7 +17,7 @@ import shlex
 from pathlib import Path
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.files import to_json, told_apart, write_new, write_whole
+from neurofit.files import explain_os_errors, to_json, write_new, write_whole
 from neurofit.process import who
 from neurofit.store.records import StorageMarker
 from neurofit.structure import read_record
@@ -83,7 +83,7 @@ def _inside(study: Study) -> Path:
 
 def _id_inside(study: Study) -> str:
     path = _inside(study)
-    with told_apart(path, "mark the storage"):
+    with explain_os_errors(path, "mark the storage"):
         study.training_data.mkdir(parents=True, exist_ok=True)
         marker = StorageMarker(id=secrets.token_hex(8))
         write_new(path, to_json({"format": marker.format, "id": marker.id}) + "\n")

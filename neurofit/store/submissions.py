@@ -20,7 +20,7 @@ import msgspec
 
 from neurofit import process
 from neurofit.errors import StoreError
-from neurofit.files import append_lines, partial_path, read_file, to_json, told_apart, write_new
+from neurofit.files import append_lines, explain_os_errors, partial_path, read_file, to_json, write_new
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.records import FORMAT, Cancellation, Queue, QueueLine, SubmissionRecord
 from neurofit.structure import read_record, structured_lines
@@ -51,7 +51,7 @@ def write_submission(
     """Write a submission whole: its folder appears under its name only when everything is in it."""
     final = SubmissionFiles(files.scratch / name) if record.scratch else files.submission(name)
     partial = SubmissionFiles(partial_path(final.folder))
-    with told_apart(final.folder, "write the submission"):
+    with explain_os_errors(final.folder, "write the submission"):
         try:
             named = msgspec.structs.replace(record, name=name, jobs=len(jobs))
             retry(lambda: _write(partial, named, jobs))
@@ -232,14 +232,14 @@ def read_queue(files: SubmissionFiles) -> QueueMemory:
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
-    with told_apart(files.queue, "note what the queue said"):
+    with explain_os_errors(files.queue, "note what the queue said"):
         append_lines(files.queue, [record])
 
 
 def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> Path:
     """Note a cancellation before any queue is told; workers look here between tasks and while one runs."""
     content = to_json(Cancellation(tasks=None if tasks is None else frozenset(tasks), by=by).as_object())
-    with told_apart(files.stops, "note the cancellation"):
+    with explain_os_errors(files.stops, "note the cancellation"):
         for number in itertools.count(len(retry(lambda: list(files.stops.glob("*.json")))) + 1):
             path = files.stops / f"{number:06d}.json"
             if write_new(path, content):

@@ -113,3 +113,30 @@ def test_a_script_elsewhere(quick, python, tmp_path):
     inside = quick.root / "stray.py"
     inside.write_text(stray.read_text())
     assert "is not under" in python(str(inside), code=1).stderr
+
+
+WITH_FUNCTION = '''"""Ends in nf.main."""
+import neurofit as nf
+
+def fit(task, *, x=1):
+    return {"m": x}
+
+experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]))
+
+if __name__ == "__main__":
+    nf.main(experiment)
+'''
+
+
+def test_a_script_may_end_in_nf_main(study, python):
+    study.script("ends", WITH_FUNCTION)
+    answer = python("jobs/ends.py", "--x", "2")
+    assert "ends:1/0: done" in answer.stdout and "m  2" in answer.stdout
+    assert json.loads(study("show", "ends", "--json").stdout)["axes"] == {"x": [1, 2]}
+
+
+def test_nf_main_without_a_guard_is_refused_when_a_command_loads_the_script(study, python):
+    study.script("bare", WITH_FUNCTION.replace('if __name__ == "__main__":\n    ', ""))
+    error = study("submit", "bare", code=1).stderr
+    assert 'Write `if __name__ == "__main__":` above the call' in error
+    assert "bare:0/0: done" in python("jobs/bare.py").stdout

@@ -105,5 +105,5 @@ def test_a_folder_or_a_loop_in_place_of_a_record_is_damage(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     for name in ("folder", "loop"):
-        with pytest.raises(StoreError, match=f"{name}: damaged, this is no file"):
+        with pytest.raises(StoreError, match=f"{name}: damaged, this is not a file"):
             read_json(tmp_path / name)

@@ -31,7 +31,9 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
     runs = runs_of(experiment, read_registry(ExperimentFiles(study, experiment.name).registry))
-    record = of_grid(experiment, chosen(experiment, runs, selection, condition(experiment, where) if where else None))
+    record = of_grid(
+        experiment, chosen(experiment, runs, selection, condition(experiment, where) if where else None)
+    )
     if as_json:
         terminal.as_json(record)
         return

@@ -141,7 +141,9 @@ def _plan(study: Study, selector: str, where: str | None, **given: Any) -> Plan:
     experiment = load(study, selection.experiment)
     if experiment.hint:
         terminal.note(experiment.hint)
-    return make(study, experiment, SubmitOptions(selection, condition(experiment, where) if where else None, **given))
+    return make(
+        study, experiment, SubmitOptions(selection, condition(experiment, where) if where else None, **given)
+    )
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
