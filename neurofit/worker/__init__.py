@@ -1,1 +1,1 @@
-"""Do one job's tasks, on whatever machine this is: `python -m neurofit.worker SUBMISSION INDEX…`."""
+"""Run the tasks of a job on this machine: `python -m neurofit.worker SUBMISSION INDEX…`."""

@@ -1,8 +1,8 @@
-"""`python -m neurofit.worker SUBMISSION INDEX…`: the one command that every queue runs; `--serve` is the
-pool's fork server.
+"""`python -m neurofit.worker SUBMISSION INDEX…`: the command that every queue runs.
 
-Exit status: 0, the job is over, however its tasks ended; 99, start it again, because its time limit or the
-queue interrupted it; 95, the disk had no room for what there is to say; anything else, an error.
+Exit status: 0 if the job has ended, however its tasks ended; 99 to be started again, because its time limit is near
+or the queue interrupted it; 95 if the disk is too full for an outcome; any other status is an error. With `--serve`, it
+is the fork server of the local pool.
 """
 
 from __future__ import annotations
@@ -22,16 +22,14 @@ from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervisor import Signals
 
-JOB_STARTED = (
-    "NEUROFIT_JOB_STARTED"  # set by the job's script: when the queue started it, in seconds since 1970
-)
+JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when it started, in seconds since 1970
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m neurofit.worker", description=__doc__)
     parser.add_argument("submission", type=Path, help="the submission's folder")
-    parser.add_argument("jobs", type=int, nargs="*", help="numbers of the jobs to do, one after the other")
-    parser.add_argument("--serve", action="store_true", help="be the fork server of a local pool")
+    parser.add_argument("jobs", type=int, nargs="*", help="numbers of the jobs to run, one after the other")
+    parser.add_argument("--serve", action="store_true", help="run the fork server of a local pool")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="neurofit: %(message)s")
     environment.enter()
@@ -54,19 +52,18 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(OSError):  # the log is on the same disk
             print(f"neurofit: {error}", file=sys.stderr)
         full = getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if (
-            full
-        ):  # what found no room in the log would be tried again at the very end, and change the exit status
+        if full:  # otherwise Python writes what is left at exit, fails, and changes the exit status
             sys.stdout = sys.stderr = None
         return NO_ROOM if full else 1
     return 0
 
 
 def forget_current_folder() -> None:
-    """Have modules not looked for in the current folder, where `python -m` looks first: that is the study as
-    it is now, and tasks import it as it was submitted.
+    """Remove the current folder from Python's path, where `python -m` has put it.
+
+    It is the study as it is now; tasks import the code as it was submitted.
     """
-    os.environ.pop("PYTHONSAFEPATH", None)  # what a task starts has an ordinary Python again
+    os.environ.pop("PYTHONSAFEPATH", None)  # programs that a task starts run an ordinary Python
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
 

@@ -1,6 +1,4 @@
-"""What a worker is to do: one submission as its files tell it, with the fit loaded from the code as it was
-submitted.
-"""
+"""What a worker has to do: one submission, read from its files, and its experiment, loaded from the submitted code."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Assignment:
-    """One submission, ready to be worked on."""
+    """One submission, its runs, and its experiment once it is loaded."""
 
     submission: SubmissionFiles
     record: SubmissionRecord
@@ -39,12 +37,12 @@ class Assignment:
     modules: list[ModuleType] = field(
         default_factory=list, repr=False
     )  # of the study, loaded with the experiment
-    problem: str | None = None  # why the experiment could not be loaded; every task then fails with it
+    problem: str | None = None  # why the experiment could not be loaded; every task then fails with this
     _code: Path | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> Assignment:
-        """From the submission's folder alone, wherever this machine has it mounted."""
+        """Read a submission from its folder, wherever this machine has mounted it."""
         submission = SubmissionFiles(
             Path(os.path.abspath(folder))
         )  # `training_data` may be a link to another disk
@@ -60,15 +58,21 @@ class Assignment:
         return self._code or code_store(self.files.study) / self.record.code
 
     def load(self, experiment: Experiment | None = None, code: Path | None = None) -> None:
-        """Load the script as it was submitted (or take an experiment that is loaded, from the study's own
-        code), and what its fit wants loaded before tasks are forked.
+        """Load the experiment from the submitted code, and what its fit prepares before tasks are forked.
+
+        Parameters
+        ----------
+        experiment : Experiment or None
+            An experiment that is already loaded, used instead.
+        code : Path or None
+            The folder that it was loaded from.
         """
         self._code = code
         environment.settle()
-        os.environ[scripts.ROOT] = str(self.code)  # for processes that tasks spawn
+        os.environ[scripts.ROOT] = str(self.code)  # for processes that tasks start
         self._load(experiment)
         self.modules = scripts.modules_of(self.code)
-        teardown.look_for_files()
+        teardown.remember_open_files()
 
     def _load(self, experiment: Experiment | None) -> None:
         try:
@@ -81,13 +85,11 @@ class Assignment:
             return
         try:
             experiment.adapter.prepare(self.files.study.root)
-        except Exception:  # the tasks will meet it again, and it is then written down as theirs
-            log.warning("what the fit prepares for all tasks failed:\n%s", traceback.format_exc())
+        except Exception:  # each task will meet the same error and record it
+            log.warning("prepare() of the fit failed:\n%s", traceback.format_exc())
 
     def task_files(self, number: int, repetition: int) -> TaskFiles:
-        """Where attempts at a task are made: a scratch attempt in its submission's own folder, where nobody
-        looks.
-        """
+        """The files of a task. A scratch attempt has them in its submission's own folder, outside the runs."""
         if self.record.scratch:
             return TaskFiles(self.submission.folder)
         run = self.run(number)
@@ -98,12 +100,12 @@ class Assignment:
             return self.runs[number]
         except KeyError:
             raise StoreError(
-                f"{self.files.registry}: there is no run {number}, which {self.submission.name} holds."
+                f"{self.files.registry}: run {number} of submission {self.submission.name} is missing."
             ) from None
 
 
 def versions() -> dict[str, str]:
-    """Of Python, neurofit, and whatever of the usual libraries is loaded in this process."""
+    """Versions of Python, neurofit and those common libraries that this process has loaded."""
     found = {"python": sys.version.split()[0]}
     for name in ("neurofit", "numpy", "scipy", "tensorflow", "keras", "torch", "jax", "sklearn"):
         module = sys.modules.get(name)

@@ -1,4 +1,4 @@
-"""What a job sees where a queue has put it: the fit of the one task that `neurofit runners check` submits."""
+"""The fit of the task that `neurofit runners check` submits: it records what a job sees on its node."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ for name in sys.argv[1:]:
 
 
 def look(task: Any, *, job_memory_gb: float | None = None) -> dict[str, float]:
-    """The canary's fit: its facts are in the outcome.
+    """Record what this job sees as facts of the outcome.
 
     Parameters
     ----------
-    job_memory_gb : that the job asked for; with little, TensorFlow is not tried, which would end the job
+    job_memory_gb : float or None
+        Memory that the job asked for. With too little, TensorFlow is not imported, which would end the job.
     """
     begun = time.monotonic()
     training_data = task.study.parents[1]  # the canary's own study is training_data/.check/NAME
@@ -66,7 +67,7 @@ def look(task: Any, *, job_memory_gb: float | None = None) -> dict[str, float]:
 
 
 def clock_seconds(folder: Path) -> float | None:
-    """How far this host's clock is ahead of the file system's, which all hosts share."""
+    """Seconds by which this host's clock is ahead of the file system's, which all hosts share."""
     probe = folder / f"{CLOCK}-{socket.gethostname()}-{os.getpid()}"
     try:
         probe.write_bytes(b".")
@@ -79,7 +80,7 @@ def clock_seconds(folder: Path) -> float | None:
 
 
 def entries(folder: Path) -> int | None:
-    """How many files and folders are in it; None where it cannot be read."""
+    """Number of files and folders in a folder; None if it cannot be read."""
     try:
         return len(os.listdir(folder))
     except OSError:
@@ -91,16 +92,16 @@ def is_writable(folder: Path) -> bool:
 
 
 def imports(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Library → its version, or why it cannot be imported; asked of a process of its own, which may crash."""
+    """Library → its version, or why it cannot be imported. Tried in a child process, which may crash."""
     try:
         words = [sys.executable, "-c", IMPORTS, *names]
         done = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd=folder)
-        said, end = done.stdout, f"importing it ended Python with status {done.returncode}"
+        output, end = done.stdout, f"Python exited with status {done.returncode} while importing it"
     except subprocess.TimeoutExpired as error:
-        said = (error.stdout or b"").decode(errors="replace")
+        output = (error.stdout or b"").decode(errors="replace")
         end = f"importing it took longer than {IMPORT_SECONDS:g} s"
     found: dict[str, dict[str, Any]] = {name: {"error": end} for name in names}
-    for line in said.splitlines():
+    for line in output.splitlines():
         with contextlib.suppress(ValueError):
             record = json.loads(line)
             found.update(record if isinstance(record, dict) else {})
@@ -108,7 +109,7 @@ def imports(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 def gpu_names() -> list[str]:
-    """Of the GPUs that are in this host, whoever may use them."""
+    """Names of the GPUs in this host, whether or not this job may use them."""
     if shutil.which("nvidia-smi"):
         words = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -124,7 +125,7 @@ def gpu_names() -> list[str]:
 
 
 def memory_gb() -> float | None:
-    """What this process may use at most: its control groups' and its own limits; None where there is none."""
+    """This process's memory limit, its own or that of its control groups; None if there is none."""
     limits = [resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     limits = [limit for limit in limits if limit != resource.RLIM_INFINITY] + _of_control_groups()
     least = min(limits, default=None)
@@ -145,7 +146,7 @@ def _of_control_groups() -> list[int]:
         own = root / name.lstrip("/")
         for folder in (own, *own.parents):
             with contextlib.suppress(OSError, ValueError):
-                found.append(int((folder / file).read_text()))  # "max" is no number
+                found.append(int((folder / file).read_text()))  # "max" is not a number
             if folder == root:
                 break
     return found

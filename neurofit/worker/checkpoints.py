@@ -1,5 +1,4 @@
-"""Checkpoints of a task: folders published by rename, two kept, each knowing the lengths of the files that it
-goes with.
+"""Checkpoints of a task: folders that are published by renaming them. The newest two are kept.
 
 checkpoint/000400/
 ├── checkpoint.json        {"step", "attempt", "rows": of history.csv, "lengths": {file: bytes}}
@@ -30,12 +29,17 @@ RECORD = "checkpoint.json"
 
 
 class Superseded(BaseException):
-    """Another worker took this task over: whatever this process would still write comes too late."""
+    """Another worker has taken over this task: this process must write nothing more."""
 
 
 def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
-    """The checkpoints to go on from, newest first: the last attempt's before those of earlier ones. Only
-    those written after an attempt, where it starts afresh.
+    """The checkpoints of a task, newest first: the last attempt's before those of earlier ones.
+
+    Parameters
+    ----------
+    task : TaskFiles
+    after_attempt : int
+        Only checkpoints of later attempts are returned.
     """
     found = []
     with contextlib.suppress(FileNotFoundError):
@@ -47,14 +51,12 @@ def published(task: TaskFiles, after_attempt: int = 0) -> list[Path]:
                 if record.attempt > after_attempt:
                     found.append((record.attempt, record.step, folder))
             except (StoreError, OSError):
-                continue  # not whole: the one before it serves
+                continue  # incomplete: the previous one is used
     return [folder for *_, folder in sorted(found, reverse=True)]
 
 
 def discard(task: TaskFiles, up_to_attempt: int) -> None:
-    """Remove the checkpoints of these attempts: what starts afresh leaves nothing older to whoever goes on
-    with it.
-    """
+    """Remove the checkpoints of the attempts up to this one, before a task starts from scratch."""
     newer = published(task, up_to_attempt)
     for folder in published(task):
         if folder not in newer:
@@ -63,11 +65,17 @@ def discard(task: TaskFiles, up_to_attempt: int) -> None:
 
 @contextlib.contextmanager
 def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[str, Any]) -> Iterator[Path]:
-    """Give a folder to write into, and publish it whole as the checkpoint of `step`."""
+    """Yield a folder to write into, and publish it as the checkpoint of `step`.
+
+    Raises
+    ------
+    Superseded
+        Another worker has taken over the task.
+    """
     retry(lambda: task.checkpoints.mkdir(exist_ok=True))
     final = task.checkpoints / f"{step:06d}"
     partial = partial_path(final)
-    retry(lambda: partial.mkdir(exist_ok=True))  # its name is nobody else's
+    retry(lambda: partial.mkdir(exist_ok=True))  # no other process uses this name
     text = to_json({"step": step, "attempt": attempt.number, **record})
     try:
         yield partial
@@ -84,14 +92,14 @@ def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[s
 
 def _put_in_place(partial: Path, final: Path, text: str) -> None:
     try:
-        os.stat(partial)  # before anything is removed for it
+        os.stat(partial)  # raises before the old folder is removed
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
     except FileNotFoundError:
         if (final / RECORD).read_text(encoding="utf-8") != text:
             raise
-        # it had been renamed, and the answer was lost
+        # it was renamed, and the file system's answer was lost
 
 
 def _sync(folder: Path) -> None:
@@ -105,14 +113,18 @@ def _sync(folder: Path) -> None:
 
 
 def take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
-    """Bring the older attempt's history and kept files over, cut to where they were; gives the history's
-    rows.
+    """Copy an earlier attempt's history and kept files, cut to their state at the checkpoint.
+
+    Returns
+    -------
+    int
+        Number of rows of the history.
     """
     return retry(lambda: _take_up(checkpoint, task, attempt))
 
 
 def _take_up(checkpoint: Path, task: TaskFiles, attempt: AttemptFiles) -> int:
-    os.stat(attempt.folder)  # nothing is made above it where the storage is away
+    os.stat(attempt.folder)  # raises if the storage is away: nothing may be created above this folder
     record = read_record(checkpoint / RECORD, CheckpointRecord)
     source, rows = task.attempt(record.attempt), record.rows
     if source.folder != attempt.folder:

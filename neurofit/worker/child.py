@@ -1,6 +1,4 @@
-"""The process that does one group of tasks: captured output, one outcome per task, and an end that leaves
-nothing behind.
-"""
+"""The process that runs one group of tasks: it writes one outcome per task, and leaves nothing running behind."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ from neurofit.worker.stopping import stop_reason
 from neurofit.worker.task_context import Stopped, StopRequest, TaskContext
 
 PR_SET_PDEATHSIG = 1
-DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of an instant task would cost more than doing it again
+DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of a shorter task would cost more than repeating the task
 
 try:
     _prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before any fork
@@ -41,7 +39,7 @@ except (OSError, AttributeError):
 
 
 def die_with(parent: int) -> None:
-    """Have this process killed when its parent ends, however that ends."""
+    """Have the kernel kill this process when its parent ends."""
     if _prctl is not None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -50,7 +48,7 @@ def die_with(parent: int) -> None:
 
 @dataclass
 class Work:
-    """A group of tasks and what their outcomes already say."""
+    """A group of tasks, and their outcomes as far as they are known before the tasks start."""
 
     fit: FitAdapter | None
     problem: str | None
@@ -58,16 +56,17 @@ class Work:
     records: list[dict[str, Any]]
     code: Path
     versions: Callable[[], dict[str, str]]
-    time_over: dict[str, Any]  # the error of a task that took longer than it may
-    modules: list[ModuleType]  # of the study
+    timeout_error: dict[str, Any]  # the error of a task that exceeds its time limit
+    modules: list[ModuleType]  # of the study, loaded with the experiment
     asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
-    inputs: Sequence[str | Path] = ()  # what every task reads
-    own_process: bool = True  # forked for these tasks; not under a debugger
+    inputs: Sequence[str | Path] = ()  # files that every task reads
+    own_process: bool = True  # False: in the worker's own process, for a debugger
 
 
 def do(work: Work) -> None:
-    """Do the tasks and publish an outcome for each. Never raises; a task taken over by somebody else
-    publishes nothing.
+    """Run the tasks and publish an outcome for each. Raises nothing.
+
+    A task that another worker has taken over publishes nothing.
     """
     end = teardown.Teardown(work.modules) if work.own_process else None
     stop = StopRequest()
@@ -80,7 +79,7 @@ def do(work: Work) -> None:
     except Superseded:
         return
     if os.getpid() != process:
-        return  # the fit forked, and this is what it forked: the task is its parent's
+        return  # a process that the fit has forked: the task belongs to its parent
     if end is not None:
         results = _after(end.finish(stopped=stop.made), work.tasks, results)
     for task, record, result in zip(work.tasks, work.records, results):
@@ -90,12 +89,10 @@ def do(work: Work) -> None:
 
 
 def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[dict[str, Any]]:
-    """What each task's outcome says beyond what was known before it; from then on nothing stops this
-    process.
-    """
+    """The entries that running the tasks adds to their outcomes. Stop requests are ignored afterwards."""
     try:
         if work.fit is None:
-            raise BadScript(work.problem or "the experiment could not be loaded")
+            raise BadScript(work.problem or "The experiment could not be loaded.")
         scripts.hide_standard_library()
         _seed_global_generators(work.tasks[0].seed)
         for task in work.tasks:
@@ -116,7 +113,7 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
         _over(stop, end)
         state = {"state": "stopped", "reason": stop_reason(work.asked())}
         if stop.time_is_over:
-            state = {"state": "failed", "error": work.time_over}
+            state = {"state": "failed", "error": work.timeout_error}
         return [
             {
                 **state,
@@ -133,8 +130,8 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
 
 
 def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
-    """The fit has ended."""
-    stop.come_too_late()
+    """Ignore stop requests from now on, and release spare descriptors: the fit has ended."""
+    stop.ignore()
     if end is not None:
         end.give_descriptors_back()
 
@@ -142,9 +139,7 @@ def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
 def _after(
     ended: teardown.Ended, tasks: list[TaskContext], results: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Results as they are after the end of the process: what could not be written makes a task that was done
-    fail.
-    """
+    """The results after the process has been cleaned up: a task whose file could not be written has failed."""
     for task in tasks:
         if ended.problems:
             task.facts["warnings"] = [*task.facts.get("warnings", []), *ended.problems]
@@ -163,7 +158,7 @@ def _after(
 
 
 def _latest(task: TaskContext, result: dict[str, Any]) -> int | None:
-    """A thread may have logged once more."""
+    """The progress of a task, which a thread may have logged after the fit returned."""
     return task.progress if result["state"] == "done" else result["progress"]
 
 
@@ -195,16 +190,14 @@ def _failed(task: TaskContext, error: BaseException, code: Path) -> dict[str, An
 
 
 def _seed_global_generators(seed: int) -> None:
-    """For functions that use `random` or `numpy.random` directly: the repetition decides them too."""
+    """Seed `random` and `numpy.random`, for fits that use them directly."""
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed)
 
 
 def finish(task: TaskContext, outcome: dict[str, Any], *, own_process: bool) -> None:
-    """Publish the outcome, trying for a while where the disk is full, and tidy the checkpoints of a task that
-    is done.
-    """
+    """Publish the outcome, with retries if the disk is full, and remove the checkpoints of a task that is done."""
     wall = outcome["wall_seconds"]
     for pause in (1, 4, 10, 15, None):
         try:
@@ -214,7 +207,7 @@ def finish(task: TaskContext, outcome: dict[str, Any], *, own_process: bool) -> 
             if pause is None:
                 raise
             if error.errno in (errno.EMFILE, errno.ENFILE) and own_process:
-                os.closerange(3, 1 << 20)  # all is written, nobody needs them
+                os.closerange(3, 1 << 20)  # all files are written and no longer needed
                 continue
             time.sleep(pause)
     if won and outcome["state"] == "done" and task.files.checkpoints.exists():
@@ -226,15 +219,17 @@ def _used(started: float, clock: float) -> dict[str, Any]:
     return {
         "started": timestamp(started),
         "ended": timestamp(time.time()),
-        "wall_seconds": round(time.monotonic() - clock, 4),  # not by the clock, which may be set meanwhile
+        "wall_seconds": round(
+            time.monotonic() - clock, 4
+        ),  # not from the clock, which may be changed meanwhile
         "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
         "peak_memory_gb": round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
     }
 
 
 def leave(status: int) -> NoReturn:
-    """End this process at once, past the exit handlers that belong to the process it was forked from."""
+    """End this process without the exit handlers, which belong to the process that it was forked from."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # whatever a fit made of it
+        with contextlib.suppress(Exception):  # a fit may have replaced or closed it
             stream.flush()
     os._exit(status)

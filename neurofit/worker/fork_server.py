@@ -1,9 +1,8 @@
-"""The pool's fork server: the slow imports done once, and a worker forked from here for every slot of the
-pool.
+"""The pool's fork server: it does the slow imports once, and forks a worker for each slot of the pool.
 
-It speaks lines of JSON over the socket that is its standard input: {"slot": 2, "environment": {…}} with a
-socket's descriptor asks for a worker, which then reads job numbers from that socket, a line each, and answers
-`done`, `stopped` or `again`. A worker dies with this process, and this process with the pool.
+Its standard input is a socket that carries lines of JSON. {"slot": 2, "environment": {…}} with the descriptor of
+another socket asks for a worker. The worker reads job numbers from that socket, one per line, and answers `done`,
+`stopped` or `again`. A worker dies with this process, and this process with the pool.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import os
 import signal
 import socket
 import traceback
+from typing import Any
 
 from neurofit.worker import child
 from neurofit.worker.assignment import Assignment
@@ -22,18 +22,18 @@ from neurofit.worker.supervisor import STOP_SIGNALS, Signals
 
 
 def serve(assignment: Assignment) -> int:
-    """Fork workers as asked, until the pool closes its end."""
+    """Fork workers on request until the pool closes the socket; return the exit status."""
     child.die_with(os.getppid())
     control = socket.socket(fileno=os.dup(0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the pool passes it on
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the pool passes it on
     assignment.load()
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, STOP_SIGNALS
-    )  # this process ends with the pool, and workers with it
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # this process ends when the pool does
     signal.signal(
         signal.SIGCHLD, signal.SIG_IGN
-    )  # the pool sees a worker's end by its socket; nobody waits here
-    _say(control, {"ready": True, "problem": assignment.problem})
+    )  # no waiting here: the pool sees by its socket that a worker has ended
+    _answer(control, {"ready": True, "problem": assignment.problem})
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 65536, 1)
         if not message:
@@ -45,15 +45,15 @@ def serve(assignment: Assignment) -> int:
             control.close()
             _be_worker(assignment, request, socket.socket(fileno=descriptors[0]), server)
         os.close(descriptors[0])
-        _say(control, {"slot": request["slot"], "pid": pid})
+        _answer(control, {"slot": request["slot"], "pid": pid})
 
 
-def _say(control: socket.socket, record: dict) -> None:
+def _answer(control: socket.socket, record: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):
         control.sendall(json.dumps(record).encode() + b"\n")
 
 
-def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, server: int) -> None:
+def _be_worker(assignment: Assignment, request: dict[str, Any], jobs: socket.socket, server: int) -> None:
     status = 1
     try:
         child.die_with(server)
@@ -67,7 +67,9 @@ def _be_worker(assignment: Assignment, request: dict, jobs: socket.socket, serve
         with jobs.makefile("r") as lines:
             for line in lines:
                 end = worker.do_job(int(line))
-                over = end == "stopped" and not signals.stop  # by its time limit, and getting no further
+                over = (
+                    end == "stopped" and not signals.stop
+                )  # its time limit is near, and it makes no progress
                 jobs.sendall(f"{'done' if over else end}\n".encode())
                 if signals.stop:
                     break

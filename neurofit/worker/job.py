@@ -1,4 +1,4 @@
-"""One job: its groups of tasks one after the other, claimed, done in processes of their own, written down."""
+"""One job: its groups of tasks are claimed one after the other, run in child processes, and recorded."""
 
 from __future__ import annotations
 
@@ -33,32 +33,40 @@ from neurofit.worker.task_context import TaskContext
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
 NO_PROGRESS = (
-    "The job's time limit is near, and no task got further than before, so it is not started again by "
-    "itself. Raise "
-    "resources.walltime_minutes, or have the fit save checkpoints more often; then submit again."
+    "The job's time limit is near, and no task got further than before, so it is not started again. Raise "
+    "resources.walltime_minutes, or save checkpoints more often in the fit; then submit again."
 )
-NOT_OURS = "its attempt is another worker's by now"
-NEVER_GOT_ON = "The queue interrupted this job again and again before any task got further; submit it again."
+NOT_OURS = "another worker has taken over its attempt"
+INTERRUPTED = (
+    f"The queue interrupted this job {MOST_STARTS_WITHOUT_PROGRESS} times before any task got further; submit it "
+    "again."
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Worker:
-    """Does jobs of one submission in this process and its children."""
+    """Runs jobs of one submission, in this process and its children."""
 
     assignment: Assignment
     signals: supervisor.Signals
     echo: bool = False
-    environment: dict[str, str] = field(default_factory=dict)  # of tasks, e.g. the GPU they may see
-    in_process: bool = False  # under a debugger: no child, no captured output
-    forked: Callable[[int], None] = field(default=lambda pid: None)  # told each child's number
-    descriptors: tuple[int, ...] = ()  # of this process alone: a child closes them
-    started: float | None = None  # when the queue started the job, by this machine's clock; None: now
+    environment: dict[str, str] = field(
+        default_factory=dict
+    )  # of tasks, for example the GPU that they may use
+    in_process: bool = False  # for a debugger: no child process, no captured output
+    forked: Callable[[int], None] = field(default=lambda pid: None)  # called with each child's process number
+    descriptors: tuple[int, ...] = ()  # that a child has to close
+    started: float | None = None  # when the queue started the job, in seconds since 1970; None: now
 
     def do_job(self, number: int) -> str:
-        """Do what is left of the job. Gives how it ended: `done`, `stopped`, or `again` where its queue
-        should start it once more.
+        """Run what is left of a job.
+
+        Returns
+        -------
+        str
+            How it ended: `done`, `stopped`, or `again` if its queue should start it again.
         """
         submission = self.assignment.submission
         with transient.patience(transient.worker(submission.folder)):
@@ -88,7 +96,7 @@ class Worker:
 
 @dataclass
 class _Waiting:
-    """What a worker does while its storage is away."""
+    """The heartbeat of a worker while its storage is away."""
 
     journal: Journal
     signals: supervisor.Signals
@@ -96,10 +104,7 @@ class _Waiting:
     asked: float | None = None  # when it was first seen that this worker should stop
 
     def beat(self) -> bool:
-        """Its heartbeat goes on.
-
-        True where the waiting is over: somebody is waiting for this worker to stop.
-        """
+        """Write the heartbeat; return True if this worker was asked to stop and should wait no longer."""
         now = time.monotonic()
         if now - self.beaten > HEARTBEAT_SECONDS / 2:
             self.journal.touch()
@@ -116,9 +121,12 @@ class _Job:
     claimant: Claimant
     limits: supervisor.Limits
     fail_fast: FailFast
-    _stops: tuple[frozenset[str], list] = (frozenset(), [])  # names of files, and what they say
-    why: str | None = None  # this job is not started again, in words
-    _went_on: bool = False  # this start of the job got further than those before it
+    _stops: tuple[frozenset[str], list] = (
+        frozenset(),
+        [],
+    )  # names of the files that were read, and the cancellations in them
+    why: str | None = None  # why this job is not started again
+    _made_progress: bool = False  # whether this start of the job got further than earlier ones
 
     def do(self, tasks: list[Planned]) -> str:
         waiting = list(self._groups(tasks))
@@ -130,29 +138,28 @@ class _Job:
                 continue
             ending = self._do_group(group)
             if ending == "crashed" and len(group) > 1:
-                waiting = [[task] for task in group] + waiting  # one of them did it: each alone
+                waiting = [[task] for task in group] + waiting  # one of them caused it: run each alone
             elif ending in ("near the limit", "stopped"):
                 return self._interrupted([group, *waiting], near_limit=ending == "near the limit")
         return self._interrupted(waiting, near_limit=False) if waiting else "done"
 
     def _interrupted(self, waiting: list[list[Planned]], *, near_limit: bool) -> str:
-        """Whether this job should be started once more: not where all that is left was cancelled, not where a
-        person stopped it, and not for ever without progress.
+        """How a job ends that was interrupted: `again` if its queue should start it again.
+
+        It should not if all that is left was cancelled, if a person stopped it, or if it makes no progress.
         """
         if all(self._cancelled(task) for group in waiting for task in group):
             return "done"
         if not (near_limit or self.worker.signals.notice):
             return "stopped"
-        if self._went_on or (not near_limit and self.journal.start < MOST_STARTS_WITHOUT_PROGRESS):
+        if self._made_progress or (not near_limit and self.journal.start < MOST_STARTS_WITHOUT_PROGRESS):
             return "again"
-        self.why = NO_PROGRESS if near_limit else NEVER_GOT_ON
+        self.why = NO_PROGRESS if near_limit else INTERRUPTED
         log.warning("%s", self.why)
         return "stopped"
 
     def _groups(self, tasks: list[Planned]) -> Iterable[list[Planned]]:
-        """Tasks that are done in one process: a run's repetitions where the fit trains them together, else
-        one.
-        """
+        """The tasks of each process: a run's repetitions if the fit trains them together, otherwise one."""
         experiment = self.worker.assignment.experiment
         if experiment is None or experiment.adapter.together is None:
             return ([task] for task in tasks)
@@ -161,7 +168,7 @@ class _Job:
     def _do_group(self, group: list[Planned]) -> str:
         claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
         if not claimed:
-            return "left alone"
+            return "not claimed"
         lives = [self._live(task, attempt) for task, attempt in claimed]
         records = [self._record(task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
         assignment = self.worker.assignment
@@ -208,7 +215,7 @@ class _Job:
     def _in_child(self, work: child.Work) -> None:
         with transient.patience(
             transient.worker(self.claimant.submission.folder)
-        ):  # the heartbeat is its parent's
+        ):  # its parent writes the heartbeat
             child.do(work)
 
     def _claim(self, task: Planned) -> AttemptFiles | None:
@@ -237,7 +244,7 @@ class _Job:
         )
 
     def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> dict[str, Any]:
-        """What is known of an attempt before it starts."""
+        """The outcome of an attempt as far as it is known before it starts."""
         assignment = self.worker.assignment
         run, record = assignment.run(task.run), assignment.record
         experiment = assignment.experiment
@@ -281,7 +288,7 @@ class _Job:
     def _settle(
         self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervisor.Ending
     ) -> bool:
-        """Write outcomes down, also of a child that died without one; True where it did so by itself."""
+        """Record outcomes, also of a child that died without one; True if it died without being asked to stop."""
         crashed = False
         for (_, attempt), record in zip(claimed, records):
             if still_mine(attempt):
@@ -294,8 +301,8 @@ class _Job:
                 self.journal.write({"skip": [record["run"], record["repetition"]], "why": NOT_OURS})
                 continue
             self.journal.write({"outcome": written})
-            self.fail_fast.saw(outcome)
-            self._went_on = self._went_on or _got_further(attempt, outcome)
+            self.fail_fast.note(outcome)
+            self._made_progress = self._made_progress or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
                 if not attempt.stderr.stat().st_size:
                     attempt.stderr.unlink()
@@ -322,7 +329,7 @@ class _Job:
         return any(stop.covers(task.key) for stop in self._stops[1])
 
     def _are_cancelled(self, tasks: list[Planned]) -> bool:
-        """As far as can be seen at once: it is asked every second, and between two heartbeats."""
+        """Whether these tasks are cancelled, without waiting for the storage: asked once per second."""
         try:
             self._read_stops()
         except OSError:
@@ -330,16 +337,16 @@ class _Job:
         return all(any(stop.covers(task.key) for stop in self._stops[1]) for task in tasks)
 
     def _read_stops(self) -> None:
-        # by name, not by their number: one may have come while another went
+        # compared by name, since one may be added while another is removed
         names = frozenset(os.listdir(self.claimant.submission.stops))
         if names != self._stops[0]:
             with transient.patience(transient.at_once(self.claimant.submission.folder)):
                 stops, damaged = read_stops(self.claimant.submission)
-            self._stops = (None if damaged else names, stops)  # what could not be read now is looked at again
+            self._stops = (None if damaged else names, stops)  # what could not be read now is read again
 
 
 def _got_further(attempt: AttemptFiles, outcome: Outcome) -> bool:
-    """Whether a task came to an end, or to a later step than any attempt before."""
+    """Whether a task ended, or got to a later step than in any earlier attempt."""
     if outcome.state in ("done", "failed"):
         return True
     progress = outcome.progress
@@ -365,12 +372,11 @@ def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> dict[s
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(
             "timeout",
-            f"It took longer than task_minutes: {minutes:g}. Its last checkpoint is kept: raise "
-            "task_minutes, then retry.",
+            f"The task took longer than task_minutes ({minutes:g}). Its last checkpoint is kept. Raise task_minutes, "
+            "then submit with --retry.",
         )
     return limit_record(
         "memory",
-        f"It used more than resources.memory_gb: {limits.memory_gb:g} ({peak_gb:.2f} GB at most). Raise it, "
-        "then "
-        "retry.",
+        f"The task used {peak_gb:.2f} GB, more than resources.memory_gb ({limits.memory_gb:g}). Raise it, then submit "
+        "with --retry.",
     )

@@ -1,4 +1,4 @@
-"""Outcomes: how an attempt ended, as the record that `outcome.json` and the journal hold."""
+"""Outcomes: how an attempt ended, as the record in `outcome.json` and in the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from neurofit.errors import NeurofitError, text_of
 
-CODE_FOLDER = ".code"  # where `layout.code_store` keeps copies
+CODE_FOLDER = ".code"  # see `layout.code_store`
 TRACEBACK_CHARACTERS = 20_000
 
 
@@ -22,14 +22,20 @@ def timestamp(seconds: float) -> str:
 
 
 class BadMetrics(NeurofitError):
-    """A fit returned something that is no dict of finite numbers."""
+    """A fit returned something other than a dict of finite numbers."""
 
 
 def checked_metrics(returned: Any) -> dict[str, float]:
-    """Metrics as JSON numbers. Raises BadMetrics, naming the metric, for anything else."""
-    expected = 'expected a dict of numbers, like {"test/correlation": 0.41}'
+    """Metrics as JSON numbers.
+
+    Raises
+    ------
+    BadMetrics
+        This is not a dict of names and finite numbers; the message names the metric.
+    """
+    expected = 'expected a dict of numbers, such as {"test/correlation": 0.41}'
     if returned is None:
-        raise BadMetrics(f"The fit returned nothing; {expected}. Is there a `return` at its end?")
+        raise BadMetrics(f"The fit returned None; {expected}. Is its `return` missing?")
     if not isinstance(returned, dict):
         raise BadMetrics(
             f"The fit returned {type(returned).__name__} {text_of(returned)[:80]!r}; {expected}."
@@ -42,7 +48,7 @@ def checked_metrics(returned: Any) -> dict[str, float]:
 def _name(name: Any, expected: str) -> str:
     if not isinstance(name, str):
         shown = f"{type(name).__name__} {text_of(name)[:80]!r}"
-        raise BadMetrics(f"The fit returned a metric named {shown}, expected a name as text; {expected}.")
+        raise BadMetrics(f"The fit returned a metric named {shown}, expected text; {expected}.")
     return name
 
 
@@ -53,22 +59,20 @@ def _number(name: str, value: Any) -> float | int:
         value = value.numpy().item()  # a tensor
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise BadMetrics(
-            f"Metric '{name}' is {type(value).__name__} {text_of(value)[:80]!r}, expected one number. Facts "
-            "go into "
-            "task.record(...), arrays into task.folder."
+            f"Metric '{name}' is {type(value).__name__} {text_of(value)[:80]!r}, expected one number. Put facts "
+            "into task.record(…) and arrays into task.folder."
         )
     number = int(value) if isinstance(value, numbers.Integral) else float(value)
     if not math.isfinite(number):
         raise BadMetrics(
-            f"Metric '{name}' is {number}, expected a finite number. Training may have diverged: look at "
-            "history.csv, and try a "
-            "lower learning rate; a score that is undefined here is better left out."
+            f"Metric '{name}' is {number}, expected a finite number. If training diverged (see history.csv), "
+            "try a lower learning rate; leave out a score that is undefined."
         )
     return number
 
 
 def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
-    """What went wrong, with the last frames in the user's own code."""
+    """An exception as the error of an outcome, with the last frames in the user's own code."""
     kind = (
         "memory"
         if isinstance(error, MemoryError)
@@ -87,9 +91,7 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
 
 
 def _message(error: BaseException, code: Path) -> str:
-    """The error's own; where a file of the submitted code is not there, its path as in the study, and what to
-    do.
-    """
+    """The exception's message; if it names a file of the submitted code, with its path in the study and a remedy."""
     text, name = text_of(error), getattr(error, "filename", None)
     if not isinstance(error, OSError) or not isinstance(name, str) or code.parent.name != CODE_FOLDER:
         return text
@@ -100,14 +102,13 @@ def _message(error: BaseException, code: Path) -> str:
     if not isinstance(error, FileNotFoundError):
         return text
     return (
-        f"{text}: it did not come along with the submitted code, which has the files that the code names. "
-        "Declare it, "
-        f'Experiment(…, files=["{path}"]), or read it from task.study / "{path}".'
+        f"{text}: the file was not copied with the submitted code, which has only the files that the code names. "
+        f'Declare it, Experiment(…, files=["{path}"]), or read it from task.study / "{path}".'
     )
 
 
 def users_part(error: BaseException, code: Path) -> TracebackType | None:
-    """The traceback from the first frame in the submitted code on; all of it where there is none."""
+    """The traceback from the first frame in the submitted code; all of it if there is no such frame."""
     frame = error.__traceback__
     while frame is not None and not _is_inside(frame.tb_frame.f_code.co_filename, code):
         frame = frame.tb_next
@@ -119,7 +120,7 @@ def _is_inside(file: str, code: Path) -> bool:
 
 
 def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[str, Any]]:
-    """The innermost frames that lie in the submitted code, file names as in the study."""
+    """The innermost frames in the submitted code, with file names as in the study."""
     frames = []
     for frame in traceback.extract_tb(error.__traceback__):
         try:
@@ -131,9 +132,9 @@ def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[st
 
 
 def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]:
-    """Why a process that left no outcome ended: by a signal, out of memory, or by its own hand."""
+    """The error of a process that ended without an outcome: by a signal, out of memory, or by exiting."""
     if status >= 0:
-        message = f"The process ended by itself with exit code {status}, without returning from the fit."
+        message = f"The process exited with status {status} before the fit returned."
         return {"kind": "exit", "type": "Exit", "message": message, "exit_code": status}
     number = -status
     try:
@@ -141,22 +142,25 @@ def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]
     except ValueError:
         name = f"signal {number}"
     if memory:
-        message = f"The machine ran out of memory and ended the process ({name}); it had used {peak_gb:.1f} GB at most."
+        message = (
+            f"The machine ran out of memory and killed the process ({name}); it had used {peak_gb:.1f} GB."
+        )
         return {"kind": "memory", "type": name, "message": message, "signal": number}
-    message = f"The process was ended by {name}{_meaning(number)}; it had used {peak_gb:.1f} GB at most."
+    message = f"The process was killed by {name}{_meaning(number)}; it had used {peak_gb:.1f} GB."
     return {"kind": "signal", "type": name, "message": message, "signal": number}
 
 
 def _meaning(number: int) -> str:
     meanings = {
         signal.SIGSEGV: " (a crash in compiled code)",
-        signal.SIGABRT: " (compiled code gave up; its last words are in the log)",
+        signal.SIGABRT: " (compiled code aborted; see the log)",
         signal.SIGBUS: " (a crash in compiled code, or a full disk under a mapped file)",
         signal.SIGILL: " (a library was built for another processor)",
-        signal.SIGKILL: " (from outside: somebody, or a memory limit)",
+        signal.SIGKILL: " (from outside: a user, the queue, or a memory limit)",
     }
     return meanings.get(number, "")
 
 
 def limit_record(kind: str, message: str) -> dict[str, Any]:
+    """The error of a task that exceeded a limit: `timeout` or `memory`."""
     return {"kind": kind, "type": kind.capitalize(), "message": message}

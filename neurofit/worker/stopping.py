@@ -1,7 +1,5 @@
-"""Why a task is asked to stop: said by its worker, kept in the task's own outcome, in memory that the two
-share.
-
-Whether a worker begins another task, after identical failures of the first ones.
+"""Why tasks stop: the reason that a worker gives a task and the task's outcome records, and whether a worker starts
+another task after identical failures of the first ones.
 """
 
 from __future__ import annotations
@@ -18,58 +16,59 @@ from neurofit.transient import retry
 
 NEAR_LIMIT = "the job's time limit is near"
 CANCELLED = "cancelled"
-_ROOM = 200
+_SHARED_BYTES = 200
 _SIGNALS = {
     "SIGINT": "by Ctrl-C (SIGINT)",
-    "SIGTERM": "by SIGTERM: its pool was ended, or its queue or machine ended the job",
-    "SIGUSR1": "by its queue's notice (SIGUSR1) that the job ends or is suspended soon",
-    "SIGUSR2": "by its queue's notice (SIGUSR2) that the job ends or is suspended soon",
+    "SIGTERM": "by SIGTERM, because its pool, its queue or its machine ended the job",
+    "SIGUSR1": "by its queue's notice (SIGUSR1) that the job will end or be suspended soon",
+    "SIGUSR2": "by its queue's notice (SIGUSR2) that the job will end or be suspended soon",
 }
 
 
 class SharedReason:
-    """A few words that a process leaves for those that it forks."""
+    """A short text that a process and the processes it forks share, in memory."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _ROOM)
+        self._memory = mmap.mmap(-1, _SHARED_BYTES)
 
-    def leave(self, words: str) -> None:
-        self._memory[:] = words.encode()[:_ROOM].ljust(_ROOM, b"\0")
+    def write(self, text: str) -> None:
+        self._memory[:] = text.encode()[:_SHARED_BYTES].ljust(_SHARED_BYTES, b"\0")
 
     def read(self) -> str | None:
-        """None where nothing was left."""
+        """The text; None if none was written."""
         return self._memory[:].rstrip(b"\0").decode("utf-8", "replace") or None
 
 
 def stop_reason(asked: str | None) -> dict[str, Any]:
-    """The `reason` of a stopped attempt's outcome: a kind (`walltime`, `cancelled`, `signal`, `fit`) and a
-    sentence.
+    """The `reason` of a stopped attempt's outcome: a kind (`walltime`, `cancelled`, `signal`, `fit`) and a sentence.
 
     Parameters
     ----------
-    asked : what the worker said; None where it asked for nothing
+    asked : str or None
+        Why the worker asked the task to stop; None if it did not ask.
     """
     if asked is None:
-        return {"kind": "fit", "message": "The fit stopped by itself."}
+        return {"kind": "fit", "message": "The fit stopped itself."}
     if asked == NEAR_LIMIT:
         return {"kind": "walltime", "message": "The job's time limit was near."}
     if asked == CANCELLED:
-        return {"kind": "cancelled", "message": "It was cancelled."}
+        return {"kind": "cancelled", "message": "The task was cancelled."}
     return {"kind": "signal", "message": f"It was asked to stop {_SIGNALS.get(asked, asked)}."}
 
 
 @dataclass
 class FailFast:
-    """What one start of a job knows of it. The journals are looked at only when one of its own tasks has just
-    failed with an exception (also its last one: the other jobs are to know), and never again once none can be
-    a reason.
+    """Whether a start of a job begins another task, after identical failures of the submission's first tasks.
+
+    The journals are read only when one of the job's own tasks has failed with an exception, even its last one, so that
+    other jobs learn of it. They are not read again once a task has ended otherwise.
     """
 
     submission: SubmissionFiles
     keep_going: bool
 
-    def saw(self, outcome: Outcome) -> None:
-        """An outcome of this job's own, which its journal has."""
+    def note(self, outcome: Outcome) -> None:
+        """Take into account an outcome of this job, which is in its journal already."""
         if self.keep_going or outcome.state not in ("done", "failed"):
             return
         if outcome.state == "done" or outcome.error is None or outcome.error.kind not in EXCEPTIONS:
@@ -82,4 +81,5 @@ class FailFast:
             self.keep_going = not found
 
     def has_stopped(self) -> bool:
+        """Whether no further task of this submission should start."""
         return not self.keep_going and retry(self.submission.fail_fast.exists)

@@ -1,6 +1,4 @@
-"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and
-its death.
-"""
+"""Fork a child for a group of tasks and watch it: heartbeat, stop requests, limits of time and memory, and its end."""
 
 from __future__ import annotations
 
@@ -22,19 +20,19 @@ from neurofit.transient import retry
 from neurofit.worker import child, teardown
 from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
-GRACE_SECONDS = 30.0  # between asking a task to stop and ending it
+GRACE_SECONDS = 30.0  # between asking a task to stop and killing it
 POLL_SECONDS = 1.0
-CRASHED = 70  # exit status of a child in which something else than the fit failed
+CRASHED = 70  # exit status of a child that failed outside the fit
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 class Signals:
-    """Signals of this process, turned into something that `select` can wait for."""
+    """The signals that this process received, and a descriptor that `select` can wait for."""
 
     def __init__(self) -> None:
         self.stop: str | None = None  # why this worker should stop
-        self.hard = False  # asked a second time
-        self.notice = False  # by the queue, which is about to end or suspend this job
+        self.hard = False  # interrupted a second time: stop at once
+        self.notice = False  # the queue has announced that it will end or suspend this job
         read, self._write = os.pipe()
         for descriptor in (read, self._write):
             os.set_blocking(descriptor, False)
@@ -48,7 +46,7 @@ class Signals:
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def close(self) -> None:
-        """Leave signals as they were before."""
+        """Restore the signal handlers."""
         if self._before:
             signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
@@ -62,7 +60,7 @@ class Signals:
         self.stop = self.stop or signal.Signals(number).name
 
     def wait(self, seconds: float, also: list[int]) -> list[int]:
-        """Sleep until a signal, something to read in `also`, or the time is over; gives what can be read."""
+        """Sleep until a signal, input on `also`, or the timeout; return the descriptors that have input."""
         with contextlib.suppress(InterruptedError):
             ready, _, _ = select.select([self.descriptor, *also], [], [], max(seconds, 0.0))
             if self.descriptor in ready:
@@ -75,7 +73,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a group of tasks may use; None is no limit."""
+    """Limits of a group of tasks; None means no limit."""
 
     task_seconds: float | None = None
     memory_gb: float | None = None
@@ -84,7 +82,7 @@ class Limits:
 
 @dataclass
 class Capture:
-    """Where a child's output goes: two files, and the terminal too where `echo` is set."""
+    """Where a child's output goes: two files, and also the terminal if `echo` is set."""
 
     stdout: Path
     stderr: Path
@@ -139,7 +137,7 @@ class Capture:
         while self._pipes:
             ready, _, _ = select.select(list(self._pipes), [], [], 0.2)
             if not ready:
-                break  # a grandchild keeps its end open
+                break  # a grandchild keeps the pipe open
             self.pass_on(ready)
         for read in list(self._pipes):
             self._close(read)
@@ -152,18 +150,18 @@ class Capture:
 
 @dataclass
 class Ending:
-    """How a child ended: its exit status (negative: signal), and what this process did to it."""
+    """How a child ended, and what this process did to it."""
 
-    status: int
+    status: int  # exit status; negative: the signal that killed it
     peak_gb: float
-    memory: bool = False
-    limit: str | None = None  # "timeout" or "memory" where this process enforced one
+    memory: bool = False  # whether the kernel killed it because memory ran out
+    limit: str | None = None  # "timeout" or "memory" if this process enforced that limit
     asked: str | None = None  # why it was asked to stop
 
 
 @dataclass
 class Watch:
-    """What to look at while a child runs."""
+    """What to do and to check while a child runs."""
 
     signals: Signals
     heartbeat: Callable[[], None]
@@ -175,15 +173,15 @@ class Watch:
 
 @dataclass
 class Start:
-    """What a child does, and what it takes along."""
+    """What a child does, and what it inherits."""
 
     do: Callable[[], None]
     environment: dict[str, str]
-    not_for_it: tuple[int, ...]  # descriptors of this process alone
+    closed: tuple[int, ...]  # descriptors that it has to close
 
 
 def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
-    """Do it in a forked child, and wait until it and all that it started have ended."""
+    """Run it in a forked child, and wait until the child and all its processes have ended."""
     capture.open()
     kills = _kernel_kills()
     parent = os.getpid()
@@ -194,7 +192,7 @@ def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
     watch.forked(pid)
     capture.in_parent()
     with contextlib.suppress(OSError):
-        os.setpgid(pid, pid)  # both sides do it, so that neither can be too early
+        os.setpgid(pid, pid)  # parent and child both set it, so that it is set before either goes on
     ending = _Watcher(pid, capture, limits, watch).until_it_ends()
     capture.finish()
     ending.memory = ending.status == -signal.SIGKILL and _kernel_kills() > kills
@@ -209,7 +207,7 @@ def _be_child(start: Start, capture: Capture, parent: int) -> None:
         child.die_with(parent)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         capture.in_child()
-        for descriptor in start.not_for_it:
+        for descriptor in start.closed:
             os.close(descriptor)
         os.environ.update(start.environment)
         start.do()
@@ -217,7 +215,7 @@ def _be_child(start: Start, capture: Capture, parent: int) -> None:
     except BaseException:
         with contextlib.suppress(Exception):
             traceback.print_exc()
-    finally:  # whatever happens: behind this frame lies the worker's own work
+    finally:  # never return: the frames below belong to the worker
         child.leave(status)
 
 
@@ -237,16 +235,16 @@ class _Watcher:
             pause = POLL_SECONDS
             now = time.monotonic()
             if now - self.began > 0.5 * POLL_SECONDS:
-                self._look_around(now)
+                self._check(now)
         self._signal(
             signal.SIGKILL
-        )  # what the child started and left behind; its number is ours until it is reaped
+        )  # what the child has left behind; its process number is not reused until it is reaped
         _, status, usage = os.wait4(self.pid, 0)
         return Ending(
             os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20, limit=self.limit, asked=self.asked
         )
 
-    def _look_around(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         if now >= self.next_beat:
             self.watch.heartbeat()
             self.next_beat = now + self.watch.heartbeat_seconds * random.uniform(0.6, 1.0)
@@ -257,7 +255,7 @@ class _Watcher:
         reason = self.watch.signals.stop or self.watch.cancelled() or self._limit(now)
         if reason:
             self.asked = reason
-            self.watch.reason.leave(self.watch.cancelled() or reason)  # a cancellation comes with a signal
+            self.watch.reason.write(self.watch.cancelled() or reason)  # a cancellation may come with a signal
             self.kill_at = now + GRACE_SECONDS
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGXCPU if self.limit == "timeout" else signal.SIGTERM)
@@ -266,11 +264,11 @@ class _Watcher:
         limits = self.limits
         if limits.task_seconds is not None and now - self.began > limits.task_seconds:
             self.limit = "timeout"
-            return "its time is over"
+            return "its time limit is exceeded"
         if limits.memory_gb is not None and memory_gb(self.pid) > limits.memory_gb:
             self.limit = "memory"
             self._signal(signal.SIGKILL)
-            return "its memory is used up"
+            return "its memory limit is exceeded"
         if limits.deadline is not None and now > limits.deadline:
             return NEAR_LIMIT
         return None
@@ -281,7 +279,7 @@ class _Watcher:
 
 
 def _kernel_kills() -> int:
-    """How many processes the kernel has killed on this machine because memory ran out."""
+    """How many processes the kernel of this machine has killed because memory ran out."""
     try:
         with open("/proc/vmstat") as file:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
@@ -290,7 +288,7 @@ def _kernel_kills() -> int:
 
 
 def memory_gb(pid: int) -> float:
-    """Resident memory of a process and all below it."""
+    """Resident memory of a process and its descendants, in GB."""
     total = 0.0
     try:
         with open(f"/proc/{pid}/statm") as file:

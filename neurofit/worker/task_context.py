@@ -1,4 +1,4 @@
-"""A task at work: what a fit function sees of the world."""
+"""The context of a running task: what a fit gets as its argument `task`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from neurofit.worker import checkpoints
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 
-class Stopped(BaseException):  # an orderly end, which no `except Exception` of a fit should swallow
-    """Ends an attempt as *stopped*, with its progress."""
+class Stopped(BaseException):  # not an Exception, so that `except Exception` in a fit does not catch it
+    """Raised to end an attempt as *stopped*, with its progress."""
 
     def __init__(self, step: int | None) -> None:
         super().__init__(step)
@@ -32,11 +32,11 @@ class Stopped(BaseException):  # an orderly end, which no `except Exception` of 
 
 
 class StopRequest:
-    """Whether this process was asked to stop. A fit that never asks is interrupted where it stands."""
+    """Whether this process was asked to stop. A fit that never checks is interrupted at once."""
 
     def __init__(self) -> None:
         self.made = False
-        self.asked_for = False
+        self.is_checked = False
         self.time_is_over = False
 
     def listen(self) -> None:
@@ -44,24 +44,42 @@ class StopRequest:
             signal.signal(number, self._note)
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C reaches the whole group; the worker passes it on
+        )  # Ctrl-C reaches the whole process group; the worker passes it on
 
-    def come_too_late(self) -> None:
-        """From now on a request changes nothing: the fit has ended, and its outcome is being written."""
+    def ignore(self) -> None:
+        """Ignore requests from now on: the fit has ended, and its outcome is being written."""
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
     def _note(self, number: int, frame: Any) -> None:
         first, self.made = not self.made, True
         self.time_is_over = self.time_is_over or number == signal.SIGXCPU
-        if first and not self.asked_for:
+        if first and not self.is_checked:
             raise Stopped(None)
 
 
 @dataclass
 class TaskContext:
-    """One attempt at one task. Everything saved in `folder` is kept; `params` are the run's arguments and
-    derived values.
+    """One attempt at one task.
+
+    Attributes
+    ----------
+    params : dict
+        The run's arguments and derived values.
+    seed : int
+        The repetition, from 0.
+    seeds : Seeds
+        Independent streams: `init`, `shuffle`, `noise` and `split`.
+    repetition, repetitions : int
+        Number of this repetition, and of all repetitions.
+    split_by : {None, "repetition", "fold"}
+        What decides the split of the data.
+    folder : Path
+        This attempt's folder. Everything saved there is kept.
+    study : Path
+        The root of the study.
+    facts : dict
+        JSON facts for the outcome.
     """
 
     params: dict[str, Any]
@@ -71,7 +89,7 @@ class TaskContext:
     study: Path
     files: TaskFiles
     attempt: AttemptFiles
-    fresh_after: int = 0  # a rerun goes on only from checkpoints of later attempts than this
+    fresh_after: int = 0  # only checkpoints of later attempts than this are used
     stop_request: StopRequest = field(default_factory=StopRequest)
     facts: dict[str, Any] = field(default_factory=dict)
     progress: int | None = None
@@ -94,51 +112,83 @@ class TaskContext:
 
     @property
     def checkpoints(self) -> list[Path]:
-        """Folders to go on from, newest first; empty on a first attempt."""
+        """Folders to resume from, newest first; empty on a first attempt."""
         return checkpoints.published(self.files, self.fresh_after)
 
     def log(self, step: int, **numbers: float) -> None:
-        """Add a row to `history.csv`."""
+        """Add a row to `history.csv`.
+
+        Parameters
+        ----------
+        step : int
+            For example the epoch.
+        **numbers : float
+            The other columns.
+        """
         step = _step(step)
         self._history.add(step, numbers)
         self.progress = step
 
     def record(self, **facts: Any) -> None:
-        """Add JSON facts to the outcome that are no metrics."""
+        """Add facts that are not metrics to the outcome.
+
+        Raises
+        ------
+        UsageError
+            JSON cannot hold a value.
+        """
         for name, value in facts.items():
             try:
-                self.facts[name] = json.loads(json.dumps(value, allow_nan=False))  # as it is now
+                self.facts[name] = json.loads(
+                    json.dumps(value, allow_nan=False)
+                )  # a copy, so that later changes do not count
             except (TypeError, ValueError) as error:
                 raise UsageError(
-                    f"task.record: '{name}' is a {type(value).__name__} that JSON cannot carry ({error}). "
-                    "Use plain numbers, text, lists and dicts; arrays go into task.folder."
+                    f"task.record: '{name}' is a {type(value).__name__} that JSON cannot hold ({error}). "
+                    "Use numbers, text, lists and dicts; save arrays in task.folder."
                 ) from None
 
     def uses(self, path: Path | str) -> Path:
-        """Have the outcome say what is in this file or folder of data now; gives its whole path:
-        `np.load(task.uses("data/a.npz"))`. A relative path is seen from the study.
+        """Record the content of a file or folder of data, as in `np.load(task.uses("data/a.npz"))`.
 
-        Once its content is another, `status` and `results` say so.
+        If the content changes later, `status` and `results` report it.
+
+        Parameters
+        ----------
+        path : Path or str
+            Absolute, or relative to the study.
+
+        Returns
+        -------
+        Path
+            The absolute path.
+
+        Raises
+        ------
+        UsageError
+            The file or folder cannot be read.
         """
         whole = self.study / path
         try:
             found = retry(lambda: inputs.digest(whole))
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise UsageError(
-                f"The task uses '{path}', which cannot be read: {error.strerror} ({whole})."
-            ) from None
+            raise UsageError(f"task.uses: '{path}' cannot be read: {error.strerror} ({whole}).") from None
         self.record(inputs={**self.facts.get("inputs", {}), inputs.name_of(path, self.study): found})
         return whole
 
     def keep(self, pattern: str) -> None:
-        """Have checkpoints remember the length of the files of `folder` that match, so that the next attempt
-        has them too.
+        """Include files of `folder` in checkpoints, so that the next attempt gets them as they were then.
+
+        Parameters
+        ----------
+        pattern : str
+            A glob pattern, relative to `folder`.
         """
         self._kept_patterns.append(pattern)
 
     @contextlib.contextmanager
     def save_checkpoint(self, step: int) -> Iterator[Path]:
-        """Give a folder to write into; on leaving the block it is published, whole."""
+        """Yield a folder to write into, which is published as a whole at the end of the block."""
         step = _step(step)
         record = {"rows": self._history.rows, "lengths": retry(self._kept_lengths)}
         with checkpoints.publishing(self.files, self.attempt, step, record) as folder:
@@ -153,20 +203,21 @@ class TaskContext:
         return dict(sorted(lengths.items()))
 
     def resume(self, folder: Path) -> None:
-        """Bring over the history and the kept files as they were at the checkpoint in `folder`."""
+        """Restore `history.csv` and the kept files as they were at the checkpoint in `folder`."""
         self._history.close()
         self._history.take_up(checkpoints.take_up(folder, self.files, self.attempt))
         self.record(resumed_from=folder.name)
 
     def should_stop(self) -> bool:
-        """Whether this task was asked to stop (time limit near, Ctrl-C, cancelled): save a checkpoint, then
-        `stop`.
+        """Whether this task was asked to stop (time limit near, Ctrl-C, cancelled).
+
+        If so, save a checkpoint and call `stop`.
         """
-        self.stop_request.asked_for = True
+        self.stop_request.is_checked = True
         return self.stop_request.made
 
     def stop(self, step: int | None = None) -> NoReturn:
-        """End this attempt as *stopped*; the next one goes on from the last checkpoint."""
+        """End this attempt as *stopped*. The next one can resume from the last checkpoint."""
         raise Stopped(self.progress if step is None else _step(step))
 
     def close(self) -> None:
@@ -174,10 +225,10 @@ class TaskContext:
 
 
 def _step(step: Any) -> int | float:
-    """A step as a number that JSON carries, also where it is one of NumPy's."""
+    """A step as a number of Python's own, which JSON can hold."""
     with contextlib.suppress(TypeError):
         return operator.index(step)
     with contextlib.suppress(TypeError, ValueError):
         if math.isfinite(step):
             return float(step)
-    raise UsageError(f"A step is {type(step).__name__} {text_of(step)[:60]!r}, expected an integer.")
+    raise UsageError(f"The step is {type(step).__name__} {text_of(step)[:60]!r}, expected an integer.")

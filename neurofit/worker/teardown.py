@@ -1,9 +1,8 @@
-"""The end of a task's process, as an ordinary interpreter ends, before the outcome is written.
+"""The end of a task's process, before its outcome is written: what an interpreter does when it exits.
 
-A task's process is forked and leaves by `os._exit`: the interpreter's own end would also run what belongs to
-the process that it was forked from (exit handlers, buffers, temporary folders), and take longer than a short
-task. What began after the fork ends in order: threads are joined, exit handlers run, files are flushed and
-closed.
+A task's process is forked and ends with `os._exit`. The interpreter's own exit would also run what belongs to the
+parent (exit handlers, buffers, temporary folders), and would take longer than a short task. So this module ends what
+was started after the fork, in order: it joins threads, runs exit handlers, and flushes and closes files.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from typing import Any
 
 from neurofit.errors import described
 
-END_SECONDS = 60.0  # for all of it
-END_SECONDS_STOPPED = 10.0  # of a task that was asked to stop, and is ended 30 s later
-STEP_SECONDS = 5.0  # for each step that is left when the time is over
-SPARE_DESCRIPTORS = 16  # which a fit cannot use up
+END_SECONDS = 60.0  # for all steps
+END_SECONDS_STOPPED = 10.0  # for a task that was asked to stop, and is killed after 30 s
+STEP_SECONDS = 5.0  # for each step that is left after that
+SPARE_DESCRIPTORS = 16  # kept for the end: a fit cannot use them up
 CUT_SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 _ANY_STREAM = io.IOBase.__base__  # not the abstract class, whose checks are slow
 _STREAMS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
@@ -46,26 +45,26 @@ except (OSError, AttributeError):
 
 @dataclass
 class Ended:
-    """What the end of a task's process came to."""
+    """Problems at the end of a task's process."""
 
     problems: list[str]
     lost: tuple[str, OSError] | None = None  # the file that could not be written, and why
 
 
 class _Cut(BaseException):
-    """The time for the end is over, or this process was asked to stop meanwhile."""
+    """Interrupts a step: its time is over, or this process was asked to stop."""
 
 
-_inherited: list[weakref.ref[io.IOBase]] = []  # files open when tasks began to be forked
+_inherited: list[weakref.ref[io.IOBase]] = []  # files that were open when the first task was forked
 
 
-def look_for_files() -> None:
-    """Remember which files are open, once the script and what it prepares are loaded."""
+def remember_open_files() -> None:
+    """Remember which files are open; called when the script is loaded and the fit has prepared."""
     _inherited[:] = [weakref.ref(item) for item in gc.get_objects() if type(item) in _STREAMS]
 
 
 def flush_before_fork() -> None:
-    """Leave nothing in a buffer that the forked process would write a second time."""
+    """Flush all files, so that the forked process does not write their buffers a second time."""
     for stream in (sys.stdout, sys.stderr, *_still_open()):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -81,17 +80,18 @@ def _still_open() -> Iterator[io.IOBase]:
 
 
 class Teardown:
-    """Made at the beginning of a task's process, so that it knows what is of that process alone.
+    """Ends what a task's process has started. Made at the beginning of the process, to know what was there before.
 
     Parameters
     ----------
-    modules : of the study, whose globals are let go of at the end
+    modules : iterable of module
+        Modules of the study, whose global variables are released at the end.
     """
 
     def __init__(self, modules: Iterable[ModuleType]) -> None:
         self._process = os.getpid()
         atexit._clear()
-        gc.freeze()  # from here on, the collector sees only what this process makes
+        gc.freeze()  # from here on, the collector sees only objects of this process
         for known in weakref.finalize._registry.values():
             known.atexit = False
         logging = sys.modules.get("logging")
@@ -107,13 +107,13 @@ class Teardown:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft - SPARE_DESCRIPTORS, hard))
 
     def give_descriptors_back(self) -> None:
-        """Have some descriptors again, whatever the fit has left open."""
+        """Make the spare descriptors available, however many the fit has left open."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < self._descriptors <= hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, hard))
 
     def finish(self, *, stopped: bool) -> Ended:
-        """End what this process has begun. Never raises."""
+        """End what this process has started. Raises nothing."""
         seconds = END_SECONDS_STOPPED if stopped else END_SECONDS
         hook, sys.unraisablehook = sys.unraisablehook, self._note_unraisable
         before = {number: signal.signal(number, self._cut) for number in CUT_SIGNALS}
@@ -136,7 +136,7 @@ class Teardown:
             ("finalizers did not end within {seconds:g} s", _finalize),
             ("logging handlers did not end within {seconds:g} s", self._end_logging),
             ("files were not written within {seconds:g} s", self._write_files),
-            ("what globals held did not end within {seconds:g} s", self._let_go),
+            ("objects of global variables were not released within {seconds:g} s", self._release_globals),
             ("files were not closed within {seconds:g} s", self._close_files),
         ]
 
@@ -150,7 +150,7 @@ class Teardown:
                 if step is _join_threads
                 else ""
             )
-            self._report(f"The task's end was cut off: {words}{threads and f' ({threads})'}.")
+            self._report(f"The end of the task was interrupted: {words}{threads and f' ({threads})'}.")
         except BaseException as error:
             self._report_error(error)
 
@@ -162,7 +162,7 @@ class Teardown:
     def _report_error(self, error: BaseException) -> None:
         with contextlib.suppress(Exception):
             traceback.print_exception(type(error), error, error.__traceback__)
-        self._report(f"The task's end raised {described(error)}.")
+        self._report(f"The end of the task raised {described(error)}.")
 
     def _note_unraisable(self, unraisable: Any) -> None:
         error = unraisable.exc_value
@@ -174,9 +174,7 @@ class Teardown:
         raise _Cut
 
     def _end_processes(self) -> None:
-        """What `multiprocessing` does at an interpreter's end, where its handler is of the process before the
-        fork.
-        """
+        """Do what `multiprocessing` does when an interpreter exits, if its handler was the parent's."""
         util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
         if self._pools_known and util and process:
             own = {child for child in process._children if child._parent_pid == self._process}
@@ -196,20 +194,22 @@ class Teardown:
         for wrapper in _own((_ANY_STREAM,)):
             if not isinstance(wrapper, _PLAIN) and _is_writable(
                 wrapper
-            ):  # gzip: its last words come with its closing
+            ):  # such as gzip, which writes its end when it is closed
                 self._closing(wrapper, wrapper.close)
         if _flush_c is not None:
             _flush_c(None)
 
-    def _let_go(self) -> None:
+    def _release_globals(self) -> None:
         for now, before in self._globals:
             for name, value in list(now.items()):
                 if before.get(name) is not value and not name.startswith("__"):
                     now[name] = None
-        gc.collect(2 if gc.get_objects(generation=2) else 1)  # the full one takes as long as a short task
+        gc.collect(
+            2 if gc.get_objects(generation=2) else 1
+        )  # a full collection takes as long as a short task
 
     def _close_files(self) -> None:
-        """What is still held: by objects that were there before the fork."""
+        """Close files that are still referenced by objects from before the fork."""
         for item in _own_objects():
             if isinstance(getattr(type(item), "__del__", None), types.FunctionType) and hasattr(
                 item, "close"
@@ -230,22 +230,28 @@ class Teardown:
             pass
         except OSError as error:
             name = getattr(item, "name", None)
-            if error.errno in (errno.EBADF, errno.EPIPE):  # the descriptor, or whoever read, was gone before
-                self._report(f"The task's end could not write {name}: {described(error)}.")
+            if error.errno in (errno.EBADF, errno.EPIPE):  # the descriptor or the reader is gone
+                self._report(f"At the end of the task, {name} could not be written: {described(error)}.")
             elif self._lost is None:
                 self._lost = (f"{name}" if name is not None else f"a {type(item).__name__}", error)
 
 
 def _threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.current_thread() and not thread.daemon
+    ]
 
 
 def _join_threads() -> None:
     if threading.active_count() == 1:
         return
-    for call in reversed(getattr(threading, "_threading_atexits", ())):  # executors tell their threads to end
+    for call in reversed(
+        getattr(threading, "_threading_atexits", ())
+    ):  # executors ask their threads to end here
         call()
-    while _threads():  # one may start another
+    while _threads():  # a thread may start another one
         for thread in _threads():
             thread.join()
 
@@ -256,7 +262,7 @@ def _finalize() -> None:
 
 
 def _own_objects() -> list[Any]:
-    """What the collector knows of that was made since the fork."""
+    """Objects that the collector knows and that were made since the fork."""
     return gc.get_objects()
 
 

@@ -131,7 +131,7 @@ def test_tasks_keep_to_their_cores_and_see_the_gpus_of_their_slot(monkeypatch):
         "3",
         "0",
     ]
-    with pytest.raises(SubmissionError, match=r"asks for 8, and this machine shows 4 GPU\(s\)"):
+    with pytest.raises(SubmissionError, match=r"resources.gpus is 8, but this machine has 4 GPU\(s\)"):
         LocalBackend(resources=Resources(gpus=8)).slots()
 
 

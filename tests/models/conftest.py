@@ -83,7 +83,7 @@ class StopAt:
     """A request to stop that comes after some looks."""
 
     def __init__(self, looks: int | None) -> None:
-        self.looks, self.asked_for = looks, False
+        self.looks, self.is_checked = looks, False
 
     @property
     def made(self) -> bool:

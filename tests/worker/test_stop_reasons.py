@@ -59,7 +59,7 @@ def test_a_pool_that_was_ended_is_told(bench):
 def test_a_fit_that_stops_itself_is_told(bench):
     bench.script("endless", ENDLESS.format(body="task.stop(3)"))
     assert bench.run("endless") == {"stopped": 2}
-    assert reasons(bench, "endless")[0] == {"kind": "fit", "message": "The fit stopped by itself."}
+    assert reasons(bench, "endless")[0] == {"kind": "fit", "message": "The fit stopped itself."}
 
 
 def test_stopped_tasks_of_the_version_before_have_no_reason_and_are_shown(bench):

@@ -40,17 +40,17 @@ def test_a_fit_that_returns_numbers_is_done_and_its_record_says_all_about_it(ben
     [
         ("raise ValueError('no such filter')", "exception", "no such filter"),
         ("import sys; sys.exit('bye')", "exception", "bye"),
-        ("import os; os._exit(3)", "exit", "exit code 3"),
+        ("import os; os._exit(3)", "exit", "exited with status 3"),
         ("import os; os.abort()", "signal", "SIGABRT"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal", "SIGKILL"),
         ("raise MemoryError", "memory", "MemoryError"),
-        ("pass", "metrics", "returned nothing"),
+        ("pass", "metrics", "returned None"),
         ("return {}", "metrics", "empty dict"),
         ("return {'r': float('nan')}", "metrics", "'r' is nan"),
         ("return {'r': 'high'}", "metrics", "'r' is str 'high'"),
         ("return {'r': [1, 2]}", "metrics", "'r' is list"),
         ("return 3", "metrics", "returned int"),
-        ("task.record(x={1, 2})", "exception", "JSON cannot carry"),
+        ("task.record(x={1, 2})", "exception", "JSON cannot hold"),
         ("task.log(1, loss='low')", "exception", "expected a number"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_task_over_its_minutes_fails_with_its_checkpoint_kept(bench):
     bench.submit("slow", bench.runner(text="backend: local\nworkers: 1\ntask_minutes: 0.02\n"))
     assert bench.wait("slow") == {"failed": 1}
     record = only(bench, "slow")
-    assert record["error"]["kind"] == "timeout" and "task_minutes: 0.02" in record["error"]["message"]
+    assert record["error"]["kind"] == "timeout" and "task_minutes (0.02)" in record["error"]["message"]
     run = next((bench.study.training_data / "slow" / "runs").iterdir())
     assert (run / "rep-00" / "checkpoint" / "000001" / "here").exists()
 
@@ -220,7 +220,7 @@ def test_a_task_over_its_memory_is_ended_and_says_so(bench):
     bench.submit("fat", bench.runner(text="backend: local\nworkers: 1\nresources: {memory_gb: 0.2}\n"))
     assert bench.wait("fat") == {"failed": 1}
     error = only(bench, "fat")["error"]
-    assert error["kind"] == "memory" and "resources.memory_gb: 0.2" in error["message"]
+    assert error["kind"] == "memory" and "more than resources.memory_gb (0.2)" in error["message"]
 
 
 def test_what_a_killed_task_had_started_dies_with_it(bench, tmp_path):
@@ -329,7 +329,7 @@ def test_a_fit_that_never_asks_is_stopped_where_it_stands(bench):
         ("task.log(np.int64(3), loss=1)", "done", None),
         ("task.stop(np.int64(3))", "stopped", None),
         ("with task.save_checkpoint(np.int64(3)): pass", "done", None),
-        ("task.log('three', loss=1)", "failed", "A step is str 'three'"),
+        ("task.log('three', loss=1)", "failed", "The step is str 'three'"),
         ("facts = [1]; task.record(facts=facts); facts.append(float('nan'))", "done", None),
         ("sys.stdout.close(); sys.stderr.close()", "done", None),
         ("sys.stdout = sys.stderr = None", "done", None),

@@ -1,1 +1,1 @@
-"""This machine as a queue: a pool of processes, which outlives its submitter."""
+"""This machine as a queue: a pool of processes that outlives its submitter."""

@@ -1,6 +1,4 @@
-"""The local pool: this machine's cores as a queue, kept by one supervisor process per submission (see
-`pool.py`).
-"""
+"""The local pool: this machine's cores as a queue, with one supervisor process per submission (`pool.py`)."""
 
 from __future__ import annotations
 
@@ -27,14 +25,14 @@ from neurofit.transient import retry
 
 SETTINGS = "pool.json"
 EVENTS = "pool.jsonl"
-LEFT_OUT = "left_out"  # a folder with a file per cancelled job
+LEFT_OUT = "left_out"  # a folder with one file per job that was cancelled while it waited
 LOG = Path("logs") / "pool.log"
 START_SECONDS = 15.0
-END_SECONDS = 3.0  # that a pool takes at most to notice that its submitter died
+END_SECONDS = 3.0  # within which a pool notices that its submitter has died
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them."""
+    """The GPUs that this process may use, by their names for CUDA_VISIBLE_DEVICES."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [name for name in given.split(",") if name.strip() not in ("", "-1")]
@@ -48,11 +46,9 @@ def visible_gpus() -> list[str]:
 class LocalBackend(Backend):
     """Runs jobs on this machine, `workers` at a time."""
 
-    workers: int | None = (
-        None  # None: as many as the cores, or the GPUs where `resources.gpus` asks for some, allow
-    )
+    workers: int | None = None  # None: as many as the cores allow, or the GPUs if `resources.gpus` is set
 
-    grace_seconds: float = 0.0  # a process is there or it is not
+    grace_seconds: float = 0.0  # a process exists or it does not
 
     def runs_here(self) -> bool:
         return True
@@ -64,7 +60,13 @@ class LocalBackend(Backend):
         return replace(self, workers=workers)
 
     def slots(self) -> list[dict[str, str]]:
-        """The environment of each worker: one entry per job that can run at a time."""
+        """The environment of each worker, one per job that can run at a time.
+
+        Raises
+        ------
+        SubmissionError
+            A job asks for more GPUs than this machine has.
+        """
         gpus, wanted = visible_gpus(), self.resources.gpus
         cores = len(os.sched_getaffinity(0))
         number = self.workers or max(1, cores // max(1, self.resources.cpus))
@@ -74,7 +76,7 @@ class LocalBackend(Backend):
             parts = [gpus[start : start + wanted] for start in range(0, len(gpus) - wanted + 1, wanted)]
             if not parts:
                 raise SubmissionError(
-                    f"resources.gpus asks for {wanted}, and this machine shows {len(gpus)} GPU(s). Ask for "
+                    f"resources.gpus is {wanted}, but this machine has {len(gpus)} GPU(s) for this process. Ask for "
                     "fewer, or use another runner."
                 )
             return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts[:number]]
@@ -85,7 +87,7 @@ class LocalBackend(Backend):
     def script(self, submission: Submission) -> str:
         lines = ["#!/bin/bash", "# What the local pool runs; it adds the submission's folder."]
         worker = f'exec {self.command()} "$@"'
-        if self.setup:  # which must not read what the pool says to the worker
+        if self.setup:  # its commands must not read the worker's standard input
             lines, worker = [*lines, "exec 3<&0 </dev/null", *self.setup], f"{worker} <&3 3<&-"
         return "\n".join([*lines, worker]) + "\n"
 
@@ -93,9 +95,7 @@ class LocalBackend(Backend):
         return f"# {len(self.slots())} at a time on this machine\n{self.script(submission)}"
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
-        """Starts the pool, which does nothing before its record is saved, and ends if this process dies
-        before that.
-        """
+        """Start the pool. It begins when its record is saved, and ends if this process dies before that."""
         folder = submission.folder
         settings = {
             "jobs": submission.jobs,
@@ -112,14 +112,14 @@ class LocalBackend(Backend):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # not the study: `python -m` would take a json.py there for the standard library's
+                # not the study, where `python -m` would import a json.py instead of the standard library's
                 cwd=folder,
             )
         process = Process.of(pool.pid)
         try:
-            _wait_for_its_first_word(folder, pool)
+            _wait_until_started(folder, pool)
             yield Queued(folder, str(pool.pid), 0, submission.jobs - 1, process.record())
-            with contextlib.suppress(BrokenPipeError):  # it was ended already
+            with contextlib.suppress(BrokenPipeError):  # it has already ended
                 os.write(pool.stdin.fileno(), b"\n")
         finally:
             pool.stdin.close()
@@ -154,15 +154,16 @@ class LocalBackend(Backend):
         }
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
-        """Ends the pool where all its jobs go. Of single jobs, it leaves out those that wait; workers find
-        the others' cancellation in the submission's files.
+        """End the pool if all its jobs are cancelled. Otherwise it skips those of the jobs that still wait.
+
+        The workers of running jobs find the cancellation in the submission's files.
         """
-        doomed = set(jobs)
+        cancelled = set(jobs)
         for entry in queued:
             process = Process.from_record(entry.process) if is_process(entry.process) else None
             if process is None or not process.is_alive():
                 continue
-            gone, whole = entry.among(doomed)
+            gone, whole = entry.among(cancelled)
             if whole:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
@@ -174,7 +175,8 @@ class LocalBackend(Backend):
 
     def check(self) -> list[Finding]:
         answer = subprocess.run([self.python, "-c", "import neurofit"], capture_output=True, text=True)
-        advice = f"install neurofit for {self.python}: {answer.stderr.strip().splitlines()[-1:]}"
+        error = next(iter(answer.stderr.strip().splitlines()[-1:]), "")
+        advice = f"install neurofit for {self.python}: {error}"
         width = f"{len(self.slots())} job(s) at a time, {self.resources.cpus} core(s) each"
         return [
             Finding(
@@ -182,12 +184,12 @@ class LocalBackend(Backend):
                 f"{self.python} can import neurofit",
                 advice if answer.returncode else "",
             ),
-            Finding(True, f"{width}, {len(visible_gpus())} GPU(s) seen"),
+            Finding(True, f"{width}, {len(visible_gpus())} GPU(s) visible"),
         ]
 
 
 def left_out(folder: Path) -> set[int]:
-    """Jobs that were cancelled one by one."""
+    """Numbers of the jobs that were cancelled while they waited."""
     try:
         return {int(name) for name in os.listdir(folder / LEFT_OUT) if name.isdecimal()}  # .DS_Store, .nfs…
     except FileNotFoundError:
@@ -200,14 +202,16 @@ def _leave_out(folder: Path, jobs: Iterable[int]) -> None:
         retry((folder / LEFT_OUT / str(job)).touch)
 
 
-def _wait_for_its_first_word(folder: Path, pool: subprocess.Popen[bytes]) -> None:
+def _wait_until_started(folder: Path, pool: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if _pool_of(folder) is not None:
             return
         if pool.poll() is not None:
-            words = (folder / LOG).read_text(errors="replace").strip()[-2000:]
-            raise SubmissionError(f"The local pool ended at once with status {pool.returncode}:\n{words}")
+            output = (folder / LOG).read_text(errors="replace").strip()[-2000:]
+            raise SubmissionError(
+                f"The local pool exited with status {pool.returncode} at its start:\n{output}"
+            )
         time.sleep(0.01)
 
 
@@ -234,10 +238,7 @@ def _pool_of(folder: Path) -> Process | None:
 
 
 def _begun_pool_of(folder: Path) -> Process | None:
-    """The submission's pool.
-
-    One whose submitter died before it told the pool to begin is about to end by itself.
-    """
+    """The submission's pool; None if it ends because its submitter died before letting it begin."""
     pool = _pool_of(folder)
     deadline = time.monotonic() + END_SECONDS
     while pool is not None and time.monotonic() < deadline:
@@ -250,9 +251,10 @@ def _begun_pool_of(folder: Path) -> Process | None:
 
 
 def _endings(folder: Path) -> dict[int, str | None]:
-    """Job → why it ended, None where it came to its end by itself."""
+    """Job → why it ended; None if it completed."""
     return {event.ended: event.cause for event in _events(folder) if event.ended is not None}
 
 
 def append_event(folder: Path, **event: object) -> None:
+    """Add an event to the pool's diary."""
     append_lines(folder / EVENTS, [event], durable=False)

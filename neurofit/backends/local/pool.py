@@ -1,10 +1,10 @@
-"""The pool's supervisor, a process of its own session: hands jobs to workers, replaces what dies, and ends
-when all is done.
+"""The pool's supervisor, a process in a session of its own: it hands jobs to workers, replaces workers that die, and
+ends when all jobs have ended.
 
 supervisor (this)  ──►  fork server (imports done once)  ──►  workers, one per slot  ──►  a child per group of tasks
 
-Each lives only as long as the one to its left. The supervisor imports nothing of the user's, so that nothing
-of the user's can end it. `pool.jsonl` is its diary: who it is, and each job that ended.
+Each lives only as long as the process to its left. The supervisor imports none of the user's code, so the user's code
+cannot end it. `pool.jsonl` is its diary: its own process, and each job that ended.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from neurofit.backends.local.backend import SETTINGS, append_event, left_out
 from neurofit.files import read_json
 from neurofit.process import Process
 
-MOST_RESTARTS = 10  # of one job, without its being finished
-AT_ONCE = 2  # restarts of a job without a pause before them
+MOST_RESTARTS = 10  # of one job that does not end
+RESTARTS_AT_ONCE = 2  # of a job, without a pause before them
 LONGEST_PAUSE_SECONDS = 30.0
-MOST_SERVER_STARTS = 5  # without a job finished in between
+MOST_SERVER_STARTS = 5  # without a job that ends in between
 HARD_STOP_SECONDS = 45.0
 
 
@@ -45,7 +45,7 @@ class Slot:
     pid: int | None = None
     job: int | None = None
     child: int | None = None
-    said: bytes = b""
+    received: bytes = b""  # an incomplete line
 
 
 class Pool:
@@ -60,36 +60,37 @@ class Pool:
         self.slots = [Slot(number, environment) for number, environment in enumerate(settings["slots"])]
         self.slots = self.slots[: max(1, settings["jobs"])]
         self.restarts: collections.Counter[int] = collections.Counter()
-        self.not_before: dict[int, float] = {}  # when a job that was restarted often may start again
+        self.not_before: dict[int, float] = {}  # earliest next start of a job that was restarted often
         self.server: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
-        self.control_said = b""
+        self.control_received = b""
         self.server_starts = 0
-        self.ready = False  # the server is, so that there can be workers
+        self.ready = False  # whether the fork server is ready to fork workers
         self.stopping: float | None = None
         self.over = False
-        self.unsaid: list[dict[str, object]] = []  # events that the storage has not taken yet
+        self.unwritten: list[dict[str, object]] = []  # events that could not be written yet
         self.server_not_before = 0.0
-        self.seen = time.monotonic()  # the folder's script was
+        self.script_seen = time.monotonic()  # when the folder's script was last seen
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> int:
+        """Run all jobs; return the exit status."""
         self._listen()
         append_event(self.folder, pool=Process.here().record())
         if not os.read(0, 1):
-            print("pool: whoever submitted this died before it was noted", file=sys.stderr, flush=True)
+            print("pool: its submitter died before it had recorded the pool", file=sys.stderr, flush=True)
             return 1
         with transient.patience(transient.at_once(self.folder)):
             self._serve()
         ended = self.stopping is not None or self.over
         with transient.patience(transient.at_once(self.folder) if ended else transient.worker(self.folder)):
-            self._say()
+            self._write()
         return 0 if self.server_starts <= MOST_SERVER_STARTS else 1
 
     def _serve(self) -> None:
-        self._say(begun=True)
+        self._write(begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
-            if self._lacks_a_server() and not self._start_server():
+            if self._needs_server() and not self._start_server():
                 break
             self._leave_out()
             for slot in self.slots:
@@ -101,16 +102,16 @@ class Pool:
                     self._end_now()
             for key, _ in self.selector.select(timeout=1.0):
                 key.data()
-            self._say()
+            self._write()
 
-    def _say(self, **event: object) -> None:
-        """Add an event to the diary, now or, where the storage is away, later: no job ends for it."""
+    def _write(self, **event: object) -> None:
+        """Add an event to the diary. If the storage is away, it is written later, and jobs go on."""
         if event:
-            self.unsaid.append(event)
+            self.unwritten.append(event)
         with contextlib.suppress(OSError):
-            while self.unsaid:
-                append_event(self.folder, **self.unsaid[0])
-                del self.unsaid[0]
+            while self.unwritten:
+                append_event(self.folder, **self.unwritten[0])
+                del self.unwritten[0]
 
     def _listen(self) -> None:
         read, write = os.pipe()
@@ -119,7 +120,7 @@ class Pool:
         self.selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 4096))
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # goes on after logout
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the pool continues after logout
 
     def _stop(self, number: int, frame: object) -> None:
         if self.stopping is not None or not self.ready:
@@ -142,21 +143,23 @@ class Pool:
 
     # the fork server
 
-    def _lacks_a_server(self) -> bool:
-        """And may start one: not at once again and again, nor where it would not find its files."""
+    def _needs_server(self) -> bool:
+        """Whether to start a fork server now: not too often, and only if its files are there."""
         if self.stopping is not None or self.server is not None or time.monotonic() < self.server_not_before:
             return False
         if os.path.exists(self.folder / SCRIPT):
-            self.seen = time.monotonic()
+            self.script_seen = time.monotonic()
             return True
-        self.over = time.monotonic() - self.seen > transient.WORKER_SECONDS  # deleted, not away
+        self.over = (
+            time.monotonic() - self.script_seen > transient.WORKER_SECONDS
+        )  # the folder has been deleted; the storage is not just away
         return False
 
     def _start_server(self) -> bool:
         self.server_starts += 1
         if self.server_starts > MOST_SERVER_STARTS:
             self._give_up(
-                f"the pool's fork server ended {MOST_SERVER_STARTS} times without a job done; see "
+                f"the pool's fork server ended {MOST_SERVER_STARTS} times before any job ended; see "
                 "logs/pool.log"
             )
             return False
@@ -164,20 +167,20 @@ class Pool:
         command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
         try:
             self.server = subprocess.Popen(command, stdin=theirs, env=self.environment, cwd=self.study)
-        except OSError as error:  # the study's folder may be away
+        except OSError as error:  # the storage of the study may be away
             print(f"pool: the fork server could not be started: {error}", file=sys.stderr, flush=True)
-            self._server_is_due_later()
+            self._delay_next_server()
             ours.close()
             return True
         finally:
             theirs.close()
         self.control = ours
-        self.control_said = b""
+        self.control_received = b""
         self.ready = False
-        self.selector.register(ours, selectors.EVENT_READ, self._hear_server)
+        self.selector.register(ours, selectors.EVENT_READ, self._read_server)
         return True
 
-    def _hear_server(self) -> None:
+    def _read_server(self) -> None:
         try:
             data = self.control.recv(65536)
         except ConnectionError:
@@ -185,7 +188,7 @@ class Pool:
         if not data:
             self._server_ended()
             return
-        *lines, self.control_said = (self.control_said + data).split(b"\n")
+        *lines, self.control_received = (self.control_received + data).split(b"\n")
         for line in lines:
             answer = json.loads(line)
             self.ready = True
@@ -201,19 +204,24 @@ class Pool:
         status = self.server.wait()
         print(f"pool: the fork server ended with status {status}", file=sys.stderr, flush=True)
         self.server = None
-        self._server_is_due_later()
+        self._delay_next_server()
 
-    def _server_is_due_later(self) -> None:
-        self.seen = time.monotonic()  # its files were needed only now
-        often = self.server_starts - AT_ONCE
+    def _delay_next_server(self) -> None:
+        self.script_seen = time.monotonic()  # its files are needed again only then
+        often = self.server_starts - RESTARTS_AT_ONCE
         if often > 0:
             self.server_not_before = time.monotonic() + min(2.0 ** (often - 1), LONGEST_PAUSE_SECONDS)
 
     # slots
 
     def _occupy(self, slot: Slot) -> None:
-        """Give a free slot the next job, with a worker in it."""
-        if slot.job is not None or self.stopping is not None or self.control is None or not self._is_due():
+        """Give the next job to a free slot, and start a worker there if it has none."""
+        if (
+            slot.job is not None
+            or self.stopping is not None
+            or self.control is None
+            or not self._next_is_ready()
+        ):
             return
         if slot.jobs is None and not self._start_worker(slot):
             return
@@ -224,17 +232,17 @@ class Pool:
             self._worker_ended(slot)
 
     def _leave_out(self) -> None:
-        """Jobs that were cancelled while they waited."""
+        """Remove jobs that were cancelled while they waited."""
         try:
             cancelled = left_out(self.folder)
         except OSError:
-            return  # looked at again in a second
+            return  # read again within a second
         for job in cancelled.intersection(self.waiting):
             self.waiting.remove(job)
-            self._say(ended=job)
+            self._write(ended=job)
 
-    def _is_due(self) -> bool:
-        """Whether a job may start now; it then is the first of those that wait."""
+    def _next_is_ready(self) -> bool:
+        """Whether a job may start now, which is then moved to the front of the waiting ones."""
         now = time.monotonic()
         for _ in range(len(self.waiting)):
             if self.not_before.get(self.waiting[0], 0.0) <= now:
@@ -252,11 +260,11 @@ class Pool:
             return False
         finally:
             theirs.close()
-        slot.jobs, slot.said, slot.pid = ours, b"", None
-        self.selector.register(ours, selectors.EVENT_READ, lambda: self._hear(slot, ours))
+        slot.jobs, slot.received, slot.pid = ours, b"", None
+        self.selector.register(ours, selectors.EVENT_READ, lambda: self._read_worker(slot, ours))
         return True
 
-    def _hear(self, slot: Slot, jobs: socket.socket) -> None:
+    def _read_worker(self, slot: Slot, jobs: socket.socket) -> None:
         if slot.jobs is not jobs:
             return
         try:
@@ -266,26 +274,26 @@ class Pool:
         if not data:
             self._worker_ended(slot)
             return
-        *lines, slot.said = (slot.said + data).split(b"\n")
+        *lines, slot.received = (slot.received + data).split(b"\n")
         for line in lines:
-            self._heard(slot, line.decode())
+            self._handle(slot, line.decode())
 
-    def _heard(self, slot: Slot, word: str) -> None:
+    def _handle(self, slot: Slot, word: str) -> None:
         if word.startswith("child "):
             slot.child = int(word.removeprefix("child "))
             return
         job, slot.job, slot.child = slot.job, None, None
         if word in ("again", "stopped") and self.stopping is None:
             self.waiting.append(job)
-            if word == "stopped":  # by somebody else than this pool: that worker takes no more jobs
+            if word == "stopped":  # not by this pool: that worker takes no more jobs
                 self._worker_ended(slot)
             return
         self.server_starts = min(self.server_starts, 1)
         self.restarts.pop(job, None)
-        self._say(ended=job)
+        self._write(ended=job)
 
     def _worker_ended(self, slot: Slot) -> None:
-        """Its job goes back to the queue; what its child had started goes with it."""
+        """Kill what the worker's child has started, and put its job back into the queue."""
         self.selector.unregister(slot.jobs)
         slot.jobs.close()
         if slot.child is not None:
@@ -296,17 +304,17 @@ class Pool:
             return
         self.restarts[job] += 1
         if self.restarts[job] > MOST_RESTARTS:
-            cause = f"its worker ended {self.restarts[job]} times before the job did; see logs/pool.log"
-            self._say(ended=job, cause=cause)
+            cause = f"its worker died {self.restarts[job]} times before the job ended; see logs/pool.log"
+            self._write(ended=job, cause=cause)
             return
-        often = self.restarts[job] - AT_ONCE
-        if often > 0:  # what ends it (a full disk?) may pass
+        often = self.restarts[job] - RESTARTS_AT_ONCE
+        if often > 0:  # the cause, such as a full disk, may pass
             self.not_before[job] = time.monotonic() + min(2.0 ** (often - 1), LONGEST_PAUSE_SECONDS)
         self.waiting.appendleft(job)
 
     def _give_up(self, cause: str) -> None:
         for job in [*self.waiting, *(slot.job for slot in self.slots if slot.job is not None)]:
-            self._say(ended=job, cause=cause)
+            self._write(ended=job, cause=cause)
 
 
 def main(folder: Path) -> int:
