@@ -219,9 +219,8 @@ def _stop_pool(watch: Watch, pool: Submitted, as_json: bool) -> WatchedStatus:
 
 
 def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> None:
-    from neurofit.orchestrate.fail_fast import fail_fast_notes
-    from neurofit.orchestrate.failures import failures
-    from neurofit.orchestrate.remarks import newer_attempts
+    from neurofit.orchestrate.attempts import newer_attempts
+    from neurofit.orchestrate.failures import fail_fast_notes, failures
     from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
 
     name = watched.status.name

@@ -16,7 +16,7 @@ import click
 from neurofit.text import command, printable
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.common_factors import CommonFactor
+    from neurofit.orchestrate.explanations import CommonFactor
     from neurofit.orchestrate.failures import Failure
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan

@@ -1,5 +1,6 @@
-"""End what is queued or running: noted in the submission first, where workers look, then said to the queue;
-or stop a pool, to go on later.
+"""Cancel tasks that are queued or running, or stop a pool so that a later submit resumes its tasks.
+
+A cancellation is first written to the submission, where workers look for it, and then passed to the queue.
 """
 
 from __future__ import annotations
@@ -10,94 +11,102 @@ from dataclasses import dataclass
 from neurofit import process
 from neurofit.backends.base import Backend, Queued
 from neurofit.errors import QueueError
-from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
+from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.queues import backend_of, calls_of
+from neurofit.status.submission_status import SubmissionStatus
 from neurofit.store.state import ACTIVE
 from neurofit.store.submissions import TaskKey, read_queue, write_stop
 from neurofit.study import Study
 
-UNTOLD = (
-    "The tasks are cancelled all the same: a worker that has one stops within seconds, and a job that has "
-    "not begun "
-    "ends as soon as it does."
+STILL_CANCELLED = (
+    "The tasks are cancelled nevertheless: a worker that is running one stops it within seconds, and a job "
+    "that has not started yet ends as soon as it starts."
 )
 
 
 @dataclass(frozen=True)
 class Cancellation:
-    """Tasks of one submission that are to be ended."""
+    """Tasks of one submission that will be cancelled."""
 
-    part: SubmissionStatus
+    submission: SubmissionStatus
     tasks: list[TaskKey]
-    jobs: list[int]  # those of which no task is left
+    jobs: list[int]  # those with no other task left
 
 
 def ending(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Cancellation]:
-    """What it takes to end those of these tasks that are queued or running, by submission."""
-    doomed: dict[str, list[TaskKey]] = {}
+    """The cancellations that end those of these tasks that are queued or running, one per submission."""
+    by_submission: dict[str, set[TaskKey]] = {}
     for key in keys:
         task = status.of(key)
         if task.state in ACTIVE and task.submission:
-            doomed.setdefault(task.submission, []).append(key)
+            by_submission.setdefault(task.submission, set()).add(key)
     return [
-        _of_part(status, part, set(doomed[part.files.name]))
-        for part in status.submissions
-        if part.files.name in doomed
+        _of_submission(status, submission, by_submission[submission.name])
+        for submission in status.submissions
+        if submission.name in by_submission
     ]
 
 
-def _of_part(status: ExperimentStatus, part: SubmissionStatus, doomed: set[TaskKey]) -> Cancellation:
-    def over(key: TaskKey) -> bool:
-        return (
-            key in doomed
-            or status.of(key).state not in ACTIVE
-            or status.of(key).submission != part.files.name
-        )
+def _of_submission(
+    status: ExperimentStatus, submission: SubmissionStatus, cancelled: set[TaskKey]
+) -> Cancellation:
+    def is_over(key: TaskKey) -> bool:
+        task = status.of(key)
+        return key in cancelled or task.state not in ACTIVE or task.submission != submission.name
 
-    jobs = [number for number, tasks in enumerate(part.jobs) if all(over(task.key) for task in tasks)]
-    return Cancellation(part, sorted(doomed), jobs)
+    jobs = [
+        number for number, tasks in enumerate(submission.jobs) if all(is_over(task.key) for task in tasks)
+    ]
+    return Cancellation(submission, sorted(cancelled), jobs)
 
 
 def cancel(study: Study, cancellations: list[Cancellation]) -> int:
-    """End them; gives how many tasks.
+    """Cancel tasks.
+
+    Returns
+    -------
+    int
+        Number of tasks.
 
     Raises
     ------
-    QueueError : a queue could not be told, or would not: its jobs end all the same once their workers look
+    QueueError
+        A queue could not be asked, or refused. The jobs still end, once their workers see the cancellation.
     """
     by = process.user()
     for one in cancellations:
-        write_stop(one.part.files, one.tasks, by)
-    problems = [problem for one in cancellations if (problem := _tell_queue(study, one))]
+        write_stop(one.submission.files, one.tasks, by)
+    problems = [problem for one in cancellations if (problem := _cancel_jobs(study, one))]
     if problems:
-        raise QueueError("\n".join([*problems, UNTOLD]))
+        raise QueueError("\n".join([*problems, STILL_CANCELLED]))
     return sum(len(one.tasks) for one in cancellations)
 
 
-def _tell_queue(study: Study, one: Cancellation) -> str | None:
-    """What the queue said against it."""
-    if not one.part.at_home:
-        return None  # a copy of the study: the queue has the original's jobs, not these
+def _cancel_jobs(study: Study, one: Cancellation) -> str | None:
+    """Cancel jobs in the queue; returns the queue's objection, if it has one."""
+    submission = one.submission
+    if not submission.at_home:
+        return None  # a copy of the study: the queue's jobs belong to the original
     try:
-        backend, calls = _queued(study, one.part)
-        backend.cancel(calls, [(one.part.files.name, job) for job in one.jobs])
+        backend, calls = _calls(study, submission)
+        backend.cancel(calls, [(submission.name, job) for job in one.jobs])
     except QueueError as error:
-        who = one.part.record.user
-        whose = f" ({who} submitted it)" if who and who != process.user() else ""
-        return f"{one.part.files.name}{whose}: {error}"
+        user = submission.record.user
+        whose = f" (submitted by {user})" if user and user != process.user() else ""
+        return f"{submission.name}{whose}: {error}"
     return None
 
 
-def stop(study: Study, part: SubmissionStatus) -> None:
-    """Ask all jobs of a submission to stop, leaving no cancellation: the next submit goes on with its tasks.
-    Asked again, they end at once. In a copy of the study nothing is asked: the jobs are the original's.
+def stop(study: Study, submission: SubmissionStatus) -> None:
+    """Ask all jobs of a submission to stop, without cancelling: the next submit resumes their tasks.
+
+    A second call ends them at once. In a copy of the study nothing happens: the jobs belong to the original.
     """
-    if not part.at_home:
-        return
-    backend, calls = _queued(study, part)
-    backend.cancel(calls, [(part.files.name, job) for job in range(part.record.jobs)])
+    if submission.at_home:
+        backend, calls = _calls(study, submission)
+        backend.cancel(calls, [(submission.name, job) for job in range(submission.record.jobs)])
 
 
-def _queued(study: Study, part: SubmissionStatus) -> tuple[Backend, list[Queued]]:
-    backend = backend_of(part.record, study.runners)
-    return backend, calls_of(backend, part, read_queue(part.files))
+def _calls(study: Study, submission: SubmissionStatus) -> tuple[Backend, list[Queued]]:
+    backend = backend_of(submission.record, study.runners)
+    return backend, calls_of(backend, submission, read_queue(submission.files))

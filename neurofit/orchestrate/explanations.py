@@ -1,21 +1,18 @@
-"""Failures explained: alike ones together, what sets them apart from what is done, and what helps.
-
-What helps against a failure: a command, and what to do before it.
-"""
+"""Failures explained: what the failed tasks have in common, the end of a log, and a command that helps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurofit.orchestrate.common_factors import CommonFactor, common_factors
+from neurofit.experiments.grid.params import canonical
 from neurofit.orchestrate.failures import QUEUE, Failure, failures
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import tail
-from neurofit.status.suggestions import runner_option, submit_again
+from neurofit.status.submission_status import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
 from neurofit.store.records import ErrorRecord, ResourcesRecord
 from neurofit.store.state import UNFINISHED, State
@@ -23,13 +20,40 @@ from neurofit.store.submissions import HERE, TaskKey
 from neurofit.tables.rows import read_rows
 from neurofit.text import command
 
-LAST_LINES = 6
+LAST_LINES = 6  # of a log, shown
 _LINES_READ = 40
+# A value is a common factor if at least this share of the failed tasks have it, …
+LEAST_SHARE_OF_FAILED = 0.9
+# … at most this share of the tasks that are done have it, …
+MOST_SHARE_OF_DONE = 1 / 3
+# … and a task with it is this many times as likely to fail as a task without it.
+LEAST_RISK_RATIO = 3.0
+MORE_MEMORY, MORE_TIME = 1.5, 2.0  # factors by which a remedy raises a limit
+
+
+@dataclass(frozen=True)
+class CommonFactor:
+    """A value that most tasks of a failure have, and few tasks that are done."""
+
+    name: str
+    value: Any
+    failed: int
+    of_failed: int
+    done: int
+    of_done: int
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do first (may be empty), and the command to run after it."""
+
+    first: str
+    command: str
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One failure, and what can be said of it."""
+    """One failure and what is known about it."""
 
     failure: Failure
     state: State
@@ -39,7 +63,7 @@ class Explanation:
     last_lines: list[str]  # of the example's log
 
     def record(self, name: str) -> dict[str, Any]:
-        """For programs."""
+        """The explanation as JSON; `name` is the experiment's."""
         failure = self.failure
         return {
             "experiment": name,
@@ -57,14 +81,17 @@ class Explanation:
 
 
 def explained(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Explanation]:
-    """The failures among these tasks, the most frequent first, compared with every task that is done."""
-    kinds = failures(status, keys)
-    if not kinds:
+    """The failures among these tasks, the most frequent first.
+
+    Each is compared with all tasks of the experiment that are done.
+    """
+    found = failures(status, keys)
+    if not found:
         return []
     rows = {(row["run"], row["repetition"]): row for row in read_rows(status)}
     done = [_traits(row) for row in rows.values() if row["state"] == str(State.DONE)]
     all_failed = sum(status.of(key).state in UNFINISHED for key in status.all_keys())
-    return [_explanation(status, failure, rows, done, all_failed) for failure in kinds]
+    return [_explanation(status, failure, rows, done, all_failed) for failure in found]
 
 
 def _explanation(
@@ -77,7 +104,7 @@ def _explanation(
     task = status.of(failure.example)
     own = [rows[key] for key in failure.tasks if key in rows]
     known_by_queue = failure.error.kind == QUEUE
-    part = next((part for part in status.submissions if part.files.name == task.submission), None)
+    submission = status.submission(task.submission)
     what = remedy(
         status.name,
         failure.error,
@@ -85,58 +112,95 @@ def _explanation(
         failure.tasks,
         all_failed=all_failed,
         repetitions=status.repetitions,
-        runner=part.record.runner if part else None,
-        resources=part.record.resources if part else ResourcesRecord(),
-        peak_gb=0.0 if known_by_queue else _peak_gb(own),
+        runner=submission.record.runner if submission else None,
+        resources=submission.record.resources if submission else ResourcesRecord(),
+        peak_gb=0.0
+        if known_by_queue
+        else max((row.get("peak_memory_gb") or 0.0 for row in own), default=0.0),
     )
     hosts = {key: _host(status, key) for key in failure.tasks} if known_by_queue else {}
     traits = [
         _traits({**row, "host": hosts.get((row["run"], row["repetition"]), row.get("host"))}) for row in own
     ]
-    lines = _last_lines(failure.log) if failure.log else []
-    return Explanation(failure, task.state, kind_of(failure.error), common_factors(traits, done), what, lines)
+    last_lines = _last_lines(failure.log) if failure.log else []
+    return Explanation(
+        failure, task.state, kind_of(failure.error), common_factors(traits, done), what, last_lines
+    )
 
 
 def _last_lines(log: Path) -> list[str]:
-    """The end of a log, each line once: what is started again and again says the same."""
+    """The last lines of a log, each distinct line once: a job that is restarted repeats its output."""
     lines = tail(log, _LINES_READ).decode("utf-8", "replace").splitlines()
     return list(dict.fromkeys(line for line in reversed(lines) if line.strip()))[:LAST_LINES][::-1]
 
 
-def _peak_gb(rows: list[dict[str, Any]]) -> float:
-    return max((row.get("peak_memory_gb") or 0.0 for row in rows), default=0.0)
-
-
 def _host(status: ExperimentStatus, key: TaskKey) -> str | None:
-    """Where a task without an outcome was begun."""
-    facts = next(
-        (part.facts for part in status.submissions if part.files.name == status.of(key).submission), None
-    )
-    claimed = facts.tasks.get(key) if facts else None
-    return facts.workers.get(claimed.by, {}).get("host") if claimed and claimed.by else None
+    """The host that started a task which left no outcome."""
+    submission = status.submission(status.of(key).submission)
+    if submission is None or (claimed := submission.facts.tasks.get(key)) is None or not claimed.by:
+        return None
+    worker = submission.facts.workers.get(claimed.by)
+    return worker.host if worker else None
 
 
 def _traits(row: dict[str, Any]) -> dict[str, Any]:
-    """What a task may share with others: its arguments, its architecture, and where it ran."""
+    """What tasks may have in common: arguments, architecture, host."""
     traits = {"architecture": row["architecture"], **row["params"], **row["derived"]}
     return {**traits, "host": row["host"]} if row.get("host") else traits
 
 
-MORE_MEMORY, MORE_TIME = 1.5, 2.0  # times what was used
+def common_factors(
+    failed: Collection[Mapping[str, Any]], done: Collection[Mapping[str, Any]]
+) -> list[CommonFactor]:
+    """Values that set failed tasks apart from those that are done, the rarest among the latter first.
+
+    Parameters
+    ----------
+    failed, done : collection of mappings
+        Names and values of each task.
+
+    Returns
+    -------
+    list of CommonFactor
+        Empty if fewer than two tasks failed or none is done.
+    """
+    if len(failed) < 2 or not done:
+        return []
+    found = []
+    for name in dict.fromkeys(name for traits in failed for name in traits):
+        values = [traits[name] for traits in failed if name in traits]
+        text, number = _most_frequent(values)
+        number_done = sum(name in traits and canonical(traits[name]) == text for traits in done)
+        value = next(value for value in values if canonical(value) == text)
+        factor = CommonFactor(name, value, number, len(failed), number_done, len(done))
+        if _is_telling(factor):
+            found.append(factor)
+    return sorted(found, key=lambda factor: factor.done)
 
 
-@dataclass(frozen=True)
-class Remedy:
-    """What to do first, where there is something, and the command after it."""
+def _is_telling(factor: CommonFactor) -> bool:
+    if (
+        factor.failed < LEAST_SHARE_OF_FAILED * factor.of_failed
+        or factor.done > MOST_SHARE_OF_DONE * factor.of_done
+    ):
+        return False
+    others_failed, others_done = factor.of_failed - factor.failed, factor.of_done - factor.done
+    risk = factor.failed / (factor.failed + factor.done)
+    return risk > LEAST_RISK_RATIO * others_failed / (others_failed + others_done)
 
-    first: str
-    command: str
+
+def _most_frequent(values: Iterable[Any]) -> tuple[str, int]:
+    counts: dict[str, int] = {}
+    for value in values:
+        text = canonical(value)
+        counts[text] = counts.get(text, 0) + 1
+    return max(counts.items(), key=lambda item: item[1])
 
 
 def kind_of(error: ErrorRecord) -> str:
-    """The error's kind; of one that only the queue knows: `memory`, `walltime`, `disk`, or `queue`."""
+    """The error's kind. An error that only the queue knows is `memory`, `walltime`, `disk` or `queue`."""
     kind, message = error.kind or "", error.message or ""
-    if kind != "queue":
+    if kind != QUEUE:
         return kind
     if "memory" in message:
         return "memory"
@@ -161,17 +225,25 @@ def remedy(
 
     Parameters
     ----------
-    all_failed : tasks of the experiment that failed or were lost, of whatever cause
-    repetitions : of each run
-    runner, resources : what they were queued with
-    peak_gb : the most memory that one of them was seen to use; 0 where nobody saw it
+    name : str
+        The experiment.
+    error : ErrorRecord
+        Of the example, as in its outcome.
+    all_failed : int
+        Tasks of the experiment that failed, were lost or stopped, whatever the cause.
+    repetitions : int
+        Per run.
+    runner, resources : str or None, ResourcesRecord
+        With which the tasks were queued.
+    peak_gb : float
+        Highest memory use measured for one of them, in GB; 0 if unknown.
     """
     kind = kind_of(error)
     run, repetition = min(tasks)
     one = f"{name}:{run}/{repetition}"
     log = command("logs", one)
     if runner == HERE and state is not State.STOPPED:
-        return Remedy(f"{log}, and fix it", command("run", one))
+        return Remedy(f"fix the error that `{log}` shows", command("run", one))
 
     def submit(**options: Any) -> str:
         options |= {"whole": len(tasks) == all_failed, "of": repetitions}
@@ -189,14 +261,14 @@ def remedy(
     if kind == "timeout":
         return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", submit(retry=True))
     if kind == "disk":
-        return Remedy("neurofit clean, or make room otherwise", submit(retry=True))
+        return Remedy("make room on the disk, for example with `neurofit clean`", submit(retry=True))
     if state is State.LOST:
         return Remedy("", submit())
     if kind in EXCEPTIONS:
-        return Remedy(f"{log}, and fix it", submit(retry=True))
-    return Remedy(f"{log}, for what was said last", submit(retry=True))
+        return Remedy(f"fix the error that `{log}` shows", submit(retry=True))
+    return Remedy(f"find the cause in `{log}`", submit(retry=True))
 
 
 def rounded_up(memory_gb: float) -> str:
-    """'24'; below 2 GB to a tenth."""
+    """A number of GB, rounded up: '24'; below 2 GB to one decimal."""
     return f"{math.ceil(memory_gb)}" if memory_gb > 2 else f"{math.ceil(10 * memory_gb) / 10:g}"

@@ -1,6 +1,6 @@
-"""Why tasks failed, were lost or stopped before they were done, alike ones together.
+"""Why tasks failed, were lost, or stopped before they were done; tasks with the same error are one failure.
 
-Why tasks stopped before they were done: what their outcomes say, and how their jobs ended.
+The reason is in the task's outcome, in the journal of its job, or in what the queue reported about the job.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurofit.errors import StoreError
-from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus
-from neurofit.status.logs import ended_before_it_began, tail, task_logs
+from neurofit.status.experiment_status import ExperimentStatus
+from neurofit.status.logs import ended_before_attempt, tail, task_logs
+from neurofit.status.submission_status import SubmissionStatus, submit_again
 from neurofit.store.error_fingerprint import Signature, in_words, signature
+from neurofit.store.evidence import TaskFacts
+from neurofit.store.fail_fast import read_fail_fast
 from neurofit.store.journal import journals
 from neurofit.store.records import ErrorRecord, JournalLine, Outcome, Reason
 from neurofit.store.state import UNFINISHED, State
@@ -20,18 +23,20 @@ from neurofit.store.submissions import TaskKey
 from neurofit.structure import read_record, structured_lines
 
 VERBS = {State.FAILED: "failed", State.LOST: "failed", State.STOPPED: "stopped"}
-QUEUE = "queue"  # the kind of an error that only the queue, or nobody, knows of
+QUEUE = "queue"  # the kind of an error that is known from the queue only, or from nowhere
+_LINES_READ = 3  # of a journal; its last line says how the job ended
+_LONGEST_CAUSE = 300  # characters
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Tasks that failed for one reason, the first of them as an example."""
+    """Tasks that failed for the same reason; the first of them is the example."""
 
     message: str  # of the example: "ValueError: …"
     where: str | None  # in the user's code: "jobs/exp3.py, line 17, in fit: total / 0"
     log: Path | None
     tasks: list[TaskKey]
-    error: ErrorRecord = field(default_factory=ErrorRecord)  # of the example, as its outcome has it
+    error: ErrorRecord = field(default_factory=ErrorRecord)  # of the example, as in its outcome
     verb: str = "failed"
 
     @property
@@ -42,46 +47,56 @@ class Failure:
 def failures(
     status: ExperimentStatus, keys: Collection[TaskKey], states: frozenset[State] = UNFINISHED
 ) -> list[Failure]:
-    """The failures among these tasks, the most frequent first; of those that stopped, why."""
+    """The failures among these tasks, the most frequent first.
+
+    Parameters
+    ----------
+    states : frozenset of State
+        Only tasks in these states are considered.
+    """
     groups: dict[tuple[State, Signature], Failure] = {}
     ends = JobEnds(status)
     for key in keys:
         state = status.of(key).state
         if state in states:
             error = _error(status, key, ends)
-            kind = state, signature(error)
-            if kind not in groups:
-                groups[kind] = Failure(
+            group = state, signature(error)
+            if group not in groups:
+                groups[group] = Failure(
                     in_words(error), _where(error), _log(status, key), [], error, VERBS[state]
                 )
-            groups[kind].tasks.append(key)
+            groups[group].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
 
 
 def cause(status: ExperimentStatus, key: TaskKey) -> str:
-    """Why this one failed, was lost or stopped, on a line."""
-    return " ".join(in_words(_error(status, key, JobEnds(status))).split())[:300]
+    """Why one task failed, was lost or stopped, on one line."""
+    return " ".join(in_words(_error(status, key, JobEnds(status))).split())[:_LONGEST_CAUSE]
 
 
 def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> ErrorRecord:
-    """What its outcome says; where its job ended without one, what the queue says of that."""
+    """The error in the task's outcome; if the job ended without one, what the queue reported."""
     task, run = status.of(key).latest, status.registry.runs.get(key[0])
-    if run is not None and task.attempt and not ended_before_it_began(status, key, task.attempt):
-        outcome = status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
+    if run is not None and task.attempt and not ended_before_attempt(status, key, task.attempt):
+        path = status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
         try:
-            record = read_record(outcome, Outcome)
+            outcome = read_record(path, Outcome)
             if task.state is State.STOPPED:
-                return why_stopped(record.reason, ends.of(task.submission, task.job))
-            if record.error:
-                return record.error
+                return why_stopped(outcome.reason, ends.of(task.submission, task.job))
+            if outcome.error:
+                return outcome.error
         except FileNotFoundError:
             pass
         except (StoreError, OSError) as error:
             return ErrorRecord(kind="damaged", message=str(error))
     if task.state is State.STOPPED:
         return why_stopped(None, ends.of(task.submission, task.job))
-    lost = "its worker vanished, and no queue says why" if task.state is State.LOST else "it left no outcome"
-    return ErrorRecord(kind=QUEUE, message=task.cause or lost)
+    unknown = (
+        "its worker disappeared, and the queue gives no reason"
+        if task.state is State.LOST
+        else "it left no outcome"
+    )
+    return ErrorRecord(kind=QUEUE, message=task.cause or unknown)
 
 
 def _where(error: ErrorRecord) -> str | None:
@@ -96,63 +111,94 @@ def _log(status: ExperimentStatus, key: TaskKey) -> Path | None:
     return logs[-1].path if logs else None
 
 
-_LINES_READ = 3  # of a journal, whose last one says how the job ended
-
-
 @dataclass(frozen=True)
 class JobEnd:
     """How the newest start of a job ended."""
 
-    end: str  # done, stopped, again
-    why: str | None = None  # it was not to be started again
-    last_words: str = ""  # of its log
+    end: str  # "done", "stopped", or "again": the queue was asked to start it again
+    why: str | None = None  # why it was not to be started again
+    last_line: str = ""  # of its log
 
 
 @dataclass
 class JobEnds:
-    """How jobs of an experiment ended; each journal is read once, and only of a job that is asked for."""
+    """How jobs of an experiment ended. Reads each journal once, and only if its job is asked for."""
 
-    found: ExperimentStatus
+    status: ExperimentStatus
     _newest: dict[str, dict[int, str]] = field(default_factory=dict)
     _ends: dict[tuple[str, int], JobEnd | None] = field(default_factory=dict)
 
-    def of(self, submission: str | None, job: int | None) -> JobEnd | None:
-        """None where nothing is known of it."""
-        part = next((part for part in self.found.submissions if part.files.name == submission), None)
-        if part is None or job is None:
+    def of(self, name: str | None, job: int | None) -> JobEnd | None:
+        """How a job of the submission `name` ended; None if unknown."""
+        submission = self.status.submission(name)
+        if submission is None or job is None:
             return None
-        if (submission, job) not in self._ends:
-            self._ends[submission, job] = self._read(part, job)
-        return self._ends[submission, job]
+        key = submission.name, job
+        if key not in self._ends:
+            self._ends[key] = self._read(submission, job)
+        return self._ends[key]
 
-    def _read(self, part: SubmissionStatus, job: int) -> JobEnd | None:
-        name = part.files.name
+    def _read(self, submission: SubmissionStatus, job: int) -> JobEnd | None:
+        name = submission.name
         if name not in self._newest:
             self._newest[name] = {
-                number: entry.path for (number, _), entry in sorted(journals(part.files).items())
+                number: entry.path for (number, _), entry in sorted(journals(submission.files).items())
             }
         path = self._newest[name].get(job)
         found = structured_lines(tail(Path(path), _LINES_READ), JournalLine)[0] if path else []
         last = next((line for line in reversed(found) if line.end is not None), None)
         if last is None or last.end is None:
             return None
-        lines = tail(part.files.logs / f"{job:06d}.log", 1).decode("utf-8", "replace").strip()
-        return JobEnd(last.end, last.why, lines)
+        last_line = tail(submission.files.logs / f"{job:06d}.log", 1).decode("utf-8", "replace").strip()
+        return JobEnd(last.end, last.why, last_line)
 
 
 def why_stopped(reason: Reason | None, job: JobEnd | None) -> ErrorRecord:
-    """An error as an outcome has them, of a task that stopped.
+    """Why a task stopped, in the form of an outcome's error.
 
     Parameters
     ----------
-    reason : of its outcome; none in outcomes of 0.1.0
-    job : how its job ended
+    reason : Reason or None
+        Of its outcome; None in outcomes written by neurofit 0.1.0.
+    job : JobEnd or None
+        How its job ended; None if unknown.
     """
     message = (reason.message if reason else None) or "it was asked to stop"
     if job and job.why:
         kind = "walltime" if reason and reason.kind == "walltime" else "stopped"
         return ErrorRecord(kind=kind, message=job.why)
     if job and job.end == "again":
-        words = f": {job.last_words.removeprefix('neurofit: ')}" if job.last_words else ""
-        message = f"{message.rstrip('.')}, and its queue did not start it again{words}"
+        detail = f": {job.last_line.removeprefix('neurofit: ')}" if job.last_line else ""
+        message = f"{message.rstrip('.')}, and its queue did not start it again{detail}"
     return ErrorRecord(kind="stopped", message=message)
+
+
+def fail_fast_notes(status: ExperimentStatus) -> list[str]:
+    """Sentences about submissions that stopped early because their first tasks failed with the same error.
+
+    One per submission that still has tasks that neither started nor were submitted again.
+    """
+    notes = []
+    later: set[TaskKey] = set()
+    for submission in reversed(status.submissions):
+        planned = [task for job in submission.jobs for task in job]
+        if stop := read_fail_fast(submission.files):
+            no_facts = TaskFacts()
+            not_started = sum(
+                task.key not in later
+                and submission.facts.tasks.get(task.key, no_facts).attempt <= task.last_attempt
+                for task in planned
+            )
+            if not_started:
+                tasks = {task.key for task in planned}
+                everything = {run for run, _ in tasks} >= status.registry.runs.keys()
+                again = submit_again(
+                    status.name, tasks, whole=everything, backend=submission.runner_option, retry=True
+                )
+                notes.append(
+                    f"{status.name} stopped after {stop.failures} identical failures: {stop.message}\n"
+                    f"{not_started:,} task(s) were not started. Fix the cause, then run `{again}`. "
+                    "--keep-going runs all tasks regardless."
+                )
+        later.update(task.key for task in planned)
+    return notes[::-1]

@@ -13,9 +13,10 @@ from neurofit.errors import NeurofitError
 from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.orchestrate import failures, plan
-from neurofit.orchestrate.remarks import Outdated, outdated_now
-from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
+from neurofit.orchestrate.outdated import Outdated, outdated_now
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.queues import JobsView, silent_seconds
+from neurofit.status.submission_status import SubmissionStatus
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
@@ -28,7 +29,7 @@ def of_experiment(status: ExperimentStatus) -> dict[str, Any]:
         "name": status.name,
         **{str(state): counts[state] for state in State},
         "total": sum(counts.values()),
-        "newer": {str(state): number for state, number in status.displaced().items()},
+        "newer": {str(state): number for state, number in status.newer_states().items()},
         "problems": status.problems,
     }
 

@@ -12,7 +12,7 @@ from neurofit.errors import UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.experiment import Experiment, Run, must_be_manageable, numbered
 from neurofit.experiments.selector import Selection, Where, where
-from neurofit.orchestrate.remarks import Outdated, outdated
+from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.registry import RegisteredRun, Registry
 from neurofit.store.state import ACTIVE, State

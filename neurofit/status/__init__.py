@@ -1,1 +1,1 @@
-"""How an experiment stands: from its files and its queues, now and while one watches, with its logs."""
+"""The status of an experiment, from its files and its queues; the logs of its tasks."""

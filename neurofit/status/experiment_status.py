@@ -1,4 +1,4 @@
-"""How an experiment stands: the state of every task, from its files and its queues.
+"""The status of an experiment: the state of every task, from its files and its queues.
 
 Never loads the script.
 """
@@ -9,14 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import naming
 from neurofit.status.queues import JobsView, ask
-from neurofit.status.suggestions import runner_option
+from neurofit.status.submission_status import SubmissionStatus
 from neurofit.store import index, storage
 from neurofit.store.choices import counting, read_choices
 from neurofit.store.evidence import (
@@ -28,7 +27,6 @@ from neurofit.store.evidence import (
     read_journals,
 )
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
-from neurofit.store.records import Cancellation, SubmissionRecord
 from neurofit.store.registry import Registry, read_registry
 from neurofit.store.state import ACTIVE, FAILED_OR_LOST, Evidence, Heartbeat, State, decide
 from neurofit.store.submissions import (
@@ -41,110 +39,108 @@ from neurofit.store.submissions import (
 )
 from neurofit.study import Study
 
-QUIET_SECONDS = (
-    300.0  # for so long a queue answers without jobs that were cancelled, before it is asked no more
-)
+# After a queue has answered without any cancelled job for this long, it is not asked about them again.
+QUIET_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class TaskStatus:
-    """The state of one task and where to look for more.
+    """The state of one task, and where to find more about it.
 
-    Of several attempts, the newest that is done counts, or the one that was chosen: the task is *done*, and
-    `newer` is what came of an attempt since. While it is queued or running again, it is that, and `result` is
-    what counts.
+    If any attempt is done, the newest of those counts, or the one that the user chose. The task is then
+    *done*, and `newer` describes a later attempt, if there is one. While the task is queued or running again,
+    its state says so, and `result` is the attempt that counts.
     """
 
     state: State
     attempt: int = 0
     submission: str | None = None
     job: int | None = None
-    cause: str | None = None  # why a job ended that left no outcome, or why it waits
-    code: str | None = None
-    inputs: dict[str, str] | None = None  # file → digest, of the data that it says it read
-    newest: int = 0  # number of the newest attempt, whatever became of it
-    newer: TaskStatus | None = None  # a newer attempt than the one that counts
-    result: TaskStatus | None = None  # the attempt that counts, of a task that is at work again
+    cause: str | None = None  # why a job ended without an outcome, or why it waits
+    code: str | None = None  # hash of the code that the attempt ran
+    inputs: dict[str, str] | None = None  # file → digest, of the data that the attempt read
+    newest: int = 0  # number of the newest attempt, in whatever state
+    newer: TaskStatus | None = None  # an attempt after the one that counts
+    result: TaskStatus | None = None  # the attempt that counts, while the task is queued or running again
 
     @property
     def counted(self) -> TaskStatus | None:
-        """The attempt whose results are the task's; None as long as none is done."""
+        """The attempt that counts; None if no attempt is done."""
         return self if self.state is State.DONE else self.result
 
     @property
     def latest(self) -> TaskStatus:
-        """What happened last."""
+        """The newest attempt."""
         return self.newer or self
 
 
 @dataclass
-class SubmissionStatus:
-    """One submission, as far as its files tell."""
-
-    files: SubmissionFiles
-    record: SubmissionRecord
-    jobs: list[list[Planned]]
-    facts: Facts
-    stops: list[Cancellation]
-    at_home: bool
-    lock: Path  # of the experiment
-
-
-@dataclass
 class ExperimentStatus:
-    """How an experiment stands."""
+    """The status of an experiment at one moment."""
 
     name: str
     files: ExperimentFiles
     registry: Registry
     repetitions: int = 0
     tasks: dict[TaskKey, TaskStatus] = field(default_factory=dict)
-    done: dict[TaskKey, dict[int, TaskStatus]] = field(
-        default_factory=dict
-    )  # by number: attempts that are done
+    # the attempts that are done, by number
+    done: dict[TaskKey, dict[int, TaskStatus]] = field(default_factory=dict)
     submissions: list[SubmissionStatus] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
-    problems: list[str] = field(default_factory=list)  # what could not be read or asked, in words
+    problems: list[str] = field(default_factory=list)  # sentences: what could not be read
 
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
 
+    def submission(self, name: str | None) -> SubmissionStatus | None:
+        return next((one for one in self.submissions if one.name == name), None)
+
     def counts(self) -> Counter[State]:
-        """Tasks by state: those of the grid, and those off it that were ever submitted."""
+        """Number of tasks by state: tasks of the grid, and tasks off the grid that were ever submitted."""
         return Counter(self.of(key).state for key in self.all_keys())
 
-    def displaced(self, keys: Collection[TaskKey] | None = None) -> Counter[State]:
-        """What became of newer attempts than those that count, of tasks that are done."""
-        found = (self.of(key) for key in (self.tasks if keys is None else keys))
-        return Counter(task.newer.state for task in found if task.newer)
+    def newer_states(self) -> Counter[State]:
+        """Number of tasks that are done and have a newer attempt, by the state of that attempt."""
+        return Counter(task.newer.state for task in self.tasks.values() if task.newer)
 
     def all_keys(self) -> list[TaskKey]:
         grid = {
-            (run.number, rep)
+            (run.number, repetition)
             for run in self.registry.runs.values()
             if run.on_grid
-            for rep in range(self.repetitions)
+            for repetition in range(self.repetitions)
         }
         return sorted(grid | self.tasks.keys())
 
     @property
     def unanswered(self) -> list[str]:
+        """Sentences: which queues could not be asked, and why."""
         return [view.problem for view in self.queues.values() if view.problem]
 
     def runner_of(self, keys: Collection[TaskKey]) -> str | None:
-        """The `--backend` that the newest submission of any of these tasks needs; None for the default."""
+        """The value of `--backend` for the newest submission of any of these tasks; None for the default."""
         names = {self.of(key).submission for key in keys}
-        newest = next((part for part in reversed(self.submissions) if part.files.name in names), None)
-        return runner_option(newest.record.runner) if newest else None
+        newest = next((one for one in reversed(self.submissions) if one.name in names), None)
+        return newest.runner_option if newest else None
 
 
 def read_status(
     study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None, asking: bool = True
 ) -> ExperimentStatus:
-    """Read the files, ask the queues, decide. A file that is damaged is named in `problems`, and the rest
-    still counts.
+    """Read the files, ask the queues, and decide the state of every task.
 
-    Without `asking`, the queues are left alone, and what is not in the files is as it was when it was queued.
+    A damaged file is named in `problems`; everything else still counts.
+
+    Parameters
+    ----------
+    name : str
+        The experiment.
+    runners : Path or None
+        Folder of the profiles. None: the study's.
+    cache : Path or None
+        Folder of the index. None: the user's cache folder.
+    asking : bool
+        False: do not ask the queues; a task without an outcome keeps the state in which it was queued.
     """
     storage.require(study)
     files = ExperimentFiles(study, name)
@@ -153,96 +149,46 @@ def read_status(
     except StoreError as error:
         status = ExperimentStatus(name, files, Registry({}, 1), problems=[str(error)])
     if status.registry.damaged:
-        status.problems.append(f"{files.registry}: {status.registry.damaged} damaged line(s) passed over.")
+        status.problems.append(f"{files.registry}: skipped {status.registry.damaged} damaged line(s).")
     folder = cache or index.cache_folder()
     known = index.load(files, folder)
-    before = {name: _kept(facts) for name, facts in known.items()}
-    for submission in files.submissions():
-        _add_part(status, submission, known.get(submission.name) or Facts())
+    before = {name: _indexed(facts) for name, facts in known.items()}
+    for submission_files in files.submissions():
+        _add_submission(status, submission_files, known.get(submission_files.name) or Facts())
     status.problems += [
-        f"{path}: not named as a submission is, so it was passed over." for path in files.misnamed()
+        f"{path}: skipped, because its name is not the name of a submission." for path in files.misnamed()
     ]
-    later = _begun_later(status.submissions)
-    open_parts = [part for part in status.submissions if not _is_over(part, later)]
+    later = _later_submissions(status.submissions)
+    unfinished = [submission for submission in status.submissions if not _is_over(submission, later)]
     status.queues = (
-        ask(open_parts, runners or study.runners)
+        ask(unfinished, runners or study.runners)
         if asking
-        else {part.files.name: JobsView() for part in open_parts}
+        else {submission.name: JobsView() for submission in unfinished}
     )
-    if (
-        unknown := {task.run for part in status.submissions for job in part.jobs for task in job}
-        - status.registry.runs.keys()
-    ):
-        runs = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
-        status.problems.append(
-            f"{files.registry}: damaged, it lacks run(s) {runs}, whose results cannot be shown."
-        )
-    for part in status.submissions:
-        _decide_part(status, part, later)
+    _report_unknown_runs(status)
+    for submission in status.submissions:
+        _decide_states(status, submission, later)
         status.problems += sorted(
-            f"{path}: damaged; unreadable lines were skipped." for path in part.facts.damaged
+            f"{path}: damaged; unreadable lines were skipped." for path in submission.facts.damaged
         )
-        status.problems += part.facts.problems
+        status.problems += submission.facts.problems
     _choose_among_done(status)
-    facts = {part.files.name: part.facts for part in status.submissions}
-    if {name: _kept(fact) for name, fact in facts.items()} != before:
+    facts = {submission.name: submission.facts for submission in status.submissions}
+    if {name: _indexed(fact) for name, fact in facts.items()} != before:
         index.save(files, folder, facts)
     return status
 
 
-def _kept(facts: Facts) -> tuple[Any, ...]:
-    """What tells whether the index has to be written again."""
+def _indexed(facts: Facts) -> tuple[Any, ...]:
+    """What has to change before the index is written again."""
     return dict(facts.read), facts.settled, facts.quiet
 
 
-@dataclass(frozen=True)
-class Later:
-    """What later submissions made of tasks, as far as journals say."""
-
-    begun: dict[TaskKey, str]  # the last submission with an attempt of its own
-    done: frozenset[TaskKey]
-
-
-def _begun_later(parts: list[SubmissionStatus]) -> Later:
-    begun, done = {}, set()
-    for part in parts:
-        for task in chain.from_iterable(part.jobs):
-            facts = part.facts.tasks.get(task.key)
-            if facts is not None and facts.attempt > task.last_attempt:
-                begun[task.key] = part.files.name
-                if facts.ended == "done":
-                    done.add(task.key)
-    return Later(begun, frozenset(done))
-
-
-def _is_over(part: SubmissionStatus, later: Later) -> bool:
-    """Whether nothing that its queue could say of a submission matters any more."""
-    quiet = part.facts.quiet is not None and time.time() - part.facts.quiet > QUIET_SECONDS
-    return part.facts.settled or all(
-        _is_ended(part, task)
-        or later.begun.get(task.key, "") > part.files.name
-        or (_will_not_begin(part, task) and (quiet or task.key in later.done))
-        for task in chain.from_iterable(part.jobs)
-    )
-
-
-def _is_ended(part: SubmissionStatus, task: Planned) -> bool:
-    facts = part.facts.tasks.get(task.key)
-    return facts is not None and facts.attempt > task.last_attempt and facts.ended in ("done", "failed")
-
-
-def _will_not_begin(part: SubmissionStatus, task: Planned) -> bool:
-    """Whether a task was cancelled and no worker is at it: from then on none begins it."""
-    facts = part.facts.tasks.get(task.key)
-    idle = facts is None or facts.attempt <= task.last_attempt or facts.ended is not None
-    return idle and any(stop.covers(task.key) for stop in part.stops)
-
-
-def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) -> None:
+def _add_submission(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) -> None:
     try:
         record, jobs = read_submission(files), read_jobs(files)
         if len(jobs) != record.jobs:
-            raise StoreError(f"{files.jobs}: damaged, it has {len(jobs)} line(s) for {record.jobs} job(s).")
+            raise StoreError(f"{files.jobs}: damaged; expected {record.jobs} line(s), found {len(jobs)}.")
         stops, damaged = read_stops(files)
     except (StoreError, OSError) as error:
         status.problems.append(str(error))
@@ -250,83 +196,143 @@ def _add_part(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) ->
     status.submissions.append(
         SubmissionStatus(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock)
     )
-    status.problems += [f"{path}: damaged, so that this cancellation was passed over." for path in damaged]
+    status.problems += [f"{path}: damaged, so this cancellation was ignored." for path in damaged]
     status.repetitions = record.repetitions if record.whole_grid else status.repetitions or record.repetitions
     if not facts.settled:
         read_journals(files, facts)
 
 
-def _decide_part(status: ExperimentStatus, part: SubmissionStatus, later: Later) -> None:
-    view = status.queues.get(part.files.name) or JobsView(answered=True)
-    planned = [(number, task) for number, tasks in enumerate(part.jobs) for task in tasks]
-    doubtful = [task for number, task in planned if _in_doubt(part, view, number, task, later)]
-    if doubtful:
+def _report_unknown_runs(status: ExperimentStatus) -> None:
+    runs = {task.run for submission in status.submissions for _, task in submission.planned()}
+    if unknown := runs - status.registry.runs.keys():
+        numbers = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
+        status.problems.append(
+            f"{status.files.registry}: damaged; run(s) {numbers} are missing, so their results cannot be shown."
+        )
+
+
+@dataclass(frozen=True)
+class Later:
+    """What later submissions did with tasks, from their journals."""
+
+    started: dict[TaskKey, str]  # the last submission that made an attempt of its own
+    done: frozenset[TaskKey]
+
+
+def _later_submissions(submissions: list[SubmissionStatus]) -> Later:
+    started, done = {}, set()
+    for submission in submissions:
+        for _, task in submission.planned():
+            if facts := submission.own_facts(task):
+                started[task.key] = submission.name
+                if facts.ended == "done":
+                    done.add(task.key)
+    return Later(started, frozenset(done))
+
+
+def _is_over(submission: SubmissionStatus, later: Later) -> bool:
+    """Whether the queue's answer about a submission no longer matters."""
+    quiet_since = submission.facts.quiet
+    quiet = quiet_since is not None and time.time() - quiet_since > QUIET_SECONDS
+    return submission.facts.settled or all(
+        submission.has_finished(task)
+        or later.started.get(task.key, "") > submission.name
+        or (submission.will_not_start(task) and (quiet or task.key in later.done))
+        for _, task in submission.planned()
+    )
+
+
+def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later: Later) -> None:
+    view = status.queues.get(submission.name) or JobsView(answered=True)
+    planned = list(submission.planned())
+    if doubtful := [task for number, task in planned if _is_doubtful(submission, view, number, task, later)]:
         ids = {number: run.id for number, run in status.registry.runs.items()}
-        others = {other.files.name for other in status.submissions} - {part.files.name}
-        look_at_attempts(status.files, part.files.name, others, ids, doubtful, part.facts)
-    beats = heartbeats(part.files, part.facts, at_home=part.at_home)
+        others = {other.name for other in status.submissions} - {submission.name}
+        look_at_attempts(status.files, submission.name, others, ids, doubtful, submission.facts)
+    beats = heartbeats(submission.files, submission.facts, at_home=submission.at_home)
     settled = True
     for number, task in planned:
-        facts = part.facts.tasks.get(task.key) or TaskFacts()
-        state = decide(_evidence(part, view, beats, number, task, facts))
+        facts = submission.facts.tasks.get(task.key) or TaskFacts()
+        state = decide(_evidence(submission, view, beats, number, task, facts))
         settled = settled and facts.ended in ("done", "failed")
-        _note(status, part, view, number, task, facts, state)
-    part.facts.settled = settled
-    if part.files.name in status.queues and view.answered:
-        part.facts.quiet = (part.facts.quiet or time.time()) if _is_quiet(part, view) else None
+        _note(status, submission, view, number, task, facts, state)
+    submission.facts.settled = settled
+    if submission.name in status.queues and view.answered:
+        quiet_since = submission.facts.quiet or time.time()
+        submission.facts.quiet = quiet_since if _is_quiet(submission, view) else None
 
 
-def _is_quiet(part: SubmissionStatus, view: JobsView) -> bool:
-    """Whether the queue answered, has none of the jobs, and what is left of them was cancelled."""
-    left = (task for task in chain.from_iterable(part.jobs) if not _is_ended(part, task))
-    return not view.live and not view.unknown and all(_will_not_begin(part, task) for task in left)
+def _is_quiet(submission: SubmissionStatus, view: JobsView) -> bool:
+    """Whether the queue has none of the jobs, and every task that is not finished was cancelled."""
+    return (
+        not view.live
+        and not view.unknown
+        and all(
+            submission.will_not_start(task)
+            for _, task in submission.planned()
+            if not submission.has_finished(task)
+        )
+    )
 
 
-def _in_doubt(part: SubmissionStatus, view: JobsView, number: int, task: Planned, later: Later) -> bool:
-    """Whether the attempt folders have to be looked at: the journals say nothing final, and nobody is at
-    it.
+def _is_doubtful(
+    submission: SubmissionStatus, view: JobsView, number: int, task: Planned, later: Later
+) -> bool:
+    """Whether the attempt folders have to be read, because the journals say nothing final and no worker is
+    known to be running the task.
     """
-    facts = part.facts.tasks.get(task.key)
+    facts = submission.facts.tasks.get(task.key)
     if facts is None or facts.attempt == 0:
-        return number not in view.live and not later.begun.get(task.key, "") > part.files.name
+        return number not in view.live and not later.started.get(task.key, "") > submission.name
     if facts.ended is not None:
         return False
-    return number not in view.live or job_has_ended(part.facts, number) or _is_dead(part, facts)
+    return (
+        number not in view.live
+        or job_has_ended(submission.facts, number)
+        or _worker_is_dead(submission, facts)
+    )
 
 
-def _is_dead(part: SubmissionStatus, facts: TaskFacts) -> bool:
-    worker = part.facts.workers.get(facts.by) if facts.by else None
+def _worker_is_dead(submission: SubmissionStatus, facts: TaskFacts) -> bool:
+    worker = submission.facts.workers.get(facts.by) if facts.by else None
     return worker is not None and worker.is_alive() is False
 
 
 def _evidence(
-    part: SubmissionStatus, view: JobsView, beats: Mapping, number: int, task: Planned, facts: TaskFacts
+    submission: SubmissionStatus,
+    view: JobsView,
+    beats: Mapping[tuple[int, int], Heartbeat],
+    number: int,
+    task: Planned,
+    facts: TaskFacts,
 ) -> Evidence:
-    heartbeat = None
-    if facts.attempt > task.last_attempt and facts.ended is None:
-        heartbeat = beats.get(facts.by, Heartbeat.STALE if part.at_home else Heartbeat.DEAD)
-    ended = facts.ended if facts.attempt > task.last_attempt else None
+    heartbeat = ended = None
+    if facts.attempt > task.last_attempt:
+        ended = facts.ended
+        if ended is None:
+            unknown = Heartbeat.STALE if submission.at_home else Heartbeat.DEAD
+            heartbeat = beats.get(facts.by, unknown) if facts.by else unknown
     return Evidence(
-        ended="damaged" if ended is None and task.key in part.facts.broken else ended,
+        ended="damaged" if ended is None and task.key in submission.facts.broken else ended,
         heartbeat=heartbeat,
         job=view.of(number),
-        cancelled=any(stop.covers(task.key) for stop in part.stops),
+        cancelled=submission.is_cancelled(task),
         grace_over=number not in view.in_grace,
         cause=view.causes.get(number),
-        unread=task.key in part.facts.unread,
+        unread=task.key in submission.facts.unread,
     )
 
 
 def _note(
     status: ExperimentStatus,
-    part: SubmissionStatus,
+    submission: SubmissionStatus,
     view: JobsView,
     number: int,
     task: Planned,
     facts: TaskFacts,
     state: State,
 ) -> None:
-    """What this submission says counts, unless it left the task as it was."""
+    """Store a task's state, unless this submission left the task as it was."""
     before = status.tasks.get(task.key)
     untouched = facts.attempt <= task.last_attempt
     if untouched and before is not None and state in (State.NEW, State.CANCELLED):
@@ -334,17 +340,17 @@ def _note(
     cause = view.causes.get(number) or view.reasons.get(number)
     attempt = max(facts.attempt, task.last_attempt)
     newest = max(attempt, before.newest if before else 0)
-    noted = TaskStatus(state, attempt, part.files.name, number, cause, facts.code, facts.inputs, newest)
+    noted = TaskStatus(state, attempt, submission.name, number, cause, facts.code, facts.inputs, newest)
     status.tasks[task.key] = noted
     if state is State.DONE:
         status.done.setdefault(task.key, {})[attempt] = noted
 
 
 def _choose_among_done(status: ExperimentStatus) -> None:
-    """Of each task that was ever done, which attempt counts, beside what happened last."""
+    """For each task with an attempt that is done, find which attempt counts and what came after it."""
     choices, damaged = read_choices(status.files)
     if damaged:
-        status.problems.append(f"{status.files.chosen}: {damaged} damaged line(s) passed over.")
+        status.problems.append(f"{status.files.chosen}: skipped {damaged} damaged line(s).")
     for key, done in status.done.items():
         counts, latest = done[counting(done, choices.get(key))], status.tasks[key]
         if latest is counts:

@@ -1,6 +1,4 @@
-"""Where the output of a task is: its attempt's files, its group's, or the submission's where it never
-began.
-"""
+"""The output of tasks: an attempt's own files, those of its group, or its job's if it never started."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
-from neurofit.status.experiment_status import ExperimentStatus, SubmissionStatus, read_status
+from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import Claim, Outcome
-from neurofit.store.state import State
+from neurofit.store.state import ACTIVE, FAILED_OR_LOST, State
 from neurofit.store.submissions import TaskKey
 from neurofit.structure import read_record
 from neurofit.study import Study
@@ -31,58 +29,67 @@ _BLOCK = 65536
 class Log:
     """One file of output."""
 
-    stream: str  # "stdout", "stderr", or "job": what happened outside any task
+    stream: str  # "stdout", "stderr", or "job": output from outside any task
     path: Path
 
 
 @dataclass(frozen=True)
 class TaskLogs:
-    """The output of one attempt at a task; attempt 0 is none."""
+    """The output of one attempt at a task; attempt 0 means that there is no attempt."""
 
     key: TaskKey
     attempt: int
     state: State
     logs: list[Log]
-    counts: int | None = None  # the attempt that counts, where it is another one
+    counts: int | None = None  # the attempt that counts, if it is a different one
 
 
 def task_logs(status: ExperimentStatus, key: TaskKey, attempt: int | None = None) -> TaskLogs:
-    """The logs of an attempt, the newest without a number.
+    """The logs of one attempt at a task.
+
+    Parameters
+    ----------
+    attempt : int or None
+        Number of the attempt. None: the newest.
 
     Raises
     ------
-    NameUnknown : there is no such attempt
+    NameUnknown
+        There is no such attempt.
     """
     task, run = status.of(key), status.registry.runs.get(key[0])
+    counted = task.counted.attempt if task.counted else None
     files = None if run is None else status.files.task(run.number, run.id, key[1])
     made = files.attempts() if files else []
     if attempt is not None and attempt not in [one.number for one in made]:
-        there = ", ".join(str(one.number) for one in made) or "none"
-        raise NameUnknown(f"{status.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {there}.")
-    if not made or (attempt is None and ended_before_it_began(status, key, made[-1].number)):
-        return TaskLogs(
-            key, 0, task.latest.state, list(_of_job(status, key)), task.counted and task.counted.attempt
-        )
+        known = ", ".join(str(one.number) for one in made) or "none"
+        raise NameUnknown(f"{status.name}:{key[0]}/{key[1]} has no attempt {attempt}. Attempts: {known}.")
+    if files is None or not made or (attempt is None and ended_before_attempt(status, key, made[-1].number)):
+        return TaskLogs(key, 0, task.latest.state, list(_of_job(status, key)), counted)
     chosen = made[-1] if attempt is None else files.attempt(attempt)
     written = _written_by(status, files, chosen)
-    counts = task.counted.attempt if task.counted and task.counted.attempt != chosen.number else None
-    return TaskLogs(
-        key, chosen.number, task.state, [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)], counts
-    )
+    logs = [Log(STDOUT, written.stdout), Log(STDERR, written.stderr)]
+    return TaskLogs(key, chosen.number, task.state, logs, None if counted == chosen.number else counted)
 
 
-def ended_before_it_began(status: ExperimentStatus, key: TaskKey, newest: int) -> bool:
-    """Whether the last submission of a task ended without an attempt of its own."""
+def ended_before_attempt(status: ExperimentStatus, key: TaskKey, newest: int) -> bool:
+    """Whether the last submission of a task ended before it made an attempt of its own.
+
+    Parameters
+    ----------
+    newest : int
+        Number of the newest attempt at the task.
+    """
     task = status.of(key).latest
-    part = _part(status, task.submission)
-    if part is None or task.job is None or task.state not in (State.FAILED, State.LOST):
+    submission = status.submission(task.submission)
+    if submission is None or task.job is None or task.state not in FAILED_OR_LOST:
         return False
-    planned = next((one for one in part.jobs[task.job] if one.key == key), None)
+    planned = next((one for one in submission.jobs[task.job] if one.key == key), None)
     return planned is not None and newest <= planned.last_attempt
 
 
 def _written_by(status: ExperimentStatus, files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles:
-    """The attempt that holds the output: of tasks that share a process, only the first does."""
+    """The attempt whose files hold the output: if tasks share a process, those of the first task."""
     if attempt.stdout.exists():
         return attempt
     try:
@@ -93,7 +100,7 @@ def _written_by(status: ExperimentStatus, files: TaskFiles, attempt: AttemptFile
 
 
 def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | None:
-    """The sibling that the same start of the same job has open for output."""
+    """The attempt to which the same start of the same job is writing its output."""
     claim = _claim(attempt)
     for folder in sorted(files.folder.parent.glob("rep-*")) if claim else []:
         for other in TaskFiles(folder).attempts():
@@ -110,13 +117,13 @@ def _claim(attempt: AttemptFiles) -> tuple[str, int, int] | None:
 
 
 def _of_job(status: ExperimentStatus, key: TaskKey) -> Iterator[Log]:
-    """What is in the submission's own logs: those of the task's job, and those of no job in particular."""
+    """The submission's own logs that are not empty: those of the task's job, and those of no single job."""
     task = status.of(key).latest
-    part = _part(status, task.submission)
-    if part is None:
+    submission = status.submission(task.submission)
+    if submission is None:
         return
     own = f"{task.job:06d}" if task.job is not None else None
-    for path in sorted(part.files.logs.glob("*.log")):
+    for path in sorted(submission.files.logs.glob("*.log")):
         number = path.name.split(".")[0]
         if _size(path) and (number == own or not number.isdigit()):
             yield Log(JOB, path)
@@ -129,20 +136,26 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _part(status: ExperimentStatus, submission: str | None) -> SubmissionStatus | None:
-    return next((part for part in status.submissions if part.files.name == submission), None)
-
-
 def follow(
     study: Study, name: str, pick: Callable[[ExperimentStatus], list[TaskKey]], lines: int | None, most: int
 ) -> Iterator[tuple[TaskLogs, Log, bytes]]:
-    """What these tasks print, as it comes, until none of them is queued or running.
+    """Yield the output of tasks as they write it, until none of them is queued or running.
 
     Parameters
     ----------
-    pick : which tasks, asked again at every look; those that run are followed, at most `most` of them at a
-    time
-    lines : of what is there already
+    name : str
+        The experiment.
+    pick : callable
+        Selects the tasks; called again with every new status.
+    lines : int or None
+        How many lines of existing output to yield first. None: all.
+    most : int
+        How many running tasks to follow at a time.
+
+    Yields
+    ------
+    tuple of TaskLogs, Log, bytes
+        The task, the file, and what was added to it.
     """
     read: dict[Path, int] = {}
     begun: dict[TaskKey, None] = {}
@@ -157,7 +170,7 @@ def follow(
                 begun[key] = None
                 yield logs, log, data
         begun = {key: None for key in begun if states.get(key) is State.RUNNING}
-        if not any(state in (State.QUEUED, State.RUNNING) for state in states.values()):
+        if not any(state in ACTIVE for state in states.values()):
             return
         time.sleep(FOLLOW_SECONDS)
 
@@ -187,15 +200,23 @@ def _since(path: Path, start: int) -> bytes:
 
 
 def _nothing(error: OSError) -> bytes:
-    """What is in a file that is not there, or is none."""
+    """The content of a file that does not exist or is not a file. Raises any other error."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR, *NO_FILE):
         return b""
     raise error
 
 
 def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> bytes:
-    """The last lines of a file, all of them without a number; nothing where there is no file. A carriage
-    return ends a line as well: progress bars write nothing else.
+    """The last lines of a file; empty if there is no file.
+
+    A carriage return also ends a line, because progress bars write nothing else.
+
+    Parameters
+    ----------
+    lines : int or None
+        How many lines. None: all.
+    most_blocks : float
+        Read at most this many blocks of 64 KiB.
     """
     try:
         with open(path, "rb") as file:
@@ -218,5 +239,5 @@ def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> byt
 
 
 def last_line(path: Path) -> str:
-    """The last line of a file that may be long, or a part of it where that line is."""
+    """The last line of a file; only its end if the line is longer than a block."""
     return tail(path, 1, most_blocks=1).decode("utf-8", "replace").strip()

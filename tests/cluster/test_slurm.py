@@ -222,7 +222,7 @@ def test_without_accounting_a_job_that_vanished_is_lost_after_the_grace_and_not_
         kill_job(submitted.files.folder)
         until(lambda: not Slurm().is_listed(submitted.ids[0]))
         said = bench.command("status", "waits")
-        assert said.returncode == 5 and "why its jobs ended could not be asked" in said.stderr
+        assert said.returncode == 5 and "the queue could not be asked why its jobs ended" in said.stderr
         assert bench.wait("waits", seconds=30) == {"lost": 4, "new": 4}
     finally:
         subprocess.run([slurm, "start"], check=True, capture_output=True, timeout=120)

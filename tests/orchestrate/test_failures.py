@@ -8,8 +8,7 @@ import pytest
 
 from neurofit.backends.job_script import DISK_FULL
 from neurofit.experiments.selector import naming
-from neurofit.orchestrate.common_factors import common_factors
-from neurofit.orchestrate.explanations import explained, remedy
+from neurofit.orchestrate.explanations import common_factors, explained, remedy
 from neurofit.orchestrate.failures import failures
 from neurofit.store.records import ErrorRecord, ResourcesRecord
 from neurofit.store.state import State
@@ -42,7 +41,7 @@ def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
     ) == (2, 10)
     assert error.last_lines[-1].startswith("ValueError: batch 512")
     assert error.remedy.command == "neurofit submit three:6-7 --retry"
-    assert crash.remedy.first == "neurofit logs three:5/0, for what was said last"
+    assert crash.remedy.first == "find the cause in `neurofit logs three:5/0`"
 
     said = bench.command("failures", "three")
     assert said.returncode == 3, said.stderr
@@ -67,8 +66,7 @@ def test_what_happened_before_the_worker_ran_is_shown_with_its_log(bench):
     said = bench.command("failures", "three").stdout
     assert "fork server ended" in said and "pool.log:" in said and "module" in said
     assert (
-        "Next step: neurofit logs three:0/0, for what was said last; then neurofit submit three --retry"
-        in said
+        "Next step: find the cause in `neurofit logs three:0/0`; then neurofit submit three --retry" in said
     )
 
 
@@ -120,7 +118,7 @@ def test_nine_in_ten_is_enough_and_eight_is_not():
             State.FAILED,
             "neurofit submit e --backend q --retry",
         ),
-        ({"kind": "queue", "message": "its worker vanished"}, State.LOST, "neurofit submit e --backend q"),
+        ({"kind": "queue", "message": "its worker disappeared"}, State.LOST, "neurofit submit e --backend q"),
     ],
 )
 def test_each_cause_has_its_command(error, state, command):

@@ -41,8 +41,8 @@ def test_the_way_out_of_a_host_that_is_gone_is_named_and_works(bench):
     as_if_elsewhere(bench, submitted, silent_seconds=3600)
     said = bench.command("status", "endless")
     assert said.returncode == 5 and "it runs on gone-host" in said.stderr and "60 minutes ago" in said.stderr
-    assert "If gone-host is gone" in said.stderr
-    assert "If gone-host is gone" in bench.command("submit", "endless", "--detach").stderr, (
+    assert "If gone-host no longer exists" in said.stderr
+    assert "If gone-host no longer exists" in bench.command("submit", "endless", "--detach").stderr, (
         "submit names it too"
     )
     cancel, again = re.findall(r"`(neurofit [^`]+)`", said.stderr)

@@ -47,7 +47,10 @@ def test_replaced_data_is_seen_whether_used_or_declared(bench, how):
     assert "other" not in bench.command("status", "read").stderr
     data(bench, "two")
     assert (planned(bench).outdated.data, planned(bench).outdated.code, planned(bench).tasks) == (4, 0, [])
-    told = "4 of 4 were done with other data than now (data/cells.npz); `neurofit submit read --rerun` does them again."
+    told = (
+        "4 of 4 tasks that are done used other data than the study has now (changed: data/cells.npz). "
+        "`neurofit submit read --rerun` runs them again."
+    )
     for words in (["status"], ["status", "read"], ["results", "read"], ["list"]):
         assert told in bench.command(*words).stderr, words
     dry = bench.command("submit", "read", "--dry-run").stdout
@@ -71,7 +74,10 @@ def test_other_code_and_other_data_are_told_together(bench):
     script(bench, USED + "  # changed")
     data(bench, "two")
     told = bench.command("results", "read").stderr
-    assert "4 of 4 were done with other code or data than now (data/cells.npz)" in told
+    assert (
+        "4 of 4 tasks that are done used other code or data than the study has now (changed: data/cells.npz)"
+        in told
+    )
 
 
 def test_data_that_is_not_there_now_says_nothing(bench):

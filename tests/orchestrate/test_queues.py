@@ -79,9 +79,7 @@ def test_a_cause_from_accounting_needs_no_grace(bench, queue):
     queue.say("qstat", EMPTY)
     queue.say("qacct", "====\njobnumber 12\ntaskid 2\nfailed 37 : qmaster enforced h_rt\nexit_status 137\n")
     assert bench.counts("quick") == {"failed": 1, "queued": 3}
-    assert any(
-        "time limit was reached" in (task.cause or "") for task in bench.status("quick").tasks.values()
-    )
+    assert any("time limit exceeded" in (task.cause or "") for task in bench.status("quick").tasks.values())
 
 
 def test_accounting_is_asked_only_about_jobs_that_nothing_explains(bench, queue):

@@ -209,4 +209,4 @@ def test_a_colleagues_unconfirmed_submission_is_not_taken_for_nothing(bench, que
     submission.queue.unlink()
     status = bench.status("quick")
     assert bench.counts("quick") == {"queued": 4}
-    assert "whether the queue has its jobs is not known" in status.unanswered[0]
+    assert "cannot find out whether the queue has its jobs" in status.unanswered[0]

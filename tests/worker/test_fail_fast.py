@@ -23,7 +23,9 @@ def test_identical_failures_stop_it_and_the_rest_is_new(bench):
     counts = bench.counts("broken")
     assert counts["failed"] == ENOUGH and counts["new"] == 40 - ENOUGH
     assert "Warning: broken stopped after 5 identical failures: ValueError: no layer 0" in said.stderr
-    assert "35 task(s) were not begun. Fix it, then `neurofit submit broken --retry`" in said.stderr
+    assert (
+        "35 task(s) were not started. Fix the cause, then run `neurofit submit broken --retry`" in said.stderr
+    )
     assert "stopped after 5 identical failures" in bench.command("status", "broken").stderr
 
     bench.script("broken", (BROKEN % (list(range(20)), 2)).replace("x != 99", "False"))

@@ -26,8 +26,8 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     Tasks with the same failure are listed once, with the arguments and hosts that they have in common and
     the end of one log. The exit code is 3 if there are failures.
     """
+    from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.explanations import explained
-    from neurofit.orchestrate.remarks import newer_attempts
     from neurofit.status.experiment_status import read_status
     from neurofit.store.state import UNFINISHED
     from neurofit.tables.query import TaskQuery, parse_query

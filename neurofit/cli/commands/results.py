@@ -86,7 +86,8 @@ def command(
     """
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
-    from neurofit.orchestrate.remarks import newer_attempts, outdated_now
+    from neurofit.orchestrate.attempts import newer_attempts
+    from neurofit.orchestrate.outdated import outdated_now
     from neurofit.status.experiment_status import read_status
     from neurofit.tables import comparison, formats, notes, table
     from neurofit.tables.query import parse_query

@@ -92,7 +92,7 @@ def command(
 
 
 def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:
-    from neurofit.orchestrate.fail_fast import fail_fast_notes
+    from neurofit.orchestrate.failures import fail_fast_notes
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
 
     record: dict[str, Any] = {
@@ -109,7 +109,7 @@ def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen:
 
 
 def _outdated(watched: WatchedStatus) -> dict[str, int]:
-    from neurofit.orchestrate.remarks import outdated_now
+    from neurofit.orchestrate.outdated import outdated_now
 
     old = outdated_now(watched.status.files.study, watched.status, watched.status.all_keys())
     return {"done_other_code": old.code, "done_other_data": old.data}
@@ -118,8 +118,9 @@ def _outdated(watched: WatchedStatus) -> dict[str, int]:
 def _print_text(
     queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str], selectors: Sequence[str]
 ) -> None:
+    from neurofit.orchestrate.attempts import newer_attempts
+    from neurofit.orchestrate.outdated import outdated_now
     from neurofit.orchestrate.overview import of_experiment
-    from neurofit.orchestrate.remarks import newer_attempts, outdated_now
 
     whole = [
         of_experiment(watched.status) for query, watched in zip(queries, statuses) if query.is_everything
@@ -145,8 +146,8 @@ def _print_text(
 
 
 def _print_tasks(watched: WatchedStatus) -> None:
+    from neurofit.orchestrate.attempts import label
     from neurofit.orchestrate.overview import of_tasks
-    from neurofit.orchestrate.remarks import label
 
     name = watched.status.name
     records = of_tasks(watched.status, watched.keys)
@@ -169,7 +170,7 @@ def _cause(record: dict[str, Any]) -> str | None:
 
 
 def _print_queues(watched: WatchedStatus) -> None:
-    from neurofit.orchestrate.fail_fast import fail_fast_notes
+    from neurofit.orchestrate.failures import fail_fast_notes
     from neurofit.orchestrate.overview import of_queues, of_stopped
 
     for stop in of_stopped(watched.status, watched.keys):
