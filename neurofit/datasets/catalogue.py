@@ -139,7 +139,7 @@ def _part(recording, text: str) -> str:
 
 def _read(recording, part: str, data: Path | None) -> Dataset:
     if data is None:
-        raise DataError(f"'{recording.kind}/{part}' is read from a study's data/, and none was given.")
+        raise DataError(f"'{recording.kind}/{part}' needs a study's data/, and none was given.")
     folder = Path(data) / recording.kind
     for name in recording.files(part):
         if not (folder / name).is_file():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from neurofit.datasets import checks
 from neurofit.scores.ceilings import fev
 
 AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
+
+FILLED_IN: Any = None  # default of fields that a data set fills in itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +67,9 @@ class Dataset:
     responses: np.ndarray
     trials: np.ndarray | None = None
     mask: np.ndarray | None = None
-    image_ids: np.ndarray | None = None
-    groups: np.ndarray | None = None
-    neurons: pd.DataFrame | None = None
+    image_ids: np.ndarray = FILLED_IN
+    groups: np.ndarray = FILLED_IN
+    neurons: pd.DataFrame = FILLED_IN
     truth: dict | None = None
     official: np.ndarray | None = None
 

@@ -10,7 +10,8 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from neurofit.datasets.recordings import FORMATS
@@ -75,7 +76,7 @@ def _collect(recording, source: Path, stage: Path) -> list[str]:
                 continue
             if place in places:
                 raise DataError(
-                    f"{source} holds {place} twice: {places[place]} and {name}. Add the right one alone."
+                    f"{source} holds {place} twice: {places[place]} and {name}. Add only the right one."
                 )
             places[place] = name
             (stage / place).parent.mkdir(parents=True, exist_ok=True)
@@ -83,33 +84,36 @@ def _collect(recording, source: Path, stage: Path) -> list[str]:
             _validate(recording, stage, place, f"{source}: {name}")
     if not places:
         expected = ", ".join(recording.files(recording.parts[0]))
-        raise DataError(f"{source}: nothing of {recording.kind} in it. Its files are called like {expected}.")
+        raise DataError(f"{source}: nothing of {recording.kind} in it. Expected files such as {expected}.")
     return sorted(places)
 
 
-def _members(source: Path) -> Iterator[tuple[str, object]]:
+def _members(source: Path) -> Generator[tuple[str, Callable[[Path], object]], None, None]:
     """(name, copy_to(path)) of each regular file in a folder or a tar archive, or of the file itself."""
     if source.is_dir():
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            yield str(path), lambda to, path=path: shutil.copyfile(path, to)
+            yield str(path), partial(shutil.copyfile, path)
     elif source.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")):
         yield from _archived(source)
     else:
-        yield str(source.absolute()), lambda to: shutil.copyfile(source, to)
+        yield str(source.absolute()), partial(shutil.copyfile, source)
 
 
-def _archived(source: Path) -> Iterator[tuple[str, object]]:
+def _archived(source: Path) -> Iterator[tuple[str, Callable[[Path], object]]]:
     # Nothing is extracted to where the archive says: a member's name only decides which of our own places it
     # fills.
     with _reading(source), tarfile.open(source) as archive:
         for member in archive:
             if member.isfile() and member.size <= _LARGEST and ".." not in PurePosixPath(member.name).parts:
-                yield member.name, lambda to, member=member: _extract(source, archive, member, to)
+                yield member.name, partial(_extract, source, archive, member)
 
 
 def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
-    with _reading(source), archive.extractfile(member) as content, to.open("wb") as file:
-        shutil.copyfileobj(content, file)
+    with _reading(source), to.open("wb") as file:
+        content = archive.extractfile(member)
+        assert content is not None, "a regular file"
+        with content:
+            shutil.copyfileobj(content, file)
 
 
 @contextlib.contextmanager
@@ -139,7 +143,7 @@ def _is_new(staged: Path, target: Path, source: Path) -> bool:
     if filecmp.cmp(staged, target, shallow=False):
         return False
     raise DataError(
-        f"{target} is there already, and differs from the one in {source}. Nothing was added: move it away "
+        f"{target} already exists and differs from the one in {source}. Nothing was added: move it away "
         "first."
     )
 

@@ -214,5 +214,5 @@ def _check_inputs(datasets: Sequence[Dataset]) -> None:
         shapes = {name: array.shape[1:] for name, array in dataset.inputs.items()}
         if shapes != first:
             raise ShapeError(
-                f"{datasets[0].name} has inputs {first}, {dataset.name} has {shapes}: they must be alike."
+                f"{datasets[0].name} has inputs {first}, {dataset.name} has {shapes}: they must be equal."
             )

@@ -66,7 +66,8 @@ def standardise(
             numbers[name] = _numbers(part, inputs, responses)
         scaled[name] = _scaled(part, numbers.get(name, numbers["train"]))
     record = {"inputs": inputs, "responses": responses, "statistics": statistics, "parts": numbers}
-    return replace(parts, **scaled), record
+    changed = replace(parts, train=scaled["train"], validation=scaled.get("validation"), test=scaled["test"])
+    return changed, record
 
 
 def standardise_like(
@@ -94,9 +95,7 @@ def standardise_like(
     numbers = record["parts"][part]["inputs"]
     unknown = sorted(set(inputs) - set(numbers))
     if unknown:
-        raise DataError(
-            f"No statistics for inputs {', '.join(unknown)}; there are some for {', '.join(numbers)}."
-        )
+        raise DataError(f"No statistics for inputs {', '.join(unknown)}; known are {', '.join(numbers)}.")
     return {name: _apply(array, numbers[name]).astype(np.float32) for name, array in inputs.items()}
 
 

@@ -187,7 +187,7 @@ def _unit(fields: np.ndarray) -> np.ndarray:
 def _check(**least_one: int) -> None:
     for name, value in least_one.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
-            raise DataError(f"simulate: {name} is too small, or no whole number.")
+            raise DataError(f"simulate: {name} is too small, or not a whole number.")
 
 
 STEEPEST = 2.0**10  # drive's gain in the search for a signal share

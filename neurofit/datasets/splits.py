@@ -137,7 +137,7 @@ def split(
     total = len(rest)
     wanted = _wanted(spec, official, folds is not None)
     _check_sum(dataset.name, spec, wanted, total)
-    if folds is not None:
+    if fold is not None and folds is not None:
         part = "validation" if official else "test"
         chosen[part] = _fold(groups, rest, seed, fold, folds)
         rest = np.setdiff1d(rest, chosen[part])
@@ -149,10 +149,8 @@ def split(
             if _overshoots(groups, rest, target, len(chosen[part])):
                 overshot.append(part)
             rest = np.setdiff1d(rest, chosen[part])
-    if not _takes_the_rest(spec.train, wanted):
-        target = _count(
-            spec.train, total
-        )  # groups may have left fewer than were asked for: then all are taken
+    if spec.train is not None and not _takes_the_rest(spec.train, wanted):
+        target = _count(spec.train, total)  # groups may have left fewer than requested: then all are taken
         rest = rest if target >= len(rest) else cut(groups, rest, target, (seed, 3))
     chosen["train"] = rest
     return _parts(dataset, spec, chosen, tuple(overshot))
@@ -285,13 +283,13 @@ def _fold(groups: np.ndarray, images: np.ndarray, seed: int, fold: int, folds: i
     return images[np.isin(groups[images], mine)]
 
 
-def _takes_the_rest(train: float | int | None, wanted: dict[str, float | int]) -> bool:
+def _takes_the_rest(train: float | int, wanted: dict[str, float | int]) -> bool:
     """Whether train takes all remaining images, as with shares that sum to 1.
 
     Rounding and groups can give the other parts a few images more or fewer.
     """
     shares = [train, *wanted.values()]
-    return train is None or (all(isinstance(share, float) for share in shares) and sum(shares) > 1 - 1e-9)
+    return all(isinstance(share, float) for share in shares) and sum(shares) > 1 - 1e-9
 
 
 def _count(amount: float | int, total: int) -> int:
@@ -299,7 +297,7 @@ def _count(amount: float | int, total: int) -> int:
 
 
 def _check_sum(name: str, spec: Split, wanted: dict[str, float | int], total: int) -> None:
-    amounts = [*wanted.values()] + [spec.train] * (spec.train is not None)
+    amounts = [*wanted.values()] + ([] if spec.train is None else [spec.train])
     asked = sum(amount * total if isinstance(amount, float) else amount for amount in amounts)
     if asked > total * (1 + 1e-9):
         raise DataError(f"{name}: {spec} asks for {asked:g} images together; there are {total}.")
@@ -319,10 +317,10 @@ def _check_amount(name: str, amount: float | int | None) -> None:
 
 
 def _check_fold(dataset: Dataset, spec: Split, fold: int | None, folds: int | None) -> None:
-    if (fold is None) != (folds is None):
-        raise DataError(f"fold={fold} of folds={folds}: give both or neither.")
-    if folds is None:
+    if fold is None and folds is None:
         return
+    if fold is None or folds is None:
+        raise DataError(f"fold={fold} of folds={folds}: give both or neither.")
     if folds < 2 or not 0 <= fold < folds:
         raise DataError(f"fold={fold} of folds={folds}: expected at least 2 folds, and 0 ≤ fold < folds.")
     if dataset.official is not None and spec.monitor_test:

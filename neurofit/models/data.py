@@ -14,6 +14,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
+from neurofit.models.routing import name_of
 
 _REMEMBERED: dict[tuple, Any] = {}
 _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
@@ -102,12 +103,12 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
     if parts.leaked:
         warn(
             task,
-            "The split ignores groups (ignore_groups): test images have copies that were trained on, which "
-            "flatters.",
+            "The split ignores groups (ignore_groups): test images have copies in the training set, "
+            "which raises scores.",
         )
     if parts.overshot:
         which = f"{' and '.join(parts.overshot)} {'sets have' if len(parts.overshot) > 1 else 'set has'}"
-        remedy = "Split(rule='exact') meets the numbers, with other splits."
+        remedy = "Split(rule='exact') meets the sizes, but changes the splits."
         warn(task, f"The {which} more images than the split asks for: {remedy}")
 
 
@@ -120,11 +121,11 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
         If the data cannot be read, or a function returned neither a name nor a `Dataset`.
     """
     given = _named(source, arguments, study)
-    if isinstance(given, str):
+    if isinstance(source, str) or isinstance(given, str):
         return _by_name(given, study)
     if not isinstance(given, datasets.Dataset):
         raise DataError(
-            f"{source.__name__}() gave a {type(given).__name__}; expected a name or a neurofit Dataset."
+            f"{name_of(source)}() returned a {type(given).__name__}; expected a name or a neurofit Dataset."
         )
     return given
 

@@ -81,12 +81,12 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
         If no neuron of the test set can be scored.
     """
     if len(folders) < 2:
-        raise UsageError(f"An ensemble is of two repetitions or more; {len(folders)} given.")
+        raise UsageError(f"An ensemble needs at least two repetitions, got {len(folders)}.")
     saved = [_read(Path(folder) / "predictions.npz") for folder in folders]
     for folder, one in zip(folders[1:], saved[1:]):
         _check_alike(folders[0], saved[0], folder, one)
     first = saved[0]
-    mean = np.mean([one["predictions"] for one in saved], axis=0, dtype=np.float64)
+    mean = np.stack([one["predictions"] for one in saved]).mean(axis=0, dtype=np.float64)
     summaries = _scored(mean, first)
     each = [_scored(one["predictions"], first) for one in saved]
     return Ensemble(
@@ -114,9 +114,11 @@ class _Part:
 
 
 def _scored(predictions: np.ndarray, saved: Mapping[str, np.ndarray]) -> dict[str, scores.Summary]:
-    found, wanted, means = {}, WANTED, saved.get("training_mean")
-    if means is None:  # of a task that was done before it was kept
+    found: dict[str, scores.Summary] = {}
+    wanted: tuple[str, ...] = WANTED
+    if "training_mean" not in saved:  # by an earlier version
         wanted = tuple(name for name in WANTED if name not in scoring.AGAINST_TRAIN)
+    means = saved.get("training_mean", np.zeros(predictions.shape[1]))
     for name in dict.fromkeys(saved["part"].tolist()):
         rows = saved["part"] == name
         trials = saved["trials"][rows] if "trials" in saved else None
@@ -151,5 +153,5 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
     if missing:
-        raise StoreError(f"{path}: damaged, it has no {', '.join(sorted(missing))}.")
+        raise StoreError(f"{path}: damaged; it lacks {', '.join(sorted(missing))}.")
     return found

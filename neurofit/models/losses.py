@@ -175,10 +175,10 @@ def check_responses(name: str, responses: np.ndarray, part: str = "") -> None:
     if wrong.size:
         wanted = f"in [{low}, {high}]" if np.isfinite(high) else f"≥ {low}"
         raise DataError(
-            f"loss '{name}' is of responses {wanted}, and {wrong.size}{part and f' of the {part} set'} are "
+            f"loss '{name}' needs responses {wanted}, but {wrong.size}{part and f' of the {part} set'} are "
             "not, such "
             f"as {wrong.flat[0]:g}. "
-            "Another loss ('gaussian' takes any), or other responses."
+            "Use another loss ('gaussian' takes any), or other responses."
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from neurofit.errors import GridError, nearest
 from neurofit.models.routing import Router, declared, name_of
@@ -62,7 +62,7 @@ class ReadyMade:
     scores: tuple[str, ...] = SCORES
 
     def __post_init__(self) -> None:
-        kind, recipe = type(self).__name__, type(self).__dataclass_fields__[self.recipe].default_factory
+        kind, recipe = type(self).__name__, self._recipe_type()
         if not isinstance(getattr(self, self.recipe), recipe):
             found = getattr(self, self.recipe)
             raise GridError(f"{kind}({self.recipe}={found!r}): expected {recipe.__name__}(…).")
@@ -79,6 +79,10 @@ class ReadyMade:
                     f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}."
                 )
         self.router.arguments()  # a function whose arguments cannot be settings is an error here, not in a task
+
+    def _recipe_type(self) -> type:
+        """The dataclass of the settings: what makes their default."""
+        return cast(type, type(self).__dataclass_fields__[self.recipe].default_factory)
 
     @property
     def built(self) -> dict[str, Callable]:

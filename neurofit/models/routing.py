@@ -159,7 +159,7 @@ class Router:
             [*lines, *(f"{place}: {', '.join(names) or 'none'}." for place, names in declared.items())]
         )
 
-    def _complete(self, place: str, chosen: str, given: dict[str, Any]) -> None:
+    def _complete(self, place: str, chosen: str, given: Mapping[str, Any]) -> None:
         declared = self._declared(place, chosen)
         missing = [name for name, default in declared.items() if default is REQUIRED and name not in given]
         if missing:
@@ -178,7 +178,7 @@ def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise GridError(
-                f"{name_of(function)}({parameter}): write its arguments out, so that they can be checked."
+                f"{name_of(function)}({parameter}): write out its arguments, so that they can be checked."
             )
     if len(parameters) < after:
         raise GridError(f"{name_of(function)}() takes no arguments; its first must be `shapes`.")

@@ -45,7 +45,7 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     record = recipe(folder)
     name = record["architecture"]
     if name not in fit.built:
-        raise StoreError(f"{folder}: record with architecture '{name}'; this fit has {', '.join(fit.built)}.")
+        raise StoreError(f"{folder}: made with architecture '{name}'; this fit has {', '.join(fit.built)}.")
     inputs = {key: tuple(shape) for key, shape in record["shapes"]["inputs"].items()}
     shapes = Shapes(inputs, record["shapes"]["outputs"])
     seeds, dtype = SimpleNamespace(**record["seeds"]), record.get("dtype", "float32")
@@ -53,8 +53,8 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     now = {one.path: list(one.shape) for one in model.trainable_variables}
     if list(now.values()) != list(record["weights"].values()):
         raise StoreError(
-            f"{folder}: its weights are {_listed(record['weights'])}, but '{name}' now makes {_listed(now)}. "
-            "Use the code as it was submitted."
+            f"{folder}: its weights are {_listed(record['weights'])}, but '{name}' now makes "
+            f"{_listed(now)}. Use the code that was submitted."
         )
     try:
         model.load_weights(folder / WEIGHTS)

@@ -190,9 +190,9 @@ class Training:
                 )
         if self.validate_every < LEAST_ROUND:
             raise GridError(
-                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which starts anew "
-                "after each "
-                f"look; expected a whole number ≥ {LEAST_ROUND}, such as 100."
+                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which "
+                f"restarts after each validation; expected a whole number ≥ {LEAST_ROUND}, such as "
+                "100."
             )
 
 
@@ -228,11 +228,11 @@ def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def _number(
-    name: str, value: object, kind: type, *, above: float | None = None, least: float | None = None
+    name: str, value: Any, kind: type, *, above: float | None = None, least: float | None = None
 ) -> None:
     kinds = (int,) if kind is int else (int, float)
-    low, sign = (above, ">") if above is not None else (least, "≥")
-    good = isinstance(value, kinds) and not isinstance(value, bool)
-    if not good or not (value > low if above is not None else value >= low) or value == float("inf"):
+    low, sign = (above, ">") if above is not None else (least or 0, "≥")
+    good = isinstance(value, kinds) and not isinstance(value, bool) and value != float("inf")
+    if not good or not (value > low if above is not None else value >= low):
         what = "a whole number" if kind is int else "a number"
         raise GridError(f"Training: {name}={value!r}; expected {what} {sign} {low}.")

@@ -309,10 +309,14 @@ def _halves(trials, mask, splits: int, seed: int, of) -> np.ndarray:
     y, valid = counted_trials(trials, mask)
     each = []
     for chosen in _half_splits(y.shape[1], splits, seed):
-        counts = [valid[:, half].sum(axis=1) for half in (chosen, ~chosen)]
-        means = [y[:, half].sum(axis=1) / np.maximum(n, 1) for half, n in zip((chosen, ~chosen), counts)]
-        each.append(of(correlation(*means, (counts[0] > 0) & (counts[1] > 0))))
+        first, second = (_half_mean(y[:, half], valid[:, half]) for half in (chosen, ~chosen))
+        each.append(of(correlation(first[0], second[0], first[1] & second[1])))
     return _mean_of_defined(np.array(each), y.shape[2])
+
+
+def _half_mean(y: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    count = valid.sum(axis=1)
+    return y.sum(axis=1) / np.maximum(count, 1), count > 0
 
 
 def _half_splits(n: int, splits: int, seed: int):

@@ -184,12 +184,13 @@ def r2_er(trials, predictions, mask=None) -> np.ndarray:
 
 
 def _means(trials, predictions, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trial means, predictions, both less their means over the images that count, and which do:
+    """Trial means and predictions, both less their means over the images that count; which images count.
 
-    (image, neuron).
+    Each (image, neuron).
     """
     y, counts = repeated(trials, mask)
-    p, valid = _fitting(predictions, y), counts.any(axis=1)
+    p = _fitting(predictions, y)
+    valid: np.ndarray = np.asarray(counts.any(axis=1))
     p = np.where(valid, np.where(is_constant(np.where(valid, p, 0), valid), 0, p), 0)
     return centred(y.sum(axis=1) / np.maximum(counts.sum(axis=1), 1), valid), centred(p, valid), valid
 

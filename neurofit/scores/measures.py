@@ -272,7 +272,7 @@ def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
     baseline = np.asarray(baseline_mean, np.float64)
     if baseline.shape != responses.shape[1:]:
         raise ShapeError(
-            f"baseline_mean {baseline.shape} must be (neuron,), one of responses {responses.shape} each."
+            f"baseline_mean {baseline.shape} must be (neuron,), one value per neuron of responses {responses.shape}."
         )
     return baseline
 
@@ -356,8 +356,8 @@ def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, n
     predictions = np.asarray(predictions, np.float64)
     if responses.ndim != 2 or responses.shape != predictions.shape:
         raise ShapeError(
-            f"responses {responses.shape} and predictions {predictions.shape} must both be (image, neuron), "
-            "and alike."
+            f"responses {responses.shape} and predictions {predictions.shape} must both be (image, "
+            "neuron), with equal shapes."
         )
     valid = counted(responses, mask)
     broken = (valid & ~np.isfinite(predictions)).any(axis=0)
@@ -373,7 +373,7 @@ def counted(responses: np.ndarray, mask=None) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.shape != responses.shape:
         raise ShapeError(
-            f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), and alike."
+            f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), with equal shapes."
         )
     return finite & mask.astype(bool)
 

@@ -71,10 +71,10 @@ def representational_similarity(responses, others) -> float:
     _same_images(one, other)
     upper = np.triu_indices(len(one), 1)
     defined = np.isfinite(one[upper]) & np.isfinite(other[upper])
-    ranks = [_ranks(matrix[upper][defined]) for matrix in (one, other)]
-    if any(np.ptp(rank) == 0 if rank.size else True for rank in ranks):
+    ranks = np.stack([_ranks(matrix[upper][defined]) for matrix in (one, other)])
+    if not ranks.size or (np.ptp(ranks, axis=1) == 0).any():
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def linear_cka(responses, others) -> float:

@@ -188,8 +188,7 @@ def population(
         raise UsageError(
             f"{int(np.isnan(values[keep]).sum())} neurons have no {getattr(score, 'func', score).__name__}, "
             "of which 0 "
-            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or see why they have "
-            "none."
+            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or find out why they have none."
         )
     found = aggregate(values, how=how, among=keep, reliability=reliability, recordings=recordings)
     flat = is_constant(p, valid) | (valid & np.isnan(p)).any(axis=0)
@@ -285,7 +284,7 @@ def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:
         return np.ones(values.shape, bool)
     if reliability is None:
         raise UsageError(
-            f"threshold={how.threshold} is for a reliability of each neuron: give reliability=fev(trials)."
+            f"threshold={how.threshold} needs the reliability of each neuron: pass reliability=fev(trials)."
         )
     return _of_neurons("reliability", reliability, values).astype(np.float64) > how.threshold
 
@@ -297,7 +296,7 @@ def _averaged(
     if not how.per_recording:
         return float(average(values[left])), {}
     if recordings is None:
-        raise UsageError("per_recording=True needs recordings=…, the recording that each neuron is of.")
+        raise UsageError("per_recording=True needs recordings=…, the recording of each neuron.")
     labels = _of_neurons("recordings", recordings, values)
     names = [name for name in dict.fromkeys(labels.tolist()) if left[labels == name].any()]
     each = {str(name): float(average(values[left & (labels == name)])) for name in names}
@@ -307,5 +306,5 @@ def _averaged(
 def _of_neurons(name: str, given, values: np.ndarray) -> np.ndarray:
     given = np.asarray(given)
     if given.shape != values.shape:
-        raise ShapeError(f"{name} {given.shape} must be (neuron,), one of the {values.shape} scores each.")
+        raise ShapeError(f"{name} {given.shape} must be (neuron,), one value per score {values.shape}.")
     return given

@@ -66,7 +66,7 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
         mask = np.asarray(mask)
         if mask.shape not in (trials.shape, trials.shape[::2]):
             raise ShapeError(
-                f"mask {mask.shape} fits trials {trials.shape} neither by trial nor by (image, neuron)."
+                f"mask {mask.shape} must have the shape of trials {trials.shape}, or (image, neuron)."
             )
         valid &= (mask if mask.ndim == 3 else mask[:, None, :]).astype(bool)
     return np.where(valid, trials, 0), valid

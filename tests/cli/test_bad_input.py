@@ -374,8 +374,8 @@ experiment = nf.Experiment(nf.models.Fit(two_layers, training=nf.models.Training
 @pytest.mark.slow
 def test_one_initializer_for_two_weights(study):
     study.script("twins", TWINS)
-    assert "start equal: give each an initializer of its own" in study("run", "twins").stderr
-    assert "start equal" in study("results", "twins").stderr
+    assert "have equal initial values: give each its own initializer" in study("run", "twins").stderr
+    assert "equal initial values" in study("results", "twins").stderr
 
 
 # the disk

@@ -50,7 +50,7 @@ def test_missing_training_images_are_said_to_be_unpublished(tmp_path):
 
 
 def test_without_a_data_folder_only_what_is_simulated_can_be_had():
-    with pytest.raises(DataError, match="read from a study's data/, and none was given"):
+    with pytest.raises(DataError, match="needs a study's data/, and none was given"):
         load("macaque_v1/01")
 
 

@@ -95,7 +95,7 @@ def test_a_different_file_in_place_is_kept_and_nothing_is_added(folder, data):
     other = data / "macaque_v1" / NAME.format(2)
     other.parent.mkdir(parents=True)
     other.write_bytes(recording(9))
-    with pytest.raises(DataError, match=rf"{other} is there already, and differs .* Nothing was added"):
+    with pytest.raises(DataError, match=rf"{other} already exists and differs .* Nothing was added"):
         add("macaque_v1", folder, data)
     assert other.read_bytes() == recording(9)
     assert names(data) == [f"macaque_v1/{NAME.format(2)}"]
@@ -146,7 +146,7 @@ def test_two_files_for_one_place_are_not_guessed_between(folder, data):
 def test_nothing_of_that_kind_says_what_files_look_like(tmp_path, data):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DataError, match=r"nothing of antolik_2016 in it\. Its files are called like region1/train"
+        DataError, match=r"nothing of antolik_2016 in it\. Expected files such as region1/train"
     ):
         add("antolik_2016", tmp_path / "empty", data)
 

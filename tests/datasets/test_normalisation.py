@@ -107,7 +107,7 @@ def test_an_unknown_way_lists_the_known_ones(parts, arguments, message):
 
 def test_a_record_without_the_input_says_so(parts):
     _, record = standardise(parts)
-    with pytest.raises(DataError, match="No statistics for inputs sound; there are some for image"):
+    with pytest.raises(DataError, match="No statistics for inputs sound; known are image"):
         standardise_like(record, {"sound": np.zeros((1, 2))})
 
 

@@ -139,7 +139,7 @@ def test_a_region_has_its_validation_images_as_the_official_test_set(region):
         ),
         (
             {"training_inputs": np.ones((8, 10))},
-            "training_inputs has 10 pixels an image, which make no square",
+            "training_inputs has 10 pixels per image, which is not a square number",
         ),
         ({"validation_set": np.ones(4)}, r"validation_set\.npy: .* is float64 \(4,\), expected numbers"),
         ({"validation_set": np.full((4, 3), "x")}, r"validation_set.npy: 'validation_set' is <U1"),

@@ -105,9 +105,9 @@ def test_without_a_test_set_every_image_is_repeated():
     ("arguments", "message"),
     [
         ({"n_images": 100, "n_test": 100}, "no images are left to train on"),
-        ({"n_neurons": 0}, "n_neurons is too small, or no whole number"),
+        ({"n_neurons": 0}, "n_neurons is too small, or not a whole number"),
         ({"size": 6}, "size is too small"),
-        ({"n_trials": 2.5}, "n_trials is too small, or no whole number"),
+        ({"n_trials": 2.5}, "n_trials is too small, or not a whole number"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(arguments, message):

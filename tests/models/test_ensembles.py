@@ -101,11 +101,11 @@ def test_repetitions_with_other_splits_cannot_be_averaged(changes, what, tmp_pat
 
 def test_one_repetition_is_no_ensemble_and_a_damaged_file_is_named(tmp_path):
     one = left(tmp_path / "0", 0)
-    with pytest.raises(UsageError, match="two repetitions or more; 1 given"):
+    with pytest.raises(UsageError, match="at least two repetitions, got 1"):
         ensemble([one])
     with pytest.raises(StoreError, match=r"1/predictions\.npz: missing or damaged"):
         ensemble([one, tmp_path / "1"])
-    with pytest.raises(StoreError, match="damaged, it has no mask"):
+    with pytest.raises(StoreError, match="damaged; it lacks mask"):
         ensemble([one, left(tmp_path / "2", 2, omit=("mask",))])
 
 

@@ -120,7 +120,7 @@ def test_an_architecture_that_hides_its_arguments_is_refused():
     def hidden(shapes, **anything):
         """Not built here."""
 
-    with pytest.raises(GridError, match="write its arguments out"):
+    with pytest.raises(GridError, match="write out its arguments"):
         Fit(hidden)
 
 

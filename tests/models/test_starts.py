@@ -166,7 +166,7 @@ def test_lbfgs_goes_on_to_the_last_bit(small, desks):
 
 
 def test_lbfgs_refuses_a_loss_that_differs_each_time(small, desk):
-    with pytest.raises(UsageError, match="needs a loss that is the same each time"):
+    with pytest.raises(UsageError, match="needs a loss that is deterministic"):
         desk.run(Fit(noisy, data=small, split=SPLIT, training=LBFGS))
 
 

@@ -259,7 +259,7 @@ def test_one_initializer_for_two_weights_is_told(small, desk):
 
     fit = Fit(twins, data=small, split=SPLIT, training=Training(epochs=1))
     desk.run(fit)
-    assert "left/kernel and right/kernel start equal" in desk.facts["warnings"][0]
+    assert "left/kernel and right/kernel have equal initial values" in desk.facts["warnings"][0]
     desk.run(fit, one=False)
     assert "warnings" not in desk.facts
 

@@ -183,7 +183,8 @@ def test_nothing_is_broadcast():
     with pytest.raises(ShapeError, match=r"mask \(5,\) and responses \(5, 3\)"):
         correlation(np.ones((5, 3)), np.ones((5, 3)), np.ones(5, bool))
     with pytest.raises(
-        ShapeError, match=r"baseline_mean \(2,\) must be \(neuron,\), one of responses \(5, 3\) each"
+        ShapeError,
+        match=r"baseline_mean \(2,\) must be \(neuron,\), one value per neuron of responses \(5, 3\)",
     ):
         fraction_of_variance_explained(np.ones((5, 3)), np.ones((5, 3)), np.ones(2))
 

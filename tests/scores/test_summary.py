@@ -132,12 +132,12 @@ def test_an_aggregation_that_lacks_something_says_what():
         UsageError, match=r"Aggregation\(average='meen'\): known are mean, median. Did you mean 'mean'"
     ):
         Aggregation(average="meen")
-    with pytest.raises(UsageError, match=r"give reliability=fev\(trials\)"):
+    with pytest.raises(UsageError, match=r"pass reliability=fev\(trials\)"):
         aggregate(VALUES, how=Aggregation(threshold=0.1))
     with pytest.raises(UsageError, match="needs recordings"):
         aggregate(VALUES, how=Aggregation(per_recording=True))
     with pytest.raises(
-        ShapeError, match=r"reliability \(2,\) must be \(neuron,\), one of the \(5,\) scores each"
+        ShapeError, match=r"reliability \(2,\) must be \(neuron,\), one value per score \(5,\)"
     ):
         aggregate(VALUES, how=Aggregation(threshold=0.1), reliability=[1, 2])
     with pytest.raises(

@@ -97,6 +97,6 @@ def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ShapeError, match=r"trials \(4, 3\) must be \(image, trial, neuron\)"):
         noise_variance(np.ones((4, 3)))
     with pytest.raises(
-        ShapeError, match=r"mask \(4, 2\) fits trials \(4, 2, 3\) neither by trial nor by \(image, neu"
+        ShapeError, match=r"mask \(4, 2\) must have the shape of trials \(4, 2, 3\), or \(image, neu"
     ):
         noise_variance(np.ones((4, 2, 3)), np.ones((4, 2), bool))

@@ -97,7 +97,7 @@ def _half(region: Path, arrays: dict[str, np.ndarray], half: str) -> tuple[np.nd
     side = round(pixels.shape[1] ** 0.5)
     if side * side != pixels.shape[1]:
         raise DataError(
-            f"{region}: {half}_inputs has {pixels.shape[1]} pixels an image, which make no square."
+            f"{region}: {half}_inputs has {pixels.shape[1]} pixels per image, which is not a square number."
         )
     images = pixels.reshape(-1, side, side)
     if half == "training":

@@ -82,13 +82,14 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
             f"{', '.join(keys)}. "
             "It may have been cut short: get it again."
         ) from None
-    missing = [key for key in keys if found.get(key) is None]
+    arrays = {key: array for key in keys if (array := found.get(key)) is not None}
+    missing = [key for key in keys if key not in arrays]
     if missing:
         what = "', '".join(missing)
         raise DataError(
             f"{path}: no numbers '{what}' in this file; expected {', '.join(keys)}. Get it again."
         )
-    return {key: found[key] for key in keys}
+    return arrays
 
 
 def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
@@ -105,13 +106,13 @@ def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
 
 def _matrix(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
     parts = _elements(element, order)
-    flags, shape, name = (bytes(next(parts, (0, b""))[1]) for _ in range(3))
-    flags = struct.unpack_from(f"{order}I", flags)[0]
-    name = name.decode("latin-1")
+    first, second, third = (bytes(next(parts, (0, b""))[1]) for _ in range(3))
+    flags = struct.unpack_from(f"{order}I", first)[0]
+    name = third.decode("latin-1")
     if flags & 0xFF not in _CLASSES or flags & _COMPLEX:
         return name, None
-    shape = np.frombuffer(shape, f"{order}i4")
-    kind, numbers = next(parts, (None, b""))
+    shape = np.frombuffer(second, f"{order}i4")
+    kind, numbers = next(parts, (0, b""))
     if kind not in _STORED or (shape < 0).any():
         raise ValueError(f"the numbers of '{name}' are damaged")
     # Small whole numbers of any class are stored in fewer bytes: what counts is the class.
@@ -141,7 +142,7 @@ def _decompressed(element: memoryview) -> memoryview:
     stream = zlib.decompressobj()
     content = stream.decompress(element, _LARGEST)
     if not stream.eof:
-        raise ValueError("a compressed variable does not end")
+        raise ValueError("a compressed variable is incomplete")
     return memoryview(content)
 
 

@@ -7,6 +7,8 @@ Their arguments have the names of the authors' flags, and their inputs are raw p
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from neurofit.errors import UsageError
 
 SMALLEST_RATE = 1e-3  # that an output bias starts at [spikes per presentation]: a silent neuron's would be −∞
@@ -93,7 +95,7 @@ def initialise(model, train):
     model.get_layer("neurons").bias.assign(np.log(np.expm1(np.maximum(means, SMALLEST_RATE))))
 
 
-klindt.initialise = initialise
+cast(Any, klindt).initialise = initialise
 
 
 def _penalty(kind, strength):

@@ -6,13 +6,14 @@ filters: an even and an odd wavelet of every wavelength, at a grid of places, in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurofit.errors import DataError, nearest
 
-COMPRESSIONS = {"none": np.array, "sqrt": np.sqrt}
+COMPRESSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"none": np.array, "sqrt": np.sqrt}
 
 
 @dataclass(frozen=True)

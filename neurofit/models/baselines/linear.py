@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +164,9 @@ def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> 
         If there is no validation set, or responses are missing.
     """
     if parts.validation is None or parts.monitors_test:
-        raise DataError("LinearFit chooses alpha by a validation set, and the split has none.")
-    kernel = {"kernel": how.kernel, "length": how.length, "power": how.power}
-    path = ridge_path(features["train"], _responses(parts.train), how.alphas, **kernel)
+        raise DataError("LinearFit needs a validation set to choose alpha, and the split has none.")
+    ridge = partial(ridge_path, alphas=how.alphas, kernel=how.kernel, length=how.length, power=how.power)
+    path = ridge(features["train"], _responses(parts.train))
     index = _chosen(path.predict(features["validation"]), parts.validation, how)
     if how.refit:
         both = [
@@ -173,7 +174,7 @@ def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> 
             for one, other in zip(features["train"], features["validation"])
         ]
         responses = np.concatenate([_responses(parts.train), _responses(parts.validation)])
-        path = ridge_path(both, responses, how.alphas, **kernel)
+        path = ridge(both, responses)
     return path.chosen(index), np.asarray(how.alphas)[index]
 
 

@@ -166,7 +166,8 @@ def _check(responses: np.ndarray, alphas: np.ndarray, kernel: str, power: float)
         raise DataError(f"Ridge: every alpha must be > 0, not {alphas.tolist()}.")
     if not np.isfinite(responses).all():
         raise DataError(
-            "Ridge: some responses are missing (NaN), which it cannot leave out. Select neurons without."
+            "Ridge: some responses are missing (NaN), which it cannot leave out. Select neurons "
+            "without missing responses."
         )
     if kernel not in KERNELS:
         raise DataError(f"Ridge: kernel={kernel!r}; known are {', '.join(KERNELS)}.")

@@ -49,6 +49,12 @@ class PathState:
         return min(self.points, key=lambda point: point.loss)
 
     @property
+    def best_weights(self) -> Weights:
+        """The weights of the chosen point; there must be one."""
+        assert self.best is not None, "no point is done"
+        return self.best
+
+    @property
     def epochs(self) -> int:
         """Number of epochs of all points together."""
         return sum(point.progress.epoch for point in self.points)
@@ -91,7 +97,7 @@ def train_path(
         point = Point(strength, _validation_loss(loop, weights), reason, loop.snapshot.progress)
         path = path.after(point, weights)
         if len(path.points) == len(strengths):
-            loop.program.install(*path.best)
+            loop.program.install(*path.best_weights)
             return loop, path
         strength = strengths[len(path.points)]
         loop = loop_of(strength, _PointTask(task, path, strength), path.epochs)
@@ -144,6 +150,7 @@ def _check_validation(loop: Loop) -> None:
 
 
 def _validation_loss(loop: Loop, weights: Weights) -> float:
+    assert loop.monitored is not None, "checked by _check_validation"
     predictions, _ = loop.program.predict(*weights, loop.monitored)
     return loop.program.loss_of(predictions, loop.monitored)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -265,7 +265,7 @@ def write_predictions(folder: Path, parts: datasets.Parts, result: ScoredPredict
 def _predictions(path: Path, parts: datasets.Parts, result: ScoredPredictions) -> None:
     shown = [(name, part) for name, part in parts.items() if name != "train"]
     neurons = parts.test.neurons
-    repeated = (
+    repeated: dict[str, Any] = (
         {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
     )
     np.savez_compressed(

@@ -41,7 +41,7 @@ def prepare(fit: FitSettings, study: Path) -> None:
     try:
         data.load(fit.data, arguments, study)
     except NeurofitError as error:  # a task that needs this data will say so; another may use other data
-        log.info("Not read before the first task: %s", error)
+        log.info("Data not read before the first task: %s", error)
 
 
 def fit(fit: FitSettings, task: Any) -> dict[str, float]:
@@ -119,7 +119,7 @@ def _trained_path(
     ]
     return (
         loop,
-        path.best,
+        path.best_weights,
         {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength},
     )
 
@@ -127,7 +127,7 @@ def _trained_path(
 def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     model = _built(fit, routed, train, task)
     for one, other in twins(model):
-        warning = f"{one} and {other} start equal: give each an initializer of its own."
+        warning = f"{one} and {other} have equal initial values: give each its own initializer."
         log.warning(warning)
         data.warn(task, warning)
     initialise = fit.initialise or getattr(fit.built[routed.architecture], "initialise", None)
@@ -174,5 +174,5 @@ def _facts(monitored: str, prepared: PreparedData, result: ScoredPredictions) ->
     if result.n_reliable is not None:
         facts["neurons_reliable"] = result.n_reliable
     if monitored == "test":
-        facts["monitored_test"] = "the test set was monitored while training, and is what is reported"
+        facts["monitored_test"] = "the test set was monitored during training, and its scores are reported"
     return facts

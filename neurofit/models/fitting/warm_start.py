@@ -56,11 +56,11 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
             left.append(name)
     if not taken:
         raise UsageError(
-            f"start={where!r}: none of its weights ({', '.join(theirs)}) has layer, name and shape of one "
-            "here "
-            f"({', '.join(left)}). Name layers alike in both architectures."
+            f"start={where!r}: none of its weights ({', '.join(theirs)}) has the layer, name and "
+            "shape of a weight here "
+            f"({', '.join(left)}). Use the same layer names in both architectures."
         )
-    log.info("Weights of %s: %s; not there, or of another shape: %s.", folder, taken, left)
+    log.info("Weights of %s: copied %s; missing or of another shape: %s.", folder, taken, left)
     return {"folder": str(folder), "taken": taken, "left": left}
 
 

@@ -149,7 +149,7 @@ def filters(model: keras.Model) -> dict[str, np.ndarray]:
     dict of str to ndarray, shape (filter, height, width, channel)
         One array per layer, float32.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for layer in every_layer(model):
         found |= {name: np.asarray(maps, np.float32) for name, maps in _of(layer, _sees_image(model, layer))}
     return found

@@ -86,9 +86,9 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
         raise UsageError(
-            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs the one image. "
+            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs exactly one, the image. "
             "Build it "
-            "with keras.Input; of several inputs, wrap those that are held: keras.Model(image, "
+            "with keras.Input; with several inputs, wrap it and hold the others constant: keras.Model(image, "
             "model([image, held]))."
         )
     shape = tuple(inputs[0].shape[1:])
@@ -179,13 +179,13 @@ class Units:
         """
         inputs = record["parts"]["train"]["inputs"]
         if name not in inputs:
-            raise DataError(f"No statistics for input '{name}'; there are some for {', '.join(inputs)}.")
+            raise DataError(f"No statistics for input '{name}'; known are {', '.join(inputs)}.")
         mean, std = (np.asarray(inputs[name][key], np.float64) for key in ("mean", "std"))
         seen = record["parts"]["train"].get("seen", {}).get(name, {})  # tasks of earlier versions have none
         grey = float(seen.get("mean", mean.mean()) if grey is None else grey)
         if not grey > 0:
             raise DataError(
-                f"The normalisation says no grey (mean {grey:g}): contrast has no meaning. Give the light "
+                f"The normalisation has no grey above 0 (mean {grey:g}), so contrast is not defined. Give the light "
                 "of a blank "
                 "screen in pixels: Units.of(record, grey=127.5)."
             )

@@ -114,7 +114,7 @@ def tuning(
     ]
     if not all(len(values) for values in shown):
         raise UsageError(
-            "tuning: orientations, frequencies, diameters and contrasts each need one value or more."
+            "tuning: orientations, frequencies, diameters and contrasts each need at least one value."
         )
     grid = _full_field(model, shape, orientations, frequencies, contrast, units)[..., indices]
     best = grid.mean(axis=2).reshape(-1, len(indices)).argmax(axis=0)

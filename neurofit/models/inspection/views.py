@@ -45,7 +45,7 @@ def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=No
     indices = responses.chosen(model, None if neurons is None else neurons)
     panels = VIEWS[name](model, record, indices if neurons is not None else indices[:AT_MOST])
     if not panels:
-        raise UsageError(f"The model '{model.name}' has no {name}: none of its layers is of such a kind.")
+        raise UsageError(f"The model '{model.name}' has no {name}: none of its layers has any.")
     return panels
 
 

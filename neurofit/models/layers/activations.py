@@ -61,7 +61,7 @@ def activation_of(given):
         known = [*OWN, "linear", "relu", "leaky_relu", "elu", "softplus", "exponential", "sigmoid", "tanh"]
         offer = nearest(str(given), known)
         has = ", ".join(known)
-        raise UsageError(f"No activation {given!r}.{offer} There are {has}, and others of Keras.") from error
+        raise UsageError(f"No activation {given!r}.{offer} Known: {has}, and others of Keras.") from error
 
 
 @keras.saving.register_keras_serializable("neurofit")

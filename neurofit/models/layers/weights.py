@@ -209,8 +209,7 @@ def bounds(variable) -> tuple[np.ndarray, np.ndarray]:
         low, high = constraint.low, constraint.high
     else:
         raise UsageError(
-            f"optimizer='lbfgs' keeps bounds (NonNeg, Between), and {variable.path} has a constraint of "
-            "another kind, "
-            f"{type(constraint).__name__}. Take adam, or write it into the layer's forward pass."
+            f"optimizer='lbfgs' supports only bounds (NonNeg, Between), but {variable.path} has a "
+            f"{type(constraint).__name__}. Use adam, or move it into the layer's forward pass."
         )
     return np.broadcast_to(low, shape), np.broadcast_to(high, shape)

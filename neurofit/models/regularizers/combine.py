@@ -174,7 +174,7 @@ def _parts(regularizer, weight) -> dict[str, Any]:
     return regularizer.parts(weight) if hasattr(regularizer, "parts") else {"": regularizer(weight)}
 
 
-KEYS = {
+KEYS: dict[str, tuple[type[Penalty], dict[str, Any]]] = {
     "l1": (L1, {}),
     "l2": (L2, {}),
     "norm2": (Norm2, {}),

@@ -57,8 +57,8 @@ class OnKernel(Penalty):
             return weight
         if len(shape) != 2 or math.prod(self.grid) != shape[0]:
             raise ShapeError(
-                f"{type(self).__name__}(grid={self.grid}) does not fit a weight {shape}, whose first axis "
-                "is it."
+                f"{type(self).__name__}(grid={self.grid}) does not fit a weight {shape}, whose first "
+                "axis it should describe."
             )
         return ops.reshape(weight, (*self.grid, shape[-1]))
 
@@ -92,15 +92,14 @@ class OnKernel(Penalty):
         counts = {"inputs": height * width * channels, "places": height * width, "channels": channels}
         if needs and counts[needs] < 2:
             raise ShapeError(
-                f"{type(self).__name__} is about several {needs}, and a weight {shape} has one: it would do "
-                "nothing. "
+                f"{type(self).__name__} needs several {needs}, but a weight {shape} has one: it would have no effect. "
                 f"Leave it out of this layer{self._advice(shape, needs)}."
             )
         return kernel
 
     def _advice(self, shape, needs):
         flat = len(shape) == 2 and needs == "places" and self.grid is None
-        return ", or say grid=(height, width, channel) if its first axis is a flattened image" if flat else ""
+        return ", or set grid=(height, width, channel) if its first axis is a flattened image" if flat else ""
 
     def get_config(self):
         return super().get_config() | {"grid": self.grid and list(self.grid)}

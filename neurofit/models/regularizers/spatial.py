@@ -45,7 +45,7 @@ class Laplacian(OnKernel):
         super().__init__(strength, grid)
         self.axes = (axes,) if isinstance(axes, int) else tuple(axes)
         if len(set(self.axes)) < len(self.axes):
-            raise UsageError(f"Laplacian(axes={axes!r}): an axis is there twice.")
+            raise UsageError(f"Laplacian(axes={axes!r}): an axis is given twice.")
 
     def __call__(self, weight):
         weight = self.unfolded(weight)
@@ -55,7 +55,7 @@ class Laplacian(OnKernel):
             raise ShapeError(
                 f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; "
                 f"this one is {shape}. "
-                "For a dense layer on an image, say grid=(height, width, channel)."
+                "For a dense layer on an image, set grid=(height, width, channel)."
             )
         if 2 * sum(shape[axis] == 1 for axis in self.axes) >= len(self.axes):
             raise ShapeError(
@@ -132,7 +132,7 @@ class Differences(Penalty):
         if len(weight.shape) < 2 or weight.shape[0] < 3:
             shape = tuple(weight.shape)
             raise ShapeError(
-                f"Differences needs a weight (place, unit) of three places or more, not {shape}."
+                f"Differences needs a weight (place, unit) with at least three places, not {shape}."
             )
         first = weight[1:] - weight[:-1]
         second = first[1:] - first[:-1]

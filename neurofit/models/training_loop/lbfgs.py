@@ -31,8 +31,8 @@ class LbfgsProgram(Program):
         changing = self._changing_variables()
         if changing:
             raise UsageError(
-                f"optimizer='lbfgs' needs a loss that is the same each time; {', '.join(changing)} changes it. "
-                "Leave out dropout, noise and batch normalisation (or freeze the latter), or take adam."
+                f"optimizer='lbfgs' needs a loss that is deterministic; {', '.join(changing)} changes it. "
+                "Leave out dropout, noise and batch normalisation (or freeze the latter), or use adam."
             )
         self._bounds = _all_bounds(model.trainable_variables)
         _check_float64(model)

@@ -156,12 +156,12 @@ class Loop:
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
 
     def _validate(self, cost: float, penalised: float) -> Verdict:
-        """Writes the losses down, and decides."""
+        """Record the losses, and decide what to do."""
         progress = self.snapshot.progress
         numbers = {"train/loss": cost, "train/penalised_loss": penalised}
         verdict = Verdict.WAIT
         if self.monitored is not None:
-            seen = self._monitor()
+            seen = self._monitor(self.monitored)
             numbers |= {f"{self.name}/{key}": value for key, value in seen.items()}
             verdict = self._decide(seen["loss"])
         numbers["learning_rate"] = progress.learning_rate
@@ -169,8 +169,8 @@ class Loop:
         self._scalars.write(self.first + progress.epoch, numbers)
         return verdict
 
-    def _monitor(self) -> dict[str, float]:
-        state, part = self.snapshot.state, self.monitored
+    def _monitor(self, part: Arrays) -> dict[str, float]:
+        state = self.snapshot.state
         predictions, penalty = self.program.predict(state.weights, state.other, part)
         loss = self.program.loss_of(predictions, part)
         if not np.isfinite(loss):
@@ -181,7 +181,7 @@ class Loop:
             seen["correlation"] = scores.population(
                 scores.correlation, part.responses, predictions, mask
             ).value
-        except DataError:  # no neuron's responses vary on this part: no correlation, but a loss all the same
+        except DataError:  # no neuron's responses vary on this part: there is a loss but no correlation
             pass
         return seen
 
@@ -196,7 +196,7 @@ class Loop:
         if verdict is Verdict.BETTER:
             self.snapshot = replace(self.snapshot, best=(state.weights, state.other))
         if verdict is Verdict.DECAY:  # moments belong to where the weights were, so they start again as well
-            weights, other = self.snapshot.best
+            weights, other = self.kept_weights()
             self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
         return verdict
 
@@ -216,7 +216,7 @@ class Loop:
         for folder in self.task.checkpoints:
             found = checkpoint.load(folder, self.snapshot.state)
             if found is None:
-                log.warning("Checkpoint %s is damaged, or of another model: passed over.", folder)
+                log.warning("Checkpoint %s is damaged, or of another model: skipped.", folder)
                 continue
             self.task.resume(folder)
             self.snapshot = found
@@ -227,7 +227,7 @@ class Loop:
         raise Diverged(
             f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate "
             f"{rate:g}). "
-            f"Try a lower learning_rate, such as {rate / 10:g}, and see whether inputs and responses are "
+            f"Try a lower learning_rate, such as {rate / 10:g}, and check whether inputs and responses are "
             f"scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
         )
 

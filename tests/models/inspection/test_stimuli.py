@@ -51,7 +51,7 @@ def test_contrast_in_units_is_that_of_the_screen(inspection):
     assert image.max() == pytest.approx(50 / 20)
     np.testing.assert_allclose(units.fields_to_pixels(np.ones(3)), 1 / 20)
     uncentred = {"parts": {"train": {"inputs": {"image": {"mean": 0.0, "std": 20.0}}}}}
-    with pytest.raises(DataError, match="says no grey"):
+    with pytest.raises(DataError, match="has no grey above 0"):
         inspection.Units.of(uncentred)
     assert inspection.Units.of(uncentred, grey=100).to_model(np.array([100.0])) == 5
     uncentred["parts"]["train"]["seen"] = {"image": {"mean": 110.0, "std": 40.0}}

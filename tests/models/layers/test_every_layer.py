@@ -123,7 +123,7 @@ def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
         nf.models.layers.DifferenceOfGaussians(3, kernel_regularizer="l2")
     penalties = nf.models.regularizers
     smooth = nf.models.layers.Dense(3, kernel_regularizer=penalties.Laplacian(1.0))
-    with pytest.raises(ShapeError, match="say grid="):
+    with pytest.raises(ShapeError, match="set grid="):
         smooth.build((None, 12))
     one_winner = nf.models.layers.Convolution(3, 5, kernel_regularizer=penalties.MaxFilters(1.0))
     with pytest.raises(ShapeError, match="about several channels"):
