@@ -13,6 +13,7 @@ NeurofitError
 │   ├── SubmissionError   the queue refused a job
 │   └── HiddenError       the queue does not show these jobs to this user
 ├── Interrupted           a signal ended a submit before all tasks were queued (exit code 128 + its number)
+├── MissingExtra          a library of an extra is not installed
 ├── Diverged              the loss of a training is not a number any more
 └── DataError             a recording is missing, damaged or inconsistent
     └── ShapeError        two arrays have different axes
@@ -110,6 +111,13 @@ class ShapeError(DataError):
     """Two arrays have different axes."""
 
 
+class MissingExtra(NeurofitError, ModuleNotFoundError):
+    """A library of an extra is not installed."""
+
+
+# A library that an import may fail to find, and the extra of this package that installs it.
+EXTRAS = {"keras": "models", "tensorflow": "models", "matplotlib": "plots", "tensorboard": "tensorboard"}
+
 UNSPEAKABLE = "(no text: its __str__ raises an exception)"
 
 
@@ -123,7 +131,24 @@ def text_of(value: object) -> str:
 
 def described(error: BaseException) -> str:
     """'ValueError: no such filter', or only the type if there is no message."""
-    return f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+    return f"{type(error).__name__}: {text_of(error)}".rstrip(": ") + remedy(error)
+
+
+def missing_extra(error: BaseException) -> str | None:
+    """The extra whose library an import did not find, or None for any other error."""
+    is_missing = isinstance(error, ModuleNotFoundError) and not isinstance(error, MissingExtra)
+    return EXTRAS.get(error.name or "") if is_missing else None
+
+
+def remedy(error: BaseException) -> str:
+    """A sentence to append to an error: how to install the missing extra, or an empty text."""
+    extra = missing_extra(error)
+    return f". Install it with: {install(extra)}." if extra else ""
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install 'neurofit[{extra}]'"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

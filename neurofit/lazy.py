@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any
+
+from neurofit.errors import MissingExtra, install, missing_extra
 
 
 def attach(
@@ -20,11 +23,23 @@ def attach(
 
     def load(name: str) -> Any:
         if name in modules:
-            return importlib.import_module(f"{package}.{name}")
+            return _imported(f"{package}.{name}", f"{package}.{name}")
         if name not in where:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        value = getattr(importlib.import_module(f"{package}.{where[name]}"), name)
+        value = getattr(_imported(f"{package}.{where[name]}", f"{package}.{name}"), name)
         setattr(sys.modules[package], name, value)
         return value
 
     return load, lambda: public, public
+
+
+def _imported(module: str, public_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        extra = missing_extra(error)
+        if extra is None:
+            raise
+        raise MissingExtra(
+            f"{public_name} needs {error.name}, which is not installed: {install(extra)}.", name=error.name
+        ) from error

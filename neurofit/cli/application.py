@@ -17,7 +17,7 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import terminal
-from neurofit.errors import NeurofitError, nearest
+from neurofit.errors import NeurofitError, described, missing_extra, nearest
 from neurofit.text import printable
 
 if TYPE_CHECKING:
@@ -157,6 +157,11 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except NeurofitError as error:
         terminal.error(str(error))
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if missing_extra(error) is None:
+            raise
+        terminal.error(described(error))
+        return exit_codes.ERROR
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurofit.errors import DataError, UsageError, nearest
+from neurofit.errors import DataError, UsageError, install, nearest
 from neurofit.plotting.curves import History
 
 PATTERN = "events.out.tfevents*"
@@ -147,7 +147,7 @@ def _protocol():
         from tensorboard.compat.proto import event_pb2
     except ImportError:
         raise UsageError(
-            "Event files need the package tensorboard, which is not installed: pip install tensorboard."
+            f"Event files need tensorboard, which is not installed: {install('tensorboard')}."
         ) from None
     return event_pb2, DecodeError
 

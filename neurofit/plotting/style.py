@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurofit.errors import UsageError
+from neurofit.errors import UsageError, install
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def installed() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError(
-            "Pictures need matplotlib, which is not installed: pip install matplotlib. The numbers are there "
+            f"Pictures need matplotlib, which is not installed: {install('plots')}. The numbers are there "
             "without it: neurofit plot … --json."
         ) from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neurofit.errors import NeurofitError, text_of
+from neurofit.errors import NeurofitError, remedy, text_of
 
 CODE_FOLDER = ".code"  # see `layout.code_store`
 TRACEBACK_CHARACTERS = 20_000
@@ -94,7 +94,7 @@ def _message(error: BaseException, code: Path) -> str:
     """The exception's message; if it names a file of the submitted code, with its path in the study and a remedy."""
     text, name = text_of(error), getattr(error, "filename", None)
     if not isinstance(error, OSError) or not isinstance(name, str) or code.parent.name != CODE_FOLDER:
-        return text
+        return text + remedy(error)
     if not _is_inside(name, code):
         return text
     path = Path(name).resolve().relative_to(code.resolve()).as_posix()

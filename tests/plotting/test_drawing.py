@@ -162,4 +162,4 @@ def test_without_matplotlib_there_are_numbers_and_words():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert answer.stdout == "2.0\n"
-    assert "pip install matplotlib" in answer.stderr
+    assert "pip install 'neurofit[plots]'" in answer.stderr

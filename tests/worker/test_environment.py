@@ -161,7 +161,8 @@ def test_what_does_not_count_is_said_once_and_how_to_set_it(study):
     assert "image_data_format=channels_first in keras.json is ignored" in said
 
 
-def test_a_program_in_a_debugger_or_a_notebook_is_not_started_again():
+def test_a_program_in_a_debugger_or_a_notebook_is_not_started_again(monkeypatch):
+    monkeypatch.setattr(sys, "gettrace", lambda: None)  # these tests may be run under coverage
     own = environment._is_own_program
     assert own(["python", "jobs/x.py", "--a", "1"], ["jobs/x.py", "--a", "1"])
     assert own(["python", "-u", "-X", "dev", "-Wignore", "jobs/x.py"], ["jobs/x.py"])
