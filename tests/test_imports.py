@@ -62,6 +62,7 @@ DRAWING = (
     "plotting/maps.py",
     "plotting/neurons.py",
     "plotting/legends.py",
+    "plotting/pictures.py",
     "plotting/style.py",
 )
 ONLY_IN = {

@@ -1,8 +1,14 @@
-"""Pictures: curves over repetitions, training progress, scores per neuron, and what a model looks like.
+"""Pictures: curves over repetitions, training progress, scores per neuron, and views of a model.
 
-Functions that draw take arrays and a matplotlib Axes, and return it; `figure` makes one, `save` writes it.
-Nothing here reads a study or loads TensorFlow, and matplotlib (the extra `plots`) loads when something is
-drawn. Names load on first use.
+Functions that draw take arrays and a matplotlib Axes, and return it; `figure` makes one, `save` writes it. The public
+names read no study and do not load TensorFlow. matplotlib (the extra `plots`) loads when something is drawn.
+
+Modules, by what they answer:
+
+- which tasks: `tasks`, `groups`
+- which numbers: `curves`, `curve_sets`, `neuron_scores`, `events`, `references`
+- how drawn: `style`, `lines`, `legends`, `maps`, `neurons`; `pictures` combines numbers and drawing, and `requests`
+  maps the options of `neurofit plot` to a picture
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Curves over repetitions, as numbers: percentiles by step, thesis' tables, ensembles weighted by neurons."""
+"""Curves over repetitions, as numbers: percentiles by step, and ensembles of populations weighted by neurons."""
 
 from __future__ import annotations
 
@@ -9,15 +9,30 @@ import numpy as np
 
 from neurofit.errors import ShapeError, UsageError
 
-MOST_POINTS = 500
-ERROR_BARS = 50
+MAX_POINTS = 500
+MAX_ERROR_BARS = 50
 MEDIAN = (50, 90, 10, 25)  # percentiles: middle, top, bottom, second line
 UPPER_QUARTILE = (75, 95, 5, 25)
 
 
 @dataclass(frozen=True)
 class History:
-    """One repetition of one metric: steps (step,), rising, and values (step,); neurons it is the mean of."""
+    """One metric of one repetition, by step. Values that are not finite are dropped.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (step,)
+        In ascending order.
+    values : ndarray of shape (step,)
+    repetition : int
+    neurons : int, optional
+        How many neurons the values are the mean of.
+
+    Raises
+    ------
+    ShapeError
+        Steps and values differ in length.
+    """
 
     steps: np.ndarray
     values: np.ndarray
@@ -42,15 +57,15 @@ class Curve:
     Parameters
     ----------
     label : str
-        For legends.
+        The name in legends.
     steps : ndarray of shape (step,)
-        Where the percentiles are.
+        Steps of the percentiles.
     middle, top, bottom, second : ndarray of shape (step,)
-        Percentiles over the repetitions that came so far.
+        Percentiles over the repetitions that reached each step.
     count : ndarray of shape (step,)
-        How many repetitions came so far.
+        How many repetitions reached each step.
     last : ndarray of shape (repetition,)
-        Each repetition's value at its own end.
+        The value of each repetition at its last step.
     percentiles : tuple of float
         Which percentiles these are: middle, top, bottom, second.
     normalised : bool
@@ -87,21 +102,20 @@ def over_repetitions(
 ) -> Curve:
     """Percentiles by step over repetitions, at no more than 500 steps.
 
-    Repetitions that logged at other steps are interpolated linearly between their own, never beyond their
-    ends.
+    A repetition that logged at other steps is interpolated linearly between its own steps, but not extrapolated.
 
     Parameters
     ----------
     histories : sequence of History
         One per repetition.
     label : str
-        Of the curve.
+        The name of the curve.
     percentiles : tuple of float
         Middle, top, bottom and second line: MEDIAN is (50, 90, 10, 25), UPPER_QUARTILE (75, 95, 5, 25).
     normalise_steps : bool
         Whether each repetition's last step becomes 1, to compare batch sizes.
     limit : tuple of float, optional
-        First and last step, as they were logged, before they are normalised.
+        First and last step to keep, before steps are normalised.
     unit : {"step", "epoch"}
         What steps are.
 
@@ -114,15 +128,15 @@ def over_repetitions(
     UsageError
         There is no history, or none with a step inside the limits.
     """
-    cut = [_cut(one, limit) for one in histories]
-    cut = [one for one in cut if len(one.steps)]
+    cut = [_within(history, limit) for history in histories]
+    cut = [history for history in cut if len(history.steps)]
     if not cut:
         within = f" between steps {limit[0]:g} and {limit[1]:g}" if limit else ""
         raise UsageError(f"'{label}': no repetition has a value{within}.")
     if normalise_steps:
         cut = [replace(one, steps=one.steps / max(one.steps[-1], 1e-12)) for one in cut]
     steps = _grid([one.steps for one in cut])
-    if normalise_steps:  # where all have begun
+    if normalise_steps:  # only steps at which all repetitions have started
         steps = steps[steps >= max(one.steps[0] for one in cut)]
     matrix = np.stack([np.interp(steps, one.steps, one.values, left=np.nan, right=np.nan) for one in cut])
     steps, matrix = steps[np.isfinite(matrix).any(axis=0)], matrix[:, np.isfinite(matrix).any(axis=0)]
@@ -133,7 +147,7 @@ def over_repetitions(
 
 
 def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:
-    """One population made of several, such as the regions that models were fitted to one by one.
+    """Join several populations into one, such as regions that separate models were fitted to.
 
     Parameters
     ----------
@@ -154,22 +168,24 @@ def ensemble(groups: Sequence[Sequence[History]]) -> list[History]:
     by_repetition = [{one.repetition: one for one in group if len(one.steps)} for group in groups]
     shared = sorted(set.intersection(*(set(group) for group in by_repetition))) if groups else []
     if not shared:
-        raise UsageError("An ensemble pairs repetitions, and none is done in all of its parts.")
-    return [_together([group[repetition] for group in by_repetition]) for repetition in shared]
+        raise UsageError(
+            "An ensemble pairs repetitions, but no repetition is done in all of its populations."
+        )
+    return [_weighted_mean([group[repetition] for group in by_repetition]) for repetition in shared]
 
 
 def last_steps(curve: Curve) -> tuple[float, float, float]:
-    """(middle, top, bottom) over repetitions at each one's last step: a cell of the thesis' tables."""
+    """Percentiles (middle, top, bottom) over repetitions, each at its own last step."""
     middle, top, bottom = np.percentile(curve.last, curve.percentiles[:3])
     return float(middle), float(top), float(bottom)
 
 
 def error_bar_places(n: int) -> slice:
-    """One error bar per ⌈n / 50⌉ points."""
-    return slice(None, None, -(-n // ERROR_BARS) or 1)
+    """Which of n points get an error bar: every ⌈n / 50⌉th."""
+    return slice(None, None, -(-n // MAX_ERROR_BARS) or 1)
 
 
-def _cut(history: History, limit: tuple[float, float] | None) -> History:
+def _within(history: History, limit: tuple[float, float] | None) -> History:
     if limit is None:
         return history
     inside = (history.steps >= limit[0]) & (history.steps <= limit[1])
@@ -177,21 +193,24 @@ def _cut(history: History, limit: tuple[float, float] | None) -> History:
 
 
 def _grid(steps: Sequence[np.ndarray]) -> np.ndarray:
-    """All steps that occur; of more than 500, as many, evenly chosen, with both ends."""
-    every = np.unique(np.concatenate(steps))
-    if len(every) <= MOST_POINTS:
+    """All steps that occur; if there are more than 500, 500 of them, evenly spaced, including both ends."""
+    every: np.ndarray = np.unique(np.concatenate(steps))
+    if len(every) <= MAX_POINTS:
         return every
-    return every[np.round(np.linspace(0, len(every) - 1, MOST_POINTS)).astype(int)]
+    chosen: np.ndarray = every[np.round(np.linspace(0, len(every) - 1, MAX_POINTS)).astype(int)]
+    return chosen
 
 
-def _together(parts: Sequence[History]) -> History:
-    neurons = [one.neurons for one in parts]
-    if not all(neurons):
+def _weighted_mean(parts: Sequence[History]) -> History:
+    neurons = [history.neurons for history in parts if history.neurons]
+    if len(neurons) < len(parts):
         raise UsageError(
-            "An ensemble is weighted by neurons, and some of its tasks do not say how many they had."
+            "An ensemble is weighted by numbers of neurons, but some of its tasks did not record the fact "
+            "'neurons_scored'."
         )
-    low, high = max(one.steps[0] for one in parts), min(one.steps[-1] for one in parts)
-    steps = np.unique(np.concatenate([one.steps for one in parts]))
+    low, high = max(history.steps[0] for history in parts), min(history.steps[-1] for history in parts)
+    steps = np.unique(np.concatenate([history.steps for history in parts]))
     steps = steps[(steps >= low) & (steps <= high)]
-    values = np.average([np.interp(steps, one.steps, one.values) for one in parts], axis=0, weights=neurons)
+    interpolated = [np.interp(steps, history.steps, history.values) for history in parts]
+    values = np.average(interpolated, axis=0, weights=neurons)
     return History(steps, values, parts[0].repetition, sum(neurons))

@@ -1,8 +1,7 @@
-"""Scalars of TensorBoard event files: neurofit's own, and NDN3's (its `loss/correlation/correlation`).
+"""Scalars in TensorBoard event files: those of neurofit, and those of NDN3 (`loss/correlation/correlation`).
 
-A file is a row of records: length (8 bytes), its checksum (4), an Event as a protocol buffer, its checksum
-(4). They are read without TensorFlow; the last record of a file that is still being written may be torn, and
-is passed over.
+A file is a sequence of records: length (8 bytes), its checksum (4), an Event as a protocol buffer, its checksum
+(4). They are read without TensorFlow. An incomplete last record, of a file that is still being written, is ignored.
 """
 
 from __future__ import annotations
@@ -18,11 +17,7 @@ from neurofit.errors import DataError, UsageError, install, nearest
 from neurofit.plotting.curves import History
 
 PATTERN = "events.out.tfevents*"
-TAGS = (
-    "loss/correlation/correlation",
-    "test/correlation",
-    "validation/correlation",
-)  # the first that there is
+TAGS = ("loss/correlation/correlation", "test/correlation", "validation/correlation")  # by preference
 NDN_NAME = re.compile(r"(?:\d\d-\d\d_\d\d-\d\d-\d\d_)?(?P<name>.+?)__(?P<repetition>\d+)$")
 
 
@@ -51,7 +46,7 @@ def read_events(path: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     path = Path(path)
     files = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
     if not files or not all(file.exists() for file in files):
-        raise DataError(f"{path}: no event files ({PATTERN}) there.")
+        raise DataError(f"{path}: no event files ({PATTERN}).")
     found: dict[str, dict[int, float]] = {}
     for file in files:
         for record in _records(file):
@@ -90,7 +85,7 @@ def repetitions(folder: Path | str, tag: str | None = None) -> tuple[str, dict[s
     folders = sorted({file.parent for file in Path(folder).rglob(PATTERN)})
     folders = [one for one in folders if one.parts[-2:] != ("summaries", "train")]
     if not folders:
-        raise DataError(f"{folder}: no event files ({PATTERN}) in it, at any depth.")
+        raise DataError(f"{folder}: no event files ({PATTERN}) in it or its subfolders.")
     logs = {one: read_events(one) for one in folders}
     known = dict.fromkeys(name for log in logs.values() for name in log)
     chosen = tag or next((name for name in TAGS if name in known), None)
@@ -106,7 +101,7 @@ def repetitions(folder: Path | str, tag: str | None = None) -> tuple[str, dict[s
 
 
 def _named(folder: Path, top: Path) -> tuple[str, int]:
-    """Run and repetition, by NDN3's name of the folder above summaries/test, or else the path."""
+    """Run and repetition, from the folder that NDN3 names so above summaries/test, or else from the path."""
     match = NDN_NAME.match(folder.parents[1].name) if folder.parent.name == "summaries" else None
     if match:
         return match["name"], int(match["repetition"])
@@ -126,7 +121,13 @@ def _records(file: Path) -> Iterator[bytes]:
 
 
 def _scalars(record: bytes) -> Iterator[tuple[str, int, float]]:
-    event_pb2, DecodeError = _protocol()
+    try:
+        from google.protobuf.message import DecodeError
+        from tensorboard.compat.proto import event_pb2
+    except ImportError:
+        raise UsageError(
+            f"Event files need tensorboard, which is not installed: {install('tensorboard')}."
+        ) from None
     try:
         event = event_pb2.Event.FromString(record)
     except DecodeError as error:
@@ -135,21 +136,10 @@ def _scalars(record: bytes) -> Iterator[tuple[str, int, float]]:
         kind = value.WhichOneof("value")
         if kind == "simple_value":
             yield value.tag, event.step, value.simple_value
-        elif kind == "tensor" and value.tensor.float_val:  # TensorFlow 2 writes scalars so, or as bytes
+        elif kind == "tensor" and value.tensor.float_val:  # TensorFlow 2 writes floats, or bytes as below
             yield value.tag, event.step, value.tensor.float_val[0]
         elif kind == "tensor" and len(value.tensor.tensor_content) == 4:
             yield value.tag, event.step, struct.unpack("<f", value.tensor.tensor_content)[0]
-
-
-def _protocol():
-    try:
-        from google.protobuf.message import DecodeError
-        from tensorboard.compat.proto import event_pb2
-    except ImportError:
-        raise UsageError(
-            f"Event files need tensorboard, which is not installed: {install('tensorboard')}."
-        ) from None
-    return event_pb2, DecodeError
 
 
 def _sorted(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:

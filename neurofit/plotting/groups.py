@@ -1,7 +1,6 @@
-"""Which tasks make one curve, and what it is called: by the arguments that tell runs apart, and by nothing
-shared.
+"""Which tasks form one curve or one panel, and its label: the arguments that distinguish it from the others.
 
-Runs of other neurons may be joined into one population, where they share no neuron.
+Runs of different neurons can be joined into one population if they share no neuron.
 """
 
 from __future__ import annotations
@@ -11,149 +10,189 @@ from typing import Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import short
-from neurofit.plotting.neuron_tables import neurons_of
-from neurofit.plotting.tasks import Told
+from neurofit.plotting.neuron_scores import Neuron, neurons_of
+from neurofit.plotting.tasks import PlottedTask
 from neurofit.tables.table import changed_defaults, distinct_arguments
 
-Parts = list[list[Told]]
-SELECTOR = "selector"  # --by selector: a curve per selector, as it was given
+Parts = list[list[PlottedTask]]  # the tasks of each population
+SELECTOR = "selector"  # --by selector: one curve per selector, labelled as it was given
 OFF_GRID = " (off the grid)"
+MAX_PANELS = 6
 
 
-def known(told: Sequence[Told]) -> dict[str, list]:
-    """All that tasks can be grouped by: name → the value of each."""
-    rows = [one.row for one in told]
-    ours = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "architecture")}
-    return {SELECTOR: [one.selector for one in told], **ours, **distinct_arguments(rows)}
+def grouping_columns(tasks: Sequence[PlottedTask]) -> dict[str, list[Any]]:
+    """Everything that tasks can be grouped by: name → the value of each task."""
+    rows = [task.row for task in tasks]
+    own = {name: [row.get(name) for row in rows] for name in ("experiment", "run", "architecture")}
+    return {SELECTOR: [task.selector for task in tasks], **own, **distinct_arguments(rows)}
 
 
-def checked(axis: str, told: Sequence[Told]) -> list[Any]:
-    """The value of this argument of each task.
+def values_of(axis: str, tasks: Sequence[PlottedTask]) -> list[Any]:
+    """The value of an argument in each task.
 
     Raises
     ------
-    UsageError : none has such an argument
+    UsageError
+        No task has such an argument.
     """
-    there = known(told)
-    if axis not in there:
-        raise UsageError(f"No argument '{axis}'.{nearest(axis, there)} There are: {', '.join(there)}.")
-    return there[axis]
+    columns = grouping_columns(tasks)
+    if axis not in columns:
+        raise UsageError(
+            f"No task has an argument '{axis}'.{nearest(axis, columns)} Arguments: {', '.join(columns)}."
+        )
+    return columns[axis]
 
 
-def by(axis: str, told: Sequence[Told]) -> list[str]:
-    """A label per task that is the value of one argument."""
-    values = checked(axis, told)
+def labels_by(axis: str, tasks: Sequence[PlottedTask]) -> list[str]:
+    """Label each task by the value of one argument."""
+    values = values_of(axis, tasks)
     texts = values if axis == SELECTOR else [f"{axis}={short(value)}" for value in values]
-    return [text + OFF_GRID * one.off_grid for text, one in zip(texts, told)]
+    return [text + OFF_GRID * task.off_grid for text, task in zip(texts, tasks)]
 
 
-def by_run(told: Sequence[Told], left_out: str | None = None) -> list[str]:
-    """A label per task that is its run's own; with `left_out`, runs that differ in that argument alone share
-    theirs.
+def labels_by_run(tasks: Sequence[PlottedTask], left_out: str | None = None) -> list[str]:
+    """Label each task by its run.
 
-    Of several experiments, each label begins with its own, and names what differs within that one. Empty for
-    a run of its own when something is left out.
+    If there are several experiments, each label begins with the name of its experiment, and lists the arguments
+    that vary within that experiment.
+
+    Parameters
+    ----------
+    left_out : str, optional
+        An argument to ignore: runs that differ only in it get the same label, which may be empty.
     """
-    there = {name: values for name, values in known(told).items() if name not in (SELECTOR, "run", left_out)}
-    experiments = there.pop("experiment")
+    columns = grouping_columns(tasks)
+    columns = {name: values for name, values in columns.items() if name not in (SELECTOR, "run", left_out)}
+    experiments = columns.pop("experiment")
     several = len(set(experiments)) > 1
-    labels = [""] * len(told)
+    labels = [""] * len(tasks)
     for experiment in dict.fromkeys(experiments):
         every = [place for place, name in enumerate(experiments) if name == experiment]
-        grid = [place for place in every if not told[place].off_grid]
-        for places in (every, grid):  # runs of the grid need not tell how others differ from it
-            values = {name: [all_of[place] for place in places] for name, all_of in there.items()}
-            text = _within([told[place] for place in places], values, left_out)
+        on_grid = [place for place in every if not tasks[place].off_grid]
+        # Runs on the grid are labelled last, without the arguments that only distinguish the others from them.
+        for places in (every, on_grid):
+            values = {name: [column[place] for place in places] for name, column in columns.items()}
+            text = _distinguishing_text([tasks[place] for place in places], values, left_out)
             for at, place in enumerate(places):
-                own = ", ".join(filter(None, [experiment * several, text(at)])) or (
-                    "" if left_out else experiment
-                )
-                labels[place] = own + OFF_GRID * told[place].off_grid
-    return labels if left_out else _numbered(labels, told)
+                own = ", ".join(filter(None, [experiment * several, text(at)]))
+                if not own and not left_out:
+                    own = experiment
+                labels[place] = own + OFF_GRID * tasks[place].off_grid
+    return labels if left_out else _with_run_numbers(labels, tasks)
 
 
-def _within(told: Sequence[Told], there: dict[str, list], left_out: str | None) -> Callable[[int], str]:
-    """The text of a task of one experiment: arguments that were given and vary, and defaults that changed
-    within a run; others where that is not enough.
+def panels_by_run(tasks: Sequence[PlottedTask]) -> dict[str, list[PlottedTask]]:
+    """The tasks of each panel by its title: exp3:0, or exp3:0/2 if it shows a single task.
+
+    A run whose defaults changed between its tasks has a panel for each, such as exp3:0 (b=2).
+
+    Raises
+    ------
+    UsageError
+        There are more panels than fit on a page.
     """
-    given = {name for one in told for name in one.row.get("params") or {}} | {"architecture"}
-    changed = changed_defaults(one.row for one in told)
-    kinds = {
-        name: len({repr(value) for value in values if value is not None}) for name, values in there.items()
+    panels: dict[tuple[str, str], list[PlottedTask]] = {}
+    changed = {
+        run: changed_defaults(task.row for task in tasks if task.run == run)
+        for run in {task.run for task in tasks}
     }
-    chosen = [name for name in there if name in given and kinds[name] > 1]
-    chosen += [name for name in changed if name in there and name not in chosen]
+    for task in tasks:
+        defaults = task.row.get("defaults") or {}
+        text = ", ".join(f"{name}={short(defaults.get(name))}" for name in changed[task.run])
+        panels.setdefault((task.run, f" ({text})" * bool(text)), []).append(task)
+    if len(panels) > MAX_PANELS:
+        first_run = next(iter(panels))[0]
+        raise UsageError(
+            f"{len(panels)} runs do not fit, with one panel each (at most {MAX_PANELS}). Select fewer runs, "
+            f"such as {first_run}."
+        )
+    return {
+        (members[0].name if len(members) == 1 else run) + text + OFF_GRID * members[0].off_grid: members
+        for (run, text), members in panels.items()
+    }
+
+
+def _distinguishing_text(
+    tasks: Sequence[PlottedTask], columns: dict[str, list[Any]], left_out: str | None
+) -> Callable[[int], str]:
+    """How to label a task of one experiment: by given arguments that vary, by defaults that changed within a
+    run, and by other arguments if these do not distinguish the runs.
+    """
+    given = {name for task in tasks for name in task.row.get("params") or {}} | {"architecture"}
+    changed = changed_defaults(task.row for task in tasks)
+    counts = {
+        name: len({repr(value) for value in values if value is not None}) for name, values in columns.items()
+    }
+    chosen = [name for name in columns if name in given and counts[name] > 1]
+    chosen += [name for name in changed if name in columns and name not in chosen]
 
     def text(place: int, names: Sequence[str]) -> str:
-        return ", ".join(_part(name, there[name][place]) for name in names if there[name][place] is not None)
+        values = [(name, columns[name][place]) for name in names if columns[name][place] is not None]
+        return ", ".join(
+            str(value) if name == "architecture" else f"{name}={short(value)}" for name, value in values
+        )
 
-    def apart(names: Sequence[str]) -> int:
-        return len({text(place, names) for place in range(len(told))})
+    def distinct(names: Sequence[str]) -> int:
+        return len({text(place, names) for place in range(len(tasks))})
 
-    runs = len({one.run for one in told})
-    for name in there:
-        wanted = name in given if left_out else apart(chosen) < runs
-        if name not in chosen and wanted and apart([*chosen, name]) > apart(chosen):
+    runs = len({task.run for task in tasks})
+    for name in columns:
+        wanted = name in given if left_out else distinct(chosen) < runs
+        if name not in chosen and wanted and distinct([*chosen, name]) > distinct(chosen):
             chosen.append(name)
     return lambda place: text(place, chosen)
 
 
-def _numbered(labels: list[str], told: Sequence[Told]) -> list[str]:
-    """With the number of the run too, where arguments do not tell runs apart."""
+def _with_run_numbers(labels: list[str], tasks: Sequence[PlottedTask]) -> list[str]:
+    """Add the number of the run to labels that several runs share."""
     runs: dict[str, set[str]] = {}
-    for label, one in zip(labels, told):
-        runs.setdefault(label, set()).add(one.run)
+    for label, task in zip(labels, tasks):
+        runs.setdefault(label, set()).add(task.run)
     return [
-        f"{label} [run {one.row['run']}]" if len(runs[label]) > 1 else label
-        for label, one in zip(labels, told)
+        f"{label} [run {task.row['run']}]" if len(runs[label]) > 1 else label
+        for label, task in zip(labels, tasks)
     ]
 
 
-def _part(name: str, value: Any) -> str:
-    return str(value) if name == "architecture" else f"{name}={short(value)}"
+def join_populations(axis: str, tasks: Sequence[PlottedTask], rest: Sequence[str]) -> list[tuple[str, Parts]]:
+    """Join runs that differ only in an axis and share no neuron; return the label and parts of each curve.
 
-
-def joined(
-    axis: str, told: Sequence[Told], values: Sequence[Any], rest: Sequence[str]
-) -> list[tuple[str, Parts]]:
-    """Label and parts of each curve: runs alike in `rest` that share no neuron as one, others on their own.
-
-    Of populations that overlap, the smaller are joined: regions 1, 2 and 3, which the shared model has all
-    of.
+    If populations overlap, the smaller ones are joined: regions 1, 2 and 3 rather than the model of all regions.
 
     Parameters
     ----------
-    values : of the axis, one per task
-    rest : what else a task is, one per task
+    axis : str
+        The argument whose values are populations.
+    rest : sequence of str
+        A label per task of everything but the axis.
 
     Raises
     ------
-    UsageError : nowhere are there two populations that share no neuron
+    UsageError
+        No two populations share no neuron, or no task has such an argument.
     """
-    groups: dict[str, dict[str, list[Told]]] = {}
-    meant = {repr(value): value for value in values}
-    for one, value, other in zip(told, values, rest):
-        groups.setdefault(other, {}).setdefault(repr(value), []).append(one)
+    values = values_of(axis, tasks)
+    by_key = {repr(value): value for value in values}
+    groups: dict[str, dict[str, list[PlottedTask]]] = {}
+    for task, value, label in zip(tasks, values, rest):
+        groups.setdefault(label, {}).setdefault(repr(value), []).append(task)
     found: list[tuple[str, Parts]] = []
-    for other, parts in groups.items():
-        apart = _apart({key: _population(members, meant[key]) for key, members in parts.items()})
-        together = apart if len(apart) > 1 else []
-        if together:
+    for label, parts in groups.items():
+        joined = _disjoint({key: _population(members, by_key[key]) for key, members in parts.items()})
+        if len(joined) > 1:
             found.append(
-                (_label(other, f"ensemble of {axis}"), [parts[key] for key in parts if key in together])
+                (_join_labels(label, f"ensemble of {axis}"), [parts[key] for key in parts if key in joined])
             )
-        found += [
-            (_label(other, f"{axis}={short(meant[key])}"), [parts[key]])
-            for key in parts
-            if key not in together
-        ]
+        for key, members in parts.items():
+            if len(joined) < 2 or key not in joined:
+                found.append((_join_labels(label, f"{axis}={short(by_key[key])}"), [members]))
     if all(len(parts) == 1 for _, parts in found):
-        raise UsageError(_nothing(axis, len(meant)))
+        raise UsageError(_explain_no_population(axis, len(by_key)))
     return found
 
 
-def _apart(populations: dict[str, frozenset]) -> list[str]:
-    """Those that share no neuron, the smallest first."""
+def _disjoint(populations: dict[str, frozenset[Neuron | str]]) -> list[str]:
+    """Populations that share no neuron, the smallest first."""
     chosen: list[str] = []
     for key in sorted(populations, key=lambda key: len(populations[key])):
         if not any(populations[key] & populations[other] for other in chosen):
@@ -161,25 +200,23 @@ def _apart(populations: dict[str, frozenset]) -> list[str]:
     return chosen
 
 
-def _population(members: Sequence[Told], value: Any) -> frozenset:
-    """The recorded neurons; where no table names their recordings, elements of a list, or the value
-    itself.
-    """
-    for one in members:
-        if neurons := neurons_of(one.folder):
-            return neurons
+def _population(members: Sequence[PlottedTask], value: Any) -> frozenset[Neuron | str]:
+    """The recorded neurons; if no table names their recordings, the elements of a list, or the value itself."""
+    for task in members:
+        if neurons := neurons_of(task.folder):
+            return frozenset(neurons)
     return frozenset(map(repr, value)) if isinstance(value, list) else frozenset([repr(value)])
 
 
-def _label(*parts: str) -> str:
+def _join_labels(*parts: str) -> str:
     return ", ".join(part.strip() for part in parts if part.strip())
 
 
-def _nothing(axis: str, values: int) -> str:
+def _explain_no_population(axis: str, values: int) -> str:
     if values == 1:
-        return f"--ensemble {axis}: all selected runs have the same {axis}, so that there is nothing to join."
+        return f"--ensemble {axis}: all selected runs have the same {axis}, so there is nothing to join."
     return (
-        f"--ensemble {axis}: runs of another {axis} predict the same neurons, and only runs of other "
-        "neurons make one "
-        "population. The mean prediction of a run's repetitions is `nf.ensemble`; --by pools runs."
+        f"--ensemble {axis}: runs that differ in {axis} predict the same neurons. Only runs of different neurons "
+        "can be joined into one population. For the mean prediction of repetitions, use `nf.ensemble`; to pool "
+        "runs, use --by."
     )

@@ -1,4 +1,4 @@
-"""Lines: curves over repetitions, training progress, tuning curves."""
+"""Drawing lines: curves over repetitions, training progress, tuning curves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from neurofit.errors import UsageError
 from neurofit.plotting.curves import Curve, History, error_bar_places
-from neurofit.plotting.legends import dots, legend, name_references, step_axis
+from neurofit.plotting.legends import label_references, legend, set_step_axis, single_point_marker
 from neurofit.plotting.references import Reference
 from neurofit.plotting.style import COLOURS, GREY, line_style, styled
 
@@ -28,7 +28,7 @@ def draw_curves(
     references: Sequence[Reference] = (),
     bands: bool = False,
 ) -> Axes:
-    """A line per curve, with bars from bottom to top; faint where not all repetitions came so far.
+    """Draw a line per curve, with bars from bottom to top; faint at steps that not all repetitions reached.
 
     Parameters
     ----------
@@ -54,32 +54,48 @@ def draw_curves(
     """
     if not curves:
         raise UsageError(
-            "There is no curve to draw. `neurofit.curves(...)` and `over_repetitions(...)` make some."
+            "There are no curves to draw. Make some with `neurofit.curves(...)` or `over_repetitions(...)`."
         )
     for place, curve in enumerate(curves):
         style = line_style(place)
         complete = np.where(curve.count == curve.repetitions, curve.middle, np.nan)
-        axes.plot(curve.steps, curve.middle, alpha=FAINT, **style, **dots(curve.middle))
-        axes.plot(curve.steps, complete, label=_labelled(curve), **style, **dots(complete))
+        axes.plot(curve.steps, curve.middle, alpha=FAINT, **style, **single_point_marker(curve.middle))
+        axes.plot(curve.steps, complete, label=_label(curve), **style, **single_point_marker(complete))
         if curve.repetitions > 1:
-            _spread(curve, axes, style["color"], bands)
+            _draw_spread(curve, axes, style["color"], bands)
     normalised = any(one.normalised for one in curves)
     units = {one.unit for one in curves}
     axes.set_xlabel("share of the training" if normalised else units.pop() if len(units) == 1 else "step")
     axes.set_ylabel(metric.replace("/", " "))
-    _lines_of(references, axes)
-    step_axis(axes, [one.steps for one in curves], whole=not normalised and _are_whole(curves))
+    _draw_reference_lines(references, axes)
+    set_step_axis(
+        axes,
+        [one.steps for one in curves],
+        whole=not normalised and all(_are_whole(one.steps) for one in curves),
+    )
     _fine_ticks(axes)
     legend(axes, below=True)
-    name_references(references, axes)
+    label_references(references, axes)
     return axes
 
 
 @styled
 def draw_references(references: Sequence[Reference], axes: Axes) -> Axes:
-    """A grey line each, with its name at the right end, and its band."""
-    _lines_of(references, axes)
-    name_references(references, axes)
+    """Draw a grey line per published result, with its title at the right end, and its band if it has one.
+
+    Parameters
+    ----------
+    references : sequence of Reference
+        What to draw.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    _draw_reference_lines(references, axes)
+    label_references(references, axes)
     return axes
 
 
@@ -93,7 +109,7 @@ def draw_progress(
     title: str = "",
     unit: str = "step",
 ) -> Axes:
-    """A colour per part and a line per repetition, with a ring where each one's weights were kept.
+    """Draw a colour per part and a line per repetition, with a ring at the step whose weights were kept.
 
     Parameters
     ----------
@@ -124,9 +140,9 @@ def draw_progress(
                 alpha=0.8,
                 label=label,
                 linewidth=0.9,
-                **dots(history.values),
+                **single_point_marker(history.values),
             )
-    *_, monitored = histories.values()
+    monitored = list(histories.values())[-1]
     kept = [
         (stop, np.interp(stop, one.steps, one.values))
         for one, stop in zip(monitored, stops)
@@ -140,7 +156,7 @@ def draw_progress(
         axes.axvline(kept[0][0], color="black", linewidth=0.6, linestyle=":")
     axes.set(xlabel=unit, ylabel=metric, title=title)
     steps = [one.steps for repetitions in histories.values() for one in repetitions]
-    step_axis(axes, steps, whole=all(_whole(one) for one in steps))
+    set_step_axis(axes, steps, whole=all(_are_whole(one) for one in steps))
     legend(axes)
     return axes
 
@@ -158,7 +174,7 @@ def draw_lines(
     x_scale: str = "linear",
     x_ticks: Sequence[float] | None = None,
 ) -> Axes:
-    """One line per row of y: up to seven in colours and with names beside them, else grey with a black median.
+    """Draw one line per row of y: up to seven in colours with a legend, more in grey with a black median.
 
     Parameters
     ----------
@@ -201,26 +217,22 @@ def draw_lines(
     return axes
 
 
-def _lines_of(references: Sequence[Reference], axes: Axes) -> None:
+def _draw_reference_lines(references: Sequence[Reference], axes: Axes) -> None:
     for reference in references:
         axes.axhline(reference.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
-        if reference.top is not None:
+        if reference.top is not None and reference.bottom is not None:
             axes.axhspan(reference.bottom, reference.top, color=GREY, alpha=0.15, linewidth=0, zorder=0)
 
 
-def _are_whole(curves: Sequence[Curve]) -> bool:
-    return all(_whole(one.steps) for one in curves)
-
-
-def _whole(steps: np.ndarray) -> bool:
+def _are_whole(steps: np.ndarray) -> bool:
     return bool(np.all(steps == np.round(steps)))
 
 
-def _labelled(curve: Curve) -> str:
+def _label(curve: Curve) -> str:
     return f"{curve.label} (n = {curve.repetitions})" if curve.label else f"n = {curve.repetitions}"
 
 
-def _spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
+def _draw_spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
     if bands:
         axes.fill_between(curve.steps, curve.bottom, curve.top, color=colour, alpha=0.15, linewidth=0)
         return
@@ -238,7 +250,7 @@ def _spread(curve: Curve, axes: Axes, colour: str, bands: bool) -> None:
 
 
 def _fine_ticks(axes: Axes) -> None:
-    """Every .02 where the picture is small enough for it."""
+    """Put a tick every 0.02 if the range is between 0.06 and 0.3."""
     low, high = axes.get_ylim()
     if 0.06 <= high - low <= 0.3:
         axes.set_yticks(np.arange(np.ceil(low / 0.02), np.floor(high / 0.02) + 1) * 0.02)

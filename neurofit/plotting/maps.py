@@ -1,6 +1,4 @@
-"""Small pictures side by side in one Axes: filters, receptive fields, kernels, where maps, most exciting
-images.
-"""
+"""Drawing maps side by side in one Axes: filters, receptive fields, kernels, most exciting images; and points."""
 
 from __future__ import annotations
 
@@ -14,9 +12,10 @@ from neurofit.plotting.style import COLOURS, DIVERGING, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 GAP = 1  # pixels between two maps
-MOST_LABELS = 100
+MAX_LABELS = 100
 
 
 @styled
@@ -30,7 +29,7 @@ def draw_maps(
     shared: bool = False,
     columns: int | None = None,
 ) -> Axes:
-    """A grid of maps, 0 white, above red, below blue.
+    """Draw a grid of maps: white at 0, red above, blue below.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def draw_maps(
     columns = columns or int(np.ceil(np.sqrt(1.6 * len(flat))))
     sheet, corners = _sheet(flat / scale, columns)
     image = axes.imshow(sheet, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest")
-    if labels and len(flat) <= MOST_LABELS:
+    if labels and len(flat) <= MAX_LABELS:
         for (y, x), label in zip(corners, labels):
             axes.text(x + 0.5, y + 0.5, label, fontsize=5, va="top", ha="left", color="black")
     axes.set_axis_off()
@@ -77,9 +76,25 @@ def draw_points(
     title: str = "",
     x_label: str = "x",
     y_label: str = "y",
-    limits=(-1.0, 1.0),
+    limits: tuple[float, float] = (-1.0, 1.0),
 ) -> Axes:
-    """Where each neuron looks: (neuron, 2) of y and x, y downwards as in an image."""
+    """Draw points of an image, such as the centres of receptive fields; y increases downwards.
+
+    Parameters
+    ----------
+    points : ndarray of shape (point, 2)
+        y and x of each.
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    title, x_label, y_label : str
+        Texts of the axes.
+    limits : tuple of float
+        Lowest and highest value of both axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
     points = np.asarray(points, float)
     axes.scatter(points[:, 1], points[:, 0], s=10, color=COLOURS[0], alpha=0.7, linewidths=0)
     low, high = limits
@@ -103,13 +118,14 @@ def _flat(maps: np.ndarray, labels: list[str]) -> tuple[np.ndarray, list[str]]:
             labels = [f"{label}.{channel}" for label in labels for channel in range(channels)]
     if maps.ndim != 3 or not len(maps):
         raise ShapeError(
-            f"maps are {maps.shape}, expected (map, height, width), or with channels, and one or more."
+            f"maps has shape {maps.shape}, expected (map, height, width) or (map, height, width, channel) with at "
+            "least one map."
         )
     return maps, labels
 
 
 def _sheet(maps: np.ndarray, columns: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """All maps in one array with gaps of nan, and where each begins."""
+    """All maps in one array, with gaps of nan, and the top left corner of each."""
     count, height, width = maps.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -122,7 +138,7 @@ def _sheet(maps: np.ndarray, columns: int) -> tuple[np.ndarray, list[tuple[int, 
     return sheet, corners
 
 
-def _bar(axes: Axes, image, unit: str, scale: float | None) -> None:
+def _bar(axes: Axes, image: AxesImage, unit: str, scale: float | None) -> None:
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_ticks(

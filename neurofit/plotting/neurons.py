@@ -1,4 +1,4 @@
-"""Neurons: a score of every one as bars; what one of them did, and what was predicted."""
+"""Drawing neurons: a score of each as bars; responses and predictions of one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from neurofit.plotting.style import COLOURS, GREY, styled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_TICKS = 25
-LETTERS = 110  # of a recording's name, side by side over the axes
+MAX_TICKS = 25
+LETTERS = 110  # that fit side by side above the axes
 
 
 @styled
@@ -26,7 +26,7 @@ def draw_neurons(
     recordings: Sequence[str] = (),
     title: str = "",
 ) -> Axes:
-    """A bar per neuron, its median over repetitions, with a whisker from the 10th to the 90th percentile.
+    """Draw a bar per neuron, its median over repetitions, with a whisker from the 10th to the 90th percentile.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def draw_neurons(
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set(xlabel="neuron", ylabel=metric.replace("/", " "), xlim=(-0.8, scores.shape[1] - 0.2))
     if len(numbers):
-        every = -(-scores.shape[1] // MOST_TICKS)
+        every = -(-scores.shape[1] // MAX_TICKS)
         axes.set_xticks(np.arange(0, scores.shape[1], every), [str(one) for one in numbers[::every]])
     above = _recordings([str(one) for one in recordings], axes)
     axes.set_title(title, pad=above + 4)
@@ -75,9 +75,7 @@ def draw_neurons(
 
 
 def _recordings(recordings: Sequence[str], axes: Axes) -> float:
-    """Lines between recordings, and each one's name above, less the folder of all; how high that is, in
-    points.
-    """
+    """Draw lines between recordings and their names above, without a shared folder; return the height in points."""
     starts = [
         place for place in range(len(recordings)) if not place or recordings[place] != recordings[place - 1]
     ]
@@ -110,7 +108,7 @@ def _recordings(recordings: Sequence[str], axes: Axes) -> float:
 
 @styled
 def draw_predictions(responses: np.ndarray, predictions: np.ndarray, axes: Axes, *, title: str = "") -> Axes:
-    """One neuron's responses as dots and its predictions as a line, images in the order of their prediction.
+    """Draw the responses of one neuron as dots and its predictions as a line, images ordered by prediction.
 
     Parameters
     ----------

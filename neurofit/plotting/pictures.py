@@ -1,183 +1,306 @@
-"""What `neurofit plot` asks for, as a picture: which tasks or files, and which kind.
-
-Kinds of pictures, and which options of `neurofit plot` go with which.
-"""
+"""The pictures of `neurofit plot`: the numbers of each, as JSON and as a table, and how it is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from neurofit.errors import UsageError, nearest
-from neurofit.plotting import drawings, events, scores, views
-from neurofit.plotting.curve_sets import MOST_CURVES, Made, Wish, made, named
-from neurofit.plotting.drawings import Picture
-from neurofit.plotting.groups import SELECTOR
-from neurofit.plotting.references import reference
-from neurofit.plotting.tasks import tasks
-from neurofit.store.state import State
+import numpy as np
+
+from neurofit.errors import UsageError
+from neurofit.plotting.curve_sets import CurveSet
+from neurofit.plotting.curves import Curve, History, last_steps
+from neurofit.plotting.groups import panels_by_run
+from neurofit.plotting.legends import legend_height
+from neurofit.plotting.lines import draw_curves, draw_lines, draw_progress
+from neurofit.plotting.maps import draw_maps, draw_points
+from neurofit.plotting.neuron_scores import CORRELATION, read_predictions, read_scores
+from neurofit.plotting.neurons import draw_neurons, draw_predictions
+from neurofit.plotting.references import Reference
+from neurofit.plotting.style import figure as new_figure
+from neurofit.plotting.tasks import PlottedTask, select_tasks, step_unit
 from neurofit.study import Study
-from neurofit.tables.table import join_words
+from neurofit.tables.loading import view
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class Request:
-    """A picture as a user asks for it; the words are those of the options of `neurofit plot`."""
-
-    what: str
-    selectors: tuple[str, ...]
-    wish: Wish
-    states: tuple[State, ...] = ()
-    where: str | None = None
-    references: tuple[str, ...] = ()
-    bands: bool = False
-    neurons: str | None = None
-    events: Path | None = None
-
-
-def picture(study: Study | None, request: Request) -> Picture:
-    """The picture that was asked for; `study` may be None for event files.
-
-    Raises
-    ------
-    UsageError : options that do not go together, nothing to draw, or no such picture
-    """
-    _check(request)
-    if request.events:
-        return _curves(_of_events(request.events, request.wish), request)
-    if request.what not in OF_TASKS:
-        return _of_view(study, request)
-    told, notes = tasks(
-        study,
-        request.selectors,
-        request.states,
-        request.where,
-        histories=request.what in ("curves", "progress"),
-        apart=request.wish.by == SELECTOR and request.what == "curves",
-    )
-    if request.what == "progress":
-        found = drawings.of_progress(told)
-    elif request.what == "neurons":
-        found = scores.of_neurons(told, request.wish.metric)
-    elif request.what == "predictions":
-        found = scores.of_predictions(told)
-    else:
-        found = _curves(made(told, request.wish), request)
-    return replace(found, notes=[*notes, *found.notes], shown=found.shown or told[0])
-
-
-def numbers_of(text: str) -> list[int]:
-    """[0, 1, 2, 17] of "0-2,17".
-
-    Raises
-    ------
-    UsageError : it follows another grammar
-    """
-    found: list[int] = []
-    for piece in text.split(","):
-        first, dash, last = piece.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(
-                f"--neurons {text}: '{piece}' is no number or range. Neurons are given as 0-8,17."
-            )
-        if dash and int(first) > int(last):
-            raise UsageError(f"--neurons {text}: '{piece}' is the wrong way round.")
-        found += range(int(first), int(last or first) + 1)
-    return found
-
-
-def _curves(curves: Made, request: Request) -> Picture:
-    return drawings.of_curves(curves, [reference(name) for name in request.references], bands=request.bands)
-
-
-def _of_view(study: Study, request: Request) -> Picture:
-    (selector,) = request.selectors
-    chosen = None if request.neurons is None else numbers_of(request.neurons)
-    try:
-        return views.of_view(selector, request.what, chosen, study)
-    except UsageError as error:
-        others = f"Pictures of experiments and runs are: {', '.join(OF_TASKS)}."
-        raise UsageError(f"--what {request.what} shows the model of one task. {error} {others}") from error
-
-
-def _of_events(folder: Path, wish: Wish) -> Made:
-    tag, runs = events.repetitions(folder, wish.metric)
-    if len(runs) > MOST_CURVES:
-        raise UsageError(
-            f"{folder} has {len(runs)} runs, more than can be told apart ({MOST_CURVES}): name a subfolder."
-        )
-    curves = named([wish.curve(found, name) for name, found in runs.items()], wish.names)
-    return Made(tag, curves, [f"{one.label}: has one value." for one in curves if len(one.steps) == 1])
-
-
-def _check(request: Request) -> None:
-    limit = request.wish.limit
-    if bool(request.selectors) == bool(request.events):
-        raise UsageError("neurofit plot needs an experiment, as in `neurofit plot exp3`, or --events FOLDER.")
-    if request.events and request.what != "curves":
-        raise UsageError("--events draws curves, a line per run: --what does not go with it.")
-    if request.wish.by and request.wish.ensemble:
-        raise UsageError("--by pools runs, --ensemble joins populations: give one of them.")
-    if request.what not in OF_TASKS and len(request.selectors) != 1:
-        raise UsageError(
-            f"--what {request.what} shows one task's model: neurofit plot exp3:0/0 --what {request.what}."
-        )
-    if limit and limit[0] > limit[1]:
-        low, high = (f"{one:g}" for one in limit)
-        raise UsageError(f"--limit {low} {high} is the wrong way round: --limit {high} {low}.")
-
-
-OF_TASKS = ("curves", "progress", "neurons", "predictions")
-OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
-KINDS = (*OF_TASKS, *OF_MODELS)
-EVENTS = "events"  # curves of other programs' files
-CURVES = ("curves", EVENTS)
-GO_WITH = {  # option → kinds; an option that is not here goes with all
-    "--metric": (*CURVES, "neurons"),
-    "--by": ("curves",),
-    "--ensemble": ("curves",),
-    "--label": CURVES,
-    "--median": CURVES,
-    "--upper-quartile": CURVES,
-    "--normalise-steps": CURVES,
-    "--limit": CURVES,
-    "--reference": CURVES,
-    "--bands": CURVES,
-    "--neurons": OF_MODELS,
-    "--state": OF_TASKS,
-    "--where": OF_TASKS,
+CURVES_WIDTH = 150  # mm
+PANEL_KINDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    # kind of panel: the function that draws it, and its operands, of which the last is the main one
+    "maps": (draw_maps, ("maps",)),
+    "lines": (draw_lines, ("x", "y")),
+    "points": (draw_points, ("points",)),
 }
 
 
-def check_kind(what: str, selectors: Iterable[str]) -> None:
+@dataclass(frozen=True)
+class Picture:
+    """A picture that can be drawn or written as numbers.
+
+    Parameters
+    ----------
+    facts : dict
+        All numbers, as JSON.
+    headers, rows : sequence
+        A summary of the numbers, as a table.
+    draw : callable
+        Makes the matplotlib figure.
+    notes : sequence of str
+        What a reader must know.
+    first_task : PlottedTask, optional
+        The first task shown; None for files of other programs.
     """
-    Raises
-    ------
-    UsageError : no picture is called so; only a fit of one's own may have others, which one task's selector
-    asks for
-    """
-    selectors = list(selectors)
-    if what not in KINDS and not (len(selectors) == 1 and "/" in selectors[0].rpartition(":")[2]):
-        raise UsageError(
-            f"There is no picture '{what}'.{nearest(what, KINDS)} Of experiments and runs: "
-            f"{', '.join(OF_TASKS)}. Of "
-            f"one task's model: {', '.join(OF_MODELS)}, and what views of its own a fit has: exp3:0/0 "
-            "--what NAME."
+
+    facts: dict[str, Any]
+    headers: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    draw: Callable[[], Figure]
+    notes: Sequence[str] = ()
+    first_task: PlottedTask | None = None
+
+
+def curves_picture(made: CurveSet, references: Sequence[Reference], *, bands: bool) -> Picture:
+    """Curves over repetitions; the table has the middle, top and bottom at the last step."""
+    facts = {
+        "what": "curves",
+        "metric": made.metric,
+        "percentiles": dict(zip(("middle", "top", "bottom", "second"), made.curves[0].percentiles)),
+        "curves": [_curve_facts(curve) for curve in made.curves],
+        "references": [
+            {"name": one.name, "value": one.value, "top": one.top, "bottom": one.bottom, "source": one.source}
+            for one in references
+        ],
+    }
+    headers = ["curve", "repetitions", "last step", *(f"p{of:g}" for of in made.curves[0].percentiles[:3])]
+    rows = [
+        [curve.label, curve.repetitions, float(curve.steps[-1]), *map(_three_decimals, last_steps(curve))]
+        for curve in made.curves
+    ]
+
+    def draw() -> Figure:
+        height = 90 + legend_height([curve.label for curve in made.curves], CURVES_WIDTH)
+        figure, axes = new_figure(width=CURVES_WIDTH, height=height)
+        draw_curves(made.curves, axes[0, 0], metric=made.metric, references=references, bands=bands)
+        return figure
+
+    return Picture(facts, headers, rows, draw, made.notes, made.first_task)
+
+
+def progress_picture(tasks: Sequence[PlottedTask]) -> Picture:
+    """Losses during training, one panel per run, and the step whose weights were kept."""
+    facts, rows, panels, notes = [], [], [], []
+    for label, members in panels_by_run(tasks).items():
+        losses = _losses(members)
+        kept_steps = [task.fact("best_epoch") for task in members]
+        for task, kept in zip(members, kept_steps):
+            repetition, reason = task.row["repetition"], task.fact("stop_reason")
+            last = max(steps[-1] for steps, _ in task.history.values() if steps)
+            facts.append(
+                {
+                    "run": task.row["run"],
+                    "repetition": repetition,
+                    "last_step": last,
+                    "kept_step": kept,
+                    "why": reason,
+                }
+            )
+            rows.append([task.run, repetition, last, kept, reason])
+        if all(len(history.steps) == 1 for histories in losses.values() for history in histories):
+            notes.append(f"{label} has a single value. For a curve, fit with a smaller --validate-every.")
+        panels.append((label, losses, kept_steps, step_unit(members)))
+
+    def draw() -> Figure:
+        figure, axes = new_figure(len(panels), width=120, height=30 + 55 * len(panels))
+        for one, (label, losses, kept_steps, unit) in zip(axes[:, 0], panels):
+            draw_progress(losses, one, stops=kept_steps, title=label, unit=unit)
+        return figure
+
+    headers = ["run", "repetition", "last step", "weights kept", "stopped by"]
+    return Picture({"what": "progress", "tasks": facts}, headers, rows, draw, notes)
+
+
+def is_loss(column: str) -> bool:
+    """Whether `progress_picture` draws a column of a history: a loss without penalties."""
+    return column.rpartition("/")[2] == "loss"
+
+
+def neurons_picture(tasks: Sequence[PlottedTask], metric: str | None) -> Picture:
+    """A score per neuron as bars, one panel per run."""
+    name, panels, notes = read_scores(panels_by_run(tasks), metric)
+    rows, facts = [], []
+    for panel in panels:
+        medians = panel.medians[np.isfinite(panel.medians)]
+        summary = [_three_decimals(of(medians)) for of in (np.mean, np.min, np.max)]
+        rows.append([panel.label, len(panel.scores), len(panel.neurons), *summary])
+        facts.append(
+            {
+                "run": panel.task.row["run"],
+                "neurons": panel.names,
+                "median": [_number_or_none(median) for median in panel.medians],
+            }
         )
 
+    def draw() -> Figure:
+        figure, axes = new_figure(len(panels), width=170, height=20 + 50 * len(panels))
+        for one, panel in zip(axes[:, 0], panels):
+            recordings, numbers = zip(*panel.neurons)
+            draw_neurons(
+                panel.scores, one, metric=name, numbers=numbers, recordings=recordings, title=panel.label
+            )
+        return figure
 
-def check_options(what: str, options: Iterable[str], *, events: bool = False) -> None:
-    """
+    headers = ["run", "repetitions", "neurons", "mean of medians", "lowest", "highest"]
+    facts_of_all = {"what": "neurons", "metric": name, "runs": facts}
+    return Picture(facts_of_all, headers, rows, draw, notes, panels[0].task)
+
+
+def predictions_picture(tasks: Sequence[PlottedTask]) -> Picture:
+    """Responses and predictions on the test set, for the best, the median and the worst neuron of one task.
+
     Raises
     ------
-    UsageError : one of these options has nothing to do with such a picture
+    UsageError
+        There are several tasks, or the task saved no predictions.
     """
-    kind = EVENTS if events else what if what in OF_TASKS else OF_MODELS[0]
-    for option in options:
-        if kind not in (goes_with := GO_WITH.get(option, (kind,))):
-            kinds = [f"--what {one}" for one in goes_with if one != EVENTS] + ["--events"] * (
-                EVENTS in goes_with
-            )
-            here = "--events" if events else f"--what {what}"
-            raise UsageError(f"{option} goes with {join_words(kinds)}, not with {here}: leave it out.")
+    if len(tasks) != 1:
+        raise UsageError(
+            f"--what predictions shows a single task, but {len(tasks)} are selected. Select one, such as "
+            f"{tasks[0].name}."
+        )
+    task = tasks[0]
+    responses, predictions = read_predictions(task.folder)
+    _, (panel,), _ = read_scores(panels_by_run(tasks), CORRELATION)
+    (scores,), names = panel.scores, panel.names
+    ranked = [place for place in np.argsort(scores) if np.isfinite(scores[place])]
+    shown = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
+    rows = [[which, names[place], _three_decimals(scores[place])] for which, place in shown.items()]
+    facts = [
+        {
+            "which": which,
+            "neuron": names[place],
+            CORRELATION: scores[place],
+            "responses": [_number_or_none(response) for response in responses[:, place]],
+            "predictions": predictions[:, place].tolist(),
+        }
+        for which, place in shown.items()
+    ]
+
+    def draw() -> Figure:
+        figure, axes = new_figure(1, 3, width=180, height=65, title=f"{task.name}, test set")
+        for one, (which, place) in zip(axes[0], shown.items()):
+            title = f"{which}: neuron {names[place]}, r = {_three_decimals(scores[place])}"
+            draw_predictions(responses[:, place], predictions[:, place], one, title=title)
+        return figure
+
+    facts_of_all = {"what": "predictions", "task": task.name, "neurons": facts}
+    return Picture(facts_of_all, ["which", "neuron", "r"], rows, draw, first_task=task)
+
+
+def view_picture(selector: str, what: str, neurons: Sequence[int] | None, study: Study) -> Picture:
+    """The panels of one view of a task's model.
+
+    Raises
+    ------
+    UsageError
+        The selector means several tasks, or the fit has no such view.
+    """
+    panels = view(selector, what, neurons=neurons, study=Path(study.root))
+    (task,), notes = select_tasks(study, [selector], histories=False)
+    rows = []
+    for panel in panels:
+        shape = np.shape(panel[PANEL_KINDS[panel["kind"]][1][-1]])
+        rows.append([panel["title"], panel["kind"], " × ".join(map(str, shape))])
+    facts = {
+        "what": what,
+        "task": task.name,
+        "panels": [
+            {
+                key: _json_array(value) if isinstance(value, np.ndarray) else value
+                for key, value in panel.items()
+            }
+            for panel in panels
+        ],
+    }
+    title = task.name
+    if len(panels) == 1:
+        panels, title = [{**panels[0], "title": f"{task.name}: {panels[0]['title']}"}], ""
+    return Picture(facts, ["panel", "kind", "shape"], rows, lambda: _draw_panels(panels, title), notes, task)
+
+
+def _draw_panels(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    columns = 1 if len(panels) == 1 else 2
+    rows = -(-len(panels) // columns)
+    has_maps = any(panel["kind"] == "maps" for panel in panels)
+    figure, axes = new_figure(
+        rows,
+        columns,
+        width=(110 if has_maps else 85) * columns,
+        height=(80 if has_maps else 60) * rows + 6 * bool(title),
+        title=title,
+    )
+    for panel, one in zip(panels, axes.flat):
+        draw, operands = PANEL_KINDS[panel["kind"]]
+        settings = {key: value for key, value in panel.items() if key not in ("kind", *operands)}
+        draw(*(panel[operand] for operand in operands), one, **settings)
+    for one in axes.flat[len(panels) :]:
+        one.set_visible(False)
+    for place, one in enumerate(
+        axes.flat
+    ):  # panels show the same neurons: keep one legend, where there is room
+        if place != columns - 1 and one.get_legend():
+            one.get_legend().remove()
+    return figure
+
+
+def _losses(tasks: Sequence[PlottedTask]) -> dict[str, list[History]]:
+    """The loss of every repetition, without penalties, by part ("train", "validation")."""
+    losses: dict[str, list[History]] = {}
+    for task in tasks:
+        for name, (steps, values) in task.history.items():
+            part, slash, _ = name.rpartition("/")
+            if is_loss(name) and steps:
+                history = History(np.array(steps), np.array(values), task.row["repetition"])
+                losses.setdefault(part if slash else "loss", []).append(history)
+    if not losses:
+        known = dict.fromkeys(name for task in tasks for name in task.history)
+        raise UsageError(
+            f"{tasks[0].run}: no loss was logged, only {', '.join(known)}. Draw these with `--what curves "
+            "--metric NAME`."
+        )
+    return losses
+
+
+def _curve_facts(curve: Curve) -> dict[str, Any]:
+    arrays = {
+        "steps": curve.steps,
+        "middle": curve.middle,
+        "top": curve.top,
+        "bottom": curve.bottom,
+        "second": curve.second,
+        "last": curve.last,
+    }
+    return {
+        "label": curve.label,
+        "repetitions": curve.repetitions,
+        **{name: [_number_or_none(number) for number in array] for name, array in arrays.items()},
+        "at_last_step": dict(zip(("middle", "top", "bottom"), last_steps(curve))),
+    }
+
+
+def _three_decimals(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _number_or_none(value: float) -> float | None:
+    """A number for JSON, which has no nan."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _json_array(values: np.ndarray) -> Any:
+    """Nested lists for JSON, with None for nan."""
+    cells = values.astype(object)
+    cells[~np.isfinite(values)] = None
+    return cells.tolist()

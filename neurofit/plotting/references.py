@@ -1,5 +1,4 @@
-"""What others reported, to be drawn beside our curves: mean validation correlation on the regions of the
-Antolík data.
+"""Published results to draw beside curves: mean validation correlation on the three regions of the Antolík data.
 
 No number is corrected for the noise of the responses. Names are MODEL/REGION, such as `hsm/region1`.
 """
@@ -13,14 +12,14 @@ from neurofit.errors import NameUnknown, nearest
 _ANTOLIK = "doi:10.1371/journal.pcbi.1004927"
 _KLINDT = "doi:10.48550/arXiv.1711.02653"
 _THESIS = "msc-neuro thesis, region 1, after 35,000 epochs"
-_SINGLE = {  # name: (title, region 1, 2, 3, source); the best or only run that its authors report
+_SINGLE = {  # name: (title, value in regions 1, 2, 3, source); the best or only run that its authors report
     "hsm": ("HSM", (0.51, 0.43, 0.46), _ANTOLIK),
     "rln": ("rLN", (0.31, 0.24, 0.30), _ANTOLIK),
     "what-where": ("what/where", (0.55, 0.45, 0.49), _KLINDT),
     "lnp": ("LNP", (0.37, 0.30, 0.38), _KLINDT),
     "fc": ("fully connected readout", (0.47, 0.34, 0.43), _KLINDT + ", table 1"),
 }
-_RUNS = {  # percentiles 50, 90, 10 over repetitions
+_RUNS = {  # name: (title, percentiles 50, 90, 10 over repetitions in each region, source)
     "hsm-runs": (
         "HSM, runs",
         ((0.479, 0.501, 0.442), (0.412, 0.435, 0.382), (0.437, 0.449, 0.419)),
@@ -35,7 +34,20 @@ _RUNS = {  # percentiles 50, 90, 10 over repetitions
 
 @dataclass(frozen=True)
 class Reference:
-    """A line at `value`, and a band from `bottom` to `top` where percentiles over runs are known."""
+    """A published result: drawn as a line at `value`, with a band from `bottom` to `top` if both are known.
+
+    Parameters
+    ----------
+    name : str
+        Key in REFERENCES.
+    title : str
+        Text beside the line.
+    value : float
+    source : str
+        Where it was published.
+    top, bottom : float, optional
+        Percentiles 90 and 10 over runs.
+    """
 
     name: str
     title: str
@@ -47,12 +59,12 @@ class Reference:
 
 def _table() -> dict[str, Reference]:
     found = {}
-    for name, (title, regions, source) in _SINGLE.items():
-        for region, value in enumerate(regions, start=1):
+    for name, (title, values, source) in _SINGLE.items():
+        for region, value in enumerate(values, start=1):
             key = f"{name}/region{region}"
             found[key] = Reference(key, f"{title}, region {region}", value, source)
-    for name, (title, regions, source) in _RUNS.items():
-        for region, (value, top, bottom) in enumerate(regions, start=1):
+    for name, (title, percentiles, source) in _RUNS.items():
+        for region, (value, top, bottom) in enumerate(percentiles, start=1):
             key = f"{name}/region{region}"
             found[key] = Reference(key, f"{title}, region {region}", value, source, top, bottom)
     return found
@@ -85,7 +97,6 @@ def reference(name: str) -> Reference:
         return Reference(name, title if equals else number, float(number), "given")
     except ValueError:
         raise NameUnknown(
-            f"There is no reference '{name}'.{nearest(name, REFERENCES)} References: "
-            f"{', '.join(REFERENCES)}; or a "
-            "number, such as ours=0.47."
+            f"There is no reference '{name}'.{nearest(name, REFERENCES)} References: {', '.join(REFERENCES)}; "
+            "or a number, such as ours=0.47."
         ) from None

@@ -1,4 +1,4 @@
-"""How pictures look, and where they go: no pyplot, no display, no state between two pictures."""
+"""Figures: their style and colours, making and saving them. Needs no display and keeps no state (no pyplot)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from neurofit.errors import UsageError, install
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -23,11 +25,11 @@ COLOURS = (
     "#56B4E9",
     "#000000",
 )  # doi:10.1038/nmeth.1618
-DASHES = ("-", "--", ":", "-.")  # once around the colours
+DASHES = ("-", "--", ":", "-.")  # the next one after all colours
 GREY = "#7f7f7f"
 DIVERGING = "RdBu_r"  # blue below 0, red above, white between
 FORMATS = ("png", "pdf", "svg")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
     "axes.labelsize": 8,
@@ -52,29 +54,28 @@ STYLE = {
 }
 
 
-def installed() -> None:
-    """
+def require_matplotlib() -> None:
+    """Check that matplotlib is installed.
+
     Raises
     ------
-    UsageError : matplotlib is not there
+    UsageError
     """
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"Pictures need matplotlib, which is not installed: {install('plots')}. The numbers are there "
-            "without it: neurofit plot … --json."
+            f"Drawing needs matplotlib, which is not installed: {install('plots')}. To write the numbers without a "
+            "picture, use `neurofit plot … --json`."
         ) from None
 
 
-def styled(draw: Callable) -> Callable:
-    """For functions that draw: neurofit's defaults while they do, whatever matplotlib's are before and
-    after.
-    """
+def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function that draws: it uses neurofit's style, and leaves matplotlib's settings unchanged."""
 
     @functools.wraps(draw)
-    def drawn(*arguments, **named):
-        installed()
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        require_matplotlib()
         from matplotlib import rc_context
 
         with rc_context(STYLE):
@@ -139,34 +140,40 @@ def save(figure: Figure, path: Path | str) -> Path:
     UsageError
         The name has another end, or its folder is missing or cannot be written into.
     """
-    path = checked(path)
+    path = check_path(path)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         figure.savefig(partial)
         partial.replace(path)
     except OSError as error:
         why = error.strerror or error
-        raise UsageError(f"{path} cannot be written: {why}. -o FILE chooses another place.") from None
+        raise UsageError(f"{path} cannot be written: {why}. Choose another place with -o FILE.") from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
     return path
 
 
-def checked(path: Path | str) -> Path:
-    """A place where a picture can be written."""
+def check_path(path: Path | str) -> Path:
+    """Check that a picture can be written to a path.
+
+    Raises
+    ------
+    UsageError
+        The name has another end, its folder is missing, or it is a folder.
+    """
     path = Path(path)
     if path.suffix.lower().lstrip(".") not in FORMATS:
-        raise UsageError(f"{path}: a picture's name ends in {', '.join(f'.{one}' for one in FORMATS)}.")
+        raise UsageError(f"{path}: the file name must end in {', '.join(f'.{one}' for one in FORMATS)}.")
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such folder; make it first.")
+        raise UsageError(f"The folder {path.parent} does not exist. Create it first.")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; a picture is a file: {path / 'picture.png'}.")
+        raise UsageError(f"{path} is a folder. Give a file name, such as {path / 'picture.png'}.")
     return path
 
 
-def line_style(place: int) -> dict[str, str]:
-    """Colour and dash of the line at this place, so that neighbours differ in grey as well."""
+def line_style(place: int) -> dict[str, Any]:
+    """Colour and dashes of the line at this place in the list of lines."""
     return {
         "color": COLOURS[place % len(COLOURS)],
         "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],

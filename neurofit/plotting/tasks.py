@@ -1,6 +1,4 @@
-"""Which tasks a picture is of: those selected, once each, with what they logged; and what a reader has to
-know.
-"""
+"""Which tasks a picture shows: those selected, once each, with their histories, and notes about them."""
 
 from __future__ import annotations
 
@@ -8,11 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from neurofit.errors import UsageError
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.history import read_history
 from neurofit.store.state import State
+from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
@@ -20,150 +20,167 @@ from neurofit.tables.rows import read_rows
 from neurofit.tables.table import Row, join_words, valid_rows
 from neurofit.text import command
 
-Logged = dict[str, tuple[list[float], list[float]]]
-BEGAN = (State.FAILED, State.LOST, State.STOPPED, State.CANCELLED, State.RUNNING)  # may have logged something
+HistoryColumns = dict[str, tuple[list[float], list[float]]]  # column of history.csv → steps and values
+STARTED = (State.FAILED, State.LOST, State.STOPPED, State.CANCELLED, State.RUNNING)  # may have a history
 
 
 @dataclass(frozen=True)
-class Told:
-    """A task that is drawn: its row of results, column → steps and values of its history, and who selected
-    it.
-    """
+class PlottedTask:
+    """A task to draw: its row of results, its history, the folder of its attempt, and the selector it matched."""
 
     row: Row
-    logged: Logged
+    history: HistoryColumns
     folder: Path
     selector: str = ""
 
     @property
     def run(self) -> str:
+        """Selector of its run: exp3:17."""
         return f"{self.row['experiment']}:{self.row['run']}"
 
     @property
     def name(self) -> str:
+        """Selector of the task: exp3:17/0."""
         return f"{self.run}/{self.row['repetition']}"
 
     @property
     def off_grid(self) -> bool:
         return self.row.get("on_grid") is False
 
-    def fact(self, name: str):
+    def fact(self, name: str) -> Any:
         return (self.row.get("facts") or {}).get(name)
+
+    def has_values(self, column: str) -> bool:
+        """Whether the history has values in a column."""
+        return bool(self.history.get(column, ([], []))[0])
 
 
 @dataclass
-class _Found:
-    """What selectors mean, as far as they were read."""
+class _Collected:
+    """What was read so far of the selected experiments."""
 
-    stands: dict[str, ExperimentStatus] = field(default_factory=dict)
-    rows: dict[str, dict[tuple, Row]] = field(default_factory=dict)  # experiment → run and repetition → row
-    told: dict[tuple, Told] = field(default_factory=dict)
+    statuses: dict[str, ExperimentStatus] = field(default_factory=dict)
+    rows: dict[str, dict[TaskKey, Row]] = field(default_factory=dict)  # experiment → task → row
+    tasks: dict[tuple[str, int, int, str | None], PlottedTask] = field(default_factory=dict)
 
 
-def tasks(
+def select_tasks(
     study: Study,
     selectors: Sequence[str],
     states: Collection[State] = (),
     condition: str | None = None,
     *,
     histories: bool = True,
-    apart: bool = False,
-) -> tuple[list[Told], list[str]]:
-    """The selected tasks (of any state that is named, else done), and what `neurofit results` would say of
-    them.
+    per_selector: bool = False,
+) -> tuple[list[PlottedTask], list[str]]:
+    """Read the selected tasks, and the notes that `neurofit results` prints about them.
 
     Parameters
     ----------
-    histories : only those that logged something, with what they did
-    apart : a task that several selectors name is there once for each, not once in all
+    states : collection of State
+        States of the tasks; empty for finished tasks.
+    condition : str, optional
+        Condition on the arguments, as given to `--where`.
+    histories : bool
+        Whether to read the histories, and to leave out tasks without one.
+    per_selector : bool
+        Whether a task that matches several selectors is listed once for each.
 
     Raises
     ------
-    UsageError : there is none
-    StoreError : a history is damaged
+    UsageError
+        There is no such task.
+    StoreError
+        A history is damaged.
     """
-    found = _Found()
+    collected = _Collected()
     for selector in dict.fromkeys(selectors):
-        _select(found, study, selector, states, condition, apart)
-    told = list(found.told.values())
-    said = [problem for stand in found.stands.values() for problem in (*stand.problems, *stand.unanswered)]
-    for name, rows in found.rows.items():
-        of = [*notes(rows.values()), *_simulated(rows.values())]
-        said += [f"{name}: {one}" if len(found.rows) > 1 else one for one in of]
-    if not told:
-        raise UsageError(
-            _nobody(selectors, states, [row for rows in found.rows.values() for row in rows.values()])
-        )
+        _collect(collected, study, selector, states, condition, per_selector)
+    tasks = list(collected.tasks.values())
+    remarks = []
+    for status in collected.statuses.values():
+        remarks += [*status.problems, *status.unanswered]
+    for name, rows in collected.rows.items():
+        prefix = f"{name}: " if len(collected.rows) > 1 else ""
+        remarks += [prefix + note for note in (*notes(rows.values()), *_simulated_data(rows.values()))]
+    if not tasks:
+        every = [row for rows in collected.rows.values() for row in rows.values()]
+        raise UsageError(_explain_no_task(selectors, states, every))
     if histories:
-        silent, told = len(told), _with_histories(told, selectors)
-        if silent := silent - len(told):
-            said.append(f"{silent} {'task' if silent == 1 else 'tasks'} without a history: left out.")
-    return told, list(dict.fromkeys(said))
+        with_history = _read_histories(tasks, selectors)
+        if missing := len(tasks) - len(with_history):
+            have = "1 task has" if missing == 1 else f"{missing} tasks have"
+            remarks.append(f"{have} no history and {'is' if missing == 1 else 'are'} left out.")
+        tasks = with_history
+    return tasks, list(dict.fromkeys(remarks))
 
 
-def unit(told: Iterable[Told]) -> str:
-    """What steps of histories are: "epoch" where the fits count those, as neurofit's own do."""
-    return (
-        "epoch" if all({"best_epoch", "epochs"} & set(one.row.get("facts") or {}) for one in told) else "step"
-    )
+def step_unit(tasks: Iterable[PlottedTask]) -> str:
+    """The unit of the steps in histories: "epoch" if the fits record epochs, as neurofit's own do, else "step"."""
+    in_epochs = all({"best_epoch", "epochs"} & set(task.row.get("facts") or {}) for task in tasks)
+    return "epoch" if in_epochs else "step"
 
 
-def _select(
-    found: _Found, study: Study, selector: str, states: Collection[State], condition: str | None, apart: bool
+def _collect(
+    collected: _Collected,
+    study: Study,
+    selector: str,
+    states: Collection[State],
+    condition: str | None,
+    per_selector: bool,
 ) -> None:
-    choice = parse_query(study, selector, states, condition)
-    if choice.name not in found.stands:
-        found.stands[choice.name] = read_status(study, choice.name)
-    stand = found.stands[choice.name]
-    keys = set(choice.keys(stand, of_rows=True))
-    for row in valid_rows(read_rows(stand, choice.selection)):
+    query = parse_query(study, selector, states, condition)
+    if query.name not in collected.statuses:
+        collected.statuses[query.name] = read_status(study, query.name)
+    status = collected.statuses[query.name]
+    keys = set(query.keys(status, of_rows=True))
+    for row in valid_rows(read_rows(status, query.selection)):
         key = row["run"], row["repetition"]
         if key not in keys:
             continue
-        found.rows.setdefault(choice.name, {})[key] = row
+        collected.rows.setdefault(query.name, {})[key] = row
         if states or row["state"] == State.DONE.value:
-            files = stand.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"] or 0)
-            once = (choice.name, *key, selector if apart else None)
-            found.told.setdefault(once, Told(row, {}, files.folder, selector))
+            files = status.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"] or 0)
+            once = (query.name, *key, selector if per_selector else None)
+            collected.tasks.setdefault(once, PlottedTask(row, {}, files.folder, selector))
 
 
-def _with_histories(told: Sequence[Told], selectors: Sequence[str]) -> list[Told]:
+def _read_histories(tasks: Sequence[PlottedTask], selectors: Sequence[str]) -> list[PlottedTask]:
+    """The tasks that have a history, with it."""
     found = []
-    for one in told:
+    for task in tasks:
         try:
-            logged = read_history(one.folder / "history.csv")
+            history = read_history(task.folder / "history.csv")
         except FileNotFoundError:
             continue
-        if any(steps for steps, _ in logged.values()):
-            found.append(replace(one, logged=logged))
+        if any(steps for steps, _ in history.values()):
+            found.append(replace(task, history=history))
     if not found:
-        scored = any((one.folder / "neurons.csv").exists() for one in told)
-        instead = " What they scored can be drawn: --what neurons." if scored else ""
-        raise UsageError(f"No task of {' '.join(selectors)} has logged anything into a history.csv.{instead}")
+        scored = any((task.folder / "neurons.csv").exists() for task in tasks)
+        hint = " Draw its scores per neuron with --what neurons." if scored else ""
+        raise UsageError(f"No task of {' '.join(selectors)} logged anything to history.csv.{hint}")
     return found
 
 
-def _simulated(rows: Iterable[Row]) -> list[str]:
-    """What `neurofit results` shows as an argument: responses that nobody recorded."""
+def _simulated_data(rows: Iterable[Row]) -> list[str]:
+    """A note if responses are simulated, which `neurofit results` shows as an argument."""
     parts = [[row.get(part) or {} for part in ("params", "derived", "defaults")] for row in rows]
     number = sum(any(part.get("data") == "simulated" for part in of) for of in parts)
     several = "" if number == len(parts) else f" of {number} of {len(parts)} tasks"
     return [f"The data{several} is simulated."] if number else []
 
 
-def _nobody(selectors: Sequence[str], states: Collection[State], rows: Sequence[Row]) -> str:
+def _explain_no_task(selectors: Sequence[str], states: Collection[State], rows: Sequence[Row]) -> str:
     named = " ".join(selectors)
+    status = f"`{command('status', selectors[0])}`"
     if states:
         asked = " or ".join(str(state) for state in states)
-        return f"No task of {named} is in the state {asked}. `{command('status', selectors[0])}` shows how they stand."
+        return f"No task of {named} is in the state {asked}. {status} shows their states."
     if not rows:
-        return f"No task of {named} can be read. `{command('status', selectors[0])}` names what is damaged."
+        return f"No task of {named} can be read. {status} lists the damaged files."
     counts = Counter(str(row.get("state")) for row in rows)
     listed = join_words(f"{count} {state}" for state, count in counts.items())
-    began = next((state.value for state in BEGAN if state.value in counts), None)
-    more = (
-        f"`--state {began}` draws what was logged until then."
-        if began
-        else f"`{command('status', selectors[0])}` shows how they stand."
-    )
-    return f"No task of {named} is done ({listed or 'there is none'}). {more}"
+    started = next((state.value for state in STARTED if state.value in counts), None)
+    if started:
+        return f"No task of {named} is done ({listed}). Draw what was logged so far with `--state {started}`."
+    return f"No task of {named} is done ({listed}). {status} shows their states."

@@ -68,7 +68,7 @@ def test_curves_are_drawn_and_their_last_steps_printed(logged):
     )
     assert answer.stderr == (
         "Neuron counts differ between tasks: 3 and 1 scored.\n"
-        "Of all that was logged, this is validation/correlation: --metric takes another.\n"
+        "The metric shown is validation/correlation. Choose another with --metric.\n"
         "Next: neurofit plot logged:0 --what progress  ·  neurofit results logged:0-1 --by run\n"
     )
     assert (logged.root / "logged-0to1-curves.png").read_bytes().startswith(b"\x89PNG")
@@ -149,7 +149,8 @@ def test_predictions_of_the_best_and_the_worst_neuron(logged):
         "predictions": [1.5, 3.5],
     }
     assert (
-        "of one task, not 3: logged:0/0" in logged("plot", "logged:0", "--what", "predictions", code=2).stderr
+        "a single task, but 3 are selected. Select one, such as logged:0/0"
+        in logged("plot", "logged:0", "--what", "predictions", code=2).stderr
     )
 
 
@@ -168,20 +169,20 @@ def test_views_are_what_the_fit_shows(logged):
     [
         (["logged", "--metric", "validation/corelation"], "Did you mean 'validation/correlation'?"),
         (["logged", "--by", "regoin"], "Did you mean 'region'?"),
-        (["logged", "--by", "x", "--ensemble", "region"], "give one of them"),
+        (["logged", "--by", "x", "--ensemble", "region"], "give only one of them"),
         (["logged:0/0", "--what", "filter"], "Did you mean 'filters'?"),
         (["logged:0", "--what", "filters"], "means 3 tasks"),
-        (["logged", "logged", "--what", "filters"], "shows one task's model"),
+        (["logged", "logged", "--what", "filters"], "shows the model of one task"),
         (["logged", "--neurons", "0-8"], "--neurons goes with --what filters"),
-        (["logged:0/0", "--what", "filters", "--neurons", "a"], "Neurons are given as 0-8,17."),
-        (["logged", "-o", "a.gif"], "ends in .png, .pdf, .svg"),
+        (["logged:0/0", "--what", "filters", "--neurons", "a"], "Write neurons like 0-8,17."),
+        (["logged", "-o", "a.gif"], "must end in .png, .pdf, .svg"),
         (["logged", "--state", "failed"], "No task of logged is in the state failed."),
         (["logged", "--limit", "90", "95"], "no repetition has a value between steps 90 and 95"),
         (
             ["logged:0", "--what", "neurons", "--metric", "test/corelation"],
             "Did you mean 'test/correlation'?",
         ),
-        ([], "needs an experiment"),
+        ([], "Give an experiment to plot"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(logged, words, said):
@@ -194,9 +195,9 @@ def test_too_many_runs_for_panels(study):
         "many", LOGGING.replace("x=[1, 2]", "x=list(range(1, 16))").replace("repetitions=3", "repetitions=1")
     )
     study("submit", "many:0-29")
-    assert "30 curves cannot be told apart" in study("plot", "many", code=2).stderr
+    assert "30 curves cannot be distinguished" in study("plot", "many", code=2).stderr
     assert (
-        "30 runs are too many for a panel each" in study("plot", "many", "--what", "neurons", code=2).stderr
+        "30 runs do not fit, with one panel each" in study("plot", "many", "--what", "neurons", code=2).stderr
     )
 
 

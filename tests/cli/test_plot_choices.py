@@ -97,7 +97,7 @@ def test_populations_that_share_neurons_are_not_joined(study):
 @pytest.mark.parametrize(
     ("axis", "said"),
     [
-        ("filters", "runs of another filters predict the same neurons"),
+        ("filters", "runs that differ in filters predict the same neurons"),
         ("regions", "all selected runs have the same"),
     ],
 )
@@ -123,16 +123,16 @@ def test_without_a_history_there_are_still_scores(study):
     assert named == ["odd:0/0", "odd:1/0", "odd:2/0", "odd:4/0"]
     assert "mean of medians" in answer.stdout
     assert "best" in study("plot", "odd:1/0", "--what", "predictions").stdout
-    assert "can be drawn: --what neurons" in study("plot", "odd:1-2", code=2).stderr
+    assert "with --what neurons" in study("plot", "odd:1-2", code=2).stderr
 
 
 def test_what_is_missing_or_left_out_is_said_as_results_does(study):
     answer = study("plot", "odd", "--metric", "late")
     for said in (
         "1 of 5 tasks is missing (1 failed).",
-        "2 tasks without a history: left out.",
-        "Left out (nothing logged as late): kind=plain.",
-        "kind=short: has one value: a smaller --validate-every gives a curve.",
+        "2 tasks have no history and are left out.",
+        "Left out (no task logged late): kind=plain.",
+        "kind=short has a single value. For a curve, fit with a smaller --validate-every.",
     ):
         assert said in answer.stderr
     assert "neurofit plot odd:4 --what progress" in answer.stderr  # which is in the picture
@@ -141,13 +141,13 @@ def test_what_is_missing_or_left_out_is_said_as_results_does(study):
 
 def test_the_metric_is_that_of_most_tasks(study):
     answer = study("plot", "populations:0/0", "odd")
-    assert "this is validation/correlation: --metric takes another." in answer.stderr
-    assert "Left out (nothing logged as validation/correlation): populations." in answer.stderr
+    assert "The metric shown is validation/correlation. Choose another with --metric." in answer.stderr
+    assert "Left out (no task logged validation/correlation): populations." in answer.stderr
 
 
 def test_curves_can_be_named(study):
     assert curves(study, "odd:0,4", "--label", "first", "--label", "second") == {"first": 1, "second": 1}
-    assert "1 for 2 curves. They are, in this order: kind=plain; kind=short." in (
+    assert "1 for 2 curves. In this order, they are: kind=plain; kind=short." in (
         study("plot", "odd:0,4", "--label", "first", code=2).stderr
     )
 
@@ -181,7 +181,7 @@ def test_files_are_named_by_run_and_repetition(study):
         ),
         (
             ["odd:0/0", "--what", "predictions", "--metric", "late"],
-            "not with --what predictions: leave it out.",
+            "not with --what predictions. Remove it.",
         ),
         (["odd:0", "--what", "progress", "--bands"], "--bands goes with --what curves and --events"),
         (["odd:0", "--what", "neurons", "--upper-quartile"], "--upper-quartile goes with --what curves"),
@@ -189,12 +189,15 @@ def test_files_are_named_by_run_and_repetition(study):
             ["odd:0/0", "--what", "filters", "--state", "done"],
             "--state goes with --what curves, --what progress,",
         ),
-        (["--events", ".", "--where", "a > 1"], "not with --events: leave it out."),
+        (["--events", ".", "--where", "a > 1"], "not with --events. Remove it."),
         (
             ["odd:3"],
-            "No task of odd:3 is done (1 failed). `--state failed` draws what was logged until then.",
+            "No task of odd:3 is done (1 failed). Draw what was logged so far with `--state failed`.",
         ),
-        (["odd:0", "--limit", "5", "2"], "--limit 5 2 is the wrong way round: --limit 2 5."),
+        (
+            ["odd:0", "--limit", "5", "2"],
+            "--limit 5 2: the first step must come before the last: --limit 2 5.",
+        ),
         (["odd:0", "-o", "/proc/x.png"], "/proc/x.png cannot be written"),
     ],
 )

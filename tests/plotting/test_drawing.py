@@ -138,7 +138,7 @@ def test_a_picture_is_written_whole_and_alone(tmp_path, end):
 
 def test_where_no_picture_can_be_written_is_said(tmp_path):
     figure, _ = plotting.figure()
-    with pytest.raises(UsageError, match=r"ends in .png, .pdf, .svg"):
+    with pytest.raises(UsageError, match=r"must end in .png, .pdf, .svg"):
         plotting.save(figure, tmp_path / "a.gif")
     with pytest.raises(UsageError, match="no such folder"):
         plotting.save(figure, tmp_path / "b" / "a.png")

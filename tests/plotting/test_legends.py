@@ -63,11 +63,11 @@ def test_a_legend_stays_below_its_own_panel():
 
 
 def test_places_are_pushed_apart_and_no_further():
-    np.testing.assert_allclose(legends.apart([0, 10, 20], 5), [0, 10, 20])
-    np.testing.assert_allclose(legends.apart([10, 11, 40], 5), [8, 13, 40])
-    np.testing.assert_allclose(legends.apart([3, 3, 3], 2), [1, 3, 5])
-    np.testing.assert_allclose(legends.apart([9, 0, 8], 4), [10.5, 0, 6.5])
-    assert legends.apart([], 4).tolist() == []
+    np.testing.assert_allclose(legends.move_apart([0, 10, 20], 5), [0, 10, 20])
+    np.testing.assert_allclose(legends.move_apart([10, 11, 40], 5), [8, 13, 40])
+    np.testing.assert_allclose(legends.move_apart([3, 3, 3], 2), [1, 3, 5])
+    np.testing.assert_allclose(legends.move_apart([9, 0, 8], 4), [10.5, 0, 6.5])
+    assert legends.move_apart([], 4).tolist() == []
 
 
 def test_names_of_close_references_do_not_overlap(axes):
@@ -97,7 +97,7 @@ def test_steps_are_whole_and_the_ends_have_room(axes):
 
 
 def test_no_curves_are_an_error(axes):
-    with pytest.raises(UsageError, match="no curve to draw"):
+    with pytest.raises(UsageError, match="no curves to draw"):
         plotting.draw_curves([], axes)
 
 

@@ -37,7 +37,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from neurofit.plotting.pictures import KINDS
+    from neurofit.plotting.requests import KINDS
 
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
@@ -131,30 +131,30 @@ def command(
     The numbers in the picture are printed too. With --json, all of them are printed, and a file is written
     only if you give -o.
     """
-    from neurofit.plotting.curve_sets import Wish
+    from neurofit.plotting.curve_sets import CurveOptions
     from neurofit.plotting.curves import MEDIAN, UPPER_QUARTILE
-    from neurofit.plotting.pictures import Request, check_kind, check_options
+    from neurofit.plotting.requests import PlotRequest, check_kind, check_options
 
     check_kind(what, selectors)
     check_options(what, _given(ctx), events=events is not None)
     percentiles = MEDIAN if median else UPPER_QUARTILE
-    wish = Wish(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
-    chosen = tuple(selectors), wish, tuple(states), where, tuple(references), bands, neurons, events
-    _draw(Request(what, *chosen), output, as_json)
+    curve_options = CurveOptions(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
+    chosen = tuple(selectors), curve_options, tuple(states), where, tuple(references), bands, neurons, events
+    _draw(PlotRequest(what, *chosen), output, as_json)
 
 
 def _draw(request: Any, output: Path | None, as_json: bool) -> None:
     from neurofit.plotting import style
-    from neurofit.plotting.pictures import picture
+    from neurofit.plotting.requests import make_picture
 
     draws = output is not None or not as_json
     target = output or Path(f"{file_stem(request.selectors, request.what, request.events)}.png")
     if draws:
-        style.installed()
-        style.checked(target)
+        style.require_matplotlib()
+        style.check_path(target)
     study = None if request.events else options.here()
     with terminal.without_library_logs():  # TensorFlow's messages about the processor do not help here
-        found = picture(study, request)
+        found = make_picture(study, request)
     if draws:
         style.save(found.draw(), target)
     if as_json:
@@ -164,7 +164,7 @@ def _draw(request: Any, output: Path | None, as_json: bool) -> None:
     for note in found.notes:
         terminal.note(note)
     terminal.say(f"Saved {target}.")
-    _hint(request.selectors, request.what, found.shown)
+    _hint(request.selectors, request.what, found.first_task)
 
 
 def _given(ctx: click.Context) -> list[str]:
@@ -211,13 +211,13 @@ def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int |
 
 def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     """Suggest another picture or table of a task in this picture."""
-    from neurofit.plotting.drawings import is_loss
-    from neurofit.plotting.pictures import OF_MODELS
+    from neurofit.plotting.pictures import is_loss
+    from neurofit.plotting.requests import OF_MODELS
 
     if shown is None:
         return
     if what == "curves":
-        progress = [suggested("plot", shown.run, what="progress")] * any(map(is_loss, shown.logged))
+        progress = [suggested("plot", shown.run, what="progress")] * any(map(is_loss, shown.history))
         terminal.hint(*progress, next_command("results", selectors[0], by="run", metric=None))
     elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
