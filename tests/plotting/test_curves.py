@@ -77,7 +77,7 @@ def test_an_ensemble_is_weighted_by_neurons_and_paired_by_repetition():
 def test_what_cannot_be_an_ensemble_is_said():
     with pytest.raises(UsageError, match="did not record the fact 'neurons_scored'"):
         curves.ensemble([[History([1], [0], 0, 3)], [History([1], [0], 0)]])
-    with pytest.raises(UsageError, match="none is done in all"):
+    with pytest.raises(UsageError, match="no repetition is done in all"):
         curves.ensemble([[History([1], [0], 0, 3)], [History([1], [0], 1, 3)]])
     with pytest.raises(ShapeError, match="expected"):
         History([1, 2], [0])

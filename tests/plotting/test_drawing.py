@@ -140,7 +140,7 @@ def test_where_no_picture_can_be_written_is_said(tmp_path):
     figure, _ = plotting.figure()
     with pytest.raises(UsageError, match=r"must end in .png, .pdf, .svg"):
         plotting.save(figure, tmp_path / "a.gif")
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="does not exist"):
         plotting.save(figure, tmp_path / "b" / "a.png")
 
 
