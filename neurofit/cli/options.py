@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from neurofit.store.state import State
     from neurofit.study import Study
 
+    FloatType = click.ParamType[float]
+    StateType = click.ParamType[State]
+else:
+    FloatType = StateType = click.ParamType  # generic only for type checkers, before click 8.3
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LONGEST_WAIT = 31_536_000.0  # seconds in a year
@@ -75,7 +80,7 @@ def selector(
     )
 
 
-class Amount(click.ParamType):
+class Amount(FloatType):
     """A number that a runner accepts for one of its settings; minutes also as H:MM:SS or D-H:MM:SS."""
 
     name = "amount"
@@ -97,7 +102,7 @@ class Amount(click.ParamType):
         return number
 
 
-class _Seconds(click.ParamType):
+class _Seconds(FloatType):
     """How long to wait: a finite number of seconds, 0 or more."""
 
     name = "seconds"
@@ -115,7 +120,7 @@ class _Seconds(click.ParamType):
 SECONDS = _Seconds()
 
 
-class _State(click.ParamType):
+class _State(StateType):
     name = "state"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> State:

@@ -77,6 +77,8 @@ def test_what_people_type_often_loads_nothing_heavy(quick, words):
 def test_every_help(study, words):
     text = study(*words, "--help").stdout
     assert text.startswith(" ".join(["Usage: neurofit", *words]))
+    assert re.search("^  Examples?:\n    neurofit ", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 80, "lines that are not wrapped fit a narrow terminal"
     if words and words[0] in COMMANDS and len(words) == 1:
         assert "--json" in text
 

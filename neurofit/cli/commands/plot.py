@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Values of --what:
-  curves       a metric during training, over repetitions, with one curve per run
-  progress     the losses during training, and the step whose weights were kept
+  curves       a metric during training over repetitions, a curve per run
+  progress     the losses during training, and the step of the kept weights
   neurons      a score of each neuron, as bars
-  predictions  predicted responses of the best, the median and the worst neuron
+  predictions  predicted responses of the best, median and worst neuron
   filters, receptive-fields, readouts, exciting-images, tuning
                of the model of one task, for example exp3:17/0
 

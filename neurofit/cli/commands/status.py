@@ -162,11 +162,11 @@ def _print_tasks(watched: WatchedStatus) -> None:
 
 
 def _cause(record: dict[str, Any]) -> str | None:
-    if record["newer"]:
-        return record["newer"]["cause"]
-    if record["cause"] is None and record["result"] not in (None, record["attempt"]):
+    source = record["newer"] or record
+    cause: str | None = source["cause"]
+    if cause is None and not record["newer"] and record["result"] not in (None, record["attempt"]):
         return f"runs again; attempt {record['result']} counts until it is done"
-    return record["cause"]
+    return cause
 
 
 def _print_queues(watched: WatchedStatus) -> None:
