@@ -248,10 +248,8 @@ def _rich_table(
         made.add_row(*(Text(text.replace("\n", " "), style=style) for text, style in cells))
     console().print(made)
     if len(fitting) < len(shown):
-        note(
-            "Not shown, because the terminal is too narrow: "
-            f"{', '.join(headers[place] for place in shown[len(fitting) :])}. Add --json to see everything."
-        )
+        left_out = ", ".join(headers[place] for place in shown[len(fitting) :])
+        note(f"Columns left out: {left_out}. Add --json to see all.")
 
 
 def _fitting(breadths: list[int], room: int) -> list[tuple[int, int]]:

@@ -260,7 +260,7 @@ def test_an_experiment_of_more_tasks_than_anybody_runs_is_refused_at_once(study)
 def test_a_runner_that_does_not_exist(study):
     study.script("exp3", GOOD)
     answer = study("submit", "exp3", "--backend", "locl", code=1)
-    assert "No runner 'locl'" in answer.stderr and "Did you mean 'local'?" in answer.stderr
+    assert "no runner 'locl'" in answer.stderr and "Did you mean 'local'?" in answer.stderr
 
 
 # data

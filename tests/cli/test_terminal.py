@@ -80,7 +80,7 @@ def test_wide_tables_lose_their_last_columns_and_say_so(study):
         f"experiment = nf.Experiment(fit, grid=nf.grid({axes}))\n",
     )
     seen = in_terminal(study, "show", "wide", NO_COLOR="1")
-    assert "Not shown, because the terminal is too narrow: a_long_name_4." in seen
+    assert "Columns left out: a_long_name_4. Add --json to see all." in seen
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in seen.splitlines()) <= 80
 
 
