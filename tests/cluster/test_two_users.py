@@ -26,6 +26,7 @@ PACKAGES = (
     "markdown_it",
     "mdurl",
     "pygments",
+    "msgspec",
     "submitit",
     "cloudpickle",
     "typing_extensions",
