@@ -1,5 +1,6 @@
-"""What no result needs: found first, removed when told to, never of an experiment with anything queued or
-running.
+"""Files that no result needs: find them, and remove them on request.
+
+Experiments with tasks that are queued or running are never touched.
 
 What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies
 behind it, and the copies of code that it may name. Ages guard what somebody may just be writing: a submit
@@ -50,7 +51,7 @@ _LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
 
 @dataclass(frozen=True)
 class Waste:
-    """Files and folders of one kind that can go."""
+    """Files and folders of one kind that can be removed."""
 
     kind: str
     experiment: str | None  # None: shared by all
@@ -60,14 +61,14 @@ class Waste:
 
 @dataclass(frozen=True)
 class Survey:
-    """What can go, and why the rest was not looked at."""
+    """What can be removed, and why some experiments were skipped."""
 
     waste: list[Waste]
     left_alone: list[str]
 
 
 def survey(study: Study, *, attempts: bool = False) -> Survey:
-    """All that can go; with `attempts`, also those that a newer one replaced."""
+    """Everything that can be removed; with `attempts`, also attempts that a newer one replaced."""
     waste: list[Waste] = []
     left_alone: list[str] = []
     for name in discover_experiments(study).names:
@@ -78,7 +79,7 @@ def survey(study: Study, *, attempts: bool = False) -> Survey:
             else:
                 waste += list(_of_experiment(status, attempts))
         except (NeurofitError, OSError) as error:
-            left_alone.append(f"{name} is left alone: {error}")
+            left_alone.append(f"{name} was skipped: {error}")
     unused = _unused_code(study, left_alone)
     waste += _waste(CODE, None, unused)
     waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study), deep=False), code_store(study)))
@@ -87,7 +88,7 @@ def survey(study: Study, *, attempts: bool = False) -> Survey:
 
 
 def remove(study: Study, waste: Iterable[Waste]) -> int:
-    """Remove what was listed, unless it has come into use since; gives how many files and folders."""
+    """Remove what was found, unless it is in use now. Returns the number of files and folders removed."""
     removed = 0
     for one in waste:
         if one.experiment is None:
@@ -113,12 +114,13 @@ def _delete(paths: Iterable[Path]) -> int:
 
 
 def _busy(status: ExperimentStatus) -> str | None:
-    """Why an experiment has to be left alone."""
+    """Why an experiment is skipped; None if it is not."""
     counts = status.counts()
     if any(counts[state] for state in ACTIVE):
-        return f"{status.name} is left alone: {counts[State.QUEUED]} queued, {counts[State.RUNNING]} running."
+        queued, running = counts[State.QUEUED], counts[State.RUNNING]
+        return f"{status.name} was skipped: it has {queued} queued and {running} running task(s)."
     if status.unanswered or status.problems:
-        return f"{status.name} is left alone: {(status.unanswered + status.problems)[0]}"
+        return f"{status.name} was skipped: {(status.unanswered + status.problems)[0]}"
     return None
 
 
@@ -166,7 +168,7 @@ def _old(paths: Iterable[Path], folder: Path) -> list[Path]:
 
 
 def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
-    """Copies that no submission names; none as long as there may be a submission that cannot be read."""
+    """Copies that no submission names; none if there may be a submission that cannot be read."""
     discovered = discover_experiments(study)
     problems, used = list(discovered.unseen), set()
     for name in discovered.names:
@@ -182,16 +184,14 @@ def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
                 problems.append(str(error))
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        left_alone.append(
-            f"Copies of code are left alone, because something may need one: {problems[0]}{more}"
-        )
+        left_alone.append(f"Copies of code were kept, because a submission may need one: {problems[0]}{more}")
         return []
     try:
         copies = [path for path in code_store(study).iterdir() if not path.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        left_alone.append(f"Copies of code are left alone: {error}")
+        left_alone.append(f"Copies of code were kept: {error}")
         return []
     return _old([path for path in copies if path.name not in used], code_store(study))
 

@@ -1,4 +1,4 @@
-"""What a submit would cost, as far as earlier tasks tell, and whether that is worth a question."""
+"""What a submit will cost, estimated from earlier tasks, and whether to ask the user first."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONG_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Forecast:
-    """How the tasks of a plan would be spread, and how long they would take."""
+    """How the tasks of a plan are spread over jobs, and how long they will take."""
 
     jobs: int
     at_a_time: int | None  # None: as many as the queue allows
-    task_seconds: float | None  # of a task so far, on average; None: none has ended well
-    total_seconds: float | None  # of all tasks one after the other
+    task_seconds: float | None  # mean of the tasks that are done; None if there is none
+    total_seconds: float | None  # of all tasks, run one after another
 
     @property
     def wall_seconds(self) -> float | None:
@@ -46,7 +46,7 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
 
 
 def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
-    """Run → wall seconds of tasks that are done, from the newest journals."""
+    """Run → wall-clock seconds of its tasks that are done, from the newest journals."""
     seconds: dict[int, list[float]] = {}
     read = 0
     for part in reversed(status.submissions):
@@ -61,26 +61,26 @@ def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
 
 
 def doubts(plan: Plan, cost: Forecast) -> list[str]:
-    """Why somebody should be asked first, as sentences; none, as a rule."""
+    """Sentences: why the user should confirm first; usually none."""
     found = []
     if plan.options.rerun and plan.counts[State.DONE]:
-        found.append(f"{plan.counts[State.DONE]} task(s) that are done would be done again, from scratch.")
+        found.append(f"{plan.counts[State.DONE]} task(s) that are done will be run again from scratch.")
     if len(plan.tasks) > _MANY_TASKS:
-        found.append(f"These are {len(plan.tasks)} tasks.")
+        found.append(f"{len(plan.tasks)} tasks will be queued.")
     if cost.total_seconds is not None and cost.total_seconds > _LONG_SECONDS:
-        found.append(f"They would take about {cost.total_seconds / 3600:.0f} hours one after the other.")
+        found.append(f"Run one after another, they will take about {cost.total_seconds / 3600:.0f} hours.")
     return found
 
 
 def must_be_said(plan: Plan) -> str | None:
-    """Why this needs somebody's word even where nobody can be asked; None: it does not."""
+    """Why this needs `--yes` even if the user cannot be asked; None if it does not."""
     if plan.options.rerun and plan.counts[State.DONE]:
-        return f"--rerun would do {plan.counts[State.DONE]} task(s) again that are done. If you mean it, add --yes."
+        return f"--rerun runs {plan.counts[State.DONE]} task(s) again that are done. Add --yes to confirm."
     return None
 
 
 def runs_here(runner: Runner) -> bool:
-    """Whether jobs are processes of this machine, which a submit stays to watch."""
+    """Whether jobs are processes of this machine, so that a submit waits for them."""
     return runner.backend.runs_here()
 
 
@@ -110,7 +110,7 @@ def with_resources(
     walltime_minutes: float | None = None,
     cpus: int | None = None,
 ) -> Runner:
-    """The runner asking for other resources, where one is given."""
+    """The runner with the resources that are given; None leaves one as it is."""
     given = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:

@@ -1,4 +1,4 @@
-"""One task here and now, in the foreground: the same files, the same worker, no queue."""
+"""Run one task in the foreground: the same files and the same worker, without a queue."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from neurofit.worker.supervisor import Signals
 
 @dataclass(frozen=True)
 class Point:
-    """The task that is to be done."""
+    """The task to run."""
 
     run: Run
     repetition: int
@@ -55,15 +55,18 @@ def point(
     number: int | None,
     repetition: int,
 ) -> Point:
-    """The run of that number (the first without), with some arguments changed; off the grid where the grid
-    has no such point.
+    """The task of a run with some arguments changed; off the grid if the grid has no such run.
+
+    Parameters
+    ----------
+    number : int or None
+        The run. None: the first.
     """
     runs = runs_of(experiment, registry)
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
     if base is None:
         raise UsageError(
-            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists those there "
-            "are."
+            f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists the runs."
         )
     wanted = experiment.varied(base, changes) if changes else base
     on_grid = next((run for run in runs if run.id == wanted.id), None)
@@ -75,7 +78,7 @@ def point(
 
 
 def off_grid(wanted: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
-    """A point that the grid does not have, under the number that it has or the next free one."""
+    """A task off the grid, with the number that its run already has or the next free one."""
     known = [run.number for run in registry.runs.values() if run.id == wanted.id]
     free = max([run.number for run in runs] + list(registry.runs)) + 1
     return Point(replace(wanted, number=known[0] if known else free), repetition, False)
@@ -84,10 +87,9 @@ def off_grid(wanted: Run, repetition: int, runs: list[Run], registry: Registry) 
 def run(
     study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False, rerun: bool = False
 ) -> tuple[AttemptFiles, dict[str, Any]]:
-    """Do the task in the foreground; gives the attempt's files and its outcome.
+    """Run the task in the foreground. Returns the attempt's files and its outcome.
 
-    An attempt at a task that is done is a scratch attempt, kept apart from those that count, unless it is a
-    `rerun`.
+    If the task is done, this is a scratch attempt, stored separately from those that count, unless `rerun`.
     """
     files = ExperimentFiles(study, experiment.name)
     storage.mark(study)
@@ -98,7 +100,7 @@ def run(
             name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
                 f"{name} is {before.state} in {before.submission}. "
-                f"`{command('logs', name)}` shows it; `{command('cancel', name)}` ends it."
+                f"`{command('logs', name)}` shows its output; `{command('cancel', name)}` cancels it."
             )
         runs = runs_of(experiment, status.registry)
         registry = registered(runs, status.registry)
@@ -158,7 +160,7 @@ def _work(
     if attempt is None:
         name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
         shown = command("status", name)
-        raise UsageError(f"{name} was begun by somebody else just now. `{shown}` shows how it stands.")
+        raise UsageError(f"Another worker has just started {name}. `{shown}` shows its status.")
     return attempt, read_json(attempt.outcome)
 
 
@@ -167,7 +169,7 @@ def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:
 
 
 class Debugged:
-    """A fit that opens the debugger where it raises."""
+    """A fit that opens the debugger at the point where it raises."""
 
     def __init__(self, fit: Callable[..., Any]) -> None:
         self._fit = fit

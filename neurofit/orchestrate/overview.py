@@ -1,4 +1,4 @@
-"""What `status` and `list` say of experiments, as records."""
+"""The output of `status`, `list`, `show` and `runners` as JSON records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from neurofit.study import Study
 
 
 def of_experiment(status: ExperimentStatus) -> dict[str, Any]:
-    """Tasks by state, in all, and what could not be read."""
+    """Number of tasks by state and in total, and what could not be read."""
     counts = status.counts()
     return {
         "name": status.name,
@@ -35,7 +35,7 @@ def of_experiment(status: ExperimentStatus) -> dict[str, Any]:
 
 
 def of_queues(status: ExperimentStatus) -> list[dict[str, Any]]:
-    """What the queue said of each submission that is not through."""
+    """What the queue reported about each unfinished submission."""
     parts = {part.files.name: part for part in status.submissions}
     return [_of_queue(status, parts[name], view) for name, view in status.queues.items()]
 
@@ -68,7 +68,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def of_tasks(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
-    """These tasks' states, and why those failed or wait that did."""
+    """The states of tasks, and why they failed or wait."""
     records = []
     for key in keys:
         task = status.of(key)
@@ -90,7 +90,7 @@ def of_tasks(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[s
 
 
 def _newer(status: ExperimentStatus, key: TaskKey) -> dict[str, Any] | None:
-    """What became of an attempt after the one that counts."""
+    """The attempt after the one that counts."""
     newer = status.of(key).newer
     if newer is None:
         return None
@@ -106,7 +106,7 @@ def _newer(status: ExperimentStatus, key: TaskKey) -> dict[str, Any] | None:
 
 
 def of_stopped(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict[str, Any]]:
-    """Why those of these tasks stopped that did, identical ones together."""
+    """Why tasks stopped, one record per reason."""
     return [
         {"experiment": status.name, "tasks": len(one.tasks), "message": one.message}
         for one in failures.failures(status, keys, frozenset({State.STOPPED}))
@@ -114,7 +114,7 @@ def of_stopped(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[dict
 
 
 def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
-    """What a script defines and how much of that is done; of one that cannot be loaded, why."""
+    """What a script defines and how much of it is done, or why it cannot be loaded."""
     record = {"name": entry.name, "title": scripts.head(entry.path), "path": str(entry.path)}
     nothing = {"done_other_code": None, "done_other_data": None, "outdated": None}
     empty = {"runs": None, "repetitions": None, "done": None, "total": None, **nothing}
@@ -133,7 +133,7 @@ def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
 
 
 def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
-    """An experiment's axes, and these of its runs."""
+    """An experiment's axes, and some of its runs."""
     return {
         "name": experiment.name,
         "architectures": experiment.architectures(),
@@ -146,7 +146,7 @@ def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
 
 
 def of_runners(study: Study) -> list[dict[str, Any]]:
-    """Every profile, and the backends that no profile of the same name covers; of a damaged one, why."""
+    """Every profile, and every backend that has no profile of its name; for a damaged profile, the error."""
     names = runner.names(study.runners)
     return [_of_runner(study, name) for name in (*names, *(name for name in BUILT_IN if name not in names))]
 
@@ -171,12 +171,12 @@ def _of_runner(study: Study, name: str) -> dict[str, Any]:
     }
 
 
-def _default(field: dataclasses.Field) -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _settled(value: Any) -> Any:
-    """As a profile writes it."""
-    if dataclasses.is_dataclass(value):
+    """A setting as a profile has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: part for name, part in dataclasses.asdict(value).items() if part is not None}
     return list(value) if isinstance(value, tuple) else value

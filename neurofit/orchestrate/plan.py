@@ -1,4 +1,4 @@
-"""What a submit would do: which tasks of the grid are to be queued, and why the others are not."""
+"""The plan of a submit: which tasks of the grid will be queued, and why the others will not."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ RETRIED = frozenset({State.FAILED, State.CANCELLED})
 
 @dataclass(frozen=True)
 class SubmitOptions:
-    """What the user asked to have queued."""
+    """What to queue, from the options of `submit`."""
 
     selection: Selection | None = None
     where: Callable[[dict[str, Any]], bool] | None = None
-    repetitions: int | None = None  # in place of the experiment's own number
-    retry: bool = False  # also what failed or was cancelled
-    rerun: bool = False  # also what is done; everything from scratch
+    repetitions: int | None = None  # overrides the experiment's own number
+    retry: bool = False  # also tasks that failed or were cancelled
+    rerun: bool = False  # also tasks that are done; all from scratch
     keep_going: bool = False  # also after identical failures of the first tasks
     tasks_per_job: int | None = None
 
 
 @dataclass
 class Plan:
-    """What a submit would do."""
+    """What a submit will do."""
 
     study: Study
     experiment: Experiment
@@ -47,8 +47,8 @@ class Plan:
     runs: list[Run]
     repetitions: int
     counts: Counter[State]  # of the tasks that the options cover
-    outdated: Outdated  # of those done, how many with other code or data than now
-    tasks: list[Planned]  # to be queued
+    outdated: Outdated  # tasks that were done with other code or data
+    tasks: list[Planned]  # that will be queued
     removed: int  # registered runs that the grid no longer has
     code_hash: str
     status: ExperimentStatus = field(repr=False)
@@ -62,7 +62,7 @@ class Plan:
         return list(_covered(self.runs, self.repetitions, self.options))
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
-        """Tasks by job: a whole run each, its repetitions in sequence, unless a number of tasks is given."""
+        """Tasks by job: one run per job, its repetitions in sequence, or `tasks_per_job` tasks per job."""
         if tasks_per_job is None:
             return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
         starts = range(0, len(self.tasks), tasks_per_job)
@@ -86,13 +86,13 @@ class Plan:
 
 
 def load(study: Study, name: str) -> Experiment:
-    """The experiment of that name in this study, freshly loaded from its script."""
+    """The experiment of this name, loaded from its script."""
     entry = scripts.find(study, name)
     return scripts.load(study, entry.path, entry.name)
 
 
 def condition(experiment: Experiment, text: str) -> Where:
-    """A condition on the arguments of the experiment's runs, as `--where` writes it. Raises UsageError."""
+    """The condition `--where` on the arguments of the experiment's runs. Raises UsageError."""
     return where(
         text, dict.fromkeys(["architecture", *(name for run in experiment.runs() for name in run.arguments)])
     )
@@ -101,7 +101,7 @@ def condition(experiment: Experiment, text: str) -> Where:
 def make(
     study: Study, experiment: Experiment, options: SubmitOptions, status: ExperimentStatus | None = None
 ) -> Plan:
-    """Compare the grid with what is done and queued."""
+    """Compare the grid with what is done and queued. Raises UsageError if the options select no task."""
     status = status or read_status(study, experiment.name)
     runs = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
@@ -126,7 +126,7 @@ def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
 
 
 def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
-    """What `runs.jsonl` should say: these runs, and that others have left the grid."""
+    """The entries of `runs.jsonl`: these runs, and earlier runs marked as no longer in the grid."""
     now = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived) for run in runs]
     numbers = {run.number for run in now}
     left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
@@ -138,7 +138,7 @@ def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
 
 
 def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where: Where | None) -> list[Run]:
-    """Those of the runs that a selector and a condition mean. Raises UsageError where there is none."""
+    """The runs that a selector and a condition select. Raises UsageError if there are none."""
     numbers = [run.number for run in runs]
     selection = replace(selection, repetitions=None)
     found = [run for run in runs if selection.matches(run.number, 0, numbers)]

@@ -1,4 +1,4 @@
-"""Where code comes from: git's commit, this host and user, the versions in use."""
+"""The origin of a submission: git commit, host, user, and versions of the packages in use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of what is installed here, without importing any of it."""
+    """Versions of the installed packages, without importing them."""
     found = {"python": platform.python_version(), "neurofit": neurofit.__version__}
     for name in ("numpy", "tensorflow", "keras"):
         try:

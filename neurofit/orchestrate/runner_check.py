@@ -1,10 +1,8 @@
-"""One small job through a queue and back, to see what jobs of a runner will see: `neurofit runners check`.
+"""Check a runner with one small job, the canary: `neurofit runners check`.
 
-It is an experiment of a study of its own, `training_data/.check/NAME/`, so that it goes the way of every
-submission (the plan, the queue, the worker, its outcome) and leaves nothing among the study's results. The
-folder is removed at the end.
-
-What a canary saw, as findings: compared with what is here, and with what its runner asks for.
+The canary is an experiment in a study of its own, `training_data/.check/NAME/`. It is planned, queued, run and
+recorded like any other task, and leaves nothing among the study's results; the folder is removed at the end.
+The facts in its outcome are compared with this host and with what the runner asks for, which gives findings.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ experiment = nf.Experiment(fit=look, grid=nf.grid(job_memory_gb=[%r]))
 
 @dataclass
 class Canary:
-    """How it went."""
+    """The result of the check's job."""
 
     state: str  # of its task, or "refused"
     seconds: float  # waited
@@ -58,8 +56,8 @@ class Canary:
     problem: str | None = None  # why the queue could not be asked
     facts: dict[str, Any] = field(default_factory=dict)
     here: dict[str, Any] = field(default_factory=dict)  # the clock and so on, of this host
-    log: str = ""  # the end of its output, where it failed
-    left: Path | None = None  # what could not be removed
+    log: str = ""  # the end of its output, if it failed
+    left: Path | None = None  # the folder, if it could not be removed
 
     @property
     def is_waiting(self) -> bool:
@@ -69,16 +67,21 @@ class Canary:
 def send(
     study: Study, runner: Runner, wait_seconds: float, say: Callable[[str], None] = lambda text: None
 ) -> Canary:
-    """Submit it, wait for it, clean up after it.
+    """Submit the canary, wait for it, and remove it.
 
     Parameters
     ----------
-    say : is told what it waits for, whenever that changes
+    wait_seconds : float
+        How long to wait for it.
+    say : callable
+        Called with what it waits for, whenever that changes.
 
     Raises
     ------
-    QueueError : the queue gave no answer to the submission
-    StoreError : there is no place for it
+    QueueError
+        The queue gave no answer to the submission.
+    StoreError
+        Its folder cannot be written.
     """
     own = _prepare(study, runner)
     begun = time.monotonic()
@@ -97,7 +100,7 @@ def send(
 
 
 def _prepare(study: Study, runner: Runner) -> Study:
-    """A study in the study, with its runners."""
+    """Make a study inside the study, with the same runners."""
     folder = study.training_data / FOLDER
     name = submission_name(ExperimentFiles(study, FOLDER), runner.name)
     own = Study(folder / name)
@@ -107,7 +110,7 @@ def _prepare(study: Study, runner: Runner) -> Study:
         own.runners.symlink_to(study.runners)  # which only this host reads
     except OSError as error:
         raise StoreError(
-            f"{error.filename or own.root}: {error.strerror}. The check writes there."
+            f"{error.filename or own.root}: {error.strerror}. The check has to write there."
         ) from error
     return own
 
@@ -140,9 +143,9 @@ def _reason(status: ExperimentStatus, submission: str) -> str | None:
     if view is None or not view.answered:
         return None
     if view.in_grace:
-        return "the queue no longer has it, and it left no word so far"
+        return "the queue no longer has the job, and it has left no outcome so far"
     if status.of(TASK).state is State.QUEUED and "running" in view.live.values():
-        return "its job has started, and has not come to it yet (setup lines, a free GPU, imports)"
+        return "its job has started, but not the task yet (setup lines, waiting for a GPU, imports)"
     return status.of(TASK).cause
 
 
@@ -164,8 +167,8 @@ def _with_log(status: ExperimentStatus, result: Canary) -> Canary:
 
 
 def _clean_up(own: Study) -> Path | None:
-    """End what is left of it in the queue, and remove its folder; gives the folder where that must stay,
-    because the queue may still have the job.
+    """Cancel the job and remove the folder. Returns the folder if it has to stay, because the queue may still
+    have the job.
     """
     deadline = time.monotonic() + END_SECONDS
     with contextlib.suppress(NeurofitError, OSError):
@@ -190,7 +193,7 @@ CLOCK_SECONDS = 60.0  # by which clocks may differ
 
 
 def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
-    """What there is to say of it; the advice also explains what is fine but unlike here."""
+    """The findings; the advice also explains what is fine but differs from this host."""
     if canary.state == "refused":
         return [Finding(False, "the queue takes a job", canary.reason or "")]
     if canary.problem and not canary.facts:
@@ -211,7 +214,7 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
 
 
 def _waiting(canary: Canary) -> str:
-    words = canary.reason or ("it is at work" if canary.state == "running" else "the queue gives no reason")
+    words = canary.reason or ("it is running" if canary.state == "running" else "the queue gives no reason")
     return _told(canary, words)
 
 
@@ -238,7 +241,9 @@ def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(True, f"{name} {said['version']}")
         else:
             yield Finding(
-                True, f"{name} was not tried", f"it needs {HEAVY_GB:g} GB, more than resources.memory_gb"
+                True,
+                f"{name} was not tried",
+                f"it needs {HEAVY_GB:g} GB of memory, more than resources.memory_gb",
             )
 
 
@@ -250,7 +255,7 @@ def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     )
     memory = facts["memory_gb"]
     enough = memory is None or wanted.memory_gb is None or memory >= 0.95 * wanted.memory_gb
-    what = "no limit to memory" if memory is None else f"{memory:g} GB of memory"
+    what = "no memory limit" if memory is None else f"{memory:g} GB of memory"
     yield Finding(enough, what, "" if enough else f"resources.memory_gb asks for {wanted.memory_gb:g}")
 
 
@@ -279,7 +284,9 @@ def _gpus(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
 def _files(canary: Canary, study: Study) -> Iterator[Finding]:
     facts = canary.facts
     seen = facts["study_seen"]
-    yield Finding(seen, f"the study is seen, at {facts['study']}", "" if seen else "its jobs/ is not there")
+    yield Finding(
+        seen, f"the study is seen, at {facts['study']}", "" if seen else "its jobs/ folder is missing there"
+    )
     yield Finding(
         facts["writable"], "training_data/ can be written", "" if facts["writable"] else "check who owns it"
     )
@@ -296,7 +303,9 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
         ahead = clocks[0] - clocks[1]
         fine = abs(ahead) <= CLOCK_SECONDS
         yield Finding(
-            fine, f"its clock is {ahead:+.1f} s from ours", "" if fine else "times in logs will mislead"
+            fine,
+            f"its clock is {ahead:+.1f} s from ours",
+            "" if fine else "the times in logs will differ from this host's",
         )
 
 

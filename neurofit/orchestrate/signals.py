@@ -1,6 +1,4 @@
-"""Signals that end a command: kept until the queue's answer is noted, or raised where a command only
-watches.
-"""
+"""Signals that end a command: held back until the queue's answer is noted, or raised while watching."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal came that ends this command."""
+    """A signal arrived that ends this command."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -23,11 +21,12 @@ class Signalled(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def kept(notice: Callable[[], None]) -> Iterator[list[int]]:
-    """Signals that came are in the list, and end nothing, except for a second Ctrl-C, which is raised.
+    """Hold signals back: those that arrive are appended to the list. A second Ctrl-C is raised.
 
     Parameters
     ----------
-    notice : called when the first one comes
+    notice : callable
+        Called when the first signal arrives.
     """
     came: list[int] = []
 
@@ -44,7 +43,7 @@ def kept(notice: Callable[[], None]) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Each of them is raised as `Signalled`, where it comes."""
+    """Raise each signal as `Signalled` when it arrives."""
 
     def come(number: int, frame: FrameType | None) -> None:
         raise Signalled(number)
@@ -55,7 +54,7 @@ def raised() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """In the main thread, and but for signals that are ignored, as by `nohup`."""
+    """Only in the main thread, and not for signals that are ignored, as under `nohup`."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in ENDING:

@@ -1,5 +1,6 @@
-"""Hand a plan to a queue: reserve, write down, ask, note each answer. Whatever dies in between, nothing is
-queued twice or lost.
+"""Submit a plan: reserve its tasks, write the submission, ask the queue, note each answer.
+
+If the process dies at any point, no task is queued twice or lost.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from neurofit.study import Study
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 STAMP = "%Y%m%d-%H%M%S"
 STAMP_LENGTH = 15
-WAITING = "Waiting for the queue's answer, so that what it takes is noted. Ctrl-C again does not wait."
+WAITING = (
+    "Waiting for the queue's answer, to record the jobs that it accepts. Press Ctrl-C again to stop at once."
+)
 
 
 @dataclass
@@ -43,19 +46,21 @@ class Submitted:
     jobs: int
     ids: list[str]
     files: SubmissionFiles
-    signal: int | None = None  # that came meanwhile, and ends the command
+    signal: int | None = None  # a signal that arrived meanwhile and ends the command
 
 
 def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text: None) -> Submitted | None:
-    """Queue what the plan asks for, as far as nobody else has in the meantime; None where nothing is left.
+    """Queue the tasks of a plan that no other command has queued in the meantime; None if none is left.
 
     Parameters
     ----------
-    say : is told why a first Ctrl-C does not end it at once
+    say : callable
+        Called with a message if a first Ctrl-C does not end the command at once.
 
     Raises
     ------
-    Interrupted : a signal came before everything was queued
+    Interrupted
+        A signal arrived before everything was queued.
     """
     files = ExperimentFiles(plan.study, plan.experiment.name)
     storage.mark(plan.study)
@@ -73,7 +78,7 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
 
 
 def preview(plan: Plan, runner: Runner) -> str:
-    """What `submit` would hand to the queue, as text; nothing where nothing is to be queued."""
+    """What `submit` passes to the queue, as text; empty if no task will be queued."""
     jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
     if not jobs:
         return ""
@@ -87,12 +92,17 @@ def queue(
     files: SubmissionFiles,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[str], int | None]:
-    """Ask the queue, noting each answer before the next question; a submission of which nothing was taken is
-    taken back. Where it is not known what was taken, because the queue gave no answer or this process is
-    ended, the submission stays, and the next command looks in the queue for it.
+    """Ask the queue, and note each answer before the next call.
 
-    A signal that would end this process waits until the queue's answer is noted; gives the ids, and the
-    signal that came.
+    If the queue accepted nothing, the submission is removed. If it is unknown what the queue accepted, because
+    it gave no answer or this process was killed, the submission stays, and the next command looks it up.
+
+    A signal that would end this process is held back until the queue's answer is noted.
+
+    Returns
+    -------
+    tuple of list of str, int or None
+        The ids, and the signal that arrived.
     """
     taken: list[Queued] = []
     try:
@@ -132,7 +142,7 @@ def _jobs(taken: list[Queued]) -> int:
 
 
 def _so_far(submission: Submission, taken: list[Queued], rest: str = "") -> str:
-    """How many jobs the queue took, and what is known of the others."""
+    """How many jobs the queue accepted, and what is known about the others."""
     number, jobs = _jobs(taken), submission.jobs
     ids = f" ({taken[0].id}{f' to {taken[-1].id}' if len(taken) > 1 else ''})" if taken else ""
     others = "the other is" if jobs - number == 1 else "the others are"
@@ -142,8 +152,9 @@ def _so_far(submission: Submission, taken: list[Queued], rest: str = "") -> str:
 
 
 def submission_name(files: ExperimentFiles, runner: str) -> str:
-    """A name that sorts after those that exist, whatever the clocks of the submit hosts say; called under the
-    lock.
+    """A name that sorts after all existing ones, even if the clocks of submit hosts differ.
+
+    The caller holds the experiment's lock.
     """
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime(STAMP)
     last = max((found for earlier in files.submissions() if (found := _stamped(earlier.name))), default=None)
@@ -153,7 +164,7 @@ def submission_name(files: ExperimentFiles, runner: str) -> str:
 
 
 def _stamped(name: str) -> datetime.datetime | None:
-    """When a submission was made, as its name says; None where that is no time at all."""
+    """The time in a submission's name; None if there is none."""
     try:
         return datetime.datetime.strptime(name[:STAMP_LENGTH], STAMP)
     except ValueError:
@@ -161,7 +172,7 @@ def _stamped(name: str) -> datetime.datetime | None:
 
 
 def submission_record(plan: Plan, runner: Runner) -> SubmissionRecord:
-    """`submission.json`, but for its name and number of jobs."""
+    """The record of a submission, without its name and number of jobs."""
     return base_record(
         plan.study,
         plan.experiment,

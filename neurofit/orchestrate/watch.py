@@ -1,6 +1,4 @@
-"""Watching tasks while they are done: how many, how fast, how long still, and what those at work last
-said.
-"""
+"""Watch tasks while they run: counts, rate, time left, and the newest output of those that are running."""
 
 from __future__ import annotations
 
@@ -22,13 +20,13 @@ from neurofit.structure import read_record
 from neurofit.study import Study
 
 _SHOWN = 8
-_FIRST_PAUSE, _PAUSE = 0.05, 0.5  # what is over soon is seen soon
-_SHARE = 4.0  # a look never takes more than a fifth of the time
+_FIRST_PAUSE, _PAUSE = 0.05, 0.5  # short at first, so that tasks that end soon are seen soon
+_SHARE = 4.0  # pause at least four times as long as reading took
 
 
 @dataclass(frozen=True)
 class AtWork:
-    """A task that is running and what it last said."""
+    """A running task and its newest output."""
 
     key: TaskKey
     seconds: float
@@ -37,14 +35,14 @@ class AtWork:
 
 @dataclass(frozen=True)
 class WatchedStatus:
-    """How the watched tasks of one experiment stand at one moment."""
+    """The status of the watched tasks of one experiment at one moment."""
 
     status: ExperimentStatus
     keys: list[TaskKey]
     counts: Counter[State]
     seconds: float  # since the watch began
     rate: float | None  # tasks that ended, per second
-    left_seconds: float | None  # a guess
+    left_seconds: float | None  # estimated
     at_work: list[AtWork]
 
     @property
@@ -61,7 +59,7 @@ class WatchedStatus:
 
 
 class Watch:
-    """Looks at tasks of an experiment again and again: at those that `pick` gives, or all."""
+    """Reads the status of tasks of an experiment repeatedly: of those that `pick` selects, or of all."""
 
     def __init__(
         self,
@@ -92,7 +90,13 @@ class Watch:
 
 
 def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[WatchedStatus]]:
-    """A look of each now, and others until nothing is queued or running, or the time is over."""
+    """Yield the status of each watch now, and again until no task is queued or running.
+
+    Parameters
+    ----------
+    limit_seconds : float or None
+        Stop after this time. None: no limit.
+    """
     began, least = time.monotonic(), _FIRST_PAUSE
     while True:
         before = time.monotonic()

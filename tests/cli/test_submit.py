@@ -132,7 +132,7 @@ def test_detached_watched_cancelled(slow):
     assert listed.stdout == "slow: 2 running tasks would be cancelled.\n"
     assert counts(slow, "slow") == {"running": 2}
     assert "Cancelled 1 task" in slow("cancel", "slow:1").stdout
-    assert "is left alone: 0 queued" in slow("clean").stderr
+    assert "was skipped: it has 0 queued" in slow("clean").stderr
     assert slow("status", "slow", "--wait", "60").returncode == 0
     assert counts(slow, "slow") == {"done": 1, "cancelled": 1}
     assert slow("cancel", "slow").stdout == "slow: no selected task is queued or running.\n"
@@ -147,9 +147,7 @@ def test_logs_are_followed_to_the_end(slow):
 def test_what_is_done_is_rerun_only_if_meant(quick):
     quick("submit", "quick")
     answer = quick("submit", "quick", "--rerun", code=2)
-    assert (
-        answer.stderr == "Error: --rerun would do 8 task(s) again that are done. If you mean it, add --yes.\n"
-    )
+    assert answer.stderr == "Error: --rerun runs 8 task(s) again that are done. Add --yes to confirm.\n"
     assert "8 done after" in quick("submit", "quick", "--rerun", "--yes").stdout
     assert quick("status", "quick:0/0").stdout.splitlines()[1].split() == ["quick:0/0", "done", "2"]
 

@@ -66,7 +66,7 @@ def test_live_progress(slow):
 def test_a_question_is_asked_and_no_is_the_default(quick):
     quick("submit", "quick")
     seen = in_terminal(quick, "submit", "quick", "--rerun", typed="\n")
-    assert "8 task(s) that are done would be done again, from scratch. Continue? [y/N]" in seen
+    assert "8 task(s) that are done will be run again from scratch. Continue? [y/N]" in seen
     assert in_terminal.code == 1 and "Nothing was queued." in seen
     assert "8 done after" in in_terminal(quick, "submit", "quick", "--rerun", typed="y\n")
 
