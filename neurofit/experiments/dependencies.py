@@ -130,7 +130,7 @@ def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
                 package = module.parents[min(node.level, len(module.parents)) - 1]
                 yield from _files_of(package, node.module.split(".") if node.module else [], names)
             else:
-                yield from _from_places(node.module, names, places)
+                yield from _from_places(node.module or "", names, places)
         elif isinstance(node, ast.Call):
             yield from _from_places(_named_in_call(node), (), places)
 

@@ -8,8 +8,8 @@ made.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from neurofit.experiments.grid.nodes import Row, Rule
 from neurofit.experiments.grid.params import identity, plain, short
 from neurofit.experiments.seeds import Seeds
 
-__all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call", "numbered"]
+__all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call"]
 SPLITS = (None, "repetition", "fold")
 MOST_TASKS = 1_000_000
 
@@ -93,15 +93,17 @@ class Experiment:
     def __post_init__(self) -> None:
         FitAdapter(self.fit)  # raises GridError if it is not a fit
         if not isinstance(self.grid, Grid):
-            raise GridError(f"grid={short(self.grid)} is no grid. Write grid=neurofit.grid(filters=[4, 9]).")
+            raise GridError(
+                f"grid={short(self.grid)} is not a Grid. Write grid=neurofit.grid(filters=[4, 9])."
+            )
         if (
             isinstance(self.repetitions, bool)
             or not isinstance(self.repetitions, int)
             or self.repetitions < 1
         ):
-            raise GridError(f"repetitions={short(self.repetitions)}: it is an integer from 1 on.")
+            raise GridError(f"repetitions must be an integer of at least 1, got {short(self.repetitions)}.")
         if self.split_by not in SPLITS:
-            raise GridError(f"split_by={short(self.split_by)} is none of None, 'repetition', 'fold'.")
+            raise GridError(f"split_by must be None, 'repetition' or 'fold', got {short(self.split_by)}.")
         if isinstance(self.inputs, (str, Path)) or not all(
             isinstance(one, (str, Path)) for one in self.inputs
         ):
@@ -206,9 +208,11 @@ class Experiment:
     def _runs(self) -> tuple[Run, ...]:
         return tuple(self._run(p.number, p.values, p.derived, p.rules) for p in self.grid.points())
 
-    def _run(self, number: int | None, params: dict, derived: dict, rules: tuple[Rule, ...]) -> Run:
+    def _run(
+        self, number: int | None, params: dict[str, Any], derived: dict[str, Any], rules: tuple[Rule, ...]
+    ) -> Run:
         architecture = self._architecture(params)
-        what = {"architecture": architecture, "params": params, "settings": self._settings_id}
+        what: dict[str, Any] = {"architecture": architecture, "params": params, "settings": self._settings_id}
         if self.split_by is not None:
             what["split_by"] = self.split_by
         if self.split_by == "fold":
@@ -261,69 +265,3 @@ def must_be_manageable(runs: int, repetitions: int) -> None:
             "that one "
             "experiment can have. Lower the repetitions, or divide the grid among several scripts."
         )
-
-
-def numbered(wished: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:
-    """The runs with numbers that contradict nothing registered: what has a number keeps it for ever.
-
-    Of runs with one id, those that wish one of its registered numbers get that; the others take the rest of
-    its numbers in the order of registration. A new run gets the number it wishes, if that is free; otherwise
-    the next free one that no other new run wishes.
-
-    Parameters
-    ----------
-    wished : runs as the grid numbers them
-    registered : (number, id), in the order of registration
-    """
-    wished, registered = list(wished), list(registered)
-    numbers = _registered_numbers(wished, registered)
-    new = [run.number for run in wished if run.number not in numbers]
-    next_free = _NextFree({number for number, _ in registered})
-    numbers |= {number: number for number in new if next_free.take(number)}
-    for number in new:
-        if number not in numbers:
-            numbers[number] = next_free.after(number)
-    return [replace(run, number=numbers[run.number]) for run in wished]
-
-
-def _registered_numbers(wished: list[Run], registered: list[tuple[int, str]]) -> dict[int, int]:
-    """Wished number -> registered number, for the runs that have one."""
-    left: dict[str, list[int]] = {}
-    for number, identifier in registered:
-        left.setdefault(identifier, []).append(number)
-    numbers = {}
-    for run in wished:
-        if run.number in left.get(run.id, ()):
-            numbers[run.number] = run.number
-            left[run.id].remove(run.number)
-    for run in wished:
-        if run.number not in numbers and left.get(run.id):
-            numbers[run.number] = left[run.id].pop(0)
-    return numbers
-
-
-class _NextFree:
-    """Which numbers are taken.
-
-    A taken one remembers where to look next, so that long stretches are crossed once.
-    """
-
-    def __init__(self, taken: set[int]) -> None:
-        self._later = {number: number + 1 for number in taken}
-
-    def take(self, number: int) -> bool:
-        if number in self._later:
-            return False
-        self._later[number] = number + 1
-        return True
-
-    def after(self, number: int) -> int:
-        """Takes the smallest free number above this one."""
-        passed = []
-        while number in self._later:
-            passed.append(number)
-            number = self._later[number]
-        for one in passed:
-            self._later[one] = number + 1
-        self._later[number] = number + 1
-        return number

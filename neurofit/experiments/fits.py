@@ -121,17 +121,20 @@ class FitAdapter:
     @property
     def together(self) -> Callable[[list[Any]], Sequence[Any]] | None:
         """What trains several repetitions of one run at once, if the fit can."""
-        return self._method("together")
+        found: Callable[[list[Any]], Sequence[Any]] | None = self._method("together")
+        return found
 
     @property
     def load(self) -> Callable[[Path], Any] | None:
         """What loads a finished attempt from its folder, if the fit can."""
-        return self._method("load")
+        found: Callable[[Path], Any] | None = self._method("load")
+        return found
 
     @property
     def ensemble(self) -> Callable[[list[Path]], Any] | None:
         """What loads several finished attempts of one run as one object, if the fit can."""
-        return self._method("ensemble")
+        found: Callable[[list[Path]], Any] | None = self._method("ensemble")
+        return found
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -140,7 +143,8 @@ class FitAdapter:
 
     @property
     def view(self) -> Callable[[Path, str, Any], list[dict[str, Any]]] | None:
-        return self._method("view")
+        found: Callable[[Path, str, Any], list[dict[str, Any]]] | None = self._method("view")
+        return found
 
     def _method(self, name: str) -> Any:
         return getattr(self.fit, name, None)

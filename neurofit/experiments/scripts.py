@@ -1,12 +1,8 @@
 """Experiment scripts: which there are, which one a name means, and loading one.
 
 A script is any `.py` file under `jobs/` whose own name, and those of its folders, do not start with `_` or a
-dot: keep helper modules in `_helpers.py`, or outside `jobs/`. While it loads, and from then on (fits import
-late), the study's root, `jobs/` and the script's folder are on `sys.path`, after the standard library and
-before installed packages, so that neither `jobs/queue.py` nor an installed `utils` gets in the way. A helper
-in the script's own folder that the script imports by a name of the standard library's is what it is in
-`python jobs/exp3.py`: the helper. Loading from another root, a submitted copy of the code, forgets the
-modules of the root before.
+dot: keep helper modules in `_helpers.py`, or outside `jobs/`. `import_path.py` decides where the imports
+of a script are looked for, while it loads and from then on (fits import late).
 """
 
 from __future__ import annotations
@@ -18,15 +14,20 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, NeurofitError, ScriptError, described, nearest
-from neurofit.experiments.dependencies import hiding
 from neurofit.experiments.experiment import Experiment
+from neurofit.experiments.import_path import (
+    helpers_first,
+    hide_standard_library,
+    is_inside,
+    is_installed,
+    search_in,
+)
 from neurofit.study import Study
 
 MODULES = "neurofit.jobs."
@@ -103,7 +104,7 @@ def load(study: Study | Path, path: Path, name: str) -> Experiment:
     ScriptError : the script raises, or has no experiment, or several
     """
     root = study.root if isinstance(study, Study) else Path(study)
-    _search_in(root, path)
+    search_in(root, path)
     known, started = set(sys.modules), time.perf_counter()
     module = _executed(root, path, name)
     hint = _slow_hint(path, known, time.perf_counter() - started)
@@ -126,15 +127,8 @@ def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
         raise ScriptError(
             f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there."
         )
-    _search_in(study.root, path)
+    search_in(study.root, path)
     return study, experiment.at(name, path)
-
-
-def modules_of(root: Path) -> list[ModuleType]:
-    """The modules that were loaded from a study, or a copy of its code: of scripts, and of what they
-    import.
-    """
-    return [module for module in list(sys.modules.values()) if _is_studys(module, root)]
 
 
 def head(path: Path) -> str:
@@ -165,78 +159,31 @@ def name_of_module(module: str) -> str:
 
 def execute(module: ModuleType, root: Path, path: Path) -> None:
     """Run a script as this module, with its imports from that root: in a process that a task has spawned."""
-    _search_in(root, path)
-    with _hidden(root, path):
+    search_in(root, path)
+    with helpers_first(root, path):
         exec(compile(_source(path), str(path), "exec", dont_inherit=True), module.__dict__)
     hide_standard_library()
 
 
 def is_loading() -> str | None:
     """The module name of the script that is being loaded, further up the stack; None where none is."""
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
+        name = str(frame.f_globals.get("__name__", ""))
         if frame.f_code.co_name == "<module>" and (name == SPAWNED or name.startswith(MODULES)):
             return name
         frame = frame.f_back
     return None
 
 
-_hiding: dict[str, Path] = {}  # helpers in scripts' folders, which hide modules of the standard library
-_helpers: dict[str, ModuleType] = {}  # those that are loaded
-
-
-def hide_standard_library() -> None:
-    """Have helpers that are named like modules of the standard library found from now on, by whatever a task
-    imports: as in `python jobs/exp3.py`. For a process that does tasks of one script alone.
-    """
-    if _hiding:
-        for name in _hiding:
-            sys.modules.pop(name, None)
-        sys.modules.update(_helpers)
-        sys.meta_path.insert(0, _Helpers(dict(_hiding)))
-
-
-class _Helpers:
-    """Finds such helpers while a script is loaded."""
-
-    def __init__(self, files: dict[str, Path]) -> None:
-        self.files = files
-
-    def find_spec(
-        self, name: str, path: object, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        return importlib.util.spec_from_file_location(name, self.files[name]) if name in self.files else None
-
-
-@contextlib.contextmanager
-def _hidden(root: Path, path: Path) -> Iterator[None]:
-    """While the script is loaded, its helpers hide the standard library; afterwards that is there for the
-    others.
-    """
-    files = hiding(root, path)
-    if not files:
-        yield
-        return
-    _hiding.update(files)
-    finder = _Helpers(files)
-    before = {name: sys.modules.pop(name) for name in files if name in sys.modules}
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        _helpers.update({name: sys.modules.pop(name) for name in files if name in sys.modules})
-        sys.modules.update(before)
-
-
 def _executed(root: Path, path: Path, name: str) -> ModuleType:
     source = _source(path)
     spec = importlib.util.spec_from_file_location(module_name(name), path)
+    assert spec is not None  # its name ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     try:  # what a script prints must not end up in --json
-        with contextlib.redirect_stdout(sys.stderr), _hidden(root, path):
+        with contextlib.redirect_stdout(sys.stderr), helpers_first(root, path):
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except KeyboardInterrupt:
         raise
@@ -289,64 +236,7 @@ def _said(error: BaseException) -> str:
 
 
 def _is_users(filename: str, root: Path, path: Path) -> bool:
-    return filename == str(path) or (_is_inside(filename, root) and not _is_installed(filename, root))
-
-
-_ours: dict[str, Path] = {}  # folder that was put on sys.path -> the root it is for
-_before: dict[Path, frozenset[str]] = {}  # root -> the modules there were before anything was loaded from it
-
-
-def _search_in(root: Path, path: Path) -> None:
-    for other in _before.keys() - {root}:
-        _forget(other)
-    _before.setdefault(root, frozenset(sys.modules))
-    sys.path[:] = [entry for entry in sys.path if entry not in _ours]
-    folders = dict.fromkeys([str(path.parent), str(root / "jobs"), str(root), *_ours])
-    missing = [folder for folder in folders if folder not in sys.path]
-    _ours.update(dict.fromkeys(missing, root))
-    installed = (
-        i for i, entry in enumerate(sys.path) if Path(entry).name in ("site-packages", "dist-packages")
-    )
-    at = next(installed, len(sys.path))
-    sys.path[at:at] = missing
-    importlib.invalidate_caches()
-
-
-def _forget(root: Path) -> None:
-    before = _before.pop(root)
-    for name in [name for name, file in _hiding.items() if _is_inside(str(file), root)]:
-        del _hiding[name]
-        _helpers.pop(name, None)
-    sys.path[:] = [entry for entry in sys.path if _ours.get(entry) != root]
-    for folder in [folder for folder, owner in _ours.items() if owner == root]:
-        del _ours[folder]
-    for name, module in list(sys.modules.items()):
-        if name not in before and _is_studys(module, root):
-            del sys.modules[name]
-
-
-def _is_studys(module: ModuleType, root: Path) -> bool:
-    return any(_is_inside(place, root) and not _is_installed(place, root) for place in _places(module))
-
-
-def _places(module: ModuleType) -> Iterator[str]:
-    file = getattr(module, "__file__", None)
-    if file:
-        yield file
-    elif getattr(module, "__path__", None):  # a folder without __init__.py
-        yield from (str(place) for place in module.__path__)
-
-
-def _is_inside(place: str, root: Path) -> bool:
-    return place.startswith(f"{root}{os.sep}")
-
-
-def _is_installed(place: str, root: Path) -> bool:
-    """Whether a file under the root is no part of the study's code: in a virtual environment, or neurofit
-    itself.
-    """
-    parts = place[len(str(root)) + 1 :].split(os.sep)
-    return parts[0] == "neurofit" or "site-packages" in parts or any(part.startswith(".") for part in parts)
+    return filename == str(path) or (is_inside(filename, root) and not is_installed(filename, root))
 
 
 def _slow_hint(path: Path, known: set[str], seconds: float) -> str | None:

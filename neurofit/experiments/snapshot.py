@@ -131,7 +131,7 @@ def take(files: Mapping[str, Path], store_folder: Path) -> Path:
     return retry(lambda: _take(contents, store_folder / _digest(contents)[:12]))
 
 
-def _take(contents: Mapping[str, tuple[bytes, bool]], target: Path) -> Path:
+def _take(contents: Mapping[str, tuple[bytes, int]], target: Path) -> Path:
     if target.is_dir():
         _mend(target, contents)
         with contextlib.suppress(OSError):
@@ -203,7 +203,7 @@ def _files(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
             yield Path(path).as_posix()
 
 
-def _entries(folder: str) -> list[os.DirEntry]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
@@ -214,7 +214,7 @@ def _entries(folder: str) -> list[os.DirEntry]:
         ) from error
 
 
-def _holds_no_code(folder: os.DirEntry, at_the_top: bool) -> bool:
+def _holds_no_code(folder: os.DirEntry[str], at_the_top: bool) -> bool:
     def has(*names: str) -> bool:
         return os.path.exists(os.path.join(folder.path, *names))
 
@@ -228,7 +228,7 @@ def _too_much(study: Study, files: Mapping[str, Path]) -> str:
     for relative in files:
         top = relative.partition("/")[0]
         sizes[top] = sizes.get(top, 0) + 1
-    most = max(sizes, key=sizes.get)
+    most = max(sizes, key=lambda name: sizes[name])
     return (
         f"The code of {study.root} is more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most "
         "files are "

@@ -10,7 +10,8 @@ from typing import Any
 
 from neurofit.errors import UsageError
 from neurofit.experiments import scripts, snapshot
-from neurofit.experiments.experiment import Experiment, Run, must_be_manageable, numbered
+from neurofit.experiments.experiment import Experiment, Run, must_be_manageable
+from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.status.experiment_status import ExperimentStatus, read_status

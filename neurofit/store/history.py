@@ -9,7 +9,9 @@ import csv
 import errno
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from neurofit.errors import StoreError, UsageError, text_of
 from neurofit.experiments.grid.params import one_line
@@ -60,7 +62,7 @@ class History:
         except OSError:
             self._close_file()
             raise
-        self._size += written
+        self._size = (self._size or 0) + written
 
     def close(self) -> None:
         self._close_file()
@@ -114,13 +116,13 @@ def _table(path: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
-def _line(cells: list) -> str:
+def _line(cells: Sequence[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 
-def _number(name: str, value) -> float:
+def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -57,7 +57,8 @@ def orphans(folder: Path) -> list[Path]:
 
 def _folder_of(path: Path) -> str | None:
     try:
-        return json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # of any version
+        folder = json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # of any version
+        return folder if isinstance(folder, str) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -67,7 +68,8 @@ def _read(path: Path) -> dict[str, Any]:
     text, _, checksum = path.read_bytes().partition(b"\n")
     if checksum != _checksum(text):
         raise ValueError(f"{path}: not whole")
-    return json.loads(text)
+    kept: dict[str, Any] = json.loads(text)
+    return kept
 
 
 def _checksum(text: bytes) -> bytes:

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from neurofit.files import write_whole
 from neurofit.store.index import cache_folder
@@ -20,7 +21,7 @@ _LARGE_BYTES = 1_000_000  # reading a smaller file takes no longer than looking 
 _JUST_NOW_SECONDS = 2.0  # a file changed so recently may change again without a new mtime
 _MOST_REMEMBERED = 5_000
 _BLOCK_BYTES = 1 << 20
-_remembered: dict[str, list] = {}  # path → size, mtime, inode, digest; inherited by forks
+_remembered: dict[str, list[Any]] = {}  # path → size, mtime, inode, digest; inherited by forks
 
 
 def name_of(path: Path | str, study: Path) -> str:
@@ -62,7 +63,7 @@ def _of_file(path: str, cache: Path | None) -> str:
     for known in (_remembered, _read(cache) if large else {}):
         if known.get(path, [])[:3] == stamp:
             _remembered[path] = known[path]
-            return known[path][3]
+            return str(known[path][3])
     found = _read_through(path)
     after = os.stat(path)
     unchanged = stamp == [after.st_size, after.st_mtime_ns, after.st_ino]
@@ -85,7 +86,7 @@ def _file(cache: Path | None) -> Path:
     return (cache or cache_folder()) / "inputs.json"
 
 
-def _read(cache: Path | None) -> dict[str, list]:
+def _read(cache: Path | None) -> dict[str, list[Any]]:
     try:
         known = json.loads(_file(cache).read_bytes())["digests"]
         return {path: entry for path, entry in known.items() if isinstance(entry, list) and len(entry) == 4}

@@ -44,7 +44,7 @@ class AttemptFiles:
 
     @property
     def number(self) -> int:
-        return int(ATTEMPT.search(self.folder.name).group(1))
+        return int(self.folder.name.removeprefix("attempt-"))
 
     @property
     def claim(self) -> Path:
@@ -253,7 +253,7 @@ class _Walk:
                 continue
             self._entered.add((status.st_dev, status.st_ino))
             names = {entry.name for entry in inner}
-            if name and ("runs.jsonl" in names or ("submissions" in names and _has_submissions(folder))):
+            if name and "runs.jsonl" in names:
                 self.names.append(name)
             elif name and any(
                 entry.name == "submissions" and _has_submissions(entry.path) for entry in inner
@@ -288,14 +288,6 @@ def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         inner = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     return os.stat(folder), inner
-
-
-def _has_submissions(folder: str) -> bool:
-    """Whether this is an experiment whose `runs.jsonl` is gone."""
-    try:
-        return any(SUBMISSION.match(name) for name in os.listdir(f"{folder}/submissions"))
-    except OSError:
-        return False
 
 
 def _is_folder_of_records(name: str, inside: str) -> bool:

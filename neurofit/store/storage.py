@@ -102,7 +102,8 @@ def _beside(study: Study) -> StorageMarker | None:
 
 def _note(study: Study, storage: str) -> None:
     folder = study.root / BESIDE
-    record = StorageMarker(id=storage, place=os.path.realpath(study.training_data), **who())
+    place, writer = os.path.realpath(study.training_data), who()
+    record = StorageMarker(id=storage, place=place, host=writer["host"], user=writer["user"])
     with contextlib.suppress(OSError):  # a study that cannot be written, or is another user's
         folder.mkdir(exist_ok=True)
         write_new(folder / ".gitignore", "*\n", durable=False)

@@ -91,11 +91,13 @@ def _line(job: list[Planned]) -> str:
 
 def _tasks(line: str) -> list[Planned]:
     words = line.split()
-    found = [_PLANNED.fullmatch(word) for word in words]
-    if not all(found):
-        wrong = next(word for word, match in zip(words, found) if not match)
-        raise ValueError(f"'{wrong[:40]}' is no task, expected run/repetition:attempt")
-    return [Planned(*map(int, match.groups())) for match in found]
+    tasks = []
+    for word in words:
+        match = _PLANNED.fullmatch(word)
+        if match is None:
+            raise ValueError(f"'{word[:40]}' is not a task, expected run/repetition:attempt")
+        tasks.append(Planned(*map(int, match.groups())))
+    return tasks
 
 
 def read_job(files: SubmissionFiles, job: int) -> list[Planned]:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from neurofit import environment
 from neurofit.errors import NeurofitError, StoreError
-from neurofit.experiments import scripts
+from neurofit.experiments import import_path, scripts
 from neurofit.experiments.experiment import Experiment
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
 from neurofit.store.records import SubmissionRecord
@@ -71,7 +71,7 @@ class Assignment:
         environment.settle()
         os.environ[scripts.ROOT] = str(self.code)  # for processes that tasks start
         self._load(experiment)
-        self.modules = scripts.modules_of(self.code)
+        self.modules = import_path.modules_of(self.code)
         teardown.remember_open_files()
 
     def _load(self, experiment: Experiment | None) -> None:

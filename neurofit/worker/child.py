@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from neurofit import environment
-from neurofit.experiments import scripts
+from neurofit.experiments import import_path
 from neurofit.experiments.fits import FitAdapter
 from neurofit.store.attempts import publish
 from neurofit.worker import teardown
@@ -93,7 +93,7 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
     try:
         if work.fit is None:
             raise BadScript(work.problem or "The experiment could not be loaded.")
-        scripts.hide_standard_library()
+        import_path.hide_standard_library()
         _seed_global_generators(work.tasks[0].seed)
         for task in work.tasks:
             for path in work.inputs:

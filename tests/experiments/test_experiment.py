@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import neurofit as nf
 from neurofit.errors import GridError
-from neurofit.experiments.experiment import REQUIRED, Experiment, Run, Seeds, Task, call, numbered
+from neurofit.experiments.experiment import REQUIRED, Experiment, Run, Seeds, Task, call
 from neurofit.experiments.grid.grid import grid
+from neurofit.experiments.numbering import numbered
 
 
 def hsm(task, *, filters=9, l2=0.1, activation="linear"):
@@ -65,11 +66,11 @@ class Models:
         (lambda: Experiment(3), "fit=3 is not a function"),
         (lambda: Experiment(Models), r"is a class. Give an instance, Models\("),
         (lambda: Experiment(lambda: {}), "takes no task"),
-        (lambda: Experiment(hsm, {"filters": [1]}), "is no grid. Write grid="),
-        (lambda: Experiment(hsm, repetitions=0), "repetitions=0: it is an integer from 1 on"),
-        (lambda: Experiment(hsm, repetitions=True), "repetitions=True"),
-        (lambda: Experiment(hsm, repetitions=2.0), "repetitions=2.0"),
-        (lambda: Experiment(hsm, split_by="folds"), "split_by=folds is none of"),
+        (lambda: Experiment(hsm, {"filters": [1]}), "is not a Grid. Write grid="),
+        (lambda: Experiment(hsm, repetitions=0), "repetitions must be an integer of at least 1, got 0"),
+        (lambda: Experiment(hsm, repetitions=True), "of at least 1, got True"),
+        (lambda: Experiment(hsm, repetitions=2.0), "of at least 1, got 2.0"),
+        (lambda: Experiment(hsm, split_by="folds"), "or .fold., got folds"),
         (lambda: Experiment(hsm, split_by="fold"), "repetitions=2 or more"),
         (lambda: Experiment(hsm, grid(filters=[1]).where(lambda filters: False)), "no points"),
         (

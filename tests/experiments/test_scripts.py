@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurofit.errors import NameUnknown, ScriptError
-from neurofit.experiments import scripts
+from neurofit.experiments import import_path, scripts
 from neurofit.experiments.experiment import call
 from neurofit.experiments.scripts import Entry
 from neurofit.study import Study
@@ -27,8 +27,8 @@ experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]), repetitions=2)
 def study(tmp_path, monkeypatch):
     """A study in a temporary folder; what loading does to this process is undone."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(scripts, "_ours", {})
-    monkeypatch.setattr(scripts, "_before", {})
+    monkeypatch.setattr(import_path, "_ours", {})
+    monkeypatch.setattr(import_path, "_before", {})
     before = set(sys.modules)
     (tmp_path / "jobs").mkdir()
     yield Study(tmp_path)

@@ -24,7 +24,7 @@ ALLOWED = 'Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and
 _LONGEST = 4_000
 _DEEPEST = 60
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_ARITHMETIC: dict[type, Callable] = {
+_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -32,7 +32,7 @@ _ARITHMETIC: dict[type, Callable] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_ORDERS: dict[type, Callable] = {
+_ORDERS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -106,7 +106,7 @@ def _parsed(text: str) -> ast.expr:
     return tree
 
 
-def _parts(node: ast.expr, depth: int, shown: str) -> Iterator[ast.AST]:
+def _parts(node: ast.AST, depth: int, shown: str) -> Iterator[ast.AST]:
     """Every node; a dotted name as one."""
     if depth > _DEEPEST:
         raise UsageError(f"--where '{shown}' is nested more than {_DEEPEST} levels deep. {ALLOWED}")
@@ -149,7 +149,9 @@ def _dotted(node: ast.AST) -> str | None:
     """`training.l2` of the nodes that say so."""
     if isinstance(node, ast.Name):
         return node.id
-    above = _dotted(node.value) if isinstance(node, ast.Attribute) else None
+    if not isinstance(node, ast.Attribute):
+        return None
+    above = _dotted(node.value)
     return above and f"{above}.{node.attr}"
 
 
@@ -177,6 +179,7 @@ def _value(node: ast.expr, look_up: Callable[[str], Any]) -> Any:
         return _unary(node.op, _value(node.operand, look_up))
     if isinstance(node, ast.BinOp):
         return _arithmetic(node.op, _value(node.left, look_up), _value(node.right, look_up))
+    assert isinstance(node, ast.Compare)  # `_is_allowed` admits nothing else
     values = [_value(inner, look_up) for inner in (node.left, *node.comparators)]
     return all(_compared(*three) for three in zip(node.ops, values, values[1:]))
 

@@ -71,7 +71,7 @@ class Grid:
         """Every axis and computed argument, in order of appearance."""
         return list(dict.fromkeys(name for part in self.parts for name in part.node.names))
 
-    def axes(self) -> dict[str, list]:
+    def axes(self) -> dict[str, list[Any]]:
         """The distinct values of every argument that counts for the identity, over all points."""
         seen: dict[str, dict[str, Any]] = {}
         for point in self._numbered[0]:
@@ -106,7 +106,12 @@ class Grid:
         return Grid(tuple(replace(part, node=nodes.Where(part.node, function)) for part in self.parts))
 
     def derive(
-        self, mapping: Mapping[str, Callable] | None = None, /, *, in_id: bool = False, **functions: Callable
+        self,
+        mapping: Mapping[str, Callable[..., Any]] | None = None,
+        /,
+        *,
+        in_id: bool = False,
+        **functions: Callable[..., Any],
     ) -> Grid:
         """This grid with arguments computed from the others."""
         grown = self
@@ -189,7 +194,7 @@ def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> It
 def _both_grids(left: Grid, operator: str, right: Any) -> None:
     if not isinstance(right, Grid):
         raise GridError(
-            f"{left} {operator} {short(right)}: the right side is no grid. Write grid(name=[values])."
+            f"{left} {operator} {short(right)}: the right side is not a Grid. Write grid(name=[values])."
         )
 
 
@@ -219,7 +224,7 @@ def _only_start(left: Grid, right: Grid) -> int | None:
 
 def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
     points: dict[int, Point] = {}
-    derived_of: dict[str, dict] = {}
+    derived_of: dict[str, dict[str, Any]] = {}
     sequence: set[str] = set()
     number, start, repeated = 0, 0, 0
     _must_be_manageable(parts)

@@ -25,7 +25,7 @@ MOST_WALKED = 10_000_000  # combinations, of which conditions keep some
 class Function:
     """A user's function, called with the arguments that its parameters name."""
 
-    call: Callable
+    call: Callable[..., Any]
     role: str
     parameters: tuple[inspect.Parameter, ...] = field(compare=False)
 
@@ -40,9 +40,10 @@ class Function:
                 f"{self} raised {described(error)}. It was called for {short(dict(known), 200)}."
             ) from error
 
-    def _arguments(self, known: Mapping[str, Any]) -> tuple[list, dict]:
+    def _arguments(self, known: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         spelt = {_spelt(name): name for name in known} | {name: name for name in known}
-        positional, keywords = [], {}
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
                 keywords |= {
@@ -86,7 +87,7 @@ def function(call: Any, role: str) -> Function:
         ) from None
 
 
-def values_of(values: Any, where: str) -> list:
+def values_of(values: Any, where: str) -> list[Any]:
     """The values of an axis as a list that JSON can carry.
 
     Raises
@@ -150,22 +151,22 @@ class Row:
 @dataclass(frozen=True)
 class Axis:
     name: str
-    values: tuple
+    values: tuple[Any, ...]
     function: Function | None = None
 
     def extended(self, row: Row) -> Iterator[Row]:
-        values = self.values if self.function is None else self._conditional(row)
+        values = self.values if self.function is None else self._conditional(self.function, row)
         for value in values:
             yield Row({**row.values, self.name: value}, row.derived, row.rules)
 
-    def _conditional(self, row: Row) -> list:
+    def _conditional(self, function: Function, row: Row) -> list[Any]:
         try:
-            return values_of(self.function(row.known), f"axis '{self.name}'")
+            return values_of(function(row.known), f"axis '{self.name}'")
         except GridError as error:
-            if str(self.function) in str(error):
+            if str(function) in str(error):
                 raise
             raise GridError(
-                f"{self.function}, called for {short(row.known, 200)}: {error} "
+                f"{function}, called for {short(row.known, 200)}: {error} "
                 "(To drop a combination, use .where.)"
             ) from error
 
