@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from neurofit.backends.runner import Runner
 from neurofit.errors import UsageError
@@ -111,7 +112,7 @@ def with_resources(
     cpus: int | None = None,
 ) -> Runner:
     """The runner with the resources that are given; None leaves one as it is."""
-    given = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
+    given: dict[str, Any] = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         return runner

@@ -24,8 +24,8 @@ from neurofit.status.experiment_status import read_status
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
-from neurofit.store.records import Claim
-from neurofit.store.registry import RegisteredRun, Registry, register
+from neurofit.store.records import Claim, RegisteredRun
+from neurofit.store.registry import Registry, register
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
 from neurofit.structure import read_record

@@ -126,7 +126,12 @@ def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
     runs = plan.runs_of(experiment, status.registry)
     keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
     done = sum(status.of(key).counted is not None for key in keys) if status.tasks else 0
-    counts = {"runs": len(runs), "repetitions": experiment.repetitions, "done": done, "total": len(keys)}
+    counts: dict[str, Any] = {
+        "runs": len(runs),
+        "repetitions": experiment.repetitions,
+        "done": done,
+        "total": len(keys),
+    }
     old = outdated_now(study, status, keys) if done else Outdated()
     counts |= {"done_other_code": old.code, "done_other_data": old.data, "outdated": old.sentence(entry.name)}
     return {**record, **counts, "error": None, "hint": experiment.hint}

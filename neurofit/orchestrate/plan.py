@@ -15,7 +15,8 @@ from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.store.registry import RegisteredRun, Registry
+from neurofit.store.records import RegisteredRun
+from neurofit.store.registry import Registry
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study

@@ -86,9 +86,9 @@ def send(
     own = _prepare(study, runner)
     begun = time.monotonic()
     found = Canary("refused", 0.0)
-    submitted = None
     try:
         submitted = submit(make(own, load(own, NAME), SubmitOptions()), runner)
+        assert submitted is not None, "the canary is a new task of a new study"
         found = _wait(own, submitted, begun + wait_seconds, say)
         found.here = {"clock_seconds": clock_seconds(own.root)}
     except SubmissionError as error:
