@@ -155,6 +155,8 @@ def _with_memory(profile: str, complexes: set[str]) -> str:
         return profile
     for key in ("memory_complexes", "memory_per_slot"):
         line = re.search(rf"^{key}: \[(.*?)\]", profile, re.MULTILINE)
+        if line is None:
+            continue
         named = [name.strip() for name in line[1].split(",") if name.strip()]
         profile = filled(profile, **{key: [name for name in named if name in complexes]})
     return profile
@@ -172,6 +174,8 @@ def filled(profile: str, **values: str | list[str] | None) -> str:
     """The profile with these values instead of its own; comments stay in place."""
     for key, value in values.items():
         line = re.search(rf"^{key}: (?P<old>.*?)(?P<comment> +#.*)?$", profile, re.MULTILINE)
+        if line is None:
+            continue
         new = f"{key}: {_yaml(value)}"
         if line["comment"]:
             new = new.ljust(line.start("comment") - line.start() + line["comment"].index("#") - 1)

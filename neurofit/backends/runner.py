@@ -253,8 +253,8 @@ def _converted(hint: Any, value: Any, path: Path, key: str) -> Any:
         advice = _advice(value, kinds)
         raise RunnerError(f"{path}: '{key}' is {_shown(value)}, {wanted}{detail}.{advice}") from None
     if isinstance(found, (int, float)) and not isinstance(found, bool):
-        if wanted := out_of_bounds(key, found):
-            raise RunnerError(f"{path}: '{key}' is {_shown(value)}, {wanted}.")
+        if refused := out_of_bounds(key, found):
+            raise RunnerError(f"{path}: '{key}' is {_shown(value)}, {refused}.")
         return value if value == found else found  # 4 stays 4 where a float is allowed
     for text in _inside(found):
         if isinstance(text, str):

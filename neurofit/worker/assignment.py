@@ -15,8 +15,8 @@ from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments import import_path, scripts
 from neurofit.experiments.experiment import Experiment
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
-from neurofit.store.records import SubmissionRecord
-from neurofit.store.registry import RegisteredRun, read_registry
+from neurofit.store.records import RegisteredRun, SubmissionRecord
+from neurofit.store.registry import read_registry
 from neurofit.store.submissions import read_submission
 from neurofit.study import Study
 from neurofit.transient import retry

@@ -64,7 +64,9 @@ def discard(task: TaskFiles, up_to_attempt: int) -> None:
 
 
 @contextlib.contextmanager
-def publishing(task: TaskFiles, attempt: AttemptFiles, step: int, record: dict[str, Any]) -> Iterator[Path]:
+def publishing(
+    task: TaskFiles, attempt: AttemptFiles, step: int | float, record: dict[str, Any]
+) -> Iterator[Path]:
     """Yield a folder to write into, and publish it as the checkpoint of `step`.
 
     Raises

@@ -33,7 +33,7 @@ PR_SET_PDEATHSIG = 1
 DURABLE_FROM_SECONDS = 1.0  # syncing the outcome of a shorter task would cost more than repeating the task
 
 try:
-    _prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before any fork
+    _prctl: Any = ctypes.CDLL(None, use_errno=True).prctl  # loaded before any fork
 except (OSError, AttributeError):
     _prctl = None
 
@@ -157,7 +157,7 @@ def _after(
     return [{**result, **kept} if result["state"] == "done" else result for result in results]
 
 
-def _latest(task: TaskContext, result: dict[str, Any]) -> int | None:
+def _latest(task: TaskContext, result: dict[str, Any]) -> int | float | None:
     """The progress of a task, which a thread may have logged after the fit returned."""
     return task.progress if result["state"] == "done" else result["progress"]
 

@@ -20,7 +20,7 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import Outcome
+from neurofit.store.records import Cancellation, Outcome
 from neurofit.store.submissions import Planned, read_job, read_stops
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
@@ -121,7 +121,7 @@ class _Job:
     claimant: Claimant
     limits: supervisor.Limits
     fail_fast: FailFast
-    _stops: tuple[frozenset[str], list] = (
+    _stops: tuple[frozenset[str] | None, list[Cancellation]] = (
         frozenset(),
         [],
     )  # names of the files that were read, and the cancellations in them
@@ -286,7 +286,10 @@ class _Job:
         }
 
     def _settle(
-        self, claimed: list[tuple[Planned, AttemptFiles]], records: list[dict], ending: supervisor.Ending
+        self,
+        claimed: list[tuple[Planned, AttemptFiles]],
+        records: list[dict[str, Any]],
+        ending: supervisor.Ending,
     ) -> bool:
         """Record outcomes, also of a child that died without one; True if it died without being asked to stop."""
         crashed = False

@@ -151,7 +151,7 @@ def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]
 
 
 def _meaning(number: int) -> str:
-    meanings = {
+    meanings: dict[int, str] = {
         signal.SIGSEGV: " (a crash in compiled code)",
         signal.SIGABRT: " (compiled code aborted; see the log)",
         signal.SIGBUS: " (a crash in compiled code, or a full disk under a mapped file)",

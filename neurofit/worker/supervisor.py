@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import select
@@ -111,11 +112,11 @@ class Capture:
         for descriptor in (nothing, *self._ends, *self._pipes):
             os.close(descriptor)
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(
-                OSError
-            ):  # of a stream that was a file and is a pipe now: Python would seek in it
-                stream.reconfigure(errors="backslashreplace")
-            stream.reconfigure(line_buffering=True)
+            if isinstance(stream, io.TextIOWrapper):
+                # a stream that was a file and is a pipe now: Python would seek in it
+                with contextlib.suppress(OSError):
+                    stream.reconfigure(errors="backslashreplace")
+                stream.reconfigure(line_buffering=True)
 
     def in_parent(self) -> None:
         for end in self._ends:

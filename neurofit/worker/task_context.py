@@ -26,7 +26,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 class Stopped(BaseException):  # not an Exception, so that `except Exception` in a fit does not catch it
     """Raised to end an attempt as *stopped*, with its progress."""
 
-    def __init__(self, step: int | None) -> None:
+    def __init__(self, step: int | float | None) -> None:
         super().__init__(step)
         self.step = step
 
@@ -92,7 +92,7 @@ class TaskContext:
     fresh_after: int = 0  # only checkpoints of later attempts than this are used
     stop_request: StopRequest = field(default_factory=StopRequest)
     facts: dict[str, Any] = field(default_factory=dict)
-    progress: int | None = None
+    progress: int | float | None = None
 
     def __post_init__(self) -> None:
         self._history = History(self.attempt.history)
@@ -115,7 +115,7 @@ class TaskContext:
         """Folders to resume from, newest first; empty on a first attempt."""
         return checkpoints.published(self.files, self.fresh_after)
 
-    def log(self, step: int, **numbers: float) -> None:
+    def log(self, step: int | float, **numbers: float) -> None:
         """Add a row to `history.csv`.
 
         Parameters
@@ -187,7 +187,7 @@ class TaskContext:
         self._kept_patterns.append(pattern)
 
     @contextlib.contextmanager
-    def save_checkpoint(self, step: int) -> Iterator[Path]:
+    def save_checkpoint(self, step: int | float) -> Iterator[Path]:
         """Yield a folder to write into, which is published as a whole at the end of the block."""
         step = _step(step)
         record = {"rows": self._history.rows, "lengths": retry(self._kept_lengths)}

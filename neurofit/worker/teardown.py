@@ -33,14 +33,17 @@ END_SECONDS_STOPPED = 10.0  # for a task that was asked to stop, and is killed a
 STEP_SECONDS = 5.0  # for each step that is left after that
 SPARE_DESCRIPTORS = 16  # kept for the end: a fit cannot use them up
 CUT_SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-_ANY_STREAM = io.IOBase.__base__  # not the abstract class, whose checks are slow
+_ANY_STREAM: type = io.IOBase.__base__ or io.IOBase  # not the abstract class, whose checks are slow
 _STREAMS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _PLAIN = (*_STREAMS, io.BufferedReader, io.BufferedRWPair, io.FileIO, io.StringIO, io.BytesIO)
 
 try:
-    _flush_c = ctypes.CDLL(None).fflush  # loaded before any fork
+    _flush_c: Any = ctypes.CDLL(None).fflush  # loaded before any fork
 except (OSError, AttributeError):
     _flush_c = None
+
+
+_finalizers: Any = weakref.finalize  # its registry has no public name
 
 
 @dataclass
@@ -92,7 +95,7 @@ class Teardown:
         self._process = os.getpid()
         atexit._clear()
         gc.freeze()  # from here on, the collector sees only objects of this process
-        for known in weakref.finalize._registry.values():
+        for known in _finalizers._registry.values():
             known.atexit = False
         logging = sys.modules.get("logging")
         self._handlers = set(logging._handlerList) if logging else set()
@@ -257,8 +260,8 @@ def _join_threads() -> None:
 
 
 def _finalize() -> None:
-    if any(known.atexit for known in weakref.finalize._registry.values()):
-        weakref.finalize._exitfunc()
+    if any(known.atexit for known in _finalizers._registry.values()):
+        _finalizers._exitfunc()
 
 
 def _own_objects() -> list[Any]:
@@ -272,14 +275,14 @@ def _own(kinds: tuple[type, ...]) -> list[Any]:
 
 def _is_closed(stream: Any) -> bool:
     try:
-        return stream.closed
+        return bool(stream.closed)
     except (ValueError, AttributeError):  # detached, or never opened
         return True
 
 
 def _is_writable(stream: Any) -> bool:
     try:
-        return stream.writable()
+        return bool(stream.writable())
     except (ValueError, AttributeError):
         return False
 

@@ -115,14 +115,15 @@ class LocalBackend(Backend):
                 # not the study, where `python -m` would import a json.py instead of the standard library's
                 cwd=folder,
             )
-        process = Process.of(pool.pid)
+        process, start = Process.of(pool.pid), pool.stdin
+        assert start is not None  # a pipe, as asked above
         try:
             _wait_until_started(folder, pool)
             yield Queued(folder, str(pool.pid), 0, submission.jobs - 1, process.record())
             with contextlib.suppress(BrokenPipeError):  # it has already ended
-                os.write(pool.stdin.fileno(), b"\n")
+                os.write(start.fileno(), b"\n")
         finally:
-            pool.stdin.close()
+            start.close()
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
         pools = {submission: _begun_pool_of(submission.folder) for submission in submissions}
@@ -135,7 +136,8 @@ class LocalBackend(Backend):
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live = {}
         for entry in queued:
-            if is_process(entry.process) and Process.from_record(entry.process).is_alive():
+            process = _process_of(entry)
+            if process is not None and process.is_alive():
                 ended = _endings(entry.folder)
                 for job in range(entry.first, entry.last + 1):
                     if job not in ended:
@@ -143,7 +145,8 @@ class LocalBackend(Backend):
         return live
 
     def can_ask(self, queued: Queued) -> bool:
-        return not is_process(queued.process) or Process.from_record(queued.process).is_alive() is not None
+        process = _process_of(queued)
+        return process is None or process.is_alive() is not None
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         return {
@@ -160,7 +163,7 @@ class LocalBackend(Backend):
         """
         cancelled = set(jobs)
         for entry in queued:
-            process = Process.from_record(entry.process) if is_process(entry.process) else None
+            process = _process_of(entry)
             if process is None or not process.is_alive():
                 continue
             gone, whole = entry.among(cancelled)
@@ -186,6 +189,12 @@ class LocalBackend(Backend):
             ),
             Finding(True, f"{width}, {len(visible_gpus())} GPU(s) visible"),
         ]
+
+
+def _process_of(entry: Queued) -> Process | None:
+    """The pool that has these jobs, if its process was recorded."""
+    record = entry.process
+    return Process.from_record(dict(record)) if record is not None and is_process(record) else None
 
 
 def left_out(folder: Path) -> set[int]:

@@ -166,7 +166,9 @@ class Pool:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
         try:
-            self.server = subprocess.Popen(command, stdin=theirs, env=self.environment, cwd=self.study)
+            self.server = subprocess.Popen(
+                command, stdin=theirs.fileno(), env=self.environment, cwd=self.study
+            )
         except OSError as error:  # the storage of the study may be away
             print(f"pool: the fork server could not be started: {error}", file=sys.stderr, flush=True)
             self._delay_next_server()
@@ -181,6 +183,8 @@ class Pool:
         return True
 
     def _read_server(self) -> None:
+        if self.control is None:
+            return
         try:
             data = self.control.recv(65536)
         except ConnectionError:
@@ -198,6 +202,8 @@ class Pool:
                     self._signal_workers(signal.SIGTERM)
 
     def _server_ended(self) -> None:
+        if self.control is None or self.server is None:
+            return
         self.selector.unregister(self.control)
         self.control.close()
         self.control = None
@@ -223,11 +229,12 @@ class Pool:
             or not self._next_is_ready()
         ):
             return
-        if slot.jobs is None and not self._start_worker(slot):
+        jobs = slot.jobs or self._start_worker(slot)
+        if jobs is None:
             return
         slot.job = self.waiting.popleft()
         try:
-            slot.jobs.sendall(f"{slot.job}\n".encode())
+            jobs.sendall(f"{slot.job}\n".encode())
         except OSError:
             self._worker_ended(slot)
 
@@ -250,19 +257,22 @@ class Pool:
             self.waiting.rotate(-1)
         return False
 
-    def _start_worker(self, slot: Slot) -> bool:
+    def _start_worker(self, slot: Slot) -> socket.socket | None:
+        """Ask the fork server for a worker; return the socket to it, or None if the server is gone."""
+        if self.control is None:
+            return None
         ours, theirs = socket.socketpair()
         request = json.dumps({"slot": slot.number, "environment": slot.environment}).encode()
         try:
             socket.send_fds(self.control, [request], [theirs.fileno()])
         except OSError:
             ours.close()
-            return False
+            return None
         finally:
             theirs.close()
         slot.jobs, slot.received, slot.pid = ours, b"", None
         self.selector.register(ours, selectors.EVENT_READ, lambda: self._read_worker(slot, ours))
-        return True
+        return ours
 
     def _read_worker(self, slot: Slot, jobs: socket.socket) -> None:
         if slot.jobs is not jobs:
@@ -283,6 +293,8 @@ class Pool:
             slot.child = int(word.removeprefix("child "))
             return
         job, slot.job, slot.child = slot.job, None, None
+        if job is None:
+            return
         if word in ("again", "stopped") and self.stopping is None:
             self.waiting.append(job)
             if word == "stopped":  # not by this pool: that worker takes no more jobs
@@ -294,8 +306,9 @@ class Pool:
 
     def _worker_ended(self, slot: Slot) -> None:
         """Kill what the worker's child has started, and put its job back into the queue."""
-        self.selector.unregister(slot.jobs)
-        slot.jobs.close()
+        if slot.jobs is not None:
+            self.selector.unregister(slot.jobs)
+            slot.jobs.close()
         if slot.child is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(slot.child, signal.SIGKILL)

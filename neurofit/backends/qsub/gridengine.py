@@ -55,7 +55,7 @@ class SgeBackend(QsubBackend):
 
     def _memory(self, complex_name: str) -> str:
         slots = self.resources.cpus if complex_name in self.memory_per_slot else 1
-        megabytes = math.ceil(1024 * self.resources.memory_gb / slots)
+        megabytes = math.ceil(1024 * (self.resources.memory_gb or 0.0) / slots)
         return f"{megabytes}M" if megabytes % 1024 else f"{megabytes // 1024}G"
 
     def call(self, script: Path, part: ArrayPart) -> list[str]:

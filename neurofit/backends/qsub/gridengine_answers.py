@@ -103,7 +103,7 @@ def jobs(answer: Answer, wanted: Collection[str]) -> list[Listed]:
             continue
         try:
             element = ElementTree.fromstring(NOT_XML.sub("", block))
-            state = element.findtext("state") or element.get("state", "")
+            state = element.findtext("state") or element.get("state") or ""
             found += [Listed(number[1], task - 1, state) for task in tasks(element.findtext("tasks") or "1")]
         except (ElementTree.ParseError, ValueError) as error:
             shown = " ".join(block.split())[:200]
@@ -226,6 +226,8 @@ def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
         structure = "".join(re.findall(r"<JB_ja_structure>.*?</JB_ja_structure>", part, re.DOTALL))
         ends = [re.findall(rf"<{tag}>\s*([^<]*?)\s*</{tag}>", structure) for tag in ("RN_min", "RN_max")]
         try:
+            if number is None or name is None:
+                raise ValueError("no number or no name")
             low, high = ([int(text) for text in texts] or [1] for texts in ends)
             found[number[1]] = (name[1].strip(), min(low) - 1, max(high) - 1)
         except (TypeError, ValueError):

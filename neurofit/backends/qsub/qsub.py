@@ -245,7 +245,8 @@ class QsubBackend(Backend):
         found = dialect(answer)
         if found == self.dialect:
             return Finding(True, f"qsub is {wanted}'s{version(answer)}")
-        what = f"This runner is for {wanted}, and `qsub` here is {DIALECTS.get(found, 'unknown')}{version(answer)}"
+        belongs = DIALECTS.get(found or "", "unknown")
+        what = f"This runner is for {wanted}, and `qsub` here is {belongs}{version(answer)}"
         other = (
             f"Write `backend: {found}` into the profile"
             if found in ("sge", "pbs", "slurm")

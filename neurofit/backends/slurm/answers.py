@@ -308,8 +308,12 @@ def read_partition(answer: Answer) -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
 
 
+def array_size(config: Mapping[str, str]) -> int:
+    """The largest array that a cluster takes, from `read_config`."""
+    smaller = re.findall(r"max_array_tasks=([0-9]{1,9})\b", config.get("SchedulerParameters", ""))
+    return min(int(number) for number in (config["MaxArraySize"], *smaller))
+
+
 def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
     """Limits from `read_config` and `read_partition`."""
-    smaller = re.findall(r"max_array_tasks=([0-9]{1,9})\b", config.get("SchedulerParameters", ""))
-    sizes = [int(number) for number in (config["MaxArraySize"], *smaller)]
-    return Limits(array_size=min(sizes), walltime_minutes=minutes_of(partition.get("MaxTime", "")))
+    return Limits(array_size=array_size(config), walltime_minutes=minutes_of(partition.get("MaxTime", "")))

@@ -125,7 +125,7 @@ class SlurmBackend(Backend):
             raise SubmissionError(str(error)) from error  # nothing has been queued yet
         write_whole(submission.folder / SCRIPT, self.script(submission))
         only = configs[0]["ClusterName"] if len(names) < 2 else None
-        size = min(answers.limits(config, {}).array_size for config in configs)
+        size = min(answers.array_size(config) for config in configs)
         for first, last, at_once in self._shares(submission, size):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
@@ -155,7 +155,7 @@ class SlurmBackend(Backend):
             with contextlib.suppress(QueueError):
                 for entry in self.find([submission]):
                     if entry.first == first:
-                        return entry.id, entry.process["cluster"]
+                        return entry.id, str((entry.process or {})["cluster"])
             unknown = "It is not known whether the jobs were queued; `neurofit status` looks them up later."
             raise QueueError(f"{error}\n{unknown}") from error
 
@@ -174,9 +174,13 @@ class SlurmBackend(Backend):
         owners = {owner(one.folder / SCRIPT) for one in asked.values()}
         since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
         by_name = answers.sacct_by_name(owners, _local_time(since), cluster)
-        lines = [*self._squeue(owners, cluster), *self._sacct([by_name])]
+        lines: list[answers.Waiting | answers.Accounted] = [
+            *self._squeue(owners, cluster),
+            *self._sacct([by_name]),
+        ]
         config = self._config(cluster)
-        name, found = config["ClusterName"], {}
+        name = config["ClusterName"]
+        found: dict[tuple[str, int], Queued] = {}
         for line in lines:
             token, first, last = parsed(line.name)
             if token in asked and line.is_unreadable:
@@ -246,8 +250,8 @@ class SlurmBackend(Backend):
                 if len(groups) == 1:
                     raise
                 failed += [(entry, error) for entry in entries]
-        for entry, error in failed:  # unless it was found on another cluster
-            _spread(live, entry, None, QueueState("unknown", str(error)))
+        for entry, problem in failed:  # unless it was found on another cluster
+            _spread(live, entry, None, QueueState("unknown", str(problem)))
         return live
 
     def _poll(
@@ -328,7 +332,8 @@ class SlurmBackend(Backend):
 
     def _whereabouts(self, queued: Iterable[Queued]) -> dict[str | None, list[Queued]]:
         """Group calls by cluster, each on one only: on another cluster, its id may be another user's job."""
-        known, unknown = [], []
+        known: list[tuple[Queued, tuple[str, ...]]] = []
+        unknown: list[tuple[Queued, tuple[str, ...]]] = []
         for entry in queued:
             noted = (entry.process or {}).get("cluster")
             names = self._places(entry) or ((noted,) if noted else ())
@@ -344,13 +349,12 @@ class SlurmBackend(Backend):
     def limits(self) -> Limits:
         """The smallest limits of the clusters that jobs may go to."""
         names = self._names(self._clusters())
-        found = []
+        found, sizes = [], []
         for config in self._configs(names):
+            sizes.append(answers.array_size(config))
             found.append(answers.limits(config, self._partition(config["ClusterName"] if names else None)))
         walltimes = [one.walltime_minutes for one in found if one.walltime_minutes is not None]
-        return Limits(
-            array_size=min(one.array_size for one in found), walltime_minutes=min(walltimes, default=None)
-        )
+        return Limits(array_size=min(sizes), walltime_minutes=min(walltimes, default=None))
 
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]

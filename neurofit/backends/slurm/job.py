@@ -63,13 +63,13 @@ class Job:
         early: list[int] = []
         pass_on = early.append
         for number in PASSED_ON:
-            signal.signal(number, lambda number, frame: pass_on(number))
+            signal.signal(number, lambda received, frame: pass_on(received))
         worker = subprocess.Popen(
             ["/bin/bash", str(Path(self.folder, job_script.SCRIPT)), self.folder, str(job)]
         )
         pass_on = worker.send_signal
-        for number in early:
-            worker.send_signal(number)
+        for received in early:
+            worker.send_signal(received)
         status = worker.wait()
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         self._tidy(f"{array}_{element}", job)
