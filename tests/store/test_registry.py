@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofit.errors import StoreError
-from neurofit.store.registry import RegisteredRun, read_registry, register
+from neurofit.store.records import RegisteredRun
+from neurofit.store.registry import read_registry, register
 
 
 def run(number: int, **derived) -> RegisteredRun:
