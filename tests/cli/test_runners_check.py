@@ -92,4 +92,4 @@ def test_a_queue_that_cannot_be_asked(study):
     answer = study("runners", "check", "mine", "--wait", "0.5", code=5)
     assert "✗ the queue can be asked: " in answer.stdout and "no route to server" in answer.stdout
     (left,) = (study.root / "training_data" / ".check").iterdir()
-    assert f"{left} stays" in answer.stderr
+    assert f"{left} was kept" in answer.stderr
