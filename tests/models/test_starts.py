@@ -132,7 +132,7 @@ def trained_on(source, fit, desk):
     from neurofit.models import data
 
     task = SimpleNamespace(study=desk.root, split_by=None, seeds=desk.last.seeds)
-    return data.material(source, {}, fit.router.data, task).parts.train
+    return data.prepared(source, {}, fit.router.data, task).parts.train
 
 
 def test_lbfgs_finds_the_least_squares_solution_in_float64(small, desk):

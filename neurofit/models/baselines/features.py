@@ -146,7 +146,9 @@ def gabor_energy(
     Parameters
     ----------
     images : ndarray, shape (image, height, width, 1)
-    wavelengths, orientations, width, aspect, spacing, reach
+    wavelengths : sequence of float
+    orientations : int, default 8
+    width, aspect, spacing, reach : float
         See `GaborBank`.
     compression : {"sqrt", "none"}
         "sqrt" is the square root of the energy, as responses of cells saturate with contrast.

@@ -83,7 +83,11 @@ class LinearFit(ReadyMade):
     features : callable or dict of str to callable
         `def name(images, *, …) -> list[Block]` (`baselines.features`). Its keyword arguments can be axes of a
         grid. A dict holds several functions, and the grid then needs the axis `architecture`.
-    data, split, scores
+    data : str or callable, default "simulated"
+        As for `models.Fit`.
+    split : datasets.Split or dict, optional
+        As for `models.Fit`.
+    scores : tuple of str, optional
         As for `models.Fit`. There must be a validation set.
     regression : Regression, optional
         The settings that apply unless an axis sets another value.

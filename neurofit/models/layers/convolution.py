@@ -148,8 +148,9 @@ class SeparableConvolution(keras.layers.Layer):
         See `Window`.
     activation : str or callable, optional
         Default: linear.
-    use_bias : bool, default True depthwise_initializer, pointwise_initializer, bias_initializer : str or
-    keras.initializers.Initializer, optional
+    use_bias : bool, default True
+    depthwise_initializer, pointwise_initializer : str or keras.initializers.Initializer, optional
+    bias_initializer : str or keras.initializers.Initializer, default "zeros"
     depthwise_regularizer : keras.regularizers.Regularizer, optional
         Sees the kernel of every channel as a separate unit.
     pointwise_regularizer : keras.regularizers.Regularizer, optional

@@ -44,7 +44,9 @@ class GaborEnergy(keras.layers.Layer):
         Whether training changes the filters.
     output : {"amplitude", "energy"}
         "amplitude" is √(even² + odd² + 1e-6), "energy" is even² + odd².
-    stride, dilation, padding
+    stride, dilation : int, default 1
+        [Pixels]; see `layers.convolution.Window`.
+    padding : {"same", "valid"}
         See `layers.convolution.Window`.
 
     Raises

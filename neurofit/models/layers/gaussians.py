@@ -124,13 +124,10 @@ class DifferenceOfGaussians(_Gaussians):
     filters : int
     variance_bounds : tuple of float, default (1, 25)
         Lowest and highest σ [pixels²].
-    start_below : float, default 0
-        Moves the initial y down by this many pixels. NDN3 had 2: some of its filters start beyond the bound,
-        and stay there.
-    activation : str or callable, optional
-        Default: linear.
-    use_bias : bool, default True
-    bias_initializer : str or keras.initializers.Initializer, default "zeros"
+    **kwargs
+        `start_below` (default 0) moves the initial y down by so many pixels. NDN3 had 2: some of its filters
+        start beyond the bound, and stay there. `activation`, `use_bias` and `bias_initializer` are those of
+        `Dense`.
 
     Raises
     ------

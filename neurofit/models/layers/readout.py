@@ -229,8 +229,8 @@ class RankOneReadout(Readout):
     use_bias : bool, default True
     product_l1 : float, default 0
         On the product of all three factors, as for `FactorisedReadout`.
-    what_initializer, where_y_initializer, where_x_initializer, bias_initializer : str or Initializer,
-    optional
+    what_initializer, where_y_initializer, where_x_initializer : str or Initializer, optional
+    bias_initializer : str or Initializer, default "zeros"
     what_regularizer, where_y_regularizer, where_x_regularizer : keras.regularizers.Regularizer, optional
         `Laplacian(λ, axes=(0,))` makes a `where` smooth along its only axis.
 
