@@ -1,4 +1,4 @@
-"""Scale inputs and responses for training, and record the numbers to scale other data alike.
+"""Scale inputs and responses for training, and record the numbers to scale other data in the same way.
 
 Every way is (x - mean) / std, with these numbers:
 

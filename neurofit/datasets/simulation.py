@@ -136,7 +136,7 @@ def firing_rates(images: np.ndarray, cells: pd.DataFrame, mean_rates: np.ndarray
     local_mean = pixels @ window
     contrast = np.sqrt(np.maximum(pixels**2 @ window - local_mean**2, 0))
     normalised = drive / (0.5 + contrast)
-    # A cell's threshold is told in units of its own mean drive.
+    # A cell's threshold is in units of its own mean drive.
     excess = np.maximum(normalised - cells["threshold"].to_numpy() * normalised.mean(axis=0), 0) ** 1.3
     saturating = excess / (1 + excess / np.maximum(8 * excess.mean(axis=0), 1e-12))
     rates = 0.02 + saturating * (mean_rates / np.maximum(saturating.mean(axis=0), 1e-12))

@@ -50,7 +50,7 @@ class Laplacian(OnKernel):
     def __call__(self, weight):
         weight = self.unfolded(weight)
         shape = tuple(weight.shape)
-        last = len(shape) - 1  # the unit's axis: units are no neighbours of each other
+        last = len(shape) - 1  # the unit's axis: units are not neighbours of each other
         if not self.axes or not all(0 <= axis < last for axis in self.axes):
             raise ShapeError(
                 f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; "
@@ -155,7 +155,7 @@ def second_difference(weight, axis):
 
 
 def _convolved(kernel):
-    # Nine shifted copies, not a convolution: XLA and float64 take them alike, and kernels are small.
+    # Nine shifted copies, not a convolution: they work with XLA and with float64, and kernels are small.
     height, width = kernel.shape[:2]
     padded = ops.pad(kernel, [(1, 1), (1, 1), (0, 0), (0, 0)])
     shifted = (
