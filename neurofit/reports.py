@@ -1,4 +1,4 @@
-"""The name that `neurofit.plotting` had in version 0.1: `nf.reports.draw_curves` still works."""
+"""The name of `neurofit.plotting` in version 0.1, kept so that `nf.reports.draw_curves` still works."""
 
 from __future__ import annotations
 
