@@ -133,7 +133,7 @@ def test_the_page_of_errors_has_every_error_with_its_base_and_exit_code():
         if isinstance(one, type) and issubclass(one, errors.NeurofitError)
     ]
     assert {name: (base, int(code)) for name, base, code in rows} == {
-        one.__name__: (one.__base__.__name__, 128 if one is errors.Interrupted else one.exit_code)
+        one.__name__: (one.__bases__[0].__name__, 128 if one is errors.Interrupted else one.exit_code)
         for one in classes
     }
 
