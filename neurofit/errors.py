@@ -136,8 +136,9 @@ def described(error: BaseException) -> str:
 
 def missing_extra(error: BaseException) -> str | None:
     """The extra whose library an import did not find, or None for any other error."""
-    is_missing = isinstance(error, ModuleNotFoundError) and not isinstance(error, MissingExtra)
-    return EXTRAS.get(error.name or "") if is_missing else None
+    if not isinstance(error, ModuleNotFoundError) or isinstance(error, MissingExtra):
+        return None
+    return EXTRAS.get(error.name or "")
 
 
 def remedy(error: BaseException) -> str:

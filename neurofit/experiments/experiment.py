@@ -42,6 +42,13 @@ class Run:
         """What the fit gets: arguments as given, and those computed from them."""
         return {**self.params, **self.derived}
 
+    @property
+    def registered_number(self) -> int:
+        """The number. Raises ValueError if the run has none, because it is not on the grid."""
+        if self.number is None:
+            raise ValueError(f"run {self.id} is not on the grid and has no number")
+        return self.number
+
 
 @dataclass(frozen=True)
 class Task:
@@ -173,6 +180,13 @@ class Experiment:
         varied = self._run(None, row.values, row.derived, run.rules)
         self._check(varied.arguments, "These arguments")
         return next((known for known in self._runs if known.id == varied.id), varied)
+
+    @property
+    def script(self) -> Path:
+        """The path of the script. Raises ValueError if the experiment was not loaded from one."""
+        if self.path is None:
+            raise ValueError("this experiment was not loaded from a script")
+        return self.path
 
     def at(self, name: str, path: Path, *, hint: str | None = None) -> Experiment:
         """This experiment with the name and the place of its script."""

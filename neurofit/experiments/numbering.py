@@ -27,7 +27,7 @@ def numbered(wanted: Iterable[Run], registered: Iterable[tuple[int, str]]) -> li
     ValueError
         A run has no number: it is not on the grid.
     """
-    runs, known = [(_number(run), run) for run in wanted], list(registered)
+    runs, known = [(run.registered_number, run) for run in wanted], list(registered)
     numbers = _registered_numbers(runs, known)
     new = [number for number, _ in runs if number not in numbers]
     next_free = _NextFree({number for number, _ in known})
@@ -36,12 +36,6 @@ def numbered(wanted: Iterable[Run], registered: Iterable[tuple[int, str]]) -> li
         if number not in numbers:
             numbers[number] = next_free.after(number)
     return [replace(run, number=numbers[number]) for number, run in runs]
-
-
-def _number(run: Run) -> int:
-    if run.number is None:
-        raise ValueError(f"run {run.id} is not on the grid and has no number")
-    return run.number
 
 
 def _registered_numbers(wanted: list[tuple[int, Run]], registered: list[tuple[int, str]]) -> dict[int, int]:

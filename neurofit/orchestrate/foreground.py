@@ -45,7 +45,7 @@ class Point:
     on_grid: bool
 
     def planned(self, last_attempt: int) -> Planned:
-        return Planned(self.run.number, self.repetition, last_attempt)
+        return Planned(self.run.registered_number, self.repetition, last_attempt)
 
 
 def point(
@@ -80,7 +80,7 @@ def point(
 def off_grid(wanted: Run, repetition: int, runs: list[Run], registry: Registry) -> Point:
     """A task off the grid, with the number that its run already has or the next free one."""
     known = [run.number for run in registry.runs.values() if run.id == wanted.id]
-    free = max([run.number for run in runs] + list(registry.runs)) + 1
+    free = max([run.registered_number for run in runs] + list(registry.runs)) + 1
     return Point(replace(wanted, number=known[0] if known else free), repetition, False)
 
 
@@ -95,7 +95,7 @@ def run(
     storage.mark(study)
     with locked(files.lock):
         status = read_status(study, experiment.name)
-        before = status.of((wanted.run.number, wanted.repetition))
+        before = status.of((wanted.run.registered_number, wanted.repetition))
         if before.state in ACTIVE:
             name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
@@ -110,7 +110,9 @@ def run(
             )  # others may have taken its number
             off = wanted.run
             registry.append(
-                RegisteredRun(off.number, off.id, off.architecture, off.params, off.derived, on_grid=False)
+                RegisteredRun(
+                    off.registered_number, off.id, off.architecture, off.params, off.derived, on_grid=False
+                )
             )
         register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
@@ -118,7 +120,7 @@ def run(
         record = base_record(
             study,
             experiment,
-            code_hash(study.root, experiment.path),
+            code_hash(study.root, experiment.script),
             experiment.repetitions,
             fresh=is_done,
             whole_grid=False,
@@ -145,7 +147,7 @@ def _work(
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
     if debug:
-        experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.path)
+        experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.script)
     else:
         signals.listen()
     try:
@@ -153,7 +155,7 @@ def _work(
         Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
     finally:
         signals.close()
-    files = assignment.task_files(wanted.run.number, wanted.repetition)
+    files = assignment.task_files(wanted.run.registered_number, wanted.repetition)
     attempt = next((one for one in reversed(files.attempts()) if _is_of(one, assignment.submission)), None)
     if attempt is None and signals.stop:
         raise KeyboardInterrupt

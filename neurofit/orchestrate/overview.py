@@ -124,7 +124,9 @@ def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
         return {**record, **empty, "error": str(error), "hint": None}
     status = read_status(study, entry.name, asking=False)
     runs = plan.runs_of(experiment, status.registry)
-    keys = [(run.number, repetition) for run in runs for repetition in range(experiment.repetitions)]
+    keys = [
+        (run.registered_number, repetition) for run in runs for repetition in range(experiment.repetitions)
+    ]
     done = sum(status.of(key).counted is not None for key in keys) if status.tasks else 0
     counts: dict[str, Any] = {
         "runs": len(runs),

@@ -108,7 +108,7 @@ def make(
     runs = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(runs), repetitions)
-    code = snapshot.code_hash(study.root, experiment.path)
+    code = snapshot.code_hash(study.root, experiment.script)
     keys = list(_covered(runs, repetitions, options))
     if not keys:
         raise UsageError(_nothing(experiment, runs, repetitions))
@@ -124,12 +124,15 @@ def make(
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
     """The grid's runs under their registered numbers, by number."""
-    return sorted(numbered(experiment.runs(), registry.pairs()), key=lambda run: run.number)
+    return sorted(numbered(experiment.runs(), registry.pairs()), key=lambda run: run.registered_number)
 
 
 def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
     """The entries of `runs.jsonl`: these runs, and earlier runs marked as no longer in the grid."""
-    now = [RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived) for run in runs]
+    now = [
+        RegisteredRun(run.registered_number, run.id, run.architecture, run.params, run.derived)
+        for run in runs
+    ]
     numbers = {run.number for run in now}
     left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
     gone = [
@@ -141,9 +144,9 @@ def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
 
 def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where: Where | None) -> list[Run]:
     """The runs that a selector and a condition select. Raises UsageError if there are none."""
-    numbers = [run.number for run in runs]
+    numbers = [run.registered_number for run in runs]
     selection = replace(selection, repetitions=None)
-    found = [run for run in runs if selection.matches(run.number, 0, numbers)]
+    found = [run for run in runs if selection.matches(run.registered_number, 0, numbers)]
     found = [
         run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})
     ]
@@ -153,15 +156,15 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
 
 
 def _covered(runs: list[Run], repetitions: int, options: SubmitOptions) -> Iterable[tuple[int, int]]:
-    numbers = [run.number for run in runs]
-    for run in runs:
+    numbers = [run.registered_number for run in runs]
+    for run, number in zip(runs, numbers):
         if options.where is not None and not options.where(
             {"architecture": run.architecture, **run.arguments}
         ):
             continue
         for repetition in range(repetitions):
-            if options.selection is None or options.selection.matches(run.number, repetition, numbers):
-                yield run.number, repetition
+            if options.selection is None or options.selection.matches(number, repetition, numbers):
+                yield number, repetition
 
 
 def _wanted(options: SubmitOptions) -> frozenset[State]:

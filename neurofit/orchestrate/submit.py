@@ -203,13 +203,13 @@ def base_record(
     queued : Any
         Further fields of SubmissionRecord: which runner, and what is asked of it.
     """
-    collected = snapshot.collect(study, experiment.path, experiment.files)
+    collected = snapshot.collect(study, experiment.script, experiment.files)
     with explain_os_errors(code_store(study), "keep a copy of the code"):
         code = snapshot.take(collected, code_store(study))
     return SubmissionRecord(
         experiment=experiment.name,
         study=str(study.root),
-        script=experiment.path.resolve().relative_to(study.root.resolve()).as_posix(),
+        script=experiment.script.resolve().relative_to(study.root.resolve()).as_posix(),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         repetitions=repetitions,
         split_by=experiment.split_by,

@@ -39,7 +39,7 @@ class History:
         """Its header and its rows; nothing of a file that there is none of."""
         return known_to_have(self.path, self.rows + 1 if self.rows else 0, _table) or []
 
-    def add(self, step: int, numbers: dict[str, float]) -> None:
+    def add(self, step: float, numbers: dict[str, float]) -> None:
         values = {name: _number(name, value) for name, value in numbers.items()}
         fresh = [name for name in values if name not in self.columns]
         if fresh:

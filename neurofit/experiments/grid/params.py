@@ -197,7 +197,8 @@ def _structure(text: str, where: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return _from_node(yaml_text.compose(text))
+        node = yaml_text.compose(text)
+        return text if node is None else _from_node(node)
     except (yaml.YAMLError, TypeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GridError(
@@ -211,4 +212,5 @@ def _from_node(node: yaml.Node) -> Any:
         return [_from_node(inner) for inner in node.value]
     if isinstance(node, yaml.MappingNode):
         return {str(key.value): _from_node(inner) for key, inner in node.value}
-    return node.value if node.style else _word(node.value)
+    is_plain = isinstance(node, yaml.ScalarNode) and not node.style
+    return _word(node.value) if is_plain else node.value
