@@ -1,11 +1,11 @@
-"""Attempts at a task: who may try it, and what came of it. This is where running something twice is made
-impossible.
+"""Attempts at a task: which worker may run it, and how the attempt ended. This module guarantees that no
+task runs twice.
 
-To claim a task is to make its next `attempt-NN/` folder, with `claim.json` already in it: a rename onto a
-folder that is not empty fails, so one of many claimants wins. To end an attempt is to make its
-`outcome.json`, exclusively: a worker that takes over from one it holds for dead first writes `abandoned`
-there, and if the dead one was only slow, its own outcome then comes too late and is thrown away. Whatever the
-clocks say, one attempt has one outcome, and one task one `done`.
+A worker claims a task by creating its next `attempt-NN/` folder with `claim.json` already inside: renaming
+onto a non-empty folder fails, so exactly one of several claimants wins. A worker ends an attempt by creating
+its `outcome.json` exclusively. A worker that takes over from one it considers dead first writes `abandoned`
+there; if the other worker was only slow, its own outcome comes too late and is discarded. Independently of
+all clocks, an attempt has one outcome, and a task has one `done`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from neurofit.store.submissions import is_at_home, read_submission
 from neurofit.structure import read_record
 from neurofit.transient import retry
 
+RUNNING_ELSEWHERE = "another worker is running it"
+
 
 @dataclass(frozen=True)
 class Claimant:
-    """Who claims: one start of one job of one submission."""
+    """The worker that claims a task: one start of one job of one submission."""
 
     submission: SubmissionFiles
     job: int
@@ -51,14 +53,27 @@ class Claimant:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a task was not claimed: `done`, `failed`, or somebody is at it."""
+    """Why a task was not claimed: its attempt is `done` or `failed`, or another worker is running it."""
 
     why: str
 
 
 def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
-    """Make the next attempt at `task`, or say why not. `last_attempt`: what the submission knew of when it
-    was written.
+    """Create the next attempt at `task`.
+
+    Parameters
+    ----------
+    task : TaskFiles
+        The task to claim.
+    last_attempt : int
+        The number of the newest attempt when the submission was written.
+    claimant : Claimant
+        The worker that claims the task.
+
+    Returns
+    -------
+    AttemptFiles or Refusal
+        The files of the new attempt, or the reason why the task cannot be claimed.
     """
     return retry(lambda: _claim(task, last_attempt, claimant))
 
@@ -66,9 +81,8 @@ def claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFile
 def _claim(task: TaskFiles, last_attempt: int, claimant: Claimant) -> AttemptFiles | Refusal:
     own = claimant.claim()
     for folder in (task.folder.parent.parent, task.folder.parent, task.folder):
-        folder.mkdir(
-            exist_ok=True
-        )  # nothing above: where the storage is away, no second tree begins in its place
+        # no parents=True: if the storage is not mounted, no second tree is created in its place
+        folder.mkdir(exist_ok=True)
     for number in range(last_attempt + 1, last_attempt + 1000):
         attempt = task.attempt(number)
         if _make(attempt, own) or _was_made(attempt, own):
@@ -86,7 +100,7 @@ def _make(attempt: AttemptFiles, own: Claim) -> bool:
         partial.claim.write_text(to_json(own.as_object()), encoding="utf-8")
         partial.folder.rename(attempt.folder)
         return True
-    except FileNotFoundError:  # the network repeated a request of ours that it had carried out
+    except FileNotFoundError:  # the network file system repeated a rename that had already succeeded
         if not _was_made(attempt, own):
             raise
         return True
@@ -99,8 +113,9 @@ def _make(attempt: AttemptFiles, own: Claim) -> bool:
 
 
 def _was_made(attempt: AttemptFiles, own: Claim) -> bool:
-    """Whether this claimant made the attempt a moment ago, and the answer was lost: nobody else can have
-    written its claim.
+    """Whether this claimant created the attempt a moment ago, but the reply was lost.
+
+    No other process can have written this claim.
     """
     try:
         there = read_record(attempt.claim, Claim, late=True)
@@ -110,13 +125,17 @@ def _was_made(attempt: AttemptFiles, own: Claim) -> bool:
 
 
 def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
-    """How an attempt that exists ended; one whose worker is gone is ended here, as abandoned."""
+    """How an existing attempt ended. If its worker is gone, end the attempt as abandoned."""
     ended = _ended(attempt)
     if ended:
         return ended
     if not may_take_over(attempt, claimant):
-        return "somebody is at it"
-    reason = {"kind": "lost", "type": "Lost", "message": "Its worker was gone; a newer attempt took over."}
+        return RUNNING_ELSEWHERE
+    reason = {
+        "kind": "lost",
+        "type": "Lost",
+        "message": "The worker disappeared; a newer attempt took over.",
+    }
     if publish(
         attempt,
         {
@@ -127,7 +146,7 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
         },
     ):
         return "abandoned"
-    return _ended(attempt, late=True) or "somebody is at it"  # it was slower than it was thought dead
+    return _ended(attempt, late=True) or RUNNING_ELSEWHERE  # the worker was alive, and ended it first
 
 
 def _ended(attempt: AttemptFiles, *, late: bool = False) -> str | None:
@@ -140,7 +159,7 @@ def _ended(attempt: AttemptFiles, *, late: bool = False) -> str | None:
 
 
 def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
-    """Whether the worker that claimed `attempt` is known to be gone, or has been silent for long."""
+    """Whether the worker that claimed `attempt` is known to be gone, or its heartbeat is stale."""
     try:
         there = read_record(attempt.claim, Claim)
     except (OSError, StoreError):
@@ -156,12 +175,12 @@ def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
     if alive and not _is_in_a_copy(theirs):
         return False
     if alive is None and same_job and theirs == claimant.submission:
-        return True  # a queue never runs one job twice at a time: the start before this one is over
+        return True  # a queue never runs a job twice at the same time, so the previous start has ended
     return is_stale(journal, claimant.submission.folder, since=attempt.claim)
 
 
 def _is_in_a_copy(files: SubmissionFiles) -> bool:
-    """Whether whoever claimed something here is at work on the original of this study."""
+    """Whether this study is a copy, so that the workers of `files` write to the original."""
     try:
         return not is_at_home(files, read_submission(files))
     except (OSError, StoreError):
@@ -169,24 +188,40 @@ def _is_in_a_copy(files: SubmissionFiles) -> bool:
 
 
 def is_stale(journal: Path, here: Path, *, since: Path | None = None) -> bool:
-    """Whether a journal has not been touched for long, or, where there is none, the file `since`."""
+    """Whether a journal was last modified more than `STALE_SECONDS` ago.
+
+    Parameters
+    ----------
+    journal : Path
+        The journal whose modification time is the heartbeat.
+    here : Path
+        A folder on the same file system, which gives the current time.
+    since : Path, optional
+        The file whose age decides if the journal does not exist.
+    """
     for path in (journal, since):
         try:
             return path is not None and now_on(here) - path.stat().st_mtime > STALE_SECONDS
         except FileNotFoundError:
-            continue  # not to be seen yet is not the same as silent
+            continue  # a file that is not visible yet is not stale
     return False
 
 
 def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = True) -> bool:
-    """End `attempt` with this outcome; False if it has ended already, or is another worker's by now."""
+    """End `attempt` with this outcome.
+
+    Returns
+    -------
+    bool
+        False if the attempt has already ended, or now belongs to another worker.
+    """
     if not _is_by_its_claimant(attempt, outcome):
         return False
     return write_new(attempt.outcome, to_json(outcome) + "\n", durable=durable)
 
 
 def _is_by_its_claimant(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
-    """False where the storage was away, and came back with another worker's claim in this place."""
+    """False if the storage was unavailable and another worker claimed this attempt in the meantime."""
     try:
         claim = read_record(attempt.claim, Claim)
     except (FileNotFoundError, StoreError):
@@ -197,7 +232,7 @@ def _is_by_its_claimant(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
 
 
 def still_mine(attempt: AttemptFiles) -> bool:
-    """Whether nobody has ended this attempt in its worker's stead."""
+    """Whether no other worker has ended this attempt."""
     try:
         retry(lambda: os.stat(attempt.outcome))
     except FileNotFoundError:

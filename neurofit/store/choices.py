@@ -1,8 +1,8 @@
-"""`chosen.jsonl`: which attempt at a task its user wants to count.
+"""`chosen.jsonl`: the attempts that users have chosen to count.
 
-A line per choice, the last one of a task holds: {"run", "repetition", "attempt", "newest", "by", "t"}.
-`newest` is the newest attempt that was done at the time; one that is done later counts again. `attempt` null
-takes a choice back. Lines are appended under the experiment's lock.
+One line per choice: {"run", "repetition", "attempt", "newest", "by", "t"}; the last line of a task is valid.
+`newest` is the newest attempt that was done when the choice was made; an attempt that is done later counts
+instead. A null `attempt` withdraws the choice. Lines are appended under the experiment's lock.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from neurofit.structure import structured_lines
 
 
 class Chosen(NamedTuple):
-    """A choice that holds until an attempt after `newest` is done."""
+    """A choice that is valid until an attempt after `newest` is done."""
 
     attempt: int
     newest: int
 
 
 def read_choices(files: ExperimentFiles) -> tuple[dict[TaskKey, Chosen], int]:
-    """The choices that hold, and how many lines could not be read."""
+    """The valid choices, and the number of lines that could not be read."""
     try:
         lines, damaged = structured_lines(read_file(files.chosen), ChoiceRecord)
     except FileNotFoundError:
@@ -42,19 +42,32 @@ def read_choices(files: ExperimentFiles) -> tuple[dict[TaskKey, Chosen], int]:
 
 
 def choose(files: ExperimentFiles, key: TaskKey, attempt: int | None, newest: int, by: str) -> None:
-    """Note that `attempt` counts, or, with None, that the newest one does; called under the experiment's
-    lock.
+    """Record which attempt counts. The caller holds the experiment's lock.
+
+    Parameters
+    ----------
+    files : ExperimentFiles
+        The experiment.
+    key : tuple of int
+        The run number and the repetition.
+    attempt : int or None
+        The attempt that counts; None means the newest one.
+    newest : int
+        The newest attempt that is done now.
+    by : str
+        The user who made the choice.
     """
     choice = ChoiceRecord(
         run=key[0], repetition=key[1], attempt=attempt, newest=newest, by=by, t=round(time.time(), 3)
     )
-    with explain_os_errors(files.chosen, "note the choice"):
+    with explain_os_errors(files.chosen, "record the choice"):
         append_lines(files.chosen, [choice.as_object()])
 
 
 def counting(done: Collection[int], chosen: Chosen | None) -> int:
-    """Which of the attempts that are done counts: the newest, or the chosen one until a newer one than then
-    is done.
+    """The number of the attempt that counts.
+
+    It is the newest attempt in `done`, or the chosen one, unless a newer attempt has been done since the choice.
     """
     newest = max(done)
     return chosen.attempt if chosen and newest <= chosen.newest and chosen.attempt in done else newest

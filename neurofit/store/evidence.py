@@ -1,9 +1,9 @@
-"""What the files of one submission say of its tasks: journals first, attempt folders where a journal leaves a
-doubt.
+"""Facts about the tasks of one submission, read from its journals and, if those are inconclusive, from the
+attempt folders.
 
-`Facts` can be kept between commands (see `index.py`), because journals only grow and an outcome never
-changes: reading on from where the last command stopped costs a `stat` per journal. What could not be read is
-no fact: it is never kept, and looked at again by the next command.
+`Facts` can be cached between commands (see `index.py`), because journals only grow and an outcome never
+changes: resuming where the last command stopped costs one `stat` per journal. A read error is not a fact: it
+is never cached, and the next command reads the file again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from neurofit.transient import retry
 
 @dataclass(slots=True)
 class TaskFacts:
-    """The newest attempt that a submission's own workers made at a task. None follows one that is done."""
+    """The newest attempt at a task by the workers of a submission. No attempt follows one that is done."""
 
     attempt: int = 0
     ended: str | None = None
-    by: tuple[int, int] | None = None  # job and start that claimed it
+    by: tuple[int, int] | None = None  # the job and start that claimed it
     code: str | None = None  # hash of the code that an ended attempt ran
-    inputs: dict[str, str] | None = None  # file → digest, of the data that an ended attempt says it read
+    inputs: dict[str, str] | None = None  # file → digest of the data that an ended attempt read
 
     def newer(
         self,
@@ -49,21 +49,20 @@ class TaskFacts:
 
 @dataclass
 class Facts:
-    """All that has been read of one submission."""
+    """Everything that has been read about one submission."""
 
     tasks: dict[TaskKey, TaskFacts] = field(default_factory=dict)
     read: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes read of each journal
-    workers: dict[tuple[int, int], Process] = field(default_factory=dict)  # who wrote it
-    ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start and how it ended
-    damaged: set[str] = field(default_factory=set)  # journals, by name
-    settled: bool = False  # every task is done or failed: nothing here will ever change
-    quiet: float | None = (
-        None  # since when the queue has answered without any job of it; all else is cancelled
-    )
-    # what follows is never kept
+    workers: dict[tuple[int, int], Process] = field(default_factory=dict)  # the worker that wrote the journal
+    ended_jobs: dict[int, tuple[int, str]] = field(default_factory=dict)  # job → start, and how it ended
+    damaged: set[str] = field(default_factory=set)  # paths of journals
+    settled: bool = False  # every task is done or failed, so nothing will change
+    # since when the queue has listed none of its jobs; every other task is cancelled
+    quiet: float | None = None
+    # the fields below are never cached
     touched: dict[tuple[int, int], float] = field(default_factory=dict)  # mtimes
-    unread: set[TaskKey] = field(default_factory=set)  # a file of these could not be read just now
-    broken: set[TaskKey] = field(default_factory=set)  # the outcome of these is damaged
+    unread: set[TaskKey] = field(default_factory=set)  # tasks with a file that could not be read
+    broken: set[TaskKey] = field(default_factory=set)  # tasks with a damaged outcome
     problems: list[str] = field(default_factory=list)
 
     def of(self, key: TaskKey) -> TaskFacts:
@@ -76,7 +75,7 @@ def _inputs(outcome: Outcome) -> dict[str, str] | None:
 
 
 def read_journals(files: SubmissionFiles, facts: Facts) -> None:
-    """Bring `facts` up to date with what the journals have grown by."""
+    """Update `facts` with the lines that were appended to the journals since the last call."""
     try:
         found = retry(lambda: journals(files))
     except OSError as error:
@@ -94,18 +93,18 @@ def read_journals(files: SubmissionFiles, facts: Facts) -> None:
 
 def _unreadable(path: Path | str, error: OSError) -> str:
     return (
-        f"{path}: could not be read just now ({error.strerror or error}); what depends on it is as last seen."
+        f"{path}: could not be read ({error.strerror or error}); states that depend on it may be out of date."
     )
 
 
 def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
     data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
-    whole = data.rfind(b"\n") + 1  # the rest is being written, or torn
+    whole = data.rfind(b"\n") + 1  # an incomplete last line is still being written, or was cut off
     lines, damaged = structured_lines(data[:whole], JournalLine)
     facts.damaged.discard(path)
     if damaged:
         facts.damaged.add(path)
-        whole = _before_damage(data[:whole])  # read again from there: a page that came late looks like it
+        whole = _before_damage(data[:whole])  # read from there again: a page that arrives late looks damaged
     facts.read[by] = facts.read.get(by, 0) + whole
     for line in lines:
         _fold(line, by, facts)
@@ -118,7 +117,7 @@ def _read_from(path: str, start: int) -> bytes:
 
 
 def _before_damage(data: bytes) -> int:
-    """The length of the lines before the first that is no record."""
+    """The length in bytes of the lines before the first one that is not a record."""
     length = 0
     for line in data.splitlines(keepends=True):
         if parse_lines(line)[1]:
@@ -140,7 +139,7 @@ def _fold(line: JournalLine, by: tuple[int, int], facts: Facts) -> None:
 
 
 def job_has_ended(facts: Facts, job: int) -> bool:
-    """Whether the newest start of the job wrote its end."""
+    """Whether the newest start of the job recorded its end."""
     newest = max((start for number, start in facts.read if number == job), default=0)
     return newest > 0 and facts.ended_jobs.get(job, (0, ""))[0] == newest
 
@@ -148,10 +147,24 @@ def job_has_ended(facts: Facts, job: int) -> bool:
 def heartbeats(
     files: SubmissionFiles, facts: Facts, *, at_home: bool = True
 ) -> dict[tuple[int, int], Heartbeat]:
-    """How each worker with a claim that has not ended is doing.
+    """The heartbeat of each worker that has claimed a task and not ended it.
 
-    In a copy of the study, whose workers are at work on the original, only a fresh journal says that somebody
-    is: what seems a copy may be the original, mounted differently.
+    In a copy of the study, the workers belong to the original, and only a fresh journal shows that a worker is
+    active here: what looks like a copy may be the original, mounted elsewhere.
+
+    Parameters
+    ----------
+    files : SubmissionFiles
+        The submission.
+    facts : Facts
+        What has been read of the submission.
+    at_home : bool, default True
+        False in a copy of the study (see `submissions.is_at_home`).
+
+    Returns
+    -------
+    dict of tuple to Heartbeat
+        Job and start → heartbeat.
     """
     claimants = {task.by for task in facts.tasks.values() if task.by is not None and task.ended is None}
     if not claimants:
@@ -182,11 +195,22 @@ def look_at_attempts(
     doubtful: list[Planned],
     facts: Facts,
 ) -> None:
-    """Settle the tasks that a submission's journals leave in doubt from the attempt folders themselves.
+    """Update `facts` from the attempt folders of the tasks whose journals are inconclusive.
 
     Parameters
     ----------
-    others : the other submissions there are; what their workers did is for their files to say
+    files : ExperimentFiles
+        The experiment.
+    submission : str
+        The name of the submission.
+    others : collection of str
+        The names of the other submissions, whose own files describe what their workers did.
+    ids : dict of int to str
+        Run number → id of the run.
+    doubtful : list of Planned
+        The tasks to look at.
+    facts : Facts
+        What has been read of the submission; updated in place.
     """
     runs_there = _names(files.folder / "runs", doubtful, facts)
     for task in doubtful:
@@ -206,7 +230,7 @@ def look_at_attempts(
 def _look_at(
     attempt: AttemptFiles, submission: str, others: Collection[str], key: TaskKey, facts: Facts
 ) -> bool:
-    """Take note of an attempt; False where another submission's worker made it."""
+    """Add an attempt to `facts`; False if a worker of another submission made it."""
     outcome: Outcome | None = None
     claim: Claim | None = None
     try:
@@ -217,7 +241,7 @@ def _look_at(
             pass
         except StoreError as error:
             is_damaged = True
-            facts.problems.append(f"{error} It was passed over.")
+            facts.problems.append(f"{error} It was skipped.")
         if outcome is None or not outcome.submission:
             claim = _claim(attempt, facts)
     except OSError as error:
@@ -240,18 +264,18 @@ def _look_at(
 
 
 def _claim(attempt: AttemptFiles, facts: Facts) -> Claim | None:
-    """The claim of an attempt; None if there is none, or it is damaged, which is noted."""
+    """The claim of an attempt; None if it is missing or damaged (damage is added to the problems)."""
     try:
         return read_record(attempt.claim, Claim)
     except FileNotFoundError:
         return None
     except StoreError as error:
-        facts.problems.append(f"{error} It was passed over.")
+        facts.problems.append(f"{error} It was skipped.")
         return None
 
 
 def _names(folder: Path, tasks: list[Planned], facts: Facts) -> set[str]:
-    """What is in a folder; where that cannot be known just now, nothing is known of these tasks."""
+    """The names in a folder; if it cannot be read, `tasks` are marked as unread."""
     try:
         return set(retry(lambda: os.listdir(folder)))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""A submission that stopped by itself: the first of its tasks all failed alike, and none was done.
+"""Fail fast: a submission stops if its first tasks all fail with the same error and none is done.
 
-Any worker of it may find that, between its tasks, from the journals. `stops/alike.json` then tells the
-others, which begin no further task; those at work go on.
+Each worker checks the journals between its tasks. `stops/alike.json` then informs the other workers, which
+start no further task; tasks that are running continue.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from neurofit.store.records import ErrorRecord, FailFastStop, TaskOutcome
 from neurofit.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.structure import read_record
 
-ENOUGH = 5  # identical failures
-LEAST_RUNS = 2  # that they are of, where there are more: one run alone may ask for what cannot be
+ENOUGH = 5  # identical failures that stop a submission
+LEAST_RUNS = 2  # runs they must span, if the submission has as many: a single run may have invalid arguments
 
 
 def read_fail_fast(files: SubmissionFiles) -> FailFastStop | None:
@@ -29,14 +29,17 @@ def read_fail_fast(files: SubmissionFiles) -> FailFastStop | None:
 
 
 def write_fail_fast(files: SubmissionFiles, stop: FailFastStop) -> None:
-    """Tell all workers, unless one of them has done so already."""
+    """Stop all workers of a submission, unless one of them has already done so."""
     write_new(files.fail_fast, to_json(stop.as_object()))
 
 
 def judge(files: SubmissionFiles) -> FailFastStop | bool:
-    """A reason to start no further task, or whether there may still be one.
+    """Decide from the journals whether a submission must stop. Reads only as many journals as it needs.
 
-    Reads no more journals than that takes.
+    Returns
+    -------
+    FailFastStop or bool
+        The stop to write, True if a later check may find one, or False if none ever will.
     """
     errors: dict[TaskKey, ErrorRecord] = {}
     for outcome in _outcomes(files):
@@ -54,7 +57,7 @@ def judge(files: SubmissionFiles) -> FailFastStop | bool:
 
 
 def _is_enough(failed: Set[TaskKey], jobs: list[list[Planned]]) -> bool:
-    """They are of more than one run, where there are more, and something else is left."""
+    """Whether the failures span enough runs, and other tasks remain."""
     planned = {task.key for job in jobs for task in job}
     runs = {run for run, _ in planned}
     return len({run for run, _ in failed}) >= min(LEAST_RUNS, len(runs)) and not planned <= failed

@@ -1,5 +1,5 @@
-"""`history.csv`: a row per `task.log(step, **numbers)`; columns may join later, and the file is then written
-anew, whole.
+"""`history.csv`: one row per `task.log(step, **numbers)`. If a column is added later, the whole file is
+rewritten.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class History:
         self.path = path
         self.columns: list[str] = []
         self.rows = 0
-        self._file: int | None = None  # its descriptor
-        self._size: int | None = None  # of its whole rows, in bytes
+        self._file: int | None = None  # file descriptor
+        self._size: int | None = None  # of the complete rows, in bytes
 
     def take_up(self, rows: int) -> None:
-        """Go on with a file that has `rows` rows already."""
+        """Continue a file that already has `rows` rows."""
         self.close()
         self.rows = rows
         self.columns = [cell for row in self._rows()[:1] for cell in row[1:]]
 
     def _rows(self) -> list[list[str]]:
-        """Its header and its rows; nothing of a file that there is none of."""
+        """The header and the rows; empty if the file does not exist."""
         return known_to_have(self.path, self.rows + 1 if self.rows else 0, _table) or []
 
     def add(self, step: float, numbers: dict[str, float]) -> None:
@@ -55,7 +55,9 @@ class History:
                 if self._size is None:
                     self._size = os.fstat(self._file).st_size
                 else:
-                    os.ftruncate(self._file, self._size)  # an earlier try may have written some of it
+                    os.ftruncate(
+                        self._file, self._size
+                    )  # an earlier attempt may have written part of the row
             written = os.write(self._file, row)
             if written < len(row):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -71,7 +73,7 @@ class History:
     def _close_file(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with contextlib.suppress(OSError):  # every row was written before
+            with contextlib.suppress(OSError):  # every row has already been written
                 os.close(file)
 
     def _widen(self, fresh: list[str]) -> None:
@@ -84,12 +86,24 @@ class History:
 
 
 def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Column → steps and numbers, of the rows that have one; a torn last row is passed over.
+    """Read a history. An incomplete last row is ignored.
+
+    Parameters
+    ----------
+    path : Path
+        The `history.csv` of an attempt.
+
+    Returns
+    -------
+    dict of str to tuple of list of float
+        Column → the steps and the numbers of the rows that have a value in it.
 
     Raises
     ------
-    FileNotFoundError : nothing was logged
-    StoreError : the file is damaged
+    FileNotFoundError
+        If nothing was logged.
+    StoreError
+        If the file is damaged.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -98,14 +112,14 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
             lines.pop()
         header, *rows = list(csv.reader(lines)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"{path}: damaged: expected rows of numbers as text ({error}).") from None
+        raise StoreError(f"{path}: damaged: expected comma-separated numbers ({error}).") from None
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in header[1:]}
     for row in rows:
         try:
             numbers = [(name, float(cell)) for name, cell in zip(header[1:], row[1:]) if cell]
             step = float(row[0]) if numbers else 0.0
         except ValueError as error:
-            raise StoreError(f"{path}: damaged in the row {one_line(','.join(row))}: {error}.") from None
+            raise StoreError(f"{path}: damaged row {one_line(','.join(row))}: {error}.") from None
         for name, number in numbers:
             found[name][0].append(step)
             found[name][1].append(number)
@@ -127,7 +141,6 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise UsageError(
-            f"task.log: '{name}' is {type(value).__name__} {text_of(value)[:60]!r}, expected a number. Text "
-            "and tables go into task.folder, "
-            "facts into task.record(...)."
+            f"task.log: '{name}' is {type(value).__name__} {text_of(value)[:60]!r}, expected a number. Write "
+            "text and tables to files in task.folder, and facts with task.record(...)."
         ) from None

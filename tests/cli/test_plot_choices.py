@@ -222,7 +222,7 @@ def test_a_damaged_history_is_named(tmp_path, make_study):
     (path,) = (study.root / "training_data/odd").rglob("history.csv")
     path.write_text(path.read_text().replace("0.2", "o.2"))
     answer = study("plot", "odd", code=1)
-    assert "history.csv: damaged in the row 2,o.2" in answer.stderr
+    assert "history.csv: damaged row 2,o.2" in answer.stderr
 
 
 def test_repetitions_with_another_default_are_another_curve_and_another_row(tmp_path, make_study):

@@ -45,7 +45,7 @@ def test_a_task_that_a_living_process_has_is_left_alone(tmp_path):
     program = subprocess.Popen(["sleep", "60"])
     try:
         claim(task, 0, claimant(tmp_path, process=Process.of(program.pid)))
-        assert claim(task, 0, claimant(tmp_path, start=2)) == Refusal("somebody is at it")
+        assert claim(task, 0, claimant(tmp_path, start=2)) == Refusal("another worker is running it")
     finally:
         program.kill()
         program.wait()

@@ -168,7 +168,7 @@ def test_a_living_worker_whose_submission_seems_a_copy_keeps_its_task_while_its_
         claims(theirs, task, Process.of(program.pid))
         ours = SubmissionFiles(theirs.folder.with_name("20261128-130000-slurm-bbbb"))
         ours.folder.mkdir()
-        assert claims(ours, task, Process.here()) == Refusal("somebody is at it")
+        assert claims(ours, task, Process.here()) == Refusal("another worker is running it")
         os.utime(theirs.journal(0, 1), (0, 0))
         assert claims(ours, task, Process.here()).number == 2, "its worker is at work on the original"
     finally:
@@ -186,7 +186,7 @@ def test_a_claim_of_a_worker_that_cannot_be_known_goes_by_its_heartbeat(tmp_path
     )  # a container of this name
     ours = SubmissionFiles(theirs.folder.with_name("20261128-130000-slurm-bbbb"))
     ours.folder.mkdir()
-    assert claims(ours, task, here) == Refusal("somebody is at it")
+    assert claims(ours, task, here) == Refusal("another worker is running it")
     os.utime(theirs.journal(0, 1), (0, 0))
     assert claims(ours, task, here).number == 2
 
@@ -196,7 +196,7 @@ def test_a_claim_whose_journal_is_gone_goes_by_its_own_age(tmp_path):
     attempt = claims(theirs, task, Process("elsewhere", "b/1", 1, 1))
     ours = SubmissionFiles(theirs.folder.with_name("20261128-130000-slurm-bbbb"))
     ours.folder.mkdir()
-    assert claims(ours, task, Process.here()) == Refusal("somebody is at it")
+    assert claims(ours, task, Process.here()) == Refusal("another worker is running it")
     os.utime(attempt.claim, (0, 0))
     assert claims(ours, task, Process.here()).number == 2
 
