@@ -1,1 +1,1 @@
-"""What to run: definitions, grids, scripts, the store of what was done, results."""
+"""What to run: experiments, their grids, scripts and the code that jobs use."""

@@ -1,8 +1,7 @@
 """What to run: an experiment (a fit, a grid, repetitions), its runs and their tasks.
 
-A fit is any function `fit(task) -> dict of numbers`. `docs/architecture.md` has the optional attributes of a
-fit; nothing else is looked for. Everything that can be wrong without running is found when an experiment is
-made.
+A fit is any function `fit(task) -> dict of numbers`. `docs/architecture.md` lists the optional attributes of a
+fit; no others are used. Creating an experiment checks everything that can be checked without running it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MOST_TASKS = 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """One combination of architecture and arguments. `number` is None for one that is not on the grid."""
+    """One combination of architecture and arguments. `number` is None if it is not a point of the grid."""
 
     number: int | None
     id: str
@@ -39,7 +38,7 @@ class Run:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the fit gets: arguments as given, and those computed from them."""
+        """The arguments that the fit receives: the given ones and those derived from them."""
         return {**self.params, **self.derived}
 
     @property
@@ -65,26 +64,27 @@ class Experiment:
     Parameters
     ----------
     fit : callable
-        A function of a task that returns a dict of numbers, or an object with more to it, such as
-        `neurofit.models.Fit`.
-    grid : Grid
+        A function of a task that returns a dict of numbers, or a callable object with optional attributes, such
+        as `neurofit.models.Fit`.
+    grid : Grid, optional
         The combinations of arguments to run. The default is one run without arguments.
-    repetitions : int
+    repetitions : int, default 1
         Tasks per run. Repetition 3 has seed 3 in every run.
-    split_by : {None, "repetition", "fold"}
-        What the split of the data varies with. With None, all tasks share one split; with "fold", repetition k
-        tests on fold k, of as many folds as there are repetitions.
-    files : sequence of str
+    split_by : {None, "repetition", "fold"}, default None
+        What the split of the data depends on. With None, all tasks share one split; with "repetition", each
+        repetition has its own; with "fold", repetition k tests on fold k, and there are as many folds as
+        repetitions.
+    files : sequence of str, optional
         Paths or patterns, relative to the study, of small files that jobs need and that the code does not
         name. They are copied with the code.
-    inputs : sequence of str or Path
+    inputs : sequence of str or Path, optional
         Files or folders of data that every task reads, relative to the study (`inputs=["data/cells.npz"]`).
         Outcomes record their digests, as with `task.uses(path)`.
 
     Raises
     ------
     GridError
-        The fit does not know an argument, or refuses a combination.
+        A parameter is invalid, the fit has no argument of a given name, or it rejects a combination.
     """
 
     fit: Callable[..., Any]
@@ -95,13 +95,13 @@ class Experiment:
     inputs: Sequence[str | Path] = ()
     name: str = field(default="", init=False)
     path: Path | None = field(default=None, init=False)
-    hint: str | None = field(default=None, init=False)  # what made loading the script slow
+    hint: str | None = field(default=None, init=False)  # why loading the script was slow
 
     def __post_init__(self) -> None:
-        FitAdapter(self.fit)  # raises GridError if it is not a fit
+        FitAdapter(self.fit)  # raises GridError if `fit` is not a fit
         if not isinstance(self.grid, Grid):
             raise GridError(
-                f"grid={short(self.grid)} is not a Grid. Write grid=neurofit.grid(filters=[4, 9])."
+                f"grid must be a Grid, got {short(self.grid)}. Write grid=neurofit.grid(filters=[4, 9])."
             )
         if (
             isinstance(self.repetitions, bool)
@@ -115,62 +115,73 @@ class Experiment:
             isinstance(one, (str, Path)) for one in self.inputs
         ):
             raise GridError(
-                f'inputs={short(self.inputs)}: give a list of paths, as in inputs=["data/cells.npz"].'
+                f'inputs must be a list of paths, got {short(self.inputs)}. Write inputs=["data/cells.npz"].'
             )
         if self.split_by == "fold" and self.repetitions < 2:
             raise GridError(
-                'split_by="fold" has a fold for each repetition, so that it needs repetitions=2 or more.'
+                'split_by="fold" uses one fold per repetition and needs at least 2 repetitions, '
+                f"got {self.repetitions}. Set repetitions to the number of folds."
             )
         if isinstance(self.files, str) or not all(isinstance(one, str) for one in self.files):
             raise GridError(
-                f"files={short(self.files)}: it is a list of paths or patterns, like ['lib/*.csv']."
+                f"files must be a list of paths or patterns, got {short(self.files)}. Write files=['lib/*.csv']."
             )
         if not self._runs:
-            raise GridError("The grid has no points: .where(…) drops them all.")
+            raise GridError("The grid has no points: .where(…) removed all of them.")
         must_be_manageable(len(self._runs), self.repetitions)
         self._check_runs()
 
     def runs(self) -> list[Run]:
-        """Every run, numbered as the grid asks.
+        """Every run, with the numbers that the grid assigns.
 
-        A run that is registered already keeps its number (`numbered`).
+        A run that is already registered keeps its registered number (see `numbered`).
         """
         return list(self._runs)
 
     def arguments(self) -> dict[str, Any]:
-        """Every argument that a grid or a command line may set, with its default.
+        """Every argument that a grid or a command line can set, with its default.
 
-        An argument without a default has `REQUIRED`.
+        The default is `REQUIRED` for an argument that has none.
         """
         return dict(self._arguments)
 
     @property
     def accepts_any(self) -> bool:
-        """Whether the fit takes any argument: it declares none, and reads `task.params` itself."""
+        """Whether the fit takes any argument: it declares none and reads `task.params` itself."""
         return self.adapter.accepts_any
 
     def settings(self) -> dict[str, Any]:
-        """What else makes the fit what it is, as JSON: part of every run's id."""
+        """Settings of the fit other than its arguments, as JSON. They are part of every run's id."""
         return dict(self._settings)
 
     def architectures(self) -> list[str]:
-        """The names of what can be fitted; a plain function's own name."""
+        """The names of the architectures that can be fitted; for a plain function, its name."""
         return self.adapter.architectures()
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that apply because `params` leaves them out, as JSON."""
+        """The default values, as JSON, of the arguments that are not in `params`."""
         return self.adapter.defaults(params)
 
     def varied(self, run: Run, changes: Mapping[str, Any]) -> Run:
-        """The run with some arguments changed, and the derived ones computed again.
+        """A run with some arguments changed and the derived arguments computed again.
 
-        It is a run of this grid if the grid has such a point, and has no number otherwise. A derived argument that
-        is among the changes stays as given, and then counts for the identity.
+        If the grid has such a point, the result is that run; otherwise its number is None. A derived argument that
+        is among the changes keeps the given value and becomes part of the run's id.
+
+        Parameters
+        ----------
+        run : Run
+        changes : mapping of str to value
+            New values of arguments, by name.
+
+        Returns
+        -------
+        Run
 
         Raises
         ------
         GridError
-            The fit does not know an argument, or refuses the combination.
+            The fit has no argument of a given name, or it rejects the combination.
         """
         given = {name: plain(value, f"argument '{name}'") for name, value in changes.items()}
         row = Row({**run.params, **given}, {}, ())
@@ -189,21 +200,21 @@ class Experiment:
         return self.path
 
     def at(self, name: str, path: Path, *, hint: str | None = None) -> Experiment:
-        """This experiment with the name and the place of its script."""
+        """A copy of this experiment with the name and the path of its script."""
         placed = copy.copy(self)
         for attribute, value in (("name", name), ("path", path), ("hint", hint)):
             object.__setattr__(placed, attribute, value)
         return placed
 
     def main(self) -> None:
-        """Run one task, as the command line says: `python jobs/exp3.py --filters 16 --repetition 3`."""
+        """Run one task chosen on the command line: `python jobs/exp3.py --filters 16 --repetition 3`."""
         import neurofit
 
         neurofit.main(self)
 
     @cached_property
     def adapter(self) -> FitAdapter:
-        """The fit, as the rest of neurofit sees it."""
+        """The fit, with a default for every optional attribute."""
         return FitAdapter(self.fit)
 
     @cached_property
@@ -260,7 +271,7 @@ class Experiment:
         ]
         if missing:
             raise GridError(
-                f"{where} leaves out '{missing[0]}', which has no default. "
+                f"{where}: the required argument '{missing[0]}' has no value. "
                 f"Add an axis {missing[0]}=[…] to the grid."
             )
         try:
@@ -270,12 +281,9 @@ class Experiment:
 
 
 def must_be_manageable(runs: int, repetitions: int) -> None:
-    """Raises GridError where there are more tasks than files and queues can be asked about in reasonable
-    time.
-    """
+    """Raise GridError if there are more tasks than files and queues can handle in reasonable time."""
     if runs * repetitions > MOST_TASKS:
         raise GridError(
-            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the most "
-            "that one "
-            "experiment can have. Lower the repetitions, or divide the grid among several scripts."
+            f"{runs} runs × {short(repetitions)} repetitions are more than {MOST_TASKS:,} tasks, the "
+            "limit for one experiment. Use fewer repetitions, or divide the grid among several scripts."
         )

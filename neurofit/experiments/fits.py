@@ -1,7 +1,6 @@
 """A user's fit as an object with known types: the only place that looks for a fit's optional attributes.
 
-`neurofit/protocols.py` has their types. A plain function declares its arguments as its parameters after the
-task.
+`neurofit/protocols.py` defines their types. The arguments of a plain function are its parameters after the task.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from typing import Any
 from neurofit.errors import GridError
 from neurofit.experiments.grid.params import plain, short
 
-REQUIRED = inspect.Parameter.empty  # stands for the default of an argument that has none
+REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 _ANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 @dataclass(frozen=True)
 class FitAdapter:
-    """A fit, with an answer for every optional attribute that it does not have.
+    """A fit, with a default for every optional attribute that it does not define.
 
     Parameters
     ----------
     fit : callable
-        What the user gave.
+        The function or object that the user passed to `Experiment`.
 
     Raises
     ------
@@ -39,15 +38,18 @@ class FitAdapter:
     def __post_init__(self) -> None:
         if isinstance(self.fit, type):
             raise GridError(
-                f"fit={self.fit.__name__} is a class. Give an instance, {self.fit.__name__}(…), or a function."
+                f"fit must be a function or an object, got the class {self.fit.__name__}. "
+                f"Pass an instance, {self.fit.__name__}(…)."
             )
         if not callable(self.fit):
             raise GridError(
-                f"fit={short(self.fit)} is not a function. Give a function fit(task) that returns a dict of numbers."
+                f"fit must be a function, got {short(self.fit)}. "
+                "Pass a function fit(task) that returns a dict of numbers."
             )
         if not self.declares_arguments and not self._parameters():
             raise GridError(
-                f"The fit '{self.name}' takes no task. Write def {self.name}(task) and return numbers."
+                f"The fit '{self.name}' has no parameters, expected the task as the first one. "
+                "Write def fit(task) and return a dict of numbers."
             )
 
     @property
@@ -57,7 +59,7 @@ class FitAdapter:
 
     @property
     def declares_arguments(self) -> bool:
-        """Whether the fit has `arguments()`; otherwise its parameters after the task are its arguments."""
+        """Whether the fit defines `arguments()`; if not, its arguments are its parameters after the task."""
         return hasattr(self.fit, "arguments")
 
     def arguments(self) -> dict[str, Any]:
@@ -76,7 +78,7 @@ class FitAdapter:
         return not rest or any(parameter.kind is parameter.VAR_KEYWORD for parameter in rest)
 
     def settings(self) -> dict[str, Any]:
-        """What else makes the fit what it is, as JSON."""
+        """Settings of the fit other than its arguments, as JSON."""
         settings = self._method("settings")
         found: dict[str, Any] = plain(
             dict(settings()) if settings else {"fit": self.name}, "the fit's settings"
@@ -87,7 +89,7 @@ class FitAdapter:
         return [str(one) for one in getattr(self.fit, "architectures", ())] or [self.name]
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that apply because `params` leaves them out; as their repr, if JSON cannot hold them."""
+        """The defaults of the arguments that are not in `params`; the repr of a value that is not valid JSON."""
         defaults = self._method("defaults")
         found = defaults(params) if defaults else self.arguments()
         return {
@@ -101,14 +103,14 @@ class FitAdapter:
             check(dict(params))
 
     def prepare(self, study: Path) -> None:
-        """Let the fit load, before tasks are forked, what all of them need."""
+        """Let the fit load what all tasks need, before they are forked."""
         if (prepare := self._method("prepare")) is not None:
             prepare(study)
 
     def call(self, task: Any) -> Any:
-        """What the fit returns for this task.
+        """Call the fit with this task and return its result.
 
-        A function gets those of `task.params` that it declares as arguments.
+        A plain function receives those entries of `task.params` that it declares as parameters.
         """
         if self.declares_arguments:
             return self.fit(task)
@@ -120,19 +122,19 @@ class FitAdapter:
 
     @property
     def together(self) -> Callable[[list[Any]], Sequence[Any]] | None:
-        """What trains several repetitions of one run at once, if the fit can."""
+        """The function that trains several repetitions of one run at once, or None."""
         found: Callable[[list[Any]], Sequence[Any]] | None = self._method("together")
         return found
 
     @property
     def load(self) -> Callable[[Path], Any] | None:
-        """What loads a finished attempt from its folder, if the fit can."""
+        """The function that loads a finished attempt from its folder, or None."""
         found: Callable[[Path], Any] | None = self._method("load")
         return found
 
     @property
     def ensemble(self) -> Callable[[list[Path]], Any] | None:
-        """What loads several finished attempts of one run as one object, if the fit can."""
+        """The function that loads several finished attempts of one run as one object, or None."""
         found: Callable[[list[Path]], Any] | None = self._method("ensemble")
         return found
 
@@ -154,13 +156,13 @@ class FitAdapter:
             return list(inspect.signature(self.fit).parameters.values())
         except (TypeError, ValueError):
             raise GridError(
-                f"Python does not know the parameters of the fit {short(self.fit)}. "
+                f"The parameters of the fit {short(self.fit)} cannot be determined. "
                 "Wrap it in a function: def fit(task)."
             ) from None
 
 
 def call(fit: Callable[..., Any], task: Any) -> Any:
-    """What a fit returns for this task."""
+    """Call a fit with a task and return its result."""
     return FitAdapter(fit).call(task)
 
 

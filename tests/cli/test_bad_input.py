@@ -121,7 +121,7 @@ SCRIPTS = {
         ["no argument 'not_e'", "Did you mean 'note'?", "line 6"],
     ),
     "empty_axis": (with_grid("nf.grid(x=[])"), ["axis 'x' is empty"]),
-    "no_json": (with_grid("nf.grid(x=[object()])"), ["axis 'x'", "Allowed are text"]),
+    "no_json": (with_grid("nf.grid(x=[object()])"), ["axis 'x'", "Allowed values: text"]),
     "nan": (with_grid("nf.grid(x=[float('nan')])"), ["axis 'x'", "nan"]),
     "two_axes": (with_grid("nf.grid(x=[1]) * nf.grid(x=[2])"), ["Two axes are called 'x'"]),
 }

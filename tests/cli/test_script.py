@@ -96,7 +96,7 @@ def test_a_task_that_fails(mixed, python):
         (["--y", "3"], 2, "No such option"),
         (["--set", "y=3"], 1, "the fit has no argument 'y'"),
         (["--set", "y"], 2, "expected NAME=VALUE"),
-        (["--x", "many"], 1, "write a number"),
+        (["--x", "many"], 1, "must be a number"),
         (["--run", "9"], 2, "quick has no run 9"),
     ],
 )

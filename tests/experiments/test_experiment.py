@@ -63,15 +63,15 @@ class Models:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Experiment(3), "fit=3 is not a function"),
-        (lambda: Experiment(Models), r"is a class. Give an instance, Models\("),
-        (lambda: Experiment(lambda: {}), "takes no task"),
-        (lambda: Experiment(hsm, {"filters": [1]}), "is not a Grid. Write grid="),
+        (lambda: Experiment(3), "fit must be a function, got 3"),
+        (lambda: Experiment(Models), r"got the class Models\. Pass an instance, Models\("),
+        (lambda: Experiment(lambda: {}), "has no parameters, expected the task"),
+        (lambda: Experiment(hsm, {"filters": [1]}), "grid must be a Grid, got .* Write grid="),
         (lambda: Experiment(hsm, repetitions=0), "repetitions must be an integer of at least 1, got 0"),
         (lambda: Experiment(hsm, repetitions=True), "of at least 1, got True"),
         (lambda: Experiment(hsm, repetitions=2.0), "of at least 1, got 2.0"),
         (lambda: Experiment(hsm, split_by="folds"), "or .fold., got folds"),
-        (lambda: Experiment(hsm, split_by="fold"), "repetitions=2 or more"),
+        (lambda: Experiment(hsm, split_by="fold"), "at least 2 repetitions, got 1"),
         (lambda: Experiment(hsm, grid(filters=[1]).where(lambda filters: False)), "no points"),
         (
             lambda: Experiment(hsm, grid(filters=[1]) + grid(filter=[1])),
@@ -79,7 +79,10 @@ class Models:
             "activation",
         ),
         (lambda: Experiment(hsm, grid(filters=[1]).derive(x=lambda filters: 1)), "no argument 'x'"),
-        (lambda: Experiment(lambda task, *, a: {}, grid()), r"Run 0 leaves out 'a'.*axis a=\[…\]"),
+        (
+            lambda: Experiment(lambda task, *, a: {}, grid()),
+            r"Run 0: the required argument 'a'.*axis a=\[…\]",
+        ),
         (
             lambda: Experiment(
                 Models(), grid(width=[4, 16], architecture=["ln", "cnn"]).where(lambda width: width == 16)

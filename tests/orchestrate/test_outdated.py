@@ -95,5 +95,5 @@ def test_data_that_a_task_cannot_read_is_an_error_that_names_it(bench):
 
 
 def test_a_path_alone_is_no_list_of_inputs():
-    with pytest.raises(GridError, match="give a list of paths"):
+    with pytest.raises(GridError, match="inputs must be a list of paths"):
         Experiment(lambda task: {"x": 1}, inputs="data/cells.npz")

@@ -1,8 +1,8 @@
-"""Arguments of a run: what JSON can carry of them, what makes two of them the same, how a word becomes one.
+"""Values of arguments: conversion to JSON, comparison, and parsing of command-line words.
 
-`plain` is what is stored and handed to a fit, `canonical` the text that a run's id is the hash of. Two values
-are the same when Python says that they are equal, but for booleans (True is not 1) and sequences ((1, 2) is
-[1, 2]).
+`plain` gives the value that is stored and passed to a fit, `canonical` the text whose hash is a run's id. Two
+values are identical if they are equal in Python, with two exceptions: booleans are not numbers (True is not 1),
+and tuples equal lists ((1, 2) is [1, 2]).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from neurofit import yaml_text
 from neurofit.errors import GridError
 
 ALLOWED = (
-    "Allowed are text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
+    "Allowed values: text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
 )
 _DEEPEST = 50
-_LONGEST_INTEGER = 10**4000  # Python refuses to print integers of more than 4300 digits
+_LONGEST_INTEGER = 10**4000  # Python cannot print integers of more than 4300 digits
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -30,15 +30,22 @@ _NOT_FINITE = re.compile(r"[+-]?\.?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def plain(value: Any, where: str, _above: tuple[int, ...] = ()) -> Any:
-    """The value as JSON carries it: tuples as lists, NumPy scalars as Python's own.
+    """The value as JSON represents it: tuples as lists, NumPy scalars as Python scalars.
 
     Parameters
     ----------
-    where : what the value belongs to, as an error says it: "axis 'filters'"
+    value : object
+    where : str
+        What the value belongs to, for error messages: "axis 'filters'".
+
+    Returns
+    -------
+    None, bool, int, float, str, list or dict
 
     Raises
     ------
-    GridError : JSON cannot carry it
+    GridError
+        JSON cannot represent the value.
     """
     value = _python_scalar(value)
     if value is None or isinstance(value, bool):
@@ -52,7 +59,7 @@ def plain(value: Any, where: str, _above: tuple[int, ...] = ()) -> Any:
     if id(value) in _above:
         raise GridError(f"{where} has a value that contains itself. {ALLOWED}")
     if len(_above) == _DEEPEST:
-        raise GridError(f"{where} has a value of more than {_DEEPEST} levels. Make it flatter.")
+        raise GridError(f"{where} has a value nested more than {_DEEPEST} levels deep. Use a flatter value.")
     above = (*_above, id(value))
     if isinstance(value, dict):
         return {_key(key, where): plain(inner, where, above) for key, inner in value.items()}
@@ -60,19 +67,17 @@ def plain(value: Any, where: str, _above: tuple[int, ...] = ()) -> Any:
 
 
 def canonical(value: Any, where: str = "this") -> str:
-    """The one JSON text of a value: sorted keys, 1 for 1.0 and for -0.0 a 0."""
+    """The JSON text of a value in a unique form: keys sorted, 1.0 as 1, -0.0 as 0."""
     return json.dumps(_normal(plain(value, where)), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def identity(value: Any, where: str = "this") -> str:
-    """16 hexadecimal digits that equal values share."""
+    """A hash of 16 hexadecimal digits, the same for identical values."""
     return hashlib.sha256(canonical(value, where).encode()).hexdigest()[:16]
 
 
 def short(value: Any, width: int = 40) -> str:
-    """The value on one line of at most this many printable characters, as a person would write it in a
-    grid.
-    """
+    """The value on one line of at most `width` printable characters, as it would be written in a grid."""
     if isinstance(value, str):
         is_bare = value and value == value.strip() and isinstance(_word(value), str)
         return one_line(value if is_bare else repr(value), width)
@@ -80,34 +85,49 @@ def short(value: Any, width: int = 40) -> str:
 
 
 def cut(text: str, width: int, end: int) -> str:
-    """A text of at most this many characters, cut before its last `end`: of long ones, the beginnings are
-    alike.
+    """The text in at most `width` characters, shortened in the middle: its last `end` characters are kept,
+    because long texts often share their beginning.
     """
     return text if len(text) <= width else f"{text[: width - end - 1]}…{text[len(text) - end :]}"
 
 
 def one_line(text: str, width: int = 40) -> str:
-    """The text in at most this many printable characters, others as escapes."""
+    """The text in at most `width` characters, with escapes for characters that cannot be printed."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def parse(text: str, default: Any = None, where: str = "this argument") -> Any:
-    """The value that a word of the command line means, for an argument with this default.
+    """The value of a command-line word, for an argument with this default.
 
-    Text where the default is text. Otherwise a number (16, 1e-3), true, false, null, or a list or dict as
-    JSON or YAML; what is none of these is text, unless the default is a number or a boolean.
+    If the default is text, the word is text. Otherwise it is a number (16, 1e-3), true, false, null, or a list or
+    dict in JSON or YAML. Any other word is text, unless the default is a number or a boolean.
+
+    Parameters
+    ----------
+    text : str
+    default : object, optional
+        The default of the argument.
+    where : str
+        The name of the argument, for error messages: "--filters".
+
+    Raises
+    ------
+    GridError
+        The word does not have the type of the default, or JSON cannot represent its value.
     """
     if isinstance(default, str):
         return _whole_text(text)
     value = plain(_structure(text, where), where)
     if isinstance(default, bool) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         raise GridError(
-            f"{where} is {short(default)} by default: write true or false, not '{one_line(text)}'."
+            f"{where} must be true or false like its default ({short(default)}), got '{one_line(text)}'."
         )
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     if number and isinstance(value, (str, bool)):
-        raise GridError(f"{where} is {short(default)} by default: write a number, not '{one_line(text)}'.")
+        raise GridError(
+            f"{where} must be a number like its default ({short(default)}), got '{one_line(text)}'."
+        )
     return value
 
 
@@ -117,7 +137,7 @@ def _python_scalar(value: Any) -> Any:
 
 
 def _whole_text(text: str) -> str:
-    """Exactly str, and a pair of surrogates as the character that JSON would make of it; a lone one stays."""
+    """The text as an exact `str`, with surrogate pairs joined to one character as JSON does; lone ones stay."""
     text = str.__str__(text)
     try:
         text.encode()
@@ -129,11 +149,11 @@ def _whole_text(text: str) -> str:
 def _finite(value: int | float, where: str) -> int | float:
     if isinstance(value, int):
         if abs(value) >= _LONGEST_INTEGER:
-            raise GridError(f"{where} has an integer of more than 4000 digits. Give it as text.")
+            raise GridError(f"{where} has an integer of more than 4000 digits. Pass it as text.")
         return int(value)
     if not math.isfinite(value):
         raise GridError(
-            f"{where} has the value {value}, which JSON cannot carry. {ALLOWED} Use None for 'no value'."
+            f"{where} has the value {value}, which JSON cannot represent. {ALLOWED} Use None for 'no value'."
         )
     return float(value)
 
@@ -151,12 +171,12 @@ def _kind(value: Any) -> str:
 
 def _advice(value: Any) -> str:
     if hasattr(value, "tolist"):
-        return " Write .tolist() after an array."
+        return " Convert an array with .tolist()."
     if isinstance(value, (set, frozenset)):
-        return " Write sorted(…) around a set."
+        return " Convert a set with sorted(…)."
     if hasattr(value, "__fspath__"):
-        return " Write str(…) around a path."
-    return " Give a name, and let the fit look up what it means."
+        return " Convert a path with str(…)."
+    return " Pass a name, and let the fit look up the object."
 
 
 def _normal(value: Any) -> Any:
@@ -172,14 +192,12 @@ def _normal(value: Any) -> Any:
 def _shown(value: Any) -> str:
     try:
         return repr(value)
-    except Exception:  # a foreign object's own repr, on the way to an error message
+    except Exception:  # a foreign object's repr may raise anything, and this is for an error message
         return f"<{type(value).__name__}>"
 
 
 def _word(text: str) -> Any:
-    """The number, boolean or None that an unquoted word means; otherwise the word; `float` where it is not
-    finite.
-    """
+    """The number, boolean or None that an unquoted word stands for, otherwise the word; nan if not finite."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text) and len(text) < 4000:
@@ -193,21 +211,23 @@ def _structure(text: str, where: str) -> Any:
     if text[:1] not in ("[", "{", '"'):
         return _word(text)
     try:
-        return json.loads(text)  # json first: it reads what `neurofit show --json` prints, escapes included
+        return json.loads(text)  # JSON first: it reads what `neurofit show --json` prints, including escapes
     except (ValueError, RecursionError):
         pass
     try:
         node = yaml_text.compose(text)
         return text if node is None else _from_node(node)
     except (yaml.YAMLError, TypeError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GridError(
-            f"{where}: '{one_line(text)}' is neither JSON nor YAML ({said}). Write [1, 2] for a list."
+            f"{where}: '{one_line(text)}' is neither JSON nor YAML ({reason}). Write a list as [1, 2]."
         ) from None
 
 
 def _from_node(node: yaml.Node) -> Any:
-    """A YAML node with our own scalars: YAML 1.1 takes 1e-3 for text, `no` for false and 1:30 for 90."""
+    """The value of a YAML node, with scalars read by `_word`: YAML 1.1 reads 1e-3 as text, `no` as false and
+    1:30 as 90.
+    """
     if isinstance(node, yaml.SequenceNode):
         return [_from_node(inner) for inner in node.value]
     if isinstance(node, yaml.MappingNode):
