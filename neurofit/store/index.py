@@ -1,8 +1,7 @@
-"""What was read of an experiment's journals, kept on this host so that the next command reads only what they
-have grown by.
+"""A cache of what was read from an experiment's journals, so the next command reads only the lines added since.
 
-A cache in the user's own cache folder: it can be deleted at any time, and is written by nobody but the
-commands of this user on this host. A line of JSON and its checksum: an index that is not whole is not there.
+It is in the user's own cache folder, can be deleted at any time, and is written only by this user's commands
+on this host. The file has a line of JSON and its checksum; an incomplete file is ignored.
 """
 
 from __future__ import annotations
@@ -18,12 +17,13 @@ from neurofit.process import Process
 from neurofit.store.evidence import Facts, TaskFacts
 from neurofit.store.layout import ExperimentFiles
 
-FORMAT = 3  # 2 had attempts of other submissions among a submission's own, and no inputs
+FORMAT = 3  # 2 mixed in attempts of other submissions, and had no inputs
 
 
 def cache_folder(environment: dict[str, str] | None = None) -> Path:
-    """Where this user's caches go: $XDG_CACHE_HOME, else ~/.cache; a folder that cannot be, for who has no
-    home.
+    """The folder of this user's caches: `neurofit` in $XDG_CACHE_HOME, else in ~/.cache.
+
+    A user without a home folder gets a path that cannot exist.
     """
     environment = dict(os.environ) if environment is None else environment
     base = environment.get("XDG_CACHE_HOME", "")
@@ -38,7 +38,7 @@ def _path(files: ExperimentFiles, folder: Path) -> Path:
 
 
 def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
-    """Facts by submission; empty where there is no index, or one of another experiment, version or study."""
+    """Facts by submission; empty if there is no index, or it is of another experiment, version or study."""
     try:
         kept = _read(_path(files, folder))
         if kept["format"] != FORMAT or kept["inode"] != files.registry.stat().st_ino:
@@ -49,7 +49,7 @@ def load(files: ExperimentFiles, folder: Path) -> dict[str, Facts]:
 
 
 def orphans(folder: Path) -> list[Path]:
-    """Indices of experiments that are no longer where they were."""
+    """Index files of experiments whose folder no longer exists."""
     return [
         path for path in sorted(folder.glob("*.json")) if (of := _folder_of(path)) and not os.path.isdir(of)
     ]
@@ -57,17 +57,17 @@ def orphans(folder: Path) -> list[Path]:
 
 def _folder_of(path: Path) -> str | None:
     try:
-        folder = json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # of any version
+        folder = json.loads(path.read_bytes().partition(b"\n")[0])["folder"]  # in every version
         return folder if isinstance(folder, str) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Raises ValueError where the file is not as it was written."""
+    """Raises ValueError if the checksum does not match."""
     text, _, checksum = path.read_bytes().partition(b"\n")
     if checksum != _checksum(text):
-        raise ValueError(f"{path}: not whole")
+        raise ValueError(f"{path}: incomplete")
     kept: dict[str, Any] = json.loads(text)
     return kept
 
@@ -77,7 +77,7 @@ def _checksum(text: bytes) -> bytes:
 
 
 def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
-    """Keep the facts; a cache that cannot be written is no error."""
+    """Save the facts. A cache that cannot be written is not an error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         record = {

@@ -1,8 +1,8 @@
-"""Data that tasks read: which files, and a digest of what was in each. Outcomes have them as the fact
+"""Data that tasks read: the files, and a digest of the content of each, stored in outcomes as the fact
 `inputs`.
 
-A digest is of the content alone, so that a copy of a study has the same. Reading large files takes time, so
-digests are remembered in the user's cache folder by path, size, mtime and inode.
+A digest depends on the content alone, so it is the same in a copy of the study. Large files take time to
+read, so their digests are cached in the user's cache folder by path, size, mtime and inode.
 """
 
 from __future__ import annotations
@@ -17,29 +17,39 @@ from typing import Any
 from neurofit.files import write_whole
 from neurofit.store.index import cache_folder
 
-_LARGE_BYTES = 1_000_000  # reading a smaller file takes no longer than looking it up
-_JUST_NOW_SECONDS = 2.0  # a file changed so recently may change again without a new mtime
+_LARGE_BYTES = 1_000_000  # a smaller file is read as fast as its digest is looked up
+_JUST_NOW_SECONDS = 2.0  # a file changed this recently may change again without a new mtime
 _MOST_REMEMBERED = 5_000
 _BLOCK_BYTES = 1 << 20
-_remembered: dict[str, list[Any]] = {}  # path → size, mtime, inode, digest; inherited by forks
+_remembered: dict[str, list[Any]] = {}  # path → size, mtime, inode, digest; inherited on fork
 
 
 def name_of(path: Path | str, study: Path) -> str:
-    """The path as outcomes have it: relative to the study where it is in there, as the user wrote it
-    otherwise.
-    """
+    """The path as it is stored in outcomes: relative to the study if it is inside, otherwise absolute."""
     whole = os.path.normpath(os.path.join(os.path.abspath(study), os.fspath(path)))
     relative = os.path.relpath(whole, os.path.abspath(study))
     return Path(whole if relative.split(os.sep)[0] == os.pardir else relative).as_posix()
 
 
 def digest(path: Path | str, *, cache: Path | None = None) -> str:
-    """16 hexadecimal digits of a file's content; of a folder's, over the names and contents of all files in
-    it.
+    """A digest of the content of a file, or of the names and contents of all files in a folder.
+
+    Parameters
+    ----------
+    path : path-like
+        A file or a folder.
+    cache : Path, optional
+        The folder in which digests of large files are cached; the user's cache folder by default.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
 
     Raises
     ------
-    OSError : it is not there, or cannot be read
+    OSError
+        If the path does not exist or cannot be read.
     """
     if not os.path.isdir(path):
         return _of_file(os.path.realpath(path), cache)
@@ -95,7 +105,7 @@ def _read(cache: Path | None) -> dict[str, list[Any]]:
 
 
 def _remember(path: str, cache: Path | None) -> None:
-    """Keep a digest; of two processes that do so at once, one may have to read its file again."""
+    """Cache a digest. If two processes do so at once, one digest is lost and computed again later."""
     known = {**_read(cache), path: _remembered[path]}
     newest = dict(list(known.items())[-_MOST_REMEMBERED:])
     try:

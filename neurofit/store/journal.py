@@ -1,11 +1,10 @@
-"""Journals: one file per start of a job, written by that worker alone, line by line; its mtime is the
-heartbeat.
+"""Journals: one file per start of a job, which only its worker appends to; the mtime is the heartbeat.
 
 {"start": {process}, "job": 17, "cluster_job": …}             first line
-{"claim": [run, repetition], "attempt": 2, "t": …}            a task was begun
-{"outcome": {…}}                                              as in outcome.json, so that a table reads no other file
-{"skip": [run, repetition], "why": "…"}                       a task was left alone
-{"end": "done"}                                               the job came to its end
+{"claim": [run, repetition], "attempt": 2, "t": …}            a task was started
+{"outcome": {…}}                                              as in outcome.json, so a table needs no other file
+{"skip": [run, repetition], "why": "…"}                       a task was skipped
+{"end": "done"}                                               the job ended
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from neurofit.store.records import JournalLine, TaskOutcome
 from neurofit.structure import structured_lines
 from neurofit.transient import retry
 
-OUTCOME = b'{"outcome":'  # how a line with an outcome begins
+OUTCOME = b'{"outcome":'  # the start of a line with an outcome
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
 
@@ -36,17 +35,17 @@ class Journal:
         self.job = job
         self.path, self.start = _next_start(files, job)
         self._descriptor = retry(self._open, late=True)
-        self._torn = False  # its last line may be
-        self._failed = False  # the last request did
+        self._torn = False  # whether the last line may be incomplete
+        self._failed = False  # whether the last write failed
         self.write({"start": Process.here().record(), "job": job, "t": round(time.time(), 3), **facts})
 
     def write(self, record: dict[str, Any]) -> None:
-        """Add a line, on a fresh one after a line that the disk had no room for."""
+        """Append a line. If the previous one is incomplete because the disk was full, start a new line first."""
         line = encoded(to_json(record) + "\n")
         retry(lambda: self._append(line))
 
     def _append(self, line: bytes) -> None:
-        """What an earlier try may have written whole is there twice, which says nothing else."""
+        """Append once. A retry may write a line twice, which does not change its meaning."""
         if self._failed:
             self._reopen()
         whole, self._torn, self._failed = (b"\n" + line if self._torn else line), True, True
@@ -59,15 +58,15 @@ class Journal:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND)
 
     def _reopen(self) -> None:
-        """A server that restarted may not know the old descriptor any more."""
+        """Open the file again: a file server that restarted may not know the old descriptor."""
         fresh = self._open()
         os.dup2(fresh, self._descriptor, inheritable=False)
         os.close(fresh)
 
     def touch(self) -> None:
-        """The heartbeat.
+        """Write the heartbeat.
 
-        Where the storage is away it is left out: the next one tells, and no work is lost for it.
+        If the storage is unavailable, this heartbeat is skipped: the next one follows, and no work is lost.
         """
         try:
             os.utime(self._descriptor)
@@ -77,7 +76,7 @@ class Journal:
                 os.utime(self._descriptor)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # every line was written before
+        with contextlib.suppress(OSError):  # every line has already been written
             os.close(self._descriptor)
 
 
@@ -97,7 +96,7 @@ def _make_next_start(files: SubmissionFiles, job: int) -> tuple[Path, int]:
 
 
 def journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]:
-    """(job, start) → the journal's directory entry."""
+    """Job and start → the directory entry of the journal."""
     return retry(lambda: _journals(files))
 
 
@@ -114,14 +113,14 @@ def _journals(files: SubmissionFiles) -> dict[tuple[int, int], os.DirEntry[str]]
 
 
 class Journalled(NamedTuple):
-    """An outcome in a journal, and the size of its `outcome.json` in bytes: None if that is not known."""
+    """An outcome in a journal, and the size of its `outcome.json` in bytes (None if unknown)."""
 
     outcome: TaskOutcome
     size: int | None
 
 
 def read_outcomes(path: str) -> tuple[list[Journalled], bool]:
-    """The outcomes in a journal, and whether some of its lines are damaged."""
+    """The outcomes in a journal, and whether any of its lines is damaged."""
     lines = retry(Path(path).read_bytes).split(b"\n")
     is_torn = any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1])
     lines = [line for line in lines if line.startswith(OUTCOME)]
@@ -134,13 +133,13 @@ def read_outcomes(path: str) -> tuple[list[Journalled], bool]:
 
 
 def now_on(folder: Path) -> float:
-    """The time as the file system of `folder` sees it: ages are never taken between two machines' clocks."""
+    """The current time of the file system of `folder`: ages are never computed from the clocks of two hosts."""
     probe = folder / f".now-{os.getpid()}"
     try:
         probe.touch()
         return probe.stat().st_mtime
     except OSError:
-        return time.time()  # cannot be written from here: this host's clock is the best there is
+        return time.time()  # not writable from this host: its own clock is the best available
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()

@@ -1,4 +1,4 @@
-"""One writer at a time on the submit hosts: a lock file per experiment, made exclusively, that names its
+"""One writer at a time on the submit hosts: a lock file per experiment, created exclusively, that names its
 holder.
 """
 
@@ -25,11 +25,23 @@ WITHOUT_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, err
 
 @contextlib.contextmanager
 def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the lock file `path`; waits for a holder that is alive, takes over from one known to be dead.
+    """Hold a lock file. Waits for a holder that is alive, and takes over from one known to be dead.
 
-    Raises LockedError, which explains who holds it, after `patience_seconds`.
+    Parameters
+    ----------
+    path : Path
+        The lock file. Its folder is created if it does not exist.
+    patience_seconds : float, default 60
+        How long to wait for the holder, in seconds.
+
+    Raises
+    ------
+    LockedError
+        If the lock is still held after `patience_seconds`; the message names the holder.
+    StoreError
+        If the lock file cannot be written.
     """
-    with explain_os_errors(path.parent, "make this folder"):
+    with explain_os_errors(path.parent, "create this folder"):
         retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
     content = to_json({**Process.here().record(), "user": user(), "since": _now()})
     deadline = time.monotonic() + patience_seconds
@@ -42,12 +54,12 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # who finds it later sees that this process is gone
+        with contextlib.suppress(OSError):  # whoever finds the lock later sees that this process is gone
             retry(lambda: _release(path, encoded(content)))
 
 
 def _release(path: Path, content: bytes) -> None:
-    if path.read_bytes() == content:  # otherwise it was deleted by hand, and is another's now
+    if path.read_bytes() == content:  # otherwise the file was deleted by hand, and is now another process's
         path.unlink()
 
 
@@ -61,8 +73,9 @@ def held_elsewhere(path: Path) -> bool:
 
 
 def _break_if_dead(path: Path) -> bool:
-    """Remove the lock of a process of this host that is gone. Guarded, so that two breakers never remove a
-    fresh lock.
+    """Remove the lock if its holder ran on this host and is gone.
+
+    A guard file prevents two processes that do this at once from removing a new lock.
     """
     if _holder_is_alive(path) is not False:
         return False
@@ -72,26 +85,24 @@ def _break_if_dead(path: Path) -> bool:
 
 def _break(path: Path) -> bool:
     guard = path.with_name(path.name + ".guard")
-    with open(
-        guard, "a"
-    ) as file:  # flock suffices: whoever knows the holder to be dead is on the holder's host
+    # flock is enough: only processes on the holder's host can know that it is dead
+    with open(guard, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in WITHOUT_FLOCK:
                 raise
-            raise LockedError(_left_behind(path, guard, error)) from error
+            raise LockedError(_cannot_take_over(path, guard, error)) from error
         if _holder_is_alive(path) is False:
             path.unlink(missing_ok=True)
     return True
 
 
-def _left_behind(path: Path, guard: Path, error: OSError) -> str:
+def _cannot_take_over(path: Path, guard: Path, error: OSError) -> str:
     return (
-        f"{path.parent.name} is locked by {_holder(path)}, which is gone, and this file system has no flock "
-        f"({error.strerror}), without which two commands could take the lock over at once. If no other "
-        "command is at "
-        f"work on this experiment, delete {path} and {guard}, then repeat this one."
+        f"{path.parent.name} is locked by {_holder(path)}, which has ended. The lock cannot be taken over "
+        f"safely, because this file system does not support flock ({error.strerror}). If no other command is "
+        f"using this experiment, delete {path} and {guard}, then repeat the command."
     )
 
 
@@ -104,9 +115,8 @@ def _holder_is_alive(path: Path) -> bool | None:
 
 def _explanation(path: Path) -> str:
     return (
-        f"{path.parent.name} is locked by {_holder(path)}. If that process is gone, delete {path} and "
-        "repeat the "
-        "command; otherwise wait for it."
+        f"{path.parent.name} is locked by {_holder(path)}. Wait for that process, or, if it has ended, delete "
+        f"{path} and repeat the command."
     )
 
 
@@ -115,7 +125,7 @@ def _holder(path: Path) -> str:
         holder = read_record(path, LockRecord)
         return f"process {holder.pid} of {holder.user} on {holder.host} since {holder.since}"
     except (OSError, StoreError):
-        return "somebody who left no name"
+        return "an unknown process"
 
 
 def _now() -> str:

@@ -29,7 +29,8 @@ def test_a_lock_of_another_host_is_explained_and_left(tmp_path):
     path.write_text(to_json({**Process("login7", "b", 41, 1).record(), "user": "mara", "since": "today"}))
     with (
         pytest.raises(
-            LockedError, match=r"process 41 of mara on login7 since today\. If that process is gone, delete"
+            LockedError,
+            match=r"process 41 of mara on login7 since today\. Wait for that process, or, if it has ended, delete",
         ),
         locked(path, patience_seconds=0.1),
     ):
@@ -61,7 +62,7 @@ def test_where_a_file_system_has_no_flock_it_is_said_what_can_be_deleted(tmp_pat
     program.wait()
     path.write_text(to_json({**gone.record(), "user": "mara", "since": "today"}))
     monkeypatch.setattr(fcntl, "flock", no_flock)
-    said = rf"of mara on .* which is gone.* delete {path} and {path}\.guard"
+    said = rf"of mara on .* which has ended.* delete {path} and {path}\.guard"
     with pytest.raises(LockedError, match=said), locked(path):
         pass
     path.unlink()
