@@ -1,16 +1,16 @@
 """Every file name under `training_data/`.
 
 training_data/
-├── .storage.json                       which storage this is; see `storage.py`
-├── .code/3f9a1c2e5b6d/                 the study's own files as they were, by content
+├── .storage.json                       identity of the storage; see `storage.py`
+├── .code/3f9a1c2e5b6d/                 copies of the study's own files, by content
 └── exp3/
-    ├── .lock                           who on a submit host is writing to this experiment
-    ├── runs.jsonl                      number, id, arguments of every run that ever was
-    ├── chosen.jsonl                    which attempt counts, where somebody chose an earlier one
-    ├── .scratch/20261128-101502-here-w2k7/   a done task tried by hand: a submission and its attempt in one
+    ├── .lock                           the process of a submit host that is writing here
+    ├── runs.jsonl                      number, id and arguments of every run ever submitted
+    ├── chosen.jsonl                    which attempt counts, if a user chose an earlier one
+    ├── .scratch/20261128-101502-here-w2k7/   a done task run by hand: a submission with its attempt
     ├── submissions/20261120-183012-local-k3f9/
     │   ├── submission.json  jobs.tasks  queue.jsonl
-    │   ├── stops/000001.json           one per cancellation; alike.json: too many identical failures
+    │   ├── stops/000001.json           one per cancellation; alike.json: fail-fast stop
     │   ├── journal/000017.1.jsonl      one per start of a job
     │   └── logs/
     └── runs/012-3f9a1c2e/rep-03/
@@ -38,7 +38,7 @@ JOURNAL = re.compile(r"(\d+)\.(\d+)\.jsonl$")
 
 @dataclass(frozen=True)
 class AttemptFiles:
-    """The files of one try at a task."""
+    """The files of one attempt at a task."""
 
     folder: Path
 
@@ -81,7 +81,7 @@ class TaskFiles:
         return AttemptFiles(self.folder / f"attempt-{number:02d}")
 
     def attempts(self) -> list[AttemptFiles]:
-        """Those that were made, oldest first."""
+        """The attempts that exist, oldest first."""
         try:
             found = [path for path in retry(lambda: list(self.folder.iterdir())) if ATTEMPT.match(path.name)]
         except (FileNotFoundError, NotADirectoryError):
@@ -91,7 +91,7 @@ class TaskFiles:
 
 @dataclass(frozen=True)
 class SubmissionFiles:
-    """The files of what one `neurofit submit` queued."""
+    """The files of one submission: what one `neurofit submit` queued."""
 
     folder: Path
 
@@ -166,11 +166,11 @@ class ExperimentFiles:
         return SubmissionFiles(self.submissions_folder / name)
 
     def submissions(self) -> list[SubmissionFiles]:
-        """Those that were written whole, oldest first (their names start with the time)."""
+        """The complete submissions, oldest first (their names start with the time)."""
         return [self.submission(name) for name in self._submission_names() if SUBMISSION.match(name)]
 
     def misnamed(self) -> list[Path]:
-        """Submissions that somebody renamed, which are not taken for any."""
+        """Folders of submissions that were renamed, which are not treated as submissions."""
         others = [self.submission(name) for name in self._submission_names() if not SUBMISSION.match(name)]
         return [files.folder for files in others if os.path.lexists(files.record)]
 
@@ -186,9 +186,7 @@ class ExperimentFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
 
     def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
-        """The path of an outcome as text: a table asks for thousands, and a Path costs more than the
-        question.
-        """
+        """The path of an outcome, as text: a table needs thousands, and a Path is slower to create."""
         return f"{self.folder}/runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}/attempt-{attempt:02d}/outcome.json"
 
 
@@ -198,24 +196,22 @@ def code_store(study: Study) -> Path:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The experiments that have something under `training_data/`, and what could not be looked into, in
-    words.
-    """
+    """The experiments with files under `training_data/`, and messages about what could not be read."""
 
     names: list[str]
     unseen: list[str]
 
 
 def experiments_with_files(study: Study) -> list[str]:
-    """Names of the experiments that have something under `training_data/`, in however many groups."""
+    """The names of the experiments with files under `training_data/`, in any number of nested groups."""
     storage.require(study)
     return discover_experiments(study).names
 
 
 def discover_experiments(study: Study) -> Discovered:
-    """The experiments under `training_data/`, and the folders and links there that may hide one.
+    """Find the experiments under `training_data/`, and the folders and links that may hide one.
 
-    A folder that links lead to again and again is entered once, so that no tree of links takes long.
+    A folder that is reached through several links is entered once, so circular links do no harm.
     """
     if reason := storage.gone(study):
         return Discovered([], [reason])
@@ -227,7 +223,7 @@ def discover_experiments(study: Study) -> Discovered:
 
 
 class _Walk:
-    """Folders first, then what links lead to and was not seen yet."""
+    """A walk that enters folders first, then targets of links that were not entered yet."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -236,7 +232,7 @@ class _Walk:
         self._entered: set[tuple[int, int]] = set()
 
     def enter(self, folder: str, name: str) -> None:
-        """`name` is the experiment's, if the folder is one's; empty for `training_data` itself."""
+        """Enter a folder. `name` is the experiment's name if it is one; empty for `training_data` itself."""
         waiting = [(folder, name)]
         while waiting:
             folder, name = waiting.pop()
@@ -244,12 +240,12 @@ class _Walk:
                 status, inner = retry(partial(_look_into, folder))
             except FileNotFoundError:
                 if os.path.islink(folder):
-                    self.unseen.append(_nowhere(folder))
+                    self.unseen.append(_broken_link(folder))
                 continue
             except OSError as error:
                 if not name and isinstance(error, StorageUnavailable):
-                    raise  # all of it is away, which is not the same as empty
-                self.unseen.append(f"{folder}: {error.strerror}, so that experiments in it are not shown.")
+                    raise  # all of the storage is unavailable, which differs from empty
+                self.unseen.append(f"{folder}: {error.strerror}, so experiments in it are not listed.")
                 continue
             self._entered.add((status.st_dev, status.st_ino))
             names = {entry.name for entry in inner}
@@ -258,9 +254,7 @@ class _Walk:
             elif name and any(
                 entry.name == "submissions" and _has_submissions(entry.path) for entry in inner
             ):
-                self.unseen.append(
-                    f"{folder}: it has submissions and no runs.jsonl, so that it is not shown."
-                )
+                self.unseen.append(f"{folder}: it has submissions but no runs.jsonl, so it is not listed.")
             for entry in inner:
                 if _is_folder_of_records(entry.name, name.rpartition("/")[2]):
                     continue
@@ -274,14 +268,14 @@ class _Walk:
         try:
             status = retry(partial(os.stat, path))
         except OSError:
-            self.unseen.append(_nowhere(path))
+            self.unseen.append(_broken_link(path))
             return
         if not os.path.isdir(path):
             return
         if (status.st_dev, status.st_ino) not in self._entered:
             self.enter(path, name)
         elif os.path.lexists(f"{path}/runs.jsonl"):
-            self.names.append(name)  # a second name of an experiment
+            self.names.append(name)  # another name of the same experiment
 
 
 def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
@@ -291,7 +285,7 @@ def _look_into(folder: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
 
 
 def _is_folder_of_records(name: str, inside: str) -> bool:
-    """Whether a folder is a run's in `runs/`, or a submission in `submissions/`: no experiment is in it."""
+    """Whether a folder is a run in `runs/` or a submission in `submissions/`, which contain no experiments."""
     return bool(inside == "runs" and RUN.match(name)) or bool(
         inside == "submissions" and SUBMISSION.match(name)
     )
@@ -301,10 +295,8 @@ def _has_submissions(folder: str) -> bool:
     try:
         return any(SUBMISSION.match(name) for name in os.listdir(folder))
     except OSError:
-        return True  # it may
+        return True  # it may have some
 
 
-def _nowhere(link: str) -> str:
-    return (
-        f"{link}: this link leads nowhere ({os.readlink(link)}), so that experiments behind it are not shown."
-    )
+def _broken_link(link: str) -> str:
+    return f"{link}: broken link to '{os.readlink(link)}', so experiments behind it are not listed."

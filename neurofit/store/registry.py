@@ -1,9 +1,9 @@
-"""`runs.jsonl`: which number belongs to which run, for ever.
+"""`runs.jsonl`: the permanent number of each run.
 
-A line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the
-experiment's lock and never rewritten; a later line of the same number and id says that its derived values
-have changed. Half a last line, which a full disk leaves, was never used: the submit that wrote it failed. It
-is passed over, and cut off before the next line.
+One line per run: {"run", "id", "architecture", "params", "derived", "on_grid"}. Lines are appended under the
+experiment's lock and never rewritten; a later line with the same number and id updates the derived values. An
+incomplete last line, left by a full disk, was never used, because the submit that wrote it failed: it is
+ignored, and truncated before the next line is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from neurofit.transient import retry
 
 @dataclass(frozen=True)
 class Registry:
-    """What `runs.jsonl` says, and how many of its lines could not be read."""
+    """The runs in `runs.jsonl`, and the number of lines that could not be read."""
 
     runs: dict[int, RegisteredRun]
     damaged: int
@@ -40,24 +40,24 @@ def read_registry(path: Path) -> Registry:
     runs: dict[int, RegisteredRun] = {}
     for run in lines:
         if run.number in runs and runs[run.number].id != run.id:
-            damaged += 1  # the number belongs to the other run, for ever
+            damaged += 1  # the number permanently belongs to the first run
         else:
             runs[run.number] = run
     return Registry(dict(sorted(runs.items())), damaged)
 
 
 def _end_of_lines(data: bytes) -> int:
-    """Where half a last line begins.
+    """The length of the complete lines in bytes.
 
-    One that lacks only its newline is whole (an editor may have left it so).
+    A last line that lacks only its newline is complete (an editor may have removed it).
     """
     end = data.rfind(b"\n") + 1
     records, _ = parse_lines(data[end:])
     return len(data) if records else end
 
 
-def _cut_half_a_line(path: Path) -> None:
-    """Under the lock, under which alone lines are written."""
+def _truncate_incomplete_line(path: Path) -> None:
+    """Remove an incomplete last line. The caller holds the lock that protects all writes."""
     with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
         data = file.read()
         if (end := _end_of_lines(data)) < len(data):
@@ -65,27 +65,40 @@ def _cut_half_a_line(path: Path) -> None:
 
 
 def register(path: Path, registry: Registry, runs: list[RegisteredRun]) -> None:
-    """Append the runs that are new, or whose derived values changed. A damaged registry is not added to.
+    """Append the runs that are new, or whose derived values or `on_grid` have changed.
 
-    Numbers of lines that cannot be read are unknown, so a new run could be given one that results already
-    carry.
+    The numbers in damaged lines are unknown, so a new run could get a number that existing results already
+    use. A damaged registry is therefore not extended.
+
+    Parameters
+    ----------
+    path : Path
+        The `runs.jsonl` of the experiment.
+    registry : Registry
+        Its present content.
+    runs : list of RegisteredRun
+        The runs to register.
+
+    Raises
+    ------
+    StoreError
+        If the registry is damaged or cannot be written.
     """
     if registry.damaged:
         raise StoreError(
-            f"{path}: {registry.damaged} damaged line(s), so no run can be given a number. "
-            "Restore the file from a backup, or repair the line by hand (each run's folder and "
-            "outcome.json name its number "
-            "and id); results of the other runs can still be read."
+            f"{path}: {registry.damaged} damaged line(s), so no new run can be numbered. Restore the "
+            "file from a backup, or repair the lines by hand (the folder and outcome.json of each run name its "
+            "number and id). Results of the other runs can still be read."
         )
     news = [run for run in runs if _is_news(registry.runs.get(run.number), run)]
     if news:
-        with explain_os_errors(path, "add the runs"):
-            retry(lambda: _cut_half_a_line(path))
+        with explain_os_errors(path, "register the runs"):
+            retry(lambda: _truncate_incomplete_line(path))
             append_lines(path, [_as_line(run, registry.runs.get(run.number)) for run in news])
 
 
 def _as_line(new: RegisteredRun, old: RegisteredRun | None) -> dict[str, Any]:
-    """The line of a run; what a later version noted about it stays."""
+    """The line of a run; fields that a later version of neurofit added are kept."""
     return {**(old.unknown if old else {}), **new.as_object()}
 
 

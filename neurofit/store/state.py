@@ -1,5 +1,5 @@
-"""The state of a task, computed from evidence and never stored. A pure function, and the order in which
-evidence counts.
+"""The state of a task, computed from evidence and never stored: a pure function that defines which evidence
+takes precedence.
 """
 
 from __future__ import annotations
@@ -9,70 +9,68 @@ from typing import NamedTuple
 
 
 class State(str, Enum):
-    """What a task is at, in the order in which a person reads it."""
+    """The state of a task, in the order in which states are displayed."""
 
-    NEW = "new"  # nothing of it is queued or done
+    NEW = "new"  # neither queued nor done
     QUEUED = "queued"
     RUNNING = "running"
-    STOPPED = "stopped"  # was asked to stop and left its progress; goes on with the next submit
+    STOPPED = "stopped"  # asked to stop, saved its progress; continues with the next submit
     DONE = "done"
     FAILED = "failed"
-    LOST = "lost"  # its worker vanished, and nobody knows why
+    LOST = "lost"  # its worker disappeared for an unknown reason
     CANCELLED = "cancelled"
 
     def __str__(self) -> str:
         return self.value
 
 
-# Sets of states, used everywhere under these names
+# Sets of states, used under these names throughout the package
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 FAILED_OR_LOST = frozenset({State.FAILED, State.LOST})
-UNFINISHED = FAILED_OR_LOST | {State.STOPPED}  # ended without a result, and nobody cancelled them
+UNFINISHED = FAILED_OR_LOST | {State.STOPPED}  # ended without a result, but not cancelled
 ENDED = UNFINISHED | {State.DONE, State.CANCELLED}
-WITH_OUTCOME = frozenset(
-    {State.DONE, State.FAILED, State.STOPPED, State.CANCELLED}
-)  # may have an outcome.json
+# may have an outcome.json
+WITH_OUTCOME = frozenset({State.DONE, State.FAILED, State.STOPPED, State.CANCELLED})
 
 
 class Job(Enum):
-    """What the queue says of a task's job."""
+    """What the queue reports about a task's job."""
 
     LIVE = "live"
-    ABSENT = "absent"  # the queue answered, and does not have it
-    UNKNOWN = "unknown"  # it could not be asked
+    ABSENT = "absent"  # the queue answered, and did not list it
+    UNKNOWN = "unknown"  # the queue could not be queried
 
 
 class Heartbeat(Enum):
-    """What is known of the worker that claimed a task."""
+    """What is known about the worker that claimed a task."""
 
     FRESH = "fresh"
     STALE = "stale"
-    DEAD = "dead"  # its process was on this host, and is gone
+    DEAD = "dead"  # its process ran on this host, and is gone
 
 
 class Evidence(NamedTuple):
-    """What is known of one task since a submission was written."""
+    """What is known about one task since its submission was written."""
 
-    ended: str | None = None  # the newest attempt's outcome: done, failed, stopped, abandoned, damaged
-    heartbeat: Heartbeat | None = (
-        None  # of the worker that claimed the newest attempt, where that has not ended
-    )
+    ended: str | None = None  # outcome of the newest attempt: done, failed, stopped, abandoned, damaged
+    # of the worker that claimed the newest attempt, if the attempt has not ended
+    heartbeat: Heartbeat | None = None
     job: Job = Job.UNKNOWN
     cancelled: bool = False
-    grace_over: bool = True  # the queue has answered without the job for long enough
+    grace_over: bool = True  # the job has been missing from the queue for long enough
     cause: str | None = None  # why the job ended, from the queue's accounting
-    unread: bool = False  # a file that may say more could not be read just now
+    unread: bool = False  # a file that may hold more evidence could not be read
 
 
 def decide(evidence: Evidence) -> State:
-    """The state of a task that a submission holds."""
+    """The state of a task that belongs to a submission."""
     if evidence.ended == "done":
         return State.DONE
     if evidence.ended in ("failed", "damaged"):
         return State.FAILED
     if evidence.ended == "stopped":
         return _stopped(evidence)
-    if evidence.unread:  # as where a queue cannot be asked: nothing is concluded from what is not known
+    if evidence.unread:  # as if the queue could not be queried: a read error proves nothing
         return State.RUNNING if evidence.heartbeat is not None else State.QUEUED
     if evidence.heartbeat is not None:
         return _claimed(evidence)
@@ -90,7 +88,7 @@ def _claimed(evidence: Evidence) -> State:
         return State.RUNNING
     dead = evidence.heartbeat is Heartbeat.DEAD
     if evidence.job is Job.LIVE:
-        return State.QUEUED if dead else State.RUNNING  # its queue starts it again
+        return State.QUEUED if dead else State.RUNNING  # the queue restarts it
     if evidence.cancelled:
         return State.CANCELLED
     if evidence.job is Job.UNKNOWN or not (evidence.grace_over or dead):

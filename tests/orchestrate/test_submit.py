@@ -278,7 +278,7 @@ def test_a_damaged_registry_stops_new_runs_and_shows_the_others(bench):
     assert any("runs.jsonl: 1 damaged line(s)" in problem for problem in status.problems)
     assert len([r for r in bench.outcomes("quick") if r["state"] == "done"]) == 4
     bench.script("quick", QUICK.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
-    with pytest.raises(StoreError, match="no run can be given a number"):
+    with pytest.raises(StoreError, match="no new run can be numbered"):
         bench.submit("quick")
     assert registry.read_text().count("\n") == 3
 
