@@ -180,7 +180,7 @@ def test_several_experiments_are_an_error(study):
             "import _helper\n_helper.f()",
             r"(?s)exp3\.py, line 2: KeyError: 'x'.*_helper\.py, line 2, in f\n    return \{\}\['x'\]",
         ),
-        ("import neurofit as nf\n\nnf.grid(a=3)", "exp3.py, line 3: axis 'a' is 3, which is no list"),
+        ("import neurofit as nf\n\nnf.grid(a=3)", "exp3.py, line 3: axis 'a' must be a list, got 3"),
         (PLAIN.replace("(x=", "(y="), r"exp3\.py, line 7: Run 0: the fit has no argument 'y'"),
         ("class E(Exception):\n  def __str__(s): raise ValueError\nraise E", "line 3: E"),
         ("'\0'", r"exp3\.py"),

@@ -204,10 +204,10 @@ def test_what_is_no_condition_is_an_error(text):
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
     with pytest.raises(
-        UsageError, match=r"no argument is called 'lrr'\. Did you mean 'lr'\? Arguments: lr, model"
+        UsageError, match=r"there is no argument 'lrr'\. Did you mean 'lr'\? Arguments: lr, model"
     ):
         where("lrr < 1", ["lr", "model"])
-    with pytest.raises(UsageError, match=r"called 'ln'.*If it is a value, quote it: \"ln\""):
+    with pytest.raises(UsageError, match=r"no argument 'ln'.*If it is a value, put it in quotes: \"ln\""):
         where("model == ln")(RUN)
     with pytest.raises(UsageError, match=r"'training\.l3'.*Did you mean 'training\.l2'"):
         where("training.l3 == 1")(RUN)

@@ -1,1 +1,1 @@
-"""Grids and what their points are made of: arguments, conditions on them, selectors of runs."""
+"""Grids of arguments, the values of arguments, and conditions on them."""

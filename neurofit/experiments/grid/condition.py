@@ -1,12 +1,11 @@
 """Conditions on arguments, as `--where` takes them: `lr < 1e-3 and model == "ln"`.
 
-The text is read with Python's grammar and evaluated here, node by node: comparisons, `and`, `or`, `not`,
-`in`,
-+ - * / // %, parentheses, constants, lists, and the names of arguments (`training.l2`); nothing else, and
-  never `eval`.
-As in SQL, what cannot be compared is not selected: an argument that a run does not have is None, arithmetic
-with
-anything but numbers gives None, and an ordering of unlike things is False. True is not 1.
+The text is parsed with Python's grammar and evaluated in this module, node by node, never with `eval`. Allowed are
+comparisons, `and`, `or`, `not`, `in`, + - * / // %, parentheses, constants, lists, and names of arguments
+(`training.l2`).
+
+As in SQL, values that cannot be compared are not selected: an argument that a run does not have is None, arithmetic
+on anything but numbers gives None, and ordering values of different types gives False. True is not 1.
 """
 
 from __future__ import annotations
@@ -43,10 +42,20 @@ _COMPARISONS = (*_ORDERS, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 @dataclass(frozen=True)
 class Where:
-    """A condition; call it with a run's arguments by name.
+    """A condition, to be called with the arguments of a run.
 
-    `known` are the names that some run has: a name that only this run lacks is None. Without it, a missing
-    name is an error.
+    Parameters
+    ----------
+    text : str
+        The condition.
+    known : tuple of str, optional
+        The arguments of all runs. A run that lacks one of them has None for it. If `known` is None, an argument
+        that a run lacks is an error.
+
+    Raises
+    ------
+    UsageError
+        The text is not a condition, or it names an unknown argument.
     """
 
     text: str
@@ -61,7 +70,7 @@ class Where:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The arguments that the condition asks for."""
+        """The arguments that the condition uses."""
         return tuple(dict.fromkeys(_names(self._tree)))
 
     def __call__(self, values: Mapping[str, Any]) -> bool:
@@ -74,19 +83,31 @@ class Where:
 
     def _must_be(self, name: str, known: Iterable[str]) -> None:
         if name not in known and name not in _CONSTANTS:
-            quoted = "" if "." in name else f' If it is a value, quote it: "{name}".'
+            quoted = "" if "." in name else f' If it is a value, put it in quotes: "{name}".'
             raise UsageError(
-                f"--where '{one_line(self.text, 80)}': no argument is called '{name}'."
+                f"--where '{one_line(self.text, 80)}': there is no argument '{name}'."
                 f"{nearest(name, known)} Arguments: {', '.join(known) or 'none'}.{quoted}"
             )
 
 
 def where(text: str, known: Iterable[str] | None = None) -> Where:
-    """The condition that the text says.
+    """Parse a condition.
+
+    Parameters
+    ----------
+    text : str
+        The condition, as in `lr < 1e-3 and model == "ln"`.
+    known : iterable of str, optional
+        The arguments of all runs, see `Where`.
+
+    Returns
+    -------
+    Where
 
     Raises
     ------
-    UsageError : it is none, or names an argument that is not known
+    UsageError
+        The text is not a condition, or it names an unknown argument.
     """
     return Where(text, None if known is None else tuple(known))
 
@@ -98,8 +119,10 @@ def _parsed(text: str) -> ast.expr:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        said = getattr(error, "msg", None) or type(error).__name__
-        raise UsageError(f"--where '{shown}' cannot be read: {said}. {ALLOWED} Equality is ==.") from None
+        reason = getattr(error, "msg", None) or type(error).__name__
+        raise UsageError(
+            f"--where '{shown}' is not a valid condition: {reason}. {ALLOWED} Equality is ==."
+        ) from None
     for part in _parts(tree, 0, shown):
         if not _is_allowed(part):
             raise UsageError(f"--where '{shown}': {_kind(part)} is not allowed here. {ALLOWED}")
@@ -107,7 +130,7 @@ def _parsed(text: str) -> ast.expr:
 
 
 def _parts(node: ast.AST, depth: int, shown: str) -> Iterator[ast.AST]:
-    """Every node; a dotted name as one."""
+    """Every node of the tree; a dotted name counts as one node."""
     if depth > _DEEPEST:
         raise UsageError(f"--where '{shown}' is nested more than {_DEEPEST} levels deep. {ALLOWED}")
     yield node
@@ -146,7 +169,7 @@ def _kind(node: ast.AST) -> str:
 
 
 def _dotted(node: ast.AST) -> str | None:
-    """`training.l2` of the nodes that say so."""
+    """The dotted name (`training.l2`) that a node spells, or None if it is not a name."""
     if isinstance(node, ast.Name):
         return node.id
     if not isinstance(node, ast.Attribute):
@@ -179,7 +202,7 @@ def _value(node: ast.expr, look_up: Callable[[str], Any]) -> Any:
         return _unary(node.op, _value(node.operand, look_up))
     if isinstance(node, ast.BinOp):
         return _arithmetic(node.op, _value(node.left, look_up), _value(node.right, look_up))
-    assert isinstance(node, ast.Compare)  # `_is_allowed` admits nothing else
+    assert isinstance(node, ast.Compare)  # `_is_allowed` rejects everything else
     values = [_value(inner, look_up) for inner in (node.left, *node.comparators)]
     return all(_compared(*three) for three in zip(node.ops, values, values[1:]))
 
@@ -205,8 +228,8 @@ def _compared(sign: ast.cmpop, left: Any, right: Any) -> bool:
     if isinstance(sign, (ast.In, ast.NotIn)):
         return _contains(right, left) == isinstance(sign, ast.In)
     try:
-        alike = isinstance(left, bool) == isinstance(right, bool)
-        return alike and bool(_ORDERS[type(sign)](left, right))
+        comparable = isinstance(left, bool) == isinstance(right, bool)
+        return comparable and bool(_ORDERS[type(sign)](left, right))
     except TypeError:
         return False
 

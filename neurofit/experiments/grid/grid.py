@@ -1,23 +1,24 @@
-"""Grids: which combinations of arguments an experiment runs, as values that can be combined.
+"""Grids: the combinations of arguments that an experiment runs. Grids can be combined with each other.
 
     grid(filters=[4, 9], l2=[0, 0.1])           every combination, the last axis fastest
-    grid({"training.l2": [0, 0.1]})             names that are no Python names
+    grid({"training.l2": [0, 0.1]})             names that are not Python names
     A * B                                       every point of A with every point of B
     A + B                                       the points of A, then those of B
     A.zip(B)                                    first with first, second with second, …
     grid(kind=["l1", "l2"], strength=lambda kind: [1, 2] if kind == "l1" else [3])      a conditional axis
     A.where(lambda filters, l2: filters > 4 or l2 > 0)                                  keeps some combinations
-    A.derive(epochs=lambda batch_size: …)       a computed argument: the fit gets it, the run's identity ignores it
-    A.derive(epochs=…, in_id=True)              … or counts it, like an axis
+    A.derive(epochs=lambda batch_size: …)       a derived argument: passed to the fit, not part of the run's id
+    A.derive(epochs=…, in_id=True)              … a derived argument that is part of the id, like an axis
     grid(start=100, filters=[30])               the number of the first run
 
-Functions get what comes before them by the names of their parameters. A name that is no Python name is spelt
-with `_` (`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or `**anything`, gets
-the whole dict. Parameters with a default that name nothing keep their default.
+The parameters of a function name the arguments that it receives, of those before it. A name that is not a Python
+name is written with `_` (`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or
+`**anything`, receives the whole dict. A parameter with a default keeps it if there is no argument of its name.
 
-Numbers. A part with `start=` opens a sequence, and parts without continue it; the first begins at 0. A point
-that its sequence already has is the same run and takes no second number; another sequence numbers it again.
-In a product, the parts of the first factor stay parts, each times the whole second factor.
+Numbers of runs: a part with `start=` begins a new sequence of numbers, and parts without `start` continue the
+current one; the first sequence begins at 0. If a point occurs twice in a sequence, it is the same run and gets no
+second number; another sequence numbers it again. In a product, each part of the first factor remains a part,
+multiplied by the whole second factor.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MOST_POINTS = 1_000_000
 
 @dataclass(frozen=True)
 class Point:
-    """One combination: its number, its arguments, and those computed from them."""
+    """One combination: its number, its arguments, and the arguments derived from them."""
 
     number: int
     values: dict[str, Any]
@@ -54,7 +55,7 @@ class _Part:
 
 @dataclass(frozen=True, repr=False)
 class Grid:
-    """Points, in the order in which they are numbered. Made by `grid`."""
+    """An ordered set of points, created with `grid`. The order is that of their numbers."""
 
     parts: tuple[_Part, ...]
 
@@ -63,16 +64,16 @@ class Grid:
 
     @property
     def repeated(self) -> int:
-        """How many points were left out because their sequence already had them."""
+        """The number of points left out because they occur earlier in their sequence."""
         return self._numbered[1]
 
     @property
     def names(self) -> list[str]:
-        """Every axis and computed argument, in order of appearance."""
+        """The names of all axes and derived arguments, in order of appearance."""
         return list(dict.fromkeys(name for part in self.parts for name in part.node.names))
 
     def axes(self) -> dict[str, list[Any]]:
-        """The distinct values of every argument that counts for the identity, over all points."""
+        """The distinct values, over all points, of every argument that is part of the id."""
         seen: dict[str, dict[str, Any]] = {}
         for point in self._numbered[0]:
             for name, value in point.values.items():
@@ -80,7 +81,10 @@ class Grid:
         return {name: list(values.values()) for name, values in seen.items()}
 
     def __mul__(self, other: Grid) -> Grid:
-        """Every point of this grid with every point of the other, whose conditional axes see this one's."""
+        """Every point of this grid with every point of the other.
+
+        Functions of the other grid can use the arguments of this one.
+        """
         _both_grids(self, "*", other)
         _no_common_names(self, other)
         inner = other._node
@@ -90,18 +94,30 @@ class Grid:
         return Grid((_Part(nodes.Product(self._node, inner), start),))
 
     def __add__(self, other: Grid) -> Grid:
-        """The points of this grid, then those of the other."""
+        """The points of this grid, followed by those of the other."""
         _both_grids(self, "+", other)
         return Grid(self.parts + other.parts)
 
     def zip(self, other: Grid) -> Grid:
-        """The first point of this grid with the first of the other, and so on; both have equally many."""
+        """The first point of this grid with the first point of the other, and so on.
+
+        Raises
+        ------
+        GridError
+            The grids have an axis of the same name. Different numbers of points raise when the points are computed.
+        """
         _both_grids(self, ".zip", other)
         _no_common_names(self, other)
         return Grid((_Part(nodes.Zip(self._node, other._node), _only_start(self, other)),))
 
     def where(self, keep: Callable[..., bool], /) -> Grid:
-        """The points for which the function says True."""
+        """The points for which a function returns True.
+
+        Parameters
+        ----------
+        keep : callable
+            A function of arguments of the point, by the names of its parameters.
+        """
         function = nodes.function(keep, "where")
         return Grid(tuple(replace(part, node=nodes.Where(part.node, function)) for part in self.parts))
 
@@ -113,12 +129,27 @@ class Grid:
         in_id: bool = False,
         **functions: Callable[..., Any],
     ) -> Grid:
-        """This grid with arguments computed from the others."""
+        """This grid with additional arguments, computed from the others.
+
+        Parameters
+        ----------
+        mapping : dict, optional
+            Functions of arguments whose names are not Python names.
+        in_id : bool, default False
+            Whether the derived arguments are part of the run's id, like an axis.
+        **functions : callable
+            For each derived argument, a function of the arguments before it.
+
+        Raises
+        ------
+        GridError
+            The grid already has an argument of this name.
+        """
         grown = self
         for name, function in _named(mapping, functions):
             if name in grown.names:
                 raise GridError(
-                    f"'{name}' is computed by derive, but the grid already has an argument of that name."
+                    f"derive cannot add '{name}': the grid already has an argument of that name. Choose another name."
                 )
             rule = Rule(name, nodes.function(function, f"derived argument '{name}'"), in_id)
             grown = Grid(tuple(replace(part, node=nodes.Derive(part.node, rule)) for part in grown.parts))
@@ -126,7 +157,7 @@ class Grid:
 
     @property
     def _node(self) -> Node:
-        """All parts as one, whatever their numbers."""
+        """All parts as one node, without their starts."""
         first, *rest = (part.node for part in self.parts)
         return reduce(nodes.Union, rest, first)
 
@@ -144,9 +175,9 @@ def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = Non
     Parameters
     ----------
     mapping : dict, optional
-        Axes whose names are not Python names; they come before those given by keyword.
+        Axes whose names are not Python names. They come before those given by keyword.
     start : int, optional
-        The number of the first run.
+        The number of the first run, 0 or greater.
     **axes : list, or callable
         The values of each axis, or a function of the axes before it that returns such a list.
 
@@ -157,12 +188,12 @@ def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = Non
     Raises
     ------
     GridError
-        An axis is empty or not a list, JSON cannot carry a value, or two axes have one name.
+        An axis is empty or not a list, JSON cannot represent a value, or two axes have the same name.
     """
     if start is not None and (isinstance(start, bool) or not isinstance(start, int) or start < 0):
         raise GridError(
-            f"start={short(start)}: the number of a grid's first run is an integer from 0 on. "
-            "An axis called 'start' is written grid({'start': […]})."
+            f"start must be an integer of at least 0 (the number of the grid's first run), got {short(start)}. "
+            "For an axis called 'start', write grid({'start': […]})."
         )
     return Grid((_Part(nodes.Axes(tuple(_axis(*item) for item in _named(mapping, axes))), start),))
 
@@ -176,17 +207,17 @@ def _axis(name: str, values: Any) -> nodes.Axis:
 def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if mapping is not None and not isinstance(mapping, Mapping):
         raise GridError(
-            f"A grid takes axes by name, grid(filters=[4, 9]), or a dict of them; not {short(mapping)}."
+            f"Expected axes by keyword, as in grid(filters=[4, 9]), or a dict of axes, got {short(mapping)}."
         )
     for name, value in itertools.chain((mapping or {}).items(), keywords.items()):
         if not isinstance(name, str) or not all(piece.isidentifier() for piece in name.split(".")):
             raise GridError(
-                f"An axis cannot be called {short(name)!r}. "
-                "Names are letters, digits, _ and dots: 'training.l2'."
+                f"{short(name)!r} is not a valid name for an axis. "
+                "Use letters, digits, _ and dots, as in 'training.l2'."
             )
         if name in (mapping or {}) and name in keywords:
             raise GridError(
-                f"Two axes are called '{name}', one in the dict and one by keyword. Leave one out."
+                f"Two axes are called '{name}', one in the dict and one by keyword. Remove one of them."
             )
         yield name, value
 
@@ -194,7 +225,7 @@ def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> It
 def _both_grids(left: Grid, operator: str, right: Any) -> None:
     if not isinstance(right, Grid):
         raise GridError(
-            f"{left} {operator} {short(right)}: the right side is not a Grid. Write grid(name=[values])."
+            f"{left} {operator} {short(right)}: the right operand must be a Grid. Write grid(name=[values])."
         )
 
 
@@ -203,20 +234,21 @@ def _no_common_names(left: Grid, right: Grid) -> None:
         if name in left.names:
             raise GridError(
                 f"Two axes are called '{name}', one in {left} and one in {right}. "
-                "Leave one out, or join the grids with + if their points are alternatives."
+                "Remove one of them, or join the grids with + if their points are alternatives."
             )
 
 
 def _only_start(left: Grid, right: Grid) -> int | None:
-    """The start of two grids that become one sequence: at most one of them has one, and for its first
-    part.
+    """The start of two grids that become one sequence.
+
+    At most one of them may have a start, and only for its first part.
     """
     starts = [part.start for part in left.parts + right.parts if part.start is not None]
     misplaced = [part.start for part in left.parts[1:] + right.parts[1:] if part.start is not None]
     if len(starts) > 1 or misplaced:
         given = ", ".join(f"start={start}" for start in starts)
         raise GridError(
-            f"{left} and {right} make one sequence of numbers, which has one start, but here is {given}. "
+            f"{left} and {right} form one sequence of numbers, which has a single start, got {given}. "
             "Combine the parts first, each with its own start, and add them last."
         )
     return starts[0] if starts else None
@@ -248,23 +280,23 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
 
 
 def _must_be_manageable(parts: tuple[_Part, ...]) -> None:
-    """Told from the axes' lengths, before anybody waits for the points."""
+    """Check the size of the grid from the lengths of its axes, before computing the points."""
     sizes = [nodes.least_size(part.node) for part in parts]
     if sum(size.points for size in sizes) > MOST_POINTS:
         raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
     if sum(size.walked for size in sizes) > nodes.MOST_WALKED:
         raise GridError(
-            f"The grid's conditions would be asked about more than {nodes.MOST_WALKED:,} combinations. "
-            "Shorten an axis, or make it a conditional one: strength=lambda kind: […]."
+            f"The grid's conditions would be evaluated for more than {nodes.MOST_WALKED:,} combinations. "
+            "Shorten an axis, or make it conditional: strength=lambda kind: […]."
         )
 
 
 def _same_derived(row: Row, before: dict[str, Any]) -> None:
     if (row.derived or before) and canonical(row.derived) != canonical(before):
         raise GridError(
-            f"The point {short(row.values, 200)} is there twice, with different computed arguments: "
+            f"The point {short(row.values, 200)} occurs twice, with different derived arguments: "
             f"{short(before, 100)} and {short(row.derived, 100)}. Both would be the same run. "
-            "Write derive(…, in_id=True) to tell them apart."
+            "Write derive(…, in_id=True) to make them different runs."
         )
 
 
@@ -272,6 +304,6 @@ def _free(number: int, start: int, points: dict[int, Point]) -> None:
     if number in points:
         free = max(points) + 1
         raise GridError(
-            f"Run number {number} is given twice: by the part that starts at {start}, and before that to "
-            f"{short(points[number].values, 100)}. Numbers from {free} on are free: start={free}."
+            f"Run number {number} is assigned twice: first to {short(points[number].values, 100)}, and again by the "
+            f"part that starts at {start}. Numbers from {free} upwards are free: write start={free}."
         )

@@ -1,7 +1,7 @@
-"""What a grid is made of: nodes that yield rows, and the user's functions of the arguments before them.
+"""The nodes of a grid, which yield its rows, and the user's functions that nodes call.
 
-A node extends the row that it is given, so that a product is its right factor's rows after each row of its
-left one, and a function sees whatever lies to its left.
+A node extends the row that it is given. A product yields the rows of its right factor for each row of its left
+factor, and a function can use every argument to its left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from neurofit.errors import GridError, described, nearest
 from neurofit.experiments.grid.params import plain, short
 
 LONGEST_AXIS = 1_000_000
-MOST_WALKED = 10_000_000  # combinations, of which conditions keep some
+MOST_WALKED = 10_000_000  # combinations, including those that conditions remove
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,9 @@ class Function:
         positional, keywords = self._arguments(known)
         try:
             return self.call(*positional, **keywords)
-        except (
-            Exception
-        ) as error:  # whatever a user's function raises is told with the point it was called for
+        except Exception as error:  # a user's function may raise anything
             raise GridError(
-                f"{self} raised {described(error)}. It was called for {short(dict(known), 200)}."
+                f"{self} raised {described(error)}. It was called with {short(dict(known), 200)}."
             ) from error
 
     def _arguments(self, known: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -59,8 +57,8 @@ class Function:
                     keywords[parameter.name] = value
             elif parameter.default is parameter.empty:
                 raise GridError(
-                    f"{self} asks for '{parameter.name}', but no argument before it has that name."
-                    f"{nearest(parameter.name, spelt)} Before it: {', '.join(known) or 'none'}."
+                    f"{self} has a parameter '{parameter.name}', but no argument before it has that name."
+                    f"{nearest(parameter.name, spelt)} Arguments before it: {', '.join(known) or 'none'}."
                 )
         return positional, keywords
 
@@ -71,57 +69,67 @@ class Function:
 
 
 def _spelt(name: str) -> str:
-    """An argument's name as a parameter can have it."""
+    """The name of the parameter that receives the argument of this name."""
     name = name.replace(".", "_")
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def function(call: Any, role: str) -> Function:
     if not callable(call):
-        raise GridError(f"{role} takes a function of the arguments before it, not {short(call)}.")
+        raise GridError(f"{role} must be a function of the arguments before it, got {short(call)}.")
     try:
         return Function(call, role, tuple(inspect.signature(call).parameters.values()))
     except (TypeError, ValueError):
         raise GridError(
-            f"{role}: Python does not know the parameters of {short(call)}. Wrap it: lambda filters: …"
+            f"{role}: the parameters of {short(call)} cannot be determined. Wrap it: lambda filters: …"
         ) from None
 
 
 def values_of(values: Any, where: str) -> list[Any]:
-    """The values of an axis as a list that JSON can carry.
+    """The values of an axis as a list that JSON can represent.
+
+    Parameters
+    ----------
+    values : iterable
+    where : str
+        The axis, for error messages: "axis 'filters'".
 
     Raises
     ------
-    GridError : no list, an empty one, or one with a value that JSON cannot carry
+    GridError
+        `values` is not a list, is empty, or has a value that JSON cannot represent.
     """
     if getattr(values, "ndim", None) is not None and hasattr(values, "tolist"):
         if values.ndim != 1:
             raise GridError(
-                f"{where} is an array of {values.ndim} dimensions; an axis has one. "
-                "Write .tolist() for an axis of lists."
+                f"{where} must have one dimension, got an array of {values.ndim} dimensions. "
+                "For an axis of lists, convert the array with .tolist()."
             )
         values = values.tolist()
     if isinstance(values, (set, frozenset)):
         raise GridError(
-            f"{where} is a set, which has no order to number runs in. Write sorted({short(values)})."
+            f"{where} must be a list, got a set, which has no order for numbering runs. Write sorted({short(values)})."
         )
     if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
         raise GridError(
-            f"{where} is {short(values)}, which is no list. For a single value write [{short(values)}]."
+            f"{where} must be a list, got {short(values)}. For a single value, write [{short(values)}]."
         )
     found = list(itertools.islice(values, LONGEST_AXIS + 1))
     if not found:
         raise GridError(
-            f"{where} is empty, so that the grid has no points. Give a value, or leave the axis out."
+            f"{where} is empty, which leaves the grid without points. Add a value, or remove the axis."
         )
     if len(found) > LONGEST_AXIS:
-        raise GridError(f"{where} has more than {LONGEST_AXIS:,} values. Is it finite?")
+        raise GridError(
+            f"{where} has more than {LONGEST_AXIS:,} values, the limit. "
+            "If it is an infinite iterator, take a part of it."
+        )
     return [plain(value, where) for value in found]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A computed argument. With `in_id` it counts for the identity, like an axis."""
+    """A derived argument. With `in_id`, it is part of the run's id, like an axis."""
 
     name: str
     function: Function
@@ -137,7 +145,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Row:
-    """A point on its way: its arguments, the computed ones, and how those were computed."""
+    """A point under construction: its arguments, the derived ones, and the rules that computed them."""
 
     values: dict[str, Any]
     derived: dict[str, Any]
@@ -166,8 +174,8 @@ class Axis:
             if str(function) in str(error):
                 raise
             raise GridError(
-                f"{function}, called for {short(row.known, 200)}: {error} "
-                "(To drop a combination, use .where.)"
+                f"{function}, called with {short(row.known, 200)}: {error} "
+                "(To remove a combination, use .where.)"
             ) from error
 
 
@@ -234,7 +242,9 @@ class Zip:
                 f"the grid of {', '.join(node.names) or 'nothing'} has {len(rows)}"
                 for node, rows in ((self.left, left), (self.right, right))
             )
-            raise GridError(f"zip pairs points one by one, but {sizes}. Give them equally many.")
+            raise GridError(
+                f"zip needs grids with equal numbers of points, but {sizes}. Make them equally long."
+            )
         for one, other in zip(left, right):
             rules = one.rules + other.rules[len(before.rules) :]
             yield Row({**one.values, **other.values}, {**one.derived, **other.derived}, rules)
@@ -252,12 +262,14 @@ class Where:
     def rows(self, before: Row) -> Iterator[Row]:
         for number, row in enumerate(self.node.rows(before)):
             if number == MOST_WALKED:
-                raise GridError(f"{self.keep} was asked about {MOST_WALKED:,} combinations. Shorten an axis.")
+                raise GridError(
+                    f"{self.keep} was called for {MOST_WALKED:,} combinations, the limit. Shorten an axis."
+                )
             kept = self.keep(row.known)
             if kept is None:
                 raise GridError(
-                    f"{self.keep} returned nothing for {short(row.known, 200)}. "
-                    "Return True for a point to keep, False for one to drop."
+                    f"{self.keep} returned None for {short(row.known, 200)}. "
+                    "Return True to keep a point, False to remove it."
                 )
             if bool(kept):
                 yield row
@@ -282,15 +294,16 @@ Node = Axes | Product | Union | Zip | Where | Derive
 
 @dataclass(frozen=True)
 class Size:
-    """How many points a node has at least, and how many combinations are walked through for them."""
+    """The least number of points of a node, and of combinations that are evaluated to find them."""
 
     points: int
     walked: int
 
 
 def least_size(node: Node) -> Size:
-    """As far as it is known before any function is called: a conditional axis may have one value, and a
-    condition may drop every point.
+    """The size of a node as far as it is known without calling functions.
+
+    A conditional axis counts as one value, and a condition may remove every point.
     """
     if isinstance(node, Axes):
         number = math.prod(1 if axis.function else len(axis.values) for axis in node.axes)
