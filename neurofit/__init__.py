@@ -9,17 +9,5 @@ from neurofit.lazy import attach
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "Experiment": "experiments.experiment",
-    "main": "cli.script",
-    "grid": "experiments.grid.grid",
-    "results": "tables.rows",
-    "neurons": "tables.rows",
-    "load": "tables.loading",
-    "folder": "tables.loading",
-    "curves": "plotting.curve_sets",
-    "ensemble": "tables.loading",
-}
-_FOLDERS = ("datasets", "errors", "models", "plotting", "reports", "scores")
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE, _FOLDERS)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
 __all__ += ["__version__"]

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
+
+import lazy_loader
 
 from neurofit.errors import MissingExtra, install, missing_extra
 
 
-def attach(
-    package: str, where: Mapping[str, str], modules: Iterable[str] = ()
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """A package's `__getattr__`, `__dir__` and `__all__`.
+def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """A package's `__getattr__`, `__dir__` and `__all__`, from the imports in the `.pyi` beside its `__init__.py`.
 
-    `where`: name → the module below the package that has it.
+    Parameters
+    ----------
+    package : str
+        Its `__name__`.
+    file : str
+        Its `__file__`.
+
+    Raises
+    ------
+    MissingExtra
+        By the `__getattr__`: a public name needs a library that is not installed.
     """
-    modules = frozenset(modules)
-    public = sorted([*where, *modules])
+    load, names, public = lazy_loader.attach_stub(package, file)
 
-    def load(name: str) -> Any:
-        if name in modules:
-            return _imported(f"{package}.{name}", f"{package}.{name}")
-        if name not in where:
-            raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        value = getattr(_imported(f"{package}.{where[name]}", f"{package}.{name}"), name)
-        setattr(sys.modules[package], name, value)
-        return value
+    def attribute(name: str) -> Any:
+        try:
+            return load(name)
+        except ModuleNotFoundError as error:
+            extra = missing_extra(error)
+            if extra is None:
+                raise
+            raise MissingExtra(
+                f"{package}.{name} needs {error.name}, which is not installed: {install(extra)}.",
+                name=error.name,
+            ) from error
 
-    return load, lambda: public, public
-
-
-def _imported(module: str, public_name: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        extra = missing_extra(error)
-        if extra is None:
-            raise
-        raise MissingExtra(
-            f"{public_name} needs {error.name}, which is not installed: {install(extra)}.", name=error.name
-        ) from error
+    return attribute, names, public

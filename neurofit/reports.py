@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurofit import plotting
 
-__all__ = plotting.__all__
+__all__ = dir(plotting)
 
 
 def __getattr__(name: str) -> object:
@@ -12,4 +12,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return plotting.__all__
+    return __all__

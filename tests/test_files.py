@@ -7,8 +7,7 @@ import os
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.errors import StoreError
 from neurofit.files import encoded, explain_os_errors, parse_lines, read_json, to_json, write_new, write_whole

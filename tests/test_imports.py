@@ -68,6 +68,7 @@ DRAWING = (
 ONLY_IN = {
     "tensorflow": ("models/",),
     "keras": ("models/",),
+    "lazy_loader": ("lazy.py",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),
     "rich": ("cli/", "text.py"),  # the latter asks it for the width of texts

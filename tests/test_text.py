@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.text import cell_width, printable, printable_json, printable_log
 

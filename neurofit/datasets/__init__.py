@@ -9,21 +9,4 @@ from __future__ import annotations
 
 from neurofit.lazy import attach
 
-_WHERE = {
-    "AXES": "dataset",
-    "Dataset": "dataset",
-    "load": "catalogue",
-    "known": "catalogue",
-    "Known": "catalogue",
-    "add": "importer",
-    "Split": "splits",
-    "Parts": "splits",
-    "split": "splits",
-    "standardise": "normalisation",
-    "standardise_like": "normalisation",
-    "join": "merging",
-    "stack": "merging",
-    "simulate": "simulation",
-    "planted_hsm": "simulation",
-}
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -9,23 +9,5 @@ from __future__ import annotations
 from neurofit.environment import settle_keras
 from neurofit.lazy import attach
 
-_WHERE = {
-    "Fit": "fit",
-    "Training": "training",
-    "load_folder": "saved",
-    "penalties": "regularizers",
-}
-_MODULES = (
-    "architectures",
-    "baselines",
-    "ensembles",
-    "inspection",
-    "layers",
-    "losses",
-    "optimizers",
-    "regularizers",
-    "saved",
-    "thesis",
-)
 settle_keras()
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE, _MODULES)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

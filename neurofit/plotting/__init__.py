@@ -15,26 +15,4 @@ from __future__ import annotations
 
 from neurofit.lazy import attach
 
-_WHERE = {
-    "Curve": "curves",
-    "History": "curves",
-    "over_repetitions": "curves",
-    "ensemble": "curves",
-    "last_steps": "curves",
-    "draw_curves": "lines",
-    "draw_progress": "lines",
-    "draw_references": "lines",
-    "draw_lines": "lines",
-    "draw_neurons": "neurons",
-    "draw_predictions": "neurons",
-    "draw_maps": "maps",
-    "draw_points": "maps",
-    "read_events": "events",
-    "repetitions": "events",
-    "REFERENCES": "references",
-    "Reference": "references",
-    "reference": "references",
-    "figure": "style",
-    "save": "style",
-}
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub import pbs_answers as answers

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 from fakes import Fakes
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.backends import job_script, runner
 from neurofit.backends.base import Resources, Submission

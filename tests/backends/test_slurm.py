@@ -17,9 +17,7 @@ from neurofit.backends import commands, runner
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import current_user
-from neurofit.backends.slurm import answers
-from neurofit.backends.slurm import backend as slurm
-from neurofit.backends.slurm import job as slurm_job
+from neurofit.backends.slurm import answers, backend as slurm, job as slurm_job
 from neurofit.backends.slurm.backend import SlurmBackend
 from neurofit.backends.slurm.status_codes import ending, reason
 from neurofit.errors import NeurofitError, QueueError, SubmissionError

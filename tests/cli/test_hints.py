@@ -11,8 +11,7 @@ import os
 import shlex
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from neurofit.cli import application
 from neurofit.cli.application import group

@@ -40,7 +40,7 @@ def loaded(study, *words: str) -> set[str]:
     return set(re.findall(r"^import time:.*\| +(\S+)$", answer.stderr, re.MULTILINE))
 
 
-def test_help_loads_the_standard_library_and_click_alone(study):
+def test_help_loads_the_standard_library_click_and_lazy_loader_alone(study):
     before = set(
         re.findall(r"\| +(\S+)$", study.run([sys.executable, "-X", "importtime", "-c", ""]).stderr, re.M)
     )
@@ -48,7 +48,7 @@ def test_help_loads_the_standard_library_and_click_alone(study):
     ours = {name for name in modules if name.split(".")[0] == "neurofit"}
     others = {name.split(".")[0] for name in modules - ours} - set(sys.stdlib_module_names)
     assert ours <= LOADED_BY_HELP
-    assert others <= {"click", "yaml", "_yaml"}
+    assert others <= {"click", "lazy_loader", "yaml", "_yaml"}
 
 
 @pytest.mark.parametrize(

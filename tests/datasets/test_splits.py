@@ -2,8 +2,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neurofit.datasets import Dataset, Split, split
 from neurofit.errors import DataError

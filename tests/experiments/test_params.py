@@ -5,8 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.errors import GridError
 from neurofit.experiments.grid.params import canonical, identity, one_line, parse, plain, short

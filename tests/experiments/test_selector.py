@@ -4,8 +4,7 @@ import contextlib
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.errors import UsageError
 from neurofit.experiments.selector import parse, where

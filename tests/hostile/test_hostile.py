@@ -9,8 +9,7 @@ import shutil
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hostile.oracle import command, faults, tried
 from hostile.study import build, records

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.store.error_fingerprint import in_words, normalised, signature
 from neurofit.store.records import ErrorRecord, Frame

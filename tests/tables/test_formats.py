@@ -9,8 +9,7 @@ import string
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neurofit.errors import UsageError
 from neurofit.tables.formats import FORMATS, render, sheet

@@ -12,8 +12,7 @@ import click
 
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.wording import next_command
-from neurofit.text import command as suggested
-from neurofit.text import printable_log
+from neurofit.text import command as suggested, printable_log
 
 if TYPE_CHECKING:
     from neurofit.status.logs import Log, TaskLogs

@@ -8,16 +8,4 @@ from __future__ import annotations
 
 from neurofit.lazy import attach
 
-_WHERE = {
-    "Block": "features",
-    "LinearFit": "linear",
-    "Regression": "linear",
-    "GaborBank": "features",
-    "gabor_energy": "features",
-    "gabor_wavelets": "features",
-    "pixels": "features",
-    "pooled_fve": "authors",
-    "Ridge": "ridge",
-    "ridge_path": "ridge",
-}
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -117,6 +117,7 @@ def score(
     found = against_responses("test", test, predictions["test"], names, means)
     found |= against_trials(test, predictions["test"], names)
     if AGAINST_TRUTH in names:
+        assert test.truth is not None  # check_scorable refuses a test set without a truth
         found[f"test/{AGAINST_TRUTH}"] = scores.population(
             scores.correlation, test.truth["rates"], predictions["test"]
         )

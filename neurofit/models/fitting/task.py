@@ -83,10 +83,10 @@ def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, f
     warm_start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
     program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
-    monitored = parts.monitored and data.arrays(parts.monitored, training.dtype)
-    name = monitored and ("test" if parts.monitors_test else "validation")
+    monitored = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype)
+    name = "" if monitored is None else "test" if parts.monitors_test else "validation"
     turns = data.turns(parts.train) if training.turns == "recording" else None
-    return Loop(program, task, monitored, name or "", turns, first)
+    return Loop(program, task, monitored, name, turns, first)
 
 
 def _trained(loop: Loop) -> tuple[regularization_path.Weights, dict[str, Any]]:

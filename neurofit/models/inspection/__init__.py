@@ -10,23 +10,4 @@ from __future__ import annotations
 
 from neurofit.lazy import attach
 
-_WHERE = {
-    "Units": "responses",
-    "respond": "responses",
-    "gradients": "responses",
-    "receptive_fields": "fields",
-    "spike_triggered_average": "fields",
-    "centres": "fields",
-    "filters": "fields",
-    "where_maps": "fields",
-    "positions": "fields",
-    "Exciting": "exciting",
-    "most_exciting_images": "exciting",
-    "gratings": "tunings",
-    "Tuning": "tunings",
-    "tuning": "tunings",
-    "orientation_selectivity": "tunings",
-    "VIEWS": "views",
-    "view": "views",
-}
-__getattr__, __dir__, __all__ = attach(__name__, _WHERE)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -1,0 +1,33 @@
+"""The public names of this package, for editors and type checkers; `__init__.py` loads them on first use."""
+
+from . import (
+    datasets as datasets,
+    errors as errors,
+    models as models,
+    plotting as plotting,
+    reports as reports,
+    scores as scores,
+)
+from .cli.script import (
+    main as main,
+)
+from .experiments.experiment import (
+    Experiment as Experiment,
+)
+from .experiments.grid.grid import (
+    grid as grid,
+)
+from .plotting.curve_sets import (
+    curves as curves,
+)
+from .tables.loading import (
+    ensemble as ensemble,
+    folder as folder,
+    load as load,
+)
+from .tables.rows import (
+    neurons as neurons,
+    results as results,
+)
+
+__version__: str

@@ -1,0 +1,31 @@
+"""The public names of this package, for editors and type checkers; `__init__.py` loads them on first use."""
+
+from .catalogue import (
+    Known as Known,
+    known as known,
+    load as load,
+)
+from .dataset import (
+    AXES as AXES,
+    Dataset as Dataset,
+)
+from .importer import (
+    add as add,
+)
+from .merging import (
+    join as join,
+    stack as stack,
+)
+from .normalisation import (
+    standardise as standardise,
+    standardise_like as standardise_like,
+)
+from .simulation import (
+    planted_hsm as planted_hsm,
+    simulate as simulate,
+)
+from .splits import (
+    Parts as Parts,
+    Split as Split,
+    split as split,
+)
