@@ -20,7 +20,8 @@ from neurofit.models.training import Training
 
 REGION_1 = "antolik_2016/region1"
 OWN = {"inputs": "global", "statistics": "own"}  # mean 0 and std 1, each part by its own statistics
-SPLIT: dict[str, Any] = {"monitor_test": True}  # no validation images were kept back: the monitored set is the reported one
+# No validation images were kept back: the monitored set is the reported one.
+SPLIT: dict[str, Any] = {"monitor_test": True}
 NEURONS = {1: 103, 2: 55, 3: 102}  # of the regions
 SIMULATED_IMAGES, SIMULATED_TEST = 450, 50  # of a simulated region
 
