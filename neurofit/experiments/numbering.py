@@ -1,4 +1,4 @@
-"""Numbers of runs: a run that is registered keeps its number for ever, whatever the grid becomes."""
+"""Numbers of runs: a registered run keeps its number, however the grid changes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from neurofit.experiments.experiment import Run
 
 
 def numbered(wanted: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:
-    """Give the runs numbers that contradict nothing registered: a run that has a number keeps it.
+    """Assign numbers to runs without changing the numbers of registered runs.
 
-    Of runs with one id, those that want one of its registered numbers get it; the others take the rest of its
-    numbers in the order of registration. A new run gets the number that it wants, if it is free; otherwise the
-    next free number that no other new run wants.
+    If several runs have the same id, those that want one of its registered numbers get that number; the others get
+    its remaining numbers in the order of registration. A new run gets the number that it wants if that is free,
+    otherwise the next free number that no other new run wants.
 
     Parameters
     ----------
     wanted : iterable of Run
         Runs with the numbers that the grid gives them.
     registered : iterable of (int, str)
-        Number and id, in the order of registration.
+        Numbers and ids, in the order of registration.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def _registered_numbers(wanted: list[tuple[int, Run]], registered: list[tuple[in
 
 
 class _NextFree:
-    """The numbers that are taken.
+    """The numbers that are taken, each with the number at which to continue the search for a free one.
 
-    A taken number remembers where to look next, so that a long stretch is crossed once.
+    Long stretches of taken numbers are traversed only once.
     """
 
     def __init__(self, taken: set[int]) -> None:

@@ -1,8 +1,8 @@
-"""Experiment scripts: which there are, which one a name means, and loading one.
+"""Experiment scripts: listing them, finding one by name, and loading it.
 
-A script is any `.py` file under `jobs/` whose own name, and those of its folders, do not start with `_` or a
-dot: keep helper modules in `_helpers.py`, or outside `jobs/`. `import_path.py` decides where the imports
-of a script are looked for, while it loads and from then on (fits import late).
+A script is any `.py` file under `jobs/`, unless its name or that of one of its folders starts with `_` or a dot. Keep
+helper modules in `_helpers.py` or outside `jobs/`. `import_path.py` sets the import path for a script, while it
+loads and afterwards (fits may import when they run).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from neurofit.experiments.import_path import (
 from neurofit.study import Study
 
 MODULES = "neurofit.jobs."
-ROOT = "NEUROFIT_SCRIPTS"  # in the environment of a task: the root of the code that it runs
-SPAWNED = "__mp_main__"  # what multiprocessing calls the main script in a process that it has spawned
+ROOT = "NEUROFIT_SCRIPTS"  # environment variable of a task: the root of the code that it runs
+SPAWNED = "__mp_main__"  # the name that multiprocessing gives the main script in a process that it spawns
 SLOW_IMPORTS = ("tensorflow", "torch", "jax")
 HOW_TO = """Add:
 
@@ -45,14 +45,14 @@ _FRAMES_SHOWN = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A script under `jobs/`; its name is its path there without `.py`."""
+    """A script under `jobs/`. Its name is its path relative to `jobs/`, without `.py`."""
 
     name: str
     path: Path
 
 
 def discover(study: Study) -> list[Entry]:
-    """Every experiment script, by name."""
+    """All experiment scripts of a study, sorted by name."""
     entries = []
     for folder, folders, files in os.walk(study.jobs):
         folders[:] = [name for name in folders if name[0] not in "._"]
@@ -62,12 +62,18 @@ def discover(study: Study) -> list[Entry]:
 
 
 def find(study: Study, name: str) -> Entry:
-    """The script of that name: its whole name, its last parts if no other has them, or its path
-    (`jobs/exp3.py`).
+    """Find a script by name.
+
+    Parameters
+    ----------
+    study : Study
+    name : str
+        The whole name, its last parts if they are unique, or the path of the script (`jobs/exp3.py`).
 
     Raises
     ------
-    NameUnknown : there is none, or several have these last parts
+    NameUnknown
+        No script has this name, or several have these last parts.
     """
     entries = discover(study)
     wanted = name_of(study, name)
@@ -81,27 +87,37 @@ def find(study: Study, name: str) -> Entry:
         )
     if not entries:
         raise NameUnknown(
-            f"No experiment '{name}': {study.jobs} has no scripts. Write one, or see `neurofit init`."
+            f"No experiment '{name}': {study.jobs} has no scripts. "
+            "Write one, or create an example with `neurofit init`."
         )
     known = [entry.name for entry in entries]
     tails = {entry.name.rpartition("/")[2]: entry.name for entry in entries}
     hint = nearest(wanted, known) or nearest(wanted, tails)
-    raise NameUnknown(f"No experiment '{name}' in {study.jobs}.{hint} Experiments there: {', '.join(known)}.")
+    raise NameUnknown(f"No experiment '{name}' in {study.jobs}.{hint} Its experiments: {', '.join(known)}.")
 
 
 def load(study: Study | Path, path: Path, name: str) -> Experiment:
-    """The experiment that the script at this path defines. Its `hint` says what made loading slow, if
-    something did.
+    """Load the experiment that a script defines.
+
+    If an import made loading slow, the `hint` of the experiment explains it.
 
     Parameters
     ----------
-    study : the study, or the root of a copy of its code
-    path : the script, under that root's `jobs/`
-    name : the experiment's name
+    study : Study or Path
+        The study, or the root of a copy of its code.
+    path : Path
+        The script, under `jobs/` of that root.
+    name : str
+        The name of the experiment.
+
+    Returns
+    -------
+    Experiment
 
     Raises
     ------
-    ScriptError : the script raises, or has no experiment, or several
+    ScriptError
+        The script raises an exception, or has no experiment or several.
     """
     root = study.root if isinstance(study, Study) else Path(study)
     search_in(root, path)
@@ -112,27 +128,30 @@ def load(study: Study | Path, path: Path, name: str) -> Experiment:
 
 
 def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
-    """An experiment that its script runs by itself, `python jobs/exp3.py`, with its study, and with its name
-    and imports as if it had been loaded.
+    """The study and the experiment of a script that was started directly, as in `python jobs/exp3.py`.
+
+    The experiment gets its name, and the import path is set, as if the script had been loaded.
 
     Raises
     ------
-    StudyError : the script is in no study
-    ScriptError : it is not under the study's `jobs/`
+    StudyError
+        The script is not in a study.
+    ScriptError
+        The script is not under `jobs/` of the study.
     """
     path = Path(os.path.abspath(path))
-    study = studies.find(path.parent, trusted=True)  # the user has executed it already
+    study = studies.find(path.parent, trusted=True)  # the user has already executed the script
     name = name_of(study, str(path))
     if Path(name).is_absolute():
         raise ScriptError(
-            f"{path} is not under {study.jobs}, where the experiments of this study are. Move it there."
+            f"{path} is not under {study.jobs}, the folder of this study's experiments. Move it there."
         )
     search_in(study.root, path)
     return study, experiment.at(name, path)
 
 
 def head(path: Path) -> str:
-    """The first line of the script's docstring, or nothing; the script is not executed."""
+    """The first line of the script's docstring, or an empty text. The script is not executed."""
     try:
         documented = ast.get_docstring(ast.parse(path.read_bytes()))
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -141,7 +160,7 @@ def head(path: Path) -> str:
 
 
 def name_of(study: Study, name: str) -> str:
-    """The name that a path to a script stands for: absolute, or relative to the study's root."""
+    """The name of the script at a path, absolute or relative to the study's root; names stay as they are."""
     wanted = Path(name)
     with contextlib.suppress(ValueError):
         wanted = Path(os.path.normpath(study.root / name)).relative_to(study.jobs)
@@ -149,16 +168,17 @@ def name_of(study: Study, name: str) -> str:
 
 
 def module_name(name: str) -> str:
-    """The module that an experiment's script is: what pickles call it (see `neurofit.jobs`)."""
+    """The name of the module of an experiment's script, as in pickles (see `neurofit.jobs`)."""
     return MODULES + name.replace("%", "%25").replace(".", "%2E")
 
 
 def name_of_module(module: str) -> str:
+    """The name of the experiment whose script is this module."""
     return module.removeprefix(MODULES).replace("%2E", ".").replace("%25", "%")
 
 
 def execute(module: ModuleType, root: Path, path: Path) -> None:
-    """Run a script as this module, with its imports from that root: in a process that a task has spawned."""
+    """Execute a script as this module, with imports from this root, in a process spawned by a task."""
     search_in(root, path)
     with helpers_first(root, path):
         exec(compile(_source(path), str(path), "exec", dont_inherit=True), module.__dict__)
@@ -166,7 +186,7 @@ def execute(module: ModuleType, root: Path, path: Path) -> None:
 
 
 def is_loading() -> str | None:
-    """The module name of the script that is being loaded, further up the stack; None where none is."""
+    """The module name of the script that is being loaded further up the stack, or None."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
@@ -182,12 +202,12 @@ def _executed(root: Path, path: Path, name: str) -> ModuleType:
     assert spec is not None  # its name ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
-    try:  # what a script prints must not end up in --json
+    try:  # the output of a script must not be mixed with that of --json
         with contextlib.redirect_stdout(sys.stderr), helpers_first(root, path):
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a script may raise anything, SystemExit included
+    except BaseException as error:  # a script may raise anything, including SystemExit
         sys.modules.pop(module.__name__, None)
         raise ScriptError(_explained(error, root, path)) from error
     return module
@@ -202,14 +222,14 @@ def _experiment(module: ModuleType, path: Path) -> Experiment:
     if len({id(value) for value in found.values()}) > 1:
         raise ScriptError(
             f"{path} has several experiments: {', '.join(found)}. "
-            "Call the one to run 'experiment', or give each a script of its own."
+            "Name the one to run 'experiment', or write a separate script for each."
         )
     return next(iter(found.values()))
 
 
 def _explained(error: BaseException, root: Path, path: Path) -> str:
-    """The error, where in the user's code it was raised, and how the script got there."""
-    said = _said(error)
+    """The error, the place in the user's code where it was raised, and the calls that led to it."""
+    message = _message(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         line = f"\n    {error.text.strip()}" if error.text else ""
         return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}.{line}"
@@ -217,21 +237,21 @@ def _explained(error: BaseException, root: Path, path: Path) -> str:
         frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename, root, path)
     ]
     if not frames:
-        return f"{path}: {said}"
+        return f"{path}: {message}"
     shown = [
         f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}\n    {frame.line}" for frame in frames
     ]
-    return f"{path}, line {frames[0].lineno}: {said}" + "".join(shown[-_FRAMES_SHOWN:])
+    return f"{path}, line {frames[0].lineno}: {message}" + "".join(shown[-_FRAMES_SHOWN:])
 
 
 def _source(path: Path) -> bytes:
-    try:  # not by the import system, whose cache takes a file edited twice in a second for unchanged
+    try:  # not with the import system: its cache misses a second edit within one second
         return path.read_bytes()
     except OSError as error:
         raise ScriptError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return str(error) if isinstance(error, NeurofitError) else described(error)
 
 
@@ -244,6 +264,6 @@ def _slow_hint(path: Path, known: set[str], seconds: float) -> str | None:
     if not slow:
         return None
     return (
-        f"{path} imports {slow[0]} at its top: loading it took {seconds:.1f} s, which every command pays. "
+        f"{path} imports {slow[0]} at the top: loading it took {seconds:.1f} s, and every command loads it. "
         "Move the import into the function that needs it."
     )

@@ -1,10 +1,10 @@
-"""Which tasks are meant: the one selector of every command.
+"""Selectors of tasks, with one grammar for all commands.
 
     exp3               every task of the experiment            exp3:17        every repetition of run 17
     exp3:17-40,last    runs 17 to 40, and the highest          exp3:17/3      repetition 3 of run 17
     exp3:all/0-4       repetitions 0 to 4 of every run         group/exp3:17/3
 
-The conditions of `--where` are in `condition.py`.
+Conditions of `--where` are parsed by `grid/condition.py`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from neurofit.experiments.grid.condition import Where, where
 from neurofit.experiments.grid.params import one_line
 
 __all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
-_MOST_PARTS = 6  # of a selector that is shown
-GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3), exp3:all/0-4."
+_MOST_PARTS = 6  # ranges in a selector that is shown
+GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3) or exp3:all/0-4."
 _PIECE = re.compile(r"([0-9]{1,18}|last)(?:-([0-9]{1,18}|last))?")
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `first` to `last`, both included; None stands for the highest that there is."""
+    """Numbers from `first` to `last`, both included. None stands for the highest existing number."""
 
     first: int | None
     last: int | None
@@ -37,35 +37,42 @@ class Range:
 
 @dataclass(frozen=True)
 class Selection:
-    """An experiment's name, and which of its runs and repetitions; None for all of them."""
+    """The name of an experiment and ranges of its runs and repetitions, None for all of them."""
 
     experiment: str
     runs: tuple[Range, ...] | None = None
     repetitions: tuple[Range, ...] | None = None
 
     def matches(self, number: int, repetition: int, numbers: Collection[int]) -> bool:
-        """Whether a task is meant, where these are the numbers of all runs (of which `last` is the
-        highest).
+        """Whether a task is selected.
+
+        Parameters
+        ----------
+        number, repetition : int
+            The run and the repetition of the task.
+        numbers : collection of int
+            The numbers of all runs; `last` is the highest of them.
         """
         return _holds(self.runs, number, numbers) and _holds(self.repetitions, repetition, ())
 
 
 def parse(text: str) -> Selection:
-    """What a selector says.
+    """Parse a selector.
 
     Raises
     ------
-    UsageError : it follows another grammar
+    UsageError
+        The text does not follow the grammar of selectors.
     """
     experiment, colon, rest = text.strip().rpartition(":")
     if not colon:
         experiment, rest = rest, "all"
     runs, slash, repetitions = rest.partition("/")
     if not experiment.strip():
-        raise UsageError(f"'{one_line(text)}' names no experiment. {GRAMMAR}")
+        raise UsageError(f"'{one_line(text)}' has no name of an experiment. {GRAMMAR}")
     if "last" in repetitions:
         raise UsageError(
-            f"'{one_line(text)}': 'last' is for runs; give repetitions by number, 0-4. {GRAMMAR}"
+            f"'{one_line(text)}': 'last' is only for runs. Write repetitions as numbers, as in 0-4. {GRAMMAR}"
         )
     return Selection(
         experiment.strip(),
@@ -83,7 +90,7 @@ def _holds(ranges: tuple[Range, ...] | None, number: int, numbers: Collection[in
 
 
 def _ranges(text: str, selector: str, what: str) -> tuple[Range, ...] | None:
-    """None for `all`."""
+    """The ranges in a part of a selector, or None for `all`."""
     if text.strip() == "all":
         return None
     return tuple(_range(piece.strip(), selector, what) for piece in text.split(","))
@@ -92,7 +99,9 @@ def _ranges(text: str, selector: str, what: str) -> tuple[Range, ...] | None:
 def _range(piece: str, selector: str, what: str) -> Range:
     match = _PIECE.fullmatch(piece)
     if match is None:
-        raise UsageError(f"'{one_line(selector)}': '{one_line(piece)}' says no {what}. {GRAMMAR}")
+        raise UsageError(
+            f"'{one_line(selector)}': expected numbers of {what}, got '{one_line(piece)}'. {GRAMMAR}"
+        )
     first, last = (None if end == "last" else int(end) for end in (match[1], match[2] or match[1]))
     if last is not None and (first is None or first > last):
         raise UsageError(
@@ -102,17 +111,22 @@ def _range(piece: str, selector: str, what: str) -> Range:
 
 
 def naming_all(name: str) -> str:
-    """A selector of all of an experiment: its name, unless that has a colon."""
+    """A selector of all tasks of an experiment: its name, with ":all" if the name has a colon."""
     return f"{name}:all" if ":" in name else name
 
 
 def naming(name: str, tasks: Collection[tuple[int, int]], repetitions: int | None = None) -> str:
-    """A selector of the runs of these tasks, 'exp3:1,4-7'; the experiment where that would be long.
+    """A selector of the runs of these tasks, 'exp3:1,4-7', or of the whole experiment if that would be long.
 
     Parameters
     ----------
-    repetitions : of each run, in all; where these tasks are only some of them, the same of every run:
-    'exp3:1,4-7/0'
+    name : str
+        The name of the experiment.
+    tasks : collection of (int, int)
+        Run and repetition of each task.
+    repetitions : int, optional
+        The number of repetitions of each run. If the tasks are fewer, and the same repetitions of every run, the
+        selector names them: 'exp3:1,4-7/0'.
     """
     runs = _spans({run for run, _ in tasks})
     chosen = {repetition for _, repetition in tasks}

@@ -157,7 +157,7 @@ def test_no_experiment_is_an_error_that_shows_the_lines_to_add(study):
 
 def test_several_experiments_are_an_error(study):
     write(study, "jobs/exp3.py", PLAIN + "a = nf.Experiment(fit)\nb = nf.Experiment(fit)\ndel experiment\n")
-    with pytest.raises(ScriptError, match=r"several experiments: a, b\. Call the one to run 'experiment'"):
+    with pytest.raises(ScriptError, match=r"several experiments: a, b\. Name the one to run 'experiment'"):
         load(study)
 
 
@@ -322,7 +322,7 @@ def test_a_slow_import_at_the_top_is_hinted_at_with_its_cost(study):
     write(study, "torch.py", "import time; time.sleep(0.1)")
     write(study, "jobs/exp3.py", "import torch\n" + PLAIN)
     hint = load(study).hint
-    assert "imports torch at its top: loading it took 0." in hint
+    assert "imports torch at the top: loading it took 0." in hint
     assert "Move the import into the function" in hint
     assert load(study).hint is None  # it is there by now
 
