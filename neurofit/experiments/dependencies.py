@@ -1,16 +1,14 @@
-"""Which of the study's modules a script imports, read from the source: nothing is executed.
+"""The modules and files of a study that a script uses, found in its source without executing it.
 
-A name is looked for as Python would find it once the script is loaded (`script.py`): in the standard library,
-which is no code of ours, then in the script's folder, `jobs/`, and the study's root. But a module of the
-script's own folder hides the standard library's, as in `python jobs/exp3.py`: see `hiding`. Imports inside
+Modules are searched for in the order that Python uses once the script is loaded (`scripts.py`): first in the standard
+library, whose modules are ignored, then in the script's folder, `jobs/`, and the study's root. A module in the
+script's own folder can hide one of the standard library, as in `python jobs/exp3.py`: see `hiding`. Imports inside
 functions count, and so does `importlib.import_module("a.name")`.
 
-Which files, beside what a script imports, its jobs may use: told from the texts in the code, nothing is
-executed.
-
-`HERE / "table.csv"`, `open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files beside the module
-that has these words, or beside a folder above it; `"lib.networks.Cnn"` names a module. A module that computes
-the names of what it imports may import any of the study's.
+Other files that jobs may use are found from the string constants in the code. `HERE / "table.csv"`,
+`open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files in the folder of the module or in a folder above
+it; `"lib.networks.Cnn"` names a module. A module that computes the names of its imports may import any module of
+the study.
 """
 
 from __future__ import annotations
@@ -30,16 +28,24 @@ _LOADED_FIRST = frozenset({"encodings", "importlib", "site", "sitecustomize", "u
 
 
 def closure(root: Path, script: Path) -> list[str]:
-    """The script and every module of the study that it imports, directly or not, as sorted paths relative to
-    the root.
+    """The script and all modules of the study that it imports, directly or indirectly.
 
     Parameters
     ----------
-    script : its path, absolute or relative to the root
+    root : Path
+        The root of the study.
+    script : Path
+        The path of the script, absolute or relative to the root.
+
+    Returns
+    -------
+    list of str
+        Sorted paths relative to the root.
 
     Raises
     ------
-    StudyError : the script does not lie in the study
+    StudyError
+        The script is not in the study.
     """
     root, first, places = _start(root, script)
     found, left = {first}, [first]
@@ -52,8 +58,10 @@ def closure(root: Path, script: Path) -> list[str]:
 
 
 def hiding(root: Path, script: Path) -> dict[str, Path]:
-    """Modules in the script's folder that have a name of the standard library's and that its code imports:
-    there, that name means them, as it does in `python jobs/exp3.py`. Name → file.
+    """Modules in the script's folder that hide modules of the standard library, as files by name.
+
+    They are those that the script's code imports: it gets them, not the standard library's modules of the same name,
+    as in `python jobs/exp3.py`.
     """
     root, first, _ = _start(root, script)
     if not any(_hides(path) for path in _siblings(first.parent)):
@@ -71,8 +79,9 @@ def _siblings(folder: Path) -> list[Path]:
 
 
 def _hides(target: Path) -> bool:
-    """Whether a module of this name comes before the standard library's where its folder is the first of
-    sys.path; what Python has built in, and what it has loaded before any script, cannot be hidden.
+    """Whether a module of this name hides one of the standard library if its folder comes first in sys.path.
+
+    Modules that are built into Python, or that it loads before any script, cannot be hidden.
     """
     name = target.name
     return name in sys.stdlib_module_names and not (
@@ -83,9 +92,14 @@ def _hides(target: Path) -> bool:
 
 
 def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
-    """Modules and files that a script's jobs may use: its closure and what the texts in it name, as sorted
-    paths relative to the root; and whether it may import any module of the study, since it computes their
-    names.
+    """The modules and files that a script's jobs may use: its closure, and what its string constants name.
+
+    Returns
+    -------
+    modules, files : list of str
+        Sorted paths relative to the root.
+    computed : bool
+        Whether the code computes names of imports, so that it may import any module of the study.
     """
     root, first, places = _start(root, script)
     modules, files, left, computed = {first}, set(), [first], False
@@ -108,18 +122,18 @@ def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
 
 
 def _start(root: Path, script: Path) -> tuple[Path, Path, tuple[Path, ...]]:
-    """Both as absolute paths, and where modules are looked for."""
+    """The root and the script as absolute paths, and the folders in which modules are searched for."""
     root = Path(os.path.abspath(root))
     first = Path(os.path.normpath(root / script))
     if root not in first.parents:
-        raise StudyError(f"{first} is not in the study {root}.")
+        raise StudyError(f"{first} is not in the study {root}. Move it to a folder of the study.")
     return root, first, tuple(dict.fromkeys((first.parent, root / "jobs", root)))
 
 
 def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
     tree = parsed(module)
     if tree is None:
-        return  # loading it will say so; for the hash it is a file like any other
+        return  # loading the module reports the error; for the hash it is an ordinary file
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -151,14 +165,14 @@ def _from_places(name: str, names: tuple[str, ...], places: tuple[Path, ...]) ->
     if pieces[0] in sys.stdlib_module_names:
         hidden = places[0] / pieces[0]
         places = places[:1] if _hides(hidden) and _module(hidden) else ()
-    # folders without __init__.py, of all places, count only where no place has a module of that name
+    # folders without __init__.py count only if no place has a module of that name
     first = next((place for place in places if any(_module(place / pieces[0]))), None)
     for place in places if first is None else (first,):
         yield from _files_of(place, pieces, names)
 
 
 def _files_of(folder: Path, pieces: list[str], names: tuple[str, ...]) -> Iterator[Path]:
-    """The files that importing `a.b` from this folder, and then these names from it, may run."""
+    """The files that may be executed when `a.b` is imported from this folder, and these names from it."""
     for depth in range(1, len(pieces) + 1):
         yield from _module(folder.joinpath(*pieces[:depth]))
     for name in names:
@@ -166,12 +180,12 @@ def _files_of(folder: Path, pieces: list[str], names: tuple[str, ...]) -> Iterat
 
 
 def _module(target: Path) -> list[Path]:
-    """The one file of the module or package of this name, if there is one."""
+    """The file of the module or package of this name, in a list that is empty if there is none."""
     files = [target / "__init__.py", target.with_name(f"{target.name}.py")]
     return [path for path in files if path.is_file()][:1]
 
 
-LONGEST = 200  # characters of a text that may name a file
+LONGEST = 200  # characters in a text that may name a file
 NO_FILES_IN = frozenset({"training_data", "data", "__pycache__", "node_modules"})
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _COMPUTE = frozenset(
@@ -180,7 +194,7 @@ _COMPUTE = frozenset(
 
 
 def parsed(path: Path) -> ast.Module | None:
-    """The module, or None where it is no Python that can be read."""
+    """The syntax tree of a module, or None if it cannot be read or parsed."""
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -188,7 +202,7 @@ def parsed(path: Path) -> ast.Module | None:
 
 
 def named_files(root: Path, module: Path, tree: ast.Module) -> Iterator[Path]:
-    """Files of the study that texts in this module name."""
+    """The files of the study that string constants in this module name."""
     places = [folder for folder in module.parents if folder == root or root in folder.parents]
     for text in dict.fromkeys(_texts(tree)):
         if not _may_name(text):
@@ -199,14 +213,14 @@ def named_files(root: Path, module: Path, tree: ast.Module) -> Iterator[Path]:
 
 
 def named_modules(tree: ast.Module) -> Iterator[str]:
-    """'lib.networks.Cnn', and what comes before its last dots."""
+    """The string constants in a module that are dotted names, such as 'lib.networks.Cnn'."""
     for text in _texts(tree):
         if len(text) <= LONGEST and _DOTTED.fullmatch(text):
             yield text
 
 
 def computes_imports(tree: ast.Module) -> bool:
-    """Whether it imports modules by names that are not written in it."""
+    """Whether a module imports others by names that are not constants."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", None))
@@ -222,11 +236,12 @@ def computes_imports(tree: ast.Module) -> bool:
 
 
 def _texts(tree: ast.Module) -> Iterator[str]:
-    """Texts, with * for what is computed in them; of a / b / "c" and join(a, "b", "c") also the parts
-    together.
+    """The string constants in a module, with * for computed parts of f-strings.
+
+    The constants in a / b / "c" and join(a, "b", "c") are also joined to a path.
     """
-    parts: set[ast.AST] = set()  # of what was told as a whole
-    for node in ast.walk(tree):  # the whole comes before its parts
+    parts: set[ast.AST] = set()  # parts of texts that were already yielded as a whole
+    for node in ast.walk(tree):  # a whole is visited before its parts
         if node in parts:
             continue
         if isinstance(node, ast.JoinedStr):
@@ -259,7 +274,10 @@ def _factors(node: ast.expr) -> list[ast.expr]:
 
 
 def _joined(nodes: list[ast.expr], parts: set[ast.AST]) -> Iterator[str]:
-    """What is joined from the first text on, with * for what is computed; notes its texts as parts."""
+    """The path that these nodes form from the first text on, with * for computed ones.
+
+    Adds the nodes of its texts to `parts`.
+    """
     texts = [_text(node) for node in nodes]
     while texts and texts[0] is None:
         del texts[0]
@@ -283,7 +301,7 @@ def _may_name(text: str) -> bool:
 
 
 def _found(place: Path, text: str) -> Iterator[Path]:
-    """What this text names in a folder: a file, those that fit a pattern, or all files of a folder."""
+    """The files that this text names in a folder: one file, the matches of a pattern, or a whole folder."""
     if glob.has_magic(text):
         yield from (
             place / name for name in sorted(glob.glob(text, root_dir=place)) if (place / name).is_file()
@@ -299,7 +317,7 @@ def _found(place: Path, text: str) -> Iterator[Path]:
 
 
 def _may_come(root: Path, path: Path) -> bool:
-    """Not hidden, in the study, and neither data nor results."""
+    """Whether a file may be copied: it is in the study, not hidden, and neither data nor results."""
     if root not in path.parents:
         return False
     parts = path.relative_to(root).parts

@@ -1,8 +1,8 @@
-"""Where imports of scripts are looked for: `sys.path` and `sys.modules` while a script loads, and afterwards.
+"""The import path of scripts: `sys.path` and `sys.modules` while a script loads, and afterwards.
 
 The study's root, `jobs/` and the script's folder are on `sys.path` after the standard library and before
-installed packages. A helper in the script's own folder that is named like a module of the standard library
-hides that module from the script. Loading from another root forgets the modules of the root before.
+installed packages. A helper in the script's own folder with the name of a module of the standard library
+hides that module from the script. Loading from another root removes the modules of the previous root.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from types import ModuleType
 
 from neurofit.experiments.dependencies import hiding
 
-_ours: dict[str, Path] = {}  # folder that was put on sys.path -> the root it is for
-_before: dict[Path, frozenset[str]] = {}  # root -> the modules there were before anything was loaded from it
+_ours: dict[str, Path] = {}  # folder added to sys.path -> its root
+_before: dict[Path, frozenset[str]] = {}  # root -> the modules loaded before any from this root
 
 
 def search_in(root: Path, path: Path) -> None:
-    """Look for imports in the root, in `jobs/` and beside the script from now on."""
+    """Search for imports in the root, in `jobs/` and in the script's folder from now on."""
     for other in _before.keys() - {root}:
         _forget(other)
     _before.setdefault(root, frozenset(sys.modules))
@@ -77,7 +77,7 @@ def is_installed(place: str, root: Path) -> bool:
 
 
 def modules_of(root: Path) -> list[ModuleType]:
-    """The modules loaded from a study or a copy of its code: of scripts, and of what they import."""
+    """The modules loaded from a study or a copy of its code: scripts, and modules that they import."""
     return [module for module in list(sys.modules.values()) if _is_studys(module, root)]
 
 
@@ -111,7 +111,7 @@ class _Helpers:
 
 @contextlib.contextmanager
 def helpers_first(root: Path, path: Path) -> Iterator[None]:
-    """Let the script's helpers hide the standard library while it loads, and not afterwards."""
+    """Let the script's helpers hide the standard library while it loads, but not afterwards."""
     files = hiding(root, path)
     if not files:
         yield

@@ -1,12 +1,11 @@
-"""The study's own code: what a submission keeps a copy of, and which of it an experiment uses.
+"""Copies of the study's code for submissions, and hashes of the code that an experiment uses.
 
     <store_folder>/<digest, 12 digits>/jobs/exp3.py  lib/networks.py  …       whole copies, named by their content
 
-`collect` says which files those are: what a script imports, the small files that its code names
-(`companions`), and those that its experiment declares; every `.py` file of the study where a module computes
-the names of what it imports. Copies are no more readable than what they copy, and links that leave the study
-are not followed. `closure` is the part that a script imports, and `code_hash` what changes when that part
-does.
+`collect` selects the files: the modules that a script imports, the small files that its code names
+(`dependencies.py`), and those that its experiment declares. If a module computes the names of its imports, all `.py`
+files of the study are included. A copy is not readable to more users than the original, and links that lead out of
+the study are not followed. `closure` is the part that a script imports; `code_hash` changes when that part changes.
 """
 
 from __future__ import annotations
@@ -29,24 +28,32 @@ from neurofit.transient import retry
 __all__ = ["closure", "code_hash", "collect", "digest", "take"]
 NO_CODE_AT_THE_TOP = frozenset({"training_data", "data", "build", "dist", "docs", "tests"})
 NO_CODE_ANYWHERE = frozenset({"__pycache__", "node_modules"})
-LARGEST_BYTES = 1_000_000  # of a file that code names and that is no Python
+LARGEST_BYTES = 1_000_000  # of a file named in the code that is not a Python module
 LARGEST_DECLARED_BYTES = 10_000_000
 MOST_FILES = 3_000
 MOST_BYTES = 50_000_000
 
 
 def collect(study: Study, script: Path, declared: Iterable[str] = ()) -> dict[str, Path]:
-    """The files that a script's jobs may use, by their path relative to the study's root.
+    """The files that a script's jobs may use, by their paths relative to the study's root.
 
     Parameters
     ----------
-    declared : paths or patterns relative to the study, which come along wherever links lead
+    study : Study
+    script : Path
+        The script, absolute or relative to the study's root.
+    declared : iterable of str, optional
+        Paths or patterns, relative to the study, of further files. They may be links that lead out of the study.
+
+    Returns
+    -------
+    dict of str to Path
 
     Raises
     ------
-    StudyError : there is too much of it, it cannot be read, or what is declared is not there or too large; a
-    module
-        that the script imports lies outside of the study
+    StudyError
+        The files are too many or too large, one cannot be read, a declared file does not exist or is too large, or
+        a module that the script imports is outside of the study.
     """
     files: dict[str, Path] = {}
     total = 0
@@ -63,16 +70,15 @@ def collect(study: Study, script: Path, declared: Iterable[str] = ()) -> dict[st
 def _wanted(root: Path, script: Path, declared: Iterable[str]) -> Iterator[str]:
     modules, named, computed = used(root, script)
     real = Path(os.path.realpath(root / script))
-    if Path(os.path.realpath(root)) in real.parents:  # a script that is a link is loaded from where it leads
+    if Path(os.path.realpath(root)) in real.parents:  # a script that is a link is loaded from its target
         more, others, also = used(root, root / real.relative_to(os.path.realpath(root)))
         modules, named, computed = [*modules, *more], [*named, *others], computed or also
     asked = list(_declared(root, declared))
     for relative in modules:
         if relative not in asked and not _is_inside(root, root / relative):
             raise StudyError(
-                f"{root / relative} leads to {os.path.realpath(root / relative)}, outside of the study. "
-                "Copy it into "
-                f'the study, or declare it: Experiment(…, files=["{relative}"]).'
+                f"{root / relative} resolves to {os.path.realpath(root / relative)}, outside of the study. "
+                f'Copy it into the study, or declare it: Experiment(…, files=["{relative}"]).'
             )
         yield relative
     if computed:
@@ -90,42 +96,49 @@ def _declared(root: Path, patterns: Iterable[str]) -> Iterator[str]:
         files = [relative for relative in found if (root / relative).is_file()]
         if not files:
             raise StudyError(
-                f"files={pattern!r}: there is no such file in {root}. Paths are relative to the study."
+                f"files={pattern!r} matches no file in {root}. Write a path or pattern relative to the study."
             )
         for relative in files:
             path, size = Path(os.path.normpath(root / relative)), (root / relative).stat().st_size
             if root not in path.parents:
                 raise StudyError(
-                    f"files={pattern!r} is outside of the study {root}. Paths are relative to the study."
+                    f"files={pattern!r} is outside of the study {root}. Copy the file into the study."
                 )
             if size > LARGEST_DECLARED_BYTES:
                 raise StudyError(
-                    f"{path} has {size / 1e6:.0f} MB, and files={pattern!r} copies it for every submission; "
-                    "at most "
-                    f"{LARGEST_DECLARED_BYTES // 1_000_000} MB. Keep it in data/ and read it from "
-                    'task.study / "data".'
+                    f"{path} has {size / 1e6:.0f} MB, but files={pattern!r} copies it for every submission and "
+                    f"is limited to {LARGEST_DECLARED_BYTES // 1_000_000} MB. Keep it in data/ and read it "
+                    'from task.study / "data".'
                 )
             yield path.relative_to(root).as_posix()
 
 
 def _is_inside(root: Path, path: Path) -> bool:
-    """Whether a file lies in the study also by its real path."""
+    """Whether the real path of a file is in the study."""
     return f"{os.path.realpath(path)}".startswith(f"{os.path.realpath(root)}{os.sep}")
 
 
 def digest(files: Mapping[str, Path]) -> str:
-    """64 hexadecimal digits over the names, contents and permissions to execute."""
+    """A hash, 64 hexadecimal digits, of the files' names, contents and permissions to execute."""
     return _digest(_read(files))
 
 
 def take(files: Mapping[str, Path], store_folder: Path) -> Path:
-    """A copy of the files, in a folder of `store_folder` that their content names; it appears whole, or was
-    there.
+    """Copy the files to a folder of `store_folder` that is named by their content.
+
+    The folder appears with all its files at once. If it already exists, it is used.
+
+    Returns
+    -------
+    Path
+        The folder.
 
     Raises
     ------
-    StudyError : a file cannot be read
-    StoreError : the copy cannot be written
+    StudyError
+        A file cannot be read.
+    StoreError
+        The copy cannot be written.
     """
     contents = _read(files)
     return retry(lambda: _take(contents, store_folder / _digest(contents)[:12]))
@@ -135,7 +148,7 @@ def _take(contents: Mapping[str, tuple[bytes, int]], target: Path) -> Path:
     if target.is_dir():
         _mend(target, contents)
         with contextlib.suppress(OSError):
-            os.utime(target)  # young again, so that nobody removes it before its submission names it
+            os.utime(target)  # a recent time protects it from removal until its submission refers to it
         return target
     partial = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
     try:
@@ -148,10 +161,10 @@ def _take(contents: Mapping[str, tuple[bytes, int]], target: Path) -> Path:
             path.chmod(mode)
         partial.rename(target)
     except OSError as error:
-        if not target.is_dir():  # otherwise somebody else published the same files first
+        if not target.is_dir():  # otherwise another process created the same copy first
             raise StoreError(
-                f"The code could not be copied to {target}: {error.strerror}. Is the disk full, "
-                "or the folder read-only?"
+                f"The code could not be copied to {target}: {error.strerror}. "
+                "Check that the disk is not full and that the folder is writable."
             ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -159,17 +172,18 @@ def _take(contents: Mapping[str, tuple[bytes, int]], target: Path) -> Path:
 
 
 def _opener(mode: int) -> Callable[[str, int], int]:
-    """Opens a new file that is never, not for a moment, more readable than it will be."""
+    """An opener that creates a file with its final permissions, so that it is never more readable."""
     return lambda path, flags: os.open(path, flags, mode)
 
 
 def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
-    """Write anew what somebody has changed in a copy: its name promises its content. What has become private
-    in the study becomes so here.
+    """Restore files of a copy that were changed or removed, because its name stands for its content.
+
+    Permissions that were removed from a file of the study are also removed from its copy.
     """
     for relative, (content, mode) in contents.items():
         path = target / relative
-        with explain_os_errors(path, "mend this copy of the code"):
+        with explain_os_errors(path, "repair this copy of the code"):
             if not path.is_file() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content)
@@ -179,16 +193,18 @@ def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
 
 
 def code_hash(root: Path, script: Path) -> str:
-    """12 hexadecimal digits over the script and the study's modules that it imports: their names and
-    contents.
+    """A hash, 12 hexadecimal digits, of the names and contents of the script and the modules that it imports.
+
+    Only modules of the study count.
     """
     contents = _read({relative: root / relative for relative in closure(root, script)})
     return _digest({relative: (content, 0) for relative, (content, _) in contents.items()})[:12]
 
 
 def _files(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
-    """The relative paths of Python files under a folder, links to folders followed where they stay in the
-    study.
+    """The relative paths of Python files under a folder.
+
+    Links to folders are followed if they lead to a folder in the study.
     """
     folder = os.path.join(root, relative)
     real = os.path.realpath(folder)
@@ -209,8 +225,8 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     except OSError as error:
         raise StudyError(
-            f"{folder}: {error.strerror}. The study's code is copied for every submission: make the "
-            "folder readable, or give it a name that starts with a dot to leave it out."
+            f"{folder} cannot be read: {error.strerror}. The study's code is copied for every submission: make the "
+            "folder readable, or exclude it with a name that starts with a dot."
         ) from error
 
 
@@ -230,14 +246,14 @@ def _too_much(study: Study, files: Mapping[str, Path]) -> str:
         sizes[top] = sizes.get(top, 0) + 1
     most = max(sizes, key=lambda name: sizes[name])
     return (
-        f"The code of {study.root} is more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most "
-        "files are "
-        f"in {most}/. It is copied for every submission: move what is no code of it elsewhere, or into data/."
+        f"The code of {study.root} has more than {MOST_FILES} files or {MOST_BYTES // 1_000_000} MB; most "
+        f"files are in {most}/. The code is copied for every submission: move files that are not code into data/, "
+        "or out of the study."
     )
 
 
 def _read(files: Mapping[str, Path]) -> dict[str, tuple[bytes, int]]:
-    """Contents and permissions: of the file, and no more than its folders in the study give."""
+    """The contents of files, and their permissions as limited by the folders above them in the study."""
     contents = {}
     for relative in sorted(files):
         try:
@@ -245,14 +261,14 @@ def _read(files: Mapping[str, Path]) -> dict[str, tuple[bytes, int]]:
             contents[relative] = (path.read_bytes(), _mode(path, len(Path(relative).parts) - 1))
         except OSError as error:
             raise StudyError(
-                f"{files[relative]}: {error.strerror}. The study's code is copied for every submission, "
-                "so that all of it must be readable."
+                f"{files[relative]} cannot be read: {error.strerror}. The study's code is copied for every "
+                "submission, and all of it must be readable."
             ) from error
     return contents
 
 
 def _mode(path: Path, levels: int) -> int:
-    """Permissions of a file; who may not look into one of the folders above it may not read it."""
+    """The permissions of a file, without those of users who cannot enter one of the folders above it."""
     mode = path.stat().st_mode & 0o777
     for folder in list(path.parents)[:levels]:
         above = folder.stat().st_mode

@@ -144,7 +144,7 @@ def test_an_import_that_leads_out_of_the_study_is_an_error_unless_declared(tmp_p
     study = tree(tmp_path / "study", {"jobs/exp3.py": "import common"})
     (study.jobs / "common.py").symlink_to(tmp_path / "outside" / "x.py")
     with pytest.raises(
-        StudyError, match=r"common\.py leads to .*outside/x\.py, outside of the study.*files="
+        StudyError, match=r"common\.py resolves to .*outside/x\.py, outside of the study.*files="
     ):
         snapshot.collect(study, study.jobs / "exp3.py")
     assert "jobs/common.py" in snapshot.collect(study, study.jobs / "exp3.py", ["jobs/common.py"])
@@ -157,7 +157,7 @@ def test_declared_files_come_along_and_are_checked(tmp_path):
         "lib/a.csv",
         "lib/deep/b.csv",
     ]
-    with pytest.raises(StudyError, match=r"files='lib/c\.csv': there is no such file in"):
+    with pytest.raises(StudyError, match=r"files='lib/c\.csv' matches no file in"):
         snapshot.collect(study, study.jobs / "exp3.py", ["lib/c.csv"])
     with pytest.raises(StudyError, match="outside of the study"):
         snapshot.collect(study, study.jobs / "exp3.py", ["/etc/passwd"])
@@ -281,7 +281,7 @@ def test_a_file_that_vanished_is_an_error_that_names_it(tmp_path):
     study = tree(tmp_path, {"jobs/exp3.py": "x"})
     files = everything(study)
     (study.jobs / "exp3.py").unlink()
-    with pytest.raises(StudyError, match=r"exp3\.py: No such file"):
+    with pytest.raises(StudyError, match=r"exp3\.py cannot be read: No such file"):
         snapshot.take(files, tmp_path / "store")
 
 
