@@ -489,7 +489,7 @@ def test_damaged_runs(done, damage):
     path.write_bytes(damage + lines[1])
     for words in (["status", "exp3"], ["results", "exp3"]):
         answer = done(*words)
-        assert f"{path}: 1 damaged line(s)" in answer.stderr
+        assert f"{path}: skipped 1 damaged line(s)" in answer.stderr
     assert "  1  " in done("results", "exp3:1").stdout
     answer = done("submit", "exp3", "--rerun", "--yes", code=1)
     assert "Restore the file from a backup" in answer.stderr

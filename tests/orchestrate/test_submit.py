@@ -275,7 +275,7 @@ def test_a_damaged_registry_stops_new_runs_and_shows_the_others(bench):
     lines = registry.read_text().splitlines()
     registry.write_text("\n".join([lines[0], lines[1][:30], lines[2]]) + "\n")
     status = bench.status("quick")
-    assert any("runs.jsonl: 1 damaged line(s)" in problem for problem in status.problems)
+    assert any("runs.jsonl: skipped 1 damaged line(s)" in problem for problem in status.problems)
     assert len([r for r in bench.outcomes("quick") if r["state"] == "done"]) == 4
     bench.script("quick", QUICK.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
     with pytest.raises(StoreError, match="no new run can be numbered"):
