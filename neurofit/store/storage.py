@@ -1,11 +1,10 @@
-"""Whether `training_data/` is the storage that this study's results are on, or an empty mount point in its
-place.
+"""Check that `training_data/` is the storage with this study's results, not an empty mount point in its place.
 
-    study/.neurofit/storage.json           which one it is: {"id", "place", "host", "user"}; git never sees it
+    study/.neurofit/storage.json           the storage of the study: {"id", "place", "host", "user"}; ignored by git
     study/training_data/.storage.json      the same id, on the storage itself
 
-Both are written by the first submit (of a study of 0.1.0: by the next). A fresh clone has neither, and starts
-normally; a study whose folder cannot be written has only the inner one, and no such protection.
+The first submit writes both (in a study made with 0.1.0: the next submit). A fresh clone has neither and
+starts normally. A study whose folder is not writable has only the second file, and no such protection.
 """
 
 from __future__ import annotations
@@ -28,38 +27,50 @@ BESIDE = ".neurofit"
 
 
 def gone(study: Study) -> str | None:
-    """Why what is at `training_data` is not the study's storage, in words that say what to do; None where it
-    is, or nothing is known of one.
+    """Check the identity of the storage at `training_data`.
+
+    Returns
+    -------
+    str or None
+        Why it is not the study's storage, and what to do; None if it is, or if the study knows no storage.
     """
     place = study.training_data
     if os.path.islink(place) and not os.path.lexists(os.path.realpath(place)):
-        return _explained(study, f"it is a link that leads nowhere ({os.readlink(place)})", _beside(study))
+        return _explained(study, f"it is a broken link to '{os.readlink(place)}'", _beside(study))
     expected = _beside(study)
     if expected is None:
         return None
     try:
         found = read_record(_inside(study), StorageMarker).id
     except FileNotFoundError:
-        what = f"it has no {MARKER}" if place.is_dir() else "there is no such folder"
+        what = f"it has no {MARKER}" if place.is_dir() else "the folder does not exist"
         return _explained(study, what, expected)
     except (OSError, StoreError):
-        return None  # it is there, and something else will say what is wrong with it
-    return None if found == expected.id else _explained(study, "another one is in its place", expected)
+        return None  # it exists; another check reports what is wrong with it
+    return None if found == expected.id else _explained(study, "another storage is in its place", expected)
 
 
 def require(study: Study) -> None:
-    """Raises StudyError where the study's storage is gone: everything would look new."""
+    """Stop if the study's storage is unavailable, because every task would then appear to be new.
+
+    Raises
+    ------
+    StudyError
+        If the storage at `training_data` is not the study's.
+    """
     if reason := gone(study):
         raise StudyError(reason)
 
 
 def mark(study: Study) -> None:
-    """Before anything is submitted: the storage and the study come to know each other.
+    """Link the study and its storage by a common id, before anything is submitted.
 
     Raises
     ------
-    StudyError : the study knows another storage than what is there
-    StoreError : the storage cannot be written
+    StudyError
+        If the study is linked to another storage than the present one.
+    StoreError
+        If the storage cannot be written.
     """
     require(study)
     if _beside(study) is None:
@@ -67,9 +78,12 @@ def mark(study: Study) -> None:
 
 
 def renew(study: Study) -> str:
-    """From now on, what is at `training_data` is the study's storage; gives its id.
+    """Make the present `training_data` the study's storage. It is created if it does not exist.
 
-    Made where there is nothing.
+    Returns
+    -------
+    str
+        The id of the storage.
     """
     found = _id_inside(study)
     (study.root / BESIDE / MARKER[1:]).unlink(missing_ok=True)
@@ -104,7 +118,7 @@ def _note(study: Study, storage: str) -> None:
     folder = study.root / BESIDE
     place, writer = os.path.realpath(study.training_data), who()
     record = StorageMarker(id=storage, place=place, host=writer["host"], user=writer["user"])
-    with contextlib.suppress(OSError):  # a study that cannot be written, or is another user's
+    with contextlib.suppress(OSError):  # the study is not writable, or belongs to another user
         folder.mkdir(exist_ok=True)
         write_new(folder / ".gitignore", "*\n", durable=False)
         write_whole(folder / MARKER[1:], to_json(record.as_object()) + "\n")
@@ -115,8 +129,7 @@ def _explained(study: Study, what: str, expected: StorageMarker | None) -> str:
     if expected and expected.place and expected.host:
         where = f" It was at {expected.place} when {expected.user} first used it on {expected.host}."
     return (
-        f"{study.training_data} is not the storage that the results of this study are on: {what}.{where} "
-        "Mount it, "
-        "then repeat the command. If it was deleted or replaced on purpose, say so once: "
+        f"{study.training_data} is not the storage with the results of this study: {what}.{where} Mount the "
+        "storage, then repeat the command. If it was deleted or replaced on purpose, confirm that once with: "
         f"neurofit init --new-storage {shlex.quote(str(study.root))}"
     )

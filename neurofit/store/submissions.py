@@ -1,9 +1,10 @@
-"""Submissions: what one `neurofit submit` queued, written before the queue is asked.
+"""Submissions: what one `neurofit submit` queued, written before the queue is called.
 
-`submission.json` says what, where and from which code; `jobs.tasks` has a line per job, `17/3:0 17/4:2` = run
-17, repetition 3, last attempt so far 0, and so on; `queue.jsonl` is the submit host's memory of the queue: a
-line per call with its id and jobs, `complete` when no more calls were to come, which unfinished jobs it first
-answered without, and when, and why jobs ended, which a queue forgets; `stops/` has a file per cancellation.
+`submission.json` records what was queued, where, and from which code. `jobs.tasks` has one line per job:
+`17/3:0 17/4:2` means run 17, repetition 3, last attempt so far 0, and so on. `queue.jsonl` is what the submit
+host knows of the queue: one line per call with its id and jobs, `complete` after the last call, the
+unfinished jobs that were missing from an answer and since when, and why jobs ended, because queues forget it.
+`stops/` has one file per cancellation.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from neurofit.transient import retry
 
 TaskKey = tuple[int, int]  # run number, repetition
 _PLANNED = re.compile(r"([0-9]{1,9})/([0-9]{1,9}):([0-9]{1,6})", re.ASCII)
-HERE = "here"  # the runner of a task that is done in the foreground
-CHANGE_SECONDS = 2.0  # by which clients of one file system may differ in when a file was changed
+HERE = "here"  # the runner of a task that runs in the foreground
+CHANGE_SECONDS = 2.0  # how far clients of a file system may differ on a change time
 
 
 class Planned(NamedTuple):
-    """A task in a submission, and the last attempt at it when the submission was written."""
+    """A task of a submission, and its last attempt when the submission was written."""
 
     run: int
     repetition: int
@@ -48,7 +49,29 @@ class Planned(NamedTuple):
 def write_submission(
     files: ExperimentFiles, name: str, record: SubmissionRecord, jobs: list[list[Planned]]
 ) -> SubmissionFiles:
-    """Write a submission whole: its folder appears under its name only when everything is in it."""
+    """Write a submission atomically: the folder gets its name only after all its files are written.
+
+    Parameters
+    ----------
+    files : ExperimentFiles
+        The experiment.
+    name : str
+        The name of the submission.
+    record : SubmissionRecord
+        What is queued; the name, the number of jobs and the identity of the folder are filled in.
+    jobs : list of list of Planned
+        The tasks of each job.
+
+    Returns
+    -------
+    SubmissionFiles
+        The files of the submission.
+
+    Raises
+    ------
+    StoreError
+        If the files cannot be written.
+    """
     final = SubmissionFiles(files.scratch / name) if record.scratch else files.submission(name)
     partial = SubmissionFiles(partial_path(final.folder))
     with explain_os_errors(final.folder, "write the submission"):
@@ -67,7 +90,7 @@ def _write(files: SubmissionFiles, record: SubmissionRecord, jobs: list[list[Pla
         folder.mkdir(parents=True, exist_ok=True)
     files.jobs.write_text("".join(_line(job) for job in jobs), encoding="ascii")
     record = msgspec.structs.replace(
-        record,  # and the signs by which a copy is recognised: see `is_at_home`
+        record,  # the fields that identify a copy: see `is_at_home`
         inode=files.folder.stat().st_ino,
         changed=round(files.jobs.stat().st_ctime, 3),
         machine=process.machine(),
@@ -79,9 +102,8 @@ def _put_in_place(partial: Path, final: Path) -> None:
     try:
         partial.rename(final)
     except FileNotFoundError:
-        if (
-            not final.exists()
-        ):  # otherwise it had been renamed, and the answer was lost: its name is nobody else's
+        # if it exists, the rename succeeded and the reply was lost: no other submission has its name
+        if not final.exists():
             raise
 
 
@@ -95,18 +117,24 @@ def _tasks(line: str) -> list[Planned]:
     for word in words:
         match = _PLANNED.fullmatch(word)
         if match is None:
-            raise ValueError(f"'{word[:40]}' is not a task, expected run/repetition:attempt")
+            raise ValueError(f"'{word[:40]}' is not a task, expected 'run/repetition:attempt'")
         tasks.append(Planned(*map(int, match.groups())))
     return tasks
 
 
 def read_job(files: SubmissionFiles, job: int) -> list[Planned]:
-    """The tasks of one job: its own line of `jobs.tasks`."""
+    """Read the tasks of one job from its line of `jobs.tasks`.
+
+    Raises
+    ------
+    StoreError
+        If there is no such job, or the file is damaged.
+    """
     try:
         with open(files.jobs, encoding="ascii") as file:
             line = next(itertools.islice(file, job, None), None)
         if line is None:
-            raise StoreError(f"{files.jobs}: there is no job {job}.")
+            raise StoreError(f"{files.jobs}: job {job} does not exist.")
         return _tasks(line)
     except ValueError as error:
         raise StoreError(f"{files.jobs}: damaged ({error}).") from error
@@ -122,12 +150,12 @@ def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
 def is_at_home(files: SubmissionFiles, record: SubmissionRecord) -> bool:
     """Whether the jobs of this submission write here; False in a copy of the study.
 
-    Jobs write to the path that they were queued with. Where this host has another folder at that path, this
-    is a copy, whatever its inode. Where it is this very folder, as the machine knows that queued it, this is
-    none. Any other machine needs a further sign, since it may have a copy at the same path: the inode, or
-    when the file system last changed `jobs.tasks`, which is written once, and which no copy takes over
-    (records of 0.1.0 lack that, and the inode alone decides). A machine that has nothing at the path (a study
-    that was moved, another mount point) goes by these signs alone.
+    Jobs write to the path that they were queued with. If this host has another folder at that path, this
+    folder is a copy, whatever its inode. If the path is this folder, and this is the machine that queued the
+    jobs, it is not a copy. Any other machine may have a copy at the same path and needs further evidence: the
+    inode, or the time at which the file system last changed `jobs.tasks`, which is written once and which no
+    copy preserves (records of 0.1.0 lack it, and the inode alone decides). A machine with nothing at the path
+    (the study was moved, or is mounted elsewhere) uses this evidence alone.
     """
     try:
         here = retry(files.folder.stat)
@@ -149,7 +177,7 @@ def _queued_folder(files: SubmissionFiles, record: SubmissionRecord) -> Path:
 
 
 def _is_same_folder(here: os.stat_result, there: Path) -> bool | None:
-    """None where there is nothing that can be looked at."""
+    """Whether `there` is the folder `here`; None if `there` cannot be read."""
     try:
         return os.path.samestat(here, there.stat())
     except (OSError, ValueError):
@@ -157,7 +185,7 @@ def _is_same_folder(here: os.stat_result, there: Path) -> bool | None:
 
 
 def _is_unchanged(files: SubmissionFiles, record: SubmissionRecord) -> bool | None:
-    """Whether `jobs.tasks` is the file that was written; None where that is not known."""
+    """Whether `jobs.tasks` is the original file; None if that is unknown."""
     if record.changed is None:
         return None
     try:
@@ -167,16 +195,17 @@ def _is_unchanged(files: SubmissionFiles, record: SubmissionRecord) -> bool | No
 
 
 def read_submission(files: SubmissionFiles) -> SubmissionRecord:
-    """The record in `submission.json`.
+    """Read `submission.json`.
 
     Raises
     ------
-    StoreError : the file is gone, or damaged
+    StoreError
+        If the file is missing, damaged, or written by a later version of neurofit.
     """
     try:
         record = read_record(files.record, SubmissionRecord)
     except FileNotFoundError:
-        raise StoreError(f"{files.record}: gone, so that this submission's tasks are not known.") from None
+        raise StoreError(f"{files.record}: missing, so the tasks of this submission are unknown.") from None
     if record.format > FORMAT:
         raise StoreError(
             f"{files.record}: written by a later version of neurofit (format {record.format}; this version "
@@ -186,7 +215,7 @@ def read_submission(files: SubmissionFiles) -> SubmissionRecord:
 
 
 class Call(NamedTuple):
-    """A job, or an array of jobs, that the queue took."""
+    """A job, or an array of jobs, that the queue accepted."""
 
     id: str
     first: int
@@ -196,19 +225,18 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class QueueMemory:
-    """What `queue.jsonl` remembers: ids as the queue gave them, and what was seen of the jobs since."""
+    """The content of `queue.jsonl`: the ids that the queue returned, and what it later reported about the jobs."""
 
     calls: list[Call]
-    absent: dict[int, float]  # unfinished jobs that the queue answered without → when it first did
-    complete: bool = True  # False: the queue may have taken more than was noted
-    ended: dict[int, str] = field(
-        default_factory=dict
-    )  # unfinished jobs that are over → why, as was first heard
+    absent: dict[int, float]  # unfinished jobs missing from the queue → since when
+    complete: bool = True  # False: the queue may have accepted more calls than were recorded
+    # unfinished jobs that have ended → the cause that was first reported
+    ended: dict[int, str] = field(default_factory=dict)
 
 
 def read_queue(files: SubmissionFiles) -> QueueMemory:
-    """What can be read of `queue.jsonl`; a call that cannot be read is looked up in the queue, like one that
-    was never noted.
+    """Read `queue.jsonl`. Damaged lines are ignored: their calls are looked up in the queue, as if they had
+    not been recorded.
     """
     try:
         lines, _ = structured_lines(read_file(files.queue), QueueLine)
@@ -234,14 +262,31 @@ def read_queue(files: SubmissionFiles) -> QueueMemory:
 
 
 def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
-    with explain_os_errors(files.queue, "note what the queue said"):
+    with explain_os_errors(files.queue, "record the answer of the queue"):
         append_lines(files.queue, [record])
 
 
 def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> Path:
-    """Note a cancellation before any queue is told; workers look here between tasks and while one runs."""
+    """Record a cancellation, before any queue is called.
+
+    Workers check for cancellations between tasks and while a task runs.
+
+    Parameters
+    ----------
+    files : SubmissionFiles
+        The submission.
+    tasks : list of tuple of int or None
+        The tasks to cancel; None means all.
+    by : str
+        The user who cancels them.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+    """
     content = to_json(Cancellation(tasks=None if tasks is None else frozenset(tasks), by=by).as_object())
-    with explain_os_errors(files.stops, "note the cancellation"):
+    with explain_os_errors(files.stops, "record the cancellation"):
         for number in itertools.count(len(retry(lambda: list(files.stops.glob("*.json")))) + 1):
             path = files.stops / f"{number:06d}.json"
             if write_new(path, content):
@@ -250,7 +295,7 @@ def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> 
 
 
 def read_stops(files: SubmissionFiles) -> tuple[list[Cancellation], list[Path]]:
-    """The cancellations, and the files that cannot be read as one."""
+    """The cancellations, and the paths of files that could not be read."""
     stops, damaged = [], []
     for path in retry(lambda: sorted(files.stops.glob("[0-9]*.json"))):
         try:
