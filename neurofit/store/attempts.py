@@ -180,7 +180,7 @@ def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
 
 
 def _is_in_a_copy(files: SubmissionFiles) -> bool:
-    """Whether this study is a copy, so that the workers of `files` write to the original."""
+    """Whether this study is a copy whose workers write to the original."""
     try:
         return not is_at_home(files, read_submission(files))
     except (OSError, StoreError):
