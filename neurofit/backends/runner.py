@@ -108,7 +108,7 @@ def load(folder: Path, name: str) -> Runner:
         return Runner(name, kind, _built(find_backend(kind, folder, path), settings, path), path)
     if name in BUILT_IN:
         return Runner(name, name, find_backend(name, folder, None)(), None)
-    known = [*names(folder), *BUILT_IN]
+    known = list(dict.fromkeys([*names(folder), *BUILT_IN]))
     raise RunnerError(
         f"There is no runner '{name}' in {folder}.{nearest(name, known)} Runners: {', '.join(known)}."
     )

@@ -120,7 +120,7 @@ def test_a_bare_backend_works_with_defaults(tmp_path):
         (
             "backend: local\na: &a [x, x, x, x, x, x, x, x, x, x]\n"
             + "".join(f"{b}: &{b} [{', '.join(9 * ['*' + a])}]\n" for a, b in zip("abcdefgh", "bcdefghi")),
-            "more than 20000 values, with each alias counted",
+            "more than 20000 values, with aliases expanded",
         ),
         ("backend: local\n? [a]\n: 1\n", "cannot be read as YAML"),
         ("backend: local\nresources: 3\n", "'resources' is 3, expected settings such as {cpus: 1"),
@@ -143,6 +143,13 @@ def test_an_unknown_runner_lists_those_there_are(tmp_path):
         match=r"There is no runner 'qsub-gpo' in .*Did you mean 'qsub-gpu'\? Runners: qsub-gpu, local",
     ):
         runner.load(tmp_path, "qsub-gpo")
+
+
+def test_the_list_of_runners_names_each_once(tmp_path):
+    (tmp_path / "local.yaml").write_text("backend: local\n", encoding="utf-8")
+    with pytest.raises(RunnerError, match=r"Runners: local, [^.]*") as raised:
+        runner.load(tmp_path, "locl")
+    assert str(raised.value).count("local") == 2, "once in the list, and once as the nearest name"
 
 
 def test_a_sites_own_backend_lies_beside_its_profile(tmp_path):
