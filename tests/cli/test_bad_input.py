@@ -333,7 +333,7 @@ def test_damaged_recordings(study, tmp_path):
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        ("None", "The fit returned nothing"),
+        ("None", "The fit returned None"),
         ("{}", "The fit returned an empty dict"),
         ("3", "The fit returned int '3'"),
         ("{'m': float('nan')}", "Metric 'm' is nan, expected a finite number"),

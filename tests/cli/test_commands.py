@@ -376,7 +376,7 @@ def test_runners(study):
         ["local", "local", "workers: 2", "runners/local.yaml"],
         ["two", "local", "resources: {cpus: 2, memory_gb: 4}, workers: 2", "runners/two.yaml"],
     ]
-    assert all("(built in, its defaults)" in line[-1] for line in listed[3:])
+    assert all("(built in, default settings)" in line[-1] for line in listed[3:])
     records = {one["name"]: one for one in json.loads(study("runners", "--json").stdout)["runners"]}
     assert records["two"]["settings"] == {"resources": {"cpus": 2, "memory_gb": 4}, "workers": 2}
     assert study("runners", "check", "two", "--no-canary").stdout.startswith("✓ ")

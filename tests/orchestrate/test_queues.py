@@ -173,7 +173,7 @@ def test_status_says_until_when_a_grace_runs(bench, queue):
     assert record["in_grace"] == 4 and 0 < seconds <= 301
     said = bench.command("status").stderr
     assert "the queue does not list 4 jobs of " in said
-    assert f"Until {until.astimezone():%H:%M:%S} they count as queued" in said
+    assert f"They count as queued until {until.astimezone():%H:%M:%S}" in said
     queue.say("qstat", listed("1-4:1"))
     assert json.loads(bench.command("status", "--json").stdout)["queues"][0]["grace_until"] is None
     assert "missing" not in bench.command("status").stderr

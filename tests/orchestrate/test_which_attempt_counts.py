@@ -138,7 +138,7 @@ def test_results_and_failures_say_that_a_newer_attempt_failed(tries):
 def test_logs_are_of_the_newest_attempt_and_of_any_other_on_request(tries):
     again(tries, "fails")
     answer = asked(tries, "logs", "tries:0/1")
-    assert "printed in mode fails" in answer.stdout and "attempt 1, which counts" in answer.stderr
+    assert "printed in mode fails" in answer.stdout and "Attempt 1 counts" in answer.stderr
     assert "printed in mode good" in asked(tries, "logs", "tries:0/1", "--attempt", "1").stdout
 
 
@@ -267,7 +267,7 @@ def test_only_an_attempt_that_is_done_can_be_chosen(tries):
     again(tries, "fails")
     for number, why in (("2", "is failed"), ("7", "no attempt 7")):
         answer = asked(tries, "choose", "tries:0/1", "--attempt", number)
-        assert answer.returncode and why in answer.stderr and "Done: 1" in answer.stderr
+        assert answer.returncode and why in answer.stderr and "Attempts that are done: 1." in answer.stderr
     listed = asked(tries, "choose", "tries:0/1", "--json")
     assert [(one["attempt"], one["state"], one["counts"]) for one in listed["attempts"]] == [
         (1, "done", True),
