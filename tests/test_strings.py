@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.machinery
 import importlib.util
 import textwrap
@@ -151,3 +152,12 @@ def test_the_list_of_this_package_has_help_errors_and_output(strings):
     found = "\n".join(strings.report())
     for text in ("Print JSON", "SELECTOR", "runners/"):
         assert text in found
+
+
+def test_texts_are_those_that_were_reviewed(strings):
+    """A change of wording is seen in review: `scripts/strings > tests/strings.txt` renews the list."""
+    reviewed = Path(__file__).with_name("strings.txt").read_text(encoding="utf-8").splitlines()
+    changed = list(difflib.unified_diff(reviewed, list(strings.report()), lineterm="", n=0))
+    assert not changed, "\n".join(
+        ["texts changed; if they are right: scripts/strings > tests/strings.txt", *changed[2:]]
+    )
