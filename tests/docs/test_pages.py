@@ -121,6 +121,20 @@ def test_every_public_name_of_models_loads_and_is_in_the_reference(package):
     assert package in pages or set(public(package)) <= pages
 
 
+def test_the_architecture_page_names_modules_and_what_is_in_them():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Where is it?")[2].partition("## The tree")[0]
+    named = re.findall(r"`([\w/]+\.py)`(?:, (?:function|class|method) `(\w+)`)?", table)
+    assert len(named) > 10
+    for path, name in named:
+        source = (REPOSITORY / "neurofit" / path).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE), (path, name)
+    for path in re.findall(
+        r"`((?:store|backends|worker|status|orchestrate|tables|experiments|cli)/[\w/]+\.py)`", page
+    ):
+        assert (REPOSITORY / "neurofit" / path).is_file(), path
+
+
 def test_the_page_of_errors_has_every_error_with_its_base_and_exit_code():
     rows = re.findall(
         r"^\| `(\w+)` \| `(\w+)` \|.*\| (\d+)[^|]* \|$",
