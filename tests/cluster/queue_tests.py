@@ -213,9 +213,7 @@ class QueueTests:
             crowded.submit("fills", profile)
             assert crowded.wait("fills", seconds=90) == {"done": 1, "failed": 1}
             (failure,) = failures(found := crowded.status("fills"), found.all_keys())
-            assert re.search(
-                "No space left on device|the disk, or your quota on it, is full", failure.message
-            )
+            assert re.search("No space left on device|the disk or your quota on it is full", failure.message)
             assert not found.problems
             subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
             assert crowded.command("submit", "fills", "--backend", "queue", "--retry").returncode == 0

@@ -196,7 +196,7 @@ def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):
     bench.submit("deaf", bench.runner("queue", f"{PROFILE}directives: ['-l h_rt=6']\n"))
     assert bench.wait("deaf", seconds=90) == {"failed": 1}
     (task,) = bench.status("deaf").tasks.values()
-    assert "time limit was reached" in task.cause
+    assert "time limit exceeded" in task.cause
 
 
 def test_a_disabled_queue_and_a_hold_and_an_error_are_told_in_words(bench):

@@ -135,7 +135,7 @@ def test_the_sites_own_limit_is_kept(bench):
     status = bench.status("many")
     assert {str(state): number for state, number in status.counts().items()} == {"queued": 20_003}
     (view,) = status.queues.values()
-    released = {f"held by its user: `scontrol release {id}` releases it on" for id in submitted.ids}
+    released = {f"held by its user; `scontrol release {id}` releases it" for id in submitted.ids}
     assert set(view.reasons.values()) == released
     slurm_says("scancel", *submitted.ids)
 

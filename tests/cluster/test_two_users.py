@@ -26,6 +26,7 @@ PACKAGES = (
     "markdown_it",
     "mdurl",
     "pygments",
+    "lazy_loader",
     "msgspec",
     "submitit",
     "cloudpickle",

@@ -63,7 +63,7 @@ def test_responses_that_a_loss_makes_no_sense_of_are_errors():
         DataError, match="'poisson' needs responses ≥ 0, but 1 of the test set are not, such as -3"
     ):
         check("poisson", np.array([[-3.0, 1.0]]), "test")
-    with pytest.raises(DataError, match=r"responses in \[0, 1\], and 1 are not, such as 2"):
+    with pytest.raises(DataError, match=r"responses in \[0, 1\], but 1 are not, such as 2"):
         check("bernoulli", np.array([[0, 2]]))
     with pytest.raises(DataError, match="'gamma' needs responses ≥ 0"):
         check("gamma", np.array([[-1.0]]))

@@ -226,7 +226,7 @@ def test_penalties_that_do_not_fit_are_errors(ops):
     ],
 )
 def test_a_penalty_that_would_do_nothing_is_an_error(key, shape, ops):
-    with pytest.raises(ShapeError, match=r"it would do nothing\. Leave it out of this layer"):
+    with pytest.raises(ShapeError, match=r"it would have no effect\. Leave it out of this layer"):
         nf.models.regularizers.named(key, 1.0)(ops.ones(shape))
 
 

@@ -62,7 +62,7 @@ def dog_hidden(
     keras.Model
     """
     from neurofit.models.layers import Scale
-    from neurofit.models.regularizers import combine as named
+    from neurofit.models.regularizers import named
 
     first = [Scale(name="scale")] if lin_scale else []
     penalties = named("l2", reg_h), named("l2", reg_l)
@@ -86,7 +86,7 @@ def dog_penalised(shapes, *, dog_layers=9, hidden=0.2, reg_type="l2", reg_lambda
     -------
     keras.Model
     """
-    from neurofit.models.regularizers import combine as named
+    from neurofit.models.regularizers import named
 
     penalties = named(reg_type, reg_lambda), named(reg_type, reg_lambda)
     return _dog(shapes, dog_layers, hidden, penalties=penalties)
@@ -278,7 +278,7 @@ def conv_penalised(
     keras.Model
     """
     from neurofit.models.layers import Convolution
-    from neurofit.models.regularizers import combine as named
+    from neurofit.models.regularizers import named
 
     if hidden_t == "l2":
         _without_effect(f"hidden_t=l2, hidden_s={hidden_s:g}", "the last layer's l2 took its place")
@@ -381,7 +381,7 @@ def conv_factorised(
     import keras
 
     from neurofit.models.layers import FactorisedReadout
-    from neurofit.models.regularizers import combine as named
+    from neurofit.models.regularizers import named
 
     second = conv_reg_type, conv_reg_str
     what = None if last_type == "l2" else named(last_type, last_str)
@@ -464,7 +464,7 @@ def _then_hidden(shapes, features, hidden, kind="normal", penalty="l2", strength
     import keras
 
     from neurofit.models.layers import Dense, FactorisedReadout
-    from neurofit.models.regularizers import combine as named
+    from neurofit.models.regularizers import named
 
     units, start = (
         hidden_units(hidden, shapes.neurons),

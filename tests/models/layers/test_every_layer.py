@@ -126,7 +126,7 @@ def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
     with pytest.raises(ShapeError, match="set grid="):
         smooth.build((None, 12))
     one_winner = nf.models.layers.Convolution(3, 5, kernel_regularizer=penalties.MaxFilters(1.0))
-    with pytest.raises(ShapeError, match="about several channels"):
+    with pytest.raises(ShapeError, match="needs several channels"):
         one_winner.build((None, 9, 12, 1))
     readout = nf.models.layers.FactorisedReadout(3, what_regularizer=penalties.MaxSpace(1.0))
     with pytest.raises(ShapeError, match="about several places"):
