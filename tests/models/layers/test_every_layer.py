@@ -129,7 +129,7 @@ def test_a_penalty_that_a_layer_cannot_honour_is_an_error():
     with pytest.raises(ShapeError, match="needs several channels"):
         one_winner.build((None, 9, 12, 1))
     readout = nf.models.layers.FactorisedReadout(3, what_regularizer=penalties.MaxSpace(1.0))
-    with pytest.raises(ShapeError, match="about several places"):
+    with pytest.raises(ShapeError, match="needs several places"):
         readout.build((None, 9, 12, 2))
 
 
