@@ -118,7 +118,7 @@ def test_each_sees_the_others_tasks_queues_only_the_rest_and_may_cancel(study):
     until(lambda: study.counts(anna).get("running") == 4)
 
     refused = study.command(ben, "cancel", "waits:0", "--yes")  # Anna's job: SLURM will not, the worker will
-    assert refused.returncode == 5 and f"({anna} submitted it)" in refused.stderr
+    assert refused.returncode == 5 and f"(submitted by {anna})" in refused.stderr
     assert "The tasks are cancelled nevertheless" in refused.stderr
     until(lambda: study.counts(anna).get("cancelled") == 2)
     go.touch()
