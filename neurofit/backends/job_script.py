@@ -31,7 +31,7 @@ CAUSES = {  # exit status of a script or its worker → why the job ended, where
     NO_LOG: "its log could not be written; the disk or your quota may be full",
     126: "a program could not be started, perhaps the Python interpreter; see its log",
     127: "a program was not found, perhaps the Python interpreter; see its log",
-    NO_DEVICE: "its node did not have as many free GPUs as the job was given; see its log",
+    NO_DEVICE: "its node had fewer free GPUs than the job was given; see its log",
 }
 # Lines for a script in which $submission and $number (six digits) are set. The first runs at the start, in the
 # submission's folder; the other at the end, when $status is the script's exit status.

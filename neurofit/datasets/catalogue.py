@@ -132,7 +132,7 @@ def _part(recording, text: str) -> str:
         part.endswith("/test") and not recording.has_test
     ):
         names = ", ".join(f"{recording.kind}/{name}" for name in recording.parts)
-        what = f"no recording '{text}'" if text else "say which recording"
+        what = f"no recording '{text}'" if text else "name the recording"
         raise NameUnknown(f"{recording.kind}: {what}. Known: {names}.{nearest(part, recording.parts)}")
     return part
 

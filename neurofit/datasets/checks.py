@@ -15,7 +15,7 @@ def shapes(dataset) -> None:
     name, responses = dataset.name, dataset.responses
     if not dataset.inputs:
         raise ShapeError(
-            f"{name}: no inputs. Expected a dict such as {{'image': (image, height, width, channel)}}."
+            f"{name}: inputs is empty. Expected a dict such as {{'image': (image, height, width, channel)}}."
         )
     _has_axes(name, "responses", responses, ("image", "neuron"))
     if 0 in responses.shape:
@@ -80,12 +80,12 @@ def values(dataset) -> None:
     silent = ~dataset.valid.any(axis=0)
     if silent.any():
         raise DataError(
-            f"{name}: no response at all (NaN, or masked) of neurons {_listed(np.flatnonzero(silent))}: "
+            f"{name}: all responses are NaN or masked for neurons {_listed(np.flatnonzero(silent))}: "
             "leave these columns out."
         )
     if dataset.official is not None and not set(dataset.official) <= set(_PARTS):
         raise DataError(
-            f"{name}: official says {_listed(np.unique(dataset.official))}, expected 'train' and 'test'."
+            f"{name}: official holds {_listed(np.unique(dataset.official))}, expected 'train' and 'test'."
         )
 
 
@@ -122,7 +122,7 @@ def indices(chosen, length: int, axis: str) -> np.ndarray:
     if chosen.dtype == bool:
         if chosen.shape != (length,):
             raise ShapeError(
-                f"{chosen.shape} bools to choose from {length} along '{axis}'; expected one each."
+                f"The mask {chosen.shape} along '{axis}' must have {length} elements, one bool each."
             )
         return np.flatnonzero(chosen)
     if chosen.size == 0:

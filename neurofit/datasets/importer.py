@@ -84,7 +84,7 @@ def _collect(recording, source: Path, stage: Path) -> list[str]:
             _validate(recording, stage, place, f"{source}: {name}")
     if not places:
         expected = ", ".join(recording.files(recording.parts[0]))
-        raise DataError(f"{source}: nothing of {recording.kind} in it. Expected files such as {expected}.")
+        raise DataError(f"{source} contains no files of {recording.kind}. Expected files such as {expected}.")
     return sorted(places)
 
 
@@ -124,9 +124,7 @@ def _reading(source: Path) -> Iterator[None]:
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        message = (
-            f"{source} cannot be read as an archive ({error}). It may have been cut short: get it again."
-        )
+        message = f"{source} cannot be read as an archive ({error}). It may be incomplete: download it again."
         raise DataError(message) from None
 
 

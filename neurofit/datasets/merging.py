@@ -208,7 +208,7 @@ def _check_same_images(datasets: Sequence[Dataset], places: list[np.ndarray], id
 
 def _check_inputs(datasets: Sequence[Dataset]) -> None:
     if not datasets:
-        raise DataError("No data set to merge.")
+        raise DataError("merge needs at least one data set, got none.")
     first = {name: array.shape[1:] for name, array in datasets[0].inputs.items()}
     for dataset in datasets[1:]:
         shapes = {name: array.shape[1:] for name, array in dataset.inputs.items()}

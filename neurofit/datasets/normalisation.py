@@ -95,7 +95,9 @@ def standardise_like(
     numbers = record["parts"][part]["inputs"]
     unknown = sorted(set(inputs) - set(numbers))
     if unknown:
-        raise DataError(f"No statistics for inputs {', '.join(unknown)}; known are {', '.join(numbers)}.")
+        raise DataError(
+            f"No statistics for inputs {', '.join(unknown)}. Inputs with statistics: {', '.join(numbers)}."
+        )
     return {name: _apply(array, numbers[name]).astype(np.float32) for name, array in inputs.items()}
 
 
@@ -149,5 +151,5 @@ def _apply(values: np.ndarray, numbers: dict) -> np.ndarray:
 def _check(argument: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise DataError(
-            f"standardise({argument}={value!r}): known are {', '.join(known)}.{nearest(str(value), known)}"
+            f"standardise({argument}={value!r}): expected one of {', '.join(known)}.{nearest(str(value), known)}"
         )

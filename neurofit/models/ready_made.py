@@ -75,9 +75,7 @@ class ReadyMade:
         for name in self.scores:
             if name not in KNOWN_SCORES:
                 known = ", ".join(KNOWN_SCORES)
-                raise GridError(
-                    f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} There are: {known}."
-                )
+                raise GridError(f"{kind}: no score '{name}'.{nearest(name, KNOWN_SCORES)} Known: {known}.")
         self.router.arguments()  # a function whose arguments cannot be settings is an error here, not in a task
 
     def _recipe_type(self) -> type:

@@ -117,7 +117,7 @@ class Router:
         name = params["architecture"]
         if name not in self.architectures:
             raise GridError(
-                f"No architecture {name!r}.{nearest(str(name), self.architectures)} There are: {known}."
+                f"No architecture {name!r}.{nearest(str(name), self.architectures)} Known: {known}."
             )
         return name
 

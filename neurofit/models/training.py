@@ -178,15 +178,14 @@ class Training:
             self._nothing_in_vain_for_lbfgs()
         for name, needed in vain.items():
             if needed:
-                raise GridError(f"Training: {name}={getattr(self, name)!r} does nothing without {needed}.")
+                raise GridError(f"Training: {name}={getattr(self, name)!r} has no effect without {needed}.")
 
     def _nothing_in_vain_for_lbfgs(self) -> None:
         for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
             if getattr(self, name) != FIELDS[name]:
                 raise GridError(
-                    f"Training: {name}={getattr(self, name)!r} does nothing with optimizer 'lbfgs', which "
-                    "takes all "
-                    "images at once and finds its own steps."
+                    f"Training: {name}={getattr(self, name)!r} has no effect with optimizer 'lbfgs', which "
+                    "takes all images at once and computes its own step sizes."
                 )
         if self.validate_every < LEAST_ROUND:
             raise GridError(
@@ -223,7 +222,7 @@ def _is_strength(value: Any) -> bool:
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise GridError(
-            f"Training: {name}={value!r}; known are {', '.join(known)}.{nearest(str(value), known)}"
+            f"Training: {name}={value!r}; expected one of {', '.join(known)}.{nearest(str(value), known)}"
         )
 
 

@@ -261,7 +261,7 @@ def remedy(
     if kind == "timeout":
         return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", submit(retry=True))
     if kind == "disk":
-        return Remedy("make room on the disk, for example with `neurofit clean`", submit(retry=True))
+        return Remedy("free space on the disk, for example with `neurofit clean`", submit(retry=True))
     if state is State.LOST:
         return Remedy("", submit())
     if kind in EXCEPTIONS:

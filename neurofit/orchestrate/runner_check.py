@@ -143,7 +143,7 @@ def _reason(status: ExperimentStatus, submission: str) -> str | None:
     if view is None or not view.answered:
         return None
     if view.in_grace:
-        return "the queue no longer has the job, and it has left no outcome so far"
+        return "the queue no longer has the job, which has written no outcome yet"
     if status.of(TASK).state is State.QUEUED and "running" in view.live.values():
         return "its job has started, but not the task yet (setup lines, waiting for a GPU, imports)"
     return status.of(TASK).cause
@@ -201,7 +201,7 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
     if canary.is_waiting:
         return [Finding(False, f"a job is done within {canary.seconds:.0f} s", _waiting(canary))]
     if not canary.facts:
-        return [Finding(False, "a job is done", _told(canary, canary.reason or "no cause known"))]
+        return [Finding(False, "a job is done", _told(canary, canary.reason or "the cause is unknown"))]
     facts = canary.facts
     return [
         Finding(True, f"a job was done on {facts['host']}, {canary.seconds:.1f} s after its submission"),
@@ -296,7 +296,9 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
             True, "there is no data/, as here" if here is None else f"data/ is seen ({here} entries)"
         )
     else:
-        advice = f"{_counted(there)} there, {_counted(here)} here. Is it a link to where nodes cannot see?"
+        advice = (
+            f"{_counted(there)} there, {_counted(here)} here. Is it a link to a folder that nodes cannot see?"
+        )
         yield Finding(False, "data/ is as here", advice)
     clocks = facts["clock_seconds"], canary.here.get("clock_seconds")
     if None not in clocks:
@@ -304,7 +306,7 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
         fine = abs(ahead) <= CLOCK_SECONDS
         yield Finding(
             fine,
-            f"its clock is {ahead:+.1f} s from ours",
+            f"its clock differs from this host's by {ahead:+.1f} s",
             "" if fine else "the times in logs will differ from this host's",
         )
 

@@ -114,9 +114,7 @@ def queue(
                     break
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, signals.Signalled) else signals.ENDING[0]
-        so_far = _so_far(
-            submission, taken, "whether the queue has more is not known yet: `neurofit status` looks"
-        )
+        so_far = _so_far(submission, taken, "`neurofit status` checks whether the queue has more")
         raise Interrupted(f"Interrupted. {so_far}", number) from error
     except Exception as error:
         is_known = isinstance(error, SubmissionError) or not isinstance(error, (QueueError, StoreError))
@@ -126,7 +124,7 @@ def queue(
         elif not taken and (is_known or isinstance(error, StoreError)):
             shutil.rmtree(files.folder, ignore_errors=True)
         if taken and isinstance(error, NeurofitError):
-            unknown = "whether the queue has more is not known yet: `neurofit status` looks"
+            unknown = "`neurofit status` checks whether the queue has more"
             raise type(error)(
                 f"{error}\n{_so_far(submission, taken, '' if is_known else unknown)}"
             ) from error

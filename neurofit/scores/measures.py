@@ -182,7 +182,7 @@ def null_adjusted_log_likelihood(
         return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
     if noise != "gaussian":
         raise UsageError(
-            f"noise={noise!r}: known are poisson, gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}"
+            f"noise={noise!r}: expected poisson or gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}"
         )
     y, p, valid = paired(responses, predictions, mask)
     baseline = mean(y, valid) if baseline_mean is None else _per_neuron(baseline_mean, y)

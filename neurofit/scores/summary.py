@@ -46,7 +46,7 @@ class Aggregation:
             value = getattr(self, name)
             if value not in known:
                 offer = nearest(str(value), known)
-                raise UsageError(f"Aggregation({name}={value!r}): known are {', '.join(known)}.{offer}")
+                raise UsageError(f"Aggregation({name}={value!r}): expected one of {', '.join(known)}.{offer}")
 
 
 @dataclass(frozen=True)

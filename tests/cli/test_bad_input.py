@@ -302,7 +302,7 @@ def bad_data(tmp_path_factory, make_study):
     ("run", "said"),
     [
         (0, ["responses", "5", "4"]),
-        (1, ["no response at all", "neurons 1"]),
+        (1, ["all responses are NaN or masked", "neurons 1"]),
         (2, ["image", "NaN"]),
         (3, ["no file", "neurofit data add macaque_v1 PATH"]),
     ],

@@ -389,7 +389,7 @@ def test_data(study, tmp_path):
     assert "simulated     all" in study("data").stdout
     (tmp_path / "empty").mkdir()
     answer = study("data", "add", "macaque_v1", str(tmp_path / "empty"), "--dry-run", code=1)
-    assert "nothing of macaque_v1 in it" in answer.stderr
+    assert "contains no files of macaque_v1" in answer.stderr
 
 
 def test_run(quick):

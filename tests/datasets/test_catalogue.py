@@ -62,7 +62,7 @@ def test_without_a_data_folder_only_what_is_simulated_can_be_had():
             r"No data set 'macaque_v2/01'\. Known: simulated, macaque_v1, antolik_2016\. Did you mean",
         ),
         ("simulated/complex", r"No data set 'simulated/complex'.*Did you mean 'simulated'"),
-        ("macaque_v1", "macaque_v1: say which recording. Known: macaque_v1/01, macaque_v1/02"),
+        ("macaque_v1", "macaque_v1: name the recording. Known: macaque_v1/01, macaque_v1/02"),
         ("macaque_v1/11", "macaque_v1: no recording '11'"),
         ("macaque_v1/01/test", "macaque_v1: no recording '01/test'"),
         ("antolik_2016/regoin1", "no recording 'regoin1'.*Did you mean 'region1'"),

@@ -117,7 +117,7 @@ def test_images_and_responses_of_different_lengths_are_named_with_both_shapes(ma
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("inputs", {}, "no inputs"),
+        ("inputs", {}, "inputs is empty"),
         (
             "inputs",
             {"image": np.zeros((12, 4, 5))},
@@ -156,7 +156,9 @@ def test_nan_in_an_input_is_an_error_that_names_the_images(make):
 def test_a_neuron_without_a_single_response_is_named(make):
     responses = np.ones((12, 3))
     responses[:, 1] = np.nan
-    with pytest.raises(DataError, match=r"no response at all .* of neurons 1: leave these columns out"):
+    with pytest.raises(
+        DataError, match=r"all responses are NaN or masked for neurons 1: leave these columns out"
+    ):
         make(responses=responses)
 
 
@@ -179,7 +181,7 @@ def test_double_image_ids_are_named(make):
 
 
 def test_an_unknown_official_part_is_an_error(make):
-    with pytest.raises(DataError, match="official says dev, train, expected 'train' and 'test'"):
+    with pytest.raises(DataError, match="official holds dev, train, expected 'train' and 'test'"):
         make(n_images=2, official=["train", "dev"])
 
 

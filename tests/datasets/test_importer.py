@@ -131,7 +131,7 @@ def test_links_in_an_archive_are_not_followed(tmp_path, data):
         link = tarfile.TarInfo(NAME.format(1))
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         file.addfile(link)
-    with pytest.raises(DataError, match="nothing of macaque_v1 in it"):
+    with pytest.raises(DataError, match="contains no files of macaque_v1"):
         add("macaque_v1", tmp_path / "links.tar.gz", data)
 
 
@@ -146,7 +146,7 @@ def test_two_files_for_one_place_are_not_guessed_between(folder, data):
 def test_nothing_of_that_kind_says_what_files_look_like(tmp_path, data):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DataError, match=r"nothing of antolik_2016 in it\. Expected files such as region1/train"
+        DataError, match=r"contains no files of antolik_2016\. Expected files such as region1/train"
     ):
         add("antolik_2016", tmp_path / "empty", data)
 

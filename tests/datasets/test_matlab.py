@@ -45,7 +45,7 @@ def test_what_is_no_array_of_numbers_is_passed_over(path):
     )
     np.testing.assert_array_equal(read_mat(path, ("x",))["x"], np.eye(2))
     with pytest.raises(
-        DataError, match=r"recording\.mat: no numbers 'text', 'z' in this file; expected text, z, x"
+        DataError, match=r"recording\.mat: no array 'text', 'z' in this file; expected text, z, x"
     ):
         read_mat(path, ("text", "z", "x"))
 

@@ -105,5 +105,5 @@ def test_images_of_different_sizes_cannot_be_merged(recorded, merge):
 
 @pytest.mark.parametrize("merge", [join, stack])
 def test_nothing_cannot_be_merged(merge):
-    with pytest.raises(DataError, match="No data set to merge"):
+    with pytest.raises(DataError, match="merge needs at least one data set"):
         merge([])

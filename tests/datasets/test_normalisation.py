@@ -95,9 +95,12 @@ def test_images_without_contrast_cannot_be_scaled(make):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"inputs": "globl"}, r"standardise\(inputs='globl'\): known are global, .* Did you mean 'global'"),
+        (
+            {"inputs": "globl"},
+            r"standardise\(inputs='globl'\): expected one of global, .* Did you mean 'global'",
+        ),
         ({"responses": "mean"}, r"standardise\(responses='mean'\)"),
-        ({"statistics": "all"}, r"standardise\(statistics='all'\): known are train, own"),
+        ({"statistics": "all"}, r"standardise\(statistics='all'\): expected one of train, own"),
     ],
 )
 def test_an_unknown_way_lists_the_known_ones(parts, arguments, message):
@@ -107,7 +110,7 @@ def test_an_unknown_way_lists_the_known_ones(parts, arguments, message):
 
 def test_a_record_without_the_input_says_so(parts):
     _, record = standardise(parts)
-    with pytest.raises(DataError, match="No statistics for inputs sound; known are image"):
+    with pytest.raises(DataError, match=r"No statistics for inputs sound\. Inputs with statistics: image"):
         standardise_like(record, {"sound": np.zeros((1, 2))})
 
 

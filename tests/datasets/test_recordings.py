@@ -155,7 +155,7 @@ def test_files_of_a_region_that_do_not_fit_are_named(region, arrays, message):
     [
         (
             {"images": np.ones((6, 9, 9))},
-            r"01mean.*\.mat: no numbers 'activity' in this file; expected images",
+            r"01mean.*\.mat: no array 'activity' in this file; expected images",
         ),
         (
             {"images": np.ones((6, 9, 9)), "activity": np.ones((5, 2))},

@@ -131,12 +131,12 @@ def test_an_architecture_that_hides_its_arguments_is_refused():
         ({"epochs": 2.5}, "whole number > 0"),
         ({"learning_rate": float("nan")}, "number > 0"),
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
-        ({"momentum": 0.9}, "does nothing without optimizer 'sgd'"),
-        ({"decays": 2}, "does nothing without a patience"),
-        ({"min_delta": 0.1}, "does nothing without a patience"),
+        ({"momentum": 0.9}, "has no effect without optimizer 'sgd'"),
+        ({"decays": 2}, "has no effect without a patience"),
+        ({"min_delta": 0.1}, "has no effect without a patience"),
         ({"decay": 1.5}, "expected a number ≤ 1"),
         ({"jit": "no"}, "expected True or False"),
-        ({"loss": "gaussian", "unit_rates": "train"}, "does nothing without loss 'poisson'"),
+        ({"loss": "gaussian", "unit_rates": "train"}, "has no effect without loss 'poisson'"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused(settings, message):

@@ -132,9 +132,9 @@ def test_a_path_is_chosen_on_a_validation_set_or_not_at_all(split, small, desk):
     [
         ({"path": "l3"}, r"no argument of architecture 'smooth'\. It has: l2"),
         ({"l2": 0.3}, "'l2' is given twice"),
-        ({"strengths": [0.1]}, "does nothing without two strengths or more"),
+        ({"strengths": [0.1]}, "has no effect without two strengths or more"),
         ({"strengths": [1, 0.1]}, "expected ascending numbers"),
-        ({"path": None}, r"strengths=\(0.01, 0.3, 20.0\) does nothing without a path"),
+        ({"path": None}, r"strengths=\(0.01, 0.3, 20.0\) has no effect without a path"),
     ],
 )
 def test_a_path_that_cannot_be_is_refused(settings, message):

@@ -264,7 +264,7 @@ def penalised(shapes):
     ("settings", "message"),
     [
         ({"optimizer": "lbfgs"}, "expected a whole number ≥ 10"),
-        ({"optimizer": "lbfgs", "validate_every": 50, "batch_size": 8}, "batch_size=8 does nothing"),
+        ({"optimizer": "lbfgs", "validate_every": 50, "batch_size": 8}, "batch_size=8 has no effect"),
         ({"freeze": "core"}, "expected a list of names"),
         ({"start": 3}, "expected the path"),
     ],

@@ -69,7 +69,7 @@ def test_all_is_well(tmp_path):
         ({"study_seen": False}, "the study is seen", "jobs/"),
         ({"writable": False}, "training_data/ can be written", "who owns it"),
         ({"data": 3}, "data/ is as here", "3 entries there, it cannot be read here"),
-        ({"clock_seconds": 900.0}, "its clock is +900.1 s from ours", "times in logs"),
+        ({"clock_seconds": 900.0}, "its clock differs from this host's by +900.1 s", "times in logs"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, changes, what, advice):

@@ -76,7 +76,7 @@ def test_an_expired_subjob_has_not_failed_because_its_array_has(bench, queue, st
             "python: /nowhere/python",
             "a program was not found, perhaps the Python interpreter; see its log (on ",
         ),
-        ("setup: ['exit 96']", "its node did not have as many free GPUs"),
+        ("setup: ['exit 96']", "its node had fewer free GPUs"),
     ],
 )
 def test_what_fails_before_a_worker_is_a_failure_where_no_record_is_kept(

@@ -129,7 +129,7 @@ def test_a_population_takes_the_same_rules():
 
 def test_an_aggregation_that_lacks_something_says_what():
     with pytest.raises(
-        UsageError, match=r"Aggregation\(average='meen'\): known are mean, median. Did you mean 'mean'"
+        UsageError, match=r"Aggregation\(average='meen'\): expected one of mean, median. Did you mean 'mean'"
     ):
         Aggregation(average="meen")
     with pytest.raises(UsageError, match=r"pass reliability=fev\(trials\)"):

@@ -192,7 +192,7 @@ class SgeBackend(QsubBackend):
             if replace(self, resources=replace(self.resources, memory_gb=None))._verified("v").ok:
                 memory = ", ".join(self.memory_complexes)
                 return Finding(
-                    True, found.what, f"whether a host has so much {memory} is only known when one is free"
+                    True, found.what, f"whether a host has {memory} is known only once one is free"
                 )
         except QueueError as error:
             return Finding(False, answers.ACCEPTED, str(error), answered=False)

@@ -227,7 +227,7 @@ def named_jobs(answer: Answer) -> dict[str, tuple[str, int, int]]:
         ends = [re.findall(rf"<{tag}>\s*([^<]*?)\s*</{tag}>", structure) for tag in ("RN_min", "RN_max")]
         try:
             if number is None or name is None:
-                raise ValueError("no number or no name")
+                raise ValueError("its number or its name is missing")
             low, high = ([int(text) for text in texts] or [1] for texts in ends)
             found[number[1]] = (name[1].strip(), min(low) - 1, max(high) - 1)
         except (TypeError, ValueError):

@@ -241,10 +241,10 @@ class QsubBackend(Backend):
         try:
             answer = ask(["qsub", "--version"])
         except QueueError as error:
-            return Finding(False, f"qsub is {wanted}'s", f"{error}")
+            return Finding(False, f"qsub belongs to {wanted}", f"{error}")
         found = dialect(answer)
         if found == self.dialect:
-            return Finding(True, f"qsub is {wanted}'s{version(answer)}")
+            return Finding(True, f"qsub belongs to {wanted}{version(answer)}")
         belongs = DIALECTS.get(found or "", "unknown")
         what = f"This runner is for {wanted}, and `qsub` here is {belongs}{version(answer)}"
         other = (

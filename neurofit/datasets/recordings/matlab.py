@@ -80,14 +80,14 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise DataError(
             f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected "
             f"{', '.join(keys)}. "
-            "It may have been cut short: get it again."
+            "It may be incomplete: download it again."
         ) from None
     arrays = {key: array for key in keys if (array := found.get(key)) is not None}
     missing = [key for key in keys if key not in arrays]
     if missing:
         what = "', '".join(missing)
         raise DataError(
-            f"{path}: no numbers '{what}' in this file; expected {', '.join(keys)}. Get it again."
+            f"{path}: no array '{what}' in this file; expected {', '.join(keys)}. Download it again."
         )
     return arrays
 
@@ -172,7 +172,7 @@ def read_npy(path: Path) -> np.ndarray:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as a NumPy array ({said}). "
-            "It may have been cut short: get it again."
+            "It may be incomplete: download it again."
         ) from None
 
 

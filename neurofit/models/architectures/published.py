@@ -155,7 +155,7 @@ def kindel_cnn(
         raise UsageError(f"kindel_cnn: numconvlayer={numconvlayer!r}; expected 1, 2 or 3.")
     if not 0 < dropout <= 1:
         raise UsageError(
-            f"kindel_cnn: dropout={dropout!r} is the share that is kept; expected 0 < dropout ≤ 1."
+            f"kindel_cnn: dropout={dropout!r} is the fraction of units that is kept; expected 0 < dropout ≤ 1."
         )
     layers = [keras.Input(shapes.image, name="image")]
     for index in range(numconvlayer):

@@ -281,7 +281,7 @@ def conv_penalised(
     from neurofit.models.regularizers import named
 
     if hidden_t == "l2":
-        _without_effect(f"hidden_t=l2, hidden_s={hidden_s:g}", "the last layer's l2 took its place")
+        _without_effect(f"hidden_t=l2, hidden_s={hidden_s:g}", "the l2 of the last layer replaces it")
         hidden_s = 0
     smooth = named("d2x", cd2x)
     stride = (c_size + 1) // 2

@@ -170,7 +170,7 @@ def gabor_energy(
     """
     if compression not in COMPRESSIONS:
         raise DataError(
-            f"compression={compression!r}: known are none, sqrt.{nearest(str(compression), COMPRESSIONS)}"
+            f"compression={compression!r}: expected none or sqrt.{nearest(str(compression), COMPRESSIONS)}"
         )
     bank = GaborBank(tuple(wavelengths), orientations, width, aspect, spacing, reach)
     _, y, x, _ = bank.parameters().T

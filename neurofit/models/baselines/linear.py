@@ -64,9 +64,9 @@ class Regression:
 
     def __post_init__(self) -> None:
         if self.shared_by not in SHARED:
-            raise GridError(f"Regression: shared_by={self.shared_by!r}; known are {', '.join(SHARED)}.")
+            raise GridError(f"Regression: shared_by={self.shared_by!r}; expected one of {', '.join(SHARED)}.")
         if self.kernel not in KERNELS:
-            raise GridError(f"Regression: kernel={self.kernel!r}; known are {', '.join(KERNELS)}.")
+            raise GridError(f"Regression: kernel={self.kernel!r}; expected one of {', '.join(KERNELS)}.")
         for name in ("length", "power"):
             if not getattr(self, name) > 0:
                 raise GridError(f"Regression: {name}={getattr(self, name)!r}; expected a number > 0.")

@@ -170,6 +170,6 @@ def _check(responses: np.ndarray, alphas: np.ndarray, kernel: str, power: float)
             "without missing responses."
         )
     if kernel not in KERNELS:
-        raise DataError(f"Ridge: kernel={kernel!r}; known are {', '.join(KERNELS)}.")
+        raise DataError(f"Ridge: kernel={kernel!r}; expected one of {', '.join(KERNELS)}.")
     if power != 1 and responses.min() < 0:
         raise DataError(f"Ridge: power={power:g} needs responses ≥ 0, and the lowest is {responses.min():g}.")

@@ -179,7 +179,7 @@ class Units:
         """
         inputs = record["parts"]["train"]["inputs"]
         if name not in inputs:
-            raise DataError(f"No statistics for input '{name}'; known are {', '.join(inputs)}.")
+            raise DataError(f"No statistics for input '{name}'. Inputs with statistics: {', '.join(inputs)}.")
         mean, std = (np.asarray(inputs[name][key], np.float64) for key in ("mean", "std"))
         seen = record["parts"]["train"].get("seen", {}).get(name, {})  # tasks of earlier versions have none
         grey = float(seen.get("mean", mean.mean()) if grey is None else grey)

@@ -138,7 +138,9 @@ def one_of(layer, name, value, known):
     """The value, if it is one of the known ones; UsageError otherwise."""
     if value not in known:
         offer = nearest(str(value), known)
-        raise UsageError(f"{type(layer).__name__}({name}={value!r}): known are {', '.join(known)}.{offer}")
+        raise UsageError(
+            f"{type(layer).__name__}({name}={value!r}): expected one of {', '.join(known)}.{offer}"
+        )
     return value
 
 
