@@ -11,4 +11,4 @@ experiment = nf.Experiment(
 )
 
 if __name__ == "__main__":
-    experiment.main()
+    nf.main(experiment)
