@@ -58,11 +58,12 @@ def _place(path: str | None) -> str:
 
 
 @command.command(
+    short_help="Check that a runner accepts jobs, and that they can run.",
     epilog=options.examples(
         "neurofit runners check slurm-gpu",
         "neurofit runners check slurm-gpu --wait 600",
         "neurofit runners check slurm-gpu --no-canary",
-    )
+    ),
 )
 @click.argument("name", shell_complete=options.complete_runner)
 @click.option(

@@ -105,8 +105,8 @@ def command(
     """Queue the tasks of an experiment that are not done.
 
     Tasks that are done, queued or running are never queued twice, so you can repeat the command to continue
-    an experiment. Tasks that run on this machine are watched until they end; Ctrl-C stops them in order, and
-    their progress is kept.
+    an experiment. Tasks that run on this machine are watched until they end. Ctrl-C stops them, and their
+    progress is kept.
     """
     from neurofit.backends import runner
     from neurofit.orchestrate.forecast import forecast, with_resources, with_workers
