@@ -128,7 +128,7 @@ def test_each_cause_has_its_command(error, state, command):
     found = remedy(
         "e", known, state, tasks, all_failed=2, repetitions=1, runner="q", resources=resources, peak_gb=15.2
     )
-    assert found.command == command and ("make room" in found.first) == (error["message"] == DISK_FULL)
+    assert found.command == command and ("free space" in found.first) == (error["message"] == DISK_FULL)
 
 
 def test_runs_as_a_selector():
