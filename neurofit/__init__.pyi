@@ -24,6 +24,7 @@ from .tables.loading import (
     ensemble as ensemble,
     folder as folder,
     load as load,
+    predict as predict,
 )
 from .tables.rows import (
     neurons as neurons,

@@ -77,6 +77,22 @@ class Task(Protocol):
         """End the attempt as *stopped*."""
 
 
+class PredictedResponses(Protocol):
+    """What the method `predict` of a fit returns."""
+
+    @property
+    def values(self) -> Any:
+        """Predicted responses, (image, neuron)."""
+
+    @property
+    def image_id(self) -> Any:
+        """Identifiers of the images, (image,)."""
+
+    @property
+    def neurons(self) -> Sequence[str]:
+        """Names of the neurons."""
+
+
 class Fit(Protocol):
     """A function of a task, and of arguments by keyword, that returns metrics."""
 
@@ -124,6 +140,11 @@ class HasViews(Protocol):
 
     def view(self, folder: Path, name: str, neurons: Any, /) -> list[dict[str, Any]]:
         """The panels of one view of a finished attempt's model."""
+
+
+class Predicts(Protocol):
+    def predict(self, folder: Path, data: Any, study: Path, /) -> PredictedResponses:
+        """The responses of a finished attempt's model to the images of a data set."""
 
 
 class MakesEnsembles(Protocol):

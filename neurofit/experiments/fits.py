@@ -13,6 +13,7 @@ from typing import Any
 
 from neurofit.errors import GridError
 from neurofit.experiments.grid.params import plain, short
+from neurofit.protocols import PredictedResponses
 
 REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 _ANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -130,6 +131,12 @@ class FitAdapter:
     def load(self) -> Callable[[Path], Any] | None:
         """The function that loads a finished attempt from its folder, or None."""
         found: Callable[[Path], Any] | None = self._method("load")
+        return found
+
+    @property
+    def predict(self) -> Callable[[Path, Any, Path], PredictedResponses] | None:
+        """The function that predicts responses to other images from a finished attempt's folder, or None."""
+        found: Callable[[Path, Any, Path], PredictedResponses] | None = self._method("predict")
         return found
 
     @property

@@ -18,11 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurofit.models.ready_made import ReadyMade
 from neurofit.models.routing import name_of
 from neurofit.models.training import Training
+
+if TYPE_CHECKING:
+    from neurofit.models.prediction import Predictions
 
 VIEWS = (
     "filters",
@@ -108,6 +111,26 @@ class Fit(ReadyMade):
         from neurofit.models.saved import load_folder
 
         return load_folder(folder, self)
+
+    def predict(self, folder: Path, data: Any, study: Path) -> Predictions:
+        """Predict the responses to other images.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+        data : str, Dataset, ndarray, or mapping of str to ndarray
+            See `models.prediction.images_of`.
+        study : Path
+            The folder of the study.
+
+        Returns
+        -------
+        models.prediction.Predictions
+        """
+        from neurofit.models import saved
+
+        return saved.predict(self, folder, data, study)
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -7,11 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from neurofit import datasets
 from neurofit.errors import StoreError
 
 if TYPE_CHECKING:
     import keras
 
+    from neurofit.models.prediction import Predictions
     from neurofit.models.ready_made import FitSettings
 
 WEIGHTS = "weights.weights.h5"
@@ -61,6 +65,49 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{folder / WEIGHTS}: missing or damaged ({error}).") from error
     return model
+
+
+def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictions:
+    """The responses of a task's model to other images, scaled with the numbers of its training set.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit of the task's experiment.
+    folder : Path
+        The folder of a finished attempt.
+    data, study
+        See `models.prediction.images_of`.
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    StoreError
+        If a file of the folder is missing or damaged.
+    DataError
+        If the images cannot be read, or do not have the shape that the model takes.
+    """
+    import keras
+
+    from neurofit.models.building import as_model_takes
+    from neurofit.models.prediction import predict
+
+    record, scaling = recipe(folder), normalisation(folder)
+    model, dtype = load_folder(folder, fit), record.get("dtype", "float32")
+    units = {"mean": 0.0, "std": 1.0, **(scaling["parts"]["train"].get("responses") or {})}
+
+    def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        scaled = {
+            name: values.astype(dtype) for name, values in datasets.standardise_like(scaling, inputs).items()
+        }
+        outputs = keras.tree.flatten(model(as_model_takes(scaled), training=False))
+        predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
+        return predicted * np.asarray(units["std"]) + np.asarray(units["mean"])
+
+    return predict(respond, record["shapes"]["inputs"], folder, data, study)
 
 
 def recipe(folder: Path) -> dict[str, Any]:

@@ -102,6 +102,24 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+def matrix_csv(values: Any, row_title: str, row_names: Any, column_names: Sequence[str]) -> str:
+    """Write a matrix as csv with names of rows and columns, without a newline at the end.
+
+    Parameters
+    ----------
+    values : array_like, shape (row, column)
+    row_title : str
+        The header of the first column, which has the names of the rows.
+    row_names : array_like, shape (row,)
+    column_names : sequence of str
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(values, columns=list(column_names))
+    frame.insert(0, row_title, row_names)
+    return render(frame, "csv")
+
+
 def sheet(frame: pd.DataFrame) -> Sheet:
     """Choose the columns to show to people, with intervals in one cell.
 

@@ -13,6 +13,7 @@ from neurofit.experiments import scripts
 from neurofit.experiments.fits import FitAdapter
 from neurofit.experiments.selector import parse
 from neurofit.files import to_json
+from neurofit.protocols import PredictedResponses
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import AttemptFiles, code_store
 from neurofit.store.records import Outcome
@@ -53,12 +54,52 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
     NameUnknown
         There is no such task, or it is not done.
     """
-    fit, folder = _finished(selector, study)
+    _, fit, folder = _finished(selector, study)
     if fit.load is None:
         raise UsageError(
             f"The fit of {parse(selector).experiment} has no method load(folder). Its files are in {folder}."
         )
     return fit.load(folder)
+
+
+def predict(selector: str, data: Any, *, study: Path | str | None = None) -> PredictedResponses:
+    """Predict the responses of one finished task's model to other images.
+
+    The images are scaled with the numbers of the training set of that task, and the model is rebuilt by the code
+    as it was submitted.
+
+    Parameters
+    ----------
+    selector : str
+        Selector of a single task, such as "exp3:17/3".
+    data : str, Dataset, ndarray, or mapping of str to ndarray
+        The name of a data set, with "/train" or "/test" for a part of an official split; the path of a .npy or
+        .npz file with images, relative to the study; a data set; or arrays, (image, …), by input.
+    study : Path or str, optional
+        A folder in the study. Default: the current folder.
+
+    Returns
+    -------
+    Predictions
+        `values` (image, neuron) in the units of the recordings, `image_id` (image,) and `neurons`, a name of
+        each neuron.
+
+    Raises
+    ------
+    UsageError
+        The selector means several tasks, or the fit has no `predict`.
+    NameUnknown
+        There is no such task, it is not done, or there is no such data set.
+    DataError
+        The images cannot be read, or do not have the shape that the model takes.
+    """
+    home, fit, folder = _finished(selector, study)
+    if fit.predict is None:
+        raise UsageError(
+            f"The fit of {parse(selector).experiment} has no method predict(folder, data, study). "
+            f"Its files are in {folder}."
+        )
+    return fit.predict(folder, data, home.root)
 
 
 def folder(selector: str, *, study: Path | str | None = None) -> Path:
@@ -82,7 +123,7 @@ def folder(selector: str, *, study: Path | str | None = None) -> Path:
     NameUnknown
         There is no such task, or it is not done.
     """
-    return _finished(selector, study)[1]
+    return _finished(selector, study)[2]
 
 
 def view(
@@ -113,7 +154,7 @@ def view(
     NameUnknown
         There is no such task, or it is not done.
     """
-    fit, folder = _finished(selector, study)
+    _, fit, folder = _finished(selector, study)
     known = fit.views
     if name not in known or fit.view is None:
         there = f"Its views are: {', '.join(known)}." if known else "It has no views of its models."
@@ -192,8 +233,8 @@ def _check_comparable(selector: str, outcomes: dict[int, Outcome]) -> None:
         warnings.warn(f"The repetitions in the ensemble of '{selector}' differ: {differences}.", stacklevel=3)
 
 
-def _finished(selector: str, study: Path | str | None) -> tuple[FitAdapter, Path]:
-    """The fit of one finished task, by the code as it was submitted, and the folder of its attempt."""
+def _finished(selector: str, study: Path | str | None) -> tuple[studies.Study, FitAdapter, Path]:
+    """The study, the fit of one finished task by the code as it was submitted, and the folder of its attempt."""
     home, status, keys = _select(selector, study)
     if len(keys) > 1:
         raise UsageError(
@@ -205,7 +246,7 @@ def _finished(selector: str, study: Path | str | None) -> tuple[FitAdapter, Path
         raise NameUnknown(
             f"'{selector}' cannot be loaded: {problem}. `{command('status', selector)}` shows which tasks are done."
         )
-    return _submitted_fit(home, status, result), result.files.folder
+    return home, _submitted_fit(home, status, result), result.files.folder
 
 
 def _select(selector: str, study: Path | str | None) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:

@@ -13,17 +13,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurofit import scores
-from neurofit.errors import DataError, GridError
+from neurofit.errors import DataError, GridError, StoreError
 from neurofit.files import write_whole
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.ridge import KERNELS, Ridge, Scaling, ridge_path
 from neurofit.models.ready_made import ReadyMade, plain
 from neurofit.t_interval import half_width
+
+if TYPE_CHECKING:
+    from neurofit.models.prediction import Predictions
 
 SHARED = ("recording", "neuron")
 
@@ -129,6 +132,24 @@ class LinearFit(ReadyMade):
         )
         return result.metrics
 
+    def predict(self, folder: Path, data: Any, study: Path) -> Predictions:
+        """Predict the responses to other images; parameters and result as of `models.Fit.predict`."""
+        from neurofit.models import prediction, saved
+
+        ridge, record = self.load(folder), saved.recipe(folder)
+        name = record["architecture"]
+        if name not in self.built:
+            known = ", ".join(self.built)
+            raise StoreError(f"{folder}: made with features '{name}'; this fit has {known}.")
+
+        def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
+            features = self.built[name](inputs["image"], **record["arguments"])
+            return ridge.predict(features)[0]
+
+        # Recipes of version 0.1 have no shapes; the features then decide what they accept.
+        shapes = record.get("shapes", {"inputs": {"image": None}})["inputs"]
+        return prediction.predict(respond, shapes, folder, data, study)
+
     def load(self, folder: Path) -> Ridge:
         """Load the regression of a task.
 
@@ -220,6 +241,7 @@ def _recipe(routed: Any, prepared: Any, features: Mapping[str, list[Block]], tas
     record = {
         "architecture": routed.architecture,
         "arguments": plain(routed.build),
+        "shapes": {"inputs": {"image": list(prepared.dataset.image_shape)}},
         "features": sum(block.values.shape[1] for block in features["train"]),
         "data": {
             "name": prepared.dataset.name,

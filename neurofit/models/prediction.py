@@ -1,0 +1,178 @@
+"""Responses of a finished task's model to images that it was neither trained nor tested on.
+
+Uses only NumPy; the model itself may use TensorFlow.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurofit import datasets
+from neurofit.errors import DataError, NameUnknown, ShapeError, StoreError
+
+PARTS = ("train", "test")
+IMAGES_AT_A_TIME = 256
+FILES = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted responses.
+
+    Parameters
+    ----------
+    values : ndarray, shape (image, neuron)
+        In the units of the recordings that the model was trained on.
+    image_id : ndarray, shape (image,)
+        Identifiers of the images, in the order of the data set.
+    neurons : tuple of str
+        "recording/number" of each neuron.
+    """
+
+    values: np.ndarray = field(repr=False)
+    image_id: np.ndarray = field(repr=False)
+    neurons: tuple[str, ...] = field(repr=False)
+
+
+def images_of(data: Any, study: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The inputs of a data set, as recorded, and the identifiers of its images.
+
+    Parameters
+    ----------
+    data : str, Dataset, ndarray, or mapping of str to ndarray
+        A name for `datasets.load`, with "/train" or "/test" for a part of an official split; the path of a
+        .npy or .npz file with images; a data set; or arrays, (image, …), one per input of the model.
+    study : Path
+        The folder of the study. A file is looked for there if its path is relative.
+
+    Returns
+    -------
+    inputs : dict of str to ndarray, shape (image, …)
+    image_id : ndarray, shape (image,)
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such data set.
+    DataError
+        If a file is missing or damaged, or the data set has no such part.
+    """
+    if isinstance(data, str):
+        data = _read(study / data) if Path(data).suffix in FILES else _by_name(data, study / "data")
+    if isinstance(data, datasets.Dataset):
+        return dict(data.inputs), data.image_ids
+    inputs = data if isinstance(data, Mapping) else {"image": data}
+    arrays = {str(name): np.asarray(values) for name, values in inputs.items()}
+    lengths = {len(values) if values.ndim else 0 for values in arrays.values()}
+    if len(lengths) != 1:
+        shapes = ", ".join(f"'{name}' {values.shape}" for name, values in arrays.items())
+        raise DataError(f"The inputs must have the same number of images: {shapes or 'there are none'}.")
+    return arrays, np.arange(lengths.pop())
+
+
+def predict(
+    respond: Callable[[dict[str, np.ndarray]], np.ndarray],
+    shapes: Mapping[str, Sequence[int] | None],
+    folder: Path,
+    data: Any,
+    study: Path,
+) -> Predictions:
+    """Predict the responses to a data set, a few hundred images at a time.
+
+    Parameters
+    ----------
+    respond : callable
+        The model: called with inputs as recorded, {name: (image, …)}; returns (image, neuron).
+    shapes : mapping of str to sequence of int, or None
+        The shape of one image of each input that the model takes; None if it accepts several.
+    folder : Path
+        The folder of the finished attempt; its predictions.npz names the neurons.
+    data, study
+        See `images_of`.
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    ShapeError
+        If an input is missing or has another shape than the model takes.
+    DataError
+        If the images cannot be read, or have values that are not finite.
+    StoreError
+        If predictions.npz is missing or damaged.
+    """
+    inputs, image_id = images_of(data, study)
+    inputs = _checked(inputs, shapes)
+    parts = [
+        respond({name: values[start : start + IMAGES_AT_A_TIME] for name, values in inputs.items()})
+        for start in range(0, len(image_id), IMAGES_AT_A_TIME)
+    ]
+    return Predictions(np.concatenate(parts), image_id, neurons_of(folder))
+
+
+def neurons_of(folder: Path) -> tuple[str, ...]:
+    """ "recording/number" of each neuron that a finished attempt predicts."""
+    path = folder / "predictions.npz"
+    try:
+        with np.load(path) as saved:
+            return tuple(
+                f"{recording}/{number}" for recording, number in zip(saved["recording"], saved["number"])
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path}: missing or damaged ({error}).") from error
+
+
+def _checked(
+    inputs: dict[str, np.ndarray], shapes: Mapping[str, Sequence[int] | None]
+) -> dict[str, np.ndarray]:
+    """The inputs that the model takes, in its order."""
+    missing = [name for name in shapes if name not in inputs]
+    if missing:
+        raise ShapeError(
+            f"The model takes the inputs {', '.join(shapes)}; the data set has no {', '.join(missing)}, "
+            f"only {', '.join(inputs)}."
+        )
+    for name, shape in shapes.items():
+        found = inputs[name].shape
+        if shape is not None and found[1:] != tuple(shape):
+            raise ShapeError(
+                f"'{name}' of the data set is {found}, but the model takes (image, {', '.join(map(str, shape))}). "
+                "Images have to be cropped and scaled as those that the model was trained on."
+            )
+        if not np.issubdtype(inputs[name].dtype, np.number) or not np.isfinite(inputs[name]).all():
+            raise DataError(f"'{name}' of the data set has values that are not finite numbers.")
+    if not len(next(iter(inputs.values()))):
+        raise DataError("The data set has no images.")
+    return {name: inputs[name] for name in shapes}
+
+
+def _by_name(name: str, data: Path) -> datasets.Dataset:
+    try:
+        return datasets.load(name, data)
+    except NameUnknown:
+        whole, _, part = name.rpartition("/")
+        if part not in PARTS or not whole:
+            raise
+    dataset = datasets.load(whole, data)
+    if dataset.official is None:
+        raise DataError(f"'{whole}' has no official split, so it has no part '{part}'. Leave '/{part}' out.")
+    return dataset.take(dataset.official == part)
+
+
+def _read(path: Path) -> Any:
+    try:
+        loaded = np.load(path)  # without pickles, NumPy's default
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read as images ({error}).") from error
