@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, JobKey, Queued
-from neurofit.exit_codes import NO_DEVICE, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN
 
 SCRIPT = "job.sh"  # in the submission's folder
 FOLDER = "ended"
@@ -26,6 +26,7 @@ DISK_FULL = (
     "the disk or your quota on it is full; free some space (`neurofit clean` lists what can be removed)"
 )
 CAUSES = {  # exit status of a script or its worker → why the job ended, where no outcome says more
+    DAMAGED: "a file of its submission is damaged; see its log",
     NO_ROOM: DISK_FULL,
     NO_STUDY: "its node cannot see the study's folder or cannot write to it",
     NO_LOG: "its log could not be written; the disk or your quota may be full",

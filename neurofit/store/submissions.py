@@ -112,38 +112,48 @@ def _line(job: list[Planned]) -> str:
 
 
 def _tasks(line: str) -> list[Planned]:
-    words = line.split()
     tasks = []
-    for word in words:
+    for word in line.split():
         match = _PLANNED.fullmatch(word)
         if match is None:
             raise ValueError(f"'{word[:40]}' is not a task, expected 'run/repetition:attempt'")
         tasks.append(Planned(*map(int, match.groups())))
+    if not tasks:
+        raise ValueError("a line without tasks")
     return tasks
 
 
 def read_job(files: SubmissionFiles, job: int) -> list[Planned]:
-    """Read the tasks of one job from its line of `jobs.tasks`.
+    """The tasks of one job, from its line of `jobs.tasks`.
 
     Raises
     ------
     StoreError
-        If there is no such job, or the file is damaged.
+        The file is missing or damaged, or has no such line.
     """
-    try:
-        with open(files.jobs, encoding="ascii") as file:
-            line = next(itertools.islice(file, job, None), None)
-        if line is None:
-            raise StoreError(f"{files.jobs}: job {job} does not exist.")
-        return _tasks(line)
-    except ValueError as error:
-        raise StoreError(f"{files.jobs}: damaged ({error}).") from error
+    return retry(lambda: _parse_lines(files, slice(job, job + 1)))[0]
 
 
 def read_jobs(files: SubmissionFiles) -> list[list[Planned]]:
+    """The tasks of every job.
+
+    Raises
+    ------
+    StoreError
+        The file is missing or damaged.
+    """
+    return _parse_lines(files, slice(None))
+
+
+def _parse_lines(files: SubmissionFiles, wanted: slice) -> list[list[Planned]]:
     try:
-        return [_tasks(line) for line in retry(lambda: files.jobs.read_text(encoding="ascii")).splitlines()]
-    except (OSError, ValueError) as error:
+        lines = read_file(files.jobs).decode("ascii").splitlines()
+        if wanted.start is not None and wanted.start >= len(lines):
+            raise ValueError(f"job {wanted.start} is missing")
+        return [_tasks(line) for line in lines[wanted]]
+    except FileNotFoundError:
+        raise StoreError(f"{files.jobs}: missing, so the tasks of this submission are unknown.") from None
+    except ValueError as error:
         raise StoreError(f"{files.jobs}: damaged ({error}).") from error
 
 

@@ -1,8 +1,8 @@
 """`python -m neurofit.worker SUBMISSION INDEX…`: the command that every queue runs.
 
 Exit status: 0 if the job has ended, however its tasks ended; 99 to be started again, because its time limit is near
-or the queue interrupted it; 95 if the disk is too full for an outcome; any other status is an error. With `--serve`, it
-is the fork server of the local pool.
+or the queue interrupted it; 95 if the disk is too full for an outcome; 94 if a file that it needs is damaged; any other
+status is an error. With `--serve`, it is the fork server of the local pool.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from neurofit import environment, transient
 from neurofit.errors import NeurofitError
-from neurofit.exit_codes import NO_ROOM, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_ROOM, START_AGAIN
 from neurofit.worker.assignment import Assignment
-from neurofit.worker.job import Worker
+from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import Signals
 
 JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when it started, in seconds since 1970
@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
     except (NeurofitError, OSError) as error:
         with contextlib.suppress(OSError):  # the log is on the same disk
             print(f"neurofit: {error}", file=sys.stderr)
+        if is_damage(error):
+            return DAMAGED
         full = getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if full:  # otherwise Python writes what is left at exit, fails, and changes the exit status
             sys.stdout = sys.stderr = None

@@ -2,7 +2,7 @@
 
 Its standard input is a socket that carries lines of JSON. {"slot": 2, "environment": {…}} with the descriptor of
 another socket asks for a worker. The worker reads job numbers from that socket, one per line, and answers `done`,
-`stopped` or `again`. A worker dies with this process, and this process with the pool.
+`stopped` or `again`, or `damaged` and why. A worker dies with this process, and this process with the pool.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import socket
 import traceback
 from typing import Any
 
+from neurofit.errors import StoreError
 from neurofit.worker import child
 from neurofit.worker.assignment import Assignment
-from neurofit.worker.job import Worker
+from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import STOP_SIGNALS, Signals
 
 
@@ -66,11 +67,7 @@ def _be_worker(assignment: Assignment, request: dict[str, Any], jobs: socket.soc
         worker.descriptors = (jobs.fileno(),)
         with jobs.makefile("r") as lines:
             for line in lines:
-                end = worker.do_job(int(line))
-                over = (
-                    end == "stopped" and not signals.stop
-                )  # its time limit is near, and it makes no progress
-                jobs.sendall(f"{'done' if over else end}\n".encode())
+                jobs.sendall(f"{_end_of(worker, int(line))}\n".encode())
                 if signals.stop:
                     break
         status = 0
@@ -78,3 +75,15 @@ def _be_worker(assignment: Assignment, request: dict[str, Any], jobs: socket.soc
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _end_of(worker: Worker, job: int) -> str:
+    """Run a job; return the line for the pool."""
+    try:
+        end = worker.do_job(job)
+    except StoreError as error:
+        if not is_damage(error):
+            raise
+        return f"damaged {' '.join(str(error).split())}"
+    # stopped, but not by a signal: the time limit is near, and the job makes no progress
+    return "done" if end == "stopped" and not worker.signals.stop else end

@@ -10,12 +10,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurofit import transient
 from neurofit.errors import StoreError
-from neurofit.files import read_json
+from neurofit.files import NO_FILE, read_json
 from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
@@ -45,6 +45,12 @@ INTERRUPTED = (
 log = logging.getLogger(__name__)
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether a file was read and its content is wrong, so that a new start of the job would not help."""
+    cause = error.__cause__
+    return isinstance(error, StoreError) and (not isinstance(cause, OSError) or cause.errno in NO_FILE)
+
+
 @dataclass
 class Worker:
     """Runs jobs of one submission, in this process and its children."""
@@ -59,6 +65,7 @@ class Worker:
     forked: Callable[[int], None] = field(default=lambda pid: None)  # called with each child's process number
     descriptors: tuple[int, ...] = ()  # that a child has to close
     started: float | None = None  # when the queue started the job, in seconds since 1970; None: now
+    has_seen_damage: bool = False  # a damaged file was not just late: do not wait for the next one
 
     def do_job(self, number: int) -> str:
         """Run what is left of a job.
@@ -67,18 +74,33 @@ class Worker:
         -------
         str
             How it ended: `done`, `stopped`, or `again` if its queue should start it again.
+
+        Raises
+        ------
+        StoreError
+            A file that the job needs is damaged.
+        OSError
+            The storage did not answer.
         """
         submission = self.assignment.submission
         with transient.patience(transient.worker(submission.folder)):
             journal = Journal(submission, number, host=socket.gethostname())
-        with transient.patience(transient.worker(submission.folder, _Waiting(journal, self.signals).beat)):
+        patience = transient.worker(submission.folder, _Waiting(journal, self.signals).beat)
+        if self.has_seen_damage:
+            patience = replace(patience, late_seconds=0.0)
+        with transient.patience(patience):
             claimant = Claimant(submission, number, journal.start, Process.here())
             fail_fast = FailFast(submission, self.assignment.record.keep_going)
             job = _Job(self, journal, claimant, self._limits(), fail_fast)
             try:
-                end = job.do(retry(lambda: read_job(submission, number), late=True))
+                end = job.do(read_job(submission, number))
                 journal.write({"end": end, **({"why": job.why} if job.why else {})})
                 return end
+            except StoreError as error:
+                if is_damage(error):
+                    self.has_seen_damage = True
+                    journal.write({"end": "damaged", "why": str(error)})
+                raise
             finally:
                 journal.close()
 
@@ -300,8 +322,9 @@ class _Job:
             try:
                 written = read_json(attempt.outcome, late=True)
                 outcome = structured(written, Outcome, attempt.outcome)
-            except FileNotFoundError:
-                self.journal.write({"skip": [record["run"], record["repetition"]], "why": NOT_OURS})
+            except (FileNotFoundError, StoreError) as error:
+                why = str(error) if isinstance(error, StoreError) else NOT_OURS
+                self.journal.write({"skip": [record["run"], record["repetition"]], "why": why})
                 continue
             self.journal.write({"outcome": written})
             self.fail_fast.note(outcome)

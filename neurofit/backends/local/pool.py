@@ -25,6 +25,7 @@ from pathlib import Path
 from neurofit import transient
 from neurofit.backends.job_script import SCRIPT
 from neurofit.backends.local.backend import SETTINGS, append_event, left_out
+from neurofit.exit_codes import DAMAGED
 from neurofit.files import read_json
 from neurofit.process import Process
 
@@ -68,9 +69,10 @@ class Pool:
         self.ready = False  # whether the fork server is ready to fork workers
         self.stopping: float | None = None
         self.over = False
+        self.gave_up = False
         self.unwritten: list[dict[str, object]] = []  # events that could not be written yet
         self.server_not_before = 0.0
-        self.script_seen = time.monotonic()  # when the folder's script was last seen
+        self.script_seen = time.monotonic()  # when the submission's folder was last seen, by its script
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -85,13 +87,14 @@ class Pool:
         ended = self.stopping is not None or self.over
         with transient.patience(transient.at_once(self.folder) if ended else transient.worker(self.folder)):
             self._write()
-        return 0 if self.server_starts <= MOST_SERVER_STARTS else 1
+        return 1 if self.gave_up else 0
 
     def _serve(self) -> None:
         self._write(begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
-            if self._needs_server() and not self._start_server():
-                break
+            self._sees_script()
+            if self._needs_server():
+                self._start_server()
             self._leave_out()
             for slot in self.slots:
                 self._occupy(slot)
@@ -147,22 +150,29 @@ class Pool:
         """Whether to start a fork server now: not too often, and only if its files are there."""
         if self.stopping is not None or self.server is not None or time.monotonic() < self.server_not_before:
             return False
+        if self._sees_script():
+            return True
+        self.over = self._is_deleted()
+        return False
+
+    def _sees_script(self) -> bool:
         if os.path.exists(self.folder / SCRIPT):
             self.script_seen = time.monotonic()
             return True
-        self.over = (
-            time.monotonic() - self.script_seen > transient.WORKER_SECONDS
-        )  # the folder has been deleted; the storage is not just away
         return False
 
-    def _start_server(self) -> bool:
+    def _is_deleted(self) -> bool:
+        """Whether the submission's folder was missing for longer than a storage may be away."""
+        return time.monotonic() - self.script_seen >= transient.WORKER_SECONDS
+
+    def _start_server(self) -> None:
         self.server_starts += 1
         if self.server_starts > MOST_SERVER_STARTS:
             self._give_up(
                 f"the pool's fork server ended {MOST_SERVER_STARTS} times before any job ended; see "
                 "logs/pool.log"
             )
-            return False
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = ["/bin/bash", str(self.folder / SCRIPT), "--serve", str(self.folder)]
         try:
@@ -173,14 +183,13 @@ class Pool:
             print(f"pool: the fork server could not be started: {error}", file=sys.stderr, flush=True)
             self._delay_next_server()
             ours.close()
-            return True
+            return
         finally:
             theirs.close()
         self.control = ours
         self.control_received = b""
         self.ready = False
         self.selector.register(ours, selectors.EVENT_READ, self._read_server)
-        return True
 
     def _read_server(self) -> None:
         if self.control is None:
@@ -210,6 +219,8 @@ class Pool:
         status = self.server.wait()
         print(f"pool: the fork server ended with status {status}", file=sys.stderr, flush=True)
         self.server = None
+        if status == DAMAGED:
+            self._give_up("a file of the submission is damaged; see logs/pool.log")
         self._delay_next_server()
 
     def _delay_next_server(self) -> None:
@@ -302,7 +313,10 @@ class Pool:
             return
         self.server_starts = min(self.server_starts, 1)
         self.restarts.pop(job, None)
-        self._write(ended=job)
+        if word.startswith("damaged "):
+            self._write(ended=job, cause=word.removeprefix("damaged "))
+        else:
+            self._write(ended=job)
 
     def _worker_ended(self, slot: Slot) -> None:
         """Kill what the worker's child has started, and put its job back into the queue."""
@@ -313,7 +327,9 @@ class Pool:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(slot.child, signal.SIGKILL)
         job, slot.jobs, slot.pid, slot.job, slot.child = slot.job, None, None, None, None
-        if job is None or self.stopping is not None:
+        if not self._sees_script() and self._is_deleted():
+            self._end_now()
+        if job is None or self.stopping is not None or self.over:
             return
         self.restarts[job] += 1
         if self.restarts[job] > MOST_RESTARTS:
@@ -326,8 +342,11 @@ class Pool:
         self.waiting.appendleft(job)
 
     def _give_up(self, cause: str) -> None:
+        """End the pool; no job that is left is started again."""
+        self.gave_up = True
         for job in [*self.waiting, *(slot.job for slot in self.slots if slot.job is not None)]:
             self._write(ended=job, cause=cause)
+        self._end_now()
 
 
 def main(folder: Path) -> int:

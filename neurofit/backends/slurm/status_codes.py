@@ -8,7 +8,7 @@ import re
 
 from neurofit.backends.base import Ending
 from neurofit.backends.job_script import DISK_FULL
-from neurofit.exit_codes import NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN
 
 # squeue(1), JOB STATE CODES: jobs in these states have ended; in any other state, they are still there
 ENDED = frozenset(
@@ -129,6 +129,7 @@ def _failure(status: str, number: str, where: str) -> str:
     causes = {
         NO_FOLDER: f"the submission's folder could not be entered{where}: check that nodes see this file system",
         NO_LOG: f"its log could not be written{where}; the disk or your quota may be full",
+        DAMAGED: f"a file of its submission is damaged{where}; see its log",
         NO_ROOM: f"{DISK_FULL}{where}",
         START_AGAIN: f"it asked to be started again, and the queue refused{where}",
         127: f"a program was not found{where}, perhaps the Python interpreter; see its log",
