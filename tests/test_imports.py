@@ -61,7 +61,6 @@ DRAWING = (
     "plotting/lines.py",
     "plotting/maps.py",
     "plotting/neurons.py",
-    "plotting/legends.py",
     "plotting/pictures.py",
     "plotting/style.py",
 )

@@ -14,7 +14,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
-from neurofit.models.routing import name_of
+from neurofit.models.ready_made import name_of
 
 _REMEMBERED: dict[tuple, Any] = {}
 _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurofit.models.ready_made import ReadyMade
-from neurofit.models.routing import name_of
+from neurofit.models.ready_made import ReadyMade, name_of
 from neurofit.models.training import Training
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ names read no study and do not load TensorFlow. matplotlib (the extra `plots`) l
 Modules, by what they answer:
 
 - which tasks: `tasks`, `groups`
-- which numbers: `curves`, `curve_sets`, `neuron_scores`, `events`, `references`
-- how drawn: `style`, `lines`, `legends`, `maps`, `neurons`; `pictures` combines numbers and drawing, and `requests`
+- which numbers: `curves`, `curve_sets`, `events`, `references`, `neurons`
+- how drawn: `style`, `lines`, `maps`, `neurons`; `pictures` combines numbers and drawing, and `requests`
   maps the options of `neurofit plot` to a picture
 """
 

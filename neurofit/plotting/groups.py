@@ -10,7 +10,7 @@ from typing import Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import short
-from neurofit.plotting.neuron_scores import Neuron, neurons_of
+from neurofit.plotting.neurons import Neuron, neurons_of
 from neurofit.plotting.tasks import PlottedTask
 from neurofit.tables.table import changed_defaults, distinct_arguments
 

@@ -1,16 +1,197 @@
-"""Drawing neurons: a score of each as bars; responses and predictions of one."""
+"""Scores and predictions per neuron: read from `neurons.csv` and `predictions.npz` of finished tasks, and drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurofit.errors import StoreError, UsageError, nearest
 from neurofit.plotting.style import COLOURS, GREY, styled
+from neurofit.plotting.tasks import PlottedTask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+CORRELATION = "test/correlation"
+NeuronTable = dict[str, list[str]]  # column → cells
+Neuron = tuple[str, str]  # recording, or "", and number
+
+
+@dataclass(frozen=True)
+class NeuronScores:
+    """The scores of one panel.
+
+    Parameters
+    ----------
+    label : str
+        Title of the panel.
+    task : PlottedTask
+        The first task with scores.
+    neurons : list of (recording, number)
+    scores : ndarray, shape (repetition, neuron)
+        nan where a neuron was not scored.
+    """
+
+    label: str
+    task: PlottedTask
+    neurons: list[Neuron]
+    scores: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """The number of each neuron, with its recording if there are several recordings."""
+        several = len({recording for recording, _ in self.neurons}) > 1
+        return [f"{recording}/{number}" if several else number for recording, number in self.neurons]
+
+    @property
+    def medians(self) -> np.ndarray:
+        """Median over repetitions, shape (neuron,)."""
+        scored = np.isfinite(self.scores).any(axis=0)
+        medians = np.full(self.scores.shape[1], np.nan)
+        medians[scored] = np.nanmedian(self.scores[:, scored], axis=0)
+        return medians
+
+
+def read_scores(
+    panels: Mapping[str, Sequence[PlottedTask]], metric: str | None
+) -> tuple[str, list[NeuronScores], list[str]]:
+    """Read the scores per neuron of each panel.
+
+    Parameters
+    ----------
+    panels : mapping of str to sequence of PlottedTask
+        The tasks of each panel by its title.
+    metric : str, optional
+        A column of `neurons.csv`. Default: the correlation, or the first that all tasks have.
+
+    Returns
+    -------
+    metric : str
+    scores : list of NeuronScores
+    notes : list of str
+        What was left out.
+
+    Raises
+    ------
+    UsageError
+        No task has such a score.
+    """
+    tables = {
+        label: [(task, table) for task in members if (table := read_neuron_table(task.folder))]
+        for label, members in panels.items()
+    }
+    every = [table for members in tables.values() for _, table in members]
+    tasks = [task for members in panels.values() for task in members]
+    if not every:
+        raise UsageError(f"{tasks[0].folder} has no neurons.csv: the fit saved no scores per neuron.")
+    chosen = _choose_score(
+        [[name for name in table if name not in ("recording", "number")] for table in every], metric
+    )
+    notes = []
+    if missing := len(tasks) - len(every):
+        have = "1 task has" if missing == 1 else f"{missing} tasks have"
+        notes.append(f"{have} no scores per neuron and {'is' if missing == 1 else 'are'} left out.")
+    found = []
+    for label, members in tables.items():
+        scored = [(task, scores_of(table, chosen, task.folder)) for task, table in members]
+        scored = [(task, scores) for task, scores in scored if np.isfinite(list(scores.values())).any()]
+        if scored:
+            neurons = list(dict.fromkeys(neuron for _, table in members for neuron in neurons_in(table)))
+            matrix = np.array([[scores.get(neuron, np.nan) for neuron in neurons] for _, scores in scored])
+            found.append(NeuronScores(label, scored[0][0], neurons, matrix))
+        elif members:
+            notes.append(f"{label} is left out: no neuron has a score '{chosen}'.")
+    if not found:
+        raise UsageError(f"{tasks[0].name}: no neuron has a score '{chosen}'.")
+    return chosen, found, notes
+
+
+def read_neuron_table(folder: Path) -> NeuronTable | None:
+    """Read the columns of `neurons.csv`; None if the fit saved none.
+
+    Raises
+    ------
+    StoreError
+        Its rows differ in length.
+    """
+    path = folder / "neurons.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except FileNotFoundError:
+        return None
+    if not header or any(len(row) != len(header) for row in rows):
+        raise StoreError(
+            f"{path} is damaged: expected {len(header)} cells in every row, as in the first line."
+        )
+    return {name: [row[place] for row in rows] for place, name in enumerate(header)}
+
+
+def neurons_in(table: NeuronTable) -> list[Neuron]:
+    """Recording and number of each neuron; its place in the table if numbers are missing or not unique."""
+    places = [str(place) for place in range(len(next(iter(table.values()))))]
+    recordings = table.get("recording") or [""] * len(places)
+    numbered = list(zip(recordings, table.get("number") or places))
+    return numbered if len(set(numbered)) == len(numbered) else list(zip(recordings, places))
+
+
+def neurons_of(folder: Path) -> frozenset[Neuron]:
+    """The neurons of a finished task; empty if their recordings are not known."""
+    table = read_neuron_table(folder)
+    return frozenset(neurons_in(table)) if table and "recording" in table else frozenset()
+
+
+def scores_of(table: NeuronTable, metric: str, folder: Path) -> dict[Neuron, float]:
+    """The score of each neuron; nan for an empty cell.
+
+    Raises
+    ------
+    StoreError
+        A cell is not a number.
+    """
+    try:
+        return {
+            neuron: float(cell or "nan") for neuron, cell in zip(neurons_in(table), table.get(metric, ()))
+        }
+    except ValueError as error:
+        raise StoreError(f"{folder / 'neurons.csv'} is damaged in the column {metric}: {error}.") from None
+
+
+def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read responses and predictions of the test set, shape (image, neuron) each; responses that do not count
+    are nan.
+
+    Raises
+    ------
+    UsageError
+        The fit saved none.
+    """
+    try:
+        with np.load(folder / "predictions.npz") as file:
+            test = file["part"] == "test"
+            return np.where(file["mask"], file["responses"], np.nan)[test], file["predictions"][test]
+    except FileNotFoundError:
+        raise UsageError(f"{folder} has no predictions.npz: the fit saved no predictions.") from None
+
+
+def _choose_score(tables: Sequence[Sequence[str]], metric: str | None) -> str:
+    """The given score, or else the correlation or the first score that all tables have, or that any has."""
+    every = list(dict.fromkeys(name for names in tables for name in names))
+    shared = [name for name in every if all(name in names for names in tables)]
+    candidates = shared or every
+    chosen = metric or next((name for name in (CORRELATION, *candidates) if name in candidates), "")
+    if chosen not in every:
+        raise UsageError(
+            f"There is no score '{chosen}' per neuron.{nearest(chosen, every)} Scores: {', '.join(every)}."
+        )
+    return chosen
+
 
 MAX_TICKS = 25
 LETTERS = 110  # that fit side by side above the axes

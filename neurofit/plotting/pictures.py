@@ -13,11 +13,15 @@ from neurofit.errors import UsageError
 from neurofit.plotting.curve_sets import CurveSet
 from neurofit.plotting.curves import Curve, History, last_steps
 from neurofit.plotting.groups import panels_by_run
-from neurofit.plotting.legends import legend_height
-from neurofit.plotting.lines import draw_curves, draw_lines, draw_progress
+from neurofit.plotting.lines import draw_curves, draw_lines, draw_progress, legend_height
 from neurofit.plotting.maps import draw_maps, draw_points
-from neurofit.plotting.neuron_scores import CORRELATION, read_predictions, read_scores
-from neurofit.plotting.neurons import draw_neurons, draw_predictions
+from neurofit.plotting.neurons import (
+    CORRELATION,
+    draw_neurons,
+    draw_predictions,
+    read_predictions,
+    read_scores,
+)
 from neurofit.plotting.references import Reference
 from neurofit.plotting.style import figure as new_figure
 from neurofit.plotting.tasks import PlottedTask, select_tasks, step_unit

@@ -109,12 +109,13 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
 
 
 def test_the_newest_attempt_that_is_done_is_where_a_training_starts(tmp_path):
-    from neurofit.models.fitting import artifacts, warm_start
+    from neurofit.models import saved
+    from neurofit.models.fitting import warm_start
 
     for number, state in ((1, "done"), (9, "done"), (10, "done"), (11, "failed"), (12, "stopped")):
         attempt = tmp_path / f"attempt-{number:02d}"
         attempt.mkdir()
-        (attempt / artifacts.WEIGHTS).write_text("")
+        (attempt / saved.WEIGHTS).write_text("")
         (attempt / "outcome.json").write_text(f'{{"state": "{state}"}}')
     assert warm_start._finished(tmp_path, "here").name == "attempt-10"
     assert warm_start._finished(tmp_path / "attempt-01", "here").name == "attempt-01"

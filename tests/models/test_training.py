@@ -200,7 +200,7 @@ def test_without_patience_the_last_weights_are_kept(fit, desk):
 
 
 def test_patience_counts_epochs_and_waits_anew_after_a_decay():
-    from neurofit.models.training_loop.early_stopping import Progress, Verdict
+    from neurofit.models.training_loop.checkpoint import Progress, Verdict
 
     training = Training(patience=4, decays=1, decay=0.1, validate_every=2, learning_rate=1.0)
     progress, verdicts = Progress.start(training), []

@@ -1,4 +1,4 @@
-"""Words beside lines: nothing lies over data, and no name over another."""
+"""Legends, titles of references and ticks: nothing covers data or overlaps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from neurofit import plotting
 from neurofit.errors import UsageError
-from neurofit.plotting import legends
+from neurofit.plotting import lines
 from neurofit.plotting.curves import History, over_repetitions
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -63,11 +63,11 @@ def test_a_legend_stays_below_its_own_panel():
 
 
 def test_places_are_pushed_apart_and_no_further():
-    np.testing.assert_allclose(legends.move_apart([0, 10, 20], 5), [0, 10, 20])
-    np.testing.assert_allclose(legends.move_apart([10, 11, 40], 5), [8, 13, 40])
-    np.testing.assert_allclose(legends.move_apart([3, 3, 3], 2), [1, 3, 5])
-    np.testing.assert_allclose(legends.move_apart([9, 0, 8], 4), [10.5, 0, 6.5])
-    assert legends.move_apart([], 4).tolist() == []
+    np.testing.assert_allclose(lines.move_apart([0, 10, 20], 5), [0, 10, 20])
+    np.testing.assert_allclose(lines.move_apart([10, 11, 40], 5), [8, 13, 40])
+    np.testing.assert_allclose(lines.move_apart([3, 3, 3], 2), [1, 3, 5])
+    np.testing.assert_allclose(lines.move_apart([9, 0, 8], 4), [10.5, 0, 6.5])
+    assert lines.move_apart([], 4).tolist() == []
 
 
 def test_names_of_close_references_do_not_overlap(axes):

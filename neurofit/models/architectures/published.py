@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from neurofit.errors import UsageError
+from neurofit.models.architectures.basic import penalty
 
-SMALLEST_RATE = 1e-3  # that an output bias starts at [spikes per presentation]: a silent neuron's would be −∞
-START = 0.01  # standard deviation of what weights start from
+# Lowest initial rate of an output [spikes per presentation]: the bias of a silent neuron would be −∞
+SMALLEST_RATE = 1e-3
+START = 0.01  # standard deviation of initial weights
 
 
 def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, readout=0.02):
@@ -51,39 +53,42 @@ def klindt(shapes, *, filters=48, size=13, layers=3, smooth=0.03, sparse=0.05, r
     """
     import keras
 
-    from neurofit.models.layers import Convolution, FactorisedReadout
+    from neurofit.models.layers import FactorisedReadout
     from neurofit.models.regularizers import GroupSparsity, NormalisedLaplacian
-
-    def start():
-        return keras.initializers.TruncatedNormal(
-            stddev=START
-        )  # a new one each: an instance draws the same again
 
     model = keras.Sequential([keras.Input(shapes.image, name="image")])
     for index in range(1, layers + 1):
-        first = index == 1
-        how = {"padding": "valid" if first else "same", "use_bias": False, "kernel_initializer": start()}
-        penalty = _penalty(NormalisedLaplacian, smooth) if first else _penalty(GroupSparsity, sparse)
-        width = size if first else 3
-        model.add(Convolution(filters, width, kernel_regularizer=penalty, name=f"features_{index}", **how))
-        model.add(
-            keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"norm_{index}")
-        )
+        if index == 1:
+            window = {"size": size, "padding": "valid"}
+            kernel_penalty = penalty(NormalisedLaplacian, smooth)
+        else:
+            window = {"size": 3, "padding": "same"}
+            kernel_penalty = penalty(GroupSparsity, sparse)
+        for layer in _convolution(filters, index, kernel_penalty, **window):
+            model.add(layer)
         if index < layers:
             model.add(keras.layers.Activation("softplus", name=f"rate_{index}"))
-    model.add(
-        FactorisedReadout(
-            shapes.neurons,
-            normalised="none",
-            magnitude="both",
-            product_l1=readout,
-            what_initializer=start(),
-            where_initializer=start(),
-            activation="softplus",
-            name="neurons",
-        )
-    )
+    what_where = {"what_initializer": _truncated(START), "where_initializer": _truncated(START)}
+    settings = {"normalised": "none", "magnitude": "both", "product_l1": readout, **what_where}
+    model.add(FactorisedReadout(shapes.neurons, activation="softplus", name="neurons", **settings))
     return model
+
+
+def _convolution(filters, index, kernel_penalty, **window):
+    """A convolution without biases, and the normalisation of its batches."""
+    import keras
+
+    from neurofit.models.layers import Convolution
+
+    yield Convolution(
+        filters,
+        use_bias=False,
+        kernel_initializer=_truncated(START),
+        kernel_regularizer=kernel_penalty,
+        name=f"features_{index}",
+        **window,
+    )
+    yield keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"norm_{index}")
 
 
 def initialise(model, train):
@@ -96,10 +101,6 @@ def initialise(model, train):
 
 
 cast(Any, klindt).initialise = initialise
-
-
-def _penalty(kind, strength):
-    return kind(strength) if strength else None
 
 
 def kindel_cnn(
@@ -151,27 +152,28 @@ def kindel_cnn(
     """
     import keras
 
+    _check_kindel(numconvlayer, dropout)
+    model = keras.Sequential([keras.Input(shapes.image, name="image")])
+    for index in range(1, numconvlayer + 1):
+        filters, size = (conv1, conv1size) if index == 1 else (conv2, conv2size)
+        convolved = {"activation": "relu", "kernel_initializer": _truncated(0.1), "name": f"conv{index}"}
+        model.add(keras.layers.Conv2D(filters, size, **convolved))
+        model.add(keras.layers.MaxPooling2D(nk, nstride, name=f"pool{index}"))
+    model.add(keras.layers.Flatten(name="flatten"))
+    model.add(_dense(hidden1, model.output_shape[-1], "hidden"))
+    if dropout < 1:
+        model.add(keras.layers.Dropout(1 - dropout, name="dropout"))
+    model.add(_dense(shapes.neurons, hidden1, "neurons"))
+    return model
+
+
+def _check_kindel(numconvlayer, dropout):
     if numconvlayer not in (1, 2, 3):
         raise UsageError(f"kindel_cnn: numconvlayer={numconvlayer!r}; expected 1, 2 or 3.")
     if not 0 < dropout <= 1:
         raise UsageError(
             f"kindel_cnn: dropout={dropout!r} is the fraction of units that is kept; expected 0 < dropout ≤ 1."
         )
-    layers = [keras.Input(shapes.image, name="image")]
-    for index in range(numconvlayer):
-        filters, size = (conv1, conv1size) if index == 0 else (conv2, conv2size)
-        start = keras.initializers.TruncatedNormal(stddev=0.1)
-        name = f"conv{index + 1}"
-        layers.append(
-            keras.layers.Conv2D(filters, size, activation="relu", kernel_initializer=start, name=name)
-        )
-        layers.append(keras.layers.MaxPooling2D(nk, nstride, name=f"pool{index + 1}"))
-    model = keras.Sequential([*layers, keras.layers.Flatten(name="flatten")])
-    model.add(_dense(hidden1, model.output_shape[-1], "hidden"))
-    if dropout < 1:
-        model.add(keras.layers.Dropout(1 - dropout, name="dropout"))
-    model.add(_dense(shapes.neurons, hidden1, "neurons"))
-    return model
 
 
 def kindel_lnln(shapes, *, units=250):
@@ -211,5 +213,12 @@ def kindel_lnln(shapes, *, units=250):
 def _dense(units, inputs, name):
     import keras
 
-    start = keras.initializers.TruncatedNormal(stddev=0.1 / inputs**0.5)
+    start = _truncated(0.1 / inputs**0.5)
     return keras.layers.Dense(units, activation="relu", kernel_initializer=start, name=name)
+
+
+def _truncated(stddev):
+    """A new initializer for each weight: one instance would draw the same numbers again."""
+    import keras
+
+    return keras.initializers.TruncatedNormal(stddev=stddev)

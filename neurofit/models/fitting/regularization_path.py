@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from neurofit.errors import DataError, UsageError
 from neurofit.models.training_loop import checkpoint
-from neurofit.models.training_loop.early_stopping import Progress
+from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.loop import Loop
 
 Weights = tuple[tf.Tensor, tuple[tf.Tensor, ...]]  # those that were trained, and the other variables

@@ -15,12 +15,17 @@ from neurofit.errors import NeurofitError
 from neurofit.models import data, losses, saved
 from neurofit.models.building import build, shapes_of, twins
 from neurofit.models.data import PreparedData
-from neurofit.models.fitting import artifacts, regularization_path, warm_start
-from neurofit.models.fitting.scoring import ScoredPredictions, by_recording, check_scorable, predict_and_score
-from neurofit.models.ready_made import FitSettings
-from neurofit.models.routing import REQUIRED, Routed
+from neurofit.models.fitting import regularization_path, warm_start
+from neurofit.models.fitting.scoring import (
+    ScoredPredictions,
+    by_recording,
+    check_scorable,
+    predict_and_score,
+    write_predictions,
+)
+from neurofit.models.ready_made import REQUIRED, FitSettings, Initialises, Routed
 from neurofit.models.training import Training
-from neurofit.models.training_loop.early_stopping import Progress
+from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
 from neurofit.models.training_loop.loop import Loop
 from neurofit.models.training_loop.program import Program
@@ -55,7 +60,8 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     else:
         loop, kept, facts = _trained_path(fit, routed, prepared, task)
     result = predict_and_score(loop.program, kept, prepared.parts, fit.scores)
-    artifacts.write_results(loop.program.model, prepared.parts, result, task.folder)
+    loop.program.model.save_weights(task.folder / saved.WEIGHTS)
+    write_predictions(task.folder, prepared.parts, result)
     facts |= _facts(loop.name, prepared, result)
     task.record(**facts)
     for warning in result.undefined:
@@ -63,7 +69,7 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     metrics = result.metrics | by_recording(
         result, prepared.dataset.neurons["recording"].to_numpy().astype(str)
     )
-    print(artifacts.summary(saved.recipe(task.folder), facts, metrics))
+    print(saved.summary(saved.recipe(task.folder), facts, metrics))
     return metrics
 
 
@@ -79,7 +85,7 @@ def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, f
     training, parts = routed.training, prepared.parts
     model = _model(fit, routed, parts.train, task)
     data.record_split(parts, task)
-    artifacts.write_recipe(fit, routed, prepared, model, task)
+    saved.write_recipe(fit, routed, prepared, model, task)
     warm_start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
     program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
@@ -112,7 +118,7 @@ def _trained_path(
     )
     loop, path = regularization_path.train_path(loop_of, task, routed.training.strengths)
     chosen = path.chosen
-    artifacts.set_argument(task.folder, argument, chosen.strength)
+    saved.set_argument(task.folder, argument, chosen.strength)
     points = [
         {argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
         for one in path.points
@@ -130,9 +136,11 @@ def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any)
         warning = f"{one} and {other} have equal initial values: give each its own initializer."
         log.warning(warning)
         data.warn(task, warning)
-    initialise = fit.initialise or getattr(fit.built[routed.architecture], "initialise", None)
-    if initialise is not None:
-        initialise(model, train)
+    architecture = fit.built[routed.architecture]
+    if fit.initialise is not None:
+        fit.initialise(model, train)
+    elif isinstance(architecture, Initialises):
+        architecture.initialise(model, train)
     if routed.training.start is not None:
         task.record(start=warm_start.take_over(model, fit, routed.training.start, task))
     return model

@@ -1,9 +1,5 @@
 """The public names of this package, for editors and type checkers; `__init__.py` loads them on first use."""
 
-from .exciting import (
-    Exciting as Exciting,
-    most_exciting_images as most_exciting_images,
-)
 from .fields import (
     centres as centres,
     filters as filters,
@@ -17,9 +13,11 @@ from .responses import (
     gradients as gradients,
     respond as respond,
 )
-from .tunings import (
+from .stimuli import (
+    Exciting as Exciting,
     Tuning as Tuning,
     gratings as gratings,
+    most_exciting_images as most_exciting_images,
     orientation_selectivity as orientation_selectivity,
     tuning as tuning,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -10,6 +11,37 @@ import numpy as np
 from neurofit.errors import ShapeError
 from neurofit.models.building import every_layer
 from neurofit.models.inspection import responses
+from neurofit.models.layers.convolution import SeparableConvolution
+from neurofit.models.layers.gabor import GaborEnergy
+from neurofit.models.layers.gaussians import Gaussians
+from neurofit.models.layers.linear import Linear
+
+
+@runtime_checkable
+class HasFactors(Protocol):
+    """A readout whose weights are products of what and where, such as the factorised and the rank-one readout."""
+
+    name: str
+
+    def factors(self) -> tuple[Any, Any]:
+        """What (channel, neuron) and where (height, width, neuron), as the forward pass uses them."""
+
+
+@runtime_checkable
+class HasPositions(Protocol):
+    """A readout that looks at one position per neuron, such as the Gaussian readout."""
+
+    name: str
+
+    def positions(self) -> Any:
+        """y and x in [−1, 1], (2, 1, neuron)."""
+
+
+@runtime_checkable
+class HasKernel(Protocol):
+    """A layer with a weight `kernel` (…, unit), as Keras' dense layers and convolutions have it."""
+
+    kernel: Any
 
 
 def receptive_fields(model: keras.Model, *, at: np.ndarray | None = None, neurons=None) -> np.ndarray:
@@ -93,7 +125,7 @@ def centres(fields: np.ndarray) -> np.ndarray:
 def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
     """Weights over positions of the feature map, as the forward pass uses them.
 
-    Of every layer with a method `factors`: the factorised and the rank-one readout.
+    Of every layer that has `factors`, as `HasFactors` describes: the factorised and the rank-one readout.
 
     Parameters
     ----------
@@ -104,7 +136,7 @@ def where_maps(model: keras.Model) -> dict[str, np.ndarray]:
     dict of str to ndarray, shape (neuron, height, width)
         One array per layer.
     """
-    readouts = [layer for layer in every_layer(model) if callable(getattr(layer, "factors", None))]
+    readouts = [layer for layer in every_layer(model) if isinstance(layer, HasFactors)]
     return {layer.name: _first(layer.factors()[1]) for layer in readouts}
 
 
@@ -112,7 +144,7 @@ def positions(model: keras.Model) -> dict[str, np.ndarray]:
     """Position at which each neuron looks.
 
     The centre of mass of a map's squared weights, so that many small weights do not pull it to the middle; or
-    the position itself of a layer with a method `positions` (the Gaussian readout).
+    the position itself of a layer that has `positions`, as `HasPositions` describes (the Gaussian readout).
 
     Parameters
     ----------
@@ -126,7 +158,7 @@ def positions(model: keras.Model) -> dict[str, np.ndarray]:
     """
     found = {}
     for layer in every_layer(model):
-        if callable(getattr(layer, "positions", None)):
+        if isinstance(layer, HasPositions):
             found[layer.name] = keras.ops.convert_to_numpy(layer.positions())[:, 0, :].T
     for name, maps in where_maps(model).items():
         last = np.maximum(np.array(maps.shape[1:]) - 1, 1)
@@ -156,16 +188,15 @@ def filters(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _of(layer, image) -> Iterator[tuple[str, np.ndarray]]:
-    if callable(rendered := getattr(layer, "kernel", None)):
-        yield layer.name, _first(rendered())[..., None]
-    elif callable(pair := getattr(layer, "kernels", None)):
-        yield from (
-            (f"{layer.name}/{part}", _first(maps)[..., None]) for part, maps in zip(("even", "odd"), pair())
-        )
-    elif (depthwise := getattr(layer, "depthwise", None)) is not None:
-        yield layer.name, np.moveaxis(keras.ops.convert_to_numpy(depthwise)[:, :, 0], -1, 0)[..., None]
-    elif (kernel := getattr(layer, "kernel", None)) is not None:
-        kernel = keras.ops.convert_to_numpy(_used(layer, kernel))
+    if isinstance(layer, Gaussians):
+        yield layer.name, _first(layer.kernel())[..., None]
+    elif isinstance(layer, GaborEnergy):
+        for part, maps in zip(("even", "odd"), layer.kernels()):
+            yield f"{layer.name}/{part}", _first(maps)[..., None]
+    elif isinstance(layer, SeparableConvolution):
+        yield layer.name, _first(layer.depthwise[:, :, 0])[..., None]
+    elif (weight := _kernel_of(layer)) is not None:
+        kernel = keras.ops.convert_to_numpy(layer.used(weight) if isinstance(layer, Linear) else weight)
         if kernel.ndim == 4:
             yield layer.name, _first(kernel)
         elif image is not None and kernel.shape[0] == np.prod(image):
@@ -177,20 +208,23 @@ def _first(kernel) -> np.ndarray:
     return np.moveaxis(keras.ops.convert_to_numpy(kernel), -1, 0)
 
 
-def _used(layer, kernel):
-    """The kernel after the layer's own normalisation, if it has one."""
-    return layer.used(kernel) if callable(getattr(layer, "used", None)) else kernel
-
-
 def _sees_image(model, layer):
     """(height, width, channel) if the layer's input is the image, perhaps flattened or scaled; else None."""
     first = next((one for one in every_layer(model) if _is_spatial(one)), None)
-    shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
+    inputs = responses.inputs_of(model)
+    shape = tuple(inputs[0].shape[1:]) if inputs else ()
     return shape if first is layer and len(shape) == 3 else None
 
 
 def _is_spatial(layer) -> bool:
     """Whether the layer has weights for places or units, unlike a layer with one factor for all."""
-    kernel = getattr(layer, "kernel", None)
-    others = any(getattr(layer, name, None) is not None for name in ("kernels", "depthwise"))
-    return others or (kernel is not None and getattr(kernel, "ndim", 2) >= 2)
+    if isinstance(layer, (Gaussians, GaborEnergy, SeparableConvolution)):
+        return True
+    kernel = _kernel_of(layer)
+    return kernel is not None and len(kernel.shape) >= 2
+
+
+def _kernel_of(layer):
+    """The layer's weight `kernel`; None if it has none."""
+    kernel = layer.kernel if isinstance(layer, HasKernel) else None
+    return kernel if isinstance(kernel, keras.Variable) or keras.ops.is_tensor(kernel) else None

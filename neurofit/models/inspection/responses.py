@@ -83,7 +83,7 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     ShapeError
         If its input is not an image.
     """
-    inputs = getattr(model, "inputs", None) or []
+    inputs = inputs_of(model)
     if len(inputs) != 1:
         raise UsageError(
             f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs exactly one, the image. "
@@ -95,6 +95,14 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     if len(shape) != 3 or None in shape:
         raise ShapeError(f"The model '{model.name}' takes {shape}, expected (height, width, channel).")
     return shape
+
+
+def inputs_of(model: keras.Model) -> list[Any]:
+    """The model's symbolic inputs; empty if they are not known, as of a subclass of Model."""
+    try:
+        return list(model.inputs or [])
+    except AttributeError:  # of Model itself, and of a Sequential without an Input
+        return []
 
 
 def chosen(model: keras.Model, neurons) -> np.ndarray:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from neurofit.errors import UsageError, nearest
-from neurofit.models.inspection import exciting, fields, responses, tunings
+from neurofit.models.inspection import fields, responses, stimuli
 from neurofit.models.inspection.responses import Units
 
 AT_MOST = 36  # neurons, unless some are named
@@ -77,7 +77,7 @@ def _readouts(model, record, indices) -> list[Panel]:
 
 def _exciting(model, record, indices) -> list[Panel]:
     units, norm = Units.of(record), np.sqrt(np.prod(responses.image_shape(model)))
-    found = exciting.most_exciting_images(
+    found = stimuli.most_exciting_images(
         model, neurons=indices, norm=norm * units.typical, around=units.middle
     )
     shown = (found.images - units.middle) / units.typical
@@ -87,7 +87,7 @@ def _exciting(model, record, indices) -> list[Panel]:
 
 
 def _tuning(model, record, indices) -> list[Panel]:
-    found = tunings.tuning(model, neurons=indices, units=Units.of(record))
+    found = stimuli.tuning(model, neurons=indices, units=Units.of(record))
     return [
         _orientation(found, indices),
         _lines(
@@ -103,7 +103,7 @@ def _tuning(model, record, indices) -> list[Panel]:
     ]
 
 
-def _orientation(found: tunings.Tuning, indices) -> Panel:
+def _orientation(found: stimuli.Tuning, indices) -> Panel:
     """Of many neurons, relative to each one's preferred orientation, so that a median makes sense."""
     if len(indices) <= FEW:
         panel = _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices)

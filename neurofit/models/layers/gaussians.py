@@ -17,7 +17,7 @@ MARGIN = 2  # pixels: centres stay this far from the first row and column, and f
 ROWS = ("amplitude_centre", "variance_centre", "x", "y", "amplitude_surround", "variance_surround")
 
 
-class _Gaussians(keras.layers.Layer):
+class Gaussians(keras.layers.Layer):
     """Pairs of Gaussians on a grid (height, width): `gaussians` (6, filter), `bias` (filter,)."""
 
     def __init__(
@@ -106,7 +106,7 @@ class _Gaussians(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("neurofit")
-class DifferenceOfGaussians(_Gaussians):
+class DifferenceOfGaussians(Gaussians):
     """Centre minus surround: one pair of concentric Gaussians per filter, one number per filter and image.
 
     G(X, Y) = α · exp(−((X − x)² + (Y − y)²) / 2σ) / 2πσ, pixels counted from 0; act(Σ image · (G₁ − G₂) + b).
@@ -159,7 +159,7 @@ class DifferenceOfGaussians(_Gaussians):
 
 
 @keras.saving.register_keras_serializable("neurofit")
-class ConvolutionalDifferenceOfGaussians(_Gaussians):
+class ConvolutionalDifferenceOfGaussians(Gaussians):
     """A convolution whose kernels are differences of Gaussians, the same for every channel.
 
     In (image, height, width, channel), out (image, height', width', filter), as `Convolution` with padding

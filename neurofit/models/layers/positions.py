@@ -54,6 +54,7 @@ class GaussianReadout(Readout):
     """
 
     factors_named = ("what",)
+    what = None  # until the layer is built
 
     def __init__(
         self,

@@ -20,9 +20,8 @@ FACTORS = ("none", "what", "where", "both")
 class Readout(keras.layers.Layer):
     """Base of readouts: weights by name, each with an initializer and a penalty; bias, activation."""
 
-    factors_named: tuple[
-        str, ...
-    ] = ()  # names of weights; settings are NAME_initializer and NAME_regularizer
+    # Attributes that hold a weight, or None until it is built; settings are NAME_initializer and NAME_regularizer
+    factors_named: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Readout(keras.layers.Layer):
         )
 
     def _is_trained(self, name):
-        weight = getattr(self, name, None)  # None: not built yet
+        weight = getattr(self, name)
         return weight is None or weight.trainable
 
     def add_bias(self):
@@ -143,6 +142,7 @@ class FactorisedReadout(Readout):
     """
 
     factors_named = ("what", "where")
+    what = where = None  # until the layer is built
 
     def __init__(
         self,
@@ -240,6 +240,7 @@ class RankOneReadout(Readout):
     """
 
     factors_named = ("what", "where_y", "where_x")
+    what = where_y = where_x = None  # until the layer is built
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from neurofit.errors import ShapeError, UsageError, nearest
+from neurofit.models.regularizers.penalty import parts_of
 
 NORMALISATIONS = ("none", "unit", "at_most_one", "matrix")
 SMALLEST_SQUARE = 1e-12  # of a norm, as TensorFlow's l2_normalize has it
@@ -98,8 +99,7 @@ class _OnUsed(keras.regularizers.Regularizer):
 
     def parts(self, weight):
         """Name → value of each part of the penalty."""
-        used = self.used(weight)
-        return self.penalty.parts(used) if hasattr(self.penalty, "parts") else {"": self.penalty(used)}
+        return parts_of(self.penalty, self.used(weight))
 
 
 def penalty_on(layer, regularizer, shape, used=None):

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from neurofit.errors import UsageError, nearest
-from neurofit.models.regularizers.penalty import L1, L2, Norm2, OnKernel, Orthogonal, Penalty
+from neurofit.models.regularizers.penalty import L1, L2, Norm2, OnKernel, Orthogonal, Penalty, parts_of
 from neurofit.models.regularizers.spatial import Center, Glocal, Laplacian, Local, Max, MaxFilters, MaxSpace
 
 
@@ -42,8 +42,7 @@ class Sum(keras.regularizers.Regularizer):
         """Name → value of each term; terms of the same name are added."""
         worth: dict[str, Any] = {}
         for term in self.terms:
-            parts = term.parts(weight) if hasattr(term, "parts") else {type(term).__name__: term(weight)}
-            for name, value in parts.items():
+            for name, value in parts_of(term, weight, type(term).__name__).items():
                 worth[name] = worth.get(name, 0.0) + value
         return worth
 
@@ -163,15 +162,11 @@ def penalties(model: keras.Model) -> dict[str, float]:
     """
     found = {}
     for variable in model.trainable_variables:
-        for name, value in _parts(variable.regularizer, variable.value).items():
+        if variable.regularizer is None:
+            continue
+        for name, value in parts_of(variable.regularizer, variable.value).items():
             found["/".join(filter(None, (variable.path, name)))] = float(value)
     return found
-
-
-def _parts(regularizer, weight) -> dict[str, Any]:
-    if regularizer is None:
-        return {}
-    return regularizer.parts(weight) if hasattr(regularizer, "parts") else {"": regularizer(weight)}
 
 
 KEYS: dict[str, tuple[type[Penalty], dict[str, Any]]] = {

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 from keras import ops
 
 from neurofit.errors import ShapeError, UsageError
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A penalty that consists of several."""
+
+    def parts(self, weight: Any) -> dict[str, Any]:
+        """Name → value of each part; their sum is the penalty."""
+
+
+def parts_of(penalty, weight, name: str = "") -> dict[str, Any]:
+    """Name → value of each part of a penalty; a penalty without parts is one part with this name."""
+    return penalty.parts(weight) if isinstance(penalty, HasParts) else {name: penalty(weight)}
 
 
 class Penalty(keras.regularizers.Regularizer):

@@ -7,21 +7,25 @@ batches.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from neurofit import scores
 from neurofit.errors import DataError, Diverged
 from neurofit.models.data import Arrays
 from neurofit.models.training_loop import checkpoint
-from neurofit.models.training_loop.checkpoint import Snapshot
-from neurofit.models.training_loop.early_stopping import Progress, Verdict
+from neurofit.models.training_loop.checkpoint import Progress, Snapshot, Verdict
 from neurofit.models.training_loop.program import Program
-from neurofit.models.training_loop.tensorboard import PATTERN, Scalars
 
+EVENTS = "events.out.tfevents*"  # files for TensorBoard
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
 ABOVE_ZERO = dict.fromkeys(
     ("poisson", "gamma"),
@@ -92,7 +96,7 @@ class Loop:
         {"epochs", "patience", "converged"}
             Why training ended.
         """
-        self.task.keep(PATTERN)
+        self.task.keep(EVENTS)
         self._resume()
         self._scalars = Scalars(self.task.folder)
         self._saved = self.clock()
@@ -274,3 +278,32 @@ def orders_in_turn(seed: int, first: int, count: int, recordings: np.ndarray, ba
 def _filled(random: np.random.Generator, images: np.ndarray, length: int) -> np.ndarray:
     """Successive shuffles of the images, cut to this length."""
     return np.concatenate([random.permutation(images) for _ in range(-(-length // len(images)))])[:length]
+
+
+class Scalars:
+    """An event file for TensorBoard in the task's folder; its first record is the version of the format.
+
+    Records are written directly, without the thread of TensorFlow's own writer.
+    """
+
+    def __init__(self, folder: Path):
+        now = time.time()
+        earlier = len(list(folder.glob(EVENTS)))  # copied from earlier attempts
+        path = folder / f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{earlier}"
+        self._file = tf.io.TFRecordWriter(str(path))
+        self._add(tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2"))
+
+    def write(self, epoch: int, numbers: Mapping[str, float]) -> None:
+        values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()]
+        self._add(
+            tf.compat.v1.Event(wall_time=time.time(), step=epoch, summary=tf.compat.v1.Summary(value=values))
+        )
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, event) -> None:
+        self._file.write(event.SerializeToString())

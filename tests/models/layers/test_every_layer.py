@@ -9,9 +9,16 @@ import neurofit as nf
 from neurofit.errors import ShapeError, UsageError
 
 pytestmark = pytest.mark.slow
-IMAGES = (
-    np.random.default_rng(0).normal(size=(5, 9, 12, 1)).astype(np.float32)
-)  # (image, height, width, channel)
+# (image, height, width, channel)
+IMAGES = np.random.default_rng(0).normal(size=(5, 9, 12, 1)).astype(np.float32)
+RECORDED = (  # names under which models saved so far have layers, penalties, initializers and functions
+    *("AbsoluteNormal", "Between", "Center", "Convolution", "ConvolutionalDifferenceOfGaussians", "Dense"),
+    *("DifferenceOfGaussians", "Differences", "FactorisedReadout", "GaborEnergy", "GaussianReadout"),
+    *("Glocal", "GroupSparsity", "L1", "L2", "Laplacian", "Local", "Max", "MaxFilters", "MaxSpace", "Norm2"),
+    *("NormalisedLaplacian", "Orthogonal", "OutputNonlinearity", "RankOneReadout", "Scale"),
+    *("SeparableConvolution", "Sum", "UnitScale", "_one_over_channels", "leaky_relu", "quadratic"),
+    "rectified_quadratic",
+)
 
 
 def all_layers():
@@ -148,3 +155,11 @@ def test_activations_and_initialisers_have_names(ops):
     layer.build((None, 2))
     assert np.asarray(layer.kernel).min() >= 0
     assert layer.activation(ops.convert_to_tensor([-2.0, 3.0])).numpy().tolist() == [0, 9]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_names_that_saved_models_record_stay_registered(name):
+    import keras
+
+    assert nf.models.layers and nf.models.regularizers  # loading them registers the names
+    assert keras.saving.get_registered_object(f"neurofit>{name}") is not None

@@ -1,8 +1,9 @@
-"""Tuning of a model's neurons to sinusoidal gratings, as it is measured in animals."""
+"""Images that show what a neuron prefers: gratings, the tuning to them, and the most exciting image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -109,44 +110,46 @@ def tuning(
     indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
     if diameters is None:
         diameters = np.unique(np.round(np.geomspace(2, np.hypot(*shape[:2]), 10)))
-    orientations, frequencies, diameters, contrasts = shown = [
-        np.asarray(values, float) for values in (orientations, frequencies, diameters, contrasts)
-    ]
-    if not all(len(values) for values in shown):
+    axes = [np.asarray(values, float) for values in (orientations, frequencies, diameters, contrasts)]
+    if not all(len(values) for values in axes):
         raise UsageError(
             "tuning: orientations, frequencies, diameters and contrasts each need at least one value."
         )
-    grid = _full_field(model, shape, orientations, frequencies, contrast, units)[..., indices]
-    best = grid.mean(axis=2).reshape(-1, len(indices)).argmax(axis=0)
-    angle, wave = np.unravel_index(best, grid.shape[:2])
-    each = np.arange(len(indices))
     centres = _centres(model, indices, shape) if centres is None else np.asarray(centres, float)
-    own = {
-        "orientation": orientations[angle],
-        "frequency": frequencies[wave],
-        "units": units,
-        "centre": centres,
-    }
-    by_size, _ = _own_gratings(
-        model, indices, shape, diameter=diameters, contrast=np.full(1, contrast), **own
+    return _tuning(model, indices, axes, contrast, units, centres)
+
+
+def _tuning(model, indices, axes, contrast, units, centres) -> Tuning:
+    """The tuning of these neurons; axes are orientations, frequencies, diameters and contrasts."""
+    orientations, frequencies, diameters, contrasts = axes
+    full_field = _full_field(model, orientations, frequencies, contrast, units)[..., indices].mean(axis=2)
+    best = full_field.reshape(-1, len(indices)).argmax(axis=0)
+    angle, wave = np.unravel_index(best, full_field.shape[:2])
+    own = partial(
+        _own_gratings,
+        model,
+        indices,
+        orientation=orientations[angle],
+        frequency=frequencies[wave],
+        centre=centres,
+        units=units,
     )
-    by_contrast, phases = _own_gratings(
-        model, indices, shape, diameter=np.full(1, np.inf), contrast=contrasts, **own
-    )
-    means = grid.mean(axis=2)
+    by_diameter, _ = own(diameter=diameters, contrast=np.full(1, contrast))
+    by_contrast, phases = own(diameter=np.full(1, np.inf), contrast=contrasts)
+    each = np.arange(len(indices))
     return Tuning(
-        orientations,
-        frequencies,
-        diameters,
-        contrasts,
-        means[:, wave, each].T,
-        means[angle, :, each],
-        by_size,
-        by_contrast,
-        orientations[angle],
-        frequencies[wave],
-        centres,
-        _modulation(phases[:, contrasts.argmax()]),
+        orientations=orientations,
+        frequencies=frequencies,
+        diameters=diameters,
+        contrasts=contrasts,
+        by_orientation=full_field[:, wave, each].T,
+        by_frequency=full_field[angle, :, each],
+        by_diameter=by_diameter,
+        by_contrast=by_contrast,
+        preferred_orientation=orientations[angle],
+        preferred_frequency=frequencies[wave],
+        centres=centres,
+        modulation=_modulation(phases[:, contrasts.argmax()]),
     )
 
 
@@ -174,15 +177,16 @@ def orientation_selectivity(responses: np.ndarray, orientations: np.ndarray) -> 
         return np.abs(responses @ turned) / np.sum(responses, axis=-1)
 
 
-def _full_field(model, shape, orientations, frequencies, contrast, units):
+def _full_field(model, orientations, frequencies, contrast, units):
     """Responses to full-field gratings, (orientation, frequency, phase, neuron)."""
     axes = np.meshgrid(orientations, frequencies, _phases(), indexing="ij")
     angle, wave, phase = (axis.ravel() for axis in axes)
+    shape = responses.image_shape(model)
     images = gratings(shape, orientation=angle, frequency=wave, phase=phase, contrast=contrast, units=units)
     return responses.respond(model, images).reshape(*axes[0].shape, -1)
 
 
-def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diameter, contrast, units):
+def _own_gratings(model, indices, *, orientation, frequency, centre, diameter, contrast, units):
     """Responses to each neuron's own gratings, (neuron, diameter or contrast): mean phase, every phase."""
     count = max(len(diameter), len(contrast))
     found = np.empty((len(indices), count, PHASES))
@@ -190,7 +194,7 @@ def _own_gratings(model, indices, shape, *, orientation, frequency, centre, diam
     phase = np.tile(_phases(), count)
     for place, neuron in enumerate(indices):
         images = gratings(
-            shape,
+            responses.image_shape(model),
             orientation=orientation[place],
             frequency=frequency[place],
             phase=phase,
@@ -274,3 +278,122 @@ def gratings(
     inside = np.clip(across / 2 - np.hypot(y, x) + 0.5, 0, 1)
     waves = (strength * inside * np.cos(2 * np.pi * f * along + shift))[..., None].repeat(shape[2], axis=-1)
     return waves.astype(np.float32) if units is None else units.to_model(units.grey * (1 + waves))
+
+
+FIRST_NORM = 0.1  # of the budget: norm of the noise that the ascent starts from
+FIRST_STEP = 0.2  # of the budget: length of a step, which falls linearly to 0
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """Most exciting images.
+
+    Parameters
+    ----------
+    images : ndarray, shape (neuron, height, width, channel)
+        Normalised.
+    responses : ndarray, shape (neuron,)
+        Responses to these images.
+    trace : ndarray, shape (step, neuron)
+        Responses at every step.
+    """
+
+    images: np.ndarray
+    responses: np.ndarray
+    trace: np.ndarray
+
+
+def most_exciting_images(
+    model: keras.Model,
+    *,
+    neurons=None,
+    norm: float | None = None,
+    steps: int = 100,
+    seed: int = 0,
+    blur: float = 0.0,
+    lowest: float | None = None,
+    highest: float | None = None,
+    around: float = 0.0,
+) -> Exciting:
+    """Gradient ascent on each neuron's response, among images of limited norm.
+
+    Parameters
+    ----------
+    model : keras.Model
+    neurons : sequence of int, optional
+        Indices. Default: all.
+    norm : float, optional
+        Largest L2 norm of the image's difference from `around`, in normalised units. Default: √(number of
+        pixels), that of an image with typical contrast for a standardised training set.
+    steps : int, default 100
+    seed : int, default 0
+        Of the noise that the ascent starts from.
+    blur : float, default 0
+        Standard deviation of a Gaussian that smooths gradients, against patterns finer than any filter
+        [pixels].
+    lowest, highest : float, optional
+        Limits of every pixel, normalised (`Units.to_model` of 0 and 255). Default: no limit.
+    around : float, default 0
+        Every pixel of the grey image that the ascent starts from, normalised (`Units.middle`); within the
+        limits.
+
+    Returns
+    -------
+    Exciting
+        The best image of each neuron's ascent.
+
+    Raises
+    ------
+    UsageError
+        If the norm or the number of steps is not above 0, or the limits exclude grey.
+
+    References
+    ----------
+    E. Walker et al. (2019), most exciting inputs, doi:10.1038/s41593-019-0517-x; here with a limit on the
+    norm.
+    """
+    indices, shape = responses.chosen(model, neurons), responses.image_shape(model)
+    budget = float(np.sqrt(np.prod(shape))) if norm is None else float(norm)
+    limits = (-np.inf if lowest is None else lowest, np.inf if highest is None else highest)
+    _check_budget(budget, steps, limits, around)
+    limits = (limits[0] - around, limits[1] - around)
+    images = np.random.default_rng(seed).standard_normal((len(indices), *shape))
+    images = _within(FIRST_NORM * budget * images / _norms(images), budget, limits)
+    best, best_responses, trace = images, np.full(len(indices), -np.inf), []
+    for step in range(steps + 1):
+        slopes, excited = responses.gradients(model, images + around, indices)
+        trace.append(excited)
+        better = excited > best_responses
+        best = np.where(better[:, None, None, None], images, best)
+        best_responses = np.where(better, excited, best_responses)
+        direction = _smoothed(slopes, blur)
+        length = FIRST_STEP * budget * (1 - step / (steps + 1))
+        images = _within(images + length * direction / np.maximum(_norms(direction), 1e-12), budget, limits)
+    return Exciting((best + around).astype(np.float32), best_responses, np.stack(trace))
+
+
+def _norms(images: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(images).sum(axis=(1, 2, 3), keepdims=True))
+
+
+def _within(images: np.ndarray, budget: float, limits: tuple[float, float]) -> np.ndarray:
+    """Images within norm and limits. The norm comes first: limits around 0 only make it smaller."""
+    return np.clip(images * np.minimum(1, budget / np.maximum(_norms(images), 1e-12)), *limits)
+
+
+def _smoothed(slopes: np.ndarray, blur: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(slopes, (0, blur, blur, 0)) if blur else slopes
+
+
+def _check_budget(budget: float, steps: int, limits: tuple[float, float], around: float) -> None:
+    if not budget > 0 or steps < 1:
+        raise UsageError(
+            f"most_exciting_images(norm={budget:g}, steps={steps}): expected a norm and steps above 0."
+        )
+    if not limits[0] <= around <= limits[1]:
+        raise UsageError(
+            f"most_exciting_images(lowest, highest = {limits}): around={around:g}, the mean grey, must lie "
+            "between."
+        )
