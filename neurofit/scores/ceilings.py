@@ -6,7 +6,9 @@ two trials do not count. If a ceiling is not defined (silent neuron, one image, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,10 +23,14 @@ from neurofit.scores.trials import (
     total_variance,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
 ROUNDING = 1e-12  # of a correlation
 
 
-def signal_power(trials, mask=None) -> np.ndarray:
+def signal_power(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """SP = (Var_image(Σ_trial y) − Σ_trial Var_image(y)) / (n (n − 1)): the variance that all trials share.
 
     Computed as what it equals: the covariance of two trials over images, averaged over all pairs of trials.
@@ -56,7 +62,9 @@ def signal_power(trials, mask=None) -> np.ndarray:
     return divided(products, weights)
 
 
-def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
+def correlation_ceiling(
+    trials: ArrayLike, mask: ArrayLike | None = None, *, signal: ArrayLike | None = None
+) -> np.ndarray:
     """CC_max = √(SP / Var(ȳ)): the correlation of the true rates with the trial mean.
 
     Parameters
@@ -78,10 +86,11 @@ def correlation_ceiling(trials, mask=None, *, signal=None) -> np.ndarray:
     O. Schoppe et al. (2016), doi:10.3389/fncom.2016.00010.
     """
     signal = signal_power(trials, mask) if signal is None else np.asarray(signal, np.float64)
-    return np.sqrt(np.clip(divided(signal, mean_variance(trials, mask)), 0, 1))
+    ceiling: np.ndarray = np.sqrt(np.clip(divided(signal, mean_variance(trials, mask)), 0, 1))
+    return ceiling
 
 
-def signal_share(trials, mask=None) -> np.ndarray:
+def signal_share(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """signal / (signal + noise) of a single trial, from `signal_variance`.
 
     Parameters
@@ -100,7 +109,7 @@ def signal_share(trials, mask=None) -> np.ndarray:
     return divided(signal, signal + noise_variance(trials, mask))
 
 
-def fev(trials, mask=None) -> np.ndarray:
+def fev(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Fraction of explainable variance: (total − noise) / total.
 
     The total variance is over all trials of all images; both have n − 1.
@@ -125,7 +134,7 @@ def fev(trials, mask=None) -> np.ndarray:
     return divided(total - noise_variance(trials, mask), total)
 
 
-def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
+def signal_to_noise(trials: ArrayLike, mask: ArrayLike | None = None, *, counts: bool = False) -> np.ndarray:
     """Var_image(ȳ) / mean_image Var_trial(y), the former with n. The noise in ȳ is not subtracted.
 
     Parameters
@@ -152,7 +161,7 @@ def signal_to_noise(trials, mask=None, *, counts: bool = False) -> np.ndarray:
     return divided(mean_variance(y, mask) * (images - 1) / np.maximum(images, 1), noise_variance(y, mask))
 
 
-def oracle_jackknife(trials, mask=None) -> np.ndarray:
+def oracle_jackknife(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Correlation of a response with the mean of the image's other trials, over all trials of all images.
 
     Parameters
@@ -175,7 +184,7 @@ def oracle_jackknife(trials, mask=None) -> np.ndarray:
     return correlation(*(values.reshape(-1, y.shape[2]) for values in (y, others, valid)))
 
 
-def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
+def oracle_jackknife_by_trial(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """The correlation of `oracle_jackknife` over images, for each left-out trial position; the mean of those defined.
 
     A drift from trial to trial lowers `oracle_jackknife`, but not this.
@@ -197,7 +206,7 @@ def oracle_jackknife_by_trial(trials, mask=None) -> np.ndarray:
     return _mean_of_defined(each, y.shape[2])
 
 
-def oracle_conservative(trials, mask=None) -> np.ndarray:
+def oracle_conservative(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """V / √(V · (V + noise)), with V = Var_image(ȳ) and noise = mean_image Var_trial(y), both with n, not n − 1.
 
     The correlation of single trials with ȳ, as if ȳ were the truth.
@@ -224,10 +233,13 @@ def oracle_conservative(trials, mask=None) -> np.ndarray:
     noise = (np.where(valid, y - mean[:, None, :], 0) ** 2).sum(axis=1) / np.maximum(count, 1)
     images = np.maximum((count > 0).sum(axis=0), 1)
     signal = mean_variance(trials, mask) * (images - 1) / images
-    return np.sqrt(divided(signal, signal + noise.sum(axis=0) / images))
+    oracle: np.ndarray = np.sqrt(divided(signal, signal + noise.sum(axis=0) / images))
+    return oracle
 
 
-def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+def split_half(
+    trials: ArrayLike, mask: ArrayLike | None = None, *, splits: int = 200, seed: int = 0
+) -> np.ndarray:
     """Correlation over images of the means of two halves of the trials, averaged over splits.
 
     Parameters
@@ -248,7 +260,9 @@ def split_half(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.nda
     return _halves(trials, mask, splits, seed, lambda r: r)
 
 
-def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+def split_half_consistency(
+    trials: ArrayLike, mask: ArrayLike | None = None, *, splits: int = 200, seed: int = 0
+) -> np.ndarray:
     """Split-half correlation corrected to all trials, 2r / (1 + r) (Spearman-Brown), averaged over splits.
 
     Halves are drawn at random, the same for all images; with 200 of them the mean over neurons is uncertain
@@ -276,7 +290,9 @@ def split_half_consistency(trials, mask=None, *, splits: int = 200, seed: int = 
     return _halves(trials, mask, splits, seed, lambda r: divided(2 * r, np.where(1 + r > ROUNDING, 1 + r, 0)))
 
 
-def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -> np.ndarray:
+def split_half_ceiling(
+    trials: ArrayLike, mask: ArrayLike | None = None, *, splits: int = 200, seed: int = 0
+) -> np.ndarray:
     """√ of `split_half_consistency`: the correlation of a perfect model with the trial mean; 0 if that is below 0.
 
     Parameters
@@ -294,10 +310,12 @@ def split_half_ceiling(trials, mask=None, *, splits: int = 200, seed: int = 0) -
     ndarray, shape (neuron,)
         In [0, 1].
     """
-    return np.sqrt(np.maximum(split_half_consistency(trials, mask, splits=splits, seed=seed), 0))
+    consistency = split_half_consistency(trials, mask, splits=splits, seed=seed)
+    ceiling: np.ndarray = np.sqrt(np.maximum(consistency, 0))
+    return ceiling
 
 
-def _left_out(trials, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _left_out(trials: ArrayLike, mask: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """trials, the mean of the image's other trials, valid: each (image, trial, neuron)."""
     y, valid = repeated(trials, mask)
     rest = valid.sum(axis=1, keepdims=True) - 1
@@ -305,7 +323,13 @@ def _left_out(trials, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return y, np.where(valid, others, 0), valid
 
 
-def _halves(trials, mask, splits: int, seed: int, of) -> np.ndarray:
+def _halves(
+    trials: ArrayLike,
+    mask: ArrayLike | None,
+    splits: int,
+    seed: int,
+    of: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     y, valid = counted_trials(trials, mask)
     each = []
     for chosen in _half_splits(y.shape[1], splits, seed):
@@ -319,7 +343,7 @@ def _half_mean(y: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return y.sum(axis=1) / np.maximum(count, 1), count > 0
 
 
-def _half_splits(n: int, splits: int, seed: int):
+def _half_splits(n: int, splits: int, seed: int) -> Iterator[np.ndarray]:
     """(trial,) bools: True for the first half, of n // 2 trials; the same for all images."""
     rng = np.random.default_rng(seed)
     if n > 1:

@@ -9,6 +9,8 @@ over neurons with `ceilings.fev` above some threshold.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from neurofit.errors import ShapeError
@@ -16,8 +18,13 @@ from neurofit.scores.ceilings import signal_power
 from neurofit.scores.measures import centred, correlation, divided, is_constant
 from neurofit.scores.trials import counted_trials, noise_variance, repeated, total_variance
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
+
+def single_trial_correlation(
+    trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """Pearson correlation over all trials of all images, each with its image's prediction.
 
     Parameters
@@ -47,7 +54,7 @@ def single_trial_correlation(trials, predictions, mask=None) -> np.ndarray:
     return correlation(*(values.reshape(-1, y.shape[2]) for values in (y, p, valid)))
 
 
-def feve(trials, predictions, mask=None) -> np.ndarray:
+def feve(trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Fraction of explainable variance explained: 1 − (mean (y − p)² − noise) / (total − noise).
 
     The mean is over all trials of all images; total and noise are those of `ceilings.fev`.
@@ -83,7 +90,9 @@ def feve(trials, predictions, mask=None) -> np.ndarray:
     return np.where(explainable > 0, 1 - divided(unexplained, explainable), np.nan)
 
 
-def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
+def normalised_correlation(
+    trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """CC_norm = cov(ȳ, p) / √(Var(p) · SP) = CC / CC_max: the correlation with the noiseless responses.
 
     Parameters
@@ -114,7 +123,9 @@ def normalised_correlation(trials, predictions, mask=None) -> np.ndarray:
     return divided(covariance, np.sqrt(_variance(p, valid)) * _root(signal_power(trials, mask)))
 
 
-def signal_power_explained(trials, predictions, mask=None) -> np.ndarray:
+def signal_power_explained(
+    trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """SPE = (Var(ȳ) − Var(ȳ − p)) / SP.
 
     Parameters
@@ -143,7 +154,7 @@ def signal_power_explained(trials, predictions, mask=None) -> np.ndarray:
     return divided(_variance(y, valid) - _variance(y - p, valid), _root(signal_power(trials, mask)) ** 2)
 
 
-def r2_er(trials, predictions, mask=None) -> np.ndarray:
+def r2_er(trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """r² of the predictions with the noiseless responses, with unbiased numerator and denominator.
 
     ((Σ p y)² − s Σ p²) / (Σ p² · (Σ y² − (m − 1) s)), where y is the trial mean of m images and p the
@@ -183,7 +194,9 @@ def r2_er(trials, predictions, mask=None) -> np.ndarray:
     return np.where(explainable > 0, divided(explained, explainable), np.nan)
 
 
-def _means(trials, predictions, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _means(
+    trials: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trial means and predictions, both less their means over the images that count; which images count.
 
     Each (image, neuron).
@@ -195,7 +208,7 @@ def _means(trials, predictions, mask) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return centred(y.sum(axis=1) / np.maximum(counts.sum(axis=1), 1), valid), centred(p, valid), valid
 
 
-def _fitting(predictions, trials: np.ndarray) -> np.ndarray:
+def _fitting(predictions: ArrayLike, trials: np.ndarray) -> np.ndarray:
     predictions = np.asarray(predictions, np.float64)
     if predictions.shape != trials.shape[::2]:
         raise ShapeError(
@@ -206,7 +219,8 @@ def _fitting(predictions, trials: np.ndarray) -> np.ndarray:
 
 
 def _variance(centred_values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    return (centred_values**2).sum(axis=0) / np.maximum(valid.sum(axis=0) - 1, 1)
+    variance: np.ndarray = (centred_values**2).sum(axis=0) / np.maximum(valid.sum(axis=0) - 1, 1)
+    return variance
 
 
 def _root(power: np.ndarray) -> np.ndarray:

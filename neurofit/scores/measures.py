@@ -8,14 +8,20 @@ infinite where the response counts, that neuron's score is nan. A score that is 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from neurofit.errors import ShapeError, UsageError, nearest
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
 EPSILON = 1e-6  # added to a rate before its logarithm, as NDN does [spikes per presentation]
 
 
-def correlation(responses, predictions, mask=None) -> np.ndarray:
+def correlation(responses: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Pearson correlation of each neuron's responses with its predictions, over images.
 
     Parameters
@@ -40,7 +46,9 @@ def correlation(responses, predictions, mask=None) -> np.ndarray:
     return np.where(undefined, np.nan, np.clip((y * p).sum(axis=0), -1, 1))
 
 
-def explained_variance(responses, predictions, mask=None) -> np.ndarray:
+def explained_variance(
+    responses: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """1 − Var(y − p) / Var(y): an offset costs nothing, a wrong scale does.
 
     Parameters
@@ -65,7 +73,7 @@ def explained_variance(responses, predictions, mask=None) -> np.ndarray:
     return np.where(is_constant(y, valid), np.nan, 1 - divided(error, variance))
 
 
-def r_squared(responses, predictions, mask=None) -> np.ndarray:
+def r_squared(responses: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """R² = 1 − Σ (y − p)² / Σ (y − ȳ)², with ȳ the mean of these responses: an offset and a wrong scale cost.
 
     Parameters
@@ -89,7 +97,9 @@ def r_squared(responses, predictions, mask=None) -> np.ndarray:
     return np.where(is_constant(y, valid), np.nan, 1 - divided(error, (centred(y, valid) ** 2).sum(axis=0)))
 
 
-def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=None) -> np.ndarray:
+def fraction_of_variance_explained(
+    responses: ArrayLike, predictions: ArrayLike, baseline_mean: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """1 − Σ (y − p)² / Σ (y − baseline)²: 0 for a model that predicts the baseline, which is given, not estimated.
 
     Parameters
@@ -116,7 +126,12 @@ def fraction_of_variance_explained(responses, predictions, baseline_mean, mask=N
     return 1 - divided(error, (np.where(valid, y - baseline, 0) ** 2).sum(axis=0))
 
 
-def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
+def poisson_log_likelihood(
+    responses: ArrayLike,
+    predictions: ArrayLike,
+    baseline_mean: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> np.ndarray:
     """Log likelihood of the spikes beyond that of a constant rate, in bits per spike.
 
     LL(p) = Σ_image y log(p + ε) − p, with ε = EPSILON = 1e-6; score = (LL(p) − LL(baseline)) / (log 2 ·
@@ -149,7 +164,12 @@ def poisson_log_likelihood(responses, predictions, baseline_mean=None, mask=None
 
 
 def null_adjusted_log_likelihood(
-    responses, predictions, baseline_mean=None, mask=None, *, noise="poisson"
+    responses: ArrayLike,
+    predictions: ArrayLike,
+    baseline_mean: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    *,
+    noise: str = "poisson",
 ) -> np.ndarray:
     """Gain of the model's loss over that of a constant rate.
 
@@ -179,7 +199,8 @@ def null_adjusted_log_likelihood(
         If the noise is not known.
     """
     if noise == "poisson":
-        return np.log(2) * poisson_log_likelihood(responses, predictions, baseline_mean, mask)
+        bits = poisson_log_likelihood(responses, predictions, baseline_mean, mask)
+        return np.asarray(np.log(2) * bits)
     if noise != "gaussian":
         raise UsageError(
             f"noise={noise!r}: expected poisson or gaussian.{nearest(str(noise), ('poisson', 'gaussian'))}"
@@ -190,7 +211,9 @@ def null_adjusted_log_likelihood(
     return divided(gain, valid.sum(axis=0))
 
 
-def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
+def poisson_deviance(
+    responses: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> np.ndarray:
     """2 Σ [y log(y / p) − (y − p)] / images: distance from the best log likelihood, p = y. y log y is 0 at 0.
 
     Parameters
@@ -214,7 +237,12 @@ def poisson_deviance(responses, predictions, mask=None) -> np.ndarray:
     return divided(2 * _missed(y, p, valid), valid.sum(axis=0))
 
 
-def deviance_explained(responses, predictions, baseline_mean=None, mask=None) -> np.ndarray:
+def deviance_explained(
+    responses: ArrayLike,
+    predictions: ArrayLike,
+    baseline_mean: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> np.ndarray:
     """D² = 1 − deviance(p) / deviance(baseline): R² for Poisson counts.
 
     Parameters
@@ -249,12 +277,14 @@ def _missed(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
     possible = (y >= 0) & (rate >= 0)  # NaN is not
     with np.errstate(divide="ignore", invalid="ignore"):
         spikes = np.where(y > 0, y * np.log(y / rate), 0)
-    return np.where(valid, np.where(possible, spikes - (y - rate), np.nan), 0).sum(axis=0)
+    missed: np.ndarray = np.where(valid, np.where(possible, spikes - (y - rate), np.nan), 0).sum(axis=0)
+    return missed
 
 
 def _log_likelihood(y: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> np.ndarray:
     logarithm = np.log(rate + EPSILON, out=np.full(y.shape, np.nan), where=(rate > -EPSILON) & (y >= 0))
-    return np.where(valid, y * logarithm - rate, 0).sum(axis=0)
+    likelihood: np.ndarray = np.where(valid, y * logarithm - rate, 0).sum(axis=0)
+    return likelihood
 
 
 def centred(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -268,7 +298,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return divided(values, np.broadcast_to(np.sqrt((values**2).sum(axis=0)), values.shape))
 
 
-def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
+def _per_neuron(baseline_mean: ArrayLike, responses: np.ndarray) -> np.ndarray:
     baseline = np.asarray(baseline_mean, np.float64)
     if baseline.shape != responses.shape[1:]:
         raise ShapeError(
@@ -277,7 +307,7 @@ def _per_neuron(baseline_mean, responses: np.ndarray) -> np.ndarray:
     return baseline
 
 
-def gini(responses, mask=None) -> np.ndarray:
+def gini(responses: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Gini coefficient: Σ_ij |y_i − y_j| / (2 n² ȳ).
 
     How unevenly a neuron's responses are spread over images: 0 = the same to all, 1 = to a single one.
@@ -305,7 +335,7 @@ def gini(responses, mask=None) -> np.ndarray:
     return divided(((2 * rank - n - 1) * y).sum(axis=0), n * _usable(y))
 
 
-def lifetime_sparseness(responses, mask=None) -> np.ndarray:
+def lifetime_sparseness(responses: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """(1 − ȳ² / mean y²) / (1 − 1/n).
 
     Parameters
@@ -329,7 +359,7 @@ def lifetime_sparseness(responses, mask=None) -> np.ndarray:
     return divided(1 - divided(total**2, n * (y**2).sum(axis=0)), 1 - divided(np.ones(n.shape), n))
 
 
-def _counted(responses, mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _counted(responses: ArrayLike, mask: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     responses = np.asarray(responses, np.float64)
     valid = counted(responses, mask)
     return np.where(valid, responses, 0), valid, valid.sum(axis=0)
@@ -341,7 +371,9 @@ def _usable(y: np.ndarray) -> np.ndarray:
     return np.where((y < 0).any(axis=0) | (total == 0), np.nan, total)
 
 
-def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paired(
+    responses: ArrayLike, predictions: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """responses, predictions, valid, each (image, neuron): float64, with zeros wherever `valid` is False.
 
     Valid: the mask is True (None = everywhere), and the response is finite. A prediction that is NaN or
@@ -365,9 +397,9 @@ def paired(responses, predictions, mask=None) -> tuple[np.ndarray, np.ndarray, n
     return np.where(valid, responses, 0), predictions, valid
 
 
-def counted(responses: np.ndarray, mask=None) -> np.ndarray:
+def counted(responses: np.ndarray, mask: ArrayLike | None = None) -> np.ndarray:
     """(image, neuron) bool: the mask is True and the response finite."""
-    finite = np.isfinite(responses)
+    finite: np.ndarray = np.isfinite(responses)
     if mask is None:
         return finite
     mask = np.asarray(mask)
@@ -375,14 +407,16 @@ def counted(responses: np.ndarray, mask=None) -> np.ndarray:
         raise ShapeError(
             f"mask {mask.shape} and responses {responses.shape} must both be (image, neuron), with equal shapes."
         )
-    return finite & mask.astype(bool)
+    both: np.ndarray = finite & mask.astype(bool)
+    return both
 
 
 def is_constant(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """(neuron,) bool: fewer than two valid values, or all of them equal, to the last bit. NaN equals nothing."""
     low = np.where(valid, values, np.inf).min(axis=0, initial=np.inf)
     high = np.where(valid, values, -np.inf).max(axis=0, initial=-np.inf)
-    return (valid.sum(axis=0) < 2) | (low == high)
+    constant: np.ndarray = (valid.sum(axis=0) < 2) | (low == high)
+    return constant
 
 
 def mean(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -392,4 +426,6 @@ def mean(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator; nan where the denominator is 0, without a warning."""
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)
+    ratio: np.ndarray = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator != 0)
+    return ratio

@@ -6,14 +6,20 @@ definition says so. Every value must be finite: leave out images or neurons with
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from neurofit.errors import DataError, ShapeError
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
 ROUNDING = 1e-12  # of a dissimilarity, which is in [0, 2]
 
 
-def dissimilarities(responses) -> np.ndarray:
+def dissimilarities(responses: ArrayLike) -> np.ndarray:
     """Representational dissimilarity matrix: 1 − Pearson correlation, over units, of every two images.
 
     Parameters
@@ -40,12 +46,12 @@ def dissimilarities(responses) -> np.ndarray:
     constant = y.max(axis=1) == y.min(axis=1)
     y = y - y.mean(axis=1, keepdims=True)
     norm = np.where(constant, np.nan, np.sqrt((y**2).sum(axis=1)))
-    found = np.clip(1 - (y / norm[:, None]) @ (y / norm[:, None]).T, 0, 2)
+    found: np.ndarray = np.clip(1 - (y / norm[:, None]) @ (y / norm[:, None]).T, 0, 2)
     np.fill_diagonal(found, np.where(constant, np.nan, 0))
     return found
 
 
-def representational_similarity(responses, others) -> float:
+def representational_similarity(responses: ArrayLike, others: ArrayLike) -> float:
     """Spearman correlation of two dissimilarity matrices, over the pairs of images (upper triangles).
 
     Pairs with an image to which all units respond equally are left out. Dissimilarities that differ by no
@@ -77,7 +83,7 @@ def representational_similarity(responses, others) -> float:
     return float(np.corrcoef(ranks)[0, 1])
 
 
-def linear_cka(responses, others) -> float:
+def linear_cka(responses: ArrayLike, others: ArrayLike) -> float:
     """Linear centred kernel alignment with the unbiased HSIC.
 
     HSIC₁(K, L) / √(HSIC₁(K, K) HSIC₁(L, L)), K = Y Yᵀ. The plain estimator is far above 0 for unrelated
@@ -116,7 +122,7 @@ def linear_cka(responses, others) -> float:
 
 def _kernel(y: np.ndarray) -> np.ndarray:
     y = y - y.mean(axis=0)  # changes nothing in exact numbers, and keeps digits
-    kernel = y @ y.T
+    kernel: np.ndarray = y @ y.T
     np.fill_diagonal(kernel, 0)
     return kernel
 
@@ -125,7 +131,7 @@ def _hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
     """[tr(KL) + ΣK ΣL / ((n − 1)(n − 2)) − 2 / (n − 2) · 1ᵀKL1] / (n (n − 3)), diagonals 0."""
     n = len(k)
     sums = k.sum() * l.sum() / ((n - 1) * (n - 2))
-    return ((k * l).sum() + sums - 2 / (n - 2) * (k.sum(axis=0) @ l.sum(axis=0))) / (n * (n - 3))
+    return float(((k * l).sum() + sums - 2 / (n - 2) * (k.sum(axis=0) @ l.sum(axis=0))) / (n * (n - 3)))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -135,10 +141,11 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     group = np.zeros(len(values), np.int64)
     group[order[1:]] = np.cumsum(np.diff(values[order]) > ROUNDING)
-    return rankdata(group)
+    ranks: np.ndarray = rankdata(group)
+    return ranks
 
 
-def _matrix(responses) -> np.ndarray:
+def _matrix(responses: ArrayLike) -> np.ndarray:
     responses = np.asarray(responses, np.float64)
     if responses.ndim != 2:
         raise ShapeError(f"responses {responses.shape} must be (image, unit).")

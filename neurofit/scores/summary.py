@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurofit.errors import DataError, ShapeError, UsageError, nearest
 from neurofit.scores.measures import PERFECT_AT_ZERO, counted, is_constant, paired
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 
 AVERAGES = ("mean", "median")
 UNDEFINED = ("zero", "drop")
@@ -87,7 +93,7 @@ class Summary:
     per_recording: dict[str, float] = field(default_factory=dict)
 
 
-def scored(responses, mask=None) -> np.ndarray:
+def scored(responses: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Which neurons can be scored.
 
     Parameters
@@ -105,7 +111,7 @@ def scored(responses, mask=None) -> np.ndarray:
     return ~is_constant(responses, counted(responses, mask))
 
 
-def must_be_scorable(responses, mask=None) -> np.ndarray:
+def must_be_scorable(responses: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Which neurons can be scored, at least one.
 
     Parameters
@@ -127,22 +133,21 @@ def must_be_scorable(responses, mask=None) -> np.ndarray:
     keep = scored(responses, mask)
     if not keep.any():
         raise DataError(
-            f"None of {keep.size} neurons can be scored: each one's responses to these {len(responses)} "
-            "images are "
-            "constant."
+            f"None of {keep.size} neurons can be scored: each one's responses to these "
+            f"{len(np.asarray(responses))} images are constant."
         )
     return keep
 
 
 def population(
     score: Callable[..., np.ndarray],
-    responses,
-    predictions,
-    mask=None,
+    responses: ArrayLike,
+    predictions: ArrayLike,
+    mask: ArrayLike | None = None,
     *,
     how: Aggregation = Aggregation(),
-    reliability=None,
-    recordings=None,
+    reliability: ArrayLike | None = None,
+    recordings: ArrayLike | None = None,
 ) -> Summary:
     """Average of a score over the neurons that can be scored.
 
@@ -180,15 +185,12 @@ def population(
     _, p, valid = paired(responses, predictions, mask)
     keep = must_be_scorable(responses, mask)
     values = score(responses, predictions, mask=mask)
-    if (
-        getattr(score, "func", score) in PERFECT_AT_ZERO
-        and how.undefined == "zero"
-        and np.isnan(values[keep]).any()
-    ):
+    measure = score.func if isinstance(score, partial) else score
+    undefined = int(np.isnan(values[keep]).sum())
+    if measure in PERFECT_AT_ZERO and how.undefined == "zero" and undefined:
         raise UsageError(
-            f"{int(np.isnan(values[keep]).sum())} neurons have no {getattr(score, 'func', score).__name__}, "
-            "of which 0 "
-            "is the best: they cannot count 0. Say how=Aggregation(undefined='drop'), or find out why they have none."
+            f"{undefined} neurons have no {measure.__name__}, of which 0 is the best: they cannot count 0. Use "
+            "how=Aggregation(undefined='drop'), or find out why they have none."
         )
     found = aggregate(values, how=how, among=keep, reliability=reliability, recordings=recordings)
     flat = is_constant(p, valid) | (valid & np.isnan(p)).any(axis=0)
@@ -196,7 +198,12 @@ def population(
 
 
 def aggregate(
-    values, *, how: Aggregation = Aggregation(), among=None, reliability=None, recordings=None
+    values: ArrayLike,
+    *,
+    how: Aggregation = Aggregation(),
+    among: ArrayLike | None = None,
+    reliability: ArrayLike | None = None,
+    recordings: ArrayLike | None = None,
 ) -> Summary:
     """One number for existing scores, such as those against trials.
 
@@ -251,7 +258,7 @@ def aggregate(
     )
 
 
-def ceiled_score(correlations, consistencies) -> float:
+def ceiled_score(correlations: ArrayLike, consistencies: ArrayLike) -> float:
     """Brain-Score's ceiled score: (median r)² / median consistency.
 
     r² is divided by the consistency (`ceilings.split_half_consistency`), not by its square, because the
@@ -279,7 +286,7 @@ def ceiled_score(correlations, consistencies) -> float:
     return float(np.maximum(medians[0], 0) ** 2 / medians[1]) if medians[1] > 0 else float("nan")
 
 
-def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:
+def _reliable(how: Aggregation, reliability: ArrayLike | None, values: np.ndarray) -> np.ndarray:
     if how.threshold is None:
         return np.ones(values.shape, bool)
     if reliability is None:
@@ -290,7 +297,7 @@ def _reliable(how: Aggregation, reliability, values: np.ndarray) -> np.ndarray:
 
 
 def _averaged(
-    values: np.ndarray, left: np.ndarray, how: Aggregation, recordings
+    values: np.ndarray, left: np.ndarray, how: Aggregation, recordings: ArrayLike | None
 ) -> tuple[float, dict[str, float]]:
     average = np.mean if how.average == "mean" else np.median
     if not how.per_recording:
@@ -303,7 +310,7 @@ def _averaged(
     return float(np.mean(list(each.values()))), each
 
 
-def _of_neurons(name: str, given, values: np.ndarray) -> np.ndarray:
+def _of_neurons(name: str, given: ArrayLike, values: np.ndarray) -> np.ndarray:
     given = np.asarray(given)
     if given.shape != values.shape:
         raise ShapeError(f"{name} {given.shape} must be (neuron,), one value per score {values.shape}.")

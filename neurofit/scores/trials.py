@@ -6,13 +6,18 @@ Trials are (image, trial, neuron), NaN if an image had fewer. A mask, True where
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from neurofit.errors import ShapeError
 from neurofit.scores.measures import centred, divided
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def trial_mean(trials, mask=None) -> np.ndarray:
+
+def trial_mean(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Mean over the trials that count.
 
     Parameters
@@ -31,7 +36,7 @@ def trial_mean(trials, mask=None) -> np.ndarray:
     return divided(y.sum(axis=1), valid.sum(axis=1))
 
 
-def anscombe(counts) -> np.ndarray:
+def anscombe(counts: ArrayLike) -> np.ndarray:
     """2 √(y + 3/8): the variance of a Poisson count becomes about 1, whatever its rate.
 
     Parameters
@@ -50,7 +55,7 @@ def anscombe(counts) -> np.ndarray:
     return 2 * np.sqrt(np.asarray(counts, np.float64) + 3 / 8)
 
 
-def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
+def counted_trials(trials: ArrayLike, mask: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
     """trials, valid, each (image, trial, neuron): float64, with zeros wherever `valid` is False.
 
     Raises
@@ -72,7 +77,7 @@ def counted_trials(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
     return np.where(valid, trials, 0), valid
 
 
-def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
+def repeated(trials: ArrayLike, mask: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
     """As `counted_trials`, but an image counts for a neuron only if at least two of its trials do.
 
     With fewer than two such images nothing counts: signal and noise cannot be separated. Responses are
@@ -85,7 +90,7 @@ def repeated(trials, mask=None) -> tuple[np.ndarray, np.ndarray]:
     return np.where(valid, y - np.where(np.isfinite(smallest), smallest, 0), 0), valid
 
 
-def noise_variance(trials, mask=None) -> np.ndarray:
+def noise_variance(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Variance over trials (n − 1), averaged over the images with at least two trials.
 
     Parameters
@@ -105,7 +110,7 @@ def noise_variance(trials, mask=None) -> np.ndarray:
     return _noise(y, valid)
 
 
-def total_variance(trials, mask=None) -> np.ndarray:
+def total_variance(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Variance (n − 1) over all trials of all images with at least two trials.
 
     Parameters
@@ -124,7 +129,7 @@ def total_variance(trials, mask=None) -> np.ndarray:
     return variance(flat, counts)
 
 
-def mean_variance(trials, mask=None) -> np.ndarray:
+def mean_variance(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Variance (n − 1) over images of the mean response, for images with at least two trials.
 
     Parameters
@@ -142,7 +147,7 @@ def mean_variance(trials, mask=None) -> np.ndarray:
     return _of_means(y, valid)
 
 
-def signal_variance(trials, mask=None) -> np.ndarray:
+def signal_variance(trials: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """The part of `mean_variance` that is not noise: Var(ȳ) − noise · mean_image(1 / trials).
 
     Parameters
@@ -160,7 +165,8 @@ def signal_variance(trials, mask=None) -> np.ndarray:
     y, valid = repeated(trials, mask)
     count = valid.sum(axis=1)
     inverse = ((count > 0) / np.maximum(count, 1)).sum(axis=0)
-    return _of_means(y, valid) - _noise(y, valid) * divided(inverse, (count > 0).sum(axis=0))
+    share = divided(inverse, (count > 0).sum(axis=0))
+    return np.asarray(_of_means(y, valid) - _noise(y, valid) * share)
 
 
 def variance(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
