@@ -11,6 +11,19 @@ import shlex
 from typing import Any
 
 
+def cut(text: str, width: int, end: int) -> str:
+    """The text in at most `width` characters, shortened in the middle: its last `end` characters are kept,
+    because long texts often share their beginning.
+    """
+    return text if len(text) <= width else f"{text[: width - end - 1]}…{text[len(text) - end :]}"
+
+
+def one_line(text: str, width: int = 40) -> str:
+    """The text in at most `width` characters, with escapes for characters that cannot be printed."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def command(verb: str, *words: Any, **options: Any) -> str:
     """A neurofit command, quoted for a shell: `neurofit submit 'exp3:1 7' --where 'lr < 1e-3' --retry`.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from neurofit.errors import DataError, ShapeError
+from neurofit.condition import Where
+from neurofit.errors import DataError, ShapeError, UsageError
 
 _PARTS = ("train", "test")
 
@@ -156,13 +157,13 @@ def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
     DataError
         If the condition cannot be evaluated.
     """
+    columns = {str(name): neurons[name].tolist() for name in neurons}
     try:
-        chosen = neurons.eval(text)
-    except (SyntaxError, ValueError, TypeError, KeyError, NameError) as error:
-        raise DataError(
-            f"Condition on neurons '{text}': {error}. Columns: {', '.join(neurons.columns)}."
-        ) from None
-    return np.asarray(chosen)
+        holds = Where(text, tuple(columns), noun="column")
+    except UsageError as error:
+        raise DataError(str(error)) from None
+    rows = (dict(zip(columns, row)) for row in zip(*columns.values()))
+    return np.array([holds(row) for row in rows], bool)
 
 
 def _has_axes(name: str, what: str, array: np.ndarray, axes: tuple[str, ...]) -> None:

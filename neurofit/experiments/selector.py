@@ -4,7 +4,7 @@
     exp3:17-40,last    runs 17 to 40, and the highest          exp3:17/3      repetition 3 of run 17
     exp3:all/0-4       repetitions 0 to 4 of every run         group/exp3:17/3
 
-Conditions of `--where` are parsed by `grid/condition.py`.
+Conditions of `--where` are parsed by `condition.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from neurofit.condition import Where, where
 from neurofit.errors import UsageError
-from neurofit.experiments.grid.condition import Where, where
-from neurofit.experiments.grid.params import one_line
+from neurofit.text import one_line
 
 __all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
 _MOST_PARTS = 6  # ranges in a selector that is shown

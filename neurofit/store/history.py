@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import StoreError, UsageError, text_of
-from neurofit.experiments.grid.params import one_line
 from neurofit.files import known_to_have, write_whole
+from neurofit.text import one_line
 from neurofit.transient import retry
 
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.grid.params import cut
-from neurofit.text import cell_width, printable
+from neurofit.text import cell_width, cut, printable
 
 if TYPE_CHECKING:
     import pandas as pd

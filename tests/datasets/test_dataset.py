@@ -97,7 +97,9 @@ def test_neurons_are_selected_by_index_or_by_a_condition_on_the_table(make):
 
 
 def test_a_condition_on_an_unknown_column_names_the_columns(make):
-    with pytest.raises(DataError, match=r"Condition on neurons 'depth > 3'.*Columns: recording, number"):
+    with pytest.raises(
+        DataError, match=r"condition 'depth > 3': there is no column 'depth'.*Columns: recording, number"
+    ):
         make().select_neurons("depth > 3")
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from neurofit.errors import GridError
-from neurofit.experiments.grid.params import canonical, identity, one_line, parse, plain, short
+from neurofit.experiments.grid.params import canonical, identity, parse, plain, short
+from neurofit.text import one_line
 
 text = st.text(st.characters(exclude_categories=()), max_size=30)  # lone surrogates included
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text

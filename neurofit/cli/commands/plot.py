@@ -198,7 +198,7 @@ def _stem(selector: str) -> str:
 
 def _fitting(headers: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> list[list[Any]]:
     """The rows, with their first cells shortened in the middle so that all columns fit."""
-    from neurofit.experiments.grid.params import cut
+    from neurofit.text import cut
 
     if not rows or width is None:
         return [list(row) for row in rows]

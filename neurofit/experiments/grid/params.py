@@ -17,6 +17,7 @@ import yaml
 
 from neurofit import yaml_text
 from neurofit.errors import GridError
+from neurofit.text import cut, one_line
 
 ALLOWED = (
     "Allowed values: text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
@@ -82,19 +83,6 @@ def short(value: Any, width: int = 40) -> str:
         is_bare = value and value == value.strip() and isinstance(_word(value), str)
         return one_line(value if is_bare else repr(value), width)
     return cut(one_line(_shown(value), 10_000), width, width // 2)
-
-
-def cut(text: str, width: int, end: int) -> str:
-    """The text in at most `width` characters, shortened in the middle: its last `end` characters are kept,
-    because long texts often share their beginning.
-    """
-    return text if len(text) <= width else f"{text[: width - end - 1]}…{text[len(text) - end :]}"
-
-
-def one_line(text: str, width: int = 40) -> str:
-    """The text in at most `width` characters, with escapes for characters that cannot be printed."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def parse(text: str, default: Any = None, where: str = "this argument") -> Any:

@@ -1,8 +1,10 @@
-"""Conditions on arguments, as `--where` takes them: `lr < 1e-3 and model == "ln"`.
+"""Conditions on arguments and on columns of a table: `lr < 1e-3 and model == "ln"`.
+
+`--where` selects runs with them, and `Dataset.select_neurons` selects neurons.
 
 The text is parsed with Python's grammar and evaluated in this module, node by node, never with `eval`. Allowed are
-comparisons, `and`, `or`, `not`, `in`, + - * / // %, parentheses, constants, lists, and names of arguments
-(`training.l2`).
+comparisons, `and`, `or`, `not`, `in`, + - * / // % **, parentheses, constants, lists, and names of arguments
+(`training.l2`). As in pandas, `&`, `|` and `~` mean `and`, `or` and `not`.
 
 As in SQL, values that cannot be compared are not selected: an argument that a run does not have is None, arithmetic
 on anything but numbers gives None, and ordering values of different types gives False. True is not 1.
@@ -11,15 +13,22 @@ on anything but numbers gives None, and ordering values of different types gives
 from __future__ import annotations
 
 import ast
+import io
 import operator
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from neurofit.errors import UsageError, nearest
-from neurofit.experiments.grid.params import one_line
+from neurofit.text import one_line
 
-ALLOWED = 'Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == "ln".'
+ALLOWED = {
+    "argument": 'Write comparisons of arguments, joined by and, or, not: lr < 1e-3 and model == "ln".',
+    "column": 'Write comparisons of columns, joined by and, or, not: reliability > 0.15 and recording == "r1".',
+}
+_LABELS = {"argument": "--where", "column": "condition"}
+_WORDS = {"&": "and", "|": "or"}
 _LONGEST = 4_000
 _DEEPEST = 60
 _CONSTANTS = {"true": True, "false": False, "null": None}
@@ -30,6 +39,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
+    ast.Pow: lambda left, right: float(left) ** right,  # of integers, the result could fill the memory
 }
 _ORDERS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -51,6 +61,8 @@ class Where:
     known : tuple of str, optional
         The arguments of all runs. A run that lacks one of them has None for it. If `known` is None, an argument
         that a run lacks is an error.
+    noun : {"argument", "column"}, default "argument"
+        What the names in the condition are, for errors.
 
     Raises
     ------
@@ -60,10 +72,11 @@ class Where:
 
     text: str
     known: tuple[str, ...] | None = None
+    noun: str = "argument"
     _tree: ast.expr = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tree", _parsed(self.text))
+        object.__setattr__(self, "_tree", self._parsed())
         if self.known is not None:
             for name in self.names:
                 self._must_be(name, self.known)
@@ -85,9 +98,31 @@ class Where:
         if name not in known and name not in _CONSTANTS:
             quoted = "" if "." in name else f' If it is a value, put it in quotes: "{name}".'
             raise UsageError(
-                f"--where '{one_line(self.text, 80)}': there is no argument '{name}'."
-                f"{nearest(name, known)} Arguments: {', '.join(known) or 'none'}.{quoted}"
+                f"{self._label}: there is no {self.noun} '{name}'."
+                f"{nearest(name, known)} {self.noun.capitalize()}s: {', '.join(known) or 'none'}.{quoted}"
             )
+
+    @property
+    def _label(self) -> str:
+        return f"{_LABELS[self.noun]} '{one_line(self.text, 80)}'"
+
+    def _parsed(self) -> ast.expr:
+        label, allowed = self._label, ALLOWED[self.noun]
+        if len(self.text) > _LONGEST:
+            raise UsageError(f"{label} is longer than {_LONGEST} characters. {allowed}")
+        try:
+            tree = ast.parse(_with_words(self.text.strip()), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = getattr(error, "msg", None) or type(error).__name__
+            raise UsageError(
+                f"{label} is not a valid condition: {reason}. {allowed} Equality is ==."
+            ) from None
+        for depth, part in _parts(tree, 0):
+            if depth > _DEEPEST:
+                raise UsageError(f"{label} is nested more than {_DEEPEST} levels deep. {allowed}")
+            if not _is_allowed(part):
+                raise UsageError(f"{label}: {_kind(part)} is not allowed here. {allowed}")
+        return tree
 
 
 def where(text: str, known: Iterable[str] | None = None) -> Where:
@@ -112,31 +147,28 @@ def where(text: str, known: Iterable[str] | None = None) -> Where:
     return Where(text, None if known is None else tuple(known))
 
 
-def _parsed(text: str) -> ast.expr:
-    shown = one_line(text, 80)
-    if len(text) > _LONGEST:
-        raise UsageError(f"--where '{shown}' is longer than {_LONGEST} characters. {ALLOWED}")
+def _with_words(text: str) -> str:
+    """The text with `&` and `|` as `and` and `or`, which bind weaker than comparisons, as pandas reads them."""
+    if not any(sign in text for sign in _WORDS):
+        return text
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = getattr(error, "msg", None) or type(error).__name__
-        raise UsageError(
-            f"--where '{shown}' is not a valid condition: {reason}. {ALLOWED} Equality is ==."
-        ) from None
-    for part in _parts(tree, 0, shown):
-        if not _is_allowed(part):
-            raise UsageError(f"--where '{shown}': {_kind(part)} is not allowed here. {ALLOWED}")
-    return tree
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return text  # parsing it names the fault
+    return tokenize.untokenize(
+        (tokenize.NAME, _WORDS[token.string])
+        if token.type == tokenize.OP and token.string in _WORDS
+        else token[:2]
+        for token in tokens
+    )
 
 
-def _parts(node: ast.AST, depth: int, shown: str) -> Iterator[ast.AST]:
-    """Every node of the tree; a dotted name counts as one node."""
-    if depth > _DEEPEST:
-        raise UsageError(f"--where '{shown}' is nested more than {_DEEPEST} levels deep. {ALLOWED}")
-    yield node
+def _parts(node: ast.AST, depth: int) -> Iterator[tuple[int, ast.AST]]:
+    """Every node of the tree with its depth; a dotted name counts as one node."""
+    yield depth, node
     if _dotted(node) is None:
         for inner in ast.iter_child_nodes(node):
-            yield from _parts(inner, depth + 1, shown)
+            yield from _parts(inner, depth + 1)
 
 
 def _is_allowed(node: ast.AST) -> bool:
@@ -149,6 +181,7 @@ def _is_allowed(node: ast.AST) -> bool:
         ast.boolop,
         ast.UnaryOp,
         ast.Not,
+        ast.Invert,
         ast.USub,
         ast.UAdd,
         ast.BinOp,
@@ -208,7 +241,7 @@ def _value(node: ast.expr, look_up: Callable[[str], Any]) -> Any:
 
 
 def _unary(sign: ast.unaryop, value: Any) -> Any:
-    if isinstance(sign, ast.Not):
+    if isinstance(sign, (ast.Not, ast.Invert)):
         return not value
     return _arithmetic(ast.Sub() if isinstance(sign, ast.USub) else ast.Add(), 0, value)
 
@@ -217,9 +250,10 @@ def _arithmetic(sign: ast.operator, left: Any, right: Any) -> Any:
     if not (_is_number(left) and _is_number(right)):
         return None
     try:
-        return _ARITHMETIC[type(sign)](left, right)
+        value = _ARITHMETIC[type(sign)](left, right)
     except ArithmeticError:
         return None
+    return None if isinstance(value, complex) else value
 
 
 def _compared(sign: ast.cmpop, left: Any, right: Any) -> bool:
