@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -140,6 +141,17 @@ def _keep_array(into: dict, name: str, item) -> None:
 @pytest.fixture
 def bench(tmp_path, processes) -> Workbench:
     return Workbench(tmp_path / "study")
+
+
+@pytest.fixture
+def without_models(tmp_path, processes) -> dict[str, str]:
+    """The environment of a host on which TensorFlow and Keras are not installed."""
+    for name in ("keras", "tensorflow"):
+        (tmp_path / "absent" / name).mkdir(parents=True)
+        text = f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')\n"
+        (tmp_path / "absent" / name / "__init__.py").write_text(text)
+    paths = [str(tmp_path / "absent"), str(REPOSITORY)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @pytest.fixture(scope="session")

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from neurofit.errors import MissingExtra, described, missing_extra
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 REMEDY = "pip install 'neurofit[models]'"
-
-
-@pytest.fixture
-def without_models(tmp_path, processes):
-    """The environment of a host on which TensorFlow and Keras are not installed."""
-    for name in ("keras", "tensorflow"):
-        (tmp_path / "absent" / name).mkdir(parents=True)
-        text = f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')\n"
-        (tmp_path / "absent" / name / "__init__.py").write_text(text)
-    paths = [str(tmp_path / "absent"), str(REPOSITORY)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def python(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -479,3 +479,38 @@ def test_a_server_that_is_away_is_told_from_one_that_refuses(queue):
     )
     (finding,) = [finding for finding in PbsBackend().check() if not finding.ok]
     assert not finding.answered and "cannot connect to server" in finding.advice
+
+
+PLAIN = """
+    import importlib
+    def fit(task, *, x=0):
+        found = 0
+        for name in ("keras", "tensorflow"):
+            try:
+                importlib.import_module(name)
+                found += 1
+            except ModuleNotFoundError:
+                pass
+        return {"m": x, "libraries": found}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[1, 2]), repetitions=2)
+"""
+
+
+def test_a_plain_fit_is_queued_and_runs_where_tensorflow_is_not_installed(queue, bench, without_models):
+    queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
+    queue.say("qsub", "2[].pbshost\n")
+    queue.say("qstat", NO_JOBS)
+    bench.script("plain", PLAIN)
+    bench.runner("pbs", "backend: pbs\ngrace_seconds: 0\n")
+    environment = {**os.environ, "PYTHONPATH": without_models["PYTHONPATH"]}
+    submitted = bench.command("submit", "plain", "--backend", "pbs", env=environment)
+    assert submitted.returncode == 0, submitted.stderr
+    (script,) = bench.study.training_data.glob("plain/submissions/*/job.sh")
+    for job in ("0", "1"):
+        started = {**environment, "PBS_ARRAY_INDEX": job, "PBS_O_PATH": ""}
+        done = subprocess.run(["bash", script], env=started, cwd="/", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert bench.counts("plain") == {"done": 4}
+    table = bench.command("results", "plain", "--json", env=environment)
+    rows = sorted((row["m"], row["libraries"]) for row in json.loads(table.stdout))
+    assert rows == [(1, 0), (1, 0), (2, 0), (2, 0)]

@@ -25,6 +25,7 @@ from studies import (
     MIXED,
     MODEL,
     ODD,
+    PLAIN,
     QUICK,
     STEPS,
     WAITS,
@@ -127,6 +128,18 @@ class QueueTests:
         assert sorted((row["x"], row["repetition"], row["attempt"]) for row in rows) == [
             (x, repetition, 2 if x == 2 else 1) for x in (1, 2, 3) for repetition in (0, 1)
         ]
+
+    def test_a_plain_fit_runs_where_tensorflow_is_not_installed(self, queue, bench, without_models):
+        bench.script("plain", PLAIN)
+        job_environment = f"export PYTHONPATH={without_models['PYTHONPATH']}"
+        bench.runner("queue", f"{queue.profile}setup: ['{job_environment}']\n")
+        submitted = bench.command("submit", "plain", "--backend", "queue", env=without_models)
+        assert submitted.returncode == 0, submitted.stderr
+        assert bench.wait("plain") == {"done": 4}
+        assert bench.command("status", "plain", env=without_models).returncode == 0
+        table = bench.command("results", "plain", "--json", env=without_models)
+        rows = json.loads(table.stdout)
+        assert sorted((row["m"], row["libraries"]) for row in rows) == [(1, 0), (1, 0), (2, 0), (2, 0)]
 
     def test_a_job_near_its_limit_is_started_again_and_its_result_is_that_of_an_undisturbed_one(
         self, queue, bench

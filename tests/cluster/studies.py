@@ -17,6 +17,20 @@ QUICK = """
     experiment = nf.Experiment(fit=fit, grid=nf.grid(x=list(range(%d))))
 """
 
+PLAIN = """
+    import importlib
+    def fit(task, *, x=0):
+        found = 0
+        for name in ("keras", "tensorflow"):
+            try:
+                importlib.import_module(name)
+                found += 1
+            except ModuleNotFoundError:
+                pass
+        return {"m": x, "libraries": found}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[1, 2]), repetitions=2)
+"""
+
 MIXED = """
     def fit(task, *, x=1):
         print("x is", x)
