@@ -116,7 +116,13 @@ class MissingExtra(NeurofitError, ModuleNotFoundError):
 
 
 # A library that an import may fail to find, and the extra of this package that installs it.
-EXTRAS = {"keras": "models", "tensorflow": "models", "matplotlib": "plots", "tensorboard": "tensorboard"}
+EXTRAS = {
+    "keras": "models",
+    "tensorflow": "models",
+    "h5py": "models",
+    "matplotlib": "plots",
+    "tensorboard": "tensorboard",
+}
 
 UNSPEAKABLE = "(no text: its __str__ raises an exception)"
 

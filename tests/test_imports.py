@@ -68,6 +68,7 @@ DRAWING = (
 ONLY_IN = {
     "tensorflow": ("models/",),
     "keras": ("models/",),
+    "h5py": ("datasets/hdf5.py",),
     "lazy_loader": ("lazy.py",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),

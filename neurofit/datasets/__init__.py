@@ -2,7 +2,8 @@
 
 Modules: `dataset` (what a data set is), `catalogue` (what can be loaded), `recordings` (how files are read),
 `importer` (how files get into data/), `splits`, `normalisation`, `merging`, and the built-in `simulation`
-with its `stimuli`. Names load on first use, so that importing this package costs nothing.
+with its `stimuli`. Images for networks are a `stimulus_set`; `pixels` says what their values mean. Names
+load on first use, so that importing this package costs nothing.
 """
 
 from __future__ import annotations

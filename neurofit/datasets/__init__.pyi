@@ -20,6 +20,12 @@ from .normalisation import (
     standardise as standardise,
     standardise_like as standardise_like,
 )
+from .pixels import (
+    Conversion as Conversion,
+    PixelFormat as PixelFormat,
+    check_images as check_images,
+    conversion as conversion,
+)
 from .simulation import (
     planted_hsm as planted_hsm,
     simulate as simulate,
@@ -28,4 +34,7 @@ from .splits import (
     Parts as Parts,
     Split as Split,
     split as split,
+)
+from .stimulus_set import (
+    StimulusSet as StimulusSet,
 )
