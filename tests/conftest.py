@@ -86,7 +86,7 @@ class Workbench:
     def counts(self, name: str) -> Counter[str]:
         return Counter({str(state): number for state, number in self.status(name).counts().items()})
 
-    def wait(self, name: str, *, seconds: float = 60.0, until=None) -> Counter[str]:
+    def wait(self, name: str, *, seconds: float = 300.0, until=None) -> Counter[str]:
         """Counts of tasks by state, once nothing is queued or running (or once `until(counts)`)."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -106,7 +106,7 @@ class Workbench:
             "cwd": self.root,
             "capture_output": True,
             "text": True,
-            "timeout": 120,
+            "timeout": 300,
             "stdin": subprocess.DEVNULL,
             **options,
         }

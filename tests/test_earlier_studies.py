@@ -16,7 +16,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 def neurofit(study, *words: str) -> str:
     command = [sys.executable, "-m", "neurofit", *words]
-    return subprocess.run(command, cwd=study.root, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, cwd=study.root, capture_output=True, text=True, timeout=300).stdout
 
 
 def printed(name: str):
@@ -58,7 +58,7 @@ def test_a_job_that_0_1_0_queued_starts(study_0_1_0, experiment, element):
         delayed.function.folder = str(folder)
         delayed.dump(pickle)
     job = {**os.environ, **element, "SLURM_NODEID": "0", "SLURM_LOCALID": "0", "SLURM_PROCID": "0"}
-    subprocess.run(["bash", str(script)], cwd=folder, env=job, timeout=120)  # 1 for the task that fails
+    subprocess.run(["bash", str(script)], cwd=folder, env=job, timeout=300)  # 1 for the task that fails
     log = (folder / "logs" / "000001.log").read_text() if (folder / "logs" / "000001.log").exists() else ""
     files = study_0_1_0.training_data.glob(f"{experiment}/runs/*/*/*/outcome.json")
     outcomes = [json.loads(path.read_text()) for path in files]
