@@ -22,7 +22,7 @@ AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
 FILLED_IN: Any = None  # default of fields that a data set fills in itself
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Inputs and responses of one recording, or of several that were merged. Arrays are read-only.
 
@@ -90,6 +90,27 @@ class Dataset:
         groups = equal_rows(self.inputs.values()) if self.groups is None else np.asarray(self.groups)
         self._set(groups=frozen(groups))
         checks.groups(self)
+
+    def __repr__(self) -> str:
+        recordings = self.neurons["recording"].nunique()
+        groups = len(np.unique(self.groups))
+        lines = [
+            f"Dataset '{self.name}': {self.n_images} images"
+            + (f" in {groups} groups" if groups < self.n_images else "")
+            + f", {self.n_neurons} neurons"
+            + (f" of {recordings} recordings" if recordings > 1 else "")
+        ]
+        lines += [f"input '{name}' {array.shape}" for name, array in self.inputs.items()]
+        if self.trials is not None:
+            lines.append(f"trials (image, trial, neuron) {self.trials.shape}")
+        if (missing := 1 - self.valid.mean()) > 0:
+            lines.append(f"responses missing or masked: {missing:.1%}")
+        if self.official is not None:
+            sizes = ", ".join(f"{np.sum(self.official == part)} {part}" for part in ("train", "test"))
+            lines.append(f"official split: {sizes}")
+        if self.truth is not None:
+            lines.append("simulated, with its truth")
+        return "\n  ".join(lines)
 
     @property
     def n_images(self) -> int:

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -77,14 +78,9 @@ def find(study: Study, name: str) -> Entry:
     """
     entries = discover(study)
     wanted = name_of(study, name)
-    exact = [entry for entry in entries if entry.name == wanted]
-    found = exact or [entry for entry in entries if f"/{entry.name}".endswith(f"/{wanted}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise NameUnknown(
-            f"'{name}' could be any of: {', '.join(entry.name for entry in found)}. Give the whole name."
-        )
+    by_name = {entry.name: entry for entry in entries}
+    if (whole := completed(name, wanted, by_name)) is not None:
+        return by_name[whole]
     if not entries:
         raise NameUnknown(
             f"No experiment '{name}': {study.jobs} has no scripts. "
@@ -157,6 +153,22 @@ def head(path: Path) -> str:
     except (OSError, SyntaxError, ValueError, RecursionError):
         return ""
     return (documented or "").strip().partition("\n")[0]
+
+
+def completed(name: str, wanted: str, known: Collection[str]) -> str | None:
+    """The experiment that `wanted` names, whole or by the last parts of its path; None if there is none.
+
+    Raises
+    ------
+    NameUnknown
+        Several have these last parts.
+    """
+    if wanted in known:
+        return wanted
+    found = [one for one in known if f"/{one}".endswith(f"/{wanted}")]
+    if len(found) > 1:
+        raise NameUnknown(f"'{name}' could be any of: {', '.join(found)}. Give the whole name.")
+    return found[0] if found else None
 
 
 def name_of(study: Study, name: str) -> str:

@@ -20,7 +20,7 @@ from neurofit.store.registry import Registry
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study
-from neurofit.text import command
+from neurofit.tables.query import nothing_matches
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
 RETRIED = frozenset({State.FAILED, State.CANCELLED})
@@ -111,7 +111,8 @@ def make(
     code = snapshot.code_hash(study.root, experiment.script)
     keys = list(_covered(runs, repetitions, options))
     if not keys:
-        raise UsageError(_nothing(experiment, runs, repetitions))
+        numbers = [run.registered_number for run in runs]
+        raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
     states = {key: status.of(key) for key in keys}
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
@@ -151,7 +152,7 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
         run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})
     ]
     if not found:
-        raise UsageError(_nothing(experiment, runs, experiment.repetitions))
+        raise UsageError(nothing_matches(experiment.name, numbers, experiment.repetitions))
     return found
 
 
@@ -171,12 +172,3 @@ def _wanted(options: SubmitOptions) -> frozenset[State]:
     if options.rerun:
         return frozenset(State) - ACTIVE
     return GO_ON | RETRIED if options.retry else GO_ON
-
-
-def _nothing(experiment: Experiment, runs: list[Run], repetitions: int) -> str:
-    first, last = runs[0].number, runs[-1].number
-    return (
-        f"Nothing in {experiment.name} matches: it has {len(runs)} run(s), numbered {first} to {last}, "
-        f"with {repetitions} repetition(s) each. "
-        f"`{command('show', experiment.name)}` lists them."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from neurofit.errors import NameUnknown, UsageError, nearest
@@ -116,13 +116,8 @@ def experiment_name(study: Study, name: str) -> str:
     discovered = discover_experiments(study)
     known = discovered.names
     wanted = scripts.name_of(study, name)
-    if wanted in known:
-        return wanted
-    ends = [one for one in known if f"/{one}".endswith(f"/{wanted}")]
-    if len(ends) == 1:
-        return ends[0]
-    if ends:
-        raise NameUnknown(f"'{name}' could be any of: {', '.join(ends)}. Give the whole name.")
+    if (whole := scripts.completed(name, wanted, known)) is not None:
+        return whole
     known_scripts = [entry.name for entry in scripts.discover(study)]
     if any(f"/{one}".endswith(f"/{wanted}") for one in known_scripts):
         raise NameUnknown(
@@ -141,9 +136,12 @@ def _no_task(status: ExperimentStatus) -> str:
     numbers = list(status.registry.runs)
     if not numbers:
         return f"{status.name} has no runs yet. Queue them with `{command('submit', status.name)}`."
-    problems = "".join(f"\n{problem}" for problem in status.problems)
+    return "\n".join([nothing_matches(status.name, numbers, status.repetitions), *status.problems])
+
+
+def nothing_matches(name: str, numbers: Sequence[int], repetitions: int) -> str:
+    """The error for a selection of no task of an experiment that has runs of these numbers."""
     return (
-        f"Nothing in {status.name} matches: it has {len(numbers)} run(s), numbered {numbers[0]} to "
-        f"{numbers[-1]}, with {status.repetitions} repetition(s) each. "
-        f"`{command('show', status.name)}` lists them.{problems}"
+        f"Nothing in {name} matches: it has {len(numbers)} run(s), numbered {numbers[0]} to {numbers[-1]}, "
+        f"with {repetitions} repetition(s) each. `{command('show', name)}` lists them."
     )

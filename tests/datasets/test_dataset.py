@@ -81,6 +81,26 @@ def test_taking_images_takes_all_that_belongs_to_them(make):
     assert (part.mask.shape, part.n_images, part.n_neurons) == ((2, 3), 2, 3)
 
 
+def test_a_data_set_is_shown_in_a_few_lines(make):
+    assert repr(make(n_neurons=3)) == "Dataset 'toy': 12 images, 3 neurons\n  input 'image' (12, 4, 5, 1)"
+    whole = make(n_neurons=3).derived(
+        trials=np.full((12, 2, 3), 1.0),
+        mask=np.arange(36).reshape(12, 3) != 5,
+        groups=np.arange(12) // 2,
+        official=np.where(np.arange(12) < 9, "train", "test"),
+        neurons=pd.DataFrame({"recording": ["a", "b", "b"], "number": [0, 0, 1]}),
+        truth={"rates": np.zeros((12, 3)), "parameters": pd.DataFrame({"kind": ["a", "b", "c"]})},
+    )
+    assert repr(whole).splitlines() == [
+        "Dataset 'toy': 12 images in 6 groups, 3 neurons of 2 recordings",
+        "  input 'image' (12, 4, 5, 1)",
+        "  trials (image, trial, neuron) (12, 2, 3)",
+        "  responses missing or masked: 2.8%",
+        "  official split: 9 train, 3 test",
+        "  simulated, with its truth",
+    ]
+
+
 def test_a_bool_per_image_takes_images_too(make):
     assert make().take(np.arange(12) % 4 == 0).image_ids.tolist() == [0, 4, 8]
 
