@@ -75,9 +75,6 @@ class Queued:
         numbers = [job for job in range(self.first, self.last + 1) if (self.token, job) in jobs]
         return numbers, len(numbers) == self.last - self.first + 1
 
-    def record(self) -> dict[str, Any]:
-        return {"id": self.id, "first": self.first, "last": self.last, "process": self.process}
-
 
 @dataclass(frozen=True)
 class QueueState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurofit.backends.base import Queued, Resources
+from neurofit.backends.base import Resources
 from neurofit.backends.local.backend import append_event
 from neurofit.errors import UsageError
 from neurofit.experiments.experiment import Experiment, Run
@@ -24,7 +23,7 @@ from neurofit.status.experiment_status import read_status
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
-from neurofit.store.records import Claim, RegisteredRun
+from neurofit.store.records import Claim, QueueLine, RegisteredRun
 from neurofit.store.registry import Registry, register
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
@@ -133,9 +132,8 @@ def run(
         submission = write_submission(
             files, name, record, [[wanted.planned(0 if scratch else before.newest)]]
         )
-        note_queue(
-            submission, Queued(submission.folder, str(os.getpid()), 0, 0, Process.here().record()).record()
-        )
+        here = Process.here()
+        note_queue(submission, QueueLine(id=str(here.pid), first=0, last=0, process=here.record()))
     try:
         return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
     finally:

@@ -21,10 +21,11 @@ from neurofit.experiments.experiment import Experiment
 from neurofit.files import explain_os_errors
 from neurofit.orchestrate import provenance, signals
 from neurofit.orchestrate.plan import Plan, make, registered
+from neurofit.status.queues import line_of
 from neurofit.store import storage
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.store.lock import locked
-from neurofit.store.records import ResourcesRecord, SubmissionRecord
+from neurofit.store.records import QueueLine, ResourcesRecord, SubmissionRecord
 from neurofit.store.registry import register
 from neurofit.store.submissions import note_queue, write_submission
 from neurofit.study import Study
@@ -109,7 +110,7 @@ def queue(
         with signals.kept(lambda: say(WAITING)) as came:
             for answer in backend.submit(submission):
                 taken.append(answer)
-                note_queue(files, answer.record())
+                note_queue(files, line_of(answer))
                 if came and _jobs(taken) < submission.jobs:
                     break
     except KeyboardInterrupt as error:
@@ -120,7 +121,7 @@ def queue(
         is_known = isinstance(error, SubmissionError) or not isinstance(error, (QueueError, StoreError))
         if taken and is_known:
             with contextlib.suppress(NeurofitError):  # else the next command looks in the queue
-                note_queue(files, {"complete": True})
+                note_queue(files, QueueLine(complete=True))
         elif not taken and (is_known or isinstance(error, StoreError)):
             shutil.rmtree(files.folder, ignore_errors=True)
         if taken and isinstance(error, NeurofitError):
@@ -130,7 +131,7 @@ def queue(
             ) from error
         raise
     if came and _jobs(taken) < submission.jobs:
-        note_queue(files, {"complete": True})
+        note_queue(files, QueueLine(complete=True))
         raise Interrupted(f"Interrupted. {_so_far(submission, taken)}", came[0])
     return [answer.id for answer in taken], came[0] if came else None
 

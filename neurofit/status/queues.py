@@ -19,7 +19,7 @@ from neurofit.experiments.selector import naming
 from neurofit.status.submission_status import SubmissionStatus, submit_again
 from neurofit.store.journal import STALE_SECONDS, now_on
 from neurofit.store.lock import held_elsewhere
-from neurofit.store.records import SubmissionRecord
+from neurofit.store.records import QueueLine, SubmissionRecord
 from neurofit.store.state import Job
 from neurofit.store.submissions import QueueMemory, note_queue, read_queue
 from neurofit.text import command
@@ -260,8 +260,14 @@ def calls_of(backend: Backend, submission: SubmissionStatus, memory: QueueMemory
     if found and not held_elsewhere(submission.lock):  # otherwise the holder notes them
         with contextlib.suppress(NeurofitError):
             for call in found:
-                note_queue(files, call.record())
+                note_queue(files, line_of(call))
     return calls + found
+
+
+def line_of(call: Queued) -> QueueLine:
+    """The line of `queue.jsonl` about jobs that the queue has accepted."""
+    process = None if call.process is None else dict(call.process)
+    return QueueLine(id=call.id, first=call.first, last=call.last, process=process)
 
 
 def _missing(submission: SubmissionStatus, live: set[int]) -> set[int]:
@@ -292,15 +298,15 @@ def _note_news(backend: Backend, one: Asked, missing: set[int], view: JobsView, 
     memory = one.memory
     known = memory.absent.keys() | memory.ended.keys()
     explained = view.causes.keys() & missing - memory.ended.keys() - may_change
-    news = {
-        "absent": spans(missing - memory.absent.keys()) if backend.grace_seconds else [],
-        "back": spans(known & view.live.keys() - view.hidden),
-        "ended": _by_cause({job: view.causes[job] for job in explained}),
-    }
-    if any(news.values()):
-        record = {**{name: jobs for name, jobs in news.items() if jobs}, "t": time.time()}
+    news = QueueLine(
+        absent=spans(missing - memory.absent.keys()) if backend.grace_seconds else [],
+        back=spans(known & view.live.keys() - view.hidden),
+        ended=_by_cause({job: view.causes[job] for job in explained}),
+        t=time.time(),
+    )
+    if news.absent or news.back or news.ended:
         with contextlib.suppress(NeurofitError):  # if it cannot be written, a later command notes it
-            note_queue(one.submission.files, record)
+            note_queue(one.submission.files, news)
 
 
 def _by_cause(causes: Mapping[int, str]) -> dict[str, list[tuple[int, int]]]:

@@ -16,14 +16,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import partial_path, to_json, write_new
 from neurofit.process import Process
 from neurofit.store.journal import STALE_SECONDS, now_on
 from neurofit.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
-from neurofit.store.records import Claim, Outcome
+from neurofit.store.records import Claim, ErrorRecord, Outcome, Takeover
 from neurofit.store.submissions import is_at_home, read_submission
 from neurofit.structure import read_record
 from neurofit.transient import retry
@@ -131,20 +130,8 @@ def _state_of(attempt: AttemptFiles, claimant: Claimant) -> str:
         return ended
     if not may_take_over(attempt, claimant):
         return RUNNING_ELSEWHERE
-    reason = {
-        "kind": "lost",
-        "type": "Lost",
-        "message": "The worker disappeared; a newer attempt took over.",
-    }
-    if publish(
-        attempt,
-        {
-            "state": "abandoned",
-            "error": reason,
-            "by": claimant.claim().as_object(),
-            "attempt": attempt.number,
-        },
-    ):
+    why = ErrorRecord(kind="lost", type="Lost", message="The worker disappeared; a newer attempt took over.")
+    if publish(attempt, Takeover(error=why, by=claimant.claim(), attempt=attempt.number)):
         return "abandoned"
     return _ended(attempt, late=True) or RUNNING_ELSEWHERE  # the worker was alive, and ended it first
 
@@ -207,7 +194,7 @@ def is_stale(journal: Path, here: Path, *, since: Path | None = None) -> bool:
     return False
 
 
-def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = True) -> bool:
+def publish(attempt: AttemptFiles, outcome: Outcome | Takeover, *, durable: bool = True) -> bool:
     """End `attempt` with this outcome.
 
     Returns
@@ -215,20 +202,20 @@ def publish(attempt: AttemptFiles, outcome: dict[str, Any], *, durable: bool = T
     bool
         False if the attempt has already ended, or now belongs to another worker.
     """
-    if not _is_by_its_claimant(attempt, outcome):
+    if isinstance(outcome, Outcome) and not _is_by_its_claimant(attempt, outcome):
         return False
-    return write_new(attempt.outcome, to_json(outcome) + "\n", durable=durable)
+    return write_new(attempt.outcome, to_json(outcome.as_object()) + "\n", durable=durable)
 
 
-def _is_by_its_claimant(attempt: AttemptFiles, outcome: dict[str, Any]) -> bool:
+def _is_by_its_claimant(attempt: AttemptFiles, outcome: Outcome) -> bool:
     """False if the storage was unavailable and another worker claimed this attempt in the meantime."""
     try:
         claim = read_record(attempt.claim, Claim)
     except (FileNotFoundError, StoreError):
         return True  # the exclusive outcome decides
     theirs = claim.submission, claim.job, claim.process.host, claim.process.pid
-    names = ("submission", "job", "host", "pid")
-    return not all(name in outcome for name in names) or theirs == tuple(outcome[name] for name in names)
+    ours = outcome.submission, outcome.job, outcome.host, outcome.pid
+    return None in ours or theirs == ours
 
 
 def still_mine(attempt: AttemptFiles) -> bool:

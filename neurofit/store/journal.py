@@ -1,6 +1,6 @@
 """Journals: one file per start of a job, which only its worker appends to; the mtime is the heartbeat.
 
-{"start": {process}, "job": 17, "cluster_job": …}             first line
+{"start": {process}, "job": 17, "t": …, "host": …}            first line
 {"claim": [run, repetition], "attempt": 2, "t": …}            a task was started
 {"outcome": {…}}                                              as in outcome.json, so a table needs no other file
 {"skip": [run, repetition], "why": "…"}                       a task was skipped
@@ -14,12 +14,12 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neurofit.files import encoded, to_json
 from neurofit.process import Process
 from neurofit.store.layout import JOURNAL, SubmissionFiles
-from neurofit.store.records import JournalLine, TaskOutcome
+from neurofit.store.records import JournalLine, TaskOutcome, Values
 from neurofit.structure import structured_lines
 from neurofit.transient import retry
 
@@ -31,16 +31,23 @@ STALE_SECONDS = 300.0
 class Journal:
     """The open journal of one start of a job."""
 
-    def __init__(self, files: SubmissionFiles, job: int, **facts: Any) -> None:
+    def __init__(self, files: SubmissionFiles, job: int, *, host: str | None = None) -> None:
         self.job = job
         self.path, self.start = _next_start(files, job)
         self._descriptor = retry(self._open, late=True)
         self._torn = False  # whether the last line may be incomplete
         self._failed = False  # whether the last write failed
-        self.write({"start": Process.here().record(), "job": job, "t": round(time.time(), 3), **facts})
+        self.write(JournalLine(start=Process.here(), job=job, t=round(time.time(), 3), host=host))
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, line: JournalLine) -> None:
         """Append a line. If the previous one is incomplete because the disk was full, start a new line first."""
+        self._write(line.as_object())
+
+    def copy_outcome(self, outcome: Values) -> None:
+        """Append the content of an `outcome.json`, unchanged: its size tells readers whether the two agree."""
+        self._write({"outcome": outcome})
+
+    def _write(self, record: Values) -> None:
         line = encoded(to_json(record) + "\n")
         retry(lambda: self._append(line))
 

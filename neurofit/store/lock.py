@@ -43,7 +43,7 @@ def locked(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterato
     """
     with explain_os_errors(path.parent, "create this folder"):
         retry(lambda: path.parent.mkdir(parents=True, exist_ok=True))
-    content = to_json({**Process.here().record(), "user": user(), "since": _now()})
+    content = to_json(LockRecord.of(Process.here(), user=user(), since=_now()).as_object())
     deadline = time.monotonic() + patience_seconds
     with explain_os_errors(path, "lock the experiment"):
         while not write_new(path, content, durable=False):

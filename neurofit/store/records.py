@@ -1,7 +1,8 @@
 """Every record under `training_data/`, as a type; `structure.py` reads and writes them.
 
-A field with a default may be missing: files of version 0.1.0 lack some. A number that counts something has
-an upper limit, because a larger one cannot have been written by neurofit.
+The order of the fields is their order in the file. A field with a default may be missing: files of version
+0.1.0 lack some. A number that counts something has an upper limit, because a larger one cannot have been
+written by neurofit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ FORMAT = 1  # of submission.json and of the storage markers
 MOST_JOBS = 10**6  # of a submission
 MOST_REPETITIONS = 10**5
 LARGEST = 10**12  # of a number that counts something
-_LARGEST_NUMBER = 10**300  # above, a whole number is not a finite float
+LARGEST_NUMBER = 10**300  # above, an integer is not a finite float
 _BELOW = r"^(?!/)(?!(?:[^/]*/)*\.\.(?:/|\Z))[^\0]+\Z"
 
 Whole = Annotated[int, Meta(ge=0, le=LARGEST, description="a whole number of at least 0")]
@@ -59,42 +60,42 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
 
     what: ClassVar[str] = "a submission"
 
+    format: Whole = FORMAT
     experiment: Name
     study: AbsolutePath
     script: Name
+    created: str | None = None
     repetitions: Repetitions
+    split_by: str | None = None
     fresh: bool
     code: Name
     code_hash: str
-    runner: str
-    backend: str
-    resources: ResourcesRecord
-    jobs: Whole = 0  # until it is written
-    name: str = ""
-    format: Whole = FORMAT
-    created: str | None = None
-    whole_grid: bool = True
-    keep_going: bool = True
-    scratch: bool = False
-    task_minutes: Number | None = None
-    split_by: str | None = None
+    host: str | None = None
+    user: str | None = None
     commit: str | None = None
     dirty: bool | None = None
     versions: Values = field(default_factory=dict)
-    host: str | None = None
-    user: str | None = None
-    machine: str | None = None  # the signs by which a copy is recognised: see `submissions.is_at_home`
-    inode: Inode | None = None
+    whole_grid: bool = True
+    keep_going: bool = True
+    scratch: bool = False
+    runner: str
+    backend: str
+    resources: ResourcesRecord
+    task_minutes: Number | None = None
+    name: str = ""  # this field and the next are known when it is written
+    jobs: Whole = 0
+    inode: Inode | None = None  # this, `changed` and `machine` show a copy: see `submissions.is_at_home`
     changed: Number | None = None
+    machine: str | None = None
 
     def __post_init__(self) -> None:
         _must_be_an_amount("task_minutes", self.task_minutes)
 
 
-class QueueLine(Record, frozen=True, kw_only=True):
+class QueueLine(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A line of `queue.jsonl`: a call that a queue took, or what it answered about jobs since."""
 
-    what: ClassVar[str] = "a line about a queue"
+    what: ClassVar[str] = "a line of queue.jsonl"
 
     id: str | None = None  # with `first` and `last`: a call
     first: JobNumber | None = None
@@ -110,12 +111,18 @@ class QueueLine(Record, frozen=True, kw_only=True):
         ended = ((f"ended.{cause}", spans) for cause, spans in self.ended.items())
         for name, spans in (("absent", self.absent), ("back", self.back), *ended):
             if any(first > last for first, last in spans):
-                raise ValueError(f"'{name}' has a first job after its last")
+                raise ValueError(f"'{name}' has a range of jobs that ends before it starts")
         if not 0 <= self.t <= LARGEST:
             raise ValueError(f"'t' is {self.t}, expected a number of seconds")
         for name in ("cluster", "user", "host", "server"):
             if isinstance((self.process or {}).get(name), int):
                 raise ValueError(f"'process.{name}' is a number, expected text")
+
+    def as_object(self) -> dict[str, Any]:
+        fields = super().as_object()
+        if self.id is None:
+            return fields
+        return {"id": self.id, "first": self.first, "last": self.last, "process": self.process, **fields}
 
 
 class Cancellation(Record, frozen=True, kw_only=True):
@@ -179,8 +186,8 @@ class Claim(Record, frozen=True, kw_only=True):
     submission: Name
     job: Whole
     start: Positive
-    process: Process
     inode: Inode | None = None
+    process: Process
     t: Number | None = None  # when, in seconds
 
     @property
@@ -195,12 +202,12 @@ class Frame(Record, frozen=True, kw_only=True):
     what: ClassVar[str] = "a frame"
 
     file: str
-    function: str
     line: Whole | None
+    function: str
     code: str | None
 
 
-class ErrorRecord(Record, frozen=True, kw_only=True):
+class ErrorRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Why a task failed."""
 
     what: ClassVar[str] = "an error"
@@ -208,8 +215,8 @@ class ErrorRecord(Record, frozen=True, kw_only=True):
     kind: str | None = None
     type: str | None = None
     message: str | None = None
-    traceback: str | None = None
     frames: list[Frame] | None = None
+    traceback: str | None = None
     exit_code: int | None = None  # of a process that ended without an outcome
     signal: int | None = None
 
@@ -224,29 +231,28 @@ class Reason(Record, frozen=True, kw_only=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True):
-    """`outcome.json`: how an attempt ended, and what it was."""
+    """`outcome.json`: how an attempt ended, and what it was. Unknown values are written as null."""
 
     what: ClassVar[str] = "an outcome"
 
-    state: TaskState
-    attempt: Positive
     experiment: str | None = None
     run: Whole | None = None
     id: RunId | None = None
-    repetition: Whole | None = None
     architecture: str | None = None
     params: Values | None = None
     derived: Values | None = None
-    defaults: Values | None = None
     on_grid: bool | None = None
+    defaults: Values | None = None
+    repetition: Whole | None = None
     repetitions: Whole | None = None
     split_by: str | None = None
     seeds: Values | None = None
+    attempt: Positive
+    state: TaskState
     metrics: Metrics | None = None
     facts: Values | None = None
     progress: Number | None = None  # the last step
     error: ErrorRecord | None = None
-    reason: Reason | None = None
     submission: str | None = None
     job: Whole | None = None
     host: str | None = None
@@ -260,14 +266,22 @@ class Outcome(Record, frozen=True, kw_only=True):
     commit: str | None = None
     dirty: bool | None = None
     versions: Values | None = None
-    environment: Values | None = None
     scratch: bool = False
     log: Name | None = None
+    reason: Reason | None = None  # this field and the next are written only if they are known
+    environment: Values | None = None
 
     def __post_init__(self) -> None:
         for name, value in (self.metrics or {}).items():
-            if type(value) is int and abs(value) >= _LARGEST_NUMBER:
+            if type(value) is int and abs(value) >= LARGEST_NUMBER:
                 raise ValueError(f"'metrics.{name}' is too large")
+
+    def as_object(self) -> dict[str, Any]:
+        fields = super().as_object()
+        for name in ("scratch", "reason", "environment"):
+            if not getattr(self, name):
+                del fields[name]
+        return fields
 
 
 class TaskOutcome(Outcome, frozen=True, kw_only=True):
@@ -281,22 +295,40 @@ class TaskOutcome(Outcome, frozen=True, kw_only=True):
         return self.run, self.repetition
 
 
-class JournalLine(Record, frozen=True, kw_only=True):
+class Takeover(Record, frozen=True, kw_only=True):
+    """The `outcome.json` of an attempt whose worker disappeared, written by the worker that took over."""
+
+    what: ClassVar[str] = "a takeover"
+
+    state: Literal["abandoned"] = "abandoned"
+    error: ErrorRecord
+    by: Claim
+    attempt: Positive
+
+
+class JournalLine(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A line of a journal: one of `start`, `claim` with `attempt`, `skip`, `outcome`, `end`."""
 
     what: ClassVar[str] = "a line of a journal"
 
     start: Process | None = None
     claim: TaskKey | None = None
-    attempt: Positive | None = None
     skip: TaskKey | None = None
-    why: str | None = None
     outcome: TaskOutcome | None = None
     end: str | None = None
+    job: Whole | None = None
+    attempt: Positive | None = None
+    why: str | None = None  # of `skip`, or of an `end` after which the job is not started again
+    t: Number | None = None  # when, in seconds
+    host: str | None = None
 
     def __post_init__(self) -> None:
         if self.claim is not None and self.attempt is None:
             raise ValueError("'attempt' is missing")
+
+    def as_object(self) -> dict[str, Any]:
+        fields = super().as_object()
+        return {**fields, "outcome": self.outcome.as_object()} if self.outcome else fields
 
 
 class LockRecord(Record, frozen=True, kw_only=True):
@@ -311,6 +343,10 @@ class LockRecord(Record, frozen=True, kw_only=True):
     machine: str = ""
     user: str | None = None
     since: str | None = None
+
+    @classmethod
+    def of(cls, process: Process, *, user: str, since: str) -> LockRecord:
+        return cls(**process.record(), user=user, since=since)
 
     @property
     def process(self) -> Process:
@@ -338,6 +374,10 @@ class StorageMarker(OpenRecord, frozen=True, kw_only=True):
     place: str | None = None
     host: str | None = None
     user: str | None = None
+
+    def inside(self) -> dict[str, Any]:
+        """The JSON object to write inside the storage, which may be mounted at several places."""
+        return {"format": self.format, "id": self.id}
 
 
 def _must_be_an_amount(name: str, value: Number | None) -> None:

@@ -100,7 +100,7 @@ def _id_inside(study: Study) -> str:
     with explain_os_errors(path, "mark the storage"):
         study.training_data.mkdir(parents=True, exist_ok=True)
         marker = StorageMarker(id=secrets.token_hex(8))
-        write_new(path, to_json({"format": marker.format, "id": marker.id}) + "\n")
+        write_new(path, to_json(marker.inside()) + "\n")
         try:
             return read_record(path, StorageMarker, late=True).id
         except StoreError as error:

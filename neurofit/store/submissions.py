@@ -15,7 +15,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -271,9 +271,9 @@ def read_queue(files: SubmissionFiles) -> QueueMemory:
     return QueueMemory(calls, absent, any(line.complete is not None for line in lines), ended)
 
 
-def note_queue(files: SubmissionFiles, record: dict[str, Any]) -> None:
+def note_queue(files: SubmissionFiles, line: QueueLine) -> None:
     with explain_os_errors(files.queue, "record the answer of the queue"):
-        append_lines(files.queue, [record])
+        append_lines(files.queue, [line.as_object()])
 
 
 def write_stop(files: SubmissionFiles, tasks: list[TaskKey] | None, by: str) -> Path:

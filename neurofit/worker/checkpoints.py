@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from neurofit.errors import StoreError
 from neurofit.files import known_to_have, partial_path, to_json
@@ -64,10 +63,8 @@ def discard(task: TaskFiles, up_to_attempt: int) -> None:
 
 
 @contextlib.contextmanager
-def publishing(
-    task: TaskFiles, attempt: AttemptFiles, step: int | float, record: dict[str, Any]
-) -> Iterator[Path]:
-    """Yield a folder to write into, and publish it as the checkpoint of `step`.
+def publishing(task: TaskFiles, attempt: AttemptFiles, record: CheckpointRecord) -> Iterator[Path]:
+    """Yield a folder to write into, and publish it as the checkpoint that `record` describes.
 
     Raises
     ------
@@ -75,10 +72,10 @@ def publishing(
         Another worker has taken over the task.
     """
     retry(lambda: task.checkpoints.mkdir(exist_ok=True))
-    final = task.checkpoints / f"{step:06d}"
+    final = task.checkpoints / f"{record.step:06d}"
     partial = partial_path(final)
     retry(lambda: partial.mkdir(exist_ok=True))  # no other process uses this name
-    text = to_json({"step": step, "attempt": attempt.number, **record})
+    text = to_json(record.as_object())
     try:
         yield partial
         retry(lambda: (partial / RECORD).write_text(text, encoding="utf-8"))

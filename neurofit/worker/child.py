@@ -19,10 +19,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from msgspec.structs import replace
+
 from neurofit import environment
 from neurofit.experiments import import_path
 from neurofit.experiments.fits import FitAdapter
 from neurofit.store.attempts import publish
+from neurofit.store.records import ErrorRecord, Outcome
 from neurofit.worker import teardown
 from neurofit.worker.checkpoints import Superseded
 from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
@@ -53,10 +56,10 @@ class Work:
     fit: FitAdapter | None
     problem: str | None
     tasks: list[TaskContext]
-    records: list[dict[str, Any]]
+    records: list[Outcome]
     code: Path
     versions: Callable[[], dict[str, str]]
-    timeout_error: dict[str, Any]  # the error of a task that exceeds its time limit
+    timeout_error: ErrorRecord  # the error of a task that exceeds its time limit
     modules: list[ModuleType]  # of the study, loaded with the experiment
     asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
     inputs: Sequence[str | Path] = ()  # files that every task reads
@@ -75,21 +78,21 @@ def do(work: Work) -> None:
     for task in work.tasks:
         task.stop_request = stop
     try:
-        results = _results(work, stop, end)
+        outcomes = _outcomes(work, stop, end)
     except Superseded:
         return
     if os.getpid() != process:
         return  # a process that the fit has forked: the task belongs to its parent
     if end is not None:
-        results = _after(end.finish(stopped=stop.made), work.tasks, results)
-    for task, record, result in zip(work.tasks, work.records, results):
+        outcomes = _after(end.finish(stopped=stop.made), work.tasks, outcomes)
+    for task, outcome in zip(work.tasks, outcomes):
         task.close()
-        loaded = {"versions": work.versions(), "environment": environment.record()}
-        finish(task, {**record, **result, **loaded, **_used(started, clock)}, own_process=work.own_process)
+        outcome = replace(outcome, versions=work.versions(), environment=environment.record())
+        finish(task, _with_usage(outcome, started, clock), own_process=work.own_process)
 
 
-def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[dict[str, Any]]:
-    """The entries that running the tasks adds to their outcomes. Stop requests are ignored afterwards."""
+def _outcomes(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[Outcome]:
+    """Run the tasks. Stop requests are ignored afterwards."""
     try:
         if work.fit is None:
             raise BadScript(work.problem or "The experiment could not be loaded.")
@@ -108,25 +111,21 @@ def _results(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> li
         else:
             returned = [work.fit.call(work.tasks[0])]
         _over(stop, end)
-        return [_done(task, metrics, work.code) for task, metrics in zip(work.tasks, returned)]
+        return [
+            _done(task, record, metrics, work.code)
+            for task, record, metrics in zip(work.tasks, work.records, returned)
+        ]
     except Stopped as stopped:
         _over(stop, end)
-        state = {"state": "stopped", "reason": stop_reason(work.asked())}
-        if stop.time_is_over:
-            state = {"state": "failed", "error": work.timeout_error}
         return [
-            {
-                **state,
-                "facts": task.facts,
-                "progress": task.progress if stopped.step is None else stopped.step,
-            }
-            for task in work.tasks
+            _stopped(task, record, stopped, work, late=stop.time_is_over)
+            for task, record in zip(work.tasks, work.records)
         ]
     except Superseded:
         raise
     except BaseException as error:
         _over(stop, end)
-        return [_failed(task, error, work.code) for task in work.tasks]
+        return [_failed(task, record, error, work.code) for task, record in zip(work.tasks, work.records)]
 
 
 def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
@@ -136,57 +135,56 @@ def _over(stop: StopRequest, end: teardown.Teardown | None) -> None:
         end.give_descriptors_back()
 
 
-def _after(
-    ended: teardown.Ended, tasks: list[TaskContext], results: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The results after the process has been cleaned up: a task whose file could not be written has failed."""
+def _after(ended: teardown.Ended, tasks: list[TaskContext], outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes after the process has been cleaned up: a task whose file could not be written has failed."""
     for task in tasks:
         if ended.problems:
             task.facts["warnings"] = [*task.facts.get("warnings", []), *ended.problems]
     if ended.lost is None:
-        return [{**result, "progress": _latest(task, result)} for task, result in zip(tasks, results)]
+        return [  # a thread may have logged after the fit returned
+            replace(outcome, progress=task.progress) if outcome.state == "done" else outcome
+            for task, outcome in zip(tasks, outcomes)
+        ]
     name, error = ended.lost
-    lost = {
-        "kind": "exception",
-        "type": type(error).__name__,
-        "message": f"{name} could not be written at the end of the task: {error.strerror or error}.",
-        "frames": [],
-        "traceback": "",
-    }
-    kept = {"state": "failed", "metrics": {}, "error": lost}
-    return [{**result, **kept} if result["state"] == "done" else result for result in results]
-
-
-def _latest(task: TaskContext, result: dict[str, Any]) -> int | float | None:
-    """The progress of a task, which a thread may have logged after the fit returned."""
-    return task.progress if result["state"] == "done" else result["progress"]
+    lost = ErrorRecord(
+        kind="exception",
+        type=type(error).__name__,
+        message=f"{name} could not be written at the end of the task: {error.strerror or error}.",
+        frames=[],
+        traceback="",
+    )
+    return [
+        replace(outcome, state="failed", metrics={}, error=lost) if outcome.state == "done" else outcome
+        for outcome in outcomes
+    ]
 
 
 class BadScript(Exception):
     """The submitted script cannot be loaded on this machine."""
 
 
-def _done(task: TaskContext, returned: Any, code: Path) -> dict[str, Any]:
+def _done(task: TaskContext, record: Outcome, returned: Any, code: Path) -> Outcome:
     try:
-        return {
-            "state": "done",
-            "metrics": checked_metrics(returned),
-            "facts": task.facts,
-            "progress": task.progress,
-        }
+        metrics = checked_metrics(returned)
+        return replace(record, state="done", metrics=metrics, facts=task.facts, progress=task.progress)
     except BadMetrics as error:
-        return _failed(task, error, code)
+        return _failed(task, record, error, code)
 
 
-def _failed(task: TaskContext, error: BaseException, code: Path) -> dict[str, Any]:
+def _stopped(task: TaskContext, record: Outcome, stopped: Stopped, work: Work, *, late: bool) -> Outcome:
+    """The outcome of a task that stopped: it has failed if it was stopped because its time limit is exceeded."""
+    progress = task.progress if stopped.step is None else stopped.step
+    record = replace(record, facts=task.facts, progress=progress)
+    if late:
+        return replace(record, state="failed", error=work.timeout_error)
+    return replace(record, state="stopped", reason=stop_reason(work.asked()))
+
+
+def _failed(task: TaskContext, record: Outcome, error: BaseException, code: Path) -> Outcome:
     with contextlib.suppress(Exception):  # a fit may have closed its standard error
         traceback.print_exception(type(error), error, users_part(error, code))
-    return {
-        "state": "failed",
-        "error": exception_record(error, code),
-        "facts": task.facts,
-        "progress": task.progress,
-    }
+    why = exception_record(error, code)
+    return replace(record, state="failed", error=why, facts=task.facts, progress=task.progress)
 
 
 def _seed_global_generators(seed: int) -> None:
@@ -196,9 +194,9 @@ def _seed_global_generators(seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-def finish(task: TaskContext, outcome: dict[str, Any], *, own_process: bool) -> None:
+def finish(task: TaskContext, outcome: Outcome, *, own_process: bool) -> None:
     """Publish the outcome, with retries if the disk is full, and remove the checkpoints of a task that is done."""
-    wall = outcome["wall_seconds"]
+    wall = outcome.wall_seconds or 0.0
     for pause in (1, 4, 10, 15, None):
         try:
             won = publish(task.attempt, outcome, durable=wall >= DURABLE_FROM_SECONDS)
@@ -210,21 +208,21 @@ def finish(task: TaskContext, outcome: dict[str, Any], *, own_process: bool) -> 
                 os.closerange(3, 1 << 20)  # all files are written and no longer needed
                 continue
             time.sleep(pause)
-    if won and outcome["state"] == "done" and task.files.checkpoints.exists():
+    if won and outcome.state == "done" and task.files.checkpoints.exists():
         shutil.rmtree(task.files.checkpoints, ignore_errors=True)
 
 
-def _used(started: float, clock: float) -> dict[str, Any]:
+def _with_usage(outcome: Outcome, started: float, clock: float) -> Outcome:
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "started": timestamp(started),
-        "ended": timestamp(time.time()),
-        "wall_seconds": round(
-            time.monotonic() - clock, 4
-        ),  # not from the clock, which may be changed meanwhile
-        "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
-        "peak_memory_gb": round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
-    }
+    return replace(
+        outcome,
+        started=timestamp(started),
+        ended=timestamp(time.time()),
+        # not from the system's clock, which may be changed meanwhile
+        wall_seconds=round(time.monotonic() - clock, 4),
+        cpu_seconds=round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
+        peak_memory_gb=round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
+    )
 
 
 def leave(status: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import itertools
 import logging
@@ -10,8 +11,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from neurofit import transient
 from neurofit.errors import StoreError
@@ -20,7 +22,7 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import Cancellation, Outcome
+from neurofit.store.records import Cancellation, ErrorRecord, JournalLine, Outcome
 from neurofit.store.submissions import Planned, read_job, read_stops
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
@@ -87,19 +89,19 @@ class Worker:
             journal = Journal(submission, number, host=socket.gethostname())
         patience = transient.worker(submission.folder, _Waiting(journal, self.signals).beat)
         if self.has_seen_damage:
-            patience = replace(patience, late_seconds=0.0)
+            patience = dataclasses.replace(patience, late_seconds=0.0)
         with transient.patience(patience):
             claimant = Claimant(submission, number, journal.start, Process.here())
             fail_fast = FailFast(submission, self.assignment.record.keep_going)
             job = _Job(self, journal, claimant, self._limits(), fail_fast)
             try:
                 end = job.do(read_job(submission, number))
-                journal.write({"end": end, **({"why": job.why} if job.why else {})})
+                journal.write(JournalLine(end=end, why=job.why))
                 return end
             except StoreError as error:
                 if is_damage(error):
                     self.has_seen_damage = True
-                    journal.write({"end": "damaged", "why": str(error)})
+                    journal.write(JournalLine(end="damaged", why=str(error)))
                 raise
             finally:
                 journal.close()
@@ -244,9 +246,10 @@ class _Job:
         files = self.worker.assignment.task_files(task.run, task.repetition)
         attempt = claim(files, task.last_attempt, self.claimant)
         if isinstance(attempt, Refusal):
-            self.journal.write({"skip": task.key, "why": attempt.why})
+            self.journal.write(JournalLine(skip=task.key, why=attempt.why))
             return None
-        self.journal.write({"claim": task.key, "attempt": attempt.number, "t": round(time.time(), 3)})
+        line = JournalLine(claim=task.key, attempt=attempt.number, t=round(time.time(), 3))
+        self.journal.write(line)
         if self.worker.assignment.record.fresh:
             checkpoints.discard(files, task.last_attempt)
         return attempt
@@ -265,68 +268,68 @@ class _Job:
             fresh_after=task.last_attempt if assignment.record.fresh else 0,
         )
 
-    def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> dict[str, Any]:
+    def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
         """The outcome of an attempt as far as it is known before it starts."""
         assignment = self.worker.assignment
         run, record = assignment.run(task.run), assignment.record
         experiment = assignment.experiment
         now = timestamp(time.time())
-        return {
-            "experiment": assignment.files.name,
-            "run": run.number,
-            "id": run.id,
-            "architecture": run.architecture,
-            "params": run.params,
-            "derived": run.derived,
-            "on_grid": run.on_grid,
-            "defaults": experiment.defaults(live.params) if experiment else {},
-            "repetition": task.repetition,
-            "repetitions": live.repetitions,
-            "split_by": live.split_by,
-            "seeds": live.seeds.record(),
-            "attempt": live.attempt.number,
-            "state": "failed",
-            "metrics": {},
-            "facts": {},
-            "progress": None,
-            "error": None,
-            "submission": assignment.submission.name,
-            "job": self.claimant.job,
-            "host": self.claimant.process.host,
-            "pid": os.getpid(),
-            "started": now,
-            "ended": now,
-            "wall_seconds": 0.0,
-            "cpu_seconds": 0.0,
-            "peak_memory_gb": 0.0,
-            "code": record.code_hash,
-            "commit": record.commit,
-            "dirty": record.dirty,
-            "versions": record.versions,
-            **({"scratch": True} if record.scratch else {}),
-            "log": log.folder.relative_to(assignment.files.folder).as_posix(),
-        }
+        return Outcome(
+            experiment=assignment.files.name,
+            run=run.number,
+            id=run.id,
+            architecture=run.architecture,
+            params=run.params,
+            derived=run.derived,
+            on_grid=run.on_grid,
+            defaults=experiment.defaults(live.params) if experiment else {},
+            repetition=task.repetition,
+            repetitions=live.repetitions,
+            split_by=live.split_by,
+            seeds=live.seeds.record(),
+            attempt=live.attempt.number,
+            state="failed",
+            metrics={},
+            facts={},
+            progress=None,
+            error=None,
+            submission=assignment.submission.name,
+            job=self.claimant.job,
+            host=self.claimant.process.host,
+            pid=os.getpid(),
+            started=now,
+            ended=now,
+            wall_seconds=0.0,
+            cpu_seconds=0.0,
+            peak_memory_gb=0.0,
+            code=record.code_hash,
+            commit=record.commit,
+            dirty=record.dirty,
+            versions=record.versions,
+            scratch=record.scratch,
+            log=log.folder.relative_to(assignment.files.folder).as_posix(),
+        )
 
     def _settle(
         self,
         claimed: list[tuple[Planned, AttemptFiles]],
-        records: list[dict[str, Any]],
+        records: list[Outcome],
         ending: supervisor.Ending,
     ) -> bool:
         """Record outcomes, also of a child that died without one; True if it died without being asked to stop."""
         crashed = False
-        for (_, attempt), record in zip(claimed, records):
+        for (task, attempt), record in zip(claimed, records):
             if still_mine(attempt):
-                died = publish(attempt, {**record, **self._death(ending, record, len(claimed) > 1)})
+                died = publish(attempt, self._death(ending, record, grouped=len(claimed) > 1))
                 crashed = crashed or (died and not ending.asked)
             try:
                 written = read_json(attempt.outcome, late=True)
                 outcome = structured(written, Outcome, attempt.outcome)
             except (FileNotFoundError, StoreError) as error:
                 why = str(error) if isinstance(error, StoreError) else NOT_OURS
-                self.journal.write({"skip": [record["run"], record["repetition"]], "why": why})
+                self.journal.write(JournalLine(skip=task.key, why=why))
                 continue
-            self.journal.write({"outcome": written})
+            self.journal.copy_outcome(written)
             self.fail_fast.note(outcome)
             self._made_progress = self._made_progress or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
@@ -334,21 +337,22 @@ class _Job:
                     attempt.stderr.unlink()
         return crashed
 
-    def _death(self, ending: supervisor.Ending, record: dict[str, Any], grouped: bool) -> dict[str, Any]:
+    def _death(self, ending: supervisor.Ending, record: Outcome, *, grouped: bool) -> Outcome:
+        """The outcome of a task whose process ended without one."""
         now = time.time()
-        used = {"ended": timestamp(now), "peak_memory_gb": round(ending.peak_gb, 4)}
-        used["wall_seconds"] = round(now - _seconds(record["started"]), 3)
+        record = replace(
+            record,
+            ended=timestamp(now),
+            peak_memory_gb=round(ending.peak_gb, 4),
+            wall_seconds=round(now - _seconds(record.started or ""), 3),
+        )
         if ending.limit:
-            return {"state": "failed", "error": _limit(ending.limit, self.limits, ending.peak_gb), **used}
+            return replace(record, state="failed", error=_limit(ending.limit, self.limits, ending.peak_gb))
         if ending.asked:
-            return {
-                "state": "stopped",
-                "reason": stop_reason(ending.asked),
-                "facts": {"ended_hard": True},
-                **used,
-            }
+            why = stop_reason(ending.asked)
+            return replace(record, state="stopped", reason=why, facts={"ended_hard": True})
         error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
-        return {"state": "abandoned" if grouped else "failed", "error": error, **used}
+        return replace(record, state="abandoned" if grouped else "failed", error=error)
 
     def _cancelled(self, task: Planned) -> bool:
         retry(self._read_stops)
@@ -393,7 +397,7 @@ def _seconds(timestamp: str) -> float:
     return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
-def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> dict[str, Any]:
+def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> ErrorRecord:
     if kind == "timeout":
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from neurofit.errors import NeurofitError, remedy, text_of
+from neurofit.store.records import LARGEST_NUMBER, ErrorRecord, Frame
 
 CODE_FOLDER = ".code"  # see `layout.code_store`
 TRACEBACK_CHARACTERS = 20_000
@@ -63,6 +64,8 @@ def _number(name: str, value: Any) -> float | int:
             "into task.record(…) and arrays into task.folder."
         )
     number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    if isinstance(number, int) and abs(number) >= LARGEST_NUMBER:
+        raise BadMetrics(f"Metric '{name}' is too large, expected an integer below 1e300.")
     if not math.isfinite(number):
         raise BadMetrics(
             f"Metric '{name}' is {number}, expected a finite number. If training diverged (see history.csv), "
@@ -71,7 +74,7 @@ def _number(name: str, value: Any) -> float | int:
     return number
 
 
-def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
+def exception_record(error: BaseException, code: Path) -> ErrorRecord:
     """An exception as the error of an outcome, with the last frames in the user's own code."""
     kind = (
         "memory"
@@ -81,13 +84,13 @@ def exception_record(error: BaseException, code: Path) -> dict[str, Any]:
         else "exception"
     )
     text = "".join(traceback.format_exception(type(error), error, users_part(error, code)))
-    return {
-        "kind": kind,
-        "type": type(error).__name__,
-        "message": _message(error, code)[:2000] or type(error).__name__,
-        "frames": user_frames(error, code),
-        "traceback": text[-TRACEBACK_CHARACTERS:],
-    }
+    return ErrorRecord(
+        kind=kind,
+        type=type(error).__name__,
+        message=_message(error, code)[:2000] or type(error).__name__,
+        frames=user_frames(error, code),
+        traceback=text[-TRACEBACK_CHARACTERS:],
+    )
 
 
 def _message(error: BaseException, code: Path) -> str:
@@ -119,7 +122,7 @@ def _is_inside(file: str, code: Path) -> bool:
     return Path(file).resolve().is_relative_to(code.resolve())
 
 
-def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[str, Any]]:
+def user_frames(error: BaseException, code: Path, most: int = 3) -> list[Frame]:
     """The innermost frames in the submitted code, with file names as in the study."""
     frames = []
     for frame in traceback.extract_tb(error.__traceback__):
@@ -127,15 +130,15 @@ def user_frames(error: BaseException, code: Path, most: int = 3) -> list[dict[st
             file = Path(frame.filename).resolve().relative_to(code.resolve()).as_posix()
         except ValueError:
             continue
-        frames.append({"file": file, "line": frame.lineno, "function": frame.name, "code": frame.line or ""})
+        frames.append(Frame(file=file, line=frame.lineno, function=frame.name, code=frame.line or ""))
     return frames[-most:]
 
 
-def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]:
+def death_record(status: int, *, memory: bool, peak_gb: float) -> ErrorRecord:
     """The error of a process that ended without an outcome: by a signal, out of memory, or by exiting."""
     if status >= 0:
         message = f"The process exited with status {status} before the fit returned."
-        return {"kind": "exit", "type": "Exit", "message": message, "exit_code": status}
+        return ErrorRecord(kind="exit", type="Exit", message=message, exit_code=status)
     number = -status
     try:
         name = signal.Signals(number).name
@@ -145,9 +148,9 @@ def death_record(status: int, *, memory: bool, peak_gb: float) -> dict[str, Any]
         message = (
             f"The machine ran out of memory and killed the process ({name}); it had used {peak_gb:.1f} GB."
         )
-        return {"kind": "memory", "type": name, "message": message, "signal": number}
+        return ErrorRecord(kind="memory", type=name, message=message, signal=number)
     message = f"The process was killed by {name}{_meaning(number)}; it had used {peak_gb:.1f} GB."
-    return {"kind": "signal", "type": name, "message": message, "signal": number}
+    return ErrorRecord(kind="signal", type=name, message=message, signal=number)
 
 
 def _meaning(number: int) -> str:
@@ -161,6 +164,6 @@ def _meaning(number: int) -> str:
     return meanings.get(number, "")
 
 
-def limit_record(kind: str, message: str) -> dict[str, Any]:
+def limit_record(kind: str, message: str) -> ErrorRecord:
     """The error of a task that exceeded a limit: `timeout` or `memory`."""
-    return {"kind": kind, "type": kind.capitalize(), "message": message}
+    return ErrorRecord(kind=kind, type=kind.capitalize(), message=message)

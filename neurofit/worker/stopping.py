@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
-from typing import Any
 
 from neurofit.store.error_fingerprint import EXCEPTIONS
 from neurofit.store.fail_fast import judge, write_fail_fast
 from neurofit.store.layout import SubmissionFiles
-from neurofit.store.records import FailFastStop, Outcome
+from neurofit.store.records import FailFastStop, Outcome, Reason
 from neurofit.transient import retry
 
 NEAR_LIMIT = "the job's time limit is near"
@@ -39,7 +38,7 @@ class SharedReason:
         return self._memory[:].rstrip(b"\0").decode("utf-8", "replace") or None
 
 
-def stop_reason(asked: str | None) -> dict[str, Any]:
+def stop_reason(asked: str | None) -> Reason:
     """The `reason` of a stopped attempt's outcome: a kind (`walltime`, `cancelled`, `signal`, `fit`) and a sentence.
 
     Parameters
@@ -48,12 +47,12 @@ def stop_reason(asked: str | None) -> dict[str, Any]:
         Why the worker asked the task to stop; None if it did not ask.
     """
     if asked is None:
-        return {"kind": "fit", "message": "The fit stopped itself."}
+        return Reason(kind="fit", message="The fit stopped itself.")
     if asked == NEAR_LIMIT:
-        return {"kind": "walltime", "message": "The job's time limit was near."}
+        return Reason(kind="walltime", message="The job's time limit was near.")
     if asked == CANCELLED:
-        return {"kind": "cancelled", "message": "The task was cancelled."}
-    return {"kind": "signal", "message": f"It was asked to stop {_SIGNALS.get(asked, asked)}."}
+        return Reason(kind="cancelled", message="The task was cancelled.")
+    return Reason(kind="signal", message=f"It was asked to stop {_SIGNALS.get(asked, asked)}.")
 
 
 @dataclass

@@ -17,6 +17,7 @@ from neurofit.experiments.experiment import Seeds
 from neurofit.store import inputs
 from neurofit.store.history import History
 from neurofit.store.layout import AttemptFiles, TaskFiles
+from neurofit.store.records import CheckpointRecord
 from neurofit.transient import retry
 from neurofit.worker import checkpoints
 
@@ -189,11 +190,18 @@ class TaskContext:
     @contextlib.contextmanager
     def save_checkpoint(self, step: int | float) -> Iterator[Path]:
         """Yield a folder to write into, which is published as a whole at the end of the block."""
-        step = _step(step)
-        record = {"rows": self._history.rows, "lengths": retry(self._kept_lengths)}
-        with checkpoints.publishing(self.files, self.attempt, step, record) as folder:
+        number = _step(step)
+        if number != (whole := int(number)):
+            raise UsageError(f"The step of a checkpoint is {number}, expected an integer.")
+        record = CheckpointRecord(
+            step=whole,
+            attempt=self.attempt.number,
+            rows=self._history.rows,
+            lengths=retry(self._kept_lengths),
+        )
+        with checkpoints.publishing(self.files, self.attempt, record) as folder:
             yield folder
-        self.progress = step
+        self.progress = whole
 
     def _kept_lengths(self) -> dict[str, int]:
         found = (path for pattern in self._kept_patterns for path in self.folder.glob(pattern))

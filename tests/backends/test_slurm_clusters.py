@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from contract import read_back
 from fakes import Fakes
 
 from neurofit.backends.base import Ending, Queued, QueueState, Submission
@@ -119,7 +120,7 @@ def test_the_cluster_that_took_an_array_is_kept(fakes, submission, answer):
     (*_, entry) = found = list(TO_BETA.submit(submission))
     assert [(one.first, one.last) for one in found] == [(0, 40), (41, 81), (82, 99)], "beta's own limit"
     assert entry.id == "77" and entry.process["cluster"] == "beta"
-    assert Queued(submission.folder, **entry.record()) == entry
+    assert read_back(entry) == entry
     assert fakes.calls("scontrol") == [["-M", "beta", "show", "config"]]
 
 

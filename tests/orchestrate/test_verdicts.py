@@ -12,6 +12,7 @@ import pytest
 from fakes import Fakes
 
 from neurofit.store.layout import ExperimentFiles
+from neurofit.store.records import QueueLine
 from neurofit.store.submissions import note_queue, read_queue
 
 QUICK = """
@@ -191,7 +192,8 @@ def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench,
 def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, queue, as_another):
     as_another("setup: ['exit 3']", 0)
     (submission,) = ExperimentFiles(bench.study, "quick").submissions()
-    note_queue(submission, {"ended": {"its time limit was reached": [[1, 1]]}, "absent": [[1, 2]], "t": 1.0})
+    line = QueueLine(ended={"its time limit was reached": [(1, 1)]}, absent=[(1, 2)], t=1.0)
+    note_queue(submission, line)
     assert bench.counts("quick") == {"failed": 2, "queued": 2}
     assert read_queue(submission).absent.keys() >= {1, 2}, "a hidden job is no job that is back"
 

@@ -13,6 +13,7 @@ from neurofit.files import read_json, to_json
 from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.layout import AttemptFiles, SubmissionFiles, TaskFiles
+from neurofit.store.records import Outcome
 
 
 def claimant(tmp_path, *, job=0, start=1, process=None, submission="s1") -> Claimant:
@@ -85,17 +86,17 @@ def test_an_outcome_that_comes_after_a_takeover_is_thrown_away(tmp_path):
     slow = claim(task, 0, claimant(tmp_path, process=dead_process()))
     claim(task, 0, claimant(tmp_path, submission="s2"))
     assert not still_mine(slow)
-    assert publish(slow, {"state": "done", "attempt": 1}) is False
+    assert publish(slow, Outcome(state="done", attempt=1)) is False
     assert read_json(slow.outcome)["state"] == "abandoned"
 
 
 def test_done_and_failed_tasks_are_not_claimed_and_stopped_ones_go_on(tmp_path):
     for state, expected in (("done", Refusal("done")), ("failed", Refusal("failed"))):
         task = TaskFiles(tmp_path / state)
-        publish(claim(task, 0, claimant(tmp_path)), {"state": state, "attempt": 1})
+        publish(claim(task, 0, claimant(tmp_path)), Outcome(state=state, attempt=1))
         assert claim(task, 0, claimant(tmp_path, start=2)) == expected
     task = TaskFiles(tmp_path / "stopped")
-    publish(claim(task, 0, claimant(tmp_path)), {"state": "stopped", "attempt": 1})
+    publish(claim(task, 0, claimant(tmp_path)), Outcome(state="stopped", attempt=1))
     assert claim(task, 0, claimant(tmp_path, start=2)).number == 2
 
 

@@ -10,6 +10,7 @@ import pytest
 from neurofit.files import read_lines
 from neurofit.store.journal import Journal
 from neurofit.store.layout import SubmissionFiles
+from neurofit.store.records import JournalLine
 
 
 @contextlib.contextmanager
@@ -28,7 +29,7 @@ def test_a_line_after_one_that_the_disk_had_no_room_for_is_whole(tmp_path):
     files.journals.mkdir()
     journal = Journal(files, 3)
     with files_of_at_most(journal.path.stat().st_size + 10), pytest.raises(OSError):
-        journal.write({"outcome": {"state": "done"}})
-    journal.write({"end": "done"})
+        journal.copy_outcome({"state": "done"})
+    journal.write(JournalLine(end="done"))
     records, damaged = read_lines(journal.path)
     assert [next(iter(record)) for record in records] == ["start", "end"] and damaged == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from neurofit.structure import (
     structured_or_none,
 )
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 PROCESS = {"host": "node07", "boot": "b/4026531836", "pid": 33, "started": 7, "machine": "m"}
 ERROR = {
     "kind": "exception",
@@ -145,6 +147,12 @@ VALID: dict[type[Record], dict[str, Any]] = {
     records.Frame: ERROR["frames"][0],
     records.Reason: OUTCOME["reason"],
     records.Outcome: OUTCOME,
+    records.Takeover: {
+        "state": "abandoned",
+        "error": ERROR,
+        "by": {"submission": "s", "job": 3, "start": 2, "process": PROCESS, "inode": 1, "t": 1795199412.25},
+        "attempt": 2,
+    },
     records.TaskOutcome: OUTCOME,
     records.JournalLine: {
         "start": PROCESS,
@@ -154,6 +162,9 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "why": "done",
         "outcome": OUTCOME,
         "end": "done",
+        "job": 3,
+        "t": 1795199412.25,
+        "host": "node07",
     },
     PoolEvent: {"pool": PROCESS, "begun": True, "ended": 3, "cause": "killed"},
     records.LockRecord: {**PROCESS, "user": "ann", "since": "2026-11-20"},
@@ -193,6 +204,53 @@ def test_every_record_has_an_example_with_all_of_its_fields():
 @pytest.mark.parametrize("kind", VALID)
 def test_a_record_is_written_as_it_was_read(kind):
     assert json.loads(to_json(structured(VALID[kind], kind, "FILE").as_object())) == VALID[kind]
+
+
+EARLIER = FIXTURES / "study_0_1_0" / "training_data"
+FILES = {
+    "outcome.json": records.Outcome,
+    "claim.json": records.Claim,
+    "checkpoint.json": records.CheckpointRecord,
+    "queue.jsonl": records.QueueLine,
+    "runs.jsonl": records.RegisteredRun,
+    "journal/*.jsonl": records.JournalLine,
+}
+
+
+@pytest.mark.parametrize("pattern, kind", FILES.items())
+def test_what_was_read_is_written_with_the_same_bytes(pattern, kind):
+    paths = sorted(EARLIER.rglob(pattern))
+    assert paths
+    for line in (line for path in paths for line in path.read_text(encoding="utf-8").splitlines()):
+        now = re.sub(r'("boot":[^{}]*"started":\d+)', r'\1,"machine":""', line)  # 0.1.0 did not write it
+        assert to_json(structured(json.loads(now), kind, pattern).as_object()) == now
+
+
+def test_the_fields_of_a_submission_are_in_the_order_of_earlier_versions():
+    for path in EARLIER.rglob("submission.json"):
+        there = json.loads(path.read_text(encoding="utf-8").replace("@STUDY@", "/home/ana/study"))
+        written = structured(there, records.SubmissionRecord, path).as_object()
+        assert [(name, value) for name, value in written.items() if name in there] == list(there.items())
+
+
+@pytest.mark.parametrize(
+    "record, text",
+    [
+        (records.JournalLine(end="again", why="w"), '{"end":"again","why":"w"}'),
+        (records.JournalLine(skip=(1, 0), why="done"), '{"skip":[1,0],"why":"done"}'),
+        (records.QueueLine(complete=True), '{"complete":true}'),
+        (records.QueueLine(back=[(1, 2)], t=1.5), '{"back":[[1,2]],"t":1.5}'),
+        (records.QueueLine(id="7", first=0, last=2), '{"id":"7","first":0,"last":2,"process":null}'),
+        (records.ErrorRecord(kind="exit", exit_code=3), '{"kind":"exit","exit_code":3}'),
+        (records.Cancellation(tasks=None, by="ann"), '{"tasks":null,"by":"ann"}'),
+        (
+            records.Cancellation(tasks=frozenset({(2, 0), (1, 3)}), by="ann"),
+            '{"tasks":[[1,3],[2,0]],"by":"ann"}',
+        ),
+    ],
+)
+def test_fields_that_do_not_apply_are_not_written(record, text):
+    assert to_json(record.as_object()) == text
 
 
 @pytest.mark.parametrize(
@@ -264,7 +322,7 @@ def test_any_value_is_a_record_or_an_error(kind, value):
         (
             records.QueueLine,
             {"absent": [[3, 2]]},
-            "'absent' has a first job after its last",
+            "'absent' has a range of jobs that ends before it starts",
         ),
         (records.Claim, {"inode": -1}, "'inode' is -1, expected an inode"),
         (records.JournalLine, {"attempt": None}, "'attempt' is missing"),

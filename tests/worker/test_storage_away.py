@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from neurofit import transient
 from neurofit.files import read_json
@@ -17,6 +18,7 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, claim, publish
 from neurofit.store.history import History
 from neurofit.store.layout import SubmissionFiles, TaskFiles
+from neurofit.store.records import CheckpointRecord, JournalLine, Outcome
 from neurofit.worker import checkpoints
 
 WALK = """
@@ -113,8 +115,8 @@ def test_a_claim_whose_answer_was_lost_is_ours(task, claimant, monkeypatch, repe
 def test_an_outcome_whose_answer_was_lost_is_ours(task, claimant, monkeypatch, repeated):
     attempt = claim(task, 0, claimant)
     lose_an_answer(monkeypatch, "link", repeated=repeated)
-    assert publish(attempt, {"state": "done", "attempt": 1})
-    assert not publish(attempt, {"state": "abandoned", "attempt": 1})
+    assert publish(attempt, Outcome(state="done", attempt=1))
+    assert not publish(attempt, Outcome(state="abandoned", attempt=1))
     assert read_json(attempt.outcome)["state"] == "done"
 
 
@@ -122,9 +124,11 @@ def test_no_outcome_is_published_into_the_attempt_of_somebody_else(task, claiman
     attempt = claim(task, 0, claimant)
     record = {**read_json(attempt.claim), "job": 7}
     attempt.claim.write_text(json.dumps(record))
-    mine = {"state": "done", "submission": "s", "job": 0, "host": claimant.process.host, "pid": os.getpid()}
+    mine = Outcome(
+        state="done", attempt=1, submission="s", job=0, host=claimant.process.host, pid=os.getpid()
+    )
     assert not publish(attempt, mine) and not attempt.outcome.exists()
-    assert publish(attempt, {**mine, "job": 7})
+    assert publish(attempt, replace(mine, job=7))
 
 
 def test_a_storage_that_is_away_is_not_replaced_by_a_new_tree(task, claimant):
@@ -139,7 +143,8 @@ def test_a_storage_that_is_away_is_not_replaced_by_a_new_tree(task, claimant):
 def test_a_checkpoint_whose_answer_was_lost_is_published(task, claimant, monkeypatch, repeated):
     attempt = claim(task, 0, claimant)
     lose_an_answer(monkeypatch, "rename", repeated=repeated, where="000003")
-    with checkpoints.publishing(task, attempt, 3, {"rows": 0}) as folder:
+    record = CheckpointRecord(step=3, attempt=attempt.number)
+    with checkpoints.publishing(task, attempt, record) as folder:
         (folder / "state").write_text("x")
     assert [path.name for path in checkpoints.published(task)] == ["000003"]
     assert (task.checkpoints / "000003" / "state").read_text() == "x"
@@ -194,7 +199,7 @@ def test_a_worker_that_waits_beats_on(bench):
     threading.Timer(0.3, away.rename, [submission.folder]).start()
     with transient.patience(transient.worker(submission.folder, _Waiting(journal, Signals()).beat)):
         journal._failed = True
-        journal.write({"end": "done"})
+        journal.write(JournalLine(end="done"))
     assert journal.path.stat().st_mtime > time.time() - 100
     journal.close()
 
