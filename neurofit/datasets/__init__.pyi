@@ -2,8 +2,10 @@
 
 from .catalogue import (
     Known as Known,
+    convert_images as convert_images,
     known as known,
     load as load,
+    load_stimuli as load_stimuli,
 )
 from .dataset import (
     AXES as AXES,
@@ -11,6 +13,10 @@ from .dataset import (
 )
 from .importer import (
     add as add,
+)
+from .it_example import (
+    ExampleOptions as ExampleOptions,
+    make_example as make_example,
 )
 from .merging import (
     join as join,
@@ -25,6 +31,12 @@ from .pixels import (
     PixelFormat as PixelFormat,
     check_images as check_images,
     conversion as conversion,
+)
+from .recordings.converted import (
+    ConversionForecast as ConversionForecast,
+)
+from .recordings.majaj import (
+    categories as categories,
 )
 from .simulation import (
     planted_hsm as planted_hsm,

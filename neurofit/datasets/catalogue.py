@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.datasets.dataset import Dataset
+from neurofit.datasets.recordings.converted import ConversionForecast
+from neurofit.datasets.stimulus_set import StimulusSet
 from neurofit.errors import DataError, NameUnknown, nearest
 from neurofit.text import command
 
@@ -44,7 +46,7 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     spec : str
         "simulated"; "macaque_v1/02"; "macaque_v1/01+02", recordings of the same images, joined by image;
         "antolik_2016/region1"; "antolik_2016/region1/test", the test images alone;
-        "antolik_2016/region1+region2", stacked as in the thesis.
+        "antolik_2016/region1+region2", stacked as in the thesis; "majaj_2015".
     data : Path, optional
         The study's data/. A simulation does not need it.
 
@@ -72,6 +74,74 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     if len(set(parts)) < len(parts):
         raise NameUnknown(f"'{spec}' names a recording twice.")
     return _merged(recording, [_read(recording, part, data) for part in parts])
+
+
+def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
+    """Load the images of a data set by name, with their pixel format and labels. Images stay on disk.
+
+    Parameters
+    ----------
+    spec : str
+        "majaj_2015/train", "majaj_2015/val" or "majaj_2015/test", the hidden images; "majaj_2015", the images
+        of training and validation in the order of the data set.
+    data : Path, optional
+        The study's data/.
+
+    Returns
+    -------
+    StimulusSet
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such stimulus set.
+    DataError
+        If a file is missing or damaged.
+    """
+    kind, _, part = spec.partition("/")
+    known = {name: one for name, one in _formats().items() if hasattr(one, "stimuli")}
+    names = [_name(one, part) for one in known.values() for part in ("", *one.stimulus_parts)]
+    if spec not in names:
+        raise NameUnknown(f"No stimulus set '{spec}'. Known: {', '.join(names)}.{nearest(spec, names)}")
+    recording = known[kind]
+    return recording.stimuli(part, _folder(recording, recording.parts[0], data))
+
+
+def convert_images(kind: str, data: Path, dry_run: bool = False) -> ConversionForecast:
+    """Convert the compressed images of a kind of data set once, to .npy files beside them.
+
+    Images are read from these files as long as the compressed file does not change.
+
+    Parameters
+    ----------
+    kind : {"majaj_2015"}
+    data : Path
+        The study's data/.
+    dry_run : bool, default False
+        Only forecast.
+
+    Returns
+    -------
+    ConversionForecast
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such kind, or it has no compressed images.
+    DataError
+        If the file is missing or damaged, or the disk is too small, which is known before anything is written.
+    """
+    from neurofit.datasets.recordings import converted
+
+    known = {name: one for name, one in _formats().items() if hasattr(one, "compressed")}
+    if kind not in known:
+        raise NameUnknown(
+            f"No compressed images of '{kind}'. Known: {', '.join(known)}.{nearest(kind, known)}"
+        )
+    recording = known[kind]
+    folder = _folder(recording, recording.parts[0], data)
+    parts = {part: recording.stimuli(part, folder) for part in recording.stimulus_parts}
+    return converted.convert(folder / recording.compressed, parts, dry_run)
 
 
 def files(spec: str, data: Path) -> list[Path]:
@@ -131,24 +201,34 @@ def _part(recording, text: str) -> str:
     if part.removesuffix("/test") not in recording.parts or (
         part.endswith("/test") and not recording.has_test
     ):
-        names = ", ".join(f"{recording.kind}/{name}" for name in recording.parts)
+        names = ", ".join(_name(recording, name) for name in recording.parts)
         what = f"no recording '{text}'" if text else "name the recording"
         raise NameUnknown(f"{recording.kind}: {what}. Known: {names}.{nearest(part, recording.parts)}")
     return part
 
 
+def _name(recording, part: str) -> str:
+    """ "macaque_v1/02"; "majaj_2015", of which there is only one recording."""
+    return f"{recording.kind}/{part}".rstrip("/")
+
+
 def _read(recording, part: str, data: Path | None) -> Dataset:
+    return recording.read(part, _folder(recording, part, data))
+
+
+def _folder(recording, part: str, data: Path | None) -> Path:
+    """The folder of the recording, in which its files are."""
     if data is None:
-        raise DataError(f"'{recording.kind}/{part}' needs a study's data/, and none was given.")
+        raise DataError(f"'{_name(recording, part)}' needs a study's data/, and none was given.")
     folder = Path(data) / recording.kind
     for name in recording.files(part):
         if not (folder / name).is_file():
             add = command("data add", recording.kind, "PATH")
             raise DataError(
-                f"{recording.kind}/{part}: no file {folder / name}. `{add}` puts it "
+                f"{_name(recording, part)}: no file {folder / name}. `{add}` puts it "
                 f"there, where PATH is a folder or a data.tar.gz that holds it.{recording.hint(name)}"
             )
-    return recording.read(part, folder)
+    return folder
 
 
 def _merged(recording, datasets: list[Dataset]) -> Dataset:
@@ -168,7 +248,8 @@ def _survey(recording, data: Path | None) -> Known:
         size_bytes += sum((folder / name).stat().st_size for name in here)
         missing += [f"{recording.kind}/{name}" for name in files if name not in here]
         if len(here) == len(files):
-            present.append(f"{recording.kind}/{part}")
+            present.append(_name(recording, part))
         elif recording.has_test and set(recording.files(f"{part}/test")) <= set(here):
-            present.append(f"{recording.kind}/{part}/test")
-    return Known(recording.kind, recording.description, present, missing, size_bytes)
+            present.append(f"{_name(recording, part)}/test")
+    note = recording.note(folder) if present and hasattr(recording, "note") else ""
+    return Known(recording.kind, recording.description + note, present, missing, size_bytes)

@@ -23,7 +23,7 @@ _BLOCK_BYTES = 32 * 2**20
 class StimulusSet:
     """Images with the declared meaning of their values. Reading some of them does not read all of them.
 
-    `from_array`, `from_npy` and `from_hdf5` make one; `datasets.stimulus_set` loads one by name.
+    `from_array`, `from_npy` and `from_hdf5` make one; `datasets.load_stimuli` loads one by name.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ class StimulusSet:
         name: str,
         images: np.ndarray,
         pixels: PixelFormat,
-        ids: Sequence | None = None,
-        labels: dict[str, Sequence] | None = None,
+        ids: Any = None,
+        labels: dict[str, Any] | None = None,
     ) -> StimulusSet:
         """A stimulus set of images in memory.
 
@@ -107,8 +107,8 @@ class StimulusSet:
         name: str,
         path: Path,
         pixels: PixelFormat,
-        ids: Sequence | None = None,
-        labels: dict[str, Sequence] | None = None,
+        ids: Any = None,
+        labels: dict[str, Any] | None = None,
     ) -> StimulusSet:
         """A stimulus set of images in a .npy file; parameters as `from_array`."""
         return cls.of(name, in_npy(path), pixels, ids, labels)
@@ -120,8 +120,8 @@ class StimulusSet:
         path: Path,
         key: str,
         pixels: PixelFormat,
-        ids: Sequence | None = None,
-        labels: dict[str, Sequence] | None = None,
+        ids: Any = None,
+        labels: dict[str, Any] | None = None,
     ) -> StimulusSet:
         """A stimulus set of images in an array of an HDF5 file; parameters as `from_array`."""
         return cls.of(name, in_hdf5(path, key), pixels, ids, labels)
@@ -132,8 +132,8 @@ class StimulusSet:
         name: str,
         source: ImageSource,
         pixels: PixelFormat,
-        ids: Sequence | None = None,
-        labels: dict[str, Sequence] | None = None,
+        ids: Any = None,
+        labels: dict[str, Any] | None = None,
     ) -> StimulusSet:
         """A stimulus set of any source; parameters as `from_array`."""
         if len(source.shape) == 4 and source.shape[0]:

@@ -31,7 +31,14 @@ HEAVY = (
     "submitit",
     "importlib.metadata",
 )
-EVERY_HELP = [[], *([name] for name in COMMANDS), ["runners", "check"], ["data", "add"]]
+EVERY_HELP = [
+    [],
+    *([name] for name in COMMANDS),
+    ["runners", "check"],
+    ["data", "add"],
+    ["data", "make-example"],
+    ["data", "convert"],
+]
 
 
 def loaded(study, *words: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""`neurofit data`: list the data sets under data/, or add recordings to them."""
+"""`neurofit data`: list the data sets under data/, add recordings to them, make example files, convert images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, as_json: bool) -> None:
     """List the data sets that neurofit can read, and which of their files are under data/.
 
-    `neurofit data add` adds recordings.
+    `neurofit data add` adds recordings, `neurofit data make-example` makes a small example file, and `neurofit
+    data convert` converts compressed images once.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -76,4 +77,109 @@ def add(kind: str, path: Path, dry_run: bool, as_json: bool) -> None:
         terminal.say(wording.short_path(one))
     verb = "would be added" if dry_run else "added"
     terminal.say(f"{wording.count(len(new), 'file')} {verb}." if new else "All files are present already.")
+    terminal.hint("neurofit data")
+
+
+@command.command(
+    name="make-example",
+    epilog=options.examples(
+        "neurofit data make-example majaj_2015 --images 320 --seed 1",
+        "neurofit data make-example majaj_2015 --size 224 --out ~/examples",
+    ),
+)
+@click.argument("kind")
+@click.option(
+    "--images", metavar="N", type=int, default=576, show_default=True, help="Number of training images."
+)
+@click.option(
+    "--size", metavar="PX", type=int, default=64, show_default=True, help="Height and width of images."
+)
+@click.option("--neurons", metavar="N", type=int, default=168, show_default=True, help="Number of neurons.")
+@click.option(
+    "--ceiling",
+    metavar="SHARE",
+    type=float,
+    default=0.6,
+    show_default=True,
+    help="Share of the responses' variance that is signal.",
+)
+@click.option(
+    "--layer",
+    metavar="NAME",
+    default="layer2",
+    show_default=True,
+    help="Layer of the random network in which responses are planted: layer1 to layer4.",
+)
+@click.option(
+    "--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of everything random."
+)
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder for the file, instead of data/KIND.",
+)
+@options.dry_run
+@options.as_json
+def make_example(
+    kind: str,
+    images: int,
+    size: int,
+    neurons: int,
+    ceiling: float,
+    layer: str,
+    seed: int,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Make a small example file with the keys and types of the data set KIND.
+
+    Images of objects are generated, and responses are planted in a layer of a fixed random network. The truth is
+    in the file too. KIND is majaj_2015.
+    """
+    from neurofit import datasets
+
+    chosen = datasets.ExampleOptions(
+        images=images, size=size, neurons=neurons, ceiling=ceiling, layer=layer, seed=seed
+    )
+    folder = options.here().data / kind if out is None else out.expanduser()
+    path = datasets.make_example(kind, folder, chosen, dry_run=dry_run)
+    if as_json:
+        terminal.as_json({"kind": kind, "file": str(path), "images": chosen.counts, "dry_run": dry_run})
+        return
+    counts = ", ".join(f"{count} {part}" for part, count in chosen.counts.items())
+    verb = "would be written" if dry_run else "written"
+    terminal.say(f"{wording.short_path(path)} {verb}: {counts} images of {size}×{size}, {neurons} neurons.")
+    terminal.hint("neurofit data")
+
+
+@command.command(epilog=options.examples("neurofit data convert majaj_2015"))
+@click.argument("kind")
+@options.dry_run
+@options.as_json
+def convert(kind: str, dry_run: bool, as_json: bool) -> None:
+    """Convert the compressed images of the data set KIND once, so that they are faster to read in any order.
+
+    The space that is needed and the space that is free are printed before. KIND is majaj_2015.
+    """
+    from neurofit import datasets
+
+    forecast = datasets.convert_images(kind, options.here().data, dry_run=True)
+    sizes = f"{wording.size(forecast.needed_bytes)} needed, {wording.size(forecast.free_bytes)} free"
+    if not as_json and forecast.files:
+        terminal.say(f"{wording.count(len(forecast.files), 'file')} to convert: {sizes}.")
+    if not dry_run:
+        datasets.convert_images(kind, options.here().data)
+    if as_json:
+        terminal.as_json({"kind": kind, **forecast.as_json(), "dry_run": dry_run})
+        return
+    for one in forecast.files:
+        terminal.say(wording.short_path(one))
+    verb = "would be converted" if dry_run else "converted"
+    terminal.say(
+        f"{wording.count(len(forecast.files), 'file')} {verb}."
+        if forecast.files
+        else "All images are converted already."
+    )
     terminal.hint("neurofit data")

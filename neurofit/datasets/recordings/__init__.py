@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from neurofit.datasets.recordings.antolik import Antolik
 from neurofit.datasets.recordings.macaque import Macaque
+from neurofit.datasets.recordings.majaj import Majaj
 
-FORMATS = {recording.kind: recording for recording in (Macaque(), Antolik())}
+FORMATS = {recording.kind: recording for recording in (Macaque(), Antolik(), Majaj())}
