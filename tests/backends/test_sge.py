@@ -308,7 +308,7 @@ SUITABLE = "verification: found suitable queue(s)\n"
     ("levels", "ok", "advice"),
     [
         ([NOT_WITHOUT_LOAD, SUITABLE], True, ""),
-        ([NOT_WITHOUT_LOAD, NOT_WITHOUT_LOAD, SUITABLE], True, "so much mem_free is only known"),
+        ([NOT_WITHOUT_LOAD, NOT_WITHOUT_LOAD, SUITABLE], True, "whether a host has mem_free is known only"),
         ([NOT_WITHOUT_LOAD] * 3, False, "0 slots"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_second_ctrl_c_does_not_wait_and_says_that_it_is_not_known(unhurried):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "1 of 4 jobs was queued as" in said and "whether the queue has more is not known" in said
+    assert "1 of 4 jobs was queued as" in said and "checks whether the queue has more" in said
     assert counts(unhurried, "quick") == {"queued": 8}, (
         "until the queue has answered without the rest for the grace"
     )
