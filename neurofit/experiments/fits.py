@@ -9,11 +9,24 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from neurofit.errors import GridError
 from neurofit.experiments.grid.params import plain, short
-from neurofit.protocols import PredictedResponses
+from neurofit.protocols import (
+    ChecksArguments,
+    DeclaresArguments,
+    HasArchitectures,
+    HasDefaults,
+    HasSettings,
+    HasViews,
+    LoadsTasks,
+    MakesEnsembles,
+    PredictedResponses,
+    Predicts,
+    Prepares,
+    TrainsTogether,
+)
 
 REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 _ANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -65,8 +78,8 @@ class FitAdapter:
 
     def arguments(self) -> dict[str, Any]:
         """Every declared argument, with its default or REQUIRED."""
-        if (declared := self._method("arguments")) is not None:
-            return dict(declared())
+        if self.declares_arguments:
+            return dict(cast(DeclaresArguments, self.fit).arguments())
         rest = self._parameters()[1:]
         return {parameter.name: parameter.default for parameter in rest if parameter.kind not in _ANY}
 
@@ -80,33 +93,31 @@ class FitAdapter:
 
     def settings(self) -> dict[str, Any]:
         """Settings of the fit other than its arguments, as JSON."""
-        settings = self._method("settings")
-        found: dict[str, Any] = plain(
-            dict(settings()) if settings else {"fit": self.name}, "the fit's settings"
-        )
-        return found
+        settings = cast(HasSettings, self.fit).settings() if self._has("settings") else {"fit": self.name}
+        settings = plain(dict(settings), "the fit's settings")
+        return dict(settings)
 
     def architectures(self) -> list[str]:
-        return [str(one) for one in getattr(self.fit, "architectures", ())] or [self.name]
+        named = cast(HasArchitectures, self.fit).architectures if self._has("architectures") else ()
+        return [str(one) for one in named] or [self.name]
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The defaults of the arguments that are not in `params`; the repr of a value that is not valid JSON."""
-        defaults = self._method("defaults")
-        found = defaults(params) if defaults else self.arguments()
+        own = cast(HasDefaults, self.fit).defaults(params) if self._has("defaults") else self.arguments()
         return {
             key: _recordable(value)
-            for key, value in found.items()
+            for key, value in own.items()
             if key not in params and value is not REQUIRED
         }
 
     def check(self, params: Mapping[str, Any]) -> None:
-        if (check := self._method("check")) is not None:
-            check(dict(params))
+        if self._has("check"):
+            cast(ChecksArguments, self.fit).check(dict(params))
 
     def prepare(self, study: Path) -> None:
         """Let the fit load what all tasks need, before they are forked."""
-        if (prepare := self._method("prepare")) is not None:
-            prepare(study)
+        if self._has("prepare"):
+            cast(Prepares, self.fit).prepare(study)
 
     def call(self, task: Any) -> Any:
         """Call the fit with this task and return its result.
@@ -124,39 +135,35 @@ class FitAdapter:
     @property
     def together(self) -> Callable[[list[Any]], Sequence[Any]] | None:
         """The function that trains several repetitions of one run at once, or None."""
-        found: Callable[[list[Any]], Sequence[Any]] | None = self._method("together")
-        return found
+        return cast(TrainsTogether, self.fit).together if self._has("together") else None
 
     @property
     def load(self) -> Callable[[Path], Any] | None:
         """The function that loads a finished attempt from its folder, or None."""
-        found: Callable[[Path], Any] | None = self._method("load")
-        return found
+        return cast(LoadsTasks, self.fit).load if self._has("load") else None
 
     @property
     def predict(self) -> Callable[[Path, Any, Path], PredictedResponses] | None:
         """The function that predicts responses to other images from a finished attempt's folder, or None."""
-        found: Callable[[Path, Any, Path], PredictedResponses] | None = self._method("predict")
-        return found
+        return cast(Predicts, self.fit).predict if self._has("predict") else None
 
     @property
     def ensemble(self) -> Callable[[list[Path]], Any] | None:
         """The function that loads several finished attempts of one run as one object, or None."""
-        found: Callable[[list[Path]], Any] | None = self._method("ensemble")
-        return found
+        return cast(MakesEnsembles, self.fit).ensemble if self._has("ensemble") else None
 
     @property
     def views(self) -> tuple[str, ...]:
         """The names of the views of a finished attempt's model."""
-        return tuple(getattr(self.fit, "views", ()))
+        return tuple(cast(HasViews, self.fit).views) if self._has("views") else ()
 
     @property
     def view(self) -> Callable[[Path, str, Any], list[dict[str, Any]]] | None:
-        found: Callable[[Path, str, Any], list[dict[str, Any]]] | None = self._method("view")
-        return found
+        """The function that makes the panels of one view, or None."""
+        return cast(HasViews, self.fit).view if self._has("view") else None
 
-    def _method(self, name: str) -> Any:
-        return getattr(self.fit, name, None)
+    def _has(self, name: str) -> bool:
+        return getattr(self.fit, name, None) is not None
 
     def _parameters(self) -> list[inspect.Parameter]:
         try:
