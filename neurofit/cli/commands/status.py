@@ -179,7 +179,7 @@ def _print_queues(watched: WatchedStatus) -> None:
     for queue in of_queues(watched.status):
         for reason, number in queue["reasons"].items():
             terminal.note(
-                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} waiting: "
+                f"{queue['experiment']}: {wording.count(number, 'job')} of {queue['submission']} queued: "
                 f"{reason}"
             )
         for cause, number in queue["causes"].items():
