@@ -202,12 +202,6 @@ class Discovered:
     unseen: list[str]
 
 
-def experiments_with_files(study: Study) -> list[str]:
-    """The names of the experiments with files under `training_data/`, in any number of nested groups."""
-    storage.require(study)
-    return discover_experiments(study).names
-
-
 def discover_experiments(study: Study) -> Discovered:
     """Find the experiments under `training_data/`, and the folders and links that may hide one.
 

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from neurofit.files import read_lines
+from neurofit.files import parse_lines
 from neurofit.store.journal import Journal
 from neurofit.store.layout import SubmissionFiles
 from neurofit.store.records import JournalLine
@@ -31,5 +31,5 @@ def test_a_line_after_one_that_the_disk_had_no_room_for_is_whole(tmp_path):
     with files_of_at_most(journal.path.stat().st_size + 10), pytest.raises(OSError):
         journal.copy_outcome({"state": "done"})
     journal.write(JournalLine(end="done"))
-    records, damaged = read_lines(journal.path)
+    records, damaged = parse_lines(journal.path.read_bytes())
     assert [next(iter(record)) for record in records] == ["start", "end"] and damaged == 1

@@ -39,12 +39,12 @@ def test_a_damaged_line_is_counted_the_rest_is_read_and_nothing_is_added(tmp_pat
 
 
 def test_a_torn_last_line_is_followed_by_a_fresh_one(tmp_path):
-    from neurofit.files import append_lines, read_lines
+    from neurofit.files import append_lines, parse_lines
 
     path = tmp_path / "lines.jsonl"
     path.write_text('{"a":1}\n{"a":')
     append_lines(path, [{"a": 2}])
-    assert read_lines(path) == ([{"a": 1}, {"a": 2}], 1)
+    assert parse_lines(path.read_bytes()) == ([{"a": 1}, {"a": 2}], 1)
 
 
 def test_half_a_last_line_after_a_full_disk_was_never_used_and_blocks_nothing(tmp_path):
