@@ -1,4 +1,4 @@
-"""The identity of processes, and whether they still run, as far as the kernel of this host knows.
+"""The identity of processes, whether they still run, and their memory, as far as the kernel of this host knows.
 
 A process number is valid within one boot of one kernel and one process namespace: containers have their own
 numbers, two machines may have the same name, and the name of a machine may change. If a number is not valid
@@ -7,9 +7,11 @@ here, or `/proc` hides the process, the answer is None, and callers decide by th
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import os
+import resource
 import socket
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -19,6 +21,7 @@ from typing import Any
 PROC = Path("/proc")
 FIRST_NAMESPACE = "4026531836"  # the kernel's number for the process namespace outside containers
 GONE = -1
+UNLIMITED = 1 << 50  # control groups without a limit give a number beyond this [bytes]
 
 
 @cache
@@ -141,3 +144,57 @@ def is_process(record: Any) -> bool:
     return texts and all(
         type(record.get(name)) is int and 0 <= record[name] < 2**63 for name in ("pid", "started")
     )
+
+
+def memory_limit(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """This process's memory limit, its own or that of its control groups, in bytes; None if there is none."""
+    limits = [resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limits = [limit for limit in limits if limit != resource.RLIM_INFINITY]
+    least = min(limits + _of_control_groups(proc, groups), default=UNLIMITED)
+    return None if least >= UNLIMITED else least
+
+
+def memory_used(proc: Path = PROC) -> int:
+    """Resident memory of this process, in bytes; 0 if the kernel does not say."""
+    try:
+        pages = int((proc / "self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+def memory_available(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """How many more bytes this process can take: up to its limit, and of what is free on its host.
+
+    None if there is no limit and the kernel does not say. Memory of other processes in the same control group
+    is not known and not subtracted from the limit.
+    """
+    rooms = []
+    limit = memory_limit(proc, groups)
+    if limit is not None:
+        rooms.append(max(limit - memory_used(proc), 0))
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (proc / "meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                rooms.append(int(line.split()[1]) * 1024)
+    return min(rooms, default=None)
+
+
+def _of_control_groups(proc: Path, groups: Path) -> list[int]:
+    found = []
+    try:
+        lines = [line.split(":", 2) for line in (proc / "self/cgroup").read_text().splitlines()]
+    except OSError:
+        return []
+    for _, controllers, name in lines:
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = groups / "memory" if controllers else groups
+        file = "memory.limit_in_bytes" if controllers else "memory.max"
+        own = root / name.lstrip("/")
+        for folder in (own, *own.parents):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int((folder / file).read_text()))  # "max" is not a number
+            if folder == root:
+                break
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import neurofit
+from neurofit import process
 
 CLOCK = ".canary-clock"
 IMPORT_SECONDS = 90.0
 HEAVY_GB = 1.5  # TensorFlow and what it imports
 LIGHT = ("numpy",)
 LIBRARIES = (*LIGHT, "tensorflow", "keras")
-UNLIMITED_GB = 1 << 20
 IMPORTS = """
 import importlib, json, sys
 for name in sys.argv[1:]:
@@ -126,27 +125,5 @@ def gpu_names() -> list[str]:
 
 def memory_gb() -> float | None:
     """This process's memory limit, its own or that of its control groups; None if there is none."""
-    limits = [resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    limits = [limit for limit in limits if limit != resource.RLIM_INFINITY] + _of_control_groups()
-    least = min(limits, default=None)
-    return None if least is None or least / 2**30 >= UNLIMITED_GB else round(least / 2**30, 3)
-
-
-def _of_control_groups() -> list[int]:
-    found = []
-    try:
-        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    except OSError:
-        return []
-    for _, controllers, name in groups:
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root = Path("/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup")
-        file = "memory.limit_in_bytes" if controllers else "memory.max"
-        own = root / name.lstrip("/")
-        for folder in (own, *own.parents):
-            with contextlib.suppress(OSError, ValueError):
-                found.append(int((folder / file).read_text()))  # "max" is not a number
-            if folder == root:
-                break
-    return found
+    limit = process.memory_limit()
+    return None if limit is None else round(limit / 2**30, 3)
