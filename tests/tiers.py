@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 STARTING = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "os.system"}
-ASKED_BY_LIBRARIES = {"fc-list"}  # once, when matplotlib is first imported
+ASKED_BY_LIBRARIES = {"fc-list", "uname"}  # once, when matplotlib and rsatoolbox are first imported
 MAY_START = ("process", "slow", "cluster")
 FAULT = "this test started a process ({}) and is not marked so: ask for the fixture `processes`, or mark it `process`"
 

@@ -33,8 +33,12 @@ from .measures import (
     r_squared as r_squared,
 )
 from .similarity import (
+    cka_of_products as cka_of_products,
     dissimilarities as dissimilarities,
+    dissimilarities_of_products as dissimilarities_of_products,
     linear_cka as linear_cka,
+    rdm_ceiling as rdm_ceiling,
+    rdm_similarity as rdm_similarity,
     representational_similarity as representational_similarity,
 )
 from .summary import (
