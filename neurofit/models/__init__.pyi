@@ -6,6 +6,7 @@ from . import (
     ensembles as ensembles,
     inspection as inspection,
     layers as layers,
+    linear_maps as linear_maps,
     losses as losses,
     optimizers as optimizers,
     regularizers as regularizers,

@@ -55,6 +55,45 @@ class Scaling:
         return (np.concatenate([block.values for block in blocks], axis=1) - self.mean) * self.factor
 
 
+def centred(kernel: np.ndarray, of_train: np.ndarray) -> np.ndarray:
+    """A kernel of images with the training images, (image, training image), centred on the training images.
+
+    K(x, x') − mean_s K(x, s) − mean_s K(s, x') + mean_ss' K(s, s'), s and s' training images: the products of
+    features less their means over the training images.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (image, training image)
+    of_train : ndarray, shape (training image, training image)
+        The kernel of the training images with each other.
+
+    Returns
+    -------
+    ndarray, shape (image, training image)
+    """
+    return kernel - kernel.mean(axis=1, keepdims=True) - of_train.mean(axis=0) + of_train.mean()
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues, at least 0 and ascending, and eigenvectors of a centred kernel of the training images.
+
+    Parameters
+    ----------
+    values : ndarray, shape (component,)
+    vectors : ndarray, shape (training image, component)
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def of(cls, kernel: np.ndarray) -> Spectrum:
+        """The spectrum of a kernel of the training images with each other, which is centred first."""
+        values, vectors = np.linalg.eigh(centred(kernel, kernel))
+        return cls(np.maximum(values, 0), vectors)
+
+
 @dataclass(frozen=True)
 class Ridge:
     """A path of regressions.
@@ -95,8 +134,7 @@ class Ridge:
         """
         plain = _kernel(self.seen, self.seen, self.kernel, self.length)
         across = _kernel(self.scaling.scaled(blocks), self.seen, self.kernel, self.length)
-        centred = across - across.mean(axis=1, keepdims=True) - plain.mean(axis=0) + plain.mean()
-        predicted = centred @ self.dual + self.intercept
+        predicted = centred(across, plain) @ self.dual + self.intercept
         return predicted if self.power == 1 else np.maximum(predicted, 0) ** (1 / self.power)
 
     def chosen(self, per_neuron: np.ndarray) -> Ridge:
@@ -145,11 +183,10 @@ def ridge_path(
     scaling = Scaling.of(blocks)
     seen = scaling.scaled(blocks)
     gram = _kernel(seen, seen, kernel, length)
-    gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
-    values, vectors = np.linalg.eigh(gram)
+    spectrum = Spectrum.of(gram)
     intercept = responses.mean(axis=0)
-    projected = vectors.T @ (responses - intercept)
-    dual = vectors @ (projected / (np.maximum(values, 0)[:, None] + alphas[:, None, None]))
+    projected = spectrum.vectors.T @ (responses - intercept)
+    dual = spectrum.vectors @ (projected / (spectrum.values[:, None] + alphas[:, None, None]))
     return Ridge(scaling, seen, dual, intercept, kernel, length, power)
 
 
