@@ -241,7 +241,7 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 def _fill(descriptor: int, row: np.ndarray, offset: int, wanted: int, path: Path) -> None:
     """Read `wanted` bytes into a row; a read may return fewer than it was asked for."""
-    view, done = memoryview(row).cast("B"), 0
+    view, done = row.data.cast("B"), 0
     while done < wanted:
         count = os.preadv(descriptor, [view[done:]], offset + done)
         if not count:

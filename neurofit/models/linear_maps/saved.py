@@ -185,7 +185,11 @@ class SavedMap:
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} cannot be read as a saved map: {error}.") from None
         return cls(
-            *(found[name] for name in NAMES[:5]),
+            mean=found["mean"],
+            weights=found["weights"],
+            intercept=found["intercept"],
+            alpha=found["alpha"],
+            components=found["components"],
             units=tuple(found["units"].tolist()),
             features=str(found["features"]),
             recipe=json.loads(str(found["recipe"])),
