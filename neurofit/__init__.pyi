@@ -3,6 +3,7 @@
 from . import (
     datasets as datasets,
     errors as errors,
+    features as features,
     models as models,
     plotting as plotting,
     reports as reports,

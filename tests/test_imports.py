@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "experiments",
         "backends",
         "datasets",
+        "features",
     },
     "orchestrate": {"orchestrate", "tables", "status", "store", "experiments", "backends", "worker"},
     "plotting": {"plotting", "tables", "status", "store", "experiments"},
@@ -52,6 +53,7 @@ MAY_IMPORT = {
     "experiments": {"experiments"},
     "backends": {"backends"},
     "models": {"models", "datasets", "scores"},
+    "features": {"features", "datasets", "scores", "store"},
     "datasets": {"datasets", "scores"},
     "scores": {"scores"},
     "__main__": {"cli"},
@@ -66,13 +68,13 @@ DRAWING = (
     "plotting/style.py",
 )
 ONLY_IN = {
-    "tensorflow": ("models/",),
-    "keras": ("models/",),
+    "tensorflow": ("models/", "features/forward.py"),
+    "keras": ("models/", "features/forward.py", "features/networks.py"),
     "h5py": ("datasets/hdf5.py",),
     "lazy_loader": ("lazy.py",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),
-    "rich": ("cli/", "text.py"),  # the latter asks it for the width of texts
+    "rich": ("cli/", "features/progress.py", "text.py"),  # the last asks it for the width of texts
     "pandas": ("tables/", "datasets/"),
     "matplotlib": DRAWING,
     "tensorboard": ("plotting/events.py",),

@@ -20,7 +20,7 @@ from pathlib import Path
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.files import explain_os_errors
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.store import index
+from neurofit.store import features as feature_store, index
 from neurofit.store.journal import now_on
 from neurofit.store.layout import (
     AttemptFiles,
@@ -37,13 +37,15 @@ from neurofit.store.submissions import TaskKey, read_submission
 from neurofit.structure import read_record
 from neurofit.study import Study
 
-LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH = (
+LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH, FEATURES, REGISTERED = (
     "leftovers of interrupted writes",
     "checkpoints of tasks that are done",
     "copies of code that no submission uses",
     "indices of experiments that are gone",
     "attempts that a newer one replaced",
     "scratch attempts at tasks that are done",
+    "features of networks",
+    "features that were registered",
 )
 YOUNG_SECONDS = 3600.0
 _LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
@@ -67,8 +69,21 @@ class Survey:
     left_alone: list[str]
 
 
-def survey(study: Study, *, attempts: bool = False) -> Survey:
-    """Everything that can be removed; with `attempts`, also attempts that a newer one replaced."""
+def survey(study: Study, *, attempts: bool = False, features: bool = False) -> Survey:
+    """Everything that can be removed.
+
+    Parameters
+    ----------
+    study : Study
+    attempts : bool, optional
+        Also attempts that a newer one replaced.
+    features : bool, optional
+        Also features of networks, unless a task may use them.
+
+    Returns
+    -------
+    Survey
+    """
     waste: list[Waste] = []
     left_alone: list[str] = []
     for name in discover_experiments(study).names:
@@ -82,6 +97,10 @@ def survey(study: Study, *, attempts: bool = False) -> Survey:
             left_alone.append(f"{name} was skipped: {error}")
     unused = _unused_code(study, left_alone)
     waste += _waste(CODE, None, unused)
+    if features:
+        waste += _features(study, left_alone)
+    features_folder = study.training_data / feature_store.FOLDER
+    waste += _waste(LEFTOVERS, None, _old(_leftovers(features_folder, deep=False), features_folder))
     waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study), deep=False), code_store(study)))
     waste += _waste(INDEX, None, index.orphans(index.cache_folder()))
     return Survey(waste, left_alone)
@@ -92,13 +111,42 @@ def remove(study: Study, waste: Iterable[Waste]) -> int:
     removed = 0
     for one in waste:
         if one.experiment is None:
-            known = {path for again in survey(study).waste if again.kind == one.kind for path in again.paths}
-            removed += _delete(path for path in one.paths if path in known)
+            again = survey(study, features=one.kind in (FEATURES, REGISTERED)).waste
+            known = {path for other in again if other.kind == one.kind for path in other.paths}
+            still = [path for path in one.paths if path in known]
+            if one.kind in (FEATURES, REGISTERED):
+                removed += sum(feature_store.remove(feature_store.FeatureFiles(path)) for path in still)
+            else:
+                removed += _delete(still)
             continue
         with locked(ExperimentFiles(study, one.experiment).lock):
             if _busy(read_status(study, one.experiment)) is None:
                 removed += _delete(one.paths)
     return removed
+
+
+def _features(study: Study, left_alone: list[str]) -> Iterator[Waste]:
+    """Features of networks; none if a task may use some.
+
+    Nothing says before a task runs which features it will open, so a single queued or running task of the study
+    protects all of them, and so does an experiment that cannot be read. An hour without use protects those
+    that a process outside of any submission has opened.
+    """
+    found = feature_store.listed(study)
+    if not found:
+        return
+    if left_alone:
+        left_alone.append(f"Features were kept, because a task may use them: {left_alone[0]}")
+        return
+    idle = [one for one in found if one.holder is None and one.unused_seconds > YOUNG_SECONDS]
+    if len(idle) < len(found):
+        left_alone.append(
+            f"{len(found) - len(idle)} layer(s) of features were kept: they were used within the last hour, or are "
+            "being computed."
+        )
+    for kind, registered in ((FEATURES, False), (REGISTERED, True)):
+        chosen = [one for one in idle if one.is_registered is registered]
+        yield from _waste(kind, None, [one.files.folder for one in chosen])
 
 
 def _delete(paths: Iterable[Path]) -> int:

@@ -38,6 +38,8 @@ EVERY_HELP = [
     ["data", "add"],
     ["data", "make-example"],
     ["data", "convert"],
+    ["data", "features"],
+    ["data", "fetch-weights"],
 ]
 
 

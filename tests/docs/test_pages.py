@@ -18,6 +18,7 @@ DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)")
 PACKAGES = (
+    "neurofit.features",
     "neurofit",
     "neurofit.datasets",
     "neurofit.plotting",

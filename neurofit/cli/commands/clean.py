@@ -7,14 +7,23 @@ import click
 from neurofit.cli import options, terminal, wording
 
 
-@click.command(epilog=options.examples("neurofit clean --dry-run", "neurofit clean --attempts --yes"))
+@click.command(
+    epilog=options.examples(
+        "neurofit clean --dry-run", "neurofit clean --attempts --yes", "neurofit clean --features"
+    )
+)
 @click.option(
     "--attempts", is_flag=True, help="Also remove attempts, with their logs, that newer ones replaced."
+)
+@click.option(
+    "--features",
+    is_flag=True,
+    help="Also remove the features of networks, unless a queued or running task may use them.",
 )
 @options.dry_run
 @options.yes
 @options.as_json
-def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+def command(attempts: bool, features: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove files that no result needs.
 
     These are the leftovers of interrupted writes, the checkpoints of tasks that are done, and copies of code
@@ -24,7 +33,7 @@ def command(attempts: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     from neurofit.orchestrate.clean import remove, survey
 
     study = options.here()
-    found = survey(study, attempts=attempts)
+    found = survey(study, attempts=attempts, features=features)
     rows = [[one.kind, one.experiment, len(one.paths), wording.size(one.size_bytes)] for one in found.waste]
     if not as_json:
         if rows:

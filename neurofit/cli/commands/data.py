@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from neurofit.text import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.datasets.catalogue import Known
+    from neurofit.store.features import Listed
 
 
 @click.group(
@@ -24,7 +25,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """List the data sets that neurofit can read, and which of their files are under data/.
 
     `neurofit data add` adds recordings, `neurofit data make-example` makes a small example file, and `neurofit
-    data convert` converts compressed images once.
+    data convert` converts compressed images once. `neurofit data features` lists features of networks.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -183,3 +184,94 @@ def convert(kind: str, dry_run: bool, as_json: bool) -> None:
         else "All images are converted already."
     )
     terminal.hint("neurofit data")
+
+
+@command.command(
+    epilog=options.examples("neurofit data features", "neurofit data features --json > features.json")
+)
+@options.as_json
+def features(as_json: bool) -> None:
+    """List the features of networks that this study has: network, layer, images, size, age and key.
+
+    Features are under training_data/.features/. `neurofit clean --features` removes them.
+    """
+    from neurofit.store.features import listed
+
+    found = listed(options.here())
+    if as_json:
+        terminal.as_json({"features": [_feature_object(one) for one in found]})
+        return
+    if not found:
+        terminal.say("This study has no features.")
+        return
+    terminal.table(
+        ["network", "weights", "layer", "images", "units", "size", "age", "key", "state"],
+        [_feature_row(one) for one in found],
+        styles=["bold", "", "", "", "", "", "", "dim", ""],
+    )
+    total = sum(one.size_bytes for one in found)
+    terminal.say(f"{wording.count(len(found), 'layer')}, {wording.size(total)}.")
+    terminal.hint("neurofit clean --features --dry-run")
+
+
+def _feature_row(one: Listed) -> list[str]:
+    age, size, key = wording.roughly(one.age_seconds), wording.size(one.size_bytes), one.files.key[:12]
+    if one.record is None:
+        return ["?", "", "", "", "", size, age, key, _feature_state(one)]
+    images, units = one.record.shape
+    of = f"{images:,} of {one.record.images.get('name', '?')}"
+    names = [one.record.network, one.record.weights, one.record.layer]
+    return [*names, of, f"{units:,}", size, age, key, _feature_state(one)]
+
+
+def _feature_state(one: Listed) -> str:
+    if one.holder is not None:
+        return f"being computed by {one.holder.text}"
+    if one.problem is not None:
+        return "damaged"
+    return "not complete" if one.record is None else ""
+
+
+def _feature_object(one: Listed) -> dict[str, Any]:
+    record = one.record.as_object() if one.record else {}
+    return {
+        **record,
+        "key": one.files.key,
+        "path": str(one.files.values),
+        "bytes": one.size_bytes,
+        "age_seconds": round(one.age_seconds, 1),
+        "unused_seconds": round(one.unused_seconds, 1),
+        "complete": one.record is not None and one.problem is None,
+        "computed_by": one.holder.text if one.holder else None,
+        "problem": one.problem,
+    }
+
+
+@command.command(
+    "fetch-weights",
+    epilog=options.examples(
+        "neurofit data fetch-weights ResNet50", "neurofit data fetch-weights VGG16 --top"
+    ),
+)
+@click.argument("network")
+@click.option("--top", is_flag=True, help="Include the classifier (layers such as fc1 and predictions).")
+@options.dry_run
+@options.as_json
+def fetch_weights(network: str, top: bool, dry_run: bool, as_json: bool) -> None:
+    """Download the ImageNet weights of NETWORK, a name of keras.applications, into data/weights/.
+
+    Run it on a machine with a network: tasks never download anything.
+    """
+    from neurofit.features.networks import fetch, fetched_path, known_application
+
+    study, network = options.here(), known_application(network)
+    path = fetched_path(study.data, network, top)
+    present = path.is_file()
+    if not present and not dry_run:
+        with terminal.without_library_logs():
+            fetch(study.data, network, top=top)
+    if as_json:
+        terminal.as_json({"path": str(path), "present": path.is_file(), "dry_run": dry_run})
+        return
+    verb = "is present already" if present else "would be downloaded" if dry_run else "was downloaded"
+    terminal.say(f"{wording.short_path(path)} {verb}.")

@@ -1,0 +1,15 @@
+"""The public names of this package, for editors and type checkers; `__init__.py` loads them on first use."""
+
+from .extraction import (
+    extract as extract,
+    open as open,
+)
+from .matrix import (
+    Features as Features,
+)
+from .networks import (
+    Network as Network,
+)
+from .registration import (
+    register as register,
+)
