@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurofit.experiments.grid.params import canonical
 from neurofit.orchestrate.failures import QUEUE, Failure, failures
@@ -19,6 +19,9 @@ from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import HERE, TaskKey
 from neurofit.tables.rows import read_rows
 from neurofit.text import command
+
+if TYPE_CHECKING:
+    from neurofit.tables.table import TaskRow
 
 LAST_LINES = 6  # of a log, shown
 _LINES_READ = 40
@@ -97,7 +100,7 @@ def explained(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Expla
 def _explanation(
     status: ExperimentStatus,
     failure: Failure,
-    rows: dict[TaskKey, dict[str, Any]],
+    rows: dict[TaskKey, TaskRow],
     done: list[dict[str, Any]],
     all_failed: int,
 ) -> Explanation:
@@ -143,7 +146,7 @@ def _host(status: ExperimentStatus, key: TaskKey) -> str | None:
     return worker.host if worker else None
 
 
-def _traits(row: dict[str, Any]) -> dict[str, Any]:
+def _traits(row: TaskRow) -> dict[str, Any]:
     """What tasks may have in common: arguments, architecture, host."""
     traits = {"architecture": row["architecture"], **row["params"], **row["derived"]}
     return {**traits, "host": row["host"]} if row.get("host") else traits

@@ -17,7 +17,7 @@ from neurofit.study import Study
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
-from neurofit.tables.table import Row, join_words, valid_rows
+from neurofit.tables.table import TaskRow, join_words, valid_rows
 from neurofit.text import command
 
 HistoryColumns = dict[str, tuple[list[float], list[float]]]  # column of history.csv → steps and values
@@ -28,7 +28,7 @@ STARTED = (State.FAILED, State.LOST, State.STOPPED, State.CANCELLED, State.RUNNI
 class PlottedTask:
     """A task to draw: its row of results, its history, the folder of its attempt, and the selector it matched."""
 
-    row: Row
+    row: TaskRow
     history: HistoryColumns
     folder: Path
     selector: str = ""
@@ -60,7 +60,7 @@ class _Collected:
     """What was read so far of the selected experiments."""
 
     statuses: dict[str, ExperimentStatus] = field(default_factory=dict)
-    rows: dict[str, dict[TaskKey, Row]] = field(default_factory=dict)  # experiment → task → row
+    rows: dict[str, dict[TaskKey, TaskRow]] = field(default_factory=dict)  # experiment → task → row
     tasks: dict[tuple[str, int, int, str | None], PlottedTask] = field(default_factory=dict)
 
 
@@ -162,15 +162,15 @@ def _read_histories(tasks: Sequence[PlottedTask], selectors: Sequence[str]) -> l
     return found
 
 
-def _simulated_data(rows: Iterable[Row]) -> list[str]:
+def _simulated_data(rows: Iterable[TaskRow]) -> list[str]:
     """A note if responses are simulated, which `neurofit results` shows as an argument."""
-    parts = [[row.get(part) or {} for part in ("params", "derived", "defaults")] for row in rows]
-    number = sum(any(part.get("data") == "simulated" for part in of) for of in parts)
+    parts = [[row.get("params"), row.get("derived"), row.get("defaults")] for row in rows]
+    number = sum(any((part or {}).get("data") == "simulated" for part in of) for of in parts)
     several = "" if number == len(parts) else f" of {number} of {len(parts)} tasks"
     return [f"The data{several} is simulated."] if number else []
 
 
-def _explain_no_task(selectors: Sequence[str], states: Collection[State], rows: Sequence[Row]) -> str:
+def _explain_no_task(selectors: Sequence[str], states: Collection[State], rows: Sequence[TaskRow]) -> str:
     named = " ".join(selectors)
     status = f"`{command('status', selectors[0])}`"
     if states:

@@ -19,7 +19,7 @@ from neurofit.errors import UsageError, nearest
 from neurofit.tables.intervals import Replication, replication, spread
 from neurofit.tables.pairs import Block, defaults_key, explain_no_pairs, key, paired_block
 from neurofit.tables.table import (
-    Row,
+    TaskRow,
     argument_columns,
     describe_differences,
     distinct_arguments,
@@ -97,7 +97,7 @@ _HIGHER = frozenset(
 )
 
 
-def by_run(rows: Iterable[Row]) -> pd.DataFrame:
+def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     """Make the table of results with one row per run.
 
     Parameters
@@ -148,7 +148,7 @@ def by_run(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def compare(
-    rows: Iterable[Row],
+    rows: Iterable[TaskRow],
     axis: str,
     metric: str | None = None,
     *,
@@ -232,14 +232,14 @@ class Pairing:
 class Comparison:
     """Rows, their numbers of the metric (task,), and all pairs of values of an axis."""
 
-    rows: list[Row]
+    rows: list[TaskRow]
     numbers: np.ndarray
     metric: str
     pairings: list[Pairing]
 
 
 def pair_values(
-    rows: Iterable[Row], axis: str, metric: str | None = None, *, off_grid: bool = False
+    rows: Iterable[TaskRow], axis: str, metric: str | None = None, *, off_grid: bool = False
 ) -> Comparison:
     """Find which tasks `compare` subtracts from which; parameters and errors are the same."""
     every = [row for group in group_by_run(valid_rows(rows)) for row in group]
@@ -279,12 +279,12 @@ def _better(metric: str) -> str:
     return "higher (assumed)" if known is None else "lower" if known else "higher"
 
 
-def _split_by_defaults(group: list[Row]) -> list[list[Row]]:
+def _split_by_defaults(group: list[TaskRow]) -> list[list[TaskRow]]:
     """Split the tasks of a run by the defaults that applied, oldest first.
 
     Tasks without an outcome have no defaults yet; they are counted with the newest.
     """
-    parts: dict[Hashable, list[Row]] = {}
+    parts: dict[Hashable, list[TaskRow]] = {}
     newest: dict[Hashable, str] = {}
     for row in group:
         applied = defaults_key(row) if row.get("defaults") else None
@@ -297,7 +297,7 @@ def _split_by_defaults(group: list[Row]) -> list[list[Row]]:
     return [parts[one] for one in known]
 
 
-def _metric_matrices(groups: list[list[Row]], rows: list[Row]) -> dict[str, np.ndarray]:
+def _metric_matrices(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[str, np.ndarray]:
     """Each metric as (run, place in its group); nan where a task is not done or has no such number."""
     done = np.array([row.get("state") == "done" for row in rows], dtype=bool)
     run = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -310,7 +310,7 @@ def _metric_matrices(groups: list[list[Row]], rows: list[Row]) -> dict[str, np.n
     return matrices
 
 
-def _settings(groups: list[list[Row]], rows: list[Row]) -> dict[str, list[Any]]:
+def _settings(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[str, list[Any]]:
     """Experiment, architecture (if there are several) and arguments of each run: the first known value of its
     tasks.
     """
@@ -329,11 +329,11 @@ def _settings(groups: list[list[Row]], rows: list[Row]) -> dict[str, list[Any]]:
     }
 
 
-def _varied(done: list[Row]) -> str | None:
+def _varied(done: list[TaskRow]) -> str | None:
     """Which seeds differed between the repetitions of a run: 'initialisation', 'split', both, or None."""
     if len(done) < 2:
         return None
-    seeds = [row["seeds"] for row in done if isinstance(row.get("seeds"), Mapping)]
+    seeds = [of for row in done if isinstance(of := row.get("seeds"), Mapping)]
     differs = {name: len({key(of.get(name)) for of in seeds}) > 1 for name in ("init", "split")}
     differs["split"] |= any(row.get("split_by") in ("repetition", "fold") for row in done)
     words = {"init": "initialisation", "split": "split"}
@@ -358,7 +358,7 @@ def _choose_metric(scores: dict[str, np.ndarray], metric: str | None) -> str:
     raise UsageError(f"There are several metrics to compare: choose one with --metric. {listed}")
 
 
-def _axes(rows: list[Row]) -> dict[str, list[Any]]:
+def _axes(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """The columns that can be compared: architecture and arguments, but not values derived from others."""
     given = {name for row in rows if isinstance(row.get("params"), Mapping) for name in row["params"]}
     derived = {name for row in rows if isinstance(row.get("derived"), Mapping) for name in row["derived"]}
@@ -405,7 +405,7 @@ def _difference(values: np.ndarray, pairing: Pairing, better: str) -> dict[str, 
     }
 
 
-def _mixed_pairs(rows: list[Row], block: Block) -> str | None:
+def _mixed_pairs(rows: list[TaskRow], block: Block) -> str | None:
     """Describe pairs whose two tasks differ, and runs whose repetitions differ, in code, data or neurons."""
     pairs = block.pairs()
     unequal = [(rows[a], rows[b]) for a, b in pairs if provenance(rows[a]) != provenance(rows[b])]

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from neurofit.tables.table import (
-    Row,
+    TaskRow,
     changed_defaults,
     describe_differences,
     group_by_run,
@@ -21,7 +21,7 @@ _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 _SHOWN_RUNS = 3
 
 
-def notes(rows: Iterable[Row], *, grid_only: bool = False) -> list[str]:
+def notes(rows: Iterable[TaskRow], *, grid_only: bool = False) -> list[str]:
     """List what a reader of these results must know, one sentence each.
 
     Parameters
@@ -48,12 +48,12 @@ def notes(rows: Iterable[Row], *, grid_only: bool = False) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _damaged(every: list[Any], valid: list[Row]) -> str:
+def _damaged(every: list[Any], valid: list[TaskRow]) -> str:
     unreadable = len(every) - sum(map(len, group_by_run(valid)))
     return f"{_count(unreadable, 'record')} could not be read or named no run." if unreadable else ""
 
 
-def _missing(rows: list[Row]) -> str:
+def _missing(rows: list[TaskRow]) -> str:
     states = Counter(str(row.get("state") or "unknown") for row in rows if row.get("state") != "done")
     if not states:
         return ""
@@ -62,9 +62,9 @@ def _missing(rows: list[Row]) -> str:
     return f"{missing} of {_count(len(rows), 'task')} {'is' if missing == 1 else 'are'} missing ({listed})."
 
 
-def _other_code(done: list[Row]) -> str:
+def _other_code(done: list[TaskRow]) -> str:
     known = [row for row in done if row.get("code") is not None]
-    newest = max(known, key=lambda row: str(row.get("ended") or ""), default={}).get("code")
+    newest = max(known, key=lambda row: str(row.get("ended") or "")).get("code") if known else None
     other = sum(row.get("code") != newest for row in known)
     verb = "was" if other == 1 else "were"
     return (
@@ -74,7 +74,7 @@ def _other_code(done: list[Row]) -> str:
     )
 
 
-def _mixed_runs(done: list[Row]) -> str:
+def _mixed_runs(done: list[TaskRow]) -> str:
     found = {
         group[0].get("run"): differences
         for group in group_by_run(done)
@@ -88,7 +88,7 @@ def _mixed_runs(done: list[Row]) -> str:
     return f"{_count(len(found), 'run')} {verb} repetitions that differ ({listed}{more})."
 
 
-def _other_defaults(done: list[Row]) -> str:
+def _other_defaults(done: list[TaskRow]) -> str:
     names = changed_defaults(done)
     if not names:
         return ""
@@ -97,14 +97,14 @@ def _other_defaults(done: list[Row]) -> str:
     return f"{_count(number, 'run')} {verb} repetitions with different defaults of {join_words(names)}."
 
 
-def _neuron_counts(done: list[Row]) -> str:
+def _neuron_counts(done: list[TaskRow]) -> str:
     counts = dict.fromkeys(
         n for facts in nested_dicts(done, "facts") if type(n := facts.get("neurons_scored")) is int
     )
     return f"Neuron counts differ between tasks: {join_words(counts)} scored." if len(counts) > 1 else ""
 
 
-def _monitored_set(done: list[Row]) -> str:
+def _monitored_set(done: list[TaskRow]) -> str:
     """Whether early stopping used the set whose score is reported: "test", or any set if there is no test set."""
     sets = [{name.split("/")[0] for name in part if "/" in name} for part in nested_dicts(done, "metrics")]
     monitored = [str(facts.get("monitored")) for facts in nested_dicts(done, "facts")]
@@ -118,7 +118,7 @@ def _monitored_set(done: list[Row]) -> str:
     return f"Early stopping monitored the set whose scores are reported: {join_words(sorted(found))}."
 
 
-def _off_grid(rows: list[Row], grid_only: bool) -> str:
+def _off_grid(rows: list[TaskRow], grid_only: bool) -> str:
     off = sum(row.get("on_grid") is False for row in rows)
     if not off:
         return ""
@@ -127,7 +127,7 @@ def _off_grid(rows: list[Row], grid_only: bool) -> str:
     return f"{_count(off, 'task')} {verb} off the grid{left_out}."
 
 
-def _warnings(done: list[Row]) -> str:
+def _warnings(done: list[TaskRow]) -> str:
     """The sentences that fits recorded in the fact `warnings`."""
     lists = [
         warnings

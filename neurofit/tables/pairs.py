@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neurofit.tables.table import Row
+from neurofit.tables.table import TaskRow
 
 ARCHITECTURE = "architecture"
 Cell = tuple[Hashable, ...]  # values of all other arguments
@@ -53,7 +53,7 @@ class Block:
 
 
 def paired_block(
-    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+    rows: list[TaskRow], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
 ) -> Block:
     """Find the rows of two values of an axis that pair.
 
@@ -124,7 +124,7 @@ def full_block(present: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def explain_no_pairs(
-    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+    rows: list[TaskRow], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
 ) -> str:
     """Explain why nothing pairs: a value without a done task, other arguments that differ, or no common
     repetition.
@@ -164,14 +164,14 @@ def key(value: Any) -> Hashable:
     return ("bool", value) if isinstance(value, bool) else value
 
 
-def defaults_key(row: Row) -> Hashable:
+def defaults_key(row: TaskRow) -> Hashable:
     """A key of the defaults that applied to a task; None if they are not recorded."""
     defaults = row.get("defaults")
     return key(dict(defaults)) if isinstance(defaults, Mapping) else None
 
 
 def _other_axes(
-    rows: list[Row], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+    rows: list[TaskRow], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
 ) -> list[str]:
     """Axes that must be equal in a pair; for architectures, only arguments that were given to both."""
     others = [name for name in axes if name != axis]
@@ -180,7 +180,7 @@ def _other_axes(
     return others
 
 
-def _is_given(rows: list[Row], name: str, chosen: list[int]) -> bool:
+def _is_given(rows: list[TaskRow], name: str, chosen: list[int]) -> bool:
     return any(name in params for i in chosen if isinstance(params := rows[i].get("params"), Mapping))
 
 
@@ -191,5 +191,5 @@ def _cells_of_both_sides(tasks: Iterable[RunSide]) -> set[Cell]:
     return sides[0] & sides[1]
 
 
-def _run_key(row: Row) -> Hashable:
+def _run_key(row: TaskRow) -> Hashable:
     return str(row.get("run")), str(row.get("id")), defaults_key(row)

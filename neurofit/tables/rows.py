@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -21,6 +21,8 @@ from neurofit.tables.query import parse_query
 
 if TYPE_CHECKING:
     import pandas
+
+    from neurofit.tables.table import NewerAttempt, TaskRow
 
 Outcomes = dict[tuple[int, int, int], Journalled]  # by run, repetition and attempt
 
@@ -75,15 +77,15 @@ def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
     status, selection = _select(name, study)
     frames = []
     for row in read_rows(status, selection):
-        if row["state"] != "done":
+        if row["state"] != "done" or not row["attempt"]:
             continue
         task = status.files.task(row["run"], row["id"], row["repetition"])
         path = task.attempt(row["attempt"]).folder / "neurons.csv"
         if not path.exists():
             continue
         frame = pandas.read_csv(path)
-        for place, column in enumerate(("run", "repetition")):
-            frame.insert(place, column, row[column])
+        frame.insert(0, "run", row["run"])
+        frame.insert(1, "repetition", row["repetition"])
         arguments = {name: value for name, value in row["params"].items() if name not in frame}
         frames.append(frame.assign(**{name: [value] * len(frame) for name, value in arguments.items()}))
     if not frames:
@@ -99,7 +101,7 @@ def _select(name: str, folder: Path | str | None) -> tuple[ExperimentStatus, Sel
     return status, query.selection
 
 
-def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> list[dict[str, Any]]:
+def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> list[TaskRow]:
     """Read one row per task, ordered by run and repetition. Damaged files are added to `status.problems`.
 
     Parameters
@@ -136,13 +138,14 @@ def _read_journals(status: ExperimentStatus) -> Outcomes:
     return outcomes
 
 
-def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> dict[str, Any] | None:
+def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> TaskRow | None:
     run = status.registry.runs.get(key[0])
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is already reported
     current = status.of(key)
     latest, task = current.latest, current.counted or current
-    row = {
+    newer: NewerAttempt = {"attempt": latest.attempt, "state": latest.state.value}
+    row: TaskRow = {
         "experiment": status.name,
         "run": run.number,
         "id": run.id,
@@ -159,7 +162,7 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> d
         "error": _queue_error(task),
         "submission": task.submission,
         "job": task.job,
-        "newer": None if latest is task else {"attempt": latest.attempt, "state": latest.state.value},
+        "newer": None if latest is task else newer,
     }
     if task.state not in WITH_OUTCOME or not task.attempt:
         return row
@@ -183,13 +186,13 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> d
     }
 
 
-def values(outcome: Outcome) -> dict[str, Any]:
+def values(outcome: Outcome) -> TaskRow:
     """The fields that an outcome has, as JSON values."""
     fields = _without_nulls(msgspec.structs.asdict(outcome))
     for name in ("error", "reason"):
         if name in fields:
             fields[name] = _without_nulls(fields[name].as_object())
-    return fields
+    return cast("TaskRow", fields)
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:

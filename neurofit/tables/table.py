@@ -10,14 +10,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
 
-Row = Mapping[str, Any]
 Values = list[Any] | np.ndarray
 
 _MAIN_FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
@@ -26,7 +25,55 @@ _NO_COLUMN = (*_MAIN_FACTS, "data_hash", "monitored", "monitored_test", "recipe"
 _SETS = ("test", "validation", "train")
 
 
-def table(rows: Iterable[Row]) -> pd.DataFrame:
+class NewerAttempt(TypedDict):
+    """An attempt after the one that counts."""
+
+    attempt: int
+    state: str
+
+
+class TaskRow(TypedDict, total=False):
+    """A row of results: an outcome and what is known of its task without one. A dict, because there may be 10^5."""
+
+    experiment: str
+    run: int
+    id: str
+    architecture: str
+    params: dict[str, Any]
+    derived: dict[str, Any]
+    on_grid: bool | None
+    defaults: dict[str, Any]
+    repetition: int
+    repetitions: int | None
+    split_by: str | None
+    seeds: dict[str, Any] | None
+    attempt: int | None
+    state: str
+    metrics: dict[str, int | float]
+    facts: dict[str, Any]
+    progress: int | float | None
+    error: dict[str, Any] | None  # an `ErrorRecord` without its nulls
+    reason: dict[str, Any] | None
+    submission: str | None
+    job: int | None
+    host: str | None
+    pid: int | None
+    started: str | None
+    ended: str | None
+    wall_seconds: int | float | None
+    cpu_seconds: int | float | None
+    peak_memory_gb: int | float | None
+    code: str | None
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, Any] | None
+    environment: dict[str, Any] | None
+    scratch: bool
+    log: str | None
+    newer: NewerAttempt | None
+
+
+def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
     """Make the table of results, with one row per task: arguments, state, metrics, cost and provenance.
 
     The value of an argument is the given one, else the derived one, else the default that applied. A default has
@@ -60,14 +107,14 @@ def table(rows: Iterable[Row]) -> pd.DataFrame:
     return frame
 
 
-def valid_rows(rows: Iterable[Row]) -> list[Row]:
+def valid_rows(rows: Iterable[TaskRow]) -> list[TaskRow]:
     """The rows that are mappings, sorted by run and repetition; rows without a number come last."""
     return sorted((row for row in rows if isinstance(row, Mapping)), key=_sort_key)
 
 
-def group_by_run(rows: Iterable[Row]) -> list[list[Row]]:
+def group_by_run(rows: Iterable[TaskRow]) -> list[list[TaskRow]]:
     """The rows of each run, in their order; rows that name no run are left out."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[TaskRow]] = {}
     for row in rows:
         run, run_id = row.get("run"), row.get("id")
         if (run, run_id) != (None, None):
@@ -75,7 +122,7 @@ def group_by_run(rows: Iterable[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def argument_columns(rows: list[Row]) -> dict[str, list[Any]]:
+def argument_columns(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """The value of each argument in every row, None if a row has none; given arguments first, in grid order."""
     given, derived, defaults = (nested_dicts(rows, key) for key in ("params", "derived", "defaults"))
     names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
@@ -87,7 +134,7 @@ def argument_columns(rows: list[Row]) -> dict[str, list[Any]]:
     return {name: [arguments.get(name) for arguments in merged] for name in names}
 
 
-def distinct_arguments(rows: list[Row]) -> dict[str, list[Any]]:
+def distinct_arguments(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """`argument_columns` without an argument `architecture` that only repeats the architecture of each row."""
     columns = argument_columns(rows)
     if columns.get("architecture") == [row.get("architecture") for row in rows]:
@@ -95,14 +142,14 @@ def distinct_arguments(rows: list[Row]) -> dict[str, list[Any]]:
     return columns
 
 
-def metric_columns(rows: list[Row]) -> dict[str, np.ndarray]:
+def metric_columns(rows: list[TaskRow]) -> dict[str, np.ndarray]:
     """The number of each metric in every row, nan if a row has none: test, validation, train, then others."""
     parts = nested_dicts(rows, "metrics")
     names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
     return {name: to_floats([part.get(name) for part in parts]) for name in names}
 
 
-def with_metrics(rows: list[Row], wanted: Sequence[str]) -> list[Row]:
+def with_metrics(rows: list[TaskRow], wanted: Sequence[str]) -> list[TaskRow]:
     """Copy the rows, keeping only the given metrics.
 
     Raises
@@ -128,7 +175,7 @@ def is_model_score(metric: str) -> bool:
     return not any(part.endswith("_ceiling") for part in metric.split("/"))
 
 
-def provenance(row: Row) -> tuple[Any, ...]:
+def provenance(row: TaskRow) -> tuple[Any, ...]:
     """What tasks must share to be averaged: code, data, neurons scored, main versions of packages."""
     facts, versions = _nested_dict(row, "facts"), _nested_dict(row, "versions")
     main = tuple(
@@ -142,7 +189,7 @@ def provenance(row: Row) -> tuple[Any, ...]:
     )
 
 
-def describe_differences(done: list[Row]) -> str:
+def describe_differences(done: list[TaskRow]) -> str:
     """How the provenance of finished tasks differs, such as "2 codes, keras 3 and 4"; empty if it does not."""
     codes, data, scored, versions = zip(*map(provenance, done)) if done else ((), (), (), ())
     parts = []
@@ -158,7 +205,7 @@ def describe_differences(done: list[Row]) -> str:
     return ", ".join(parts)
 
 
-def changed_defaults(rows: Iterable[Row]) -> list[str]:
+def changed_defaults(rows: Iterable[TaskRow]) -> list[str]:
     """Arguments whose default differs between finished tasks of one run, because the script was changed."""
     changed: dict[str, None] = {}
     for group in group_by_run(rows):
@@ -170,7 +217,7 @@ def changed_defaults(rows: Iterable[Row]) -> list[str]:
     return list(changed)
 
 
-def nested_dicts(rows: list[Row], key: str) -> list[Mapping[str, Any]]:
+def nested_dicts(rows: list[TaskRow], key: str) -> list[Mapping[str, Any]]:
     """The mapping that each row has under a key, such as its metrics; empty if it has none."""
     return [_nested_dict(row, key) for row in rows]
 
@@ -211,7 +258,7 @@ def join_words(words: Iterable[Any]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _identity_columns(rows: list[Row]) -> dict[str, Values]:
+def _identity_columns(rows: list[TaskRow]) -> dict[str, Values]:
     columns: dict[str, Values] = {
         name: [row.get(name) for row in rows] for name in ("experiment", "run", "id", "architecture")
     }
@@ -221,7 +268,7 @@ def _identity_columns(rows: list[Row]) -> dict[str, Values]:
     return columns
 
 
-def _cost_columns(rows: list[Row]) -> dict[str, Values]:
+def _cost_columns(rows: list[TaskRow]) -> dict[str, Values]:
     facts = nested_dicts(rows, "facts")
     columns: dict[str, Values] = {"error": [_error_line(row.get("error")) for row in rows]}
     for name in _MAIN_FACTS:
@@ -231,7 +278,7 @@ def _cost_columns(rows: list[Row]) -> dict[str, Values]:
     return columns
 
 
-def _provenance_columns(rows: list[Row]) -> dict[str, Values]:
+def _provenance_columns(rows: list[TaskRow]) -> dict[str, Values]:
     columns: dict[str, Values] = {
         name: [row.get(name) for row in rows] for name in ("on_grid", "split_by", "code", "commit", "dirty")
     }
@@ -243,7 +290,7 @@ def _provenance_columns(rows: list[Row]) -> dict[str, Values]:
     return columns
 
 
-def _other_facts(rows: list[Row]) -> dict[str, list[Any]]:
+def _other_facts(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """Facts recorded by the fit whose values fit into a cell."""
     facts = nested_dicts(rows, "facts")
     names = [name for name in dict.fromkeys(chain.from_iterable(facts)) if name not in _NO_COLUMN]
@@ -262,7 +309,7 @@ def _with_unique_names(prefix: str, columns: Mapping[str, Values], taken: set[st
     return renamed
 
 
-def _sort_key(row: Row) -> tuple[Any, ...]:
+def _sort_key(row: TaskRow) -> tuple[Any, ...]:
     run, repetition = row.get("run"), row.get("repetition")
     return (
         str(row.get("experiment")),
@@ -272,7 +319,7 @@ def _sort_key(row: Row) -> tuple[Any, ...]:
     )
 
 
-def _nested_dict(row: Row, key: str) -> Mapping[str, Any]:
+def _nested_dict(row: TaskRow, key: str) -> Mapping[str, Any]:
     value = row.get(key)
     return value if type(value) is dict or isinstance(value, Mapping) else {}
 

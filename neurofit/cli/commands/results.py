@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -97,9 +97,7 @@ def command(
     query = parse_query(study, selector, states, where)
     status = read_status(study, query.name)
     keys = set(query.keys(status, of_rows=True))
-    rows: list[Mapping[str, Any]] = [
-        row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in keys
-    ]
+    rows = [row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:
         rows = table.with_metrics(rows, metrics)
     if axis:
