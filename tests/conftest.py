@@ -143,13 +143,22 @@ def bench(tmp_path, processes) -> Workbench:
     return Workbench(tmp_path / "study")
 
 
+ABSENT = """
+import sys
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in ("keras", "tensorflow"):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Absent)
+"""
+
+
 @pytest.fixture
 def without_models(tmp_path, processes) -> dict[str, str]:
     """The environment of a host on which TensorFlow and Keras are not installed."""
-    for name in ("keras", "tensorflow"):
-        (tmp_path / "absent" / name).mkdir(parents=True)
-        text = f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')\n"
-        (tmp_path / "absent" / name / "__init__.py").write_text(text)
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "sitecustomize.py").write_text(ABSENT)
     paths = [str(tmp_path / "absent"), str(REPOSITORY)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 

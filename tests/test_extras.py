@@ -83,6 +83,20 @@ def test_a_plain_fit_runs_without_any_extra(without_models, bench):
     assert table.returncode == 0 and table.stdout.count("done") == 2
 
 
+def test_a_runner_is_checked_without_any_extra(without_models, bench):
+    bench.runner()
+    answer = bench.command("runners", "check", "local", env=without_models)
+    assert answer.returncode == 0, answer.stdout
+    assert "tensorflow is not installed, as here" in answer.stdout
+
+
+def test_a_library_that_is_installed_here_is_missing_in_a_job(without_models, bench):
+    text = f"backend: local\nsetup: ['export PYTHONPATH={without_models['PYTHONPATH']}']\n"
+    bench.runner(text=text)
+    answer = bench.command("runners", "check", "local")
+    assert answer.returncode == 1 and "No module named 'tensorflow'" in answer.stdout
+
+
 def test_a_missing_extra_is_an_error_of_neurofit_and_of_an_import():
     error = MissingExtra("x needs keras", name="keras")
     assert isinstance(error, ModuleNotFoundError) and error.name == "keras" and str(error) == "x needs keras"

@@ -8,6 +8,7 @@ The facts in its outcome are compared with this host and with what the runner as
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import platform
 import shutil
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 import neurofit
 from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
-from neurofit.errors import NeurofitError, StoreError, SubmissionError
+from neurofit.errors import EXTRAS, NeurofitError, StoreError, SubmissionError, install
 from neurofit.orchestrate import cancel, failures
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
@@ -234,17 +235,27 @@ def _programs(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
 
 
 def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
-    for name, said in facts["imports"].items():
-        if "error" in said:
-            yield Finding(False, f"{name} can be imported", said["error"])
-        elif "version" in said:
-            yield Finding(True, f"{name} {said['version']}")
+    for name, library in facts["imports"].items():
+        extra = EXTRAS.get(name)
+        if extra and library.get("missing") and not _is_installed(name):
+            yield Finding(True, f"{name} is not installed, as here", f"`{install(extra)}` installs it")
+        elif "error" in library:
+            yield Finding(False, f"{name} can be imported", library["error"])
+        elif "version" in library:
+            yield Finding(True, f"{name} {library['version']}")
         else:
             yield Finding(
                 True,
                 f"{name} was not tried",
                 f"it needs {HEAVY_GB:g} GB of memory, more than resources.memory_gb",
             )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:

@@ -26,12 +26,13 @@ import importlib, json, sys
 for name in sys.argv[1:]:
     try:
         module = importlib.import_module(name)
-        said = {"version": getattr(module, "__version__", "unknown")}
+        record = {"version": getattr(module, "__version__", "unknown")}
         if name == "tensorflow":
-            said["gpus"] = len(module.config.list_physical_devices("GPU"))
+            record["gpus"] = len(module.config.list_physical_devices("GPU"))
     except Exception as error:
-        said = {"error": f"{type(error).__name__}: {error}"[:300]}
-    print("\\n" + json.dumps({name: said}), flush=True)
+        record = {"error": f"{type(error).__name__}: {error}"[:300]}
+        record["missing"] = isinstance(error, ModuleNotFoundError) and error.name == name
+    print("\\n" + json.dumps({name: record}), flush=True)
 """
 
 
