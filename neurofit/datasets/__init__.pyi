@@ -6,6 +6,7 @@ from .catalogue import (
     known as known,
     load as load,
     load_stimuli as load_stimuli,
+    rdms as rdms,
 )
 from .dataset import (
     AXES as AXES,
@@ -37,6 +38,9 @@ from .recordings.converted import (
 )
 from .recordings.majaj import (
     categories as categories,
+)
+from .recordings.rdm92 import (
+    MeasuredRdms as MeasuredRdms,
 )
 from .simulation import (
     planted_hsm as planted_hsm,

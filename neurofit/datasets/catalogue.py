@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neurofit.datasets.dataset import Dataset
 from neurofit.datasets.recordings.converted import ConversionForecast
+from neurofit.datasets.recordings.rdm92 import MeasuredRdms
 from neurofit.datasets.stimulus_set import StimulusSet
 from neurofit.errors import DataError, NameUnknown, nearest
 from neurofit.text import command
@@ -83,7 +84,7 @@ def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
     ----------
     spec : str
         "majaj_2015/train", "majaj_2015/val" or "majaj_2015/test", the hidden images; "majaj_2015", the images
-        of training and validation in the order of the data set.
+        of training and validation in the order of the data set; "rdm92".
     data : Path, optional
         The study's data/.
 
@@ -105,6 +106,32 @@ def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
         raise NameUnknown(f"No stimulus set '{spec}'. Known: {', '.join(names)}.{nearest(spec, names)}")
     recording = known[kind]
     return recording.stimuli(part, _folder(recording, recording.parts[0], data))
+
+
+def rdms(spec: str, data: Path | None = None) -> MeasuredRdms:
+    """Load measured dissimilarity matrices by name.
+
+    Parameters
+    ----------
+    spec : {"rdm92"}
+    data : Path, optional
+        The study's data/.
+
+    Returns
+    -------
+    MeasuredRdms
+
+    Raises
+    ------
+    NameUnknown
+        If there are no such matrices.
+    DataError
+        If a file is missing or damaged.
+    """
+    known = {name: one for name, one in _formats().items() if hasattr(one, "rdms")}
+    if spec not in known:
+        raise NameUnknown(f"No matrices '{spec}'. Known: {', '.join(known)}.{nearest(spec, known)}")
+    return known[spec].rdms(_folder(known[spec], "", data))
 
 
 def convert_images(kind: str, data: Path, dry_run: bool = False) -> ConversionForecast:

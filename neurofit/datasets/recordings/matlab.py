@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from neurofit.errors import DataError
 
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
+_STRUCT, _CHAR = 2, 4  # classes
 _STORED = {
     1: "i1",
     2: "u1",
@@ -70,30 +72,63 @@ def read_mat(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     DataError
         If the file is damaged, is not a MATLAB 5 file, or lacks one of the keys as an array of real numbers.
     """
+    arrays = {key: array for key, array in _read(path, keys, _matrix).items() if array is not None}
+    _check_present(path, keys, arrays, "array")
+    return arrays
+
+
+def read_structs(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Struct arrays of a MATLAB file.
+
+    Parameters
+    ----------
+    path : Path
+    keys : tuple of str
+        Names of the variables.
+
+    Returns
+    -------
+    dict of str to ndarray of object
+        With the shape that MATLAB would show. Each element is a dict with the fields that are arrays of real
+        numbers, or text, which is a str.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, is not a MATLAB 5 file, or lacks one of the keys as a struct array.
+    """
+    structs = {key: found for key, found in _read(path, keys, _struct).items() if found is not None}
+    _check_present(path, keys, structs, "struct")
+    return structs
+
+
+def _read(path: Path, keys: tuple[str, ...], reader: Callable) -> dict[str, Any]:
+    """What the reader makes of each variable of the file."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     try:
-        found = dict(_variables(content))
-    except (ValueError, IndexError, struct.error, zlib.error) as error:
+        return dict(_variables(content, reader))
+    except (ValueError, IndexError, OverflowError, struct.error, zlib.error) as error:
         raise DataError(
             f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected "
             f"{', '.join(keys)}. "
             "It may be incomplete: download it again."
         ) from None
-    arrays = {key: array for key in keys if (array := found.get(key)) is not None}
-    missing = [key for key in keys if key not in arrays]
+
+
+def _check_present(path: Path, keys: tuple[str, ...], found: dict[str, Any], kind: str) -> None:
+    missing = [key for key in keys if key not in found]
     if missing:
         what = "', '".join(missing)
         raise DataError(
-            f"{path}: no array '{what}' in this file; expected {', '.join(keys)}. Download it again."
+            f"{path}: no {kind} '{what}' in this file; expected {', '.join(keys)}. Download it again."
         )
-    return arrays
 
 
-def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
-    """(name, array) of each variable; None for one that is not an array of real numbers."""
+def _variables(content: bytes, reader: Callable) -> Iterator[tuple[str, Any]]:
+    """(name, value) of each variable; None for one that the reader does not read."""
     order = {b"IM": "<", b"MI": ">"}.get(content[_HEADER_BYTES - 2 : _HEADER_BYTES])
     if order is None or not content.startswith(b"MATLAB 5.0"):
         raise ValueError("its first 128 bytes are not a header of that version")
@@ -101,7 +136,7 @@ def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
         if kind == _COMPRESSED:
             kind, element = next(_elements(_decompressed(element), order))
         if kind == _MATRIX:
-            yield _matrix(element, order)
+            yield reader(element, order)
 
 
 def _matrix(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
@@ -118,6 +153,48 @@ def _matrix(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
     # Small whole numbers of any class are stored in fewer bytes: what counts is the class.
     values = np.frombuffer(numbers, order + _STORED[kind]).astype(_CLASSES[flags & 0xFF])
     return name, values.reshape(shape, order="F")
+
+
+def _struct(element: memoryview, order: str) -> tuple[str, np.ndarray | None]:
+    """(name, object array of dicts); None for a variable that is not a struct array."""
+    parts = _elements(element, order)
+    first, second, third = (bytes(next(parts, (0, b""))[1]) for _ in range(3))
+    name = third.decode("latin-1")
+    if struct.unpack_from(f"{order}I", first)[0] & 0xFF != _STRUCT:
+        return name, None
+    shape = np.frombuffer(second, f"{order}i4")
+    length = struct.unpack(f"{order}i", bytes(next(parts, (0, b""))[1]))[0]
+    text = bytes(next(parts, (0, b""))[1])
+    if length < 1 or len(text) % length or (shape < 0).any():
+        raise ValueError(f"the fields of '{name}' are damaged")
+    fields = [
+        text[at : at + length].partition(b"\0")[0].decode("latin-1") for at in range(0, len(text), length)
+    ]
+    values = [_value(content, order) for kind, content in parts if kind == _MATRIX]
+    if len(values) != len(fields) * int(np.prod(shape, dtype=np.int64)):
+        raise ValueError(f"'{name}' is incomplete")
+    rows = [
+        {field: value for field, value in zip(fields, values[at : at + len(fields)]) if value is not None}
+        for at in range(0, len(values), max(1, len(fields)))
+    ]
+    found = np.empty(len(rows), object)
+    found[:] = rows
+    return name, found.reshape(shape, order="F")
+
+
+def _value(element: memoryview, order: str) -> np.ndarray | str | None:
+    """An array of real numbers or a text; None for anything else."""
+    if not len(element):
+        return None
+    parts = list(_elements(element, order))
+    if len(parts) < 4 or struct.unpack_from(f"{order}I", parts[0][1])[0] & 0xFF != _CHAR:
+        return _matrix(element, order)[1]
+    kind, text = parts[3]
+    encoding = {
+        17: "utf-16-le" if order == "<" else "utf-16-be",
+        4: "utf-16-le" if order == "<" else "utf-16-be",
+    }
+    return bytes(text).decode(encoding.get(kind, "latin-1"))
 
 
 def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
