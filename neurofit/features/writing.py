@@ -17,7 +17,7 @@ import numpy as np
 from neurofit.errors import DataError
 from neurofit.features.matrix import header
 from neurofit.files import append_lines, explain_os_errors, to_json, write_whole
-from neurofit.store.features import FeatureFiles, FeatureRecord, blocks_written
+from neurofit.store.features import BlockLine, FeatureFiles, FeatureRecord, blocks_written
 from neurofit.store.work_claims import HeldClaim
 
 _DIGEST_BYTES = 16
@@ -36,7 +36,7 @@ class FeatureWriter:
             self._file: BinaryIO = os.fdopen(os.open(files.values, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
             self._continue(before)
 
-    def _continue(self, before: list[dict[str, object]]) -> None:
+    def _continue(self, before: list[BlockLine]) -> None:
         """Go to the end of the batches that are as their writers say, and cut what follows."""
         start = header(self.shape)
         if self._file.read(len(start)) != start:
@@ -46,19 +46,21 @@ class FeatureWriter:
         self._whole.update(start)
         kept = []
         for line in before:
-            stop = line.get("stop")
-            if not isinstance(stop, int) or not self.rows < stop <= self.shape[0]:
+            if not self.rows < line.stop <= self.shape[0]:
                 break
-            data = self._file.read(4 * (stop - self.rows) * self.shape[1])
-            if _digest(data) != line.get("digest"):
+            data = self._file.read(4 * (line.stop - self.rows) * self.shape[1])
+            if _digest(data) != line.digest:
                 break
             self._whole.update(data)
-            self.rows = stop
+            self.rows = line.stop
             kept.append(line)
         self._file.seek(len(start) + 4 * self.rows * self.shape[1])
         self._file.truncate()
         if kept:
-            write_whole(self.files.blocks(self.claim.number), "".join(to_json(line) + "\n" for line in kept))
+            write_whole(
+                self.files.blocks(self.claim.number),
+                "".join(to_json(line.as_object()) + "\n" for line in kept),
+            )
 
     def write(self, start: int, features: np.ndarray) -> None:
         """Write the rows of a batch that are not there yet.
@@ -88,7 +90,9 @@ class FeatureWriter:
             self._file.write(data)
             self._file.flush()
             append_lines(
-                self.files.blocks(self.claim.number), [{"stop": stop, "digest": _digest(data)}], durable=False
+                self.files.blocks(self.claim.number),
+                [BlockLine(stop=stop, digest=_digest(data)).as_object()],
+                durable=False,
             )
         self._whole.update(data)
         self.rows = stop

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import NameUnknown, StoreError
-from neurofit.files import explain_os_errors, partial_path, read_lines
+from neurofit.files import explain_os_errors, partial_path, read_file
 from neurofit.store import inputs, storage
 from neurofit.store.journal import now_on
 from neurofit.store.work_claims import HeldClaim, Holder, claim, claims, holder
-from neurofit.structure import Record, read_record
+from neurofit.structure import Record, read_record, structured_lines
 from neurofit.study import Study
 from neurofit.transient import retry
 
@@ -48,6 +48,15 @@ class FeatureRecord(Record, frozen=True, kw_only=True):
     images: dict[str, Any]  # name, hash, shape
     preprocessing: dict[str, Any]
     origin: dict[str, Any]  # "by": "extract" or "register"; host, user, made, seconds, versions, …
+
+
+class BlockLine(Record, frozen=True, kw_only=True):
+    """A batch that was written: a line of `blocks-NNNN.jsonl`."""
+
+    what = "a batch of features"
+
+    stop: int  # the image after its last one; it starts where the previous batch stops
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -142,12 +151,13 @@ def mark_used(files: FeatureFiles) -> None:
         files.used.touch()
 
 
-def blocks_written(files: FeatureFiles) -> list[dict[str, Any]]:
+def blocks_written(files: FeatureFiles) -> list[BlockLine]:
     """The batches that the last claimant with a list of them wrote, in order."""
     for made in reversed(claims(files.folder)):
-        lines, _ = read_lines(files.blocks(HeldClaim(made).number))
-        if lines:
-            return lines
+        with contextlib.suppress(FileNotFoundError):
+            lines, _ = structured_lines(read_file(files.blocks(HeldClaim(made).number)), BlockLine)
+            if lines:
+                return lines
     return []
 
 
