@@ -119,7 +119,8 @@ class LinearFit(ReadyMade):
         )
         scoring.write_predictions(task.folder, prepared.parts, result)
         _keep(ridge, alpha, task.folder)
-        _recipe(routed, prepared, features, task)
+        units = sum(block.values.shape[1] for block in features["train"])
+        write_recipe(routed, prepared, {"features": units, "regression": asdict(routed.training)}, task)
         data.record_split(prepared.parts, task)
         for warning in result.undefined:
             data.warn(task, warning)
@@ -237,19 +238,19 @@ def _keep(ridge: Ridge, alpha: np.ndarray, folder: Path) -> None:
     )
 
 
-def _recipe(routed: Any, prepared: Any, features: Mapping[str, list[Block]], task: Any) -> None:
+def write_recipe(routed: Any, prepared: Any, how: Mapping[str, Any], task: Any) -> None:
+    """Write recipe.json of a regression: what its features are, its data and split, and `how` it is fitted."""
     record = {
         "architecture": routed.architecture,
         "arguments": plain(routed.build),
         "shapes": {"inputs": {"image": list(prepared.dataset.image_shape)}},
-        "features": sum(block.values.shape[1] for block in features["train"]),
         "data": {
             "name": prepared.dataset.name,
             "hash": prepared.dataset.hash(),
             "images": {name: part.n_images for name, part in prepared.parts.items()},
         },
         "split": {**asdict(prepared.split), "seed": prepared.split_seed, "split_by": task.split_by},
-        "regression": asdict(routed.training),
+        **how,
     }
     text = json.dumps(record, indent=1, default=str, ensure_ascii=False)
     write_whole(task.folder / "recipe.json", f"{text}\n", durable=False)

@@ -2,7 +2,7 @@
 
 `blocks` reads features, `gram` computes their inner products in one pass, `maps` fits to these with what
 `recipe` asks for (`paths`: the arithmetic; `folds`: the cross-validation; `forecast`: the memory), and
-`saved` keeps a map as weights. Names load on first use.
+`saved` keeps a map as weights; `fit` is the `fit` of an experiment. Names load on first use.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ from .blocks import (
     WideMatrix as WideMatrix,
     wide as wide,
 )
+from .fit import (
+    MapFit as MapFit,
+)
 from .folds import (
     folds_of as folds_of,
 )
