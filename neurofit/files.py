@@ -339,3 +339,12 @@ def _record(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The records of a file of JSON lines, and the number of damaged lines; ([], 0) if there is no file."""
+    try:
+        data = read_file(path)
+    except FileNotFoundError:
+        return [], 0
+    return parse_lines(data)
