@@ -148,7 +148,7 @@ import sys
 class Absent:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in ("keras", "tensorflow"):
+        if name.partition(".")[0] in ("h5py", "keras", "tensorflow"):
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 sys.meta_path.insert(0, Absent)
 """
@@ -156,7 +156,7 @@ sys.meta_path.insert(0, Absent)
 
 @pytest.fixture
 def without_models(tmp_path, processes) -> dict[str, str]:
-    """The environment of a host on which TensorFlow and Keras are not installed."""
+    """The environment of a host on which TensorFlow, Keras and h5py are not installed."""
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "sitecustomize.py").write_text(ABSENT)
     paths = [str(tmp_path / "absent"), str(REPOSITORY)]

@@ -43,6 +43,20 @@ def test_a_public_name_that_needs_an_extra_says_which(without_models, name):
     assert last.endswith(f"needs keras, which is not installed: {REMEDY}.") or "tensorflow" in last
 
 
+def test_an_hdf5_file_that_needs_an_extra_says_which_and_is_still_listed(without_models, tmp_path):
+    path = tmp_path / "data" / "majaj_2015" / "IT_data.h5"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not looked at")
+    answer = python(
+        f"import neurofit as nf; nf.datasets.load('majaj_2015', {str(path.parents[1])!r})", without_models
+    )
+    last = answer.stderr.strip().splitlines()[-1]
+    assert last == f"neurofit.errors.MissingExtra: {path} needs h5py, which is not installed: {REMEDY}."
+    listed = f"print([one.present for one in nf.datasets.known({str(path.parents[1])!r}) if one.present])"
+    answer = python(f"import neurofit as nf; {listed}", without_models)
+    assert answer.stdout == "[['simulated'], ['majaj_2015']]\n"
+
+
 def test_what_is_optional_can_still_be_tried(without_models):
     code = "import neurofit as nf\ntry: nf.models.layers\nexcept ImportError: print('without')"
     assert python(code, without_models).stdout == "without\n"

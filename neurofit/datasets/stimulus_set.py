@@ -17,6 +17,7 @@ from neurofit.datasets.resizing import resized
 from neurofit.errors import DataError, ShapeError, nearest
 
 _BLOCK_BYTES = 32 * 2**20
+_LARGEST_BLOCK_BYTES = 8 * _BLOCK_BYTES  # rather than unpacking every chunk several times
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +230,7 @@ class StimulusSet:
         Parameters
         ----------
         images_at_a_time : int, optional
-            Default: about 32 MiB, and whole chunks of a compressed file if these are smaller.
+            Default: about 32 MiB, or whole chunks of a compressed file if these are at most 256 MiB.
 
         Yields
         ------
@@ -315,7 +316,9 @@ class StimulusSet:
         each = max(1, int(np.prod(self.source.shape[1:])) * max(4, self.source.dtype.itemsize))
         step = max(1, _BLOCK_BYTES // each)
         chunk = self.source.chunk
-        return step // chunk * chunk if chunk <= step else step
+        if chunk <= step:
+            return step // chunk * chunk
+        return chunk if chunk * each <= _LARGEST_BLOCK_BYTES else step
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:
         if self.stored.axes == "channels_first":

@@ -69,6 +69,21 @@ def test_blocks_are_all_images_in_order(sets, stored):
         np.testing.assert_array_equal(np.concatenate(images), np.moveaxis(stored, 1, -1))
 
 
+@pytest.mark.parametrize(("chunk", "expected"), [(1, 55), (10, 50), (162, 162), (2592, 55)])
+def test_blocks_are_whole_chunks_unless_these_are_too_large(chunk, expected):
+    class Source:
+        shape, dtype = (2592, 3, 224, 224), np.dtype(np.float32)
+
+        def range(self, start, stop):
+            return np.zeros((stop - start, 3, 224, 224), np.float32)
+
+    source = Source()
+    source.chunk = chunk
+    rows, images = next(StimulusSet.of("published", source, STORED).blocks())
+    assert (rows.start, rows.stop) == (0, expected)
+    assert images.shape == (expected, 224, 224, 3)
+
+
 def test_the_hash_depends_on_the_values_and_on_nothing_else(sets, stored, raw):
     hashes = {one.hash() for one in sets.values()}
     assert len(hashes) == 1
