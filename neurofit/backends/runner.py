@@ -28,7 +28,7 @@ import yaml
 from neurofit import yaml_text
 from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, minutes_of
-from neurofit.errors import RunnerError, described, nearest
+from neurofit.errors import RunnerError, UsageError, described, nearest
 
 BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value, by the last part of a setting's name
     "workers": (1, 10_000),
@@ -112,6 +112,45 @@ def load(folder: Path, name: str) -> Runner:
     raise RunnerError(
         f"There is no runner '{name}' in {folder}.{nearest(name, known)} Runners: {', '.join(known)}."
     )
+
+
+def runs_here(runner: Runner) -> bool:
+    """Whether jobs are processes of this machine, so that a submit waits for them."""
+    return runner.backend.runs_here()
+
+
+def with_workers(runner: Runner, workers: int | None) -> Runner:
+    """The runner with another number of workers.
+
+    Raises
+    ------
+    UsageError : its backend has none
+    """
+    if workers is None:
+        return runner
+    backend = runner.backend.with_workers(workers)
+    if backend is None:
+        raise UsageError(
+            f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where "
+            "its max_running limits the jobs."
+        )
+    return dataclasses.replace(runner, backend=backend)
+
+
+def with_resources(
+    runner: Runner,
+    *,
+    memory_gb: float | None = None,
+    walltime_minutes: float | None = None,
+    cpus: int | None = None,
+) -> Runner:
+    """The runner with the resources that are given; None leaves one as it is."""
+    given: dict[str, Any] = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        return runner
+    resources = dataclasses.replace(runner.backend.resources, **changes)
+    return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, resources=resources))
 
 
 def _read(path: Path) -> dict[Any, Any]:

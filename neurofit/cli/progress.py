@@ -101,7 +101,7 @@ def _queue_and_watch(
     wait_seconds: float | None,
     as_json: bool,
 ) -> int:
-    from neurofit.orchestrate.forecast import runs_here
+    from neurofit.backends.runner import runs_here
     from neurofit.orchestrate.submit import submit
     from neurofit.store.state import ACTIVE
 

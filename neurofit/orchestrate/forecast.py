@@ -1,14 +1,11 @@
-"""What a submit will cost, estimated from earlier tasks, and whether to ask the user first."""
+"""What a submit will cost, estimated from earlier tasks, and whether the user has to confirm it."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from neurofit.backends.runner import Runner
-from neurofit.errors import UsageError
 from neurofit.orchestrate.plan import Plan
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.journal import journals, read_outcomes
@@ -78,43 +75,3 @@ def must_be_said(plan: Plan) -> str | None:
     if plan.options.rerun and plan.counts[State.DONE]:
         return f"--rerun runs {plan.counts[State.DONE]} task(s) again that are done. Add --yes to confirm."
     return None
-
-
-def runs_here(runner: Runner) -> bool:
-    """Whether jobs are processes of this machine, so that a submit waits for them."""
-    return runner.backend.runs_here()
-
-
-def with_workers(runner: Runner, workers: int | None) -> Runner:
-    """The runner with another number of workers.
-
-    Raises
-    ------
-    UsageError : its backend has none
-    """
-    if workers is None:
-        return runner
-    backend = runner.backend.with_workers(workers)
-    if backend is None:
-        raise UsageError(
-            f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where "
-            "its "
-            "max_running limits the jobs."
-        )
-    return dataclasses.replace(runner, backend=backend)
-
-
-def with_resources(
-    runner: Runner,
-    *,
-    memory_gb: float | None = None,
-    walltime_minutes: float | None = None,
-    cpus: int | None = None,
-) -> Runner:
-    """The runner with the resources that are given; None leaves one as it is."""
-    given: dict[str, Any] = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
-    changes = {name: value for name, value in given.items() if value is not None}
-    if not changes:
-        return runner
-    resources = dataclasses.replace(runner.backend.resources, **changes)
-    return dataclasses.replace(runner, backend=dataclasses.replace(runner.backend, resources=resources))

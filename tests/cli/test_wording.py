@@ -9,7 +9,7 @@ from neurofit.cli.wording import local_time
 
 def test_a_time_of_another_day_has_its_date():
     now = datetime.datetime.now(datetime.timezone.utc)
-    for days in (-400, -1, 1):
+    for days in (-400, -2, 2):  # one day is not enough if midnight comes between, or in a day of 25 hours
         time = now + datetime.timedelta(days=days)
         assert local_time(time.isoformat()) == f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 

@@ -160,7 +160,8 @@ class QueueTests:
         undisturbed = type(bench)(tmp_path / "undisturbed")
         for one in (undisturbed, bench):
             one.script("net", MODEL)
-        assert undisturbed.run("net") == {"done": 1}
+        undisturbed.submit("net")
+        assert undisturbed.wait("net", seconds=240) == {"done": 1}
         limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.6").replace("0.25", "3")
         bench.submit("net", bench.runner("queue", limited))
         assert bench.wait("net", seconds=240) == {"done": 1}, bench.command("logs", "net:0/0").stdout

@@ -109,14 +109,14 @@ def command(
     progress is kept.
     """
     from neurofit.backends import runner
-    from neurofit.orchestrate.forecast import forecast, with_resources, with_workers
+    from neurofit.orchestrate.forecast import forecast
 
     if detach and wait_seconds is not None:
         raise click.UsageError("--detach returns at once and --wait waits: give one of the two.")
     study = options.here()
-    chosen = with_workers(runner.load(study.runners, backend), given.pop("workers"))
+    chosen = runner.with_workers(runner.load(study.runners, backend), given.pop("workers"))
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
-    chosen = with_resources(chosen, memory_gb=memory_gb, walltime_minutes=walltime_minutes, cpus=cpus)
+    chosen = runner.with_resources(chosen, memory_gb=memory_gb, walltime_minutes=walltime_minutes, cpus=cpus)
     plan = _plan(study, selector, **given)
     cost = forecast(plan, chosen)
     if not as_json:
