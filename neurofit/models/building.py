@@ -57,7 +57,11 @@ def shapes_of(dataset: datasets.Dataset) -> Shapes:
 
 
 def build(
-    architecture: Callable, shapes: Shapes, arguments: Mapping[str, Any], seeds: Any, dtype: str = "float32"
+    architecture: Callable[..., Any],
+    shapes: Shapes,
+    arguments: Mapping[str, Any],
+    seeds: Any,
+    dtype: str = "float32",
 ) -> keras.Model:
     """Build the model: weights are drawn from `seeds.init`; dropout and other noise from `seeds.noise`.
 

@@ -16,7 +16,7 @@ from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
 from neurofit.models.ready_made import name_of
 
-_REMEMBERED: dict[tuple, Any] = {}
+_REMEMBERED: dict[tuple[Any, ...], Any] = {}
 _AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
 
 
@@ -64,7 +64,7 @@ class PreparedData:
 
 
 def prepared(
-    source: str | Callable, arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any
+    source: str | Callable[..., Any], arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any
 ) -> PreparedData:
     """The data set of a task: loaded, split by the task's seed or fold, and standardised."""
     arguments = {**defaults, **arguments}
@@ -83,9 +83,10 @@ def prepared(
 
 def split_seed(split: datasets.Split, task: Any) -> int:
     """The task's seed of the split; 0, 1, 2, … for a split that ignores groups, as published ones have."""
-    if not split.ignore_groups:
-        return task.seeds.split
-    return task.repetition if task.split_by == "repetition" else 0
+    seed: int = task.seeds.split
+    if split.ignore_groups:
+        seed = task.repetition if task.split_by == "repetition" else 0
+    return seed
 
 
 def warn(task: Any, message: str) -> None:
@@ -112,7 +113,7 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
         warn(task, f"The {which} more images than the split asks for: {remedy}")
 
 
-def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
+def load(source: str | Callable[..., Any], arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
     """The data set. It is read once per process; forked tasks share what `prepare` read.
 
     Raises
@@ -130,7 +131,7 @@ def load(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> d
     return given
 
 
-def _named(source: str | Callable, arguments: Mapping[str, Any], study: Path) -> Any:
+def _named(source: str | Callable[..., Any], arguments: Mapping[str, Any], study: Path) -> Any:
     """The name of the data set, or the `Dataset` that the user's function returned."""
     if isinstance(source, str):
         return arguments["data"]
@@ -171,7 +172,8 @@ def turns(part: datasets.Dataset) -> np.ndarray | None:
             "which are "
             "trained together anyway. Leave turns out."
         )
-    return seen.argmax(axis=1)
+    recording: np.ndarray = seen.argmax(axis=1)
+    return recording
 
 
 def in_turn(part: datasets.Dataset) -> np.ndarray:
@@ -189,7 +191,8 @@ def in_turn(part: datasets.Dataset) -> np.ndarray:
     of_image = turns(part)
     if of_image is None:
         return np.ones(part.responses.shape, bool)
-    return of_image[:, None] == _recordings(part)[1]
+    same: np.ndarray = of_image[:, None] == _recordings(part)[1]
+    return same
 
 
 def _recordings(part: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -218,10 +221,13 @@ def as_split(split: Any) -> datasets.Split:
 
 
 def _by_name(name: str, study: Path) -> datasets.Dataset:
-    return _remembered((name, str(study)), lambda: datasets.load(name, Path(study) / "data"))
+    dataset: datasets.Dataset = _remembered(
+        (name, str(study)), lambda: datasets.load(name, Path(study) / "data")
+    )
+    return dataset
 
 
-def _remembered(key: tuple, make: Callable[[], Any]) -> Any:
+def _remembered(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     if key in _REMEMBERED:
         return _REMEMBERED[key]
     made = make()

@@ -129,7 +129,9 @@ def _scored(predictions: np.ndarray, saved: Mapping[str, np.ndarray]) -> dict[st
     return found
 
 
-def _check_alike(folder: Path, one: Mapping[str, np.ndarray], other_folder: Path, other: Mapping) -> None:
+def _check_alike(
+    folder: Path, one: Mapping[str, np.ndarray], other_folder: Path, other: Mapping[str, np.ndarray]
+) -> None:
     for name, called in SAME.items():
         if not _equal(one[name], other[name]):
             raise UsageError(

@@ -73,10 +73,10 @@ class Fit(ReadyMade):
     public_name = "neurofit.models.Fit"
     functions, recipe, preparation = "architecture", "training", ("standardise",)
 
-    architecture: Callable | Mapping[str, Callable]
+    architecture: Callable[..., Any] | Mapping[str, Callable[..., Any]]
     training: Training = field(default_factory=Training, kw_only=True)
     standardise: str | Mapping[str, str] = field(default="global", kw_only=True)
-    initialise: Callable | None = field(default=None, kw_only=True)
+    initialise: Callable[..., Any] | None = field(default=None, kw_only=True)
 
     def settings(self) -> dict[str, Any]:
         """What is part of every run's id, as JSON; only values that differ from the defaults."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from keras import ops
 
@@ -31,7 +32,7 @@ class Optimizer:
         Number of moments that it keeps.
     """
 
-    update: Callable | None
+    update: Callable[..., Any] | None
     moments: int
 
 

@@ -32,7 +32,7 @@ class FitSettings(Protocol):
     """What the steps of a fit read of it. `models.Fit` has all of it."""
 
     @property
-    def data(self) -> str | Callable: ...
+    def data(self) -> str | Callable[..., Any]: ...
     @property
     def split(self) -> Any: ...
     @property
@@ -42,9 +42,9 @@ class FitSettings(Protocol):
     @property
     def standardise(self) -> str | Mapping[str, str]: ...
     @property
-    def initialise(self) -> Callable | None: ...
+    def initialise(self) -> Callable[..., Any] | None: ...
     @property
-    def built(self) -> dict[str, Callable]: ...
+    def built(self) -> dict[str, Callable[..., Any]]: ...
     @property
     def router(self) -> Router: ...
 
@@ -62,7 +62,7 @@ class ReadyMade:
     recipe: ClassVar[str]  # the field whose settings are arguments too, a dataclass
     preparation: ClassVar[tuple[str, ...]] = ()  # fields beside the split that are arguments of the data
 
-    data: str | Callable = "simulated"
+    data: str | Callable[..., Any] = "simulated"
     split: Any = None
     scores: tuple[str, ...] = SCORES
 
@@ -88,7 +88,7 @@ class ReadyMade:
         return cast(type, type(self).__dataclass_fields__[self.recipe].default_factory)
 
     @property
-    def built(self) -> dict[str, Callable]:
+    def built(self) -> dict[str, Callable[..., Any]]:
         """Name → function that builds the model."""
         given = getattr(self, self.functions)
         return dict(given) if isinstance(given, Mapping) else {name_of(given): given}
@@ -279,7 +279,7 @@ class Router:
             raise GridError(
                 f"Which architecture? Give the grid an axis 'architecture' with some of: {known}."
             )
-        name = params["architecture"]
+        name: str = params["architecture"]
         if name not in self.architectures:
             raise GridError(
                 f"No architecture {name!r}.{nearest(str(name), self.architectures)} Known: {known}."

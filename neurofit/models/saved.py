@@ -113,7 +113,7 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
         }
         outputs = keras.tree.flatten(model(as_model_takes(scaled), training=False))
         predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
-        return predicted * np.asarray(units["std"]) + np.asarray(units["mean"])
+        return np.asarray(predicted * np.asarray(units["std"]) + np.asarray(units["mean"]))
 
     return predict(respond, record["shapes"]["inputs"], folder, data, study)
 
@@ -164,9 +164,10 @@ def _shapes(weights: dict[str, list[int]]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
+    return record
 
 
 def write_recipe(

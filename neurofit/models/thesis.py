@@ -27,9 +27,9 @@ SIMULATED_IMAGES, SIMULATED_TEST = 450, 50  # of a simulated region
 
 
 def fit(
-    architecture: Callable,
+    architecture: Callable[..., Any],
     *,
-    data: str | Callable = REGION_1,
+    data: str | Callable[..., Any] = REGION_1,
     standardise: Any = OWN,
     epochs: int = 5_000,
     learning_rate: float = 1e-3,
@@ -214,7 +214,7 @@ def _six(part: Any, predictions: Any) -> dict[str, float]:
 
     targets = {"noised": _of(part, "noised"), "generated": part.truth["rates"], "true": _of(part, "recorded")}
 
-    def correlation(responses, others):
+    def correlation(responses: Any, others: Any) -> float:
         return scores.population(scores.correlation, responses, others).value
 
     found = {f"correlation_{name}": correlation(target, predictions) for name, target in targets.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from neurofit.models.fit import Fit
 from neurofit.models.training import Training
@@ -18,11 +19,11 @@ BATCH, STEPS_PER_EPOCH, STEPS_PER_LOOK = 50, 4, 200
 
 
 def fit(
-    architectures: Mapping[str, Callable],
+    architectures: Mapping[str, Callable[..., Any]],
     *,
     steps: int = 60_000,
     learning_rate: float = 1e-4,
-    **other,
+    **other: Any,
 ) -> Fit:
     """A fit as of the authors: raw pixels, mean squared error, plain gradient descent.
 

@@ -6,7 +6,7 @@ filters: an even and an odd wavelet of every wavelength, at a grid of places, in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,13 +86,14 @@ class GaborBank:
         envelope = np.exp(-(across**2 + (self.aspect * along) ** 2) / (2 * (self.width * wavelength) ** 2))
         wave = envelope * np.exp(2j * np.pi * across / wavelength)
         wave = wave - envelope * (wave.sum(axis=(1, 2)) / envelope.sum(axis=(1, 2)))[:, None, None]
-        return wave / np.sqrt((np.abs(wave) ** 2).sum(axis=(1, 2)))[:, None, None]
+        filters: np.ndarray = wave / np.sqrt((np.abs(wave) ** 2).sum(axis=(1, 2)))[:, None, None]
+        return filters
 
     def responses(self, images: np.ndarray) -> np.ndarray:
         """Σ over pixels of image times filter, (image, filter), for images (image, height, width)."""
         filters = self.filters(*images.shape[1:]).reshape(-1, images[0].size).T
         flat = images.reshape(len(images), -1).astype(np.float64)
-        return flat @ filters.real + 1j * (flat @ filters.imag)
+        return np.asarray(flat @ filters.real + 1j * (flat @ filters.imag))
 
 
 @dataclass(frozen=True)
@@ -130,16 +131,16 @@ def pixels(images: np.ndarray) -> list[Block]:
 def gabor_energy(
     images: np.ndarray,
     *,
-    wavelengths=GaborBank.wavelengths,
-    orientations=GaborBank.orientations,
-    width=GaborBank.width,
-    aspect=GaborBank.aspect,
-    spacing=GaborBank.spacing,
-    reach=GaborBank.reach,
-    compression="sqrt",
-    window=8.0,
-    luminance=0.0,
-    pixels=0.0,
+    wavelengths: Sequence[float] = GaborBank.wavelengths,
+    orientations: int = GaborBank.orientations,
+    width: float = GaborBank.width,
+    aspect: float = GaborBank.aspect,
+    spacing: float = GaborBank.spacing,
+    reach: float = GaborBank.reach,
+    compression: str = "sqrt",
+    window: float = 8.0,
+    luminance: float = 0.0,
+    pixels: float = 0.0,
 ) -> list[Block]:
     """√(even² + odd²) of each pair of the bank (`GaborBank`), compressed, for images with one channel.
 
@@ -184,7 +185,12 @@ def gabor_energy(
 
 
 def gabor_wavelets(
-    images: np.ndarray, *, wavelength=8.0, width=0.4, orientations=9, across=11
+    images: np.ndarray,
+    *,
+    wavelength: float = 8.0,
+    width: float = 0.4,
+    orientations: int = 9,
+    across: int = 11,
 ) -> list[Block]:
     """Signed responses of even Gabor filters at across × across places, 3 pixels apart: 1,089 by default.
 

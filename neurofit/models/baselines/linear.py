@@ -99,7 +99,7 @@ class LinearFit(ReadyMade):
     public_name = "neurofit.models.baselines.LinearFit"
     functions, recipe = "features", "regression"
 
-    features: Callable | Mapping[str, Callable]
+    features: Callable[..., Any] | Mapping[str, Callable[..., Any]]
     regression: Regression = field(default_factory=Regression, kw_only=True)
 
     def __call__(self, task: Any) -> dict[str, float]:
@@ -145,7 +145,8 @@ class LinearFit(ReadyMade):
 
         def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
             features = self.built[name](inputs["image"], **record["arguments"])
-            return ridge.predict(features)[0]
+            predicted: np.ndarray = ridge.predict(features)[0]
+            return predicted
 
         # Recipes of version 0.1 have no shapes; the features then decide what they accept.
         shapes = record.get("shapes", {"inputs": {"image": None}})["inputs"]
@@ -213,7 +214,8 @@ def _chosen(predictions: np.ndarray, validation: Any, how: Regression) -> np.nda
     """Indices of alphas, (neuron,), from predictions (alpha, image, neuron)."""
     responses = _responses(validation)
     if how.shared_by == "neuron":
-        return np.nansum((predictions - responses) ** 2, axis=1).argmin(axis=0)
+        lowest: np.ndarray = np.nansum((predictions - responses) ** 2, axis=1).argmin(axis=0)
+        return lowest
     correlations = np.array([np.nan_to_num(scores.correlation(responses, one)) for one in predictions])
     recordings = validation.neurons["recording"].to_numpy().astype(str)
     index = np.zeros(validation.n_neurons, np.int64)

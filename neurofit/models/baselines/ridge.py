@@ -52,7 +52,8 @@ class Scaling:
 
     def scaled(self, blocks: Sequence[Block]) -> np.ndarray:
         """Scaled features, (image, feature)."""
-        return (np.concatenate([block.values for block in blocks], axis=1) - self.mean) * self.factor
+        values = np.concatenate([block.values for block in blocks], axis=1)
+        return np.asarray((values - self.mean) * self.factor)
 
 
 def centred(kernel: np.ndarray, of_train: np.ndarray) -> np.ndarray:
@@ -134,8 +135,10 @@ class Ridge:
         """
         plain = _kernel(self.seen, self.seen, self.kernel, self.length)
         across = _kernel(self.scaling.scaled(blocks), self.seen, self.kernel, self.length)
-        predicted = centred(across, plain) @ self.dual + self.intercept
-        return predicted if self.power == 1 else np.maximum(predicted, 0) ** (1 / self.power)
+        predicted: np.ndarray = centred(across, plain) @ self.dual + self.intercept
+        if self.power != 1:
+            predicted = np.maximum(predicted, 0) ** (1 / self.power)
+        return predicted
 
     def chosen(self, per_neuron: np.ndarray) -> Ridge:
         """The regression with one α for each neuron: (neuron,) indices into the path."""
@@ -146,7 +149,7 @@ class Ridge:
 def ridge_path(
     blocks: Sequence[Block],
     responses: np.ndarray,
-    alphas,
+    alphas: Sequence[float] | np.ndarray,
     *,
     kernel: str = "linear",
     length: float = 1.0,
@@ -191,11 +194,12 @@ def ridge_path(
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, kernel: str, length: float) -> np.ndarray:
-    inner = left @ right.T
+    inner: np.ndarray = left @ right.T
     if kernel == "linear":
         return inner
     distance = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * inner
-    return np.exp(-np.maximum(distance, 0) / (2 * length**2))
+    similarity: np.ndarray = np.exp(-np.maximum(distance, 0) / (2 * length**2))
+    return similarity
 
 
 def _check(responses: np.ndarray, alphas: np.ndarray, kernel: str, power: float) -> None:

@@ -88,7 +88,10 @@ def check_scorable(test: datasets.Dataset, names: tuple[str, ...]) -> None:
 
 
 def predict_and_score(
-    program: Program, kept: tuple[tf.Tensor, tuple], parts: datasets.Parts, names: tuple[str, ...]
+    program: Program,
+    kept: tuple[tf.Tensor, tuple[tf.Tensor, ...]],
+    parts: datasets.Parts,
+    names: tuple[str, ...],
 ) -> ScoredPredictions:
     """Predict every part and compute every score. Scores against trials and truth are those of the test set.
 
@@ -150,7 +153,9 @@ def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
             )
 
 
-def against_responses(name: str, part, predictions, wanted: tuple[str, ...], means: np.ndarray) -> dict:
+def against_responses(
+    name: str, part: Any, predictions: np.ndarray, wanted: tuple[str, ...], means: np.ndarray
+) -> dict[str, scores.Summary]:
     """Summaries of scores against responses, by "part/score".
 
     A part in which no response varies has none; for the test set that is an error.
@@ -188,7 +193,7 @@ def against_responses(name: str, part, predictions, wanted: tuple[str, ...], mea
     return found
 
 
-def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
+def against_trials(test: Any, predictions: np.ndarray, wanted: tuple[str, ...]) -> dict[str, scores.Summary]:
     """Summaries of the scores that need repeated trials, by "part/score".
 
     The ceiling is averaged over the neurons that have one (a recording without trials has none), the other
@@ -228,7 +233,8 @@ def against_trials(test, predictions, wanted: tuple[str, ...]) -> dict:
 def training_means(train: datasets.Dataset) -> np.ndarray:
     """Mean training response of each neuron, (neuron,); 0 for a neuron without any."""
     valid = train.valid
-    return np.where(valid, train.responses, 0).sum(axis=0) / np.maximum(valid.sum(axis=0), 1)
+    sums = np.where(valid, train.responses, 0).sum(axis=0)
+    return np.asarray(sums / np.maximum(valid.sum(axis=0), 1))
 
 
 def by_recording(result: ScoredPredictions, recordings: np.ndarray) -> dict[str, float]:

@@ -152,7 +152,7 @@ def _built(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any)
     return build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
 
 
-def _rates(training: Training, parts: datasets.Parts):
+def _rates(training: Training, parts: datasets.Parts) -> np.ndarray | None:
     """What the loss of each neuron is divided by, (neuron,), or None."""
     if training.unit_rates == "none":
         return None

@@ -107,7 +107,7 @@ def _finished(folder: Path, where: str) -> Path:
 
 def _is_done(outcome: Path) -> bool:
     """Whether an attempt is done. A later attempt that failed or was stopped does not displace it."""
-    return read_json(outcome).get("state", "done") == "done"
+    return bool(read_json(outcome).get("state", "done") == "done")
 
 
 def _weights(model: keras.Model) -> list[tuple[keras.layers.Layer, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ def inputs_of(model: keras.Model) -> list[Any]:
         return []
 
 
-def chosen(model: keras.Model, neurons) -> np.ndarray:
+def chosen(model: keras.Model, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
     """Indices of neurons; all of them for None.
 
     Raises
@@ -121,7 +121,7 @@ def chosen(model: keras.Model, neurons) -> np.ndarray:
     return indices
 
 
-def _gradient(model, images, neurons):
+def _gradient(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variable = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(variable)
@@ -133,12 +133,13 @@ def _gradient(model, images, neurons):
     return slopes.numpy(), responses.numpy()
 
 
-def _outputs(model, images):
+def _outputs(model: keras.Model, images: Any) -> tf.Tensor:
     return tf.concat(keras.tree.flatten(model(images, training=False)), axis=-1)
 
 
-def _checked(model, images) -> np.ndarray:
-    images, shape = np.asarray(images, np.float32), image_shape(model)
+def _checked(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images, np.float32)
+    shape = image_shape(model)
     if images.ndim != 4 or images.shape[1:] != shape:
         raise ShapeError(f"images are {images.shape}, expected (image, {', '.join(map(str, shape))}).")
     return images
@@ -216,12 +217,12 @@ class Units:
 
     def to_model(self, pixels: np.ndarray) -> np.ndarray:
         """Images in pixels, (image, height, width, channel), as the model takes them, float32."""
-        return ((np.asarray(pixels, np.float64) - self.mean) / self.std).astype(np.float32)
+        return np.asarray((np.asarray(pixels, np.float64) - self.mean) / self.std, np.float32)
 
     def to_pixels(self, images: np.ndarray) -> np.ndarray:
         """Normalised images, (image, height, width, channel), in pixels."""
-        return np.asarray(images, np.float64) * self.std + self.mean
+        return np.asarray(np.asarray(images, np.float64) * self.std + self.mean)
 
     def fields_to_pixels(self, fields: np.ndarray) -> np.ndarray:
         """Gradients per normalised unit as gradients per pixel value."""
-        return np.asarray(fields, np.float64) / self.std
+        return np.asarray(np.asarray(fields, np.float64) / self.std)

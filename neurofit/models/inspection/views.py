@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +17,9 @@ FEW = 7  # neurons whose lines have a colour each
 Panel = dict[str, Any]
 
 
-def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=None) -> list[Panel]:
+def view(
+    model: keras.Model, record: Mapping[str, Any], name: str, *, neurons: Sequence[int] | None = None
+) -> list[Panel]:
     """The panels of one view.
 
     Parameters
@@ -49,17 +51,17 @@ def view(model: keras.Model, record: Mapping[str, Any], name: str, *, neurons=No
     return panels
 
 
-def _filters(model, record, indices) -> list[Panel]:
+def _filters(model: keras.Model, record: Mapping[str, Any], indices: np.ndarray) -> list[Panel]:
     return [_maps(layer, maps, "weight") for layer, maps in fields.filters(model).items()]
 
 
-def _receptive_fields(model, record, indices) -> list[Panel]:
+def _receptive_fields(model: keras.Model, record: Mapping[str, Any], indices: np.ndarray) -> list[Panel]:
     units, shape = Units.of(record), responses.image_shape(model)
     found = fields.receptive_fields(model, at=np.full(shape, units.middle), neurons=indices) * units.typical
     return [_maps("receptive fields: gradient at the mean grey", found, "response per pixel std", indices)]
 
 
-def _readouts(model, record, indices) -> list[Panel]:
+def _readouts(model: keras.Model, record: Mapping[str, Any], indices: np.ndarray) -> list[Panel]:
     panels, first = [], 0
     for layer, maps in fields.where_maps(model).items():  # neurons count through all readouts
         own = indices[(indices >= first) & (indices < first + len(maps))]
@@ -75,7 +77,7 @@ def _readouts(model, record, indices) -> list[Panel]:
     return panels
 
 
-def _exciting(model, record, indices) -> list[Panel]:
+def _exciting(model: keras.Model, record: Mapping[str, Any], indices: np.ndarray) -> list[Panel]:
     units, norm = Units.of(record), np.sqrt(np.prod(responses.image_shape(model)))
     found = stimuli.most_exciting_images(
         model, neurons=indices, norm=norm * units.typical, around=units.middle
@@ -86,7 +88,7 @@ def _exciting(model, record, indices) -> list[Panel]:
     ]
 
 
-def _tuning(model, record, indices) -> list[Panel]:
+def _tuning(model: keras.Model, record: Mapping[str, Any], indices: np.ndarray) -> list[Panel]:
     found = stimuli.tuning(model, neurons=indices, units=Units.of(record))
     return [
         _orientation(found, indices),
@@ -103,7 +105,7 @@ def _tuning(model, record, indices) -> list[Panel]:
     ]
 
 
-def _orientation(found: stimuli.Tuning, indices) -> Panel:
+def _orientation(found: stimuli.Tuning, indices: np.ndarray) -> Panel:
     """Of many neurons, relative to each one's preferred orientation, so that a median makes sense."""
     if len(indices) <= FEW:
         panel = _lines("orientation", found.orientations, found.by_orientation, "orientation [°]", indices)
@@ -115,7 +117,7 @@ def _orientation(found: stimuli.Tuning, indices) -> Panel:
     return {**panel, "x_ticks": [-90, -45, 0, 45, 90]}
 
 
-def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
+def _maps(title: str, maps: np.ndarray, unit: str, labels: Iterable[int] | None = None) -> Panel:
     labels = range(len(maps)) if labels is None else labels
     return {
         "kind": "maps",
@@ -126,7 +128,9 @@ def _maps(title: str, maps: np.ndarray, unit: str, labels=None) -> Panel:
     }
 
 
-def _lines(title, x, y, x_label, labels, scale="linear") -> Panel:
+def _lines(
+    title: str, x: np.ndarray, y: np.ndarray, x_label: str, labels: Iterable[int], scale: str = "linear"
+) -> Panel:
     return {
         "kind": "lines",
         "title": title,

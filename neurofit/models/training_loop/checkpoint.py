@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -98,11 +99,13 @@ def load(folder: Path, like: State) -> Snapshot | None:
     return Snapshot(state, progress, best)
 
 
-def _numbered(name: str, tensors: tuple) -> dict:
+def _numbered(name: str, tensors: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
     return {f"{name}_{index:03}": tensor for index, tensor in enumerate(tensors)}
 
 
-def _listed(arrays, name: str, like: tuple) -> tuple:
+def _listed(
+    arrays: Mapping[str, np.ndarray], name: str, like: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, ...]:
     return tuple(_checked(arrays[f"{name}_{index:03}"], one) for index, one in enumerate(like))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import keras
 import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
 from neurofit.errors import UsageError
 from neurofit.models.building import every_layer
+from neurofit.models.data import Arrays
 from neurofit.models.layers.weights import bounds
+from neurofit.models.training import Training
 from neurofit.models.training_loop.program import Program, State, compiled
 
 PAIRS = 20  # of steps and gradients that are remembered
@@ -26,7 +31,9 @@ class LbfgsProgram(Program):
 
     whole_rounds = True
 
-    def __init__(self, model, training, train, rates=None):
+    def __init__(
+        self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None
+    ):
         super().__init__(model, training, train, rates)
         changing = self._changing_variables()
         if changing:
@@ -45,7 +52,7 @@ class LbfgsProgram(Program):
         losses: list[tuple[float, float]] = []
         last = (np.nan, np.nan)
 
-        def objective(weights):
+        def objective(weights: np.ndarray) -> tuple[float, np.ndarray]:
             nonlocal last
             cost, penalised, gradient = (one.numpy() for one in self._slope(weights, state.other))
             last = float(cost), float(penalised)
@@ -76,7 +83,7 @@ class LbfgsProgram(Program):
         changed = [not np.array_equal(one, other) for one, other in zip(before.other, after)]
         return [one.path for one, moved in zip(self.model.non_trainable_variables, changed) if moved]
 
-    def _loss_and_gradient(self, weights, other):
+    def _loss_and_gradient(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         inputs, responses, mask = self._data
         with tf.GradientTape() as tape:
             tape.watch(weights)
@@ -86,7 +93,7 @@ class LbfgsProgram(Program):
         return cost, penalised, tape.gradient(penalised, weights)
 
 
-def _all_bounds(variables) -> scipy.optimize.Bounds | None:
+def _all_bounds(variables: Sequence[keras.Variable]) -> scipy.optimize.Bounds | None:
     """Bounds of all weights in one vector; None if no weight has bounds."""
     if not any(one.constraint for one in variables):
         return None
@@ -95,7 +102,7 @@ def _all_bounds(variables) -> scipy.optimize.Bounds | None:
     return scipy.optimize.Bounds(low, high)
 
 
-def _check_float64(model) -> None:
+def _check_float64(model: keras.Model) -> None:
     """Raise UsageError unless every layer computes in float64.
 
     The gradient is float64 in any case, so precision lost in a layer would not be noticed.

@@ -84,7 +84,7 @@ class Loop:
             )
         self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
 
-    def begin(self, weights: Any, other: tuple) -> None:
+    def begin(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> None:
         """Start from these weights and other variables instead of the model's own."""
         self.snapshot = replace(self.snapshot, state=self.program.fresh(weights, other))
 
@@ -105,7 +105,7 @@ class Loop:
         self.program.install(*self.kept_weights())
         return reason
 
-    def kept_weights(self) -> tuple:
+    def kept_weights(self) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """The weights to keep, and the other variables: the best if there is a patience, else the last."""
         state, best = self.snapshot.state, self.snapshot.best
         return best if best is not None else (state.weights, state.other)
@@ -305,5 +305,5 @@ class Scalars:
     def close(self) -> None:
         self._file.close()
 
-    def _add(self, event) -> None:
+    def _add(self, event: Any) -> None:
         self._file.write(event.SerializeToString())
