@@ -148,7 +148,7 @@ def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
-def twins(model: keras.Model) -> list[tuple[str, str]]:
+def equal_initial_weights(model: keras.Model) -> list[tuple[str, str]]:
     """Pairs of random weights with equal shape and equal values: one initializer instance made both."""
     random = [(one.path, np.asarray(one.value)) for one in model.trainable_variables if len(one.shape)]
     random = [(path, values) for path, values in random if values.size > 1 and np.ptp(values) > 0]

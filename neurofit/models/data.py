@@ -17,7 +17,7 @@ from neurofit.errors import DataError
 from neurofit.models.ready_made import name_of
 
 _REMEMBERED: dict[tuple[Any, ...], Any] = {}
-_AT_MOST = 8  # data sets kept in memory: the first ones that were asked for
+_AT_MOST = 8  # data sets kept in memory: the first ones that were requested
 
 
 @dataclass(frozen=True)

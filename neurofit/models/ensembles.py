@@ -84,7 +84,7 @@ def ensemble(folders: Sequence[Path]) -> Ensemble:
         raise UsageError(f"An ensemble needs at least two repetitions, got {len(folders)}.")
     saved = [_read(Path(folder) / "predictions.npz") for folder in folders]
     for folder, one in zip(folders[1:], saved[1:]):
-        _check_alike(folders[0], saved[0], folder, one)
+        _check_same(folders[0], saved[0], folder, one)
     first = saved[0]
     mean = np.stack([one["predictions"] for one in saved]).mean(axis=0, dtype=np.float64)
     summaries = _scored(mean, first)
@@ -129,7 +129,7 @@ def _scored(predictions: np.ndarray, saved: Mapping[str, np.ndarray]) -> dict[st
     return found
 
 
-def _check_alike(
+def _check_same(
     folder: Path, one: Mapping[str, np.ndarray], other_folder: Path, other: Mapping[str, np.ndarray]
 ) -> None:
     for name, called in SAME.items():

@@ -26,13 +26,8 @@ from neurofit.models.training import Training
 if TYPE_CHECKING:
     from neurofit.models.prediction import Predictions
 
-VIEWS = (
-    "filters",
-    "receptive-fields",
-    "readouts",
-    "exciting-images",
-    "tuning",
-)  # of `models.inspection.views`
+# Names of the pictures that `models.inspection.views` makes
+VIEWS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
 
 
 @dataclass(frozen=True)

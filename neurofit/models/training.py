@@ -12,7 +12,7 @@ LOSSES = ("poisson", "gaussian", "mean_squared", "bernoulli", "gamma")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 RATES = ("none", "train", "train+monitored")
 TURNS = ("none", "recording")
-LEAST_ROUND = 10  # iterations of L-BFGS between two looks
+LEAST_ROUND = 10  # iterations of L-BFGS between two validations
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,10 @@ class Training:
             raise GridError(f"Training: jit={self.jit!r}; expected True or False.")
         if self.patience is not None:
             _number("patience", self.patience, int, above=0)
-        self._nothing_in_vain()
+        self._check_effects()
 
-    def _nothing_in_vain(self) -> None:
-        vain = {
+    def _check_effects(self) -> None:
+        needs = {  # setting → what it has no effect without
             "weight_decay": self.weight_decay and self.optimizer != "adamw" and "optimizer 'adamw'",
             "momentum": self.momentum and self.optimizer != "sgd" and "optimizer 'sgd'",
             "unit_rates": self.unit_rates != "none" and self.loss != "poisson" and "loss 'poisson'",
@@ -175,12 +175,12 @@ class Training:
             "path": self.path is not None and len(self.strengths) < 2 and "two strengths or more",
         }
         if self.optimizer == "lbfgs":
-            self._nothing_in_vain_for_lbfgs()
-        for name, needed in vain.items():
+            self._check_lbfgs()
+        for name, needed in needs.items():
             if needed:
                 raise GridError(f"Training: {name}={getattr(self, name)!r} has no effect without {needed}.")
 
-    def _nothing_in_vain_for_lbfgs(self) -> None:
+    def _check_lbfgs(self) -> None:
         for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
             if getattr(self, name) != FIELDS[name]:
                 raise GridError(

@@ -34,7 +34,7 @@ def workplace(bench, study):
     return bench
 
 
-def test_a_study_without_its_truth_says_how_to_get_it(workplace):
+def test_a_study_without_its_truth_explains_how_to_get_it(workplace):
     workplace.script("bl3", BASELINE)
     answer = workplace.command("run", "gen_1/bs3_exp8:0/0", "--json")
     message = json.loads(answer.stdout)["error"]["message"]

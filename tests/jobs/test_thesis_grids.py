@@ -113,7 +113,7 @@ def test_the_baselines_are_the_runs_that_they_were(study):
     ]
 
 
-def test_a_script_loads_nothing_slow_and_says_its_question(experiment):
+def test_a_script_loads_nothing_slow_and_states_its_question(experiment):
     assert experiment.hint is None
     assert scripts.head(experiment.path)
 

@@ -99,7 +99,7 @@ def test_repetitions_with_other_splits_cannot_be_averaged(changes, what, tmp_pat
         ensemble(folders)
 
 
-def test_one_repetition_is_no_ensemble_and_a_damaged_file_is_named(tmp_path):
+def test_one_repetition_is_not_an_ensemble_and_a_damaged_file_is_named(tmp_path):
     one = left(tmp_path / "0", 0)
     with pytest.raises(UsageError, match="at least two repetitions, got 1"):
         ensemble([one])

@@ -82,7 +82,7 @@ def test_an_argument_is_checked_against_the_chosen_architecture():
         fit.check({"filters": 4})
 
 
-def test_settings_are_json_and_tell_what_differs_from_the_defaults():
+def test_settings_are_json_and_contain_what_differs_from_the_defaults():
     fit = Fit(
         dog,
         data=regions,
@@ -139,7 +139,7 @@ def test_an_architecture_that_hides_its_arguments_is_refused():
         ({"loss": "gaussian", "unit_rates": "train"}, "has no effect without loss 'poisson'"),
     ],
 )
-def test_a_training_that_cannot_be_is_refused(settings, message):
+def test_an_invalid_training_is_refused(settings, message):
     with pytest.raises(GridError, match=message):
         Training(**settings)
     with pytest.raises(GridError, match=message):

@@ -55,7 +55,7 @@ def test_certain_predictions_leave_bernoulli_finite():
     assert 2 * 15 < float(found) < 2 * 17
 
 
-def test_responses_that_a_loss_makes_no_sense_of_are_errors():
+def test_responses_outside_the_range_of_a_loss_are_errors():
     check = nf.models.losses.check_responses
     check("bernoulli", np.array([[0, 1, np.nan]]))
     check("gaussian", np.array([[-3.0]]))

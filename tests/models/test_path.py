@@ -82,7 +82,7 @@ def test_the_validation_loss_chooses_and_the_chosen_weights_are_kept(strengths, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_a_path_goes_on_to_the_last_bit(how, small, desks):
+def test_a_resumed_path_ends_bit_by_bit_the_same(how, small, desks):
     training = replace(PATH, epochs=6, patience=2, learning_rate=3e-2, strengths=(0.01, 300.0))
     fit = Fit(noisy, data=small, split=SPLIT, training=training)
     whole, broken = desks("whole"), desks("broken")
@@ -108,7 +108,7 @@ def test_a_path_goes_on_to_the_last_bit(how, small, desks):
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_of_a_path_is_passed_over(small, desks):
+def test_a_damaged_checkpoint_of_a_path_is_skipped(small, desks):
     fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATH, epochs=4, strengths=(0.01, 20.0)))
     whole, broken = desks("whole"), desks("broken")
     metrics = whole.run(fit)
@@ -137,7 +137,7 @@ def test_a_path_is_chosen_on_a_validation_set_or_not_at_all(split, small, desk):
         ({"path": None}, r"strengths=\(0.01, 0.3, 20.0\) has no effect without a path"),
     ],
 )
-def test_a_path_that_cannot_be_is_refused(settings, message):
+def test_an_invalid_path_is_refused(settings, message):
     with pytest.raises(GridError, match=message):
         Fit(smooth, training=PATH).check(settings)
 

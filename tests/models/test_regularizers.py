@@ -65,7 +65,7 @@ def test_the_gradient_of_a_penalty_is_its_slope(index, tf, slope, close):
 
 
 @pytest.mark.parametrize("index", range(15))
-def test_a_penalty_survives_its_own_description(index, keras, ops):
+def test_a_penalty_made_from_its_config_is_the_same(index, keras, ops):
     penalty, kernel = every_penalty()[index], ops.convert_to_tensor(KERNEL)
     copy = keras.regularizers.deserialize(keras.regularizers.serialize(penalty))
     assert float(copy(kernel)) == float(penalty(kernel))
@@ -172,7 +172,7 @@ def test_a_layer_that_is_used_twice_is_penalised_once(keras):
     assert float(sum(losses)) == pytest.approx(sum(worth.values()), rel=1e-6)
 
 
-def test_each_of_several_penalties_on_a_weight_is_told(keras):
+def test_each_of_several_penalties_on_a_weight_is_reported(keras):
     penalties = nf.models.regularizers
     both = penalties.added(penalties.L1(0.5), None, penalties.Laplacian(0.1))
     layer = nf.models.layers.Convolution(2, 3, kernel_regularizer=both, name="filters")
@@ -240,6 +240,6 @@ def test_a_penalty_that_would_do_nothing_is_an_error(key, shape, ops):
         (lambda penalties: penalties.named("d2", 1.0), "No penalty 'd2'. Did you mean"),
     ],
 )
-def test_penalties_that_make_no_sense_are_errors(make, told):
+def test_invalid_penalties_are_errors(make, told):
     with pytest.raises(UsageError, match=told):
         make(nf.models.regularizers)

@@ -148,7 +148,7 @@ def test_lbfgs_finds_the_least_squares_solution_in_float64(small, desk):
     assert (residual**2).sum() <= (best**2).sum() + 1e-4 * (train.responses**2).sum()
 
 
-def test_lbfgs_goes_on_to_the_last_bit(small, desks):
+def test_a_resumed_lbfgs_ends_bit_by_bit_the_same(small, desks):
     fit = Fit(
         core_and_readout,
         data=small,
@@ -270,7 +270,7 @@ def penalised(shapes):
         ({"start": 3}, "expected the path"),
     ],
 )
-def test_a_training_that_makes_no_sense_is_refused(settings, message):
+def test_a_contradictory_training_is_refused(settings, message):
     with pytest.raises(GridError, match=message):
         Training(**settings)
 
@@ -327,7 +327,7 @@ def test_recordings_with_images_of_their_own_train_a_shared_core(desk):
     assert metrics["test/correlation/r1"] == pytest.approx(values[3:].mean())
 
 
-def test_recordings_in_turn_go_on_to_the_last_bit(desks):
+def test_resumed_recordings_in_turn_end_bit_by_bit_the_same(desks):
     training = Training(epochs=5, turns="recording", learning_rate=3e-2, freeze=("r1/bias",))
     fit = Fit(readouts, data=two_recordings, split=SPLIT, training=training)
     whole, parts = desks("whole"), desks("parts")
@@ -375,7 +375,7 @@ def test_the_klindt_recipe_can_be_changed():
     assert Training.klindt().batch_size == 256 and Training.klindt(epochs=7).epochs == 7
 
 
-def test_a_fit_tells_its_whole_recipe(small, desk, capsys):
+def test_a_fit_records_its_whole_recipe(small, desk, capsys):
     desk.run(
         Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=2, freeze=("core",))), units=3
     )

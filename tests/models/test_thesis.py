@@ -73,7 +73,7 @@ def test_the_penalties_of_a_convolution_and_its_hidden_layer():
 
 
 @pytest.mark.slow
-def test_an_l2_that_the_thesis_lost_is_left_out_and_said(caplog):
+def test_an_l2_that_the_thesis_lost_is_left_out_and_reported(caplog):
     with caplog.at_level(logging.WARNING):
         model = architectures.conv_penalised(shapes(), hidden_t="l2", hidden_s=1.0)
     assert penalised(model) == ["features/kernel", "neurons/kernel"]
@@ -81,7 +81,7 @@ def test_an_l2_that_the_thesis_lost_is_left_out_and_said(caplog):
 
 
 @pytest.mark.slow
-def test_norm2_filt_changes_no_model_and_is_said(caplog):
+def test_norm2_filt_changes_no_model_and_is_reported(caplog):
     with caplog.at_level(logging.WARNING):
         model = architectures.conv_factorised_norm2(shapes(), norm2_filt=0.1)
     assert "norm2_filt=0.1 has no effect" in caplog.text
@@ -184,7 +184,7 @@ def test_simulated_regions_are_stacked_with_a_mask():
 # ---- synthetic noise
 
 
-def test_noise_is_as_strong_as_it_is_told_and_no_response_is_negative(small):
+def test_noise_is_as_strong_as_requested_and_no_response_is_negative(small):
     dataset = small()
     rates = np.full(dataset.responses.shape, 4.0)
     noised = thesis.synthetic(dataset, rates, noise_coef=2, eval_noised=True)

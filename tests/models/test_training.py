@@ -121,7 +121,7 @@ PATIENT = Training(epochs=14, batch_size=16, learning_rate=3e-2, patience=2, dec
 
 
 @pytest.mark.parametrize(("how", "jit"), [("stopped", False), ("killed", False), ("stopped", True)])
-def test_a_training_goes_on_to_the_last_bit(how, jit, small, desks):
+def test_a_resumed_training_ends_bit_by_bit_the_same(how, jit, small, desks):
     """With dropout, batch statistics, patience and decays, interrupted again and again."""
     fit = Fit(noisy, data=small, split=SPLIT, training=replace(PATIENT, jit=jit))
     whole, broken = desks("whole"), desks("broken")
@@ -144,7 +144,7 @@ def test_a_training_goes_on_to_the_last_bit(how, jit, small, desks):
         assert np.array_equal(one, other)
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(small, desks, fit):
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(small, desks, fit):
     whole, broken = desks("whole"), desks("broken")
     metrics = whole.run(fit)
     assert broken.run(fit, stop_after=1) is None
@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(small, desks, fi
     assert broken.facts["resumed_from"] == older.name
 
 
-def test_event_files_go_on_where_the_checkpoint_was(small, desk, tf):
+def test_event_files_continue_at_the_checkpoint(small, desk, tf):
     fit = Fit(noisy, data=small, split=SPLIT, training=Training(epochs=4, checkpoint_minutes=1e-9))
     with pytest.raises(Killed):
         desk.run(Dying(fit, 3))
@@ -199,7 +199,7 @@ def test_without_patience_the_last_weights_are_kept(fit, desk):
     assert (desk.facts["best_epoch"], desk.facts["stop_reason"]) == (6, "epochs")
 
 
-def test_patience_counts_epochs_and_waits_anew_after_a_decay():
+def test_patience_counts_epochs_and_starts_again_after_a_decay():
     from neurofit.models.training_loop.checkpoint import Progress, Verdict
 
     training = Training(patience=4, decays=1, decay=0.1, validate_every=2, learning_rate=1.0)
@@ -226,7 +226,7 @@ def test_a_monitored_test_set_is_allowed_and_flagged(small, desk):
     assert "test/loss" in desk.history()[0] and not any(name.startswith("validation") for name in metrics)
 
 
-def test_a_loss_that_is_no_number_names_the_epoch_and_the_remedy(small, desk):
+def test_a_loss_that_is_not_a_number_names_the_epoch_and_the_remedy(small, desk):
     def exploding(shapes):
         import keras
 
@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_the_remedy(small, desk):
         desk.run(fit)
 
 
-def test_one_initializer_for_two_weights_is_told(small, desk):
+def test_one_initializer_for_two_weights_is_reported(small, desk):
     def twins(shapes, *, one=True):
         import keras
 

@@ -74,7 +74,7 @@ def test_an_ensemble_is_weighted_by_neurons_and_paired_by_repetition():
     assert found[0].neurons == 260
 
 
-def test_what_cannot_be_an_ensemble_is_said():
+def test_what_cannot_be_an_ensemble_is_reported():
     with pytest.raises(UsageError, match="did not record the fact 'neurons_scored'"):
         curves.ensemble([[History([1], [0], 0, 3)], [History([1], [0], 0)]])
     with pytest.raises(UsageError, match="no repetition is done in all"):

@@ -136,7 +136,7 @@ def test_a_picture_is_written_whole_and_alone(tmp_path, end):
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{end}"]
 
 
-def test_where_no_picture_can_be_written_is_said(tmp_path):
+def test_a_place_where_no_picture_can_be_written_is_named(tmp_path):
     figure, _ = plotting.figure()
     with pytest.raises(UsageError, match=r"must end in .png, .pdf, .svg"):
         plotting.save(figure, tmp_path / "a.gif")

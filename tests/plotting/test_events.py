@@ -61,7 +61,7 @@ def test_repetitions_of_ndns_folders(tmp_path):
     }
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_what_is_missing_is_reported(tmp_path):
     with pytest.raises(DataError, match="no event files"):
         events.repetitions(tmp_path)
     with pytest.raises(DataError, match="no event files"):

@@ -111,6 +111,6 @@ def test_recordings_are_named_once_and_lie_apart(axes):
     assert box(axes.texts[0], axes).y1 <= axes._left_title.get_window_extent().y0 + 1
 
 
-def test_a_place_that_cannot_be_written_is_said():
+def test_a_folder_that_cannot_be_written_is_named():
     with pytest.raises(UsageError, match=r"cannot be written"):
         plotting.save(plotting.figure()[0], "/proc/a.png")

@@ -148,7 +148,7 @@ def test_constant_predictions_have_no_correlation_but_explain_nothing():
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_a_prediction_that_is_no_number_spoils_its_own_neuron_only(score):
+def test_a_prediction_that_is_not_a_number_affects_its_own_neuron_only(score):
     trials, rates = poisson()
     rates[7, 1] = np.nan
     rates[7, 2] = np.inf

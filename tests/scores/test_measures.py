@@ -119,7 +119,7 @@ def test_what_is_masked_or_missing_does_not_count(pair, name):
 
 @pytest.mark.parametrize("name", every_score(np.ones((2, 1)), np.ones((2, 1))))
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_prediction_that_is_no_number_spoils_its_own_neuron_only(pair, name, bad):
+def test_a_prediction_that_is_not_a_number_affects_its_own_neuron_only(pair, name, bad):
     responses, predictions = (array.copy() for array in pair)
     predictions[7, 1] = bad
     scores = every_score(responses, predictions)[name]

@@ -17,7 +17,7 @@ def test_dissimilarities_are_one_less_correlation(responses):
     assert (np.diag(dissimilarities(responses)) == 0).all()
 
 
-def test_an_image_to_which_all_respond_alike_has_none(responses):
+def test_an_image_to_which_all_respond_equally_has_none(responses):
     responses[4] = 1.0
     found = dissimilarities(responses)
     assert np.isnan(found[4]).all()
@@ -67,7 +67,7 @@ def test_cka_of_unrelated_populations_is_zero_on_average_with_more_units_than_im
     assert abs(np.mean(found)) < 0.02
 
 
-def test_what_does_not_vary_is_like_nothing(responses):
+def test_similarity_is_undefined_if_nothing_varies(responses):
     assert np.isnan(linear_cka(responses, np.ones((25, 3))))
     assert np.isnan(representational_similarity(responses[:2], responses[:2]))
 

@@ -16,7 +16,7 @@ def test_lifetime_sparseness_of_vinje_and_gallant():
     np.testing.assert_allclose(lifetime_sparseness(y), expected)
 
 
-def test_one_image_of_many_is_as_sparse_as_can_be_and_all_alike_are_not_at_all():
+def test_a_response_to_one_image_is_maximally_sparse_and_equal_responses_are_not_sparse():
     y = np.stack([np.eye(10)[3], np.full(10, 2.0)], axis=1)
     np.testing.assert_allclose(gini(y), [0.9, 0], atol=1e-12)
     np.testing.assert_allclose(lifetime_sparseness(y), [1, 0], atol=1e-12)

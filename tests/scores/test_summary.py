@@ -69,7 +69,7 @@ def test_undefined_scores_that_count_zero_are_counted():
     assert (summary.n_scored, summary.n_undefined, summary.n_constant_predictions) == (3, 1, 0)
 
 
-def test_zero_is_no_consolation_where_it_is_the_best():
+def test_undefined_scores_cannot_count_zero_if_zero_is_the_best():
     predictions = RESPONSES.copy()
     predictions[0, 2] = -1.0
     with pytest.raises(UsageError, match="1 neurons have no poisson_deviance, of which 0 is the best"):
@@ -94,7 +94,7 @@ def test_shapes_are_checked_before_anything_else():
 VALUES = np.array([0.1, 0.2, np.nan, 0.9, 0.8])
 
 
-def test_average_and_undefined_scores_are_told():
+def test_average_and_undefined_scores_are_reported():
     assert aggregate(VALUES).value == pytest.approx(2.0 / 5)
     assert aggregate(VALUES, how=Aggregation(undefined="drop")).value == pytest.approx(2.0 / 4)
     assert aggregate(VALUES, how=Aggregation(average="median")).value == pytest.approx(0.2)

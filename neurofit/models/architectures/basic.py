@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def hidden_units(per_neuron, neurons):
-    """Number of hidden units: so many per neuron, rounded down, but at least one.
+    """Number of hidden units: `per_neuron` times `neurons`, rounded down, but at least one.
 
     Without any, predictions would not depend on the image.
     """

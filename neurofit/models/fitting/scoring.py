@@ -24,18 +24,13 @@ if TYPE_CHECKING:
     from neurofit.models.training_loop.program import Program
 
 
-AGAINST_TRAIN = (
-    "fraction_of_variance_explained",
-    "poisson_log_likelihood",
-)  # measured against the training set's mean
-AGAINST_TRIALS = (
-    "correlation_ceiling",
-    "normalised_correlation",
-    "feve",
-)  # of a test set with repeated trials
+# Measured against the mean response to the training images
+AGAINST_TRAIN = ("fraction_of_variance_explained", "poisson_log_likelihood")
+# Of a test set with repeated trials
+AGAINST_TRIALS = ("correlation_ceiling", "normalised_correlation", "feve")
 OF_COUNTS = "poisson_log_likelihood"  # of a data set without responses below 0
 AGAINST_TRUTH = "truth_correlation"  # of a test set whose noiseless responses are known
-# What is divided by a neuron's signal says nothing where there is hardly any:
+# Scores that are divided by a neuron's signal mean little if there is hardly any:
 # doi:10.1371/journal.pcbi.1006897.
 RELIABLE = scores.Aggregation(threshold=0.15)
 
@@ -117,34 +112,34 @@ def score(
     """
     test, means = parts.test, training_means(parts.train)
     counts = scores.population(scores.correlation, test.responses, predictions["test"], test.mask)
-    found = against_responses("test", test, predictions["test"], names, means)
-    found |= against_trials(test, predictions["test"], names)
+    summaries = against_responses("test", test, predictions["test"], names, means)
+    summaries |= against_trials(test, predictions["test"], names)
     if AGAINST_TRUTH in names:
         assert test.truth is not None  # check_scorable refuses a test set without a truth
-        found[f"test/{AGAINST_TRUTH}"] = scores.population(
+        summaries[f"test/{AGAINST_TRUTH}"] = scores.population(
             scores.correlation, test.truth["rates"], predictions["test"]
         )
     for part_name, part in reversed(parts.items()):
         if part_name != "test":
-            found |= against_responses(part_name, part, predictions[part_name], names, means)
+            summaries |= against_responses(part_name, part, predictions[part_name], names, means)
     reliable = [
-        found[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in found
+        summaries[name].n_scored for name in ("test/normalised_correlation", "test/feve") if name in summaries
     ]
     return ScoredPredictions(
         predictions,
-        metrics={name: summary.value for name, summary in found.items()},
-        per_neuron={name: summary.per_neuron for name, summary in found.items()},
+        metrics={name: summary.value for name, summary in summaries.items()},
+        per_neuron={name: summary.per_neuron for name, summary in summaries.items()},
         n_scored=counts.n_scored,
         n_silent=counts.n_silent,
         n_constant=counts.n_constant_predictions,
         n_reliable=reliable[0] if reliable else None,
-        undefined=tuple(_undefined(found)),
+        undefined=tuple(_undefined(summaries)),
     )
 
 
-def _undefined(found: dict[str, scores.Summary]) -> Iterator[str]:
+def _undefined(summaries: dict[str, scores.Summary]) -> Iterator[str]:
     """Messages about undefined scores, beyond those of constant predictions, which are counted separately."""
-    for name, summary in found.items():
+    for name, summary in summaries.items():
         if name.startswith("test/") and summary.n_undefined > summary.n_constant_predictions:
             yield (
                 f"{name}: {summary.n_undefined} of {summary.n_scored} neurons have none and count 0. A "
@@ -176,7 +171,7 @@ def against_responses(
     -------
     dict of str to scores.Summary
     """
-    found = {}
+    summaries = {}
     for score in wanted:
         if score in AGAINST_TRIALS or score == AGAINST_TRUTH:
             continue
@@ -186,11 +181,11 @@ def against_responses(
         if score in AGAINST_TRAIN:
             measure = partial(measure, baseline_mean=means)
         try:
-            found[f"{name}/{score}"] = scores.population(measure, part.responses, predictions, part.mask)
+            summaries[f"{name}/{score}"] = scores.population(measure, part.responses, predictions, part.mask)
         except DataError:
             if name == "test":
                 raise
-    return found
+    return summaries
 
 
 def against_trials(test: Any, predictions: np.ndarray, wanted: tuple[str, ...]) -> dict[str, scores.Summary]:
@@ -214,20 +209,20 @@ def against_trials(test: Any, predictions: np.ndarray, wanted: tuple[str, ...]) 
     if test.trials is None or np.isnan(scores.noise_variance(test.trials, test.mask)).all():
         return {}
     among, reliability = scores.scored(test.responses, test.mask), scores.fev(test.trials, test.mask)
-    enough, found = (among & (reliability > RELIABLE.threshold)).any(), {}
+    enough, summaries = (among & (reliability > RELIABLE.threshold)).any(), {}
     for score in AGAINST_TRIALS:
         if score not in wanted:
             continue
         if score == "correlation_ceiling":
             values = scores.correlation_ceiling(test.trials, test.mask)
             if (known := among & ~np.isnan(values)).any():
-                found[f"test/{score}"] = scores.aggregate(values, among=known)
+                summaries[f"test/{score}"] = scores.aggregate(values, among=known)
         elif enough:
             values = getattr(scores, score)(test.trials, predictions, test.mask)
-            found[f"test/{score}"] = scores.aggregate(
+            summaries[f"test/{score}"] = scores.aggregate(
                 values, how=RELIABLE, among=among, reliability=reliability
             )
-    return found
+    return summaries
 
 
 def training_means(train: datasets.Dataset) -> np.ndarray:

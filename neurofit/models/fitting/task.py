@@ -13,7 +13,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.errors import NeurofitError
 from neurofit.models import data, losses, saved
-from neurofit.models.building import build, shapes_of, twins
+from neurofit.models.building import build, equal_initial_weights, shapes_of
 from neurofit.models.data import PreparedData
 from neurofit.models.fitting import regularization_path, warm_start
 from neurofit.models.fitting.scoring import (
@@ -132,7 +132,7 @@ def _trained_path(
 
 def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
     model = _built(fit, routed, train, task)
-    for one, other in twins(model):
+    for one, other in equal_initial_weights(model):
         warning = f"{one} and {other} have equal initial values: give each its own initializer."
         log.warning(warning)
         data.warn(task, warning)

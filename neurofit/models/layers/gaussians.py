@@ -125,7 +125,7 @@ class DifferenceOfGaussians(Gaussians):
     variance_bounds : tuple of float, default (1, 25)
         Lowest and highest σ [pixels²].
     **kwargs
-        `start_below` (default 0) moves the initial y down by so many pixels. NDN3 had 2: some of its filters
+        `start_below` (default 0) moves the initial y down [pixels]. NDN3 had 2: some of its filters
         start beyond the bound, and stay there. `activation`, `use_bias` and `bias_initializer` are those of
         `Dense`.
 

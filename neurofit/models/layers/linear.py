@@ -102,7 +102,7 @@ class Dense(Linear):
     positive : bool, default False
         Use max(W, 0).
     inhibitory : int, default 0
-        The outputs of the last so many units are multiplied by −1.
+        Number of units, counted from the last, whose outputs are multiplied by −1.
     use_bias : bool, default True
     kernel_initializer, bias_initializer : str or keras.initializers.Initializer, optional
     kernel_regularizer : keras.regularizers.Regularizer, optional

@@ -116,7 +116,7 @@ class GaussianReadout(Readout):
         return self.start_spread * ops.eye(2, dtype=dtype)[:, :, None] * ops.ones(shape, dtype)
 
     def positions(self, images=None):
-        """Positions in [−1, 1]: (2, 1, neuron), or (2, image, neuron) drawn for so many images."""
+        """Positions in [−1, 1]: (2, 1, neuron), or (2, images, neuron) if drawn for that number of images."""
         centre = ops.cast(self.position, self.compute_dtype)[:, None, :]
         if images is not None:
             shape = (2, images, self.neurons)

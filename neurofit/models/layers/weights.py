@@ -128,9 +128,7 @@ def penalty_on(layer, regularizer, shape, used=None):
     if regularizer is None:
         return None
     penalty = _OnUsed(regularizer, used or (lambda weight: weight))
-    penalty(
-        ops.zeros(shape, layer.variable_dtype)
-    )  # what does not fit is an error here, not in the first epoch
+    penalty(ops.zeros(shape, layer.variable_dtype))  # raises here, not in the first epoch, if it does not fit
     return penalty
 
 
@@ -167,7 +165,7 @@ def signs(units, inhibitory):
 class Between(keras.constraints.Constraint):
     """Keeps weights in [low, high] by clipping them after each step.
 
-    A clip in the forward pass alone would leave a weight outside without a gradient for ever.
+    A clip in the forward pass alone would leave a weight that is outside without a gradient permanently.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class Verdict(Enum):
 
     BETTER = "better"
     WAIT = "wait"
-    DECAY = "decay"  # back to the best weights, with a smaller learning rate
+    DECAY = "decay"
     STOP = "stop"
 
 

@@ -17,7 +17,8 @@ from neurofit.models.training import Training
 from neurofit.models.training_loop.program import Program, State, compiled
 
 PAIRS = 20  # of steps and gradients that are remembered
-ENOUGH = {"ftol": 1e-12, "gtol": 1e-8}  # relative decrease of the loss, largest gradient: less is no progress
+# Training ends at a smaller relative decrease of the loss, or a smaller largest gradient
+TOLERANCES = {"ftol": 1e-12, "gtol": 1e-8}
 EVALUATIONS = 20  # at most, per iteration: a line search takes one or two
 
 
@@ -48,7 +49,7 @@ class LbfgsProgram(Program):
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float
     ) -> tuple[State, np.ndarray, np.ndarray]:
-        """Do one iteration per row of `orders`, fewer if there is no more progress; losses are after each."""
+        """Do one iteration per row of `orders`, fewer if it converges; losses are after each."""
         losses: list[tuple[float, float]] = []
         last = (np.nan, np.nan)
 
@@ -58,22 +59,25 @@ class LbfgsProgram(Program):
             last = float(cost), float(penalised)
             return last[1], gradient
 
-        found = scipy.optimize.minimize(
+        result = scipy.optimize.minimize(
             objective,
             state.weights.numpy(),
             jac=True,
             method="L-BFGS-B",
             bounds=self._bounds,
-            callback=lambda xk: losses.append(
-                last
-            ),  # the point that a line search ends at is the one it asked last
-            options={"maxiter": len(orders), "maxfun": EVALUATIONS * len(orders), "maxcor": PAIRS, **ENOUGH},
+            callback=lambda _: losses.append(last),  # a line search ends at the point that it evaluated last
+            options={
+                "maxiter": len(orders),
+                "maxfun": EVALUATIONS * len(orders),
+                "maxcor": PAIRS,
+                **TOLERANCES,
+            },
         )
-        # Status 1: all iterations or evaluations used; 2: a line search failed, which a new start may get
-        # over.
-        self.converged = found.status == 0 or (found.status == 2 and found.nit == 0)
+        # Status 1: all iterations or evaluations used; 2: a line search failed, which a restart may
+        # overcome.
+        self.converged = result.status == 0 or (result.status == 2 and result.nit == 0)
         cost, penalised = np.array(losses or [last]).T
-        return State(tf.constant(found.x), (), state.step + len(cost), state.other), cost, penalised
+        return State(tf.constant(result.x), (), state.step + len(cost), state.other), cost, penalised
 
     def _changing_variables(self) -> list[str]:
         """Variables that a call during training changes: batch statistics, states of random numbers."""

@@ -69,9 +69,8 @@ class Loop:
     recordings: np.ndarray | None = None
     first: int = 0
     clock: Any = time.monotonic
-    _pace: float | None = field(
-        default=None, init=False
-    )  # seconds per epoch, of the last call that traced nothing
+    # Seconds per epoch in the last call, if nothing was compiled in it
+    _pace: float | None = field(default=None, init=False)
     _traced: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -149,9 +148,9 @@ class Loop:
         return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
 
     def _how_many(self, epoch: int) -> int:
-        """About a second's worth; never beyond the next look.
+        """Epochs that take about a second; never beyond the next validation.
 
-        How many it is changes no number that comes out.
+        Results do not depend on this number.
         """
         every = self.training.validate_every
         left = min(every - epoch % every, self.training.epochs - epoch)
@@ -218,12 +217,12 @@ class Loop:
 
     def _resume(self) -> None:
         for folder in self.task.checkpoints:
-            found = checkpoint.load(folder, self.snapshot.state)
-            if found is None:
+            snapshot = checkpoint.load(folder, self.snapshot.state)
+            if snapshot is None:
                 log.warning("Checkpoint %s is damaged, or of another model: skipped.", folder)
                 continue
             self.task.resume(folder)
-            self.snapshot = found
+            self.snapshot = snapshot
             return
 
     def _diverged(self, epoch: int, part: str) -> None:

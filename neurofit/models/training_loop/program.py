@@ -42,14 +42,14 @@ class State:
     weights: tf.Tensor
     moments: tuple[tf.Tensor, ...]
     step: tf.Tensor
-    other: tuple[tf.Tensor, ...]  # batch statistics, the states of dropout's random numbers
+    other: tuple[tf.Tensor, ...]
 
 
 class Program:
     """Compiled epochs, predictions and losses of one model with one training, on one training set."""
 
-    whole_rounds = False  # whether a call must do all epochs until the next look
-    converged = False  # whether no epoch can improve anything any more
+    whole_rounds = False  # whether a call must do all epochs until the next validation
+    converged = False  # whether more epochs would change nothing
 
     def __init__(
         self, model: keras.Model, training: Training, train: Arrays, rates: np.ndarray | None = None
@@ -108,9 +108,7 @@ class Program:
             Loss of each epoch, without and with penalties: the mean over its batches, weighted by their
             images, each before its own update.
         """
-        orders = tf.convert_to_tensor(
-            orders, tf.int32
-        )  # one shape for all calls: the row's length is compiled in
+        orders = tf.convert_to_tensor(orders, tf.int32)  # the length of a row is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         weights, moments, step, other, lost = self._epochs(
             orders, state.weights, state.moments, state.step, state.other, rate
@@ -172,13 +170,13 @@ class Program:
 
     def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
         """Predictions without dropout, (image, neuron), and the value of the penalties."""
-        found, penalty = [], 0.0
+        predicted, penalty = [], 0.0
         for start in range(0, part.n_images, ROWS_AT_ONCE):
             rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in part.inputs.items()}
             predictions, penalties = self._predict(_tensors(rows), weights, other)
-            found.append(predictions.numpy())
+            predicted.append(predictions.numpy())
             penalty = float(penalties)
-        return np.concatenate(found), penalty
+        return np.concatenate(predicted), penalty
 
     def loss_of(self, predictions: np.ndarray, part: Arrays) -> float:
         """The loss, without penalties, of predictions for a part."""

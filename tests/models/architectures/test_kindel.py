@@ -86,7 +86,7 @@ def test_lnln_is_its_formula(keras):
 
 
 @pytest.mark.parametrize("wrong", [{"numconvlayer": 4}, {"dropout": 0.0}])
-def test_flags_that_cannot_be_are_refused(keras, wrong):
+def test_invalid_flags_are_refused(keras, wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         kindel_cnn(SECOND, **wrong)
 

@@ -78,7 +78,7 @@ def test_the_authors_regression_has_1089_wavelets():
 
 
 @pytest.mark.parametrize("wrong", [{"wavelengths": ()}, {"spacing": 0}, {"orientations": 0}, {"reach": -1}])
-def test_a_bank_that_cannot_be_is_refused(wrong):
+def test_an_invalid_bank_is_refused(wrong):
     with pytest.raises(DataError, match=next(iter(wrong))):
         GaborBank(**wrong)
 

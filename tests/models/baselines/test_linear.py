@@ -132,7 +132,7 @@ def test_responses_that_do_not_count_are_refused_and_not_fitted(desk):
         desk.run(LinearFit(pixels, data=masked))
 
 
-def test_settings_tell_what_differs_from_the_defaults():
+def test_settings_contain_what_differs_from_the_defaults():
     assert LinearFit(pixels, data="simulated").settings() == {
         "fit": "neurofit.models.baselines.LinearFit",
         "regression": {},

@@ -105,7 +105,7 @@ def test_the_centre_of_a_field_is_where_its_energy_is(inspection):
     assert np.isnan(inspection.centres(fields)[1]).all()
 
 
-def test_what_a_model_lacks_is_said(inspection, linear, keras):
+def test_what_a_model_lacks_is_reported(inspection, linear, keras):
     with pytest.raises(UsageError, match="neurons 0 to 2"):
         inspection.receptive_fields(linear[0], neurons=[3])
     with pytest.raises(ShapeError, match=r"expected \(image, 6, 5, 1\)"):

@@ -151,7 +151,7 @@ def test_readouts_of_several_recordings_count_through(inspection, keras):
     np.testing.assert_array_equal(panels[1]["maps"], inspection.where_maps(model)["second"][[0, 2]])
 
 
-def test_a_model_without_known_inputs_is_said(inspection, keras):
+def test_a_model_without_known_inputs_is_reported(inspection, keras):
     class Bare(keras.Model):
         def call(self, images, training=None):
             return images

@@ -61,7 +61,7 @@ def all_layers():
 
 
 @pytest.mark.parametrize("index", range(15))
-def test_a_layer_survives_its_own_description(index, keras, close):
+def test_a_layer_made_from_its_config_is_the_same(index, keras, close):
     layer = all_layers()[index]
     model = keras.Sequential([keras.Input((9, 12, 1)), layer])
     copy = keras.Sequential.from_config(model.get_config())
@@ -72,7 +72,7 @@ def test_a_layer_survives_its_own_description(index, keras, close):
     assert tuple(model(IMAGES).shape) == layer.compute_output_shape(IMAGES.shape)
 
 
-def test_an_output_nonlinearity_survives_its_own_description(keras, close):
+def test_an_output_nonlinearity_made_from_its_config_is_the_same(keras, close):
     smooth = nf.models.regularizers.Differences(0.1)
     layer = nf.models.layers.OutputNonlinearity(bins=7, low=-1, high=2, gain_regularizer=smooth)
     model = keras.Sequential([keras.Input((3,)), layer])
@@ -120,7 +120,7 @@ def test_layers_that_need_a_picture_say_so():
         (lambda layers: layers.ConvolutionalDifferenceOfGaussians(3, 0), "size=0"),
     ],
 )
-def test_settings_that_make_no_sense_are_errors(make, told):
+def test_invalid_settings_are_errors(make, told):
     with pytest.raises(UsageError, match=told):
         make(nf.models.layers)
 

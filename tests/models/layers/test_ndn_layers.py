@@ -74,7 +74,7 @@ def test_the_kernel_shows_what_the_layer_computes(close):
     close(np.einsum("nhw,hwf->nf", IMAGES[..., 0], layer.kernel()), np.asarray(layer(IMAGES)))
 
 
-def test_channels_are_weighted_alike(close):
+def test_channels_have_equal_weights(close):
     layer = dog_layer(INSIDE)
     both = np.concatenate([IMAGES, 2 * IMAGES], axis=-1)
     close(layer(both), 3 * np.asarray(layer(IMAGES)))
@@ -155,7 +155,7 @@ def test_inhibitory_units_change_sign_after_the_activation():
     assert (signs == [1, 1, -1]).all()
 
 
-def test_layers_draw_their_weights_each_anew(keras):
+def test_each_layer_draws_its_own_weights(keras):
     keras.utils.set_random_seed(0)
     one, other = (nf.models.layers.Dense(3, bias_initializer="normal") for _ in range(2))
     for layer in (one, other):
