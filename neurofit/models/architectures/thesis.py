@@ -6,8 +6,7 @@ Arguments have the names of the thesis, so that its run lists and ours agree:
     cd2x                strength of the Laplacian penalty on its kernels
     hidden              hidden units per neuron, rounded down
     hidden_lt           their layer: "normal" (dense), "sep" (what/where readout)
-    hidden_t, hidden_s  penalty on the hidden layer's weights, by NDN's name (`regularizers.named`); its
-    strength
+    hidden_t, hidden_s  penalty on the hidden layer's weights, by NDN's name (`regularizers.named`); its strength
 
 Variances of Gaussians are in (1, 25). Weights and biases start from N(0, .1) unless stated otherwise; centres
 start as in NDN, with rows 2 pixels below their bounds (`layers.DifferenceOfGaussians`, start_below), which
@@ -24,6 +23,11 @@ from neurofit.errors import UsageError
 from neurofit.models.architectures.basic import hidden_units, linear_nonlinear
 
 START_BELOW = 2.0  # pixels
+FIRST_SIZE = 13  # pixels, of the first of three convolutions
+LAST_L2 = 0.1  # on the last layer after a hidden one
+SOFTPLUS = {"activation": "softplus", "bias_initializer": "normal"}
+
+log = logging.getLogger(__name__)
 
 
 def dog_hidden(
@@ -195,35 +199,16 @@ def _dog(
 
     from neurofit.models.layers import Dense, DifferenceOfGaussians
 
-    start, units = {"bias_initializer": biases}, hidden_units(hidden, shapes.neurons)
-    on_hidden = [penalties[0]] + [None] * (hidden_layers - 1)
-    return keras.Sequential(
-        [
-            keras.Input(shapes.image, name="image"),
-            *first,
-            DifferenceOfGaussians(
-                filters, activation=activation, start_below=START_BELOW, name="dog", **start
-            ),
-            *(
-                Dense(units, activation="softplus", kernel_regularizer=one, name=f"hidden_{index}", **start)
-                for index, one in enumerate(on_hidden, 1)
-            ),
-            *after,
-            Dense(
-                shapes.neurons,
-                activation="softplus",
-                kernel_regularizer=penalties[1],
-                name="neurons",
-                **start,
-            ),
-        ]
-    )
-
-
-FIRST_SIZE = 13  # pixels, of the what/where model's first convolution
-LAST_L2 = 0.1  # on the last layer, where there is a dense one
-
-log = logging.getLogger(__name__)
+    start = {"bias_initializer": biases}
+    dog = {"activation": activation, "start_below": START_BELOW, "name": "dog"}
+    dense, units = {"activation": "softplus", **start}, hidden_units(hidden, shapes.neurons)
+    # All layers are made before the model builds any: initial weights depend on this order.
+    layers = [*first, DifferenceOfGaussians(filters, **dog, **start)]
+    for index in range(1, hidden_layers + 1):
+        on_first = penalties[0] if index == 1 else None
+        layers.append(Dense(units, kernel_regularizer=on_first, name=f"hidden_{index}", **dense))
+    layers += [*after, Dense(shapes.neurons, kernel_regularizer=penalties[1], name="neurons", **dense)]
+    return keras.Sequential([keras.Input(shapes.image, name="image"), *layers])
 
 
 def conv_hidden(shapes, *, hidden=0.2, c_filters=9, c_size=7, conv_layers=1):
@@ -283,17 +268,8 @@ def conv_penalised(
     if hidden_t == "l2":
         _without_effect(f"hidden_t=l2, hidden_s={hidden_s:g}", "the l2 of the last layer replaces it")
         hidden_s = 0
-    smooth = named("d2x", cd2x)
-    stride = (c_size + 1) // 2
-    features = Convolution(
-        c_filters,
-        c_size,
-        stride=stride,
-        activation="softplus",
-        kernel_regularizer=smooth,
-        bias_initializer="normal",
-        name="features",
-    )
+    window = {"size": c_size, "stride": (c_size + 1) // 2, "kernel_regularizer": named("d2x", cd2x)}
+    features = Convolution(c_filters, **window, **SOFTPLUS, name="features")
     return _then_hidden(shapes, [features], hidden, hidden_lt, hidden_t, hidden_s, LAST_L2)
 
 
@@ -384,21 +360,13 @@ def conv_factorised(
     from neurofit.models.regularizers import named
 
     second = conv_reg_type, conv_reg_str
-    what = None if last_type == "l2" else named(last_type, last_str)
-    return keras.Sequential(
-        [
-            keras.Input(shapes.image, name="image"),
-            *_three_convolutions(shapes, c_filters, cd2x, second, secondary_conv_size, spacing),
-            FactorisedReadout(
-                shapes.neurons,
-                activation="softplus",
-                bias_initializer="normal",
-                what_regularizer=what,
-                where_regularizer=named(last_type, last_str),
-                name="neurons",
-            ),
-        ]
-    )
+    convolutions = _three_convolutions(shapes, c_filters, cd2x, second, secondary_conv_size, spacing)
+    factors = {"where_regularizer": named(last_type, last_str)}
+    if last_type != "l2":
+        factors["what_regularizer"] = named(last_type, last_str)
+    model = keras.Sequential([keras.Input(shapes.image, name="image"), *convolutions])
+    model.add(FactorisedReadout(shapes.neurons, **factors, **SOFTPLUS, name="neurons"))
+    return model
 
 
 def conv_factorised_norm2(shapes, *, c_filters=48, cd2x=0.1, norm2_filt=0.0, l1=0.1):
@@ -448,14 +416,10 @@ def _three_convolutions(shapes, filters, smoothness, second, secondary_size, spa
     for index, size in enumerate((FIRST_SIZE, secondary_size, secondary_size)):
         one_channel = index == 0 and shapes.image[-1] == 1
         extra = None if second[0] == "max_filt" and one_channel else named(*second)
+        window = {"size": size, "stride": spacing or size // 2}
+        penalties = added(named("d2x", smoothness), extra)
         yield Convolution(
-            filters,
-            size,
-            stride=spacing or size // 2,
-            activation="softplus",
-            bias_initializer="normal",
-            kernel_regularizer=added(named("d2x", smoothness), extra),
-            name=f"features_{index + 1}",
+            filters, **window, **SOFTPLUS, kernel_regularizer=penalties, name=f"features_{index + 1}"
         )
 
 
@@ -466,18 +430,15 @@ def _then_hidden(shapes, features, hidden, kind="normal", penalty="l2", strength
     from neurofit.models.layers import Dense, FactorisedReadout
     from neurofit.models.regularizers import named
 
-    units, start = (
-        hidden_units(hidden, shapes.neurons),
-        {"activation": "softplus", "bias_initializer": "normal"},
-    )
+    units = hidden_units(hidden, shapes.neurons)
     if kind == "sep":
         factors = {f"{factor}_regularizer": named(penalty, strength) for factor in ("what", "where")}
-        layer = FactorisedReadout(units, name="hidden", **factors, **start)
+        layer = FactorisedReadout(units, name="hidden", **factors, **SOFTPLUS)
     elif kind == "normal":
-        layer = Dense(units, kernel_regularizer=named(penalty, strength), name="hidden", **start)
+        layer = Dense(units, kernel_regularizer=named(penalty, strength), name="hidden", **SOFTPLUS)
     else:
         raise UsageError(f"hidden_lt={kind!r}: expected 'normal' or 'sep'.")
-    last = Dense(shapes.neurons, kernel_regularizer=named("l2", last_l2), name="neurons", **start)
+    last = Dense(shapes.neurons, kernel_regularizer=named("l2", last_l2), name="neurons", **SOFTPLUS)
     return keras.Sequential([keras.Input(shapes.image, name="image"), *features, layer, last])
 
 
