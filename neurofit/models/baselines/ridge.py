@@ -72,7 +72,8 @@ def centred(kernel: np.ndarray, of_train: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (image, training image)
     """
-    return kernel - kernel.mean(axis=1, keepdims=True) - of_train.mean(axis=0) + of_train.mean()
+    result: np.ndarray = kernel - kernel.mean(axis=1, keepdims=True) - of_train.mean(axis=0) + of_train.mean()
+    return result
 
 
 @dataclass(frozen=True)
