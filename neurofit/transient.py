@@ -168,16 +168,19 @@ class _Trouble:
         self.tree_was_there = False  # at the last try of this action
 
     def wait_or_raise(self, error: OSError | NeurofitError) -> None:
-        if isinstance(error, StorageUnavailable):
-            raise error  # an action inside this one has waited already
-        if is_transient(error) or (_errno(error) in MISSING and not self._is_tree_there()):
-            self.tree_was_there = False
-            if not self._wait("seconds"):
-                raise self._away(error) from error
-        elif _errno(error) in MISSING and self.patience.tree is not None and not self.tree_was_there:
-            self.tree_was_there = True  # it is back, or was never missing: only the next answer counts
-        elif not self._may_be_late(error) or not self._wait("late_seconds"):
-            raise error
+        try:
+            if isinstance(error, StorageUnavailable):
+                raise error  # an action inside this one has waited already
+            if is_transient(error) or (_errno(error) in MISSING and not self._is_tree_there()):
+                self.tree_was_there = False
+                if not self._wait("seconds"):
+                    raise self._away(error) from error
+            elif _errno(error) in MISSING and self.patience.tree is not None and not self.tree_was_there:
+                self.tree_was_there = True  # it is back, or was never missing: only the next answer counts
+            elif not self._may_be_late(error) or not self._wait("late_seconds"):
+                raise error
+        finally:
+            del error  # its traceback has this frame: a cycle would keep the callers' arrays alive
 
     def _is_tree_there(self) -> bool:
         try:

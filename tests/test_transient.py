@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -130,3 +131,23 @@ def test_a_line_that_was_written_although_it_failed_is_there_once(tmp_path, monk
     lose_an_answer(monkeypatch, "fsync", errno.EIO)
     append_lines(tmp_path / "a", [{"n": 1}])
     assert parse_lines((tmp_path / "a").read_bytes()) == ([{"n": 0}, {"n": 1}], 0)
+
+
+def test_an_error_that_is_raised_keeps_nothing_of_its_callers_alive(tmp_path):
+    import gc
+    import weakref
+
+    class Large:
+        pass
+
+    def calls() -> weakref.ref:
+        large = Large()
+        with contextlib.suppress(FileNotFoundError):
+            transient.retry((tmp_path / "absent").read_bytes)
+        return weakref.ref(large)
+
+    gc.disable()
+    try:
+        assert calls()() is None
+    finally:
+        gc.enable()
