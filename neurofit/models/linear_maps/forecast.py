@@ -9,6 +9,7 @@ from neurofit.errors import UsageError
 
 LEAST_UNITS, MOST_UNITS = 64, 8192  # of a block: enough for fast products, and no more than helps
 SHARE = 0.8  # of what is available, unless a limit is set
+LIBRARIES = 128 * 2**20  # buffers of BLAS and LAPACK, and code that loads on first use [bytes]
 OF_A_FIT = 6  # matrices (image, image) beside the products: kernel, eigenvectors, LAPACK's workspace
 
 
@@ -32,7 +33,7 @@ class Forecast:
     @property
     def total(self) -> int:
         """Bytes."""
-        return self.products + max(self.fit, self.units * self.block)
+        return LIBRARIES + self.products + max(self.fit, self.units * self.block)
 
 
 def available_bytes(memory_gb: float | None = None) -> tuple[int | None, str]:
@@ -85,8 +86,8 @@ def forecast(
     room, why = available_bytes(memory_gb)
     if room is None:
         return Forecast(products, fit, per_unit, min(units, MOST_UNITS))
-    block = min(units, MOST_UNITS, max((room - products) // per_unit, 0))
-    least = products + max(fit, per_unit * min(units, LEAST_UNITS))
+    block = min(units, MOST_UNITS, max((room - LIBRARIES - products) // per_unit, 0))
+    least = LIBRARIES + products + max(fit, per_unit * min(units, LEAST_UNITS))
     if least > room:
         raise UsageError(
             f"A map from {images:,} images needs {_gb(least)} of memory ({bands} × {images:,} × {images:,} "

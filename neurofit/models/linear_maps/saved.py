@@ -17,7 +17,7 @@ import numpy as np
 
 from neurofit.errors import DataError, ShapeError
 from neurofit.models.linear_maps.blocks import bands_of
-from neurofit.models.linear_maps.forecast import MOST_UNITS, available_bytes, fits_in_memory
+from neurofit.models.linear_maps.forecast import LIBRARIES, MOST_UNITS, available_bytes, fits_in_memory
 from neurofit.models.linear_maps.gram import Gram, centred_blocks
 from neurofit.models.linear_maps.maps import SAME, LinearMap
 
@@ -198,7 +198,7 @@ class SavedMap:
 
 def _block(images: int, neurons: int, units: int, memory_gb: float | None) -> int:
     """Units to read at a time, with weights of so many units in memory."""
-    weights = units * (4 * neurons + 8) + 16 * images * neurons
+    weights = LIBRARIES + units * (4 * neurons + 8) + 16 * images * neurons
     per_unit = 24 * images + 16 * neurons
     fits_in_memory(
         f"The weights of {units:,} units for {neurons:,} neurons" if units else "Predicting",

@@ -1,6 +1,9 @@
 """Inner products from one pass over blocks of units, and the memory that they need."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from neurofit import scores
 from neurofit.errors import DataError, ShapeError, UsageError
 from neurofit.models.linear_maps import ArrayMatrix, gram_of
-from neurofit.models.linear_maps.forecast import forecast
+from neurofit.models.linear_maps.forecast import LIBRARIES, forecast
 from neurofit.process import memory_used
 
 
@@ -49,7 +52,7 @@ def test_blocks_are_narrow_if_memory_is_short_and_give_the_same_products():
     assert Watched.reads == [3000]
     Watched.reads.clear()
     least = forecast(400, 3000, memory_gb=1e3)
-    room = (least.products + max(least.fit, 400 * 16 * 100)) / 2**30
+    room = (LIBRARIES + least.products + max(least.fit, 400 * 16 * 100)) / 2**30
     tight = gram_of(Watched(features), memory_gb=memory_used() / 2**30 + room + 0.004)
     assert len(Watched.reads) > 1 and sum(Watched.reads) == 3000
     np.testing.assert_allclose(tight.products, whole.products, rtol=1e-12, atol=1e-9)
@@ -129,3 +132,34 @@ def test_rows_that_are_no_images_are_refused(features, train, error, message):
 def test_bands_of_other_images_are_refused(features):
     with pytest.raises(ShapeError, match=r"same images; their shapes are \(30, 500\), \(29, 500\)"):
         gram_of([features, features[1:]])
+
+
+BOUNDED = """
+import re, sys
+import numpy as np
+from scipy.linalg import blas
+from neurofit.models.linear_maps import MapRecipe, fit_map, gram_of
+from neurofit.process import memory_used
+bound = memory_used() / 2**30 + 0.25
+gram = gram_of(sys.argv[1], np.arange(1000), memory_gb=bound, neurons=20)
+responses = np.random.default_rng(0).normal(size=(1000, 20))
+fit_map(gram, responses, MapRecipe(kind="pca_ridge", components=300, fold_rule="random"))
+peak = re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())  # ru_maxrss begins with the parent's
+print(bound, int(peak[1]) / 2**20)
+"""
+
+
+@pytest.mark.process
+def test_the_memory_of_a_whole_fit_stays_within_its_setting(tmp_path):
+    """The layer has 346 MB; the process may take 250 MB beyond its libraries."""
+    random, path = np.random.default_rng(0), tmp_path / "layer.npy"
+    layer = np.lib.format.open_memmap(path, "w+", np.float32, (1200, 72_000))
+    for start in range(0, 1200, 100):
+        layer[start : start + 100] = random.random((100, 72_000), np.float32)
+    del layer
+    settings = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    answer = subprocess.run(
+        [sys.executable, "-c", BOUNDED, path], env=settings, capture_output=True, text=True, check=True
+    )
+    bound, peak = map(float, answer.stdout.split())
+    assert peak <= bound
