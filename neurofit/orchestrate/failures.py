@@ -13,7 +13,7 @@ from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import ended_before_attempt, tail, task_logs
 from neurofit.status.submission_status import SubmissionStatus, submit_again
-from neurofit.store.error_fingerprint import Signature, in_words, signature
+from neurofit.store.error_fingerprint import Signature, error_text, signature
 from neurofit.store.evidence import TaskFacts
 from neurofit.store.fail_fast import read_fail_fast
 from neurofit.store.journal import journals
@@ -63,7 +63,7 @@ def failures(
             group = state, signature(error)
             if group not in groups:
                 groups[group] = Failure(
-                    in_words(error), _where(error), _log(status, key), [], error, VERBS[state]
+                    error_text(error), _where(error), _log(status, key), [], error, VERBS[state]
                 )
             groups[group].tasks.append(key)
     return sorted(groups.values(), key=lambda failure: -len(failure.tasks))
@@ -71,7 +71,7 @@ def failures(
 
 def cause(status: ExperimentStatus, key: TaskKey) -> str:
     """Why one task failed, was lost or stopped, on one line."""
-    return " ".join(in_words(_error(status, key, JobEnds(status))).split())[:_LONGEST_CAUSE]
+    return " ".join(error_text(_error(status, key, JobEnds(status))).split())[:_LONGEST_CAUSE]
 
 
 def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> ErrorRecord:

@@ -36,7 +36,7 @@ def signature(error: ErrorRecord) -> Signature:
     return error.kind or "", error.type or "", normalised(error.message or ""), place
 
 
-def in_words(error: ErrorRecord) -> str:
+def error_text(error: ErrorRecord) -> str:
     """The type and the message of an error, as in 'ValueError: x=2 is too much'."""
     message = error.message or "unknown"
     named = error.type and error.kind == "exception" and error.type != message

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 
 from neurofit.errors import StoreError
 from neurofit.files import to_json, write_new
-from neurofit.store.error_fingerprint import EXCEPTIONS, in_words, signature
+from neurofit.store.error_fingerprint import EXCEPTIONS, error_text, signature
 from neurofit.store.journal import journals, read_outcomes
 from neurofit.store.layout import SubmissionFiles
 from neurofit.store.records import ErrorRecord, FailFastStop, TaskOutcome
@@ -52,7 +52,7 @@ def judge(files: SubmissionFiles) -> FailFastStop | bool:
                 return False
     if len(errors) < ENOUGH or not _is_enough(errors.keys(), read_jobs(files)):
         return True
-    message = " ".join(in_words(errors[min(errors)]).split())[:300]
+    message = " ".join(error_text(errors[min(errors)]).split())[:300]
     return FailFastStop(failures=len(errors), message=message)
 
 

@@ -68,7 +68,7 @@ class HeldClaim:
         """End the claim; False if another process has ended it."""
         try:
             return _end(self.folder, how)
-        except FileNotFoundError:  # somebody removed the folder
+        except FileNotFoundError:  # the folder was removed
             return False
 
     def touch(self) -> None:

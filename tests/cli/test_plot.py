@@ -185,7 +185,7 @@ def test_views_are_what_the_fit_shows(logged):
         ([], "Give an experiment to plot"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(logged, words, said):
+def test_what_cannot_be_drawn_is_an_error(logged, words, said):
     answer = logged("plot", *words, code=2)
     assert said in answer.stderr and answer.stdout == ""
 

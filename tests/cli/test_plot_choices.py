@@ -201,7 +201,7 @@ def test_files_are_named_by_run_and_repetition(study):
         (["odd:0", "-o", "/proc/x.png"], "/proc/x.png cannot be written"),
     ],
 )
-def test_what_makes_no_sense_is_said(study, words, said):
+def test_options_that_make_no_sense_are_errors(study, words, said):
     answer = study("plot", *words, code=2)
     assert said in answer.stderr and answer.stdout == ""
 

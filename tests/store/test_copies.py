@@ -98,7 +98,7 @@ def test_a_client_with_inode_numbers_of_its_own_is_at_home(tmp_path):
     )
 
 
-def test_a_client_that_knows_the_inode_is_at_home_although_somebody_changed_permissions(tmp_path):
+def test_a_client_that_knows_the_inode_is_at_home_although_permissions_were_changed(tmp_path):
     for number, study in enumerate([tmp_path / "0", "/not/here"]):
         files = submission(tmp_path / str(number), study=str(study))
         aged(files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from neurofit.store.error_fingerprint import in_words, normalised, signature
+from neurofit.store.error_fingerprint import error_text, normalised, signature
 from neurofit.store.records import ErrorRecord, Frame
 
 PIECES = st.sampled_from(
@@ -62,7 +62,7 @@ def test_numbers_and_addresses_do_not_matter(whole, real, address):
         ("two\n  lines 1", "two lines 2"),
     ],
 )
-def test_alike_ones_meet(one, other):
+def test_messages_that_differ_only_in_varying_parts_are_normalised_to_one(one, other):
     assert normalised(one) == normalised(other)
 
 
@@ -84,4 +84,4 @@ def test_the_place_in_the_users_code_counts():
         return ErrorRecord(kind="exception", type="ValueError", message="no", frames=[frame])
 
     assert signature(error(3)) == signature(error(3)) != signature(error(4))
-    assert in_words(error(3)) == "ValueError: no"
+    assert error_text(error(3)) == "ValueError: no"

@@ -51,7 +51,7 @@ def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
 
 @pytest.mark.process
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_where_a_file_system_has_no_flock_it_is_said_what_can_be_deleted(tmp_path, monkeypatch, number):
+def test_without_flock_the_error_names_what_can_be_deleted(tmp_path, monkeypatch, number):
     def no_flock(file, how):
         raise OSError(number, os.strerror(number))
 

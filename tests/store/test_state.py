@@ -61,7 +61,7 @@ def everything():
     )
 
 
-def test_what_is_done_stays_done_whatever_else_is_said():
+def test_what_is_done_stays_done_whatever_else_is_reported():
     assert all(decide(Evidence(*rest)) is State.DONE for rest in everything() if rest[0] == "done")
 
 

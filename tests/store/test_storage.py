@@ -79,7 +79,7 @@ def test_the_storage_that_comes_back_is_known_again(done):
     assert done.counts("quick") == {"done": 2} and began(done) == ["1", "2"]
 
 
-def test_another_storage_in_its_place_is_told_apart(done, tmp_path):
+def test_another_storage_in_its_place_is_recognised(done, tmp_path):
     other = type(done)(tmp_path / "other")
     other.script("quick", QUICK)
     other.run("quick")
@@ -89,7 +89,7 @@ def test_another_storage_in_its_place_is_told_apart(done, tmp_path):
         done.submit("quick")
 
 
-def test_what_was_deleted_on_purpose_is_said_once(done):
+def test_what_was_deleted_on_purpose_is_confirmed_once(done):
     shutil.rmtree(done.scratch)
     done.scratch.mkdir()
     assert done.command("submit", "quick").returncode == 1
@@ -101,7 +101,7 @@ def test_what_was_deleted_on_purpose_is_said_once(done):
     assert began(done) == ["1", "1", "2", "2"]
 
 
-def test_a_folder_that_was_deleted_on_purpose_is_made_anew(bench):
+def test_a_folder_that_was_deleted_on_purpose_is_made_again(bench):
     bench.script("quick", QUICK)
     bench.run("quick")
     shutil.rmtree(bench.study.training_data)

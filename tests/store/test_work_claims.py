@@ -75,7 +75,7 @@ def test_a_process_of_this_host_that_is_gone_is_taken_over_at_once(tmp_path, pro
     assert claim(tmp_path).number == 2 and not theirs.end("done")
 
 
-def test_a_copy_of_the_study_does_not_wait_for_ever_for_the_original(tmp_path):
+def test_a_copy_of_the_study_does_not_wait_forever_for_the_original(tmp_path):
     of(tmp_path, Process.here(), seconds=400)
     assert claim(tmp_path).number == 2
 

@@ -101,7 +101,7 @@ def test_a_metric_that_some_repetitions_lack_has_its_own_count():
     assert frame["b mean"].tolist() == [2.0]
 
 
-def test_what_varied_between_repetitions_is_said():
+def test_what_varied_between_repetitions_is_reported():
     def varied(**other):
         return by_run([record(1, 0, **other), record(1, 1, **other)])["varied"].iloc[0]
 
@@ -194,7 +194,7 @@ def test_values_may_be_lists_and_one_is_one_point_zero_but_not_true():
     assert len(compare([record(1, 0, params={"k": 1}), record(2, 0, params={"k": True})], "k")) == 1
 
 
-def test_pairs_of_unlike_tasks_are_said():
+def test_pairs_of_tasks_with_other_code_or_data_are_reported():
     records = sleep()
     records[3]["code"] = records[4]["code"] = "c1"
     assert compare(records, "drug")["mixed"].tolist() == [
@@ -202,7 +202,7 @@ def test_pairs_of_unlike_tasks_are_said():
     ]
 
 
-def test_of_two_runs_alike_in_their_arguments_the_later_one_counts():
+def test_of_two_runs_with_equal_arguments_the_later_one_counts():
     records = [record(1, 0, 0.1, {"f": 1}), record(2, 0, 0.2, {"f": 2}), record(3, 0, 0.3, {"f": 1})]
     row = compare(records, "f").iloc[0]
     assert row["difference mean"] == pytest.approx(-0.1) and row["unpaired"] == 1
@@ -360,7 +360,7 @@ def test_folds_have_a_spread_and_no_interval():
     assert row["interval"] == "spread over folds: lowest to highest"
 
 
-def test_one_shared_split_is_said():
+def test_one_shared_split_is_reported():
     assert by_run(sleep())["interval"].tolist() == ["95 % t, given one split"] * 2
     assert compare(sleep(), "drug")["interval"].tolist() == ["95 % t, given one split"]
 
@@ -445,7 +445,7 @@ def test_values_of_a_default_that_changed_are_compared_as_what_they_were():
 
 
 @pytest.mark.parametrize("done, difference, unpaired", [(3, -0.1, 3), (2, 0.1, 2)])
-def test_of_two_runs_alike_one_counts_whole_and_the_later_once_as_much_of_it_is_done(
+def test_of_two_equal_runs_one_counts_whole_and_the_later_once_as_much_of_it_is_done(
     done, difference, unpaired
 ):
     old = [record(1, r, 0.1, {"f": 1}) for r in range(3)]
@@ -465,7 +465,7 @@ def test_repetitions_of_an_architecture_with_other_defaults_are_not_averaged():
     assert row["difference mean"] == pytest.approx(0.1)
 
 
-def test_repetitions_done_with_other_code_are_said_although_each_pair_is_alike():
+def test_repetitions_done_with_other_code_are_reported_although_each_pair_is_equal():
     records = [record(x, r, x, {"x": x}, code=f"c{r == 2}") for x in (1, 2) for r in range(3)]
     assert compare(records, "x")["mixed"].tolist() == ["2 codes between repetitions in 2 runs"]
 

@@ -52,7 +52,7 @@ def test_columns_that_a_person_always_wants_stay_and_a_single_row_keeps_all():
     assert render(frame(run=[1], commit=["f00"])).splitlines()[0] == "run  commit"
 
 
-def test_a_number_that_repetitions_do_not_change_is_told_once():
+def test_a_number_that_repetitions_do_not_change_is_shown_once():
     ceiling = {"c mean": [0.9, 0.9], "c low": [0.9, None], "c high": [0.9, None], "c median": [0.9, 0.9]}
     page = sheet(frame(run=[1, 2], **ceiling))
     assert ([column.name for column in page.columns], page.constant) == (["run"], {"c": "0.9"})

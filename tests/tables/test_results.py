@@ -110,7 +110,7 @@ def test_a_default_unknown_before_the_first_attempt_does_not_count_as_another_va
     assert "l2" not in table([record(1), without_outcome(2)])
 
 
-def test_an_argument_named_like_a_column_of_ours_is_told_apart_and_a_dotted_one_stays():
+def test_an_argument_named_like_a_column_gets_a_prefix_and_a_dotted_one_stays():
     row = record(params={"run": 5, "state": "x", "test/correlation": 3, "training.l2": 1})
     frame = table([row])
     assert frame["run"].tolist() == [1] and frame["arg.run"].tolist() == [5]
@@ -230,7 +230,7 @@ def test_a_new_main_version_makes_repetitions_unlike_and_a_minor_one_does_not():
     assert "run 1: keras 3 and 4, tool 0.1 and 0.2" in note
 
 
-def test_different_neuron_counts_are_said():
+def test_different_neuron_counts_are_reported():
     records = [record(1), record(2, facts={"neurons_scored": 49})]
     assert "Neuron counts differ between tasks: 50 and 49 scored." in notes(records)
 
