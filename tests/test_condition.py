@@ -117,7 +117,7 @@ def test_nothing_else_is_evaluated(text):
         "'" + "a",
     ],
 )
-def test_what_is_no_condition_is_an_error(text):
+def test_what_is_not_a_condition_is_an_error(text):
     with pytest.raises(UsageError, match=r"--where '.*Write comparisons of arguments"):
         where(text)
 

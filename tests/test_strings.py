@@ -123,7 +123,7 @@ def test_the_docstring_of_a_command_is_its_help_and_other_docstrings_are_not(col
         "LINE = 'exec the program \"$job\" || exit'",
     ],
 )
-def test_what_nobody_sees_is_left_out(collected, source):
+def test_invisible_differences_are_left_out(collected, source):
     assert collected(source) == []
 
 

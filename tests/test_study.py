@@ -44,7 +44,7 @@ def test_the_nearest_study_counts(tmp_path):
     assert study.find(tmp_path / "inner" / "jobs").root == tmp_path / "inner"
 
 
-def test_a_submitted_copy_of_the_code_is_no_study_of_its_own(tmp_path):
+def test_a_submitted_copy_of_the_code_is_not_a_study_of_its_own(tmp_path):
     copy = "training_data/exp3/submissions/x/code"
     folders(tmp_path, "jobs", f"{copy}/jobs", f"{copy}/runners")
     for start in (copy, f"{copy}/jobs"):

@@ -81,7 +81,7 @@ FIXTURES = """
 """
 
 
-def test_whoever_asks_for_a_fixture_that_starts_processes_is_marked(outcomes):
+def test_a_test_that_uses_a_fixture_that_starts_processes_is_marked(outcomes):
     assert outcomes(FIXTURES) == {
         "direct": "PASSED",
         "through": "PASSED",

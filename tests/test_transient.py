@@ -36,7 +36,7 @@ def test_whatever_passes_is_waited_for(number):
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EEXIST]
 )
-def test_what_stays_is_said_at_once(number):
+def test_what_stays_is_reported_at_once(number):
     flaky = Flaky(number)
     with pytest.raises(OSError) as raised:
         retry(flaky)
@@ -45,7 +45,7 @@ def test_what_stays_is_said_at_once(number):
     )
 
 
-def test_an_end_of_patience_is_no_answer_about_a_file():
+def test_an_end_of_patience_is_not_a_answer_about_a_file():
     with (
         patience(Patience(seconds=0.05, shared=False)),
         pytest.raises(StorageUnavailable, match=r"Input/output error.* for 0\.05 s") as raised,
@@ -80,7 +80,7 @@ def test_a_missing_file_is_missing_only_while_its_tree_is_there(tmp_path):
             read_json(tree / "b.json")
 
 
-def test_waiting_ends_when_somebody_wants_it(tmp_path):
+def test_waiting_ends_on_request(tmp_path):
     with patience(transient.worker(tmp_path, lambda: True)), pytest.raises(StorageUnavailable):
         retry(Flaky(*[errno.EIO] * 99))
 

@@ -201,7 +201,7 @@ class Backend(ABC):
         return self.max_running
 
     def with_workers(self, workers: int) -> Backend | None:
-        """This backend with so many workers (`--workers`). Default: None, it has no workers to set."""
+        """This backend with this number of workers (`--workers`), or None if it has none to set (the default)."""
         return None
 
     def command(self) -> str:

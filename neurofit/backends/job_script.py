@@ -44,7 +44,7 @@ WRITE_RECORD = f"""\
 
 
 def thread_environment(cpus: int) -> dict[str, str]:
-    """The environment of a job with so many cores.
+    """The environment of a job with this number of cores.
 
     It limits the threads of numeric libraries to these cores, sets TensorFlow's defaults unless the caller's
     environment sets them, and keeps the current folder out of Python's path.

@@ -122,10 +122,10 @@ def _gridengine(host: _Host) -> dict[str, str]:
     """Profiles with Grid Engine's queues, parallel environments and complexes; unfilled if the qmaster is silent."""
     queues = host.lines("qconf", "-sql")
     environments = host.lines("qconf", "-spl") if queues else None
-    said = host.lines("qconf", "-sc") if queues else None
+    complex_lines = host.lines("qconf", "-sc") if queues else None
     if not queues:
         return {name: text(name) for name in ("qsub-cpu", "qsub-gpu")}
-    complexes = {line.split()[0] for line in said or [] if not line.startswith("#")}
+    complexes = {line.split()[0] for line in complex_lines or [] if not line.startswith("#")}
     gpu_queues = [name for name in queues if "gpu" in name.lower()]
     others = [name for name in queues if name not in gpu_queues] or queues
     gpu_complex = next((name for name in GPU_COMPLEXES if name in complexes), None)

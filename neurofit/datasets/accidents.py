@@ -36,8 +36,8 @@ def accident(images: np.ndarray, pixels: Any, networks: dict[str, Any]) -> str |
     if not (np.isfinite(low) and np.isfinite(high)):
         return "there are NaN or infinite values. Leave these images out."
     seen = f"values are {low:.4g} … {high:.4g}"
-    told = _normalised(last, pixels, low, high) if pixels.normalised else _plain(last, pixels, networks)
-    return None if told is None else f"{seen}. {told}"
+    problem = _normalised(last, pixels, low, high) if pixels.normalised else _plain(last, pixels, networks)
+    return None if problem is None else f"{seen}. {problem}"
 
 
 def _shape(images: np.ndarray, pixels: Any) -> str | None:

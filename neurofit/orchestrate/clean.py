@@ -3,7 +3,7 @@
 Experiments with tasks that are queued or running are never touched.
 
 What cannot be read may need anything: a folder or a link that leads nowhere forbids to remove what lies
-behind it, and the copies of code that it may name. Ages guard what somebody may just be writing: a submit
+behind it, and the copies of code that it may name. Ages protect what another process may be writing: a submit
 takes its copy of the code before its submission names it.
 """
 
@@ -245,7 +245,7 @@ def _unused_code(study: Study, left_alone: list[str]) -> list[Path]:
 
 
 def _all_submissions(files: ExperimentFiles) -> list[SubmissionFiles]:
-    """Also those that somebody renamed. Raises OSError where there may be some that cannot be seen."""
+    """Also those that were renamed. Raises OSError where there may be some that cannot be seen."""
     if os.path.lexists(files.submissions_folder):
         os.listdir(files.submissions_folder)  # a link that leads nowhere is an error here
     return files.submissions() + [SubmissionFiles(folder) for folder in files.misnamed()]

@@ -121,7 +121,7 @@ def _look(own: Study) -> ExperimentStatus:
 
 
 def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str], None]) -> Canary:
-    told, pause = None, 0.1
+    reported, pause = None, 0.1
     while True:
         found = _look(own)
         task = found.of(TASK)
@@ -130,9 +130,9 @@ def _wait(own: Study, submitted: Submitted, deadline: float, say: Callable[[str]
         )
         if task.state not in ACTIVE:
             return _ended(found, result)
-        if result.reason != told:
-            told = result.reason
-            say(f"{result.state}: {told}" if told else result.state)
+        if result.reason != reported:
+            reported = result.reason
+            say(f"{result.state}: {reported}" if reported else result.state)
         if time.monotonic() >= deadline:
             return _with_log(found, result)
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
@@ -162,8 +162,8 @@ def _ended(status: ExperimentStatus, result: Canary) -> Canary:
 
 
 def _with_log(status: ExperimentStatus, result: Canary) -> Canary:
-    said = [logs.tail(log.path, LOG_LINES) for log in logs.task_logs(status, TASK).logs]
-    result.log = b"".join(said).decode(errors="replace").strip()
+    printed = [logs.tail(log.path, LOG_LINES) for log in logs.task_logs(status, TASK).logs]
+    result.log = b"".join(printed).decode(errors="replace").strip()
     return result
 
 
@@ -202,7 +202,7 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
     if canary.is_waiting:
         return [Finding(False, f"a job is done within {canary.seconds:.0f} s", _waiting(canary))]
     if not canary.facts:
-        return [Finding(False, "a job is done", _told(canary, canary.reason or "the cause is unknown"))]
+        return [Finding(False, "a job is done", _state_of(canary, canary.reason or "the cause is unknown"))]
     facts = canary.facts
     return [
         Finding(True, f"a job was done on {facts['host']}, {canary.seconds:.1f} s after its submission"),
@@ -216,10 +216,10 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
 
 def _waiting(canary: Canary) -> str:
     words = canary.reason or ("it is running" if canary.state == "running" else "the queue gives no reason")
-    return _told(canary, words)
+    return _state_of(canary, words)
 
 
-def _told(canary: Canary, words: str) -> str:
+def _state_of(canary: Canary, words: str) -> str:
     return f"it is {canary.state}: {words}" + (f"\n{canary.log}" if canary.log else "")
 
 
@@ -230,8 +230,8 @@ def _programs(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     yield Finding(True, f"{what}, as here" if same else what, "" if same else other)
     version = facts["neurofit"]
     advice = f"here it is {neurofit.__version__}; install the same for {facts['python']}"
-    alike = version == neurofit.__version__
-    yield Finding(alike, f"neurofit {version} in {facts['neurofit_folder']}", "" if alike else advice)
+    same = version == neurofit.__version__
+    yield Finding(same, f"neurofit {version} in {facts['neurofit_folder']}", "" if same else advice)
 
 
 def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:

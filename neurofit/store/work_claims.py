@@ -61,7 +61,7 @@ class HeldClaim:
         return int(self.folder.name.removeprefix("claim-"))
 
     def is_mine(self) -> bool:
-        """Whether nobody has taken over, and the folder still exists."""
+        """Whether no other process has taken over, and the folder still exists."""
         return _exists(self.folder / "claim.json") and not _exists(self.folder / "ended.json")
 
     def end(self, how: How) -> bool:

@@ -69,7 +69,7 @@ class BackendContract:
     def test_a_submission_that_was_never_queued_is_not_found(self, backend, held):
         assert backend.find([held.submission(1)]) == []
 
-    def test_cancelling_twice_is_no_error(self, backend, held):
+    def test_cancelling_twice_is_not_an_error(self, backend, held):
         submission = held.submission(2)
         queued = list(backend.submit(submission))
         jobs = [(submission.token, 0), (submission.token, 1)]

@@ -102,7 +102,7 @@ def test_a_killed_job_gives_its_devices_up(machine):
         os.close(lock)
 
 
-def test_a_device_on_which_somebody_computes_past_the_queue_is_left_alone(machine):
+def test_a_device_that_is_used_without_the_queue_is_left_alone(machine):
     machine.write_text("GPU-aaaa, 4711\nGPU-bbbb, 4712\n")
     process = job(1)
     assert seen(process) == ["GPU-cccc"]
@@ -118,7 +118,7 @@ def test_a_device_on_which_somebody_computes_past_the_queue_is_left_alone(machin
         ({"SGE_HGR_gpu": "gpu1"}, ["1"]),
     ],
 )
-def test_what_the_queue_has_said_holds(machine, environment, expected):
+def test_what_the_queue_has_reported_holds(machine, environment, expected):
     process = job(1, **environment)
     assert seen(process) == expected
     process.communicate("\n")

@@ -109,7 +109,7 @@ def test_a_setup_line_runs_before_and_a_launcher_prefixes_the_command(bench):
     assert bench.outcomes("env")[0]["metrics"] == {"set": 3, "launched": 4}
 
 
-def test_a_bad_setup_line_is_told_with_the_pools_log(bench):
+def test_a_bad_setup_line_is_reported_with_the_pools_log(bench):
     bench.script("env", "def fit(task):\n    return {'x': 1}\nexperiment = nf.Experiment(fit=fit)\n")
     submitted = bench.submit("env", bench.runner(text="backend: local\nsetup: ['exit 3']\n"))
     assert bench.wait("env") == {"failed": 1}

@@ -129,7 +129,7 @@ def test_why_a_job_waits_and_that_it_never_can(queue, entry):
     assert live[entry.token, 1].reason == "Not enough free nodes available"
 
 
-def test_news_of_a_start_is_no_reason_to_wait(queue, entry):
+def test_news_of_a_start_is_not_a_reason_to_wait(queue, entry):
     began = "Job Array Began at Fri Nov 20 at 21:54"
     text = json.loads(array(i0={"job_state": "Q"}, i1={"job_state": "Q", "comment": began}))
     text["Jobs"]["2[].pbshost"]["comment"] = began
@@ -276,7 +276,7 @@ def test_jobs_are_cancelled_whole_or_by_ranges(entry):
     ]
 
 
-def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(queue, entry):
+def test_a_cancellation_that_is_refused_is_reported_and_jobs_that_are_gone_are_none(queue, entry):
     for words, status in (
         ("qdel: Unknown Job Id 2[].pbshost", 153),
         ("qdel: Job has finished 2[].pbshost", 35),
@@ -367,7 +367,7 @@ def test_an_array_fits_every_queue_that_a_routing_queue_leads_to(queue):
         ("carl", "login", ("managers", "operators"), True),
     ],
 )
-def test_who_is_told_of_others_jobs(user, host, change, shown):
+def test_who_is_reported_of_others_jobs(user, host, change, shown):
     assert answers.shows_all_jobs_to(user, host, SERVER.replace(*change)) is shown
 
 
@@ -397,7 +397,7 @@ def test_jobs_that_pbs_does_not_show_are_hidden_and_not_gone(queue, entry, anns)
         PbsBackend().poll([anns])
 
 
-def test_own_jobs_are_not_hidden_and_nobody_is_asked_about_that(queue, entry):
+def test_own_jobs_are_not_hidden_and_no_query_is_made_about_that(queue, entry):
     queue.say("qstat", NO_JOBS)
     assert PbsBackend().poll([replace(entry, process={"user": current_user()})]) == {}
     assert PbsBackend().poll([entry]) == {}, "queued by 0.1.0, which noted no user"
@@ -472,7 +472,7 @@ def test_a_held_job_tells_whether_such_a_one_is_accepted_and_is_deleted(queue):
     assert PbsBackend().check()[-1].advice == "qsub: Unknown queue"
 
 
-def test_a_server_that_is_away_is_told_from_one_that_refuses(queue):
+def test_a_server_that_is_away_is_reported_from_one_that_refuses(queue):
     queue.say("qsub", "pbs_version = 23.06.06\n", call=1)
     queue.say(
         "qsub", stderr="Connection refused\nqsub: cannot connect to server pbshost (errno=15010)", status=171

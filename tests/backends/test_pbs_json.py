@@ -138,7 +138,7 @@ def test_states_are_read_whatever_is_in_variables_comments_and_paths(
 
 
 @given(st.integers(0, 10_000), st.dictionaries(NAMES, VALUES, max_size=3))
-def test_a_torn_answer_is_no_answer(cut, variables):
+def test_a_torn_answer_is_not_a_answer(cut, variables):
     whole = written(
         {f"{number}.pbshost": {"job_state": "R", "Variable_List": variables} for number in (1, 2, 3)}
     )
@@ -148,7 +148,7 @@ def test_a_torn_answer_is_no_answer(cut, variables):
 
 
 @given(st.text(max_size=300))
-def test_any_other_text_is_no_answer_and_no_crash(text):
+def test_any_other_text_is_not_a_answer_and_no_crash(text):
     assert answers.read_json(text) is None
     assert answers.read_json("{\n" + text + "\n}") is None
 
@@ -162,7 +162,7 @@ def test_lines_in_any_order_are_an_answer_or_none(lines):
 
 
 @pytest.mark.parametrize("name", ["backslash", "variables"])
-def test_what_openpbs_said_of_an_array_of_ours(name):
+def test_the_answer_of_openpbs_about_an_array(name):
     """A backslash in the folder that `qsub` was called in, and in a comment; variables like `1.` and
     `inf`.
     """

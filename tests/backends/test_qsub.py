@@ -83,7 +83,7 @@ def test_a_profile_for_the_other_dialect_is_an_error_before_anything_is_queued(
 
 
 @pytest.mark.process
-def test_without_a_qsub_this_is_no_submit_host(submission, monkeypatch, tmp_path):
+def test_without_a_qsub_this_is_not_a_submit_host(submission, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SubmissionError, match="Is it a submit host"):
         list(SgeBackend().submit(submission))
@@ -299,7 +299,7 @@ def test_a_job_that_was_taken_without_an_answer_is_found_by_its_name(queue, subm
     ]
 
 
-def test_what_nobody_can_say_is_not_taken_for_a_refusal(queue, submission):
+def test_an_unknown_answer_is_not_taken_for_a_refusal(queue, submission):
     queue.say("qsub", stderr=SGE_VERSION, call=1)
     queue.say("qsub", stderr="error: commlib error: got read error", status=1)
     queue.say("qstat", stderr="error: unable to send message to qmaster", status=1)

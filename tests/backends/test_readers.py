@@ -136,7 +136,7 @@ def test_whatever_a_program_prints_is_read_or_is_an_error_of_the_queue(name, dat
     st.from_regex(r"[0-9]{0,5}:?[0-9]{0,5}|.{0,9}"),
     st.text(),
 )
-def test_whatever_accounting_says_of_an_end_is_told_in_words(state, code, node):
+def test_whatever_accounting_says_of_an_end_is_reported_in_words(state, code, node):
     found = status_codes.ending(state, code, node)
     assert found is None or found.cause is None or found.cause.strip()
 
@@ -193,7 +193,7 @@ def test_another_jobs_odd_name_hides_nothing_of_ours(odd):
 
 
 @pytest.mark.parametrize("odd", [CONTROL, "<>", "&"])
-def test_what_is_odd_about_our_own_job_is_told_of_it_alone(odd):
+def test_what_is_odd_about_our_own_job_is_reported_of_it_alone(odd):
     text = JOBS.replace("<JB_name>nfabc", f"<JB_name>nfabc{odd}") % ""
     found = gridengine_answers.jobs(said(text), {"1", "5"})
     assert [(job.id, job.job) for job in found if not job.problem] == (
@@ -203,7 +203,7 @@ def test_what_is_odd_about_our_own_job_is_told_of_it_alone(odd):
 
 
 @pytest.mark.parametrize("tasks", ["1-x", "3-1:1", "1-9:0", "1-99999999:1", "", "9" * 5000])
-def test_tasks_that_cannot_be_read_are_told_of_their_own_job(tasks):
+def test_tasks_that_cannot_be_read_are_reported_of_their_own_job(tasks):
     found = gridengine_answers.jobs(said((JOBS % "").replace("1-3:1", tasks)), {"1", "5"})
     assert ("1", 0, "") in [(job.id, job.job, job.problem) for job in found]
     if tasks:

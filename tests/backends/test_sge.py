@@ -114,7 +114,7 @@ def test_states_in_words_and_an_unknown_one_is_still_there(state, phase, reason)
     assert found.phase == phase and found.reason.startswith(reason)
 
 
-def test_a_job_in_error_is_told_with_grid_engines_reason(queue, entry):
+def test_a_job_in_error_is_reported_with_grid_engines_reason(queue, entry):
     queue.say("qstat", LISTED % "Eqw", call=1)
     queue.say("qstat", IN_ERROR, call=2)
     live = SgeBackend().poll([entry])
@@ -150,7 +150,7 @@ def test_an_answer_that_cannot_be_read_says_nothing_is_known(queue, entry, answe
         SgeBackend().poll([entry])
 
 
-def test_tasks_that_cannot_be_read_are_told_of_and_are_not_gone(queue, entry):
+def test_tasks_that_cannot_be_read_are_reported_of_and_are_not_gone(queue, entry):
     queue.say("qstat", (LISTED % "qw").replace("2-3:1,5", "2-3:1,…"))
     states = SgeBackend().poll([entry])
     assert [states[entry.token, job].phase for job in range(5)] == ["running", *["unknown"] * 4]
@@ -191,7 +191,7 @@ def test_endings_in_words(queue, entry, failed, status, cause):
     assert found[1].cause is None if cause is None else cause in found[1].cause
 
 
-def test_a_start_that_was_rescheduled_is_no_end(queue, entry):
+def test_a_start_that_was_rescheduled_is_not_a_end(queue, entry):
     again = RECORD.format(task=3, failed="25  : rescheduling", status="99")
     queue.say("qacct", again)
     assert SgeBackend().endings([entry]) == {}
@@ -226,7 +226,7 @@ def test_jobs_are_cancelled_whole_or_by_ranges(entry):
     assert len(calls) == 10 and all(len(call) <= 501 for call in calls)
 
 
-def test_a_cancellation_that_is_refused_is_said_and_jobs_that_are_gone_are_none(queue, entry):
+def test_a_cancellation_that_is_refused_is_reported_and_jobs_that_are_gone_are_none(queue, entry):
     queue.say("qdel", 'denied: job "5" does not exist\n', status=1)
     SgeBackend().cancel([entry], [(entry.token, 0)])
     queue.say(

@@ -89,7 +89,7 @@ def test_the_script_is_this(monkeypatch):
     assert subprocess.run(["bash", "-n"], input=backend.script(submission), text=True).returncode == 0
 
 
-def test_what_is_not_asked_for_is_not_said(submission):
+def test_what_was_not_requested_is_not_reported(submission):
     text = SlurmBackend().part(submission, 0, 0, at_once=None)
     assert not any(
         word in text for word in ("--time", "--mem", "--partition", "--gpus", "--account", "--wckey")
@@ -210,7 +210,9 @@ def test_lines_that_cannot_be_ours_are_passed_over():
         f"6_[-]|PENDING|None|{NAME}",
     ],
 )
-def test_a_line_of_ours_that_is_not_understood_is_told_of_its_own_jobs_and_of_no_others(fakes, queued, line):
+def test_a_line_of_ours_that_is_not_understood_is_reported_of_its_own_jobs_and_of_no_others(
+    fakes, queued, line
+):
     other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
     fakes.say("squeue", f"{HEADER}{line}\n7_0|RUNNING|None|x@other.5-5\n")
     found = dict(SlurmBackend().poll([queued, other]))
@@ -223,7 +225,7 @@ def test_a_line_of_ours_that_is_not_understood_is_told_of_its_own_jobs_and_of_no
             SlurmBackend().find([Submission(queued.folder, "exp3", 100, queued.folder)])
 
 
-def test_a_line_of_accounting_that_is_not_understood_is_told_of_its_own_jobs(fakes, queued):
+def test_a_line_of_accounting_that_is_not_understood_is_reported_of_its_own_jobs(fakes, queued):
     other = Queued(queued.folder.with_name("other"), "7", 5, 5, queued.process)
     fakes.say(
         "sacct",
@@ -256,7 +258,7 @@ def test_a_list_that_slurm_cut_short_counts_for_all():
         ("SomethingNew", "SomethingNew"),
     ],
 )
-def test_why_it_waits_is_said_in_words(word, words):
+def test_why_it_waits_is_reported_in_words(word, words):
     assert words in reason(word)
 
 
@@ -284,7 +286,7 @@ def test_why_it_waits_is_said_in_words(word, words):
         ("LAUNCH_FAILED", "0:0", "SLURM reports LAUNCH_FAILED on vm"),
     ],
 )
-def test_how_it_ended_is_said_in_words(state, code, cause):
+def test_how_it_ended_is_reported_in_words(state, code, cause):
     found = ending(state, code, "vm")
     assert found is not None
     assert found.cause == cause if cause is None else found.cause.startswith(cause) or cause in found.cause
@@ -307,7 +309,7 @@ def test_the_id_is_found_among_banners(text):
     assert answers.read_sbatch(said(text)) == ("6", "neurofit" if ";" in text else None)
 
 
-def test_a_refusal_and_no_answer_are_told_apart():
+def test_a_refusal_and_no_answer_are_reported_apart():
     with pytest.raises(SubmissionError, match="invalid partition specified: nope"):
         answers.read_sbatch(
             said(status=1, stderr="sbatch: error: invalid partition specified: nope", words=("sbatch",))
@@ -381,7 +383,7 @@ def test_an_answer_that_was_lost_is_looked_up_by_name(fakes, submission):
     assert [entry.id for entry in SlurmBackend().submit(submission)] == ["6"]
 
 
-def test_where_nobody_knows_whether_it_was_taken_that_is_said_and_nothing_taken_back(fakes, submission):
+def test_where_nobody_knows_whether_it_was_taken_that_is_reported_and_nothing_taken_back(fakes, submission):
     fakes.say("sbatch", stderr="sbatch: error: Socket timed out on send/recv operation\n", status=1)
     with pytest.raises(QueueError, match="is not known") as caught:
         list(SlurmBackend().submit(submission))
@@ -409,7 +411,7 @@ def test_one_question_for_all(fakes, queued):
     assert len(fakes.calls("squeue")) == 1 and not fakes.calls("scontrol") and not fakes.calls("sacct")
 
 
-def test_an_id_that_somebody_else_has_now_is_not_ours(fakes, queued):
+def test_an_id_that_another_job_has_now_is_not_ours(fakes, queued):
     fakes.say("squeue", f"{HEADER}6_3|RUNNING|None|another job\n")
     assert SlurmBackend().poll([queued]) == {}
 
@@ -437,7 +439,7 @@ def test_what_this_host_cannot_see_is_not_gone(fakes, queued, monkeypatch):
 
 
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
-def test_a_program_that_is_late_is_not_waited_for_for_ever(fakes, queued, monkeypatch, program):
+def test_a_program_that_is_late_is_not_waited_for_endlessly(fakes, queued, monkeypatch, program):
     fakes.say(program, HEADER, seconds=10)
     monkeypatch.setattr(
         commands.ask, "__kwdefaults__", {**commands.ask.__kwdefaults__, "timeout_seconds": 0.3}

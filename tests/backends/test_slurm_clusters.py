@@ -251,7 +251,7 @@ def test_calls_that_were_never_noted_are_found_where_the_script_went(fakes, subm
     assert (entry.id, entry.process["cluster"], entry.process["clusters"]) == ("77", "beta", "beta")
 
 
-def test_every_cluster_of_all_is_looked_through_and_one_that_fails_is_no_absence(fakes, submission):
+def test_every_cluster_of_all_is_looked_through_and_one_that_fails_is_not_a_absence(fakes, submission):
     script_in(submission, "-M all")
     fakes.say("sacctmgr", "beta|\nneurofit|\n")
     fakes.say("squeue", f"{HEADER}77_0|PENDING|None|{NAME}\n")

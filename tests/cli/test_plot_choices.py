@@ -126,7 +126,7 @@ def test_without_a_history_there_are_still_scores(study):
     assert "with --what neurons" in study("plot", "odd:1-2", code=2).stderr
 
 
-def test_what_is_missing_or_left_out_is_said_as_results_does(study):
+def test_what_is_missing_or_left_out_is_reported_as_results_does(study):
     answer = study("plot", "odd", "--metric", "late")
     for said in (
         "1 of 5 tasks is missing (1 failed).",

@@ -57,7 +57,7 @@ def test_a_canary_tells_what_it_saw_and_leaves_nothing(study, tmp_path):
     assert study("status").stdout == "No experiment has been submitted yet.\n"
 
 
-def test_a_bad_line_of_setup_is_shown_with_what_it_said(study):
+def test_a_bad_line_of_setup_is_shown_with_its_output(study):
     profile(study, "backend: local\nsetup: ['echo no such module >&2', 'exit 3']\n")
     answer = study("runners", "check", "mine", code=1)
     assert "✗ a job is done: it is " in answer.stdout and "no such module" in answer.stdout

@@ -206,7 +206,7 @@ def test_two_submits_at_once_queue_nothing_twice(quick):
     assert len(outcomes) == 8
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(quick):
+def test_a_reader_that_has_seen_enough_is_not_an_error(quick):
     command = f"{sys.executable} -m neurofit show quick --json | head -1; echo ${{PIPESTATUS[0]}}"
     answer = quick.run(["bash", "-c", command])
     assert answer.stdout.splitlines()[0] == "{" and answer.stderr == ""

@@ -158,7 +158,7 @@ def test_logs_are_printed_as_they_are_on_request(study):
     assert EVIL in raw.stdout and "\x1b" not in study("logs", "hostile:1").stdout
 
 
-def test_no_control_character_of_a_task_in_the_foreground_is_in_what_is_said_of_it(study):
+def test_no_control_character_of_a_task_in_the_foreground_is_in_its_report(study):
     study.script("hostile", HOSTILE.replace(f"print({EVIL!r} + ", "print("))
     for run in ("0", "1", "2"):
         answer = study("run", f"hostile:{run}", code=3 if run == "1" else 0)

@@ -142,7 +142,7 @@ def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypat
     assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}
 
 
-def test_a_job_deleted_by_hand_is_told_and_not_started_again(bench, tmp_path):
+def test_a_job_deleted_by_hand_is_reported_and_not_started_again(bench, tmp_path):
     bench.script("waits", WAITS % str(tmp_path / "go"))
     submitted = bench.submit("waits", bench.runner("queue", PROFILE))
     bench.wait("waits", until=lambda counts: counts["running"] == 4)
@@ -199,7 +199,7 @@ def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):
     assert "time limit exceeded" in task.cause
 
 
-def test_a_disabled_queue_and_a_hold_and_an_error_are_told_in_words(bench):
+def test_a_disabled_queue_and_a_hold_and_an_error_are_reported_in_words(bench):
     for name in ("one", "held", "broken"):
         bench.script(name, QUICK % 1)
     gridengine_says("qmod", "-d", "cpu.q")

@@ -32,7 +32,7 @@ def test_slurm(slurm, bench):
     assert_well(bench, *check(bench, SLURM % ("cpu", "2")))
 
 
-def test_a_job_of_slurm_that_has_to_wait_is_told_why_and_taken_back(slurm, bench):
+def test_a_job_of_slurm_that_has_to_wait_is_reported_why_and_taken_back(slurm, bench):
     code, answer = check(bench, SLURM % ("cpu", "0.5") + "directives: [--begin=now+1hour]\n", "--wait", "3")
     (wrong,) = [one for one in answer["findings"] if not one["ok"]]
     assert (

@@ -178,7 +178,7 @@ def test_a_log_folder_that_is_gone_is_the_cause(bench):
     assert "its output could not be opened" in task.cause
 
 
-def test_a_drained_node_is_told_in_words(bench):
+def test_a_drained_node_is_reported_in_words(bench):
     bench.script("one", QUICK % 1)
     node = slurm_says("sinfo", "-h", "-N", "-p", "cpu", "-o", "%N").split()[0]
     slurm_says("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")

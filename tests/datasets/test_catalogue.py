@@ -42,7 +42,7 @@ def test_a_missing_file_is_named_with_the_command_that_brings_it(data):
         load("macaque_v1/03", data)
 
 
-def test_missing_training_images_are_said_to_be_unpublished(tmp_path):
+def test_missing_training_images_are_reported_as_unpublished(tmp_path):
     with pytest.raises(
         DataError, match=r"no file .*training_inputs\.npy(.|\n)*'antolik_2016/region1/test' is the"
     ):

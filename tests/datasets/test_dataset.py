@@ -40,7 +40,7 @@ def test_what_is_valid_is_there_and_counts(make):
     assert dataset.valid.tolist() == [[True, False], [False, True]]
 
 
-def test_nan_in_responses_means_missing_and_is_no_error(make):
+def test_nan_in_responses_means_missing_and_is_not_an_error(make):
     responses = np.array([[1.0, np.nan], [2.0, 3.0]])
     assert make(n_images=2, responses=responses).valid.sum() == 3
 
@@ -123,7 +123,7 @@ def test_a_condition_on_an_unknown_column_names_the_columns(make):
         make().select_neurons("depth > 3")
 
 
-def test_an_index_beyond_the_end_is_told_with_the_length(make):
+def test_an_index_beyond_the_end_is_reported_with_the_length(make):
     with pytest.raises(DataError, match=r"Index 12 along 'image', which has 12 elements"):
         make().take([3, 12])
 

@@ -111,7 +111,7 @@ def test_one_damaged_file_keeps_all_of_them_out(folder, data):
     assert names(data) == []
 
 
-def test_an_archive_cut_short_is_said_to_be(tmp_path, data):
+def test_an_incomplete_archive_is_reported_as_such(tmp_path, data):
     source = archive(tmp_path / "data.tar.gz", {NAME.format(1): recording(), NAME.format(2): recording(2)})
     source.write_bytes(source.read_bytes()[:-400])
     with pytest.raises(DataError, match=r"data\.tar\.gz cannot be read as an archive"):
@@ -151,7 +151,7 @@ def test_nothing_of_that_kind_says_what_files_look_like(tmp_path, data):
         add("antolik_2016", tmp_path / "empty", data)
 
 
-def test_an_unknown_kind_or_a_source_that_is_not_there_is_said(tmp_path, data):
+def test_an_unknown_kind_or_a_source_that_is_not_there_is_reported(tmp_path, data):
     with pytest.raises(NameUnknown, match=r"No kind of recording 'macaque'.*Did you mean 'macaque_v1'"):
         add("macaque", tmp_path, data)
     with pytest.raises(DataError, match="nowhere: no such file or folder"):

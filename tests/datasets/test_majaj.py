@@ -236,7 +236,7 @@ def test_a_good_file_is_added_and_found(example, tmp_path):
     assert known.description.endswith("an example made by make-example")
 
 
-def test_what_is_missing_is_said_with_the_commands_that_bring_it(tmp_path):
+def test_missing_files_are_reported_with_the_command_that_adds_them(tmp_path):
     with pytest.raises(DataError, match=r"majaj_2015: no file .*data add majaj_2015 PATH(.|\n)*make-example"):
         datasets.load("majaj_2015", tmp_path)
     with pytest.raises(
@@ -285,7 +285,7 @@ def test_converted_images_of_another_file_are_not_used(broken):
     assert len(datasets.convert_images("majaj_2015", folder, dry_run=True).files) == 3
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_written(broken, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before_anything_is_written(broken, monkeypatch):
     folder = broken()
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2_000_000})())
     with pytest.raises(

@@ -39,7 +39,7 @@ def test_the_recordings_are_read_as_scipy_reads_them(recordings):
             np.testing.assert_array_equal(read[key], expected[key])
 
 
-def test_what_is_no_array_of_numbers_is_passed_over(path):
+def test_what_is_not_an_array_of_numbers_is_passed_over(path):
     savemat(
         path, {"text": "abc", "table": {"a": 1}, "cells": np.array([1, "b"], object), "z": 1j, "x": np.eye(2)}
     )
@@ -81,12 +81,12 @@ def test_altered_bytes_anywhere_are_read_or_a_data_error_and_never_a_crash(path)
             assert "recording.mat" in str(error)
 
 
-def test_another_format_is_said_to_be_one(path):
+def test_another_format_is_reported_as_such(path):
     path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM" + b"\x89HDF" * 99)
     with pytest.raises(DataError, match=r"cannot be read as a MATLAB 5 file .*not a header of that version"):
         read_mat(path, ("images",))
 
 
-def test_a_file_that_is_not_there_is_said_not_to_be(path):
+def test_a_missing_file_is_reported(path):
     with pytest.raises(DataError, match=r"recording\.mat cannot be read: No such file or directory"):
         read_mat(path, ("images",))

@@ -73,7 +73,7 @@ def test_what_is_missing_stays_missing(make):
     assert sum(np.isnan(part.responses).sum() for _, part in scaled.items()) == 1
 
 
-def test_the_record_survives_json_and_scales_other_images_alike(parts):
+def test_the_record_survives_json_and_scales_other_images_in_the_same_way(parts):
     scaled, record = standardise(parts, inputs="pixel")
     again = standardise_like(json.loads(json.dumps(record)), {"image": parts.test.inputs["image"]})
     np.testing.assert_allclose(again["image"], scaled.test.inputs["image"], rtol=1e-6)

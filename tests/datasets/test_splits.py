@@ -179,7 +179,7 @@ def test_a_split_without_a_rule_is_what_it_was_and_says_where_it_overshoots():
         assert list(parts.overshot) == missed
 
 
-def test_a_size_that_no_set_of_groups_has_is_no_overshoot():
+def test_a_size_that_no_set_of_groups_has_is_not_an_overshoot():
     assert split(grouped(np.repeat(range(5), 10)), Split(validation=0, test=8), 0).overshot == ()
 
 
@@ -188,7 +188,7 @@ def test_an_unknown_rule_is_refused():
         Split(rule="best")
 
 
-def test_folds_are_as_alike_in_size_as_groups_allow():
+def test_folds_are_as_equal_in_size_as_groups_allow():
     dataset = grouped(np.repeat(range(25), 4))
     assert [split(dataset, Split(), 0, fold, 5).test.n_images for fold in range(5)] == [20] * 5
 

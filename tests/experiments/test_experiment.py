@@ -202,7 +202,7 @@ def test_an_id_ignores_spelling_computed_values_repetitions_and_the_rest_of_the_
     )
 
 
-def test_a_varied_run_computes_anew_and_is_on_the_grid_where_the_grid_has_it():
+def test_a_varied_run_computes_again_and_is_on_the_grid_where_the_grid_has_it():
     experiment = Experiment(hsm, grid(filters=[4, 16]).derive(l2=lambda filters: filters * 10))
     first, second = experiment.runs()
     assert experiment.varied(first, {"filters": 16}) == second

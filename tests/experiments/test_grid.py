@@ -98,7 +98,7 @@ def test_two_axes_of_one_name_are_an_error():
             combine(grid(a=[1]), grid(b=[1]) + grid(a=[2]))
 
 
-def test_what_is_no_grid_cannot_be_combined():
+def test_what_is_not_a_grid_cannot_be_combined():
     for wrong in (
         lambda: grid(a=[1]) * {"b": [1]},
         lambda: grid(a=[1]) + [1],
@@ -211,7 +211,7 @@ def test_where_drops_combinations_and_the_rest_is_numbered_without_gaps():
     ]
 
 
-def test_a_derived_value_is_no_part_of_the_point_unless_asked():
+def test_a_derived_value_is_not_part_of_the_point_unless_asked():
     made = grid(a=[1, 2]).derive(b=lambda a: a * 10).derive(c=lambda b: b + 1, in_id=True)
     assert [(point.values, point.derived) for point in made.points()] == [
         ({"a": 1, "c": 11}, {"b": 10}),
@@ -280,7 +280,7 @@ def test_a_function_that_fails_is_an_error_that_says_which_and_where(make, messa
         make().points()
 
 
-def test_what_is_no_function_is_refused_at_once():
+def test_what_is_not_a_function_is_refused_at_once():
     with pytest.raises(GridError, match="derived argument 'b' must be a function"):
         grid(a=[1]).derive(b=3)
     with pytest.raises(GridError, match="where must be a function"):
@@ -346,7 +346,7 @@ def test_one_sequence_has_one_start():
 
 
 @pytest.mark.parametrize("start", [-1, 1.0, True, "5", [5]])
-def test_a_start_that_is_no_number_is_an_error(start):
+def test_a_start_that_is_not_a_number_is_an_error(start):
     with pytest.raises(GridError, match="start must be an integer of at least 0"):
         grid(start=start, a=[1])
 
@@ -397,7 +397,7 @@ def test_a_grid_that_is_far_too_large_is_refused_before_its_points_are_made(make
         max_leaves=5,
     )
 )
-def test_the_size_that_is_told_beforehand_is_never_too_large(made):
+def test_the_size_that_is_reported_beforehand_is_never_too_large(made):
     from neurofit.experiments.grid.nodes import Row, least_size
 
     for part in made.parts:

@@ -171,7 +171,7 @@ def test_what_json_cannot_carry_is_an_error_that_names_axis_value_and_what_is_al
         plain(value, "axis 'lr'")
 
 
-def test_one_list_used_twice_is_no_cycle():
+def test_one_list_used_twice_is_not_a_cycle():
     twice = [1]
     assert plain([twice, twice], "axis 'a'") == [[1], [1]]
 

@@ -209,7 +209,7 @@ def test_ctrl_c_passes(study):
         load(study)
 
 
-def test_a_script_is_no_main_module_and_its_prints_stay_off_stdout(study, capsys):
+def test_a_script_is_not_a_main_module_and_its_prints_stay_off_stdout(study, capsys):
     write(study, "jobs/exp3.py", PLAIN + "print('loaded', __name__ == '__main__', __file__)\n")
     load(study)
     printed = capsys.readouterr()
@@ -217,7 +217,7 @@ def test_a_script_is_no_main_module_and_its_prints_stay_off_stdout(study, capsys
     assert printed.err == f"loaded False {study.jobs / 'exp3.py'}\n"
 
 
-def test_a_script_edited_within_the_same_second_is_loaded_anew(study):
+def test_a_script_edited_within_the_same_second_is_loaded_again(study):
     for count in (1, 2, 3):
         write(study, "jobs/exp3.py", PLAIN.replace("repetitions=2", f"repetitions={count}"))
         assert load(study).repetitions == count

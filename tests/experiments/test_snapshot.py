@@ -380,7 +380,7 @@ def test_a_copy_has_the_code_hash_of_what_it_copies(tmp_path):
         assert snapshot.code_hash(copy, copy / script) == snapshot.code_hash(study.root, study.root / script)
 
 
-def test_a_copy_that_somebody_changed_is_mended(tmp_path):
+def test_a_changed_copy_is_repaired(tmp_path):
     study = tree(tmp_path / "study", {"jobs/exp3.py": "x = 1\n", "jobs/lib.py": "y = 2\n"})
     files = everything(study)
     copy = snapshot.take(files, tmp_path / "store")

@@ -238,7 +238,7 @@ def test_a_block_outside_and_a_buffer_of_another_shape_are_refused(study, images
         found.columns(0, 3, np.empty((100, 4), np.float32))
 
 
-def test_features_are_not_removed_while_somebody_computes_them(study):
+def test_features_are_not_removed_while_a_process_computes_them(study):
     files = files_of(study, "ab" * 16)
     files.folder.mkdir(parents=True)
     held = claim(files.folder)

@@ -64,7 +64,7 @@ def test_a_layer_that_does_not_exist_is_refused(wanted, message):
         chosen([wanted], RESNET, "ResNet50")
 
 
-def test_nothing_is_no_request():
+def test_no_argument_is_not_a_request():
     with pytest.raises(DataError, match="no layer was asked for"):
         chosen([], RESNET, "ResNet50")
 
@@ -75,6 +75,6 @@ def test_a_network_of_another_kind_has_no_aliases():
 
 
 @given(st.lists(st.text(min_size=1, max_size=5), min_size=1, unique=True), st.data())
-def test_any_name_is_found_by_itself_even_if_it_looks_like_a_glob(names, data):
+def test_any_name_is_found_even_if_it_looks_like_a_glob(names, data):
     name = data.draw(st.sampled_from(names))
     assert chosen(name, names, "network") == [name]

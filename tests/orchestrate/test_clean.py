@@ -108,7 +108,7 @@ def test_an_experiment_without_its_registry_forbids_to_delete_code(used):
     assert len(_codes(used)) == 1 and any("runs.jsonl" in line for line in found.left_alone)
 
 
-def test_code_of_a_submission_that_somebody_renamed_stays(used):
+def test_code_of_a_renamed_submission_stays(used):
     (submission,) = ExperimentFiles(used.study, "deep/quick").submissions()
     submission.folder.rename(submission.folder.with_name("old-one"))
     _clean(used)

@@ -26,7 +26,7 @@ THREE_CAUSES = """
 """
 
 
-def test_alike_failures_are_one_with_what_they_share_and_what_helps(bench):
+def test_identical_failures_are_listed_once_with_common_factors_and_remedy(bench):
     bench.script("three", THREE_CAUSES)
     assert bench.run("three") == {"done": 10, "failed": 6}
     status = bench.status("three")

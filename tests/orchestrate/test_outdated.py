@@ -59,7 +59,7 @@ def test_replaced_data_is_seen_whether_used_or_declared(bench, how):
     assert (record["done_other_code"], record["done_other_data"]) == (0, 4)
 
 
-def test_data_is_no_part_of_a_runs_id(bench):
+def test_data_is_not_part_of_a_runs_id(bench):
     data(bench, "one")
     script(bench)
     ids = [run.id for run in load(bench.study, "read").runs()]
@@ -67,7 +67,7 @@ def test_data_is_no_part_of_a_runs_id(bench):
     assert [run.id for run in load(bench.study, "read").runs()] == ids
 
 
-def test_other_code_and_other_data_are_told_together(bench):
+def test_other_code_and_other_data_are_reported_together(bench):
     data(bench, "one")
     script(bench, USED)
     bench.run("read")
@@ -94,6 +94,6 @@ def test_data_that_a_task_cannot_read_is_an_error_that_names_it(bench):
     assert "data/cells.npz" in bench.outcomes("read")[0]["error"]["message"]
 
 
-def test_a_path_alone_is_no_list_of_inputs():
+def test_a_path_alone_is_not_a_list_of_inputs():
     with pytest.raises(GridError, match="inputs must be a list of paths"):
         Experiment(lambda task: {"x": 1}, inputs="data/cells.npz")

@@ -54,7 +54,7 @@ def profile(bench, grace_seconds: float = 300.0):
 @pytest.mark.parametrize(
     "answer", [DOWN, {"stdout": ""}, {"stdout": EMPTY[:40]}, {"stdout": "Socket timed out"}]
 )
-def test_a_question_without_an_answer_changes_nothing_and_is_said(bench, queue, answer):
+def test_a_question_without_an_answer_changes_nothing_and_is_reported(bench, queue, answer):
     bench.submit("quick", profile(bench, 0.01))
     queue.say("qstat", **answer)
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_a_connection_that_is_refused_is_a_refusal(bench, queue):
     assert not list((bench.study.training_data / "quick" / "submissions").iterdir()), "nothing is queued"
 
 
-def test_where_nobody_knows_whether_it_was_queued_the_submission_stays(bench, queue):
+def test_if_it_is_unknown_whether_it_was_queued_the_submission_stays(bench, queue):
     queue.say("qsub", stderr="error: commlib error", status=1)
     queue.say("qstat", **DOWN)
     with pytest.raises(QueueError, match="is not known"):
@@ -218,7 +218,7 @@ def test_with_everything_done_no_queue_is_asked(bench, queue):
     assert bench.command("status", "quick").stderr.count("Warning") == 0
 
 
-def test_what_was_cancelled_is_not_asked_about_for_ever(bench, queue, monkeypatch):
+def test_what_was_cancelled_is_not_asked_about_endlessly(bench, queue, monkeypatch):
     bench.submit("quick", profile(bench, 0.01))
     queue.say("qstat", listed("1-4:1"))
     queue.say("qdel", "deleted\n")

@@ -72,19 +72,19 @@ def test_all_is_well(tmp_path):
         ({"clock_seconds": 900.0}, "its clock differs from this host's by +900.1 s", "times in logs"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, changes, what, advice):
+def test_what_is_wrong_is_reported(tmp_path, changes, what, advice):
     (wrong,) = [finding for finding in found(tmp_path, **changes) if not finding.ok]
     assert what in wrong.what and advice in wrong.advice
 
 
-def test_what_was_not_tried_is_no_fault(tmp_path):
+def test_what_was_not_tried_is_not_a_fault(tmp_path):
     (untried,) = [
         finding for finding in found(tmp_path, imports={"tensorflow": {}}) if "not tried" in finding.what
     ]
     assert untried.ok and "1.5 GB" in untried.advice
 
 
-def test_another_interpreter_is_no_fault(tmp_path):
+def test_another_interpreter_is_not_a_fault(tmp_path):
     (other,) = [finding for finding in found(tmp_path, python="/opt/python") if "/opt/python" in finding.what]
     assert other.ok and "here it is" in other.advice
 

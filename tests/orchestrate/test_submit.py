@@ -409,7 +409,7 @@ def test_a_user_without_a_home_needs_none(bench, monkeypatch, home):
 @pytest.mark.parametrize(
     "stray", ["notes.txt", "zz-backup", "99999999-999999-x", "20261399-000000-local-abcd"]
 )
-def test_a_stray_name_among_submissions_keeps_nobody_from_submitting(bench, stray):
+def test_a_stray_name_among_submissions_does_not_prevent_submitting(bench, stray):
     bench.script(
         "tiny", "def fit(task):\n    return {'m': 1}\nexperiment = nf.Experiment(fit=fit, repetitions=2)\n"
     )

@@ -189,7 +189,7 @@ def test_a_colleagues_waiting_tasks_are_queued_where_the_queue_hides_them(bench,
     )
 
 
-def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, queue, as_another):
+def test_a_hidden_job_is_over_if_its_script_or_a_user_who_sees_it_reported_so(bench, queue, as_another):
     as_another("setup: ['exit 3']", 0)
     (submission,) = ExperimentFiles(bench.study, "quick").submissions()
     line = QueueLine(ended={"its time limit was reached": [(1, 1)]}, absent=[(1, 2)], t=1.0)
@@ -198,7 +198,7 @@ def test_a_hidden_job_is_over_where_its_script_or_who_sees_it_said_so(bench, que
     assert read_queue(submission).absent.keys() >= {1, 2}, "a hidden job is no job that is back"
 
 
-def test_a_hidden_job_whose_tasks_are_done_is_not_told_to_wait(bench, queue, as_another):
+def test_a_hidden_job_whose_tasks_are_done_is_not_reported_as_waiting(bench, queue, as_another):
     as_another("", 0)
     assert bench.counts("quick") == {"done": 1, "queued": 3}
     (view,) = bench.status("quick").queues.values()

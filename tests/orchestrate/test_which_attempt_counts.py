@@ -288,7 +288,7 @@ def test_a_dry_run_chooses_nothing(tries):
     assert scores(tries)[1] == ("done", 2, 6)
 
 
-def test_half_a_line_of_choices_is_passed_over_and_said(tries):
+def test_half_a_line_of_choices_is_skipped_and_reported(tries):
     again(tries, "better")
     files = tries.status("tries").files
     choose(files, (0, 1), 1, 2, "somebody")
@@ -312,7 +312,7 @@ def test_the_index_of_an_earlier_version_is_not_taken(tries):
     assert scores(tries) == [("done", 1, 4), ("done", 1, 4)]
 
 
-def test_attempts_are_told_apart_when_the_journals_are_gone(tries):
+def test_attempts_are_reported_apart_when_the_journals_are_gone(tries):
     again(tries, "fails")
     for journal in tries.root.glob("training_data/tries/submissions/*/journal/*"):
         journal.unlink()

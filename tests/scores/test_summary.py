@@ -108,7 +108,7 @@ def test_neurons_not_above_the_threshold_are_left_out_and_counted():
     np.testing.assert_allclose(found.per_neuron, [np.nan, 0.2, 0, 0.9, np.nan])
 
 
-def test_recordings_can_weigh_alike():
+def test_recordings_can_have_equal_weight():
     labels = ["a", "a", "a", "a", "b"]
     found = aggregate(VALUES, how=Aggregation(per_recording=True, undefined="drop"), recordings=labels)
     assert found.per_recording == {"a": pytest.approx(0.4), "b": pytest.approx(0.8)}

@@ -82,7 +82,7 @@ def test_a_silent_neuron_varies_by_exactly_nothing():
     assert mean_variance(np.full((5, 3, 1), 0.1)) == 0
 
 
-def test_without_repeats_there_is_no_variance():
+def test_without_repeats_there_is_not_a_variance():
     single = np.random.default_rng(0).normal(0, 1, (10, 1, 2))
     for measure in (noise_variance, total_variance, mean_variance, signal_variance):
         assert np.isnan(measure(single)).all()

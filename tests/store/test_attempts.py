@@ -100,7 +100,7 @@ def test_done_and_failed_tasks_are_not_claimed_and_stopped_ones_go_on(tmp_path):
     assert claim(task, 0, claimant(tmp_path, start=2)).number == 2
 
 
-def test_a_damaged_outcome_is_nobodys_to_overwrite_but_a_retry_comes_after_it(tmp_path):
+def test_no_worker_overwrites_a_damaged_outcome_but_a_retry_comes_after_it(tmp_path):
     task = TaskFiles(tmp_path / "rep-00")
     attempt = claim(task, 0, claimant(tmp_path))
     attempt.outcome.write_text('{"state": "do')

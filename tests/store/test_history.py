@@ -30,14 +30,14 @@ def test_a_torn_last_row_is_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["2,o.5", "x,0.5"])
-def test_a_cell_that_is_no_number_is_named_with_its_file(tmp_path, row):
+def test_a_cell_that_is_not_a_number_is_named_with_its_file(tmp_path, row):
     path = tmp_path / "history.csv"
     path.write_text(f"step,a\n1,0.5\n{row}\n3,0.5\n")
     with pytest.raises(StoreError, match=f"history.csv: damaged row {row}"):
         read_history(path)
 
 
-def test_a_history_that_is_no_text_is_named(tmp_path):
+def test_a_history_that_is_not_a_text_is_named(tmp_path):
     (tmp_path / "history.csv").write_bytes(b"step,loss\n1,0.\xff\n")
     with pytest.raises(StoreError, match=r"history\.csv: damaged: expected comma-separated numbers"):
         read_history(tmp_path / "history.csv")

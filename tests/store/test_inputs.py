@@ -78,7 +78,7 @@ def test_a_damaged_cache_is_passed_over(tmp_path, content):
     assert len(inputs.digest(path, cache=cache)) == 16
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
+def test_a_cache_that_cannot_be_written_is_not_an_error(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 2_000_000)
     aged(path)

@@ -159,7 +159,7 @@ def test_every_format_can_be_written_to_a_file_whatever_is_in_the_table(format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_table_without_rows_is_no_error(format):
+def test_a_table_without_rows_is_not_an_error(format):
     text = render(pd.DataFrame({"run": [], "state": []}), format)
     assert text == "[]" if format == "json" else "run" in text
 

@@ -153,7 +153,7 @@ def test_a_script_that_imports_keras_at_its_top_is_covered_too(study, way):
     assert do(study, way)[0]["metrics"]["last"] == 1
 
 
-def test_what_does_not_count_is_said_once_and_how_to_set_it(study):
+def test_what_does_not_count_is_reported_once_and_how_to_set_it(study):
     _, said = do(study, "python jobs/x.py", **AMBIENT)
     assert said.count("TF_DETERMINISTIC_OPS=1 in the environment is ignored") == 1
     assert 'os.environ["TF_DETERMINISTIC_OPS"]' in said and "LC_ALL" not in said

@@ -23,7 +23,7 @@ def reasons(bench, name: str) -> list[dict]:
     return [record["reason"] for record in bench.outcomes(name) if record["state"] == "stopped"]
 
 
-def test_a_time_limit_without_a_checkpoint_is_told_by_every_command(bench):
+def test_a_time_limit_without_a_checkpoint_is_reported_by_every_command(bench):
     bench.script("endless", ENDLESS.format(body="pass"))
     bench.submit("endless", bench.runner(text=SHORT))
     assert bench.wait("endless") == {"stopped": 2}
@@ -44,7 +44,7 @@ def test_a_time_limit_without_a_checkpoint_is_told_by_every_command(bench):
     assert record["stopped"][0]["message"].startswith(why)
 
 
-def test_a_pool_that_was_ended_is_told(bench):
+def test_a_pool_that_was_ended_is_reported(bench):
     bench.script("endless", ENDLESS.format(body="pass"))
     queued = bench.submit("endless")
     bench.wait("endless", until=lambda counts: counts["running"] == 2)
@@ -56,7 +56,7 @@ def test_a_pool_that_was_ended_is_told(bench):
     assert bench.command("status").returncode == 3
 
 
-def test_a_fit_that_stops_itself_is_told(bench):
+def test_a_fit_that_stops_itself_is_reported(bench):
     bench.script("endless", ENDLESS.format(body="task.stop(3)"))
     assert bench.run("endless") == {"stopped": 2}
     assert reasons(bench, "endless")[0] == {"kind": "fit", "message": "The fit stopped itself."}
@@ -74,7 +74,7 @@ def test_stopped_tasks_of_the_version_before_have_no_reason_and_are_shown(bench)
     assert failures.stderr.endswith("Next: neurofit submit endless\n")
 
 
-def test_a_job_that_should_have_been_started_again_and_was_not_is_told(bench):
+def test_a_job_that_should_have_been_started_again_and_was_not_is_reported(bench):
     """As on a queue whose nodes may not submit: the worker asked for another start, and none came."""
     bench.script("endless", ENDLESS.format(body="task.stop(3)"))
     queued = bench.submit("endless")

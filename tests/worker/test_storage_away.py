@@ -120,7 +120,7 @@ def test_an_outcome_whose_answer_was_lost_is_ours(task, claimant, monkeypatch, r
     assert read_json(attempt.outcome)["state"] == "done"
 
 
-def test_no_outcome_is_published_into_the_attempt_of_somebody_else(task, claimant):
+def test_no_outcome_is_published_into_the_attempt_of_another_worker(task, claimant):
     attempt = claim(task, 0, claimant)
     record = {**read_json(attempt.claim), "job": 7}
     attempt.claim.write_text(json.dumps(record))

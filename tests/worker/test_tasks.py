@@ -54,7 +54,7 @@ def test_a_fit_that_returns_numbers_is_done_and_its_record_says_all_about_it(ben
         ("task.log(1, loss='low')", "exception", "expected a number"),
     ],
 )
-def test_every_bad_end_is_told_apart(bench, body, kind, words):
+def test_every_bad_end_is_distinguished(bench, body, kind, words):
     bench.script("bad", f"def fit(task):\n    {body}\nexperiment = nf.Experiment(fit=fit)\n")
     assert bench.run("bad") == {"failed": 1}
     error = only(bench, "bad")["error"]
@@ -166,7 +166,7 @@ def test_arguments_of_every_kind_arrive_unharmed(bench):
     assert not os.path.exists("/tmp/never")
 
 
-def test_repetitions_seed_the_global_generators_alike_in_every_run(bench):
+def test_repetitions_seed_the_global_generators_equally_in_every_run(bench):
     bench.script(
         "draw",
         """
@@ -471,7 +471,7 @@ def test_a_job_over_its_walltime_goes_on_from_its_checkpoint(bench):
     )
 
 
-def test_a_job_that_its_walltime_brings_no_further_is_not_started_for_ever(bench):
+def test_a_job_that_its_walltime_brings_no_further_is_not_started_endlessly(bench):
     bench.script(
         "long",
         """

@@ -281,7 +281,7 @@ def limits(described: str, beyond: str = "") -> Limits:
         Answers of `qstat -B -f` and `qstat -Q -f`.
     beyond : str
         Answer of `qstat -Q -f` about the queues that a routing queue leads to. An array that fits none of them would
-        wait for ever.
+        never start.
     """
     sizes = [
         int(size)

@@ -97,7 +97,7 @@ def _table(answer: Answer, header: str) -> Iterator[str]:
 
 
 def _possible_jobs(line: str, fields: int) -> list[tuple[str, str]]:
-    """Id and name of the neurofit job that a line with so many fields may be about; empty if it cannot be.
+    """Id and name of the neurofit job that a line with this number of fields may be about; empty if it cannot be.
 
     Such lines are another user's `93+0|PENDING|None|mpi`, or the rest of a name that contains a line break.
     """

@@ -107,7 +107,7 @@ def _convert(source: Path, part: str, stimuli: StimulusSet) -> None:
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise DataError unless the disk of this folder, which may not exist yet, has room for so many bytes."""
+    """Raise DataError unless the disk of this folder, which may not exist yet, has room for this number of bytes."""
     free = _free(folder)
     if needed > free:
         raise DataError(

@@ -246,9 +246,9 @@ def read_npy(path: Path) -> np.ndarray:
         SyntaxError,
         TokenError,
     ) as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as a NumPy array ({said}). "
+            f"{path} ({path.stat().st_size} bytes) cannot be read as a NumPy array ({reason}). "
             "It may be incomplete: download it again."
         ) from None
 

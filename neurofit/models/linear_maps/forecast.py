@@ -98,7 +98,7 @@ def forecast(
 
 
 def fits_in_memory(what: str, needed: int, memory_gb: float | None = None) -> None:
-    """Raise UsageError with both numbers unless so many bytes may be used."""
+    """Raise UsageError with both numbers unless this number of bytes may be used."""
     room, why = available_bytes(memory_gb)
     if room is not None and needed > room:
         raise UsageError(f"{what} needs {_gb(needed)} of memory, and {_gb(room)} may be used ({why}).")

@@ -125,7 +125,7 @@ class MapRecipe:
         Raises
         ------
         GridError
-            If the weights or the kind do not go with so many bands.
+            If the weights or the kind do not fit this number of bands.
         """
         if self.kind != "banded":
             if bands != 1:

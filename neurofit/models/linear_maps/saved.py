@@ -197,7 +197,7 @@ class SavedMap:
 
 
 def _block(images: int, neurons: int, units: int, memory_gb: float | None) -> int:
-    """Units to read at a time, with weights of so many units in memory."""
+    """Units to read at a time, if the weights of this number of units are in memory."""
     weights = LIBRARIES + units * (4 * neurons + 8) + 16 * images * neurons
     per_unit = 24 * images + 16 * neurons
     fits_in_memory(
