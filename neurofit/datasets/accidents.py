@@ -85,9 +85,8 @@ def _plain(last: np.ndarray, pixels: Any, networks: dict[str, Any]) -> str | Non
         return "They look like -1…1 (the mode 'tf'). Declare them with low=-1, high=1."
     for name, known in (certain or fitting).items():
         return (
-            f"They look normalised already (as for the mode '{name}'). Declare them with "
-            f"low={known.low:g}, high={known.high:g}, order='{known.order}', mean={known.mean}, "
-            f"sd={known.sd}."
+            f"They look normalised already (as for the mode '{name}'). Declare them with low={known.low:g}, "
+            f"high={known.high:g}, order='{known.order}', mean={known.mean}, sd={known.sd}."
         )
     return "They look normalised already. Declare the mean and sd that they were normalised with."
 

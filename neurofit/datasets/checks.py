@@ -28,8 +28,8 @@ def shapes(dataset) -> None:
             count = len(array) if array.ndim else "no"
             raise ShapeError(
                 f"{name}: {count} images but {len(responses)} rows of responses: inputs['{key}'] "
-                f"{array.shape} and "
-                f"responses (image, neuron) {responses.shape} must have the same length along 'image'."
+                f"{array.shape} and responses (image, neuron) {responses.shape} must have the same length "
+                "along 'image'."
             )
     if dataset.trials is not None:
         _has_axes(name, "trials", dataset.trials, ("image", "trial", "neuron"))

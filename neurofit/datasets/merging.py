@@ -200,8 +200,7 @@ def _check_same_images(datasets: Sequence[Dataset], places: list[np.ndarray], id
                 if not np.array_equal(seen.setdefault(row, values), values):
                     raise DataError(
                         f"{dataset.name}: image '{ids[row]}' differs from the one of that id in another "
-                        "recording, so "
-                        "they cannot be joined. Recordings of different images are stacked: "
+                        "recording, so they cannot be joined. Recordings of different images are stacked: "
                         "neurofit.datasets.stack."
                     )
 

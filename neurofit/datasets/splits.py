@@ -173,8 +173,7 @@ def _parts(
         if not len(images):
             raise DataError(
                 f"{dataset.name}: the {name} part of {spec} would be empty. There are {dataset.n_images} "
-                "images "
-                f"in {len(np.unique(dataset.groups))} groups, and a group is never divided."
+                f"images in {len(np.unique(dataset.groups))} groups, and a group is never divided."
             )
     parts = {name: dataset.take(np.sort(images)) for name, images in chosen.items()}
     return Parts(parts["train"], parts.get("validation"), parts["test"], spec.monitor_test, overshot)
@@ -185,8 +184,7 @@ def _permuted(dataset: Dataset, spec: Split, seed: int, *, in_folds: bool) -> di
     if dataset.official is not None or in_folds or spec.monitor_test:
         raise DataError(
             f"{dataset.name}: ignore_groups permutes all images, so that there is neither an official test "
-            "set, nor "
-            "folds, nor monitor_test."
+            "set, nor folds, nor monitor_test."
         )
     total = dataset.n_images
     _check_sum(dataset.name, spec, wanted := {"validation": spec.validation, "test": spec.test}, total)

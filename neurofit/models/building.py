@@ -103,8 +103,8 @@ def build(
     if "training" not in inspect.signature(model.call).parameters:
         raise UsageError(
             f"{type(model).__name__}.call has no argument `training`, without which its dropout would do "
-            "nothing. "
-            "Write `def call(self, inputs, training=None)`, and pass it on to the layers that take it."
+            "nothing. Write `def call(self, inputs, training=None)`, and pass it on to the layers that take "
+            "it."
         )
     with _precision(dtype):
         _complete(model, shapes)

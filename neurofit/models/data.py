@@ -169,8 +169,7 @@ def turns(part: datasets.Dataset) -> np.ndarray | None:
         image = part.image_ids[np.argmax(seen.sum(axis=1) > 1)]
         raise DataError(
             f"turns='recording': image {image} has responses of several recordings ({', '.join(names)}), "
-            "which are "
-            "trained together anyway. Leave turns out."
+            "which are trained together anyway. Leave turns out."
         )
     recording: np.ndarray = seen.argmax(axis=1)
     return recording

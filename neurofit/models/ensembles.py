@@ -136,10 +136,8 @@ def _check_same(
         if not _equal(one[name], other[name]):
             raise UsageError(
                 f"{folder} and {other_folder} have different {called}: they were split or scaled "
-                "differently, and the "
-                "mean of their predictions would be tested on what some of them trained on. Average "
-                "repetitions of "
-                "one split (an experiment without split_by)."
+                "differently, and the mean of their predictions would be tested on what some of them "
+                "trained on. Average repetitions of one split (an experiment without split_by)."
             )
 
 

@@ -176,9 +176,7 @@ def check_responses(name: str, responses: np.ndarray, part: str = "") -> None:
         wanted = f"in [{low}, {high}]" if np.isfinite(high) else f"≥ {low}"
         raise DataError(
             f"loss '{name}' needs responses {wanted}, but {wrong.size}{part and f' of the {part} set'} are "
-            "not, such "
-            f"as {wrong.flat[0]:g}. "
-            "Use another loss ('gaussian' takes any), or other responses."
+            f"not, such as {wrong.flat[0]:g}. Use another loss ('gaussian' takes any), or other responses."
         )
 
 

@@ -189,9 +189,8 @@ class Training:
                 )
         if self.validate_every < LEAST_ROUND:
             raise GridError(
-                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which "
-                f"restarts after each validation; expected a whole number ≥ {LEAST_ROUND}, such as "
-                "100."
+                f"Training: validate_every={self.validate_every} with optimizer 'lbfgs', which restarts "
+                f"after each validation; expected a whole number ≥ {LEAST_ROUND}, such as 100."
             )
 
 

@@ -240,8 +240,7 @@ def aggregate(
     if not left.any():
         raise DataError(
             f"None of {values.size} neurons is left: {(~keep).sum()} silent, {(keep & ~reliable).sum()} not "
-            "above the "
-            f"threshold {how.threshold}, {(keep & reliable & ~defined).sum()} without a score."
+            f"above the threshold {how.threshold}, {(keep & reliable & ~defined).sum()} without a score."
         )
     kept = np.where(left, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), np.nan)
     value, per_recording = _averaged(kept, left, how, recordings)

@@ -25,8 +25,7 @@ LOCAL = "ClusterName             = neurofit\nMaxArraySize            = 1001\n"
 BETA = "ClusterName             = beta\nMaxArraySize            = 41\n"
 UNREACHABLE = (
     "squeue: error: No cluster 'beta' known by database.\nsqueue: error: 'beta' can't be reached now, or it "
-    "is an "
-    "invalid entry for --cluster.  Use 'sacctmgr list clusters' to see available clusters.\n"
+    "is an invalid entry for --cluster.  Use 'sacctmgr list clusters' to see available clusters.\n"
 )
 TO_BETA = SlurmBackend(directives=("--clusters=beta",))
 

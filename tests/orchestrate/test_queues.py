@@ -30,8 +30,7 @@ def listed(tasks: str, state: str = "hqw", job: int = 12) -> str:
 
 def named(name: str, *ranges: tuple[int, int, int]) -> str:
     jobs = "".join(
-        f"<element><JB_job_number>{job}</JB_job_number><JB_job_name>{name}</JB_job_name><JB_ja_structure><task_id_range>"
-        f"<RN_min>{low}</RN_min><RN_max>{high}</RN_max></task_id_range></JB_ja_structure></element>"
+        f"<element><JB_job_number>{job}</JB_job_number><JB_job_name>{name}</JB_job_name><JB_ja_structure><task_id_range><RN_min>{low}</RN_min><RN_max>{high}</RN_max></task_id_range></JB_ja_structure></element>"
         for job, low, high in ranges
     )
     return f"<?xml version='1.0'?><detailed_job_info><djob_info>{jobs}</djob_info></detailed_job_info>"

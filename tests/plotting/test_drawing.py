@@ -155,10 +155,8 @@ def test_settings_of_matplotlib_stay_as_they_were():
 @pytest.mark.process
 def test_without_matplotlib_there_are_numbers_and_words():
     code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "from neurofit import reports\n"
-        "print(reports.over_repetitions([reports.History([1], [2.0])]).middle[0])\n"
-        "reports.figure()"
+        "import sys; sys.modules['matplotlib'] = None\nfrom neurofit import "
+        "reports\nprint(reports.over_repetitions([reports.History([1], [2.0])]).middle[0])\nreports.figure()"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert answer.stdout == "2.0\n"

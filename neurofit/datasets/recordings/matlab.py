@@ -113,8 +113,7 @@ def _read(path: Path, keys: tuple[str, ...], reader: Callable) -> dict[str, Any]
     except (ValueError, IndexError, OverflowError, struct.error, zlib.error) as error:
         raise DataError(
             f"{path} ({len(content)} bytes) cannot be read as a MATLAB 5 file ({error}); expected "
-            f"{', '.join(keys)}. "
-            "It may be incomplete: download it again."
+            f"{', '.join(keys)}. It may be incomplete: download it again."
         ) from None
 
 
@@ -257,9 +256,8 @@ def same_length(path: Path, left: str, left_array: np.ndarray, right: str, right
     """Raise DataError unless both arrays have the same number of images."""
     if len(left_array) != len(right_array):
         raise DataError(
-            f"{path}: {len(left_array)} images but {len(right_array)} rows of responses: "
-            f"'{left}' {left_array.shape} and '{right}' {right_array.shape} must have the same length along "
-            "'image'."
+            f"{path}: {len(left_array)} images but {len(right_array)} rows of responses: '{left}' "
+            f"{left_array.shape} and '{right}' {right_array.shape} must have the same length along 'image'."
         )
 
 

@@ -110,9 +110,8 @@ def check_same_shapes(argument: str, weakest: Any, strongest: Any) -> None:
     if shapes[0] != shapes[1]:
         raise UsageError(
             f"path={argument!r}: models with its first and last value differ in their weights' shapes, so "
-            "that none "
-            "can start from the other. A path goes along the strength of a penalty; make this an axis of "
-            "the grid."
+            "that none can start from the other. A path goes along the strength of a penalty; make this an "
+            "axis of the grid."
         )
 
 
@@ -144,8 +143,7 @@ def _check_validation(loop: Loop) -> None:
     if loop.name != "validation":
         raise DataError(
             "A regularisation path needs a validation set, which alone may choose its strength. Give the "
-            "split a "
-            "validation part, or leave path and strengths out."
+            "split a validation part, or leave path and strengths out."
         )
 
 

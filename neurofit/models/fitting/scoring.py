@@ -143,8 +143,7 @@ def _undefined(summaries: dict[str, scores.Summary]) -> Iterator[str]:
         if name.startswith("test/") and summary.n_undefined > summary.n_constant_predictions:
             yield (
                 f"{name}: {summary.n_undefined} of {summary.n_scored} neurons have none and count 0. A "
-                "likelihood of "
-                "counts has none where a prediction is below 0."
+                "likelihood of counts has none where a prediction is below 0."
             )
 
 

@@ -56,9 +56,8 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
             left.append(name)
     if not taken:
         raise UsageError(
-            f"start={where!r}: none of its weights ({', '.join(theirs)}) has the layer, name and "
-            "shape of a weight here "
-            f"({', '.join(left)}). Use the same layer names in both architectures."
+            f"start={where!r}: none of its weights ({', '.join(theirs)}) has the layer, name and shape of a "
+            f"weight here ({', '.join(left)}). Use the same layer names in both architectures."
         )
     log.info("Weights of %s: copied %s; missing or of another shape: %s.", folder, taken, left)
     return {"folder": str(folder), "taken": taken, "left": left}

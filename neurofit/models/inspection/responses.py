@@ -86,10 +86,9 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
     inputs = inputs_of(model)
     if len(inputs) != 1:
         raise UsageError(
-            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs exactly one, the image. "
-            "Build it "
-            "with keras.Input; with several inputs, wrap it and hold the others constant: keras.Model(image, "
-            "model([image, held]))."
+            f"The model '{model.name}' has {len(inputs)} known inputs, and inspection needs exactly one, the "
+            "image. Build it with keras.Input; with several inputs, wrap it and hold the others constant: "
+            "keras.Model(image, model([image, held]))."
         )
     shape = tuple(inputs[0].shape[1:])
     if len(shape) != 3 or None in shape:
@@ -194,9 +193,8 @@ class Units:
         grey = float(seen.get("mean", mean.mean()) if grey is None else grey)
         if not grey > 0:
             raise DataError(
-                f"The normalisation has no grey above 0 (mean {grey:g}), so contrast is not defined. Give the light "
-                "of a blank "
-                "screen in pixels: Units.of(record, grey=127.5)."
+                f"The normalisation has no grey above 0 (mean {grey:g}), so contrast is not defined. Give "
+                "the light of a blank screen in pixels: Units.of(record, grey=127.5)."
             )
         return cls(mean, std, grey, seen.get("std"))
 

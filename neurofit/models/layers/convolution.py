@@ -52,8 +52,7 @@ class Window:
         if self.stride > 1 and self.dilation > 1:
             raise UsageError(
                 f"{type(layer).__name__}(stride={self.stride}, dilation={self.dilation}): TensorFlow's "
-                "convolutions "
-                "have one of the two. Set the other to 1."
+                "convolutions have one of the two. Set the other to 1."
             )
         return self
 

@@ -83,8 +83,7 @@ class GaborEnergy(keras.layers.Layer):
         if not self.frequencies or octaves <= 0 or not all(low <= one <= high for one in self.frequencies):
             raise UsageError(
                 f"GaborEnergy(frequencies={frequencies!r}, octaves={octaves!r}): expected frequencies from "
-                f"{low} to "
-                f"{high} cycles per pixel, one or more, and octaves > 0."
+                f"{low} to {high} cycles per pixel, one or more, and octaves > 0."
             )
 
     @property

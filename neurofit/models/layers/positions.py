@@ -84,8 +84,7 @@ class GaussianReadout(Readout):
         if not 0 <= start_within <= 1 or start_spread < 0:
             raise UsageError(
                 f"GaussianReadout(start_within={start_within!r}, start_spread={start_spread!r}): expected a "
-                "number in "
-                "[0, 1], and one ≥ 0."
+                "number in [0, 1], and one ≥ 0."
             )
         self.learned_positions, self.sampled = learned_positions, sampled
         self.start_within, self.start_spread = float(start_within), float(start_spread)

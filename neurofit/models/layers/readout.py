@@ -178,9 +178,8 @@ class FactorisedReadout(Readout):
         self.magnitude = one_of(self, "magnitude", magnitude, FACTORS)
         if "none" not in (positive, magnitude) and (positive == magnitude or "both" in (positive, magnitude)):
             raise UsageError(
-                f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is "
-                "positive already. "
-                "Give each factor one of the two."
+                f"FactorisedReadout(positive={positive!r}, magnitude={magnitude!r}): a magnitude is positive "
+                "already. Give each factor one of the two."
             )
 
     def build(self, input_shape):

@@ -53,9 +53,8 @@ class Laplacian(OnKernel):
         last = len(shape) - 1  # the unit's axis: units are not neighbours of each other
         if not self.axes or not all(0 <= axis < last for axis in self.axes):
             raise ShapeError(
-                f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; "
-                f"this one is {shape}. "
-                "For a dense layer on an image, set grid=(height, width, channel)."
+                f"Laplacian(axes={self.axes}) needs a weight with these axes and a last one for units; this "
+                f"one is {shape}. For a dense layer on an image, set grid=(height, width, channel)."
             )
         if 2 * sum(shape[axis] == 1 for axis in self.axes) >= len(self.axes):
             raise ShapeError(

@@ -30,8 +30,7 @@ SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wai
 ABOVE_ZERO = dict.fromkeys(
     ("poisson", "gamma"),
     ", and whether the last layer keeps predictions above 0, of which this loss takes the logarithm: "
-    "softplus does, "
-    "linear does not",
+    "softplus does, linear does not",
 )
 
 log = logging.getLogger(__name__)
@@ -229,9 +228,8 @@ class Loop:
         rate = self.snapshot.progress.learning_rate
         raise Diverged(
             f"Training diverged: the {part} loss is no longer a number in epoch {epoch} (learning rate "
-            f"{rate:g}). "
-            f"Try a lower learning_rate, such as {rate / 10:g}, and check whether inputs and responses are "
-            f"scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
+            f"{rate:g}). Try a lower learning_rate, such as {rate / 10:g}, and check whether inputs and "
+            f"responses are scaled sensibly{ABOVE_ZERO.get(self.training.loss, '')}."
         )
 
 
