@@ -8,12 +8,16 @@ comparisons, `and`, `or`, `not`, `in`, + - * / // % **, parentheses, constants, 
 
 As in SQL, values that cannot be compared are not selected: an argument that a run does not have is None, arithmetic
 on anything but numbers gives None, and ordering values of different types gives False. True is not 1.
+
+Columns of a table follow pandas instead: True is 1, `area == ["V1", "IT"]` means `in`, a division by zero is infinite,
+and ordering text and numbers is an error.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import math
 import operator
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -87,7 +91,11 @@ class Where:
         return tuple(dict.fromkeys(_names(self._tree)))
 
     def __call__(self, values: Mapping[str, Any]) -> bool:
-        return bool(_value(self._tree, lambda name: self._look_up(name, values)))
+        evaluation = _Evaluation(lambda name: self._look_up(name, values), self.noun == "column")
+        try:
+            return bool(evaluation.value(self._tree))
+        except _NotOrdered as error:
+            raise UsageError(f"{self._label}: {error}.") from None
 
     def _look_up(self, name: str, values: Mapping[str, Any]) -> Any:
         if name not in values:
@@ -220,52 +228,81 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from _names(inner)
 
 
-def _value(node: ast.expr, look_up: Callable[[str], Any]) -> Any:
-    name = _dotted(node)
-    if name is not None:
-        return look_up(name)
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(inner, look_up) for inner in node.elts]
-    if isinstance(node, ast.BoolOp):
-        every = all if isinstance(node.op, ast.And) else any
-        return every(_value(inner, look_up) for inner in node.values)
-    if isinstance(node, ast.UnaryOp):
-        return _unary(node.op, _value(node.operand, look_up))
-    if isinstance(node, ast.BinOp):
-        return _arithmetic(node.op, _value(node.left, look_up), _value(node.right, look_up))
-    assert isinstance(node, ast.Compare)  # `_is_allowed` rejects everything else
-    values = [_value(inner, look_up) for inner in (node.left, *node.comparators)]
-    return all(_compared(*three) for three in zip(node.ops, values, values[1:]))
+@dataclass(frozen=True)
+class _Evaluation:
+    """The value of a condition, with names looked up by a function; `of_table` applies the rules of tables."""
+
+    look_up: Callable[[str], Any]
+    of_table: bool
+
+    def value(self, node: ast.expr) -> Any:
+        name = _dotted(node)
+        if name is not None:
+            return self._plain(self.look_up(name))
+        if isinstance(node, ast.Constant):
+            return self._plain(node.value)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [self.value(inner) for inner in node.elts]
+        if isinstance(node, ast.BoolOp):
+            every = all if isinstance(node.op, ast.And) else any
+            return every(self.value(inner) for inner in node.values)
+        if isinstance(node, ast.UnaryOp):
+            return self._unary(node.op, self.value(node.operand))
+        if isinstance(node, ast.BinOp):
+            return self._arithmetic(node.op, self.value(node.left), self.value(node.right))
+        assert isinstance(node, ast.Compare)  # `_is_allowed` rejects everything else
+        values = [self.value(inner) for inner in (node.left, *node.comparators)]
+        return all(self._compared(*three) for three in zip(node.ops, values, values[1:]))
+
+    def _plain(self, value: Any) -> Any:
+        return int(value) if self.of_table and isinstance(value, bool) else value
+
+    def _unary(self, sign: ast.unaryop, value: Any) -> Any:
+        if isinstance(sign, (ast.Not, ast.Invert)):
+            return not value
+        return self._arithmetic(ast.Sub() if isinstance(sign, ast.USub) else ast.Add(), 0, value)
+
+    def _arithmetic(self, sign: ast.operator, left: Any, right: Any) -> Any:
+        left, right = self._plain(left), self._plain(right)
+        if not (_is_number(left) and _is_number(right)):
+            return None
+        try:
+            value = _ARITHMETIC[type(sign)](left, right)
+        except ZeroDivisionError:
+            return _over_zero(sign, left) if self.of_table else None
+        except ArithmeticError:
+            return None
+        return None if isinstance(value, complex) else value
+
+    def _compared(self, sign: ast.cmpop, left: Any, right: Any) -> bool:
+        left, right = self._plain(left), self._plain(right)
+        if isinstance(sign, (ast.Eq, ast.NotEq)):
+            if self.of_table and isinstance(right, list) and not isinstance(left, list):
+                return _contains(right, left) == isinstance(sign, ast.Eq)
+            return _same(left, right) == isinstance(sign, ast.Eq)
+        if isinstance(sign, (ast.In, ast.NotIn)):
+            return _contains(right, left) == isinstance(sign, ast.In)
+        try:
+            comparable = isinstance(left, bool) == isinstance(right, bool)
+            return comparable and bool(_ORDERS[type(sign)](left, right))
+        except TypeError:
+            if self.of_table and left is not None and right is not None:
+                raise _NotOrdered(
+                    f"{type(left).__name__} and {type(right).__name__} have no order, as in "
+                    f"{one_line(repr(left))} and {one_line(repr(right))}"
+                ) from None
+            return False
 
 
-def _unary(sign: ast.unaryop, value: Any) -> Any:
-    if isinstance(sign, (ast.Not, ast.Invert)):
-        return not value
-    return _arithmetic(ast.Sub() if isinstance(sign, ast.USub) else ast.Add(), 0, value)
+class _NotOrdered(Exception):
+    """Values of a table were compared that have no order."""
 
 
-def _arithmetic(sign: ast.operator, left: Any, right: Any) -> Any:
-    if not (_is_number(left) and _is_number(right)):
-        return None
-    try:
-        value = _ARITHMETIC[type(sign)](left, right)
-    except ArithmeticError:
-        return None
-    return None if isinstance(value, complex) else value
-
-
-def _compared(sign: ast.cmpop, left: Any, right: Any) -> bool:
-    if isinstance(sign, (ast.Eq, ast.NotEq)):
-        return _same(left, right) == isinstance(sign, ast.Eq)
-    if isinstance(sign, (ast.In, ast.NotIn)):
-        return _contains(right, left) == isinstance(sign, ast.In)
-    try:
-        comparable = isinstance(left, bool) == isinstance(right, bool)
-        return comparable and bool(_ORDERS[type(sign)](left, right))
-    except TypeError:
-        return False
+def _over_zero(sign: ast.operator, left: float) -> float:
+    """What tables hold for a division by zero."""
+    if isinstance(sign, (ast.Mod, ast.Pow)) or left == 0 or math.isnan(left):
+        return math.inf if isinstance(sign, ast.Pow) else math.nan
+    return math.copysign(math.inf, left)
 
 
 def _contains(whole: Any, part: Any) -> bool:

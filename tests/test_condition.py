@@ -181,13 +181,15 @@ def test_any_text_is_a_condition_or_refused(text):
 
 
 ROWS = st.lists(
-    st.tuples(st.floats(-3, 3) | st.just(math.nan), st.integers(-3, 3), st.sampled_from("ab")),
+    st.tuples(st.floats(-3, 3) | st.just(math.nan), st.integers(-3, 3), st.sampled_from("ab"), st.booleans()),
     min_size=1,
     max_size=8,
 )
 pieces = st.one_of(
     st.tuples(
-        st.sampled_from(["x", "n", "(x + n)", "x * 2", "-n", "(n - x / 2)", "x ** 2"]),
+        st.sampled_from(
+            ["x", "n", "(x + n)", "x * 2", "-n", "(n - x / 2)", "x ** 2", "b", "(b + n)", "x / n", "1 / n"]
+        ),
         st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),
         st.sampled_from(["0", "1.5", "-2", "x", "n"]),
     ).map(" ".join),
@@ -209,7 +211,7 @@ filters = st.recursive(
 
 @given(filters, ROWS)
 def test_filters_of_tables_mean_what_pandas_means(text, rows):
-    table = pd.DataFrame(rows, columns=["x", "n", "s"])
+    table = pd.DataFrame(rows, columns=["x", "n", "s", "b"])
     np.testing.assert_array_equal(checks.condition(table, text), table.eval(text))
 
 
@@ -228,4 +230,7 @@ def test_a_wrong_filter_names_the_column_and_what_is_allowed():
     with pytest.raises(DataError, match=r"is not a valid condition.*Write comparisons of columns"):
         checks.condition(table, "reliability >")
     assert checks.condition(table, "silent").tolist() == [True]
+    areas = pd.DataFrame({"area": ["V1", None]})
+    with pytest.raises(DataError, match="condition 'area > 3': str and int have no order, as in 'V1' and 3"):
+        checks.condition(areas, "area > 3")
     assert Where("silent", ("silent",), noun="column").names == ("silent",)

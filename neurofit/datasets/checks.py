@@ -160,10 +160,9 @@ def condition(neurons: pd.DataFrame, text: str) -> np.ndarray:
     columns = {str(name): neurons[name].tolist() for name in neurons}
     try:
         holds = Where(text, tuple(columns), noun="column")
+        return np.array([holds(dict(zip(columns, row))) for row in zip(*columns.values())], bool)
     except UsageError as error:
         raise DataError(str(error)) from None
-    rows = (dict(zip(columns, row)) for row in zip(*columns.values()))
-    return np.array([holds(row) for row in rows], bool)
 
 
 def _has_axes(name: str, what: str, array: np.ndarray, axes: tuple[str, ...]) -> None:
