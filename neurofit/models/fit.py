@@ -113,7 +113,7 @@ class Fit(ReadyMade):
         ----------
         folder : Path
             The folder of a finished attempt.
-        data : str, Dataset, ndarray, or mapping of str to ndarray
+        data : str, Dataset, StimulusSet, ndarray, or mapping of str to ndarray
             See `models.prediction.images_of`.
         study : Path
             The folder of the study.

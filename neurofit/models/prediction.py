@@ -40,21 +40,47 @@ class Predictions:
     neurons: tuple[str, ...] = field(repr=False)
 
 
-def images_of(data: Any, study: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The inputs of a data set, as recorded, and the identifiers of its images.
+@dataclass(frozen=True)
+class Images:
+    """Inputs of a model for a sequence of images, read a few at a time.
 
     Parameters
     ----------
-    data : str, Dataset, ndarray, or mapping of str to ndarray
-        A name for `datasets.load`, with "/train" or "/test" for a part of an official split; the path of a
-        .npy or .npz file with images; a data set; or arrays, (image, …), one per input of the model.
+    shapes : mapping of str to tuple of int
+        The shape of each input, (image, …).
+    image_id : ndarray, shape (image,)
+    read : callable
+        `read(rows)` for a slice of images: {name: (image, …)}, as recorded.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    image_id: np.ndarray
+    read: Callable[[slice], dict[str, np.ndarray]]
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], image_id: np.ndarray) -> Images:
+        return cls(
+            {name: array.shape for name, array in arrays.items()},
+            image_id,
+            lambda rows: {name: array[rows] for name, array in arrays.items()},
+        )
+
+
+def images_of(data: Any, study: Path) -> Images:
+    """The images of a data set.
+
+    Parameters
+    ----------
+    data : str, Dataset, StimulusSet, ndarray, or mapping of str to ndarray
+        A name for `datasets.load_stimuli` or `datasets.load`, with "/train" or "/test" for a part of an official
+        split; the path of a .npy or .npz file with images; a data set; a stimulus set, whose images stay on disk;
+        or arrays, (image, …), one per input of the model.
     study : Path
         The folder of the study. A file is looked for there if its path is relative.
 
     Returns
     -------
-    inputs : dict of str to ndarray, shape (image, …)
-    image_id : ndarray, shape (image,)
+    Images
 
     Raises
     ------
@@ -65,15 +91,18 @@ def images_of(data: Any, study: Path) -> tuple[dict[str, np.ndarray], np.ndarray
     """
     if isinstance(data, str):
         data = _read(study / data) if Path(data).suffix in FILES else _by_name(data, study / "data")
+    if isinstance(data, datasets.StimulusSet):
+        stimuli = data
+        return Images({"image": stimuli.shape}, stimuli.ids, lambda rows: {"image": stimuli.read(rows)})
     if isinstance(data, datasets.Dataset):
-        return dict(data.inputs), data.image_ids
+        return Images.of_arrays(data.inputs, data.image_ids)
     inputs = data if isinstance(data, Mapping) else {"image": data}
     arrays = {str(name): np.asarray(values) for name, values in inputs.items()}
     lengths = {len(values) if values.ndim else 0 for values in arrays.values()}
     if len(lengths) != 1:
         shapes = ", ".join(f"'{name}' {values.shape}" for name, values in arrays.items())
         raise DataError(f"The inputs must have the same number of images: {shapes or 'there are none'}.")
-    return arrays, np.arange(lengths.pop())
+    return Images.of_arrays(arrays, np.arange(lengths.pop()))
 
 
 def predict(
@@ -109,13 +138,13 @@ def predict(
     StoreError
         If predictions.npz is missing or damaged.
     """
-    inputs, image_id = images_of(data, study)
-    inputs = _checked(inputs, shapes)
-    parts = [
-        respond({name: values[start : start + IMAGES_AT_A_TIME] for name, values in inputs.items()})
-        for start in range(0, len(image_id), IMAGES_AT_A_TIME)
-    ]
-    return Predictions(np.concatenate(parts), image_id, neurons_of(folder))
+    images = images_of(data, study)
+    _check_shapes(images, shapes)
+    parts = []
+    for start in range(0, len(images.image_id), IMAGES_AT_A_TIME):
+        inputs = images.read(slice(start, start + IMAGES_AT_A_TIME))
+        parts.append(respond({name: _finite(name, inputs[name]) for name in shapes}))
+    return Predictions(np.concatenate(parts), images.image_id, neurons_of(folder))
 
 
 def neurons_of(folder: Path) -> tuple[str, ...]:
@@ -130,31 +159,41 @@ def neurons_of(folder: Path) -> tuple[str, ...]:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
 
 
-def _checked(
-    inputs: dict[str, np.ndarray], shapes: Mapping[str, Sequence[int] | None]
-) -> dict[str, np.ndarray]:
-    """The inputs that the model takes, in its order."""
-    missing = [name for name in shapes if name not in inputs]
+def _check_shapes(images: Images, shapes: Mapping[str, Sequence[int] | None]) -> None:
+    """Raise ShapeError or DataError unless there are images of the shapes that the model takes."""
+    missing = [name for name in shapes if name not in images.shapes]
     if missing:
         raise ShapeError(
             f"The model takes the inputs {', '.join(shapes)}; the data set has no {', '.join(missing)}, "
-            f"only {', '.join(inputs)}."
+            f"only {', '.join(images.shapes)}."
         )
     for name, shape in shapes.items():
-        found = inputs[name].shape
+        found = images.shapes[name]
         if shape is not None and found[1:] != tuple(shape):
             raise ShapeError(
-                f"'{name}' of the data set is {found}, but the model takes (image, {', '.join(map(str, shape))}). "
+                f"'{name}' of the data set is {found}, but the model takes "
+                f"(image, {', '.join(map(str, shape))}). "
                 "Images have to be cropped and scaled as those that the model was trained on."
             )
-        if not np.issubdtype(inputs[name].dtype, np.number) or not np.isfinite(inputs[name]).all():
-            raise DataError(f"'{name}' of the data set has values that are not finite numbers.")
-    if not len(next(iter(inputs.values()))):
+    if not len(images.image_id):
         raise DataError("The data set has no images.")
-    return {name: inputs[name] for name in shapes}
 
 
-def _by_name(name: str, data: Path) -> datasets.Dataset:
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+        raise DataError(f"'{name}' of the data set has values that are not finite numbers.")
+    return values
+
+
+def _by_name(name: str, data: Path) -> datasets.Dataset | datasets.StimulusSet:
+    """The data set of this name.
+
+    The images of a published part, such as a hidden test set, come before the parts of an official split.
+    """
+    try:
+        return datasets.load_stimuli(name, data)
+    except NameUnknown:
+        pass
     try:
         return datasets.load(name, data)
     except NameUnknown:

@@ -72,7 +72,7 @@ def predict(selector: str, data: Any, *, study: Path | str | None = None) -> Pre
     ----------
     selector : str
         Selector of a single task, such as "exp3:17/3".
-    data : str, Dataset, ndarray, or mapping of str to ndarray
+    data : str, Dataset, StimulusSet, ndarray, or mapping of str to ndarray
         The name of a data set, with "/train" or "/test" for a part of an official split; the path of a .npy or
         .npz file with images, relative to the study; a data set; or arrays, (image, …), by input.
     study : Path or str, optional

@@ -119,8 +119,37 @@ def test_a_recipe_of_version_0_1_has_no_shapes(desk, regression):
 
 
 def test_a_part_of_an_official_split_is_named_after_the_data_set(tmp_path):
-    whole, part = (prediction.images_of(name, tmp_path)[1] for name in ("simulated", "simulated/test"))
+    whole, part = (prediction.images_of(name, tmp_path).image_id for name in ("simulated", "simulated/test"))
     assert 0 < len(part) < len(whole) and set(part.tolist()) < set(whole.tolist())
+
+
+def test_a_stimulus_set_is_read_in_blocks(desk, regression, monkeypatch):
+    test, expected = saved(desk)
+    images = test.inputs["image"].astype(np.float32)
+    stimuli = nf.datasets.StimulusSet.from_array(
+        "mine",
+        images,
+        nf.datasets.PixelFormat(low=0, high=255, order="grey"),
+        ids=[f"image {number}" for number in range(len(images))],
+    )
+    read = []
+    monkeypatch.setattr(prediction, "IMAGES_AT_A_TIME", 5)
+    monkeypatch.setattr(
+        nf.datasets.StimulusSet, "read", lambda _, rows: read.append(rows) or images[rows], raising=True
+    )
+    found = regression.predict(desk.last.folder, stimuli, desk.root)
+    np.testing.assert_allclose(found.values, expected, atol=1e-3)
+    assert len(read) == -(-len(images) // 5) and found.image_id[1] == "image 1"
+
+
+def test_the_test_images_of_majaj_are_the_hidden_ones(tmp_path):
+    pytest.importorskip("h5py")
+    options = nf.datasets.ExampleOptions(images=64, neurons=3)
+    nf.datasets.make_example("majaj_2015", tmp_path / "data" / "majaj_2015", options)
+    hidden = prediction.images_of("majaj_2015/test", tmp_path)
+    known = prediction.images_of("majaj_2015", tmp_path)
+    assert not set(hidden.image_id.tolist()) & set(known.image_id.tolist())
+    assert hidden.read(slice(0, 2))["image"].shape == (2, *known.shapes["image"][1:])
 
 
 def small():
