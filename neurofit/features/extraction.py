@@ -1,6 +1,6 @@
 """Extraction: one forward pass for all layers that are missing, streamed to one file per layer.
 
-Several processes may want the same layers. Each claims what nobody else is computing, computes that, and waits for
+Several processes may want the same layers. Each claims what no other process is computing, computes that, and waits for
 the rest. What a claimant that was killed has written is verified, batch by batch, and continued.
 """
 
