@@ -232,7 +232,7 @@ def _complete(files: FeatureFiles) -> Features | None:
 
 
 def _compute(work: Pass, missing: Sequence[Wanted]) -> bool:
-    """Compute the layers that nobody else is computing; False if there are none."""
+    """Compute the layers that no other process is computing; False if there are none."""
     held: list[tuple[Wanted, HeldClaim]] = []
     try:
         for one in missing:

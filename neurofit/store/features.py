@@ -229,7 +229,7 @@ def remove(files: FeatureFiles) -> bool:
         return False
     away = partial_path(files.folder)
     with explain_os_errors(files.folder, "remove it"):
-        retry(lambda: files.folder.rename(away))  # at once: nobody reads half of a folder
+        retry(lambda: files.folder.rename(away))  # in one step, so that no process reads half a folder
         shutil.rmtree(away)
     return True
 
