@@ -24,7 +24,7 @@ def test_every_python_script_is_checked_as_the_package_is():
 
 
 def test_every_script_that_imports_neurofit_or_its_tests_runs_in_the_environment():
-    for path in (REPOSITORY / "scripts").iterdir():
+    for path in filter(Path.is_file, (REPOSITORY / "scripts").iterdir()):
         first, _, text = path.read_text().partition("\n")
         is_python = "python" in first
         if is_python and re.search(r"^(import|from) neurofit|sys\.path\.insert", text, re.MULTILINE):

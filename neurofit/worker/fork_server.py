@@ -16,7 +16,7 @@ import traceback
 from typing import Any
 
 from neurofit.errors import StoreError
-from neurofit.worker import child
+from neurofit.worker import child, teardown
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import STOP_SIGNALS, Signals
@@ -41,6 +41,7 @@ def serve(assignment: Assignment) -> int:
             return 0
         request = json.loads(message)
         server = os.getpid()
+        teardown.flush_before_fork()  # what the script left in buffers is written once, not by each process
         pid = os.fork()
         if pid == 0:
             control.close()
