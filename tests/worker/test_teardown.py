@@ -114,6 +114,7 @@ def ends(make_bench, tmp_path_factory, processes) -> dict[str, tuple[dict, Path]
     (bench.study.jobs / "ends.py").write_text(script_of(KEPT | OTHERS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(bench.root / "cache"))
+        patch.chdir(bench.root)  # where the script opens a file as it loads
         bench.submit("ends")
         bench.wait("ends")
         records = bench.outcomes("ends")
