@@ -161,10 +161,10 @@ class QueueTests:
         for one in (undisturbed, bench):
             one.script("net", MODEL)
         undisturbed.submit("net")
-        assert undisturbed.wait("net", seconds=240) == {"done": 1}
+        assert undisturbed.wait("net", seconds=600) == {"done": 1}
         limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.6").replace("0.25", "3")
         bench.submit("net", bench.runner("queue", limited))
-        assert bench.wait("net", seconds=240) == {"done": 1}, bench.command("logs", "net:0/0").stdout
+        assert bench.wait("net", seconds=600) == {"done": 1}, bench.command("logs", "net:0/0").stdout
         (states,) = attempts(bench, "net").values()
         assert states["done"] == 1 and states["stopped"] >= 1
         (expected,), (found,) = undisturbed.saved("net").values(), bench.saved("net").values()
