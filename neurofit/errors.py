@@ -21,7 +21,6 @@ NeurofitError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from neurofit import exit_codes
@@ -160,5 +159,7 @@ def install(extra: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean 'queue'?' with the most similar known name, or '' if none is similar."""
+    import difflib  # only for errors
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +130,8 @@ def error(text: str) -> None:
 @contextlib.contextmanager
 def without_library_logs() -> Iterator[None]:
     """Drop messages that C++ libraries write to stderr; TensorFlow writes them whatever its settings are."""
+    import tempfile  # imports much, and few commands need it
+
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as captured:
