@@ -10,9 +10,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
-from neurofit.errors import GridError, nearest
+from neurofit.errors import GridError, StoreError, nearest
 from neurofit.models.training import Training
 
 PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
@@ -92,6 +93,19 @@ class ReadyMade:
         """Name → function that builds the model."""
         given = getattr(self, self.functions)
         return dict(given) if isinstance(given, Mapping) else {name_of(given): given}
+
+    def built_as(self, name: str, folder: Path) -> Callable[..., Any]:
+        """The function of this name, with which the attempt in a folder was made.
+
+        Raises
+        ------
+        StoreError
+            If the fit has no function of this name any more.
+        """
+        if name not in self.built:
+            known = ", ".join(self.built)
+            raise StoreError(f"{folder}: made with {self.functions} '{name}'; this fit has {known}.")
+        return self.built[name]
 
     @cached_property
     def router(self) -> Router:

@@ -189,3 +189,11 @@ def test_predictions_of_scaled_responses_are_in_the_units_of_the_recordings(desk
     unit = images.responses.std() / desk.array("responses")[test].std()
     np.testing.assert_allclose(found, desk.array("predictions")[test] * unit, rtol=1e-3)
     assert not np.allclose(unit, 1)
+
+
+def test_a_fit_that_lost_its_function_of_features_is_named(desk, regression):
+    def other(images):
+        return pixels(images)
+
+    with pytest.raises(StoreError, match=r"attempt-01: made with features 'pixels'; this fit has other\."):
+        LinearFit(other, data=toy).predict(desk.last.folder, toy(), desk.root)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofit import scores
-from neurofit.errors import DataError, GridError, StoreError
+from neurofit.errors import DataError, GridError
 from neurofit.files import write_whole
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.ridge import KERNELS, Ridge, Scaling, ridge_path
@@ -138,13 +138,10 @@ class LinearFit(ReadyMade):
         from neurofit.models import prediction, saved
 
         ridge, record = self.load(folder), saved.recipe(folder)
-        name = record["architecture"]
-        if name not in self.built:
-            known = ", ".join(self.built)
-            raise StoreError(f"{folder}: made with features '{name}'; this fit has {known}.")
+        function = self.built_as(record["architecture"], folder)
 
         def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
-            features = self.built[name](inputs["image"], **record["arguments"])
+            features = function(inputs["image"], **record["arguments"])
             predicted: np.ndarray = ridge.predict(features)[0]
             return predicted
 

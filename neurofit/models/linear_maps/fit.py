@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofit.errors import GridError, StoreError
+from neurofit.errors import GridError
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.linear import write_recipe
 from neurofit.models.linear_maps.blocks import StackedMatrix, WideMatrix, bands_of
@@ -129,13 +129,10 @@ class MapFit(ReadyMade):
 
         kept, record = self.load(folder), saved.recipe(folder)
         name, arguments = record["architecture"], record["arguments"]
-        if name not in self.built:
-            known = ", ".join(self.built)
-            raise StoreError(f"{folder}: made with features '{name}'; this fit has {known}.")
-        how = MapRecipe(**kept.recipe)
+        function, how = self.built_as(name, folder), MapRecipe(**kept.recipe)
 
         def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
-            features = _bands(self.built[name](inputs["image"], **arguments), how)
+            features = _bands(function(inputs["image"], **arguments), how)
             return kept.predict(features, name=name_of_features(name, arguments), memory_gb=self.memory_gb)
 
         return prediction.predict(respond, record["shapes"]["inputs"], folder, data, study)
