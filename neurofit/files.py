@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +37,7 @@ def encoded(text: str) -> bytes:
 
 def partial_path(path: Path) -> Path:
     """A unique name in the folder of `path`; readers ignore names that start with a dot."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import getpass
 import hashlib
 import os
 import resource
-import socket
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -36,7 +35,7 @@ def _machine() -> tuple[str, str, str]:
         identity = hashlib.sha256(Path("/etc/machine-id").read_bytes()).hexdigest()[:12]
     except OSError:
         identity = ""
-    return socket.gethostname(), boot, identity
+    return os.uname().nodename, boot, identity
 
 
 def same_machine(host: str, machine: str | None) -> bool:
@@ -60,7 +59,7 @@ def user() -> str:
 
 def who() -> dict[str, str]:
     """Host and user, for records that say who wrote them."""
-    return {"host": socket.gethostname(), "user": user()}
+    return {"host": os.uname().nodename, "user": user()}
 
 
 def _started(pid: int, proc: Path = PROC) -> int | None:

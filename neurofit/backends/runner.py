@@ -23,9 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from neurofit import yaml_text
 from neurofit.backends import BUILT_IN
 from neurofit.backends.base import Backend, minutes_of
 from neurofit.errors import RunnerError, UsageError, described, nearest
@@ -154,6 +151,10 @@ def with_resources(
 
 
 def _read(path: Path) -> dict[Any, Any]:
+    import yaml  # slow to import; a command that reads no profile does without
+
+    from neurofit import yaml_text
+
     try:
         settings = yaml_text.load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

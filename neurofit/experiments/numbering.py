@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from neurofit.experiments.experiment import Run
+if TYPE_CHECKING:
+    from neurofit.experiments.experiment import Run
 
 
 def numbered(wanted: Iterable[Run], registered: Iterable[tuple[int, str]]) -> list[Run]:

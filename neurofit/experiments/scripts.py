@@ -18,10 +18,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 from neurofit import study as studies
 from neurofit.errors import NameUnknown, NeurofitError, ScriptError, described, nearest
-from neurofit.experiments.experiment import Experiment
 from neurofit.experiments.import_path import (
     helpers_first,
     hide_standard_library,
@@ -30,6 +30,9 @@ from neurofit.experiments.import_path import (
     search_in,
 )
 from neurofit.study import Study
+
+if TYPE_CHECKING:
+    from neurofit.experiments.experiment import Experiment
 
 MODULES = "neurofit.jobs."
 ROOT = "NEUROFIT_SCRIPTS"  # environment variable of a task: the root of the code that it runs
@@ -226,6 +229,8 @@ def _executed(root: Path, path: Path, name: str) -> ModuleType:
 
 
 def _experiment(module: ModuleType, path: Path) -> Experiment:
+    from neurofit.experiments.experiment import Experiment  # most commands load no script
+
     found = {name: value for name, value in vars(module).items() if isinstance(value, Experiment)}
     if "experiment" in found:
         return found["experiment"]

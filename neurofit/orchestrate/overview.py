@@ -6,12 +6,11 @@ import dataclasses
 import datetime
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurofit.backends import BUILT_IN, runner
 from neurofit.errors import NeurofitError
 from neurofit.experiments import scripts
-from neurofit.experiments.experiment import Experiment, Run
 from neurofit.orchestrate import failures, plan
 from neurofit.orchestrate.outdated import Outdated, outdated_now
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -20,6 +19,9 @@ from neurofit.status.submission_status import SubmissionStatus
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
+
+if TYPE_CHECKING:
+    from neurofit.experiments.experiment import Experiment, Run
 
 
 def of_experiment(status: ExperimentStatus) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError
 from neurofit.experiments import scripts, snapshot
-from neurofit.experiments.experiment import Experiment, Run, must_be_manageable
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.outdated import Outdated, outdated
@@ -21,6 +20,9 @@ from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study
 from neurofit.tables.query import nothing_matches
+
+if TYPE_CHECKING:
+    from neurofit.experiments.experiment import Experiment, Run
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
 RETRIED = frozenset({State.FAILED, State.CANCELLED})
@@ -104,6 +106,9 @@ def make(
     study: Study, experiment: Experiment, options: SubmitOptions, status: ExperimentStatus | None = None
 ) -> Plan:
     """Compare the grid with what is done and queued. Raises UsageError if the options select no task."""
+    # `status` imports this module, and makes no plan
+    from neurofit.experiments.experiment import must_be_manageable
+
     status = status or read_status(study, experiment.name)
     runs = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions

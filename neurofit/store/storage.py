@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shlex
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def _id_inside(study: Study) -> str:
     path = _inside(study)
     with explain_os_errors(path, "mark the storage"):
         study.training_data.mkdir(parents=True, exist_ok=True)
-        marker = StorageMarker(id=secrets.token_hex(8))
+        marker = StorageMarker(id=os.urandom(8).hex())
         write_new(path, to_json(marker.inside()) + "\n")
         try:
             return read_record(path, StorageMarker, late=True).id

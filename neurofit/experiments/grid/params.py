@@ -11,13 +11,13 @@ import hashlib
 import json
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from neurofit import yaml_text
 from neurofit.errors import GridError
 from neurofit.text import cut, one_line
+
+if TYPE_CHECKING:
+    import yaml
 
 ALLOWED = (
     "Allowed values: text, finite numbers, True, False, None, and lists and dicts (with text keys) of these."
@@ -202,6 +202,10 @@ def _structure(text: str, where: str) -> Any:
         return json.loads(text)  # JSON first: it reads what `neurofit show --json` prints, including escapes
     except (ValueError, RecursionError):
         pass
+    import yaml  # slow to import; few commands are given a list
+
+    from neurofit import yaml_text
+
     try:
         node = yaml_text.compose(text)
         return text if node is None else _from_node(node)
@@ -216,6 +220,8 @@ def _from_node(node: yaml.Node) -> Any:
     """The value of a YAML node, with scalars read by `_word`: YAML 1.1 reads 1e-3 as text, `no` as false and
     1:30 as 90.
     """
+    import yaml
+
     if isinstance(node, yaml.SequenceNode):
         return [_from_node(inner) for inner in node.value]
     if isinstance(node, yaml.MappingNode):
