@@ -57,7 +57,7 @@ def test_help_loads_the_standard_library_click_and_lazy_loader_alone(study):
     ours = {name for name in modules if name.split(".")[0] == "neurofit"}
     others = {name.split(".")[0] for name in modules - ours} - set(sys.stdlib_module_names)
     assert ours <= LOADED_BY_HELP
-    assert others <= {"click", "lazy_loader", "yaml", "_yaml"}
+    assert others <= {"click", "lazy_loader"}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,17 @@ def test_what_people_type_often_loads_nothing_heavy(quick, words):
         if name in modules and not (name == "importlib.metadata" and words[0] == "submit")
     ]
     assert not wrong
+
+
+def test_status_reads_neither_scripts_nor_profiles_when_nothing_is_queued(quick):
+    quick("submit", "quick")
+    modules = loaded(quick, "status")
+    assert not modules & {
+        "yaml",
+        "socket",
+        "neurofit.experiments.experiment",
+        "neurofit.experiments.grid.grid",
+    }
 
 
 @pytest.mark.parametrize("words", EVERY_HELP, ids=lambda words: " ".join(words) or "neurofit")
