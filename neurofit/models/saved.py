@@ -225,7 +225,7 @@ def _made(
         },
         "split": {**asdict(prepared.split), "seed": prepared.split_seed, "split_by": task.split_by},
         "standardise": {name: prepared.normalisation[name] for name in ("inputs", "responses", "statistics")},
-        "training": plain(asdict(routed.training)),
+        "training": plain(routed.training),
         "dtype": routed.training.dtype,
         "scores": list(fit.scores),
         "seeds": {name: getattr(task.seeds, name) for name in ("init", "shuffle", "noise", "split")},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from neurofit.errors import GridError, nearest
@@ -52,6 +52,9 @@ class Training:
         Factor of the learning rate at each decay, in (0, 1].
     decays : int, default 0
         How many times training returns to the best weights with a lower learning rate instead of stopping.
+    decay_every : int, optional
+        Epochs after which the learning rate is multiplied by `decay`, again and again, whatever the validation
+        loss is. `decay_every=5, decay=0.1` is `StepLR(5, 0.1)` of PyTorch.
     turns : {"none", "recording"}
         With "recording", every batch has images of one recording, the recordings take turns, and shorter ones
         are repeated until the longest is complete. With "none", batches are drawn from all images.
@@ -97,6 +100,7 @@ class Training:
     freeze: tuple[str, ...] = ()
     checkpoint_minutes: float = 1.0
     jit: bool = False
+    decay_every: int | None = field(default=None, metadata={"in_settings": "if changed"})
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
@@ -160,8 +164,9 @@ class Training:
             )
         if not isinstance(self.jit, bool):
             raise GridError(f"Training: jit={self.jit!r}; expected True or False.")
-        if self.patience is not None:
-            _number("patience", self.patience, int, above=0)
+        for name in ("patience", "decay_every"):
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), int, above=0)
         self._check_effects()
 
     def _check_effects(self) -> None:
@@ -170,18 +175,24 @@ class Training:
             "momentum": self.momentum and self.optimizer != "sgd" and "optimizer 'sgd'",
             "unit_rates": self.unit_rates != "none" and self.loss != "poisson" and "loss 'poisson'",
             "decays": self.decays and self.patience is None and "a patience",
+            "decay_every": self.decay_every is not None and self.decay == 1 and "a decay below 1",
             "min_delta": self.min_delta and self.patience is None and "a patience",
             "strengths": self.strengths and self.path is None and "a path",
             "path": self.path is not None and len(self.strengths) < 2 and "two strengths or more",
         }
         if self.optimizer == "lbfgs":
             self._check_lbfgs()
+        if self.decays and self.decay_every is not None:
+            raise GridError(
+                f"Training: decays={self.decays} and decay_every={self.decay_every} both lower the learning rate. "
+                "Leave one of them out."
+            )
         for name, needed in needs.items():
             if needed:
                 raise GridError(f"Training: {name}={getattr(self, name)!r} has no effect without {needed}.")
 
     def _check_lbfgs(self) -> None:
-        for name in ("batch_size", "learning_rate", "decays", "jit", "turns"):
+        for name in ("batch_size", "learning_rate", "decays", "decay_every", "jit", "turns"):
             if getattr(self, name) != FIELDS[name]:
                 raise GridError(
                     f"Training: {name}={getattr(self, name)!r} has no effect with optimizer 'lbfgs', which "

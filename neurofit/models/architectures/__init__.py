@@ -1,14 +1,15 @@
 """Architectures that jobs share: each is a function of shapes and arguments that returns a Keras model.
 
 `basic` has general ones. `published` has the convolutional network of Klindt et al., and the networks of the
-macaque recordings' authors (`docs/macaque.md`). `thesis` has those of the thesis' experiments, with the
-thesis' names of arguments, so that its run lists and ours agree (`docs/thesis.md`). Cheap to import: Keras
-loads when a model is built.
+macaque recordings' authors (`docs/macaque.md`). `images` has networks for large colour images (`docs/it.md`).
+`thesis` has those of the thesis' experiments, with the thesis' names of arguments, so that its run lists and ours
+agree (`docs/thesis.md`). Cheap to import: Keras loads when a model is built.
 """
 
 from __future__ import annotations
 
 from neurofit.models.architectures.basic import hsm, linear_nonlinear, penalty, what_where
+from neurofit.models.architectures.images import pooled_cnn, shallow_cnn
 from neurofit.models.architectures.published import kindel_cnn, kindel_lnln, klindt
 from neurofit.models.architectures.thesis import (
     conv_dog,
@@ -44,5 +45,7 @@ __all__ = [
     "ln",
     "lnln",
     "penalty",
+    "pooled_cnn",
+    "shallow_cnn",
     "what_where",
 ]

@@ -44,6 +44,13 @@ class Progress:
         """The progress before the first epoch."""
         return cls(learning_rate=training.learning_rate, decays_left=training.decays)
 
+    def scheduled(self, training: Training) -> Progress:
+        """This progress with the learning rate of the next epoch."""
+        if training.decay_every is None:
+            return self
+        steps = self.epoch // training.decay_every
+        return replace(self, learning_rate=training.learning_rate * training.decay**steps)
+
     def after(self, loss: float, training: Training, passed: int) -> tuple[Progress, Verdict]:
         """The progress after a validation, `passed` epochs after the previous one; and what to do."""
         if self.best_loss is None or loss < self.best_loss - training.min_delta:

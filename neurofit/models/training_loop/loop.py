@@ -126,7 +126,7 @@ class Loop:
 
     def _train(self) -> tuple[float, float]:
         """Train some epochs in one call; returns the losses of the last one."""
-        progress, seed = self.snapshot.progress, self.task.seeds.shuffle
+        progress, seed = self.snapshot.progress.scheduled(self.training), self.task.seeds.shuffle
         count = self._how_many(progress.epoch)
         started = self.clock()
         rows = self._orders(seed, progress.epoch, count)
@@ -147,12 +147,14 @@ class Loop:
         return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
 
     def _how_many(self, epoch: int) -> int:
-        """Epochs that take about a second; never beyond the next validation.
+        """Epochs that take about a second; never beyond the next validation or decay.
 
         Results do not depend on this number.
         """
         every = self.training.validate_every
         left = min(every - epoch % every, self.training.epochs - epoch)
+        if self.training.decay_every is not None:
+            left = min(left, self.training.decay_every - epoch % self.training.decay_every)
         if self.program.whole_rounds:
             return left
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1

@@ -1,0 +1,192 @@
+"""Convolutional networks for large colour images, or for a layer's activations. Cheap to import.
+
+Their outputs are linear, because the responses of IT recordings are normalised and can be negative: train them with
+`Training(loss="mean_squared")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from neurofit.errors import UsageError
+
+# Keras clips images to a range after changing brightness or contrast, and the ranges it expects, such as 0 … 255,
+# would cut standardised images at their mean. No image has values beyond this one.
+LARGEST = 1e4
+
+
+def shallow_cnn(
+    shapes,
+    *,
+    filters=(16, 32),
+    size=3,
+    hidden=128,
+    dropout=0.0,
+    batch_norm=False,
+    flip=False,
+    shift=0.0,
+    brightness=0.0,
+    contrast=0.0,
+):
+    """[convolution → ReLU → max pooling by 2] × filters → dense ReLU → linear: a CNN as students of IT train it.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    filters : sequence of int, default (16, 32)
+        Of each convolution; (16, 32, 64) has a third one. Padding is "same".
+    size : int, default 3
+        Width of the convolutions [pixels].
+    hidden : int, default 128
+        Dense units.
+    dropout : float, default 0
+        Share of dense units that is dropped during training.
+    batch_norm : bool, default False
+        Normalise batches between each convolution and its ReLU, and between the dense units and theirs.
+    flip, shift, brightness, contrast
+        Random changes of training images; see `augmentation`.
+
+    Returns
+    -------
+    keras.Model
+    """
+    import keras
+
+    model = _start(shapes, flip=flip, shift=shift, brightness=brightness, contrast=contrast)
+    for index, count in enumerate(_filters("shallow_cnn", filters), 1):
+        for layer in _convolution(index, count, size, batch_norm):
+            model.add(layer)
+        model.add(keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{index}"))
+    model.add(keras.layers.Flatten(name="flatten"))
+    return _with_readout(model, shapes, hidden, dropout, batch_norm)
+
+
+def pooled_cnn(
+    shapes,
+    *,
+    filters=(16, 32),
+    sizes=(5, 3),
+    hidden=128,
+    dropout=0.0,
+    batch_norm=False,
+    flip=False,
+    shift=0.0,
+    brightness=0.0,
+    contrast=0.0,
+):
+    """[convolution → ReLU] × filters → mean over positions → dense ReLU → linear.
+
+    The mean over positions leaves far fewer weights than `shallow_cnn` has, and no position of anything.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    filters : sequence of int, default (16, 32)
+        Of each convolution. Padding is "same".
+    sizes : sequence of int, default (5, 3)
+        Width of each convolution [pixels].
+    hidden, dropout, batch_norm
+        As for `shallow_cnn`.
+    flip, shift, brightness, contrast
+        Random changes of training images; see `augmentation`.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    UsageError
+        If filters and sizes differ in length.
+    """
+    import keras
+
+    filters = _filters("pooled_cnn", filters)
+    if len(filters) != len(sizes):
+        raise UsageError(
+            f"pooled_cnn: filters={list(filters)} and sizes={list(sizes)}; expected one size per convolution."
+        )
+    model = _start(shapes, flip=flip, shift=shift, brightness=brightness, contrast=contrast)
+    for index, (count, size) in enumerate(zip(filters, sizes), 1):
+        for layer in _convolution(index, count, size, batch_norm):
+            model.add(layer)
+    model.add(keras.layers.GlobalAveragePooling2D(name="mean"))
+    return _with_readout(model, shapes, hidden, dropout, batch_norm)
+
+
+def augmentation(*, flip=False, shift=0.0, brightness=0.0, contrast=0.0) -> Iterator:
+    """Layers that change training images at random, each image in its own way, and leave others as they are.
+
+    The random numbers come from the task's seed for noise, as those of dropout do.
+
+    Parameters
+    ----------
+    flip : bool, default False
+        Mirror half of the images, left to right.
+    shift : float, default 0
+        Largest shift in each direction, as a share of height and width; edges are filled by reflection.
+    brightness : float, default 0
+        Largest number that is added to an image, in the units of the model's input: standard deviations, if the
+        fit standardises.
+    contrast : float, default 0
+        Distances from the mean of an image's channel are multiplied by 1 - contrast … 1 + contrast; less than 1.
+
+    Yields
+    ------
+    keras.layers.Layer
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range.
+    """
+    import keras
+
+    limits = (("shift", shift, 1), ("brightness", brightness, LARGEST), ("contrast", contrast, 1))
+    for name, value, end in limits:
+        if not 0 <= value < end:
+            raise UsageError(f"{name}={value!r}: expected a number of at least 0 and less than {end:g}.")
+    unclipped = {"value_range": (-LARGEST, LARGEST)}
+    if flip:
+        yield keras.layers.RandomFlip("horizontal", name="flip")
+    if shift:
+        yield keras.layers.RandomTranslation(shift, shift, fill_mode="reflect", name="shift")
+    if brightness:
+        yield keras.layers.RandomBrightness(brightness / (2 * LARGEST), name="brightness", **unclipped)
+    if contrast:
+        # a pair: Keras takes one number for 1 … 1 + contrast
+        yield keras.layers.RandomContrast((contrast, contrast), name="contrast", **unclipped)
+
+
+def _start(shapes, **changes):
+    import keras
+
+    return keras.Sequential([keras.Input(shapes.image, name="image"), *augmentation(**changes)])
+
+
+def _convolution(index: int, filters: int, size: int, batch_norm: bool) -> Iterator:
+    import keras
+
+    yield keras.layers.Conv2D(filters, size, padding="same", name=f"features_{index}")
+    if batch_norm:
+        yield keras.layers.BatchNormalization(name=f"norm_{index}")
+    yield keras.layers.ReLU(name=f"rate_{index}")
+
+
+def _with_readout(model, shapes, hidden, dropout, batch_norm):
+    import keras
+
+    model.add(keras.layers.Dense(hidden, name="hidden"))
+    if batch_norm:
+        model.add(keras.layers.BatchNormalization(name="norm_hidden"))
+    model.add(keras.layers.ReLU(name="rate_hidden"))
+    if dropout:
+        model.add(keras.layers.Dropout(dropout, name="dropout"))
+    model.add(keras.layers.Dense(shapes.neurons, name="neurons"))
+    return model
+
+
+def _filters(name: str, filters: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(filters, int) or not filters:
+        raise UsageError(f"{name}: filters={filters!r}; expected a list with a number for each convolution.")
+    return tuple(filters)
