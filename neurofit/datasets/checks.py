@@ -59,6 +59,16 @@ def lengths(dataset) -> None:
             f"{dataset.name}: neurons has {len(dataset.neurons)} rows but responses (image, neuron) "
             f"{dataset.responses.shape} has {dataset.n_neurons} neurons."
         )
+    for name, label in dataset.labels.items():
+        if label.shape != (dataset.n_images,):
+            raise ShapeError(
+                f"{dataset.name}: label '{name}' (image,) has shape {label.shape} but responses (image, neuron) "
+                f"{dataset.responses.shape} has {dataset.n_images} images."
+            )
+        if label.dtype.kind not in "iuU":
+            raise DataError(
+                f"{dataset.name}: label '{name}' holds {label.dtype}, expected text or one int per image."
+            )
 
 
 def values(dataset) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.datasets import checks
+from neurofit.errors import DataError, nearest
 from neurofit.scores.ceilings import fev
 
 AXES = ("image", "trial", "height", "width", "channel", "neuron", "filter")
@@ -52,6 +53,8 @@ class Dataset:
         neuron.
     official : ndarray of str, shape (image,), optional
         "train" and "test", if the data set comes with a split.
+    labels : dict of str to ndarray, shape (image,), optional
+        What is known about each image, as text or ints, such as its "object".
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Dataset:
     neurons: pd.DataFrame = FILLED_IN
     truth: dict | None = None
     official: np.ndarray | None = None
+    labels: dict[str, np.ndarray] = FILLED_IN
 
     def __post_init__(self) -> None:
         given = {name: np.asarray(array) for name, array in self.inputs.items()}
@@ -85,6 +89,9 @@ class Dataset:
         ids = np.arange(self.n_images) if self.image_ids is None else np.asarray(self.image_ids)
         self._set(image_ids=frozen(ids), neurons=_neuron_table(self))
         self._set(official=None if self.official is None else frozen(np.asarray(self.official).astype(str)))
+        self._set(
+            labels={str(name): frozen(np.asarray(values)) for name, values in (self.labels or {}).items()}
+        )
         checks.lengths(self)
         checks.values(self)
         groups = equal_rows(self.inputs.values()) if self.groups is None else np.asarray(self.groups)
@@ -108,6 +115,9 @@ class Dataset:
         if self.official is not None:
             sizes = ", ".join(f"{np.sum(self.official == part)} {part}" for part in ("train", "test"))
             lines.append(f"official split: {sizes}")
+        if self.labels:
+            counts = ", ".join(f"'{name}' ({len(np.unique(of))} values)" for name, of in self.labels.items())
+            lines.append(f"labels {counts}")
         if self.truth is not None:
             lines.append("simulated, with its truth")
         return "\n  ".join(lines)
@@ -133,6 +143,27 @@ class Dataset:
         finite = np.isfinite(self.responses)
         return finite if self.mask is None else finite & self.mask
 
+    def label(self, name: str) -> np.ndarray:
+        """One label of each image.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        ndarray, shape (image,)
+
+        Raises
+        ------
+        DataError
+            If the data set has no such label.
+        """
+        if name not in self.labels:
+            known = ", ".join(self.labels) or "none"
+            raise DataError(f"{self.name}: no label '{name}'. Labels: {known}.{nearest(name, self.labels)}")
+        return self.labels[name]
+
     def take(self, image_indices) -> Dataset:
         """The data set with these images.
 
@@ -150,6 +181,7 @@ class Dataset:
         rows = ("responses", "trials", "mask", "image_ids", "groups", "official")
         return self.derived(
             inputs={name: frozen(array[chosen]) for name, array in self.inputs.items()},
+            labels={name: frozen(values[chosen]) for name, values in self.labels.items()},
             truth=truth,
             **{row: frozen(_picked(getattr(self, row), chosen, 0)) for row in rows},
         )
@@ -201,6 +233,8 @@ class Dataset:
             _digest_array(digest, name, self.inputs[name])
         for field in ("responses", "trials", "mask", "image_ids", "groups", "official"):
             _digest_array(digest, field, getattr(self, field))
+        for name in sorted(self.labels):
+            _digest_array(digest, f"label {name}", self.labels[name])
         for column in sorted(set(self.neurons.columns) - {"reliability"}):
             values = self.neurons[column].to_numpy()
             _digest_array(digest, column, values.astype(np.float32) if values.dtype.kind == "f" else values)

@@ -16,8 +16,8 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
 
     A response is NaN if its recording lacks the image. Images come in the order in which they first appear.
     Images that share a group in any recording share one in the result. If only some recordings have a mask,
-    trials or an official test set, the others get True, NaN, and what the others say or else "train". A truth
-    is not kept.
+    trials or an official test set, the others get True, NaN, and what the others say or else "train". Labels
+    that all of them have are kept. A truth is not kept.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     ------
     DataError
         If there is no data set, an id stands for two different images, or an image is for training in one
-        recording and for testing in another.
+        recording and for testing in another, or its labels differ.
     ShapeError
         If inputs have different names or shapes.
     """
@@ -54,6 +54,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         groups=_joined_groups(datasets, places, len(ids)),
         neurons=_tables(datasets),
         official=_joined_official(datasets, places, ids),
+        labels=_joined_labels(datasets, places, ids),
     )
 
 
@@ -62,7 +63,7 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
 
     Elsewhere responses are 0 and the mask is False. As the thesis merged regions (`merge_data_and_get_mask`).
     The recording's name is put before each image id. Groups are kept, and images that are equal across
-    recordings share one. A truth is not kept.
+    recordings share one. Labels that all of them have are kept. A truth is not kept.
 
     Parameters
     ----------
@@ -105,6 +106,9 @@ def stack(datasets: Sequence[Dataset]) -> Dataset:
         official=None
         if datasets[0].official is None
         else np.concatenate([dataset.official for dataset in datasets]),
+        labels={
+            name: np.concatenate([dataset.labels[name] for dataset in datasets]) for name in _common(datasets)
+        },
     )
 
 
@@ -180,6 +184,26 @@ def _joined_official(datasets: Sequence[Dataset], places: list[np.ndarray], ids:
     if not (official != "").any():
         return None
     return np.where(official == "", "train", official)
+
+
+def _common(datasets: Sequence[Dataset]) -> list[str]:
+    """Names of the labels that all data sets have."""
+    return [name for name in datasets[0].labels if all(name in dataset.labels for dataset in datasets)]
+
+
+def _joined_labels(datasets: Sequence[Dataset], places: list[np.ndarray], ids: list) -> dict[str, np.ndarray]:
+    joined = {}
+    for name in _common(datasets):
+        seen: dict[int, str | int] = {}
+        for dataset, place in zip(datasets, places):
+            for row, value in zip(place.tolist(), dataset.labels[name].tolist()):
+                if seen.setdefault(row, value) != value:
+                    raise DataError(
+                        f"{dataset.name}: image '{ids[row]}' has the label {name} '{value}' here, but "
+                        f"'{seen[row]}' in another recording."
+                    )
+        joined[name] = np.array([seen[row] for row in range(len(ids))])
+    return joined
 
 
 def _places(datasets: Sequence[Dataset], ids: list) -> list[np.ndarray]:

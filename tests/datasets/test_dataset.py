@@ -259,3 +259,35 @@ def test_reliability_of_a_hand_worked_case():
 
 def test_reliability_is_unknown_without_repeated_images():
     assert np.isnan(reliability(np.ones((4, 1, 2)))).all()
+
+
+def test_labels_are_part_of_the_hash_only_where_there_are_some():
+    images, responses = np.arange(8.0).reshape(4, 2), np.arange(4.0)[:, None]
+    plain = Dataset("toy", {"image": images[..., None, None]}, responses)
+    labelled = Dataset("toy", {"image": images[..., None, None]}, responses, labels={"object": list("aabc")})
+    assert plain.hash() == Dataset("toy", plain.inputs, responses, labels={}).hash() != labelled.hash()
+    assert plain.hash() == "4ec9fd759cd4"
+    assert "labels 'object' (3 values)" in repr(labelled) and "labels" not in repr(plain)
+
+
+def test_taken_images_keep_their_labels_and_a_wrong_name_gets_the_nearest():
+    images, responses = np.arange(8.0).reshape(4, 2, 1, 1), np.arange(4.0)[:, None]
+    data = Dataset("toy", {"image": images}, responses, labels={"object": list("abcd"), "size": [1, 2, 3, 4]})
+    taken = data.take([2, 0]).select_neurons([0])
+    assert taken.label("object").tolist() == ["c", "a"] and taken.label("size").tolist() == [3, 1]
+    with pytest.raises(DataError, match=r"no label 'objekt'. Labels: object, size. Did you mean 'object'\?"):
+        data.label("objekt")
+    with pytest.raises(DataError, match="toy: no label"):
+        Dataset("toy", {"image": images}, responses).label("object")
+
+
+@pytest.mark.parametrize(
+    "labels, error, message",
+    [
+        ({"object": ["a"]}, ShapeError, r"label 'object' \(image,\) has shape \(1,\)"),
+        ({"object": [0.5, 1, 2, 3]}, DataError, "label 'object' holds float64, expected text or one int"),
+    ],
+)
+def test_labels_are_one_text_or_int_per_image(labels, error, message):
+    with pytest.raises(error, match=message):
+        Dataset("toy", {"image": np.zeros((4, 2, 2, 1))}, np.arange(4.0)[:, None], labels=labels)

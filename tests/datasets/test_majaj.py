@@ -47,6 +47,7 @@ def test_the_data_set_has_training_images_and_validation_images_as_its_test_set(
     assert cells.inputs["image"].shape == (128 + 14, 39, 39, 3)
     assert cells.responses.shape == (142, 5)
     assert cells.official.tolist() == ["train"] * 128 + ["test"] * 14
+    assert cells.label("object")[0] in CATEGORY_OF and cells.label("category")[0] in CATEGORIES
     assert cells.image_ids[[0, 128]].tolist() == ["train/0000", "val/0000"]
     with h5py.File(example) as file:
         np.testing.assert_array_equal(cells.inputs["image"][3], file["stimulus_train"][3].transpose(1, 2, 0))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neurofit.datasets import join, stack
+from neurofit.datasets import Dataset, join, stack
 from neurofit.errors import DataError, ShapeError
 
 PIXELS = np.arange(24.0).reshape(6, 2, 2, 1)
@@ -107,3 +107,20 @@ def test_images_of_different_sizes_cannot_be_merged(recorded, merge):
 def test_nothing_cannot_be_merged(merge):
     with pytest.raises(DataError, match="merge needs at least one data set"):
         merge([])
+
+
+def labelled(name, ids, values):
+    images = np.array(ids, float).reshape(-1, 1, 1, 1)
+    return Dataset(
+        name, {"image": images}, np.arange(len(ids))[:, None], image_ids=ids, labels={"object": values}
+    )
+
+
+def test_labels_that_all_recordings_have_are_kept():
+    one, two = labelled("one", [0, 1], ["a", "b"]), labelled("two", [1, 2], ["b", "c"])
+    assert join([one, two]).label("object").tolist() == ["a", "b", "c"]
+    assert stack([one, two]).label("object").tolist() == ["a", "b", "b", "c"]
+    without = Dataset("none", {"image": np.full((1, 1, 1, 1), 7.0)}, [[1.0]], image_ids=[7])
+    assert join([one, without]).labels == stack([one, without]).labels == {}
+    with pytest.raises(DataError, match="two: image '1' has the label object 'x' here, but 'b' in another"):
+        join([one, labelled("two", [1], ["x"])])

@@ -137,7 +137,7 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None) -> Dataset:
     -------
     Dataset
         Images in the format `pixels.IMAGENET`. "official" is "train" for training and "test" for validation
-        images. Equal images are one group.
+        images. Equal images are one group. The labels are "object" and, if all objects are known, "category".
 
     Raises
     ------
@@ -161,6 +161,7 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None) -> Dataset:
         neurons=pd.DataFrame({"recording": "majaj_2015", "number": range(responses[0].shape[1])}),
         truth=_truth(path),
         official=np.repeat(["train", "test"], [len(one) for one in responses]),
+        labels=images.labels,
     )
 
 

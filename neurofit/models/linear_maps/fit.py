@@ -24,6 +24,7 @@ from neurofit.models.linear_maps.saved import SavedMap
 from neurofit.models.ready_made import ReadyMade, name_of
 
 if TYPE_CHECKING:
+    from neurofit.datasets import Dataset
     from neurofit.models.prediction import Predictions
 
 
@@ -53,9 +54,10 @@ class MapFit(ReadyMade):
     mapping : MapRecipe, optional
         The settings that apply unless an axis sets another value. Folds are "grouped" by default, so that
         copies of an image are in one fold.
-    labels : callable, optional
-        `def name(part)` returns the label, (image,), of each image of a `datasets.Dataset`, for folds that are
-        stratified or grouped. Default: the groups of the data set, which hold copies of an image together.
+    labels : str or callable, optional
+        For folds that are stratified or grouped: the name of a label of the data set, such as "object", or
+        `def name(part)`, which returns the label, (image,), of each image of a `datasets.Dataset`. Default: the
+        groups of the data set, which hold copies of an image together.
     memory_gb : float, optional
         Memory of the whole process. Default: 80 % of what its limits and the host leave.
     """
@@ -65,7 +67,7 @@ class MapFit(ReadyMade):
 
     features: Callable | Mapping[str, Callable]
     mapping: MapRecipe = field(default_factory=_by_groups, kw_only=True)
-    labels: Callable | None = field(default=None, kw_only=True)
+    labels: str | Callable | None = field(default=None, kw_only=True)
     memory_gb: float | None = field(default=None, kw_only=True)
 
     def _recipe_type(self) -> type:
@@ -75,13 +77,15 @@ class MapFit(ReadyMade):
         """Raise GridError if these arguments do not go together."""
         if self.router.route(params).training.fold_rule == "stratified" and self.labels is None:
             raise GridError(
-                "MapFit: fold_rule='stratified' needs labels: MapFit(labels=FUNCTION) returns the objects in the "
-                "images of a data set. Without labels, use 'grouped' (copies of an image together) or 'random'."
+                "MapFit: fold_rule='stratified' needs labels: MapFit(labels=\"object\") names a label of the data "
+                "set, or labels is a function that returns one of each image. Without labels, use 'grouped' "
+                "(copies of an image together) or 'random'."
             )
 
     def settings(self) -> dict[str, Any]:
         """What is part of every run's id, as JSON."""
-        return {**super().settings(), **({"labels": name_of(self.labels)} if self.labels else {})}
+        labels = name_of(self.labels) if callable(self.labels) else self.labels
+        return {**super().settings(), **({"labels": labels} if labels else {})}
 
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models import data
@@ -101,7 +105,7 @@ class MapFit(ReadyMade):
         train, name = parts.train, name_of_features(routed.architecture, routed.build)
         n_neurons = train.n_neurons
         gram = gram_of(features, rows["train"], name=name, memory_gb=self.memory_gb, neurons=n_neurons)
-        labels = train.groups if self.labels is None else self.labels(train)
+        labels = labels_of(train, self.labels)
         found = fit_map(gram, np.where(train.valid, train.responses, np.nan), how, labels=labels)
         result = scoring.score(
             {part: found.predict(gram, of) for part, of in rows.items()}, parts, self.scores
@@ -150,6 +154,13 @@ class MapFit(ReadyMade):
         SavedMap
         """
         return SavedMap.load(Path(folder) / "map.npz")
+
+
+def labels_of(part: Dataset, which: str | Callable[[Dataset], Any] | None) -> Any:
+    """What the folds of a part go by, (image,): a label of it, what a function returns, or its groups."""
+    if which is None:
+        return part.groups
+    return part.label(which) if isinstance(which, str) else which(part)
 
 
 def name_of_features(function: str, arguments: Mapping[str, Any]) -> str:

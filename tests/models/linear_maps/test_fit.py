@@ -79,6 +79,18 @@ def test_copies_of_an_image_are_in_one_fold_unless_labels_are_given(desk):
     assert desk.run(labelled, fold_rule="stratified")["test/correlation"] > 0.5
 
 
+def test_folds_are_stratified_by_a_label_of_the_data_set(desk):
+    def cells():
+        data = toy()
+        return data.derived(labels={"object": np.arange(data.n_images) % 3})
+
+    named = MapFit(pixels, data=cells, labels="object", mapping=MapRecipe(alphas=(1.0, 10.0)))
+    assert named.settings()["labels"] == "object"
+    assert desk.run(named)["test/correlation"] > 0.5
+    with pytest.raises(DataError, match=r"toy: no label 'objct'. Labels: object. Did you mean 'object'\?"):
+        desk.run(MapFit(pixels, data=cells, labels="objct"))
+
+
 def test_arguments_of_features_and_settings_of_maps_are_axes_and_wrong_ones_are_refused():
     experiment = nf.Experiment(
         FIT, grid=nf.grid(architecture=["halves"], power=[1, 2], kind=["ols", "banded"], folds=[4])
