@@ -2,8 +2,8 @@
 
 Modules: `networks` (which network, its weights, its pixel format), `layers` (names, globs, aliases), `keys` (what
 the features depend on), `extraction` (the forward pass and the files), `matrix` (features as they are read),
-`registration` (features made elsewhere). The files themselves are described in `store/features.py`. Names load on
-first use.
+`layer_inputs` (a layer as the input of a model), `registration` (features made elsewhere). The files themselves are
+described in `store/features.py`. Names load on first use.
 """
 
 from __future__ import annotations

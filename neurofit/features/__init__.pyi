@@ -4,6 +4,10 @@ from .extraction import (
     extract as extract,
     open as open,
 )
+from .layer_inputs import (
+    activations as activations,
+    with_activations as with_activations,
+)
 from .matrix import (
     Features as Features,
 )

@@ -5,6 +5,7 @@ Uses only NumPy; the model itself may use TensorFlow.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ def images_of(data: Any, study: Path) -> Images:
 
     Parameters
     ----------
-    data : str, Dataset, StimulusSet, ndarray, or mapping of str to ndarray
+    data : str, Dataset, StimulusSet, Images, ndarray, or mapping of str to ndarray
         A name for `datasets.load_stimuli` or `datasets.load`, with "/train" or "/test" for a part of an official
         split; the path of a .npy or .npz file with images; a data set; a stimulus set, whose images stay on disk;
         or arrays, (image, …), one per input of the model.
@@ -89,6 +90,8 @@ def images_of(data: Any, study: Path) -> Images:
     DataError
         If a file is missing or damaged, or the data set has no such part.
     """
+    if isinstance(data, Images):
+        return data
     if isinstance(data, str):
         data = _read(study / data) if Path(data).suffix in FILES else _by_name(data, study / "data")
     if isinstance(data, datasets.StimulusSet):
@@ -103,6 +106,47 @@ def images_of(data: Any, study: Path) -> Images:
         shapes = ", ".join(f"'{name}' {values.shape}" for name, values in arrays.items())
         raise DataError(f"The inputs must have the same number of images: {shapes or 'there are none'}.")
     return Images.of_arrays(arrays, np.arange(lengths.pop()))
+
+
+def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[..., Any]) -> Images:
+    """The input "image" of a model that sees what is computed from images, such as the activations of a layer.
+
+    Parameters
+    ----------
+    data
+        A stimulus set, or the name of one, for which inputs are computed; or the inputs themselves, as for
+        `images_of`.
+    study : Path
+        The folder of the study.
+    shape : sequence of int
+        Of the model's input for one image.
+    inputs_of : callable
+        `inputs_of(images, study=study)`: see `ready_made.ComputesInputs`.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    ShapeError
+        If there are other images than a stimulus set, whose values do not have the shape of the model's input.
+    """
+    if isinstance(data, str) and Path(data).suffix not in FILES:
+        with contextlib.suppress(NameUnknown):
+            data = datasets.load_stimuli(data, study / "data")
+    if isinstance(data, datasets.StimulusSet):
+        inputs = inputs_of(data, study=study)
+        return Images({"image": inputs.shape}, inputs.ids, lambda rows: {"image": inputs.read(rows)})
+    images = images_of(data, study)
+    found = images.shapes.get("image")
+    if found is not None and found[1:] != tuple(shape):
+        raise ShapeError(
+            f"The model takes activations, (image, {', '.join(map(str, shape))}), computed from images, and these "
+            f"are {found}. Give the images as a stimulus set, or its name: a datasets.StimulusSet says what the "
+            "values of its images mean, so that activations can be computed."
+        )
+    return images
 
 
 def predict(

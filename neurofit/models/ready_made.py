@@ -29,6 +29,17 @@ class Initialises(Protocol):
     def initialise(self, model: Any, train: Any, /) -> None: ...
 
 
+@runtime_checkable
+class ComputesInputs(Protocol):
+    """A data function that computes the model's inputs from images, which may need TensorFlow.
+
+    It computes those of other images in the same way: `inputs_of` is called with a stimulus set, the study, and the
+    arguments of the data function. What it returns has `shape`, `ids` and `read(rows)`, as a stimulus set has.
+    """
+
+    def inputs_of(self, images: Any, /, *, study: Path, **arguments: Any) -> Any: ...
+
+
 class FitSettings(Protocol):
     """What the steps of a fit read of it. `models.Fit` has all of it."""
 

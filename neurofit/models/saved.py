@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.errors import StoreError
 from neurofit.files import write_whole
-from neurofit.models.ready_made import plain
+from neurofit.models.ready_made import ComputesInputs, plain
 from neurofit.models.training import FIELDS
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
     """
     import keras
 
+    from neurofit.models import prediction
     from neurofit.models.building import as_model_takes
-    from neurofit.models.prediction import predict
 
     record, scaling = recipe(folder), normalisation(folder)
     model, dtype = load_folder(folder, fit), record.get("dtype", "float32")
@@ -115,7 +116,16 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
         predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
         return np.asarray(predicted * np.asarray(units["std"]) + np.asarray(units["mean"]))
 
-    return predict(respond, record["shapes"]["inputs"], folder, data, study)
+    if isinstance(fit.data, ComputesInputs):
+        arguments = {
+            name: value
+            for name, value in record["data"]["arguments"].items()
+            if name not in ("split", "standardise")
+        }
+        data = prediction.computed(
+            data, study, record["shapes"]["inputs"]["image"], partial(fit.data.inputs_of, **arguments)
+        )
+    return prediction.predict(respond, record["shapes"]["inputs"], folder, data, study)
 
 
 def recipe(folder: Path) -> dict[str, Any]:

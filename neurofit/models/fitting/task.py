@@ -23,7 +23,7 @@ from neurofit.models.fitting.scoring import (
     predict_and_score,
     write_predictions,
 )
-from neurofit.models.ready_made import REQUIRED, FitSettings, Initialises, Routed
+from neurofit.models.ready_made import REQUIRED, ComputesInputs, FitSettings, Initialises, Routed
 from neurofit.models.training import Training
 from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
@@ -34,14 +34,14 @@ log = logging.getLogger(__name__)
 
 
 def prepare(fit: FitSettings, study: Path) -> None:
-    """Read the default data, which is safe before a fork.
+    """Read the default data, which is safe before a fork, unless TensorFlow computes its inputs.
 
     Importing this module has already imported Keras and TensorFlow.
     """
     arguments = {
         name: default for name, default in fit.router.data.items() if name not in ("split", "standardise")
     }
-    if REQUIRED in arguments.values():
+    if REQUIRED in arguments.values() or isinstance(fit.data, ComputesInputs):
         return
     try:
         data.load(fit.data, arguments, study)
