@@ -135,7 +135,7 @@ def with_activations(
     Returns
     -------
     Dataset
-        Its groups, responses, ids and truth are those of `dataset`.
+        Its groups, responses, ids, labels and truth are those of `dataset`.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def with_activations(
     return Dataset(f"{dataset.name}, {loaded.name} ({loaded.weights}) {name}", {"image": values}, **kept)
 
 
-_KEPT = ("responses", "trials", "mask", "image_ids", "groups", "neurons", "truth", "official")
+_KEPT = ("responses", "trials", "mask", "image_ids", "groups", "neurons", "truth", "official", "labels")
 
 
 def _sized(images: StimulusSet, size: int | None) -> StimulusSet:

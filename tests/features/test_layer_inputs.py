@@ -20,6 +20,7 @@ def cells(images) -> Dataset:
         np.random.default_rng(0).normal(size=(len(ids), 3)),
         image_ids=ids,
         official=np.repeat(["train", "test"], [len(ids) - 20, 20]),
+        labels={"object": np.arange(len(ids)) % 7},
     )
 
 
@@ -31,6 +32,7 @@ def test_activations_replace_images_in_the_order_of_the_data_set(study, images, 
     assert found.name == "cells, sums (given) all" and found.image_shape == (6, 5, 3)
     for kept in ("responses", "image_ids", "groups", "official"):
         assert np.array_equal(getattr(found, kept), getattr(recorded, kept))
+    assert np.array_equal(found.label("object"), recorded.label("object"))
 
 
 def test_a_layer_without_maps_is_a_map_of_one_pixel(study, images, network):
