@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "store": {"store", "experiments"},
     "experiments": {"experiments"},
     "backends": {"backends"},
-    "models": {"models", "datasets", "scores"},
+    "models": {"models", "features", "datasets", "scores"},
     "features": {"features", "datasets", "scores", "store"},
     "datasets": {"datasets", "scores"},
     "scores": {"scores"},

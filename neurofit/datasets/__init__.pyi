@@ -5,6 +5,7 @@ from .catalogue import (
     convert_images as convert_images,
     known as known,
     load as load,
+    load_responses as load_responses,
     load_stimuli as load_stimuli,
     rdms as rdms,
 )

@@ -77,6 +77,35 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     return _merged(recording, [_read(recording, part, data) for part in parts])
 
 
+def load_responses(spec: str, data: Path | None = None) -> Dataset:
+    """Load a data set by name without keeping its images in memory.
+
+    Parameters
+    ----------
+    spec : {"majaj_2015"}
+    data : Path, optional
+        The study's data/.
+
+    Returns
+    -------
+    Dataset
+        Its only input is "row": the row of each image in `load_stimuli(spec, data)`. All else is as of `load`.
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such data set, or its images are not a stimulus set.
+    DataError
+        If a file is missing or damaged.
+    """
+    known = {name: one for name, one in _formats().items() if hasattr(one, "responses")}
+    if spec not in known:
+        raise NameUnknown(
+            f"No data set '{spec}' whose images are a stimulus set. Known: {', '.join(known)}.{nearest(spec, known)}"
+        )
+    return known[spec].responses(_folder(known[spec], known[spec].parts[0], data))
+
+
 def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
     """Load the images of a data set by name, with their pixel format and labels. Images stay on disk.
 

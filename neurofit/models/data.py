@@ -54,6 +54,8 @@ class PreparedData:
         The numbers that the parts were scaled with.
     split : datasets.Split
     split_seed : int
+    name : str or None
+        By which the data set was loaded; None if a function made it.
     """
 
     dataset: datasets.Dataset
@@ -61,16 +63,26 @@ class PreparedData:
     normalisation: dict[str, Any]
     split: datasets.Split
     split_seed: int
+    name: str | None = None
 
 
 def prepared(
-    source: str | Callable[..., Any], arguments: Mapping[str, Any], defaults: Mapping[str, Any], task: Any
+    source: str | Callable[..., Any],
+    arguments: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    task: Any,
+    *,
+    with_images: bool = True,
 ) -> PreparedData:
-    """The data set of a task: loaded, split by the task's seed or fold, and standardised."""
+    """The data set of a task: loaded, split by the task's seed or fold, and standardised.
+
+    Without images, its only input is "row", see `datasets.load_responses`; the source must then be a name.
+    """
     arguments = {**defaults, **arguments}
     split, scaling = as_split(arguments.pop("split")), arguments.pop("standardise")
-    dataset = load(source, arguments, task.study)
-    if isinstance(name := _named(source, arguments, task.study), str):
+    dataset = load(source, arguments, task.study, with_images=with_images)
+    name = _named(source, arguments, task.study)
+    if isinstance(name, str):
         for path in files_of(name, Path(task.study) / "data"):
             task.uses(path)
     fold = {"fold": task.repetition, "folds": task.repetitions} if task.split_by == "fold" else {}
@@ -78,7 +90,7 @@ def prepared(
     parts = datasets.split(dataset, split, seed, **fold)
     scaling = {"inputs": scaling} if isinstance(scaling, str) else dict(scaling)
     parts, record = datasets.standardise(parts, **scaling)
-    return PreparedData(dataset, parts, record, split, seed)
+    return PreparedData(dataset, parts, record, split, seed, name if isinstance(name, str) else None)
 
 
 def split_seed(split: datasets.Split, task: Any) -> int:
@@ -113,7 +125,9 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
         warn(task, f"The {which} more images than the split asks for: {remedy}")
 
 
-def load(source: str | Callable[..., Any], arguments: Mapping[str, Any], study: Path) -> datasets.Dataset:
+def load(
+    source: str | Callable[..., Any], arguments: Mapping[str, Any], study: Path, *, with_images: bool = True
+) -> datasets.Dataset:
     """The data set. It is read once per process; forked tasks share what `prepare` read.
 
     Raises
@@ -123,7 +137,12 @@ def load(source: str | Callable[..., Any], arguments: Mapping[str, Any], study: 
     """
     given = _named(source, arguments, study)
     if isinstance(source, str) or isinstance(given, str):
-        return _by_name(given, study)
+        return _by_name(given, study, with_images)
+    if not with_images:
+        raise DataError(
+            f"{name_of(source)}() returned a {type(given).__name__}. Features of a network are those of a stimulus "
+            "set: give the name of a data set that has one, such as 'majaj_2015', or a function that returns it."
+        )
     if not isinstance(given, datasets.Dataset):
         raise DataError(
             f"{name_of(source)}() returned a {type(given).__name__}; expected a name or a neurofit Dataset."
@@ -219,9 +238,10 @@ def as_split(split: Any) -> datasets.Split:
         ) from None
 
 
-def _by_name(name: str, study: Path) -> datasets.Dataset:
+def _by_name(name: str, study: Path, with_images: bool) -> datasets.Dataset:
+    read = datasets.load if with_images else datasets.load_responses
     dataset: datasets.Dataset = _remembered(
-        (name, str(study)), lambda: datasets.load(name, Path(study) / "data")
+        (name, str(study), with_images), lambda: read(name, Path(study) / "data")
     )
     return dataset
 

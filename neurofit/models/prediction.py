@@ -149,6 +149,37 @@ def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[.
     return images
 
 
+def stimuli_of(data: Any, study: Path) -> datasets.StimulusSet:
+    """The images of a data set, with the meaning of their values, which a network has to know.
+
+    Parameters
+    ----------
+    data : str or StimulusSet
+        A name for `datasets.load_stimuli`, or a stimulus set.
+    study : Path
+
+    Returns
+    -------
+    StimulusSet
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such stimulus set.
+    DataError
+        If it is anything else, whose pixel format is not known.
+    """
+    if isinstance(data, datasets.StimulusSet):
+        return data
+    if isinstance(data, str) and Path(data).suffix not in FILES:
+        return datasets.load_stimuli(data, study / "data")
+    what = f"'{data}'" if isinstance(data, str) else f"a {type(data).__name__}"
+    raise DataError(
+        f"This model sees images through a network, and what the values of {what} mean is not declared. Give the "
+        "name of a stimulus set ('majaj_2015/test'), or in Python a StimulusSet (datasets.StimulusSet.from_npy)."
+    )
+
+
 def predict(
     respond: Callable[[dict[str, np.ndarray]], np.ndarray],
     shapes: Mapping[str, Sequence[int] | None],

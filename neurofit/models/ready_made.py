@@ -40,6 +40,13 @@ class ComputesInputs(Protocol):
     def inputs_of(self, images: Any, /, *, study: Path, **arguments: Any) -> Any: ...
 
 
+@runtime_checkable
+class DeclaresArguments(Protocol):
+    """What stands for a function, with arguments whose defaults depend on how it was made."""
+
+    def arguments(self) -> Mapping[str, Any]: ...
+
+
 class FitSettings(Protocol):
     """What the steps of a fit read of it. `models.Fit` has all of it."""
 
@@ -84,7 +91,7 @@ class ReadyMade:
             found = getattr(self, self.recipe)
             raise GridError(f"{kind}({self.recipe}={found!r}): expected {recipe.__name__}(…).")
         for name, function in self.built.items():
-            if not callable(function):
+            if not callable(function) and not isinstance(function, DeclaresArguments):
                 what = type(function).__name__
                 raise GridError(f"{kind}: {self.functions} '{name}' is a {what}, expected a function.")
         if not self.built:
@@ -356,14 +363,18 @@ class Router:
             raise GridError(f"{place} '{chosen}' needs a value for {', '.join(missing)}: it has no default.")
 
 
-def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
+def declared(function: Callable[..., Any] | DeclaresArguments, after: int) -> dict[str, Any]:
     """The arguments of a function after its first `after`, name → default; REQUIRED if there is no default.
+
+    An object with a method `arguments` declares them itself.
 
     Raises
     ------
     GridError
         If the function has *args or **kwargs, which hide what can be set.
     """
+    if isinstance(function, DeclaresArguments):
+        return dict(function.arguments())
     parameters = list(inspect.signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -375,6 +386,6 @@ def declared(function: Callable[..., Any], after: int) -> dict[str, Any]:
     return {parameter.name: parameter.default for parameter in parameters[after:]}
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any] | DeclaresArguments) -> str:
     """The name of a function, as settings and ids have it."""
     return getattr(function, "__name__", type(function).__name__)

@@ -115,6 +115,10 @@ class Majaj:
         """The images with responses, at full size: 1.7 GB for the published file."""
         return dataset(folder)
 
+    def responses(self, folder: Path) -> Dataset:
+        """The data set with the rows of its images in `stimuli("", folder)` instead of the images."""
+        return dataset(folder, with_images=False)
+
     def stimuli(self, part: str, folder: Path) -> StimulusSet:
         """The images of a part; without a name, those of training and validation, as in the data set."""
         path = folder / FILE
@@ -123,7 +127,7 @@ class Majaj:
         return StimulusSet.joined(self.kind, [_stimuli(path, one) for one in WITH_RESPONSES])
 
 
-def dataset(folder: Path, *, resize: tuple[int, int] | None = None) -> Dataset:
+def dataset(folder: Path, *, resize: tuple[int, int] | None = None, with_images: bool = True) -> Dataset:
     """The data set in this folder.
 
     Parameters
@@ -132,6 +136,9 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None) -> Dataset:
         data/majaj_2015 of a study.
     resize : tuple of int, optional
         (height, width) that images are resized to, bilinearly and with antialiasing.
+    with_images : bool, default True
+        False: the only input is "row", the row of each image in the stimulus set. Images are read in blocks,
+        to find those that are equal, and are not kept.
 
     Returns
     -------
@@ -150,11 +157,11 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None) -> Dataset:
     name = "majaj_2015" + (" (example)" if is_example(path) else "")
     if resize is not None and resize != images.shape[1:3]:
         images, name = images.sized(*resize, resize=True), f"{name}, resized to {resize[0]}×{resize[1]}"
-    values, groups = _values_and_groups(images)
+    values, groups = _values_and_groups(images, with_images)
     responses = [_responses(path, part) for part in WITH_RESPONSES]
     return Dataset(
         name=name,
-        inputs={"image": values},
+        inputs={"row": np.arange(images.n_images)} if values is None else {"image": values},
         responses=np.concatenate(responses),
         image_ids=images.ids,
         groups=groups,
@@ -307,13 +314,14 @@ def _truth(path: Path) -> dict | None:
         return {"rates": rates, "parameters": pd.DataFrame({"signal": rates.var(axis=0)})}
 
 
-def _values_and_groups(images: StimulusSet) -> tuple[np.ndarray, np.ndarray]:
-    """All images, and ints that are equal for equal images; without a second copy of the images."""
-    values = np.empty(images.shape, np.float32)
+def _values_and_groups(images: StimulusSet, kept: bool) -> tuple[np.ndarray | None, np.ndarray]:
+    """All images if they are kept, and ints that are equal for equal images; without a second copy."""
+    values = np.empty(images.shape, np.float32) if kept else None
     seen: dict[bytes, int] = {}
     groups = np.empty(images.n_images, np.int64)
     for rows, block in images.blocks():
-        values[rows] = block
+        if values is not None:
+            values[rows] = block
         for number, image in zip(range(rows.start, rows.stop), block):
             groups[number] = seen.setdefault(hashlib.blake2b(image.data, digest_size=16).digest(), len(seen))
     return values, groups

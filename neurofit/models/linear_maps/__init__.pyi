@@ -21,6 +21,9 @@ from .maps import (
     LinearMap as LinearMap,
     fit_map as fit_map,
 )
+from .network_features import (
+    NetworkFeatures as NetworkFeatures,
+)
 from .recipe import (
     MapRecipe as MapRecipe,
 )
