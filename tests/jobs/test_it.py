@@ -1,0 +1,46 @@
+"""The IT scripts: what they run, without TensorFlow and without recordings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from neurofit.experiments import scripts
+from neurofit.study import Study
+
+STUDY = Study(Path(__file__).resolve().parents[2])
+RUNS = {"it/ridge_pixels": 4, "it/features": 4, "it/layers": 48, "it/best": 1}
+LAYERS = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool"]
+
+
+def experiment(name):
+    entry = scripts.find(STUDY, name)
+    return scripts.load(STUDY, entry.path, entry.name)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_script_has_its_runs_and_says_what_it_asks(name):
+    found = experiment(name)
+    assert len(found.runs()) == RUNS[name]
+    assert (
+        len({run.params_id if hasattr(run, "params_id") else str(run.params) for run in found.runs()})
+        == RUNS[name]
+    )
+    assert scripts.head(scripts.find(STUDY, name).path).endswith((".", "?"))
+
+
+def test_every_layer_has_every_weights_and_every_map():
+    runs = [run.params for run in experiment("it/layers").runs()]
+    assert Counter(run["layer"] for run in runs) == dict.fromkeys(LAYERS, 8)
+    assert Counter(run["weights"] for run in runs) == {"imagenet": 12, "random": 36}
+    assert {(run["weights"], run.get("weights_seed")) for run in runs} == {
+        (run.params["weights"], run.params.get("weights_seed")) for run in experiment("it/features").runs()
+    }
+
+
+def test_the_best_layer_is_one_of_those_of_the_sweep_and_validation_chooses_it():
+    given = experiment("it/best").fit.features.arguments()
+    assert (given["layer"], given["choose"]) == (LAYERS, "validation")
+    assert experiment("it/features").arguments()["layers"] == LAYERS
