@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurofit.errors import GridError
 from neurofit.models.ready_made import ReadyMade, name_of
 from neurofit.models.training import Training
 
@@ -78,6 +79,18 @@ class Fit(ReadyMade):
         settings = super().settings()
         return settings if self.initialise is None else {**settings, "initialise": name_of(self.initialise)}
 
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise GridError if these arguments do not go together."""
+        routed = self.router.route(params)
+        needed = getattr(self.built[routed.architecture], "standardise", None)
+        given = routed.data.get("standardise", self.standardise)
+        inputs = given if isinstance(given, str) else dict(given).get("inputs", "global")
+        if needed is not None and inputs != needed:
+            raise GridError(
+                f"Architecture '{routed.architecture}' needs Fit(standardise={needed!r}), not {inputs!r}: it "
+                "converts images itself, and standardised ones would be converted wrongly."
+            )
+
     def prepare(self, study: Path) -> None:
         """Import TensorFlow and read the data, before tasks are forked from this process."""
         from neurofit.models.fitting import task
@@ -87,6 +100,7 @@ class Fit(ReadyMade):
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models.fitting.task import fit
 
+        self.check(task.params)
         return fit(self, task)
 
     def load(self, folder: Path) -> Any:

@@ -1,7 +1,7 @@
 """Optimisers as functions: (weights, gradients, moments, step, learning rate) → (weights, moments).
 
 They work elementwise: weights are (weight,) or (repetition, weight); step and learning rate are numbers, or
-(repetition, 1). `step` counts from 1. A moment has the shape of the weights and starts at 0.
+(repetition, 1), or the rate is (weight,). `step` counts from 1. A moment has the shape of the weights and starts at 0.
 """
 
 from __future__ import annotations

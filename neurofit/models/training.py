@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -55,6 +56,9 @@ class Training:
     decay_every : int, optional
         Epochs after which the learning rate is multiplied by `decay`, again and again, whatever the validation
         loss is. `decay_every=5, decay=0.1` is `StepLR(5, 0.1)` of PyTorch.
+    rate_factors : mapping of str to float, default {}
+        What the learning rate of some weights is multiplied by: names or globs, as for `freeze`, and numbers > 0.
+        The first one that matches a weight counts. Kept as pairs.
     turns : {"none", "recording"}
         With "recording", every batch has images of one recording, the recordings take turns, and shorter ones
         are repeated until the longest is complete. With "none", batches are drawn from all images.
@@ -67,7 +71,8 @@ class Training:
         Ascending values of that argument. There is one training for each, starting from the weights of the
         previous one. The validation loss selects one of them.
     freeze : tuple of str, default ()
-        Names of layers ("core") or single weights ("neurons/where") that are not trained.
+        Names of layers ("core") or single weights ("neurons/where") that are not trained. Layers of a nested model
+        are "network/conv1_conv"; names can be globs, such as "network/conv[1-3]_*".
     checkpoint_minutes : float, default 1
         Minutes between checkpoints.
     jit : bool, default False
@@ -101,6 +106,7 @@ class Training:
     checkpoint_minutes: float = 1.0
     jit: bool = False
     decay_every: int | None = field(default=None, metadata={"in_settings": "if changed"})
+    rate_factors: tuple[tuple[str, float], ...] = field(default=(), metadata={"in_settings": "if changed"})
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
@@ -141,6 +147,7 @@ class Training:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "freeze", _names("freeze", self.freeze))
+        object.__setattr__(self, "rate_factors", _factors("rate_factors", self.rate_factors))
         object.__setattr__(self, "strengths", _ascending("strengths", self.strengths))
         for name, known in (
             ("optimizer", OPTIMIZERS),
@@ -192,7 +199,7 @@ class Training:
                 raise GridError(f"Training: {name}={getattr(self, name)!r} has no effect without {needed}.")
 
     def _check_lbfgs(self) -> None:
-        for name in ("batch_size", "learning_rate", "decays", "decay_every", "jit", "turns"):
+        for name in ("batch_size", "learning_rate", "decays", "decay_every", "rate_factors", "jit", "turns"):
             if getattr(self, name) != FIELDS[name]:
                 raise GridError(
                     f"Training: {name}={getattr(self, name)!r} has no effect with optimizer 'lbfgs', which "
@@ -213,6 +220,23 @@ def _names(name: str, given: Any) -> tuple[str, ...]:
         return tuple(given)
     raise GridError(
         f"Training: {name}={given!r}; expected a list of names, such as ['core', 'neurons/where']."
+    )
+
+
+def _factors(name: str, given: Any) -> tuple[tuple[str, float], ...]:
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    if isinstance(pairs, (list, tuple)) and all(
+        isinstance(one, (list, tuple))
+        and len(one) == 2
+        and isinstance(one[0], str)
+        and _is_strength(one[1])
+        and one[1] > 0
+        for one in pairs
+    ):
+        return tuple((pattern, factor) for pattern, factor in pairs)
+    raise GridError(
+        f"Training: {name}={given!r}; expected names of layers or weights, each with a number > 0, such as "
+        "{'network/*': 0.1}."
     )
 
 

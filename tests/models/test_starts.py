@@ -80,9 +80,35 @@ def test_a_frozen_layer_and_a_frozen_weight_stay_as_they_were(small, desks):
     assert np.abs(after["neurons"][0] - before["neurons"][0]).max() > 0.01
 
 
+def test_a_factor_of_the_rate_makes_a_layers_steps_smaller(small, desks):
+    """One step of gradient descent from equal weights; the first name that matches counts."""
+    one_step = Training(epochs=1, batch_size=100, optimizer="sgd", learning_rate=0.01)
+    fit = Fit(core_and_readout, data=small, split=SPLIT, training=one_step)
+    found = {}
+    for name, how in {
+        "start": {"learning_rate": 1e-12},
+        "full": {},
+        "slower": {"rate_factors": [["cor*", 0.25], ["*/bias", 0.5], ["core/kernel", 9.0]]},
+    }.items():
+        desk = desks(name)
+        desk.run(fit, **how)
+        found[name] = layers(desk, fit)
+    for layer, factors in {"core": (0.25, 0.25), "neurons": (1, 0.5)}.items():
+        for before, full, slower, factor in zip(*(found[one][layer] for one in found), factors):
+            np.testing.assert_allclose(slower - before, factor * (full - before), atol=1e-6)
+            assert np.abs(full - before).max() > 1e-4
+    with pytest.raises(UsageError, match=r"rate_factors: no 'cor'\. Did you mean 'core'"):
+        desks("wrong").run(fit, rate_factors={"cor": 0.1})
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(["cor"], r"no 'cor'\. Did you mean 'core'"), (["core", "neurons"], "nothing is left to train")],
+    [
+        (["x*"], r"freeze: no 'x\*'"),
+        (["*"], "nothing is left to train"),
+        (["cor"], r"no 'cor'\. Did you mean 'core'"),
+        (["core", "neurons"], "nothing is left to train"),
+    ],
 )
 def test_what_cannot_be_frozen_is_an_error(names, message, small, desk):
     with pytest.raises(UsageError, match=message):
@@ -267,6 +293,7 @@ def penalised(shapes):
         ({"optimizer": "lbfgs"}, "expected a whole number ≥ 10"),
         ({"optimizer": "lbfgs", "validate_every": 50, "batch_size": 8}, "batch_size=8 has no effect"),
         ({"freeze": "core"}, "expected a list of names"),
+        ({"rate_factors": {"core": 0}}, "each with a number > 0"),
         ({"start": 3}, "expected the path"),
     ],
 )

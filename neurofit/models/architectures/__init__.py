@@ -1,7 +1,8 @@
 """Architectures that jobs share: each is a function of shapes and arguments that returns a Keras model.
 
 `basic` has general ones. `published` has the convolutional network of Klindt et al., and the networks of the
-macaque recordings' authors (`docs/macaque.md`). `images` has networks for large colour images (`docs/it.md`).
+macaque recordings' authors (`docs/macaque.md`). `images` has networks for large colour images, and
+`fine_tuning` one that is pretrained (`docs/it.md`).
 `thesis` has those of the thesis' experiments, with the thesis' names of arguments, so that its run lists and ours
 agree (`docs/thesis.md`). Cheap to import: Keras loads when a model is built.
 """
@@ -9,6 +10,7 @@ agree (`docs/thesis.md`). Cheap to import: Keras loads when a model is built.
 from __future__ import annotations
 
 from neurofit.models.architectures.basic import hsm, linear_nonlinear, penalty, what_where
+from neurofit.models.architectures.fine_tuning import fine_tuned
 from neurofit.models.architectures.images import pooled_cnn, shallow_cnn
 from neurofit.models.architectures.published import kindel_cnn, kindel_lnln, klindt
 from neurofit.models.architectures.thesis import (
@@ -37,6 +39,7 @@ __all__ = [
     "dog_hidden",
     "dog_l2",
     "dog_penalised",
+    "fine_tuned",
     "hsm",
     "kindel_cnn",
     "kindel_lnln",

@@ -9,10 +9,11 @@ from typing import Any
 
 import keras
 
-from neurofit.errors import StoreError, UsageError, nearest
+from neurofit.errors import StoreError, UsageError
 from neurofit.files import read_json
 from neurofit.models.ready_made import FitSettings
 from neurofit.models.saved import WEIGHTS, load_folder
+from neurofit.models.weight_names import matching, named_layers, named_weights
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,9 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
         If no weight fits.
     """
     folder = _finished(task.study / where.format(repetition=task.repetition), where)
-    theirs = {_name(layer, one): one for layer, one in _weights(load_folder(folder, fit))}
+    theirs = dict(named_weights(load_folder(folder, fit)))
     taken, left = [], []
-    for layer, variable in _weights(model):
-        name = _name(layer, variable)
+    for name, variable in named_weights(model):
         if name in theirs and tuple(theirs[name].shape) == tuple(variable.shape):
             variable.assign(theirs[name].value)
             taken.append(name)
@@ -64,7 +64,7 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
 
 
 def freeze(model: keras.Model, names: Sequence[str]) -> None:
-    """Exclude these layers ("core"), or single weights of them ("neurons/where"), from training.
+    """Exclude these layers ("core", "network/conv[1-3]_*"), or weights ("neurons/where"), from training.
 
     A frozen batch normalisation uses its statistics and no longer adapts them. Penalties of frozen weights,
     which nothing could lower, are no longer counted.
@@ -74,18 +74,11 @@ def freeze(model: keras.Model, names: Sequence[str]) -> None:
     UsageError
         If there is no such layer or weight, or no weight is left to train.
     """
-    layers = {layer.name: layer for layer in model.layers}
-    weights = {_name(layer, variable): variable for layer, variable in _weights(model)}
-    for name in names:
-        if name in layers:
-            layers[name].trainable = False
-        elif name in weights:
-            weights[name].trainable = False
-        else:
-            known = [*layers, *weights]
-            raise UsageError(
-                f"freeze: no '{name}'.{nearest(name, known)} Layers and weights: {', '.join(known)}."
-            )
+    layers, weights = dict(named_layers(model)), dict(named_weights(model))
+    known = list(dict.fromkeys([*layers, *weights]))
+    for pattern in names:
+        for name in matching(pattern, known, "freeze"):
+            (layers if name in layers else weights)[name].trainable = False
     if not model.trainable_variables:
         raise UsageError(f"freeze={list(names)}: nothing is left to train.")
 
@@ -107,15 +100,3 @@ def _finished(folder: Path, where: str) -> Path:
 def _is_done(outcome: Path) -> bool:
     """Whether an attempt is done. A later attempt that failed or was stopped does not displace it."""
     return bool(read_json(outcome).get("state", "done") == "done")
-
-
-def _weights(model: keras.Model) -> list[tuple[keras.layers.Layer, Any]]:
-    """Each weight, with the layer of the model that holds it."""
-    pairs = [(layer, one) for layer in model.layers for one in layer.weights]
-    return pairs or [(model, one) for one in model.weights]
-
-
-def _name(layer: keras.layers.Layer, variable: Any) -> str:
-    """ "layer/weight"; the name of a nested weight includes the names in between."""
-    inner = variable.path.split(f"{layer.name}/", 1)[-1]
-    return f"{layer.name}/{inner}"

@@ -21,6 +21,7 @@ from neurofit.models import losses, optimizers
 from neurofit.models.building import as_model_takes
 from neurofit.models.data import Arrays
 from neurofit.models.training import Training
+from neurofit.models.weight_names import rate_factors
 
 ROWS_AT_ONCE = 512  # images per call when predicting
 
@@ -62,6 +63,9 @@ class Program:
         self._constraints = [one.constraint for one in model.trainable_variables]
         if len({str(one.dtype) for one in model.trainable_variables}) != 1:
             raise UsageError(f"The model needs weights to train, all of one dtype ({training.dtype}).")
+        self._rate_factors = None
+        if training.rate_factors:
+            self._rate_factors = self._vector(rate_factors(model, training.rate_factors))
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
         self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
         self._epochs = compiled(self._many_epochs)
@@ -156,6 +160,8 @@ class Program:
             cost = self.loss(responses, predictions, mask)
             penalised = cost + penalties
         gradients = tape.gradient(penalised, weights)
+        if self._rate_factors is not None:
+            rate = rate * self._rate_factors
         weights, moments = self.optimizer.update(weights, gradients, moments, step + 1, rate)
         weights = self._constrained(weights)
         return weights, moments, step + 1, other, tf.stack([cost, penalised])
