@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -51,11 +52,11 @@ def activations(
     study: Path,
     data: str = "majaj_2015",
     network: str = "ResNet50",
-    weights: str = "random",
-    network_seed: int = 0,
+    weights: str = "imagenet",
+    weights_seed: int = 0,
     layer: str = "layer3",
     pixels: str | None = None,
-    image_size: int | None = None,
+    resize: int | Sequence[int] | None = None,
 ) -> Dataset:
     """A data set whose input "image" is a layer's activations: the `data` of a `models.Fit`.
 
@@ -67,12 +68,12 @@ def activations(
     study : Path
         The study's folder.
     data : str, default "majaj_2015"
-        A data set that `datasets.load` and `datasets.load_stimuli` know.
-    network, weights, network_seed, pixels
+        A data set that `datasets.load_responses` and `datasets.load_stimuli` know.
+    network, weights, weights_seed, pixels
         As `features.Network(source, weights, seed, pixels)`. Relative paths start at the study's folder.
     layer : str, default "layer3"
         One layer, as for `features.extract`.
-    image_size : int, optional
+    resize : int or (int, int), optional
         Height and width that images are resized to before the network sees them [pixels].
 
     Returns
@@ -84,10 +85,10 @@ def activations(
     UsageError
         If the activations do not fit into the memory that is left; the message has both numbers.
     """
-    images = _sized(datasets.load_stimuli(data, Path(study) / "data"), image_size)
-    loaded = _loaded(_network(study, network, weights, network_seed, pixels), images, study)
-    _require_memory(data, loaded, images, _one_layer(loaded, layer))  # before the images are read
-    return with_activations(datasets.load(data, Path(study) / "data"), images, loaded, layer, study=study)
+    images = _sized(datasets.load_stimuli(data, Path(study) / "data"), resize)
+    loaded = _loaded(_network(study, network, weights, weights_seed, pixels), images, study)
+    cells = datasets.load_responses(data, Path(study) / "data")
+    return with_activations(cells, images, loaded, layer, study=study)
 
 
 def inputs_of(
@@ -96,15 +97,15 @@ def inputs_of(
     study: Path,
     network: str,
     weights: str,
-    network_seed: int,
+    weights_seed: int,
     layer: str,
-    image_size: int | None,
+    resize: int | Sequence[int] | None,
     pixels: str | None,
     data: str,
 ) -> Activations:
     """The activations of other images, with the arguments of `activations`, which `data` has no part in."""
-    images = _sized(images, image_size)
-    loaded = _loaded(_network(study, network, weights, network_seed, pixels), images, study)
+    images = _sized(images, resize)
+    loaded = _loaded(_network(study, network, weights, weights_seed, pixels), images, study)
     return _extracted(loaded, images, _one_layer(loaded, layer), study)
 
 
@@ -165,8 +166,11 @@ def with_activations(
 _KEPT = ("responses", "trials", "mask", "image_ids", "groups", "neurons", "truth", "official", "labels")
 
 
-def _sized(images: StimulusSet, size: int | None) -> StimulusSet:
-    return images if size is None else images.sized(size, size, resize=True)
+def _sized(images: StimulusSet, resize: int | Sequence[int] | None) -> StimulusSet:
+    if resize is None:
+        return images
+    height, width = (resize, resize) if isinstance(resize, int) else resize
+    return images.sized(height, width, resize=True)
 
 
 def _network(study: Path, source: str, weights: str, seed: int, pixels: str | None) -> Network:
@@ -211,7 +215,7 @@ def _require_memory(data: str, network: Loaded, images: StimulusSet, layer: str)
     if room is not None and needed > room:
         raise UsageError(
             f"{data}: '{layer}' of {network.name} is {shape}, and a training on it needs about {_gb(needed)} of "
-            f"memory; {_gb(room)} are left. Use another layer, smaller images (image_size), or ask the queue for "
+            f"memory; {_gb(room)} are left. Use another layer, smaller images (resize), or ask the queue for "
             "more memory."
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
-from neurofit.models.ready_made import name_of
+from neurofit.models.ready_made import ComputesInputs, name_of
 
 _REMEMBERED: dict[tuple[Any, ...], Any] = {}
 _AT_MOST = 8  # data sets kept in memory: the first ones that were requested
@@ -81,7 +81,8 @@ def prepared(
     arguments = {**defaults, **arguments}
     split, scaling = as_split(arguments.pop("split")), arguments.pop("standardise")
     dataset = load(source, arguments, task.study, with_images=with_images)
-    name = _named(source, arguments, task.study)
+    computed = isinstance(source, ComputesInputs)
+    name = arguments.get("data") if computed else _named(source, arguments, task.study)
     if isinstance(name, str):
         for path in files_of(name, Path(task.study) / "data"):
             task.uses(path)

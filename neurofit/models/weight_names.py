@@ -70,7 +70,7 @@ def rate_factors(model: keras.Model, factors: Sequence[tuple[str, float]]) -> li
     chosen: dict[int, float] = {}
     for pattern, factor in factors:
         known = [part for name in names.values() for part in _with_layers(name)]
-        found = set(matching(pattern, list(dict.fromkeys(known)), "rate_factors"))
+        found = set(matching(pattern, list(dict.fromkeys(known)), "rate_factors, among what is trained"))
         for key, name in names.items():
             if found & set(_with_layers(name)):
                 chosen.setdefault(key, factor)

@@ -11,7 +11,16 @@ from neurofit.experiments import scripts
 from neurofit.study import Study
 
 STUDY = Study(Path(__file__).resolve().parents[2])
-RUNS = {"it/ridge_pixels": 4, "it/features": 4, "it/layers": 48, "it/best": 1}
+RUNS = {
+    "it/ridge_pixels": 4,
+    "it/features": 4,
+    "it/layers": 48,
+    "it/best": 1,
+    "it/cnn": 8,
+    "it/layer3_cnn": 4,
+    "it/fine_tuned": 4,
+}
+NETWORKS = ("it/cnn", "it/layer3_cnn", "it/fine_tuned")
 LAYERS = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool"]
 
 
@@ -44,3 +53,16 @@ def test_the_best_layer_is_one_of_those_of_the_sweep_and_validation_chooses_it()
     given = experiment("it/best").fit.features.arguments()
     assert (given["layer"], given["choose"]) == (LAYERS, "validation")
     assert experiment("it/features").arguments()["layers"] == LAYERS
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_fit_responses_that_can_be_negative_and_validation_chooses_their_weights(name):
+    found = experiment(name)
+    given = found.arguments()
+    assert (given["loss"], found.repetitions) == ("mean_squared", 3)
+    assert given["patience"] and given["split"]["validation"] == 0.1
+
+
+def test_published_schedules_are_among_the_runs():
+    runs = [run.params for run in experiment("it/cnn").runs()]
+    assert {(run.get("decay_every"), run.get("decay")) for run in runs} == {(5, 0.1), (10, 0.6), (None, None)}

@@ -36,6 +36,7 @@ def test_a_network_on_activations_predicts_hidden_images(desk):
     fit.prepare(study.root)  # must not start TensorFlow, and there is no ResNet50 to read
     how = {"network": "small.keras", "weights": "saved", "layer": "maps", "pixels": "torch", "sizes": [1, 1]}
     desk.run(fit, **how)
+    assert "IT_data.h5" in str(desk.facts["inputs"])
     folder, rows = desk.last.folder, desk.array("part") == "test"
 
     found = fit.predict(folder, "majaj_2015/val", study.root)

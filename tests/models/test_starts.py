@@ -97,7 +97,9 @@ def test_a_factor_of_the_rate_makes_a_layers_steps_smaller(small, desks):
         for before, full, slower, factor in zip(*(found[one][layer] for one in found), factors):
             np.testing.assert_allclose(slower - before, factor * (full - before), atol=1e-6)
             assert np.abs(full - before).max() > 1e-4
-    with pytest.raises(UsageError, match=r"rate_factors: no 'cor'\. Did you mean 'core'"):
+    with pytest.raises(
+        UsageError, match=r"rate_factors, among what is trained: no 'cor'\. Did you mean 'core'"
+    ):
         desks("wrong").run(fit, rate_factors={"cor": 0.1})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from neurofit.errors import DataError, UsageError
+from neurofit.errors import DataError, StudyError, UsageError
 from neurofit.models.architectures.images import augmentation
 
 READOUTS = ("mean", "flatten")
@@ -17,7 +17,7 @@ def fine_tuned(
     *,
     network="ResNet50",
     weights="imagenet",
-    network_seed=0,
+    weights_seed=0,
     layer="layer3",
     pixels="torch",
     needs=None,
@@ -38,7 +38,7 @@ def fine_tuned(
     Parameters
     ----------
     shapes : Shapes
-    network, weights, network_seed
+    network, weights, weights_seed
         As `features.Network(source, weights, seed)`; relative paths start at the study's folder.
     layer : str, default "layer3"
         One layer of the network, as for `features.extract`.
@@ -74,7 +74,7 @@ def fine_tuned(
     if readout not in READOUTS:
         raise UsageError(f"fine_tuned: readout={readout!r}; expected one of {', '.join(READOUTS)}.")
     have = conversion(NETWORKS["torch"], pixels).need  # checks the name
-    loaded, name = _network(shapes, network, weights, network_seed, layer, needs)
+    loaded, name = _network(shapes, network, weights, weights_seed, layer, needs)
     core = keras.Model(loaded.model.inputs, loaded.model.get_layer(name).output, name="network")
     seen = image = keras.Input(shapes.image, name="image")
     for change in augmentation(flip=flip, shift=shift, brightness=brightness, contrast=contrast):
@@ -109,14 +109,17 @@ def _network(shapes, source, weights, seed, layer, needs):
     from neurofit.features.layers import chosen
     from neurofit.features.networks import Network
 
-    study = studies.find(Path.cwd())
+    try:
+        root = studies.find(Path.cwd()).root
+    except StudyError:  # a trained model is loaded elsewhere; random weights need no study
+        root = Path.cwd()
 
     def place(text):
-        return study.root / text if Path(text).suffix in (".keras", ".h5") else text
+        return root / text if Path(text).suffix in (".keras", ".h5") else text
 
     height, width, _ = shapes.image
     asked = Network(place(source), weights=place(weights), seed=seed, pixels=needs, name=Path(source).stem)
-    loaded = asked.load(height, width, study.data)
+    loaded = asked.load(height, width, root / "data")
     names = chosen(layer, loaded.layers, loaded.name)
     if len(names) != 1:
         raise DataError(

@@ -73,7 +73,7 @@ def test_neurons_see_the_layer_as_features_have_it(study):
     from neurofit.models.architectures import fine_tuned
     from neurofit.models.building import Shapes
 
-    how = {"network": "MobileNet", "weights": "random", "network_seed": 3, "layer": "conv_pw_1_relu"}
+    how = {"network": "MobileNet", "weights": "random", "weights_seed": 3, "layer": "conv_pw_1_relu"}
     model = fine_tuned(Shapes({"image": (32, 32, 3)}, {"it": 4}), **how)
     loaded = nf.features.Network("MobileNet", seed=3).load(32, 32, study / "data")
     images = normalised(8)
