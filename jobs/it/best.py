@@ -1,8 +1,9 @@
 """What does the best layer explain, if the test set has no part in the choice of the layer?
 
-The task fits a map to every layer, takes the one with the highest median explained variance on the validation images,
-and scores it on the test images; the column `chosen_layer` says which. `neurofit predict it/best --data
-majaj_2015/test` predicts the hidden images with it. it/layers shows the scores of all layers.
+A task fits a map to every layer, takes the one with the highest median explained variance on the validation images,
+and scores it on the test images; the column `chosen_layer` says which. One run has the weights trained on ImageNet,
+the other one random weights. `neurofit predict` predicts the hidden images with a finished task of it/best. it/layers
+shows the scores of all layers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ experiment = nf.Experiment(
         labels="object",
         mapping=MapRecipe(fold_rule="stratified", per_neuron=True),
     ),
+    grid=nf.grid(weights=["imagenet", "random"]),
 )
 
 if __name__ == "__main__":

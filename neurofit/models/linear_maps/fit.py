@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofit import datasets
+from neurofit.environment import settle_keras
 from neurofit.errors import DataError, GridError
 from neurofit.models.baselines.features import Block
 from neurofit.models.baselines.linear import write_recipe
@@ -108,6 +109,13 @@ class MapFit(ReadyMade):
             **({"features": own} if own else {}),
         }
 
+    def prepare(self, study: Path) -> None:
+        """Import TensorFlow, if features are those of a network, before tasks are forked from this process."""
+        sources: list[Any] = list(self.built.values())
+        if any(isinstance(one, NetworkFeatures) for one in sources):
+            settle_keras()
+            import keras  # noqa: F401
+
     def __call__(self, task: Any) -> dict[str, float]:
         from neurofit.models import data
         from neurofit.models.fitting import scoring
@@ -148,6 +156,11 @@ class MapFit(ReadyMade):
             neurons_silent=result.n_silent,
             monitored="folds of train" + (", and validation for the layer" if on_validation else ""),
             constant_predictions=result.n_constant,
+            medians={
+                name: float(np.nanmedian(values))
+                for name, values in result.per_neuron.items()
+                if np.isfinite(values).any()
+            },
             data_hash=prepared.dataset.hash(),
         )
         return result.metrics

@@ -12,6 +12,7 @@ import neurofit as nf
 from neurofit import datasets
 from neurofit.datasets.pixels import PixelFormat
 from neurofit.errors import DataError, GridError, NameUnknown, ShapeError
+from neurofit.features import Network
 from neurofit.features.keys import weights_digest
 from neurofit.models.linear_maps import MapFit, MapRecipe, NetworkFeatures
 
@@ -175,6 +176,8 @@ def test_several_layers_are_bands_and_the_best_one_is_chosen_by_the_validation_s
     folder = study.last.folder
     assert best.predict(folder, "majaj_2015/test", study.root).values.shape == (22, 12)
     assert study.run(fit(), layer="filters", **RIGHT) == metrics
+    by_neuron = study.facts["medians"]["validation/explained_variance"]
+    assert by_neuron == pytest.approx(facts["layers_on_validation"]["filters"])
     with pytest.raises(DataError, match="choose='validation' needs a validation set"):
         study.run(best, split={"validation": 0}, **RIGHT)
 
@@ -235,3 +238,45 @@ def test_data_without_a_stimulus_set_is_refused(study):
         study.run(made)
     with pytest.raises(NameUnknown, match="No data set 'simulated' whose images are a stimulus set"):
         study.run(MapFit(made.features))
+
+
+def tiny():
+    """Three convolutions in Keras."""
+    import keras
+
+    def convolution(filters, name):
+        return keras.layers.Conv2D(filters, 3, strides=2, activation="relu", name=name)
+
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            convolution(8, "first"),
+            convolution(16, "second"),
+            convolution(16, "third"),
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_a_file_of_weights_wins_against_random_ones_and_a_changed_file_is_refused(desk, tf):
+    data = desk.root / "data"
+    network = Network(tiny, seed=7, pixels="torch").load(SIZE, SIZE, data)
+    run, way = network.forward(["second"], 1), datasets.conversion(PixelFormat(), network.pixels)
+    datasets.make_example(
+        "majaj_2015",
+        data / "majaj_2015",
+        datasets.ExampleOptions(images=200, size=SIZE, neurons=12),
+        features=lambda images: np.concatenate([run(one[None])[0] for one in way.apply(images, check=False)]),
+    )
+    weights = data / "own.weights.h5"
+    network.model.save_weights(weights)
+    best = fit(["first", "second", "third"], Network(tiny, pixels="torch"), choose="validation")
+    own = desk.run(best, weights="data/own.weights.h5")
+    folder = desk.last.folder
+    assert desk.facts["chosen_layer"] == "second" and "data/own.weights.h5" in desk.facts["inputs"]
+    random = desk.run(best, weights="random", weights_seed=8)
+    assert random["test/explained_variance"] < own["test/explained_variance"]
+    assert best.predict(folder, "majaj_2015/test", desk.root).values.shape == (22, 12)
+    Network(tiny, seed=8, pixels="torch").load(SIZE, SIZE, data).model.save_weights(weights)
+    with pytest.raises(DataError, match="has other weights"):
+        best.predict(folder, "majaj_2015/test", desk.root)
