@@ -61,10 +61,14 @@ MAY_IMPORT = {
     "reports": {"plotting"},  # the old name
 }
 DRAWING = (
+    "plotting/distributions.py",
     "plotting/lines.py",
     "plotting/maps.py",
     "plotting/neurons.py",
+    "plotting/over_axis.py",
     "plotting/pictures.py",
+    "plotting/score_pictures.py",
+    "plotting/stimuli.py",
     "plotting/style.py",
 )
 ONLY_IN = {

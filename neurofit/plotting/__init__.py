@@ -6,9 +6,10 @@ names read no study and do not load TensorFlow. matplotlib (the extra `plots`) l
 Modules, by what they answer:
 
 - which tasks: `tasks`, `groups`
-- which numbers: `curves`, `curve_sets`, `events`, `references`, `neurons`
-- how drawn: `style`, `lines`, `maps`, `neurons`; `pictures` combines numbers and drawing, and `requests`
-  maps the options of `neurofit plot` to a picture
+- which numbers: `curves`, `curve_sets`, `events`, `references`
+- which numbers, and how drawn: `neurons`, `over_axis`
+- how drawn: `style`, `lines`, `maps`, `distributions`, `stimuli` (of data); `pictures` and `score_pictures` combine
+  numbers and drawing, and `requests` maps the options of `neurofit plot` to a picture
 """
 
 from __future__ import annotations

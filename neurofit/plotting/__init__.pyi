@@ -7,6 +7,10 @@ from .curves import (
     last_steps as last_steps,
     over_repetitions as over_repetitions,
 )
+from .distributions import (
+    draw_histogram as draw_histogram,
+    draw_scatter as draw_scatter,
+)
 from .events import (
     read_events as read_events,
     repetitions as repetitions,
@@ -25,10 +29,18 @@ from .neurons import (
     draw_neurons as draw_neurons,
     draw_predictions as draw_predictions,
 )
+from .over_axis import (
+    draw_over_axis as draw_over_axis,
+)
 from .references import (
     REFERENCES as REFERENCES,
     Reference as Reference,
     reference as reference,
+)
+from .stimuli import (
+    draw_images as draw_images,
+    draw_means_by_label as draw_means_by_label,
+    draw_rdm as draw_rdm,
 )
 from .style import (
     figure as figure,

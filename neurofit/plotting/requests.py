@@ -19,19 +19,23 @@ from neurofit.plotting.pictures import (
     view_picture,
 )
 from neurofit.plotting.references import reference
+from neurofit.plotting.score_pictures import histogram_picture, over_axis_picture, scatter_picture
 from neurofit.plotting.tasks import select_tasks
 from neurofit.store.state import State
 from neurofit.study import Study
 from neurofit.tables.table import join_words
 
-OF_TASKS = ("curves", "progress", "neurons", "predictions")
+OVER_AXIS = "over-axis"
+OF_TASKS = ("curves", "progress", OVER_AXIS, "neurons", "histogram", "scatter", "predictions")
 OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
 KINDS = (*OF_TASKS, *OF_MODELS)
 EVENTS = "events"  # curves of files of other programs
 _CURVES = ("curves", EVENTS)
 _KINDS_OF_OPTION = {  # an option that is not listed goes with all kinds
-    "--metric": (*_CURVES, "neurons"),
-    "--by": ("curves",),
+    "--metric": (*_CURVES, OVER_AXIS, "neurons", "histogram", "scatter"),
+    "--by": ("curves", OVER_AXIS),
+    "--over": (OVER_AXIS,),
+    "--average": (OVER_AXIS,),
     "--ensemble": ("curves",),
     "--label": _CURVES,
     "--median": _CURVES,
@@ -59,6 +63,8 @@ class PlotRequest:
     bands: bool = False
     neurons: str | None = None
     events: Path | None = None
+    over: str | None = None
+    average: str = "mean"
 
 
 def check_kind(what: str, selectors: Iterable[str]) -> None:
@@ -114,16 +120,26 @@ def make_picture(study: Study | None, request: PlotRequest) -> Picture:
     assert study is not None
     if request.what not in OF_TASKS:
         return _view_picture(study, request)
+    pairs = request.what == "scatter" and len(set(request.selectors)) == 2
     tasks, notes = select_tasks(
         study,
         request.selectors,
         request.states,
         request.where,
         histories=request.what in ("curves", "progress"),
-        per_selector=request.options.by == SELECTOR and request.what == "curves",
+        per_selector=(request.options.by == SELECTOR and request.what in ("curves", OVER_AXIS)) or pairs,
     )
     if request.what == "progress":
         picture = progress_picture(tasks)
+    elif request.what == OVER_AXIS:
+        assert request.over is not None
+        picture = over_axis_picture(
+            tasks, request.over, request.options.by, request.options.metric, request.average
+        )
+    elif request.what == "scatter":
+        picture = scatter_picture(tasks, request.options.metric, by_selector=pairs)
+    elif request.what == "histogram":
+        picture = histogram_picture(tasks, request.options.metric)
     elif request.what == "neurons":
         picture = neurons_picture(tasks, request.options.metric)
     elif request.what == "predictions":
@@ -185,6 +201,11 @@ def _check(request: PlotRequest) -> None:
         )
     if request.events and request.what != "curves":
         raise UsageError(f"--events draws curves, one line per run. Remove --what {request.what}.")
+    if request.what == OVER_AXIS and not request.over:
+        raise UsageError(
+            f"--what {OVER_AXIS} needs the argument on the x axis, as in `neurofit plot "
+            f"{request.selectors[0]} --what {OVER_AXIS} --over layer --by weights`."
+        )
     if request.options.by and request.options.ensemble:
         raise UsageError("--by pools runs, --ensemble joins populations: give only one of them.")
     if request.what not in OF_TASKS and len(request.selectors) != 1:

@@ -28,6 +28,7 @@ COLOURS = (
 DASHES = ("-", "--", ":", "-.")  # the next one after all colours
 GREY = "#7f7f7f"
 DIVERGING = "RdBu_r"  # blue below 0, red above, white between
+SEQUENTIAL = "cividis"  # looks the same to people who see fewer colours
 FORMATS = ("png", "pdf", "svg")
 STYLE: dict[Any, Any] = {
     "font.size": 8,

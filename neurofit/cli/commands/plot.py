@@ -19,7 +19,10 @@ EPILOG = """\b
 Values of --what:
   curves       a metric during training over repetitions, a curve per run
   progress     the losses during training, and the step of the kept weights
+  over-axis    scores against the argument --over, such as layers
   neurons      a score of each neuron, as bars
+  histogram    how many neurons have which score, an outline per run
+  scatter      the scores of neurons in one run against those in another
   predictions  predicted responses of the best, median and worst neuron
   filters, receptive-fields, readouts, exciting-images, tuning
                of the model of one task, for example exp3:17/0
@@ -28,6 +31,8 @@ Values of --what:
 Examples:
   neurofit plot exp3 --by filters --reference hsm/region1
   neurofit plot exp3:0 --what neurons -o neurons.pdf
+  neurofit plot exp3 --what over-axis --over filters --by architecture
+  neurofit plot exp3:0 exp3:2 --what scatter
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
 """
 LONGEST = 120  # characters of a file's stem, without `what`
@@ -54,12 +59,19 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 @click.option(
     "--metric",
     metavar="COLUMN",
-    help="Draw this column of history.csv (curves) or of neurons.csv (neurons).",
+    help="Draw this column of history.csv (curves) or of neurons.csv (scores of neurons).",
 )
 @click.option(
     "--by",
     metavar="AXIS",
     help="Draw one curve per value of the argument AXIS instead of one per run, or one per `selector`.",
+)
+@click.option("--over", metavar="AXIS", help="Put the argument AXIS on the x axis (over-axis).")
+@click.option(
+    "--average",
+    type=click.Choice(["mean", "median"]),
+    default="mean",
+    help="Average scores over neurons like this (over-axis).  [default: mean]",
 )
 @click.option(
     "--ensemble",
@@ -112,6 +124,8 @@ def command(
     what: str,
     metric: str | None,
     by: str | None,
+    over: str | None,
+    average: str,
     ensemble: str | None,
     labels: Sequence[str],
     median: bool,
@@ -140,7 +154,7 @@ def command(
     percentiles = MEDIAN if median else UPPER_QUARTILE
     curve_options = CurveOptions(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
     chosen = tuple(selectors), curve_options, tuple(states), where, tuple(references), bands, neurons, events
-    _draw(PlotRequest(what, *chosen), output, as_json)
+    _draw(PlotRequest(what, *chosen, over=over, average=average), output, as_json)
 
 
 def _draw(request: Any, output: Path | None, as_json: bool) -> None:
