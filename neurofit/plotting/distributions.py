@@ -55,20 +55,20 @@ def draw_scatter(
     ShapeError
         The two are not of the same neurons.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    if x.shape != y.shape or x.ndim != 1:
-        raise ShapeError(f"x has shape {x.shape} and y {y.shape}, expected (neuron,) and the same neurons.")
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = x[both], y[both]
-    low = min([0.0, *x, *y])
-    high = max([low + 0.1, *x, *y])
+    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    if xs.shape != ys.shape or xs.ndim != 1:
+        raise ShapeError(f"x has shape {xs.shape} and y {ys.shape}, expected (neuron,) and the same neurons.")
+    both = np.isfinite(xs) & np.isfinite(ys)
+    xs, ys = xs[both], ys[both]
+    low = min([0.0, *xs, *ys])
+    high = max([low + 0.1, *xs, *ys])
     edge = 0.05 * (high - low)
     limits = (low - edge * (low < 0), high + edge)
     axes.plot(limits, limits, color=GREY, linewidth=0.8, linestyle="--", zorder=0)
-    axes.scatter(x, y, s=12, color=COLOURS[0], alpha=0.7, linewidths=0)
+    axes.scatter(xs, ys, s=12, color=COLOURS[0], alpha=0.7, linewidths=0)
     names = [" of ".join(filter(None, [metric.replace("/", " "), name])) for name in (x_label, y_label)]
     shown = [textwrap.fill(name, WRAP) for name in names]
-    title = title or f"{np.sum(y > x)} of {len(x)} neurons above the line"
+    title = title or f"{np.sum(ys > xs)} of {len(xs)} neurons above the line"
     axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel=shown[0], ylabel=shown[1], title=title)
     return axes
 
@@ -101,12 +101,14 @@ def draw_histogram(
     ShapeError
         There is no score.
     """
+    from matplotlib.ticker import MaxNLocator
+
     known = {name: np.asarray(one, float).ravel() for name, one in scores.items()}
     known = {name: one[np.isfinite(one)] for name, one in known.items()}
     every = np.concatenate([*known.values(), np.empty(0)])
     if not len(every):
         raise ShapeError("There is no score to draw.")
-    edges = np.histogram_bin_edges(every, bins)
+    edges = np.histogram_bin_edges(every, bins).tolist()
     for place, (name, one) in enumerate(known.items()):
         if not len(one):
             continue
@@ -116,7 +118,7 @@ def draw_histogram(
         axes.hist(one, edges, histtype="step", label=label, linewidth=1.0, **style)
         axes.axvline(median, color=style["color"], linewidth=0.8, linestyle="--")
     axes.set(xlabel=metric.replace("/", " "), ylabel="neurons", title=title)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_ylim(top=1.08 * axes.get_ylim()[1])
     legend(axes, below=True)
     return axes
