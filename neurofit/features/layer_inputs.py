@@ -19,7 +19,7 @@ from neurofit.features.matrix import Features
 from neurofit.features.networks import Loaded, Network
 from neurofit.study import Study
 
-COPIES = 4  # at the peak: as read, in parts, standardised, and as the tensors that are trained on
+COPIES = 5  # at the peak: as read, in parts, standardised, as tensors, and as bytes of a digest
 
 
 @dataclass(frozen=True)

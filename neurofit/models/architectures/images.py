@@ -125,6 +125,7 @@ def augmentation(*, flip=False, shift=0.0, brightness=0.0, contrast=0.0) -> Iter
         Mirror half of the images, left to right.
     shift : float, default 0
         Largest shift in each direction, as a share of height and width; edges are filled by reflection.
+        XLA cannot compile it, so not with `Training(jit=True)`.
     brightness : float, default 0
         Largest number that is added to an image, in the units of the model's input: standard deviations, if the
         fit standardises.
