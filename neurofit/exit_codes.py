@@ -28,6 +28,7 @@ MEANINGS = {
 NOT_BY_HAND = 64  # the job script was started without a job number, so not by its queue
 NO_FOLDER = 66  # SLURM's script could not enter the submission's folder
 NO_LOG = 67  # SLURM's script could not write the job's log
+UNMET = 93  # of the gate of a pool: an experiment that is needed first will not get done
 DAMAGED = 94  # a file of the submission could be read, but its content is wrong
 NO_ROOM = 95  # the disk is too full even for an outcome
 NO_DEVICE = 96  # no GPU of the node was free

@@ -49,6 +49,7 @@ class Submission:
     experiment: str
     jobs: int
     study: Path
+    gate: tuple[str, ...] = ()  # a command that ends when the jobs may start; only where `waits_for_needs`
 
     @property
     def token(self) -> str:
@@ -194,6 +195,10 @@ class Backend(ABC):
 
     def runs_here(self) -> bool:
         """Whether jobs are processes of this machine, which `submit` waits for. Default: they are not."""
+        return False
+
+    def waits_for_needs(self) -> bool:
+        """Whether jobs of a submission with a `gate` wait for it. Default: they do not."""
         return False
 
     def jobs_at_a_time(self) -> int | None:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.stages import Stage
     from neurofit.orchestrate.submit import Submitted
     from neurofit.orchestrate.watch import Watch, WatchedStatus
+    from neurofit.status.submission_status import SubmissionStatus
     from neurofit.store.submissions import TaskKey
 
 _LINE_SECONDS = 10.0  # between two lines of progress, if stdout is not a terminal
@@ -51,6 +53,7 @@ def show(rounds: Iterable[list[WatchedStatus]], remark: str = "") -> list[Watche
 
 def exit_code(statuses: Sequence[WatchedStatus], *, waited: bool) -> int:
     """The exit code for these experiments; `waited` says that the command waited for their end."""
+    from neurofit.status.needs import need_stops
     from neurofit.store.state import UNFINISHED
 
     if any(one.status.unanswered for one in statuses):
@@ -58,6 +61,8 @@ def exit_code(statuses: Sequence[WatchedStatus], *, waited: bool) -> int:
     if waited and not all(one.is_over for one in statuses):
         return exit_codes.STILL_RUNNING
     if any(one.counts[state] for one in statuses for state in UNFINISHED):
+        return exit_codes.TASKS_FAILED
+    if waited and any(need_stops(one.status) for one in statuses):
         return exit_codes.TASKS_FAILED
     return exit_codes.OK
 
@@ -68,11 +73,14 @@ def queue_and_watch(
     cost: Forecast,
     selector: str,
     *,
+    before: Sequence[Stage] = (),
     stays: bool,
     wait_seconds: float | None,
     as_json: bool,
 ) -> int:
     """Queue the tasks of a plan, and watch them if `stays` and they run on this machine, or for `wait_seconds`.
+
+    The tasks of `before`, which the plan's experiment needs, are queued first.
 
     Returns
     -------
@@ -83,7 +91,7 @@ def queue_and_watch(
 
     try:
         with signals.raised():
-            return _queue_and_watch(plan, runner, cost, selector, stays, wait_seconds, as_json)
+            return _queue_and_watch(plan, runner, cost, selector, before, stays, wait_seconds, as_json)
     except (signals.Signalled, OSError) as error:
         cause = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
         if not isinstance(cause, signals.Signalled) or cause.number == signal.SIGINT:
@@ -97,6 +105,7 @@ def _queue_and_watch(
     runner: Runner,
     cost: Forecast,
     selector: str,
+    before: Sequence[Stage],
     stays: bool,
     wait_seconds: float | None,
     as_json: bool,
@@ -105,9 +114,14 @@ def _queue_and_watch(
     from neurofit.orchestrate.submit import submit
     from neurofit.store.state import ACTIVE
 
+    earlier = _queue_stages(before, as_json)
     queued = submit(plan, runner, terminal.note) if plan.tasks else None
     record = {
         **plan.summary(cost.jobs),
+        "stages": [
+            {**stage.summary(), "submission": one and one.name, "ids": one.ids if one else []}
+            for stage, one in earlier
+        ],
         "submission": queued and queued.name,
         "ids": queued.ids if queued else [],
     }
@@ -120,11 +134,30 @@ def _queue_and_watch(
         )
     if waits or (stays and runs_here(runner)):
         covered = plan.keys() if waits else [task.key for task in plan.tasks]
-        return _watch(plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json)
+        return _watch(
+            plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json, earlier
+        )
     if as_json:
         terminal.as_json(record)
     terminal.hint(next_command("status", selector, watch=True), next_command("cancel", selector))
     return exit_codes.SIGNAL + queued.signal if queued and queued.signal else exit_codes.OK
+
+
+def _queue_stages(before: Sequence[Stage], as_json: bool) -> list[tuple[Stage, Submitted | None]]:
+    """Queue what is needed first. If a signal has come meanwhile, nothing further is queued."""
+    from neurofit.errors import Interrupted
+    from neurofit.orchestrate.submit import submit
+
+    found = []
+    for stage in before:
+        one = submit(stage.plan, stage.runner, terminal.note) if stage.plan.tasks else None
+        found.append((stage, one))
+        name = stage.plan.experiment.name
+        if one and not as_json:
+            terminal.say(f"{name}: queued as {one.name}.")
+        if one and one.signal:
+            raise Interrupted(f"Interrupted. {name} was queued as {one.name}, and nothing else.", one.signal)
+    return found
 
 
 def _print_that_tasks_continue(selector: str) -> None:
@@ -167,12 +200,19 @@ def _watch(
     runs_here: bool,
     wait_seconds: float | None,
     as_json: bool,
+    earlier: Sequence[tuple[Stage, Submitted | None]] = (),
 ) -> int:
+    from neurofit.backends.runner import runs_here as is_here
     from neurofit.orchestrate.signals import Signalled
     from neurofit.orchestrate.watch import Watch
 
     pool = queued if runs_here else None  # a signal stops the pool, but no queue
     watch = Watch(plan.study, plan.experiment.name, lambda status: keys, details=terminal.is_rich())
+    pools = [
+        (Watch(plan.study, stage.plan.experiment.name), one)
+        for stage, one in earlier
+        if one and is_here(stage.runner)
+    ]
     number = None
     try:
         if queued and queued.signal:
@@ -183,6 +223,9 @@ def _watch(
         if error.number == signal.SIGHUP:
             raise
         number = error.number
+        if pool:
+            for stage_watch, one in reversed(pools):
+                _stop_submission(stage_watch, one)
         watched = _stop_pool(watch, pool, as_json) if pool else watch.read()
     if as_json:
         after = {str(state): count for state, count in watched.counts.items()}
@@ -204,7 +247,7 @@ def _stop_pool(watch: Watch, pool: Submitted, as_json: bool) -> WatchedStatus:
     from neurofit.orchestrate.cancel import stop
     from neurofit.orchestrate.signals import Signalled
 
-    submission = next(one for one in watch.read().status.submissions if one.files.name == pool.name)
+    submission = _submission(watch, pool)
     remark = "Stopping: running tasks save a checkpoint. Press Ctrl-C again to end them at once."
     while True:
         stop(watch.study, submission)
@@ -218,9 +261,21 @@ def _stop_pool(watch: Watch, pool: Submitted, as_json: bool) -> WatchedStatus:
             remark = "Ending the running tasks at once."
 
 
+def _submission(watch: Watch, pool: Submitted) -> SubmissionStatus:
+    return next(one for one in watch.read().status.submissions if one.files.name == pool.name)
+
+
+def _stop_submission(watch: Watch, pool: Submitted) -> None:
+    """Ask the pool of a stage to stop; its tasks save a checkpoint, and nobody waits for that here."""
+    from neurofit.orchestrate.cancel import stop
+
+    stop(watch.study, _submission(watch, pool))
+
+
 def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> None:
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.failures import fail_fast_notes, failures
+    from neurofit.status.needs import need_stops
     from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
 
     name = watched.status.name
@@ -232,7 +287,7 @@ def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> N
         terminal.say(line)
     for line in newer_attempts(watched.status, watched.keys):
         terminal.note(line)
-    for sentence in fail_fast_notes(watched.status):
+    for sentence in [*fail_fast_notes(watched.status), *need_stops(watched.status)]:
         terminal.problem(sentence)
     terminal.problems_of(watched.status)
     if not watched.is_over:

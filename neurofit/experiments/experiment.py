@@ -80,6 +80,9 @@ class Experiment:
     inputs : sequence of str or Path, optional
         Files or folders of data that every task reads, relative to the study (`inputs=["data/cells.npz"]`).
         Outcomes record their digests, as with `task.uses(path)`.
+    needs : str or sequence of str, optional
+        Names of experiments of the study that must be done before this one starts (`needs="it/features"`).
+        `submit` queues them first. They are no part of the runs' ids.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class Experiment:
     split_by: str | None = None
     files: Sequence[str] = ()
     inputs: Sequence[str | Path] = ()
+    needs: str | Sequence[str] = ()
     name: str = field(default="", init=False)
     path: Path | None = field(default=None, init=False)
     hint: str | None = field(default=None, init=False)  # why loading the script was slow
@@ -126,10 +130,22 @@ class Experiment:
             raise GridError(
                 f"files must be a list of paths or patterns, got {short(self.files)}. Write files=['lib/*.csv']."
             )
+        if not isinstance(self.needs, str) and (
+            not isinstance(self.needs, Sequence) or not all(isinstance(one, str) for one in self.needs)
+        ):
+            raise GridError(
+                f'needs must be the names of experiments, got {short(self.needs)}. Write needs="it/features".'
+            )
+        if "" in self.needed():
+            raise GridError('needs has an empty name. Write needs="it/features".')
         if not self._runs:
             raise GridError("The grid has no points: .where(…) removed all of them.")
         must_be_manageable(len(self._runs), self.repetitions)
         self._check_runs()
+
+    def needed(self) -> list[str]:
+        """The names in `needs`, each once."""
+        return [self.needs] if isinstance(self.needs, str) else list(dict.fromkeys(self.needs))
 
     def runs(self) -> list[Run]:
         """Every run, with the numbers that the grid assigns.

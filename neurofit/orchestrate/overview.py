@@ -148,6 +148,7 @@ def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
         "architectures": experiment.architectures(),
         "axes": experiment.grid.axes(),
         "repetitions": experiment.repetitions,
+        "needs": experiment.needed(),
         "runs": [
             {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived} for run in runs
         ],

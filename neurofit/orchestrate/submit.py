@@ -13,13 +13,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
+
 from neurofit.backends.base import Backend, Queued, Resources, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments import snapshot
 from neurofit.experiments.experiment import Experiment
 from neurofit.files import explain_os_errors
-from neurofit.orchestrate import provenance, signals
+from neurofit.orchestrate import provenance, signals, stages
 from neurofit.orchestrate.plan import Plan, make, registered
 from neurofit.status.queues import line_of
 from neurofit.store import storage
@@ -69,11 +71,14 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
         plan = make(plan.study, plan.experiment, plan.options)
         if not plan.tasks:
             return None
+        needs = stages.needs_of(plan.study, plan.experiment)
+        waits = stages.must_wait(plan.study, needs, runner)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
         jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
-        record = submission_record(plan, runner)
+        record = msgspec.structs.replace(submission_record(plan, runner), needs=needs)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
-        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root)
+        gate = stages.gate(str(submission.folder)) if waits else ()
+        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root, gate)
         ids, signal = queue(runner.backend, asked, submission, say)
     return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission, signal)
 

@@ -120,6 +120,10 @@ class SubmissionFiles:
         return self.stops / "alike.json"
 
     @property
+    def need_stop(self) -> Path:
+        return self.stops / "needs.json"
+
+    @property
     def journals(self) -> Path:
         return self.folder / "journal"
 

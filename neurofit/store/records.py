@@ -55,6 +55,35 @@ class ResourcesRecord(Record, frozen=True, kw_only=True):
             _must_be_an_amount(name, getattr(self, name))
 
 
+class Need(Record, frozen=True, kw_only=True):
+    """An experiment that must be done before the tasks of a submission start: these runs, every repetition."""
+
+    what: ClassVar[str] = "a needed experiment"
+
+    experiment: Name
+    runs: list[
+        Annotated[list[Whole], Meta(min_length=2, max_length=2)]
+    ]  # first and last of consecutive numbers
+    repetitions: Positive
+
+    def tasks(self) -> list[tuple[int, int]]:
+        """The tasks, by run and repetition."""
+        return [
+            (run, repetition)
+            for first, last in self.runs
+            for run in range(first, last + 1)
+            for repetition in range(self.repetitions)
+        ]
+
+
+class NeedStop(Record, frozen=True, kw_only=True):
+    """`stops/needs.json`: why a submission that waited for another experiment was not started."""
+
+    what: ClassVar[str] = "a report of a needed experiment"
+
+    message: str
+
+
 class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     """`submission.json`: what one `neurofit submit` queued, where, and from which code."""
 
@@ -82,6 +111,7 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     backend: str
     resources: ResourcesRecord
     task_minutes: Number | None = None
+    needs: list[Need] = field(default_factory=list)
     name: str = ""  # this field and the next are known when it is written
     jobs: Whole = 0
     inode: Inode | None = None  # this, `changed` and `machine` show a copy: see `submissions.is_at_home`

@@ -95,6 +95,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "keep_going": False,
         "scratch": False,
         "task_minutes": 5,
+        "needs": [{"experiment": "it/features", "runs": [[0, 3]], "repetitions": 2}],
         "split_by": "fold",
         "commit": "c0ffee",
         "dirty": True,
@@ -118,6 +119,8 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "t": 1795199412.25,
     },
     records.Cancellation: {"tasks": [[1, 0], [17, 3]], "by": "ann"},
+    records.Need: {"experiment": "it/features", "runs": [[0, 3]], "repetitions": 2},
+    records.NeedStop: {"message": "it/features (0 of 8 done) ended with 8 failed"},
     records.FailFastStop: {"failures": 5, "message": "ValueError: x"},
     records.RegisteredRun: {
         "run": 17,

@@ -53,6 +53,9 @@ class LocalBackend(Backend):
     def runs_here(self) -> bool:
         return True
 
+    def waits_for_needs(self) -> bool:
+        return True
+
     def jobs_at_a_time(self) -> int | None:
         return len(self.slots())
 
@@ -102,6 +105,7 @@ class LocalBackend(Backend):
             "slots": self.slots(),
             "environment": thread_environment(self.resources.cpus),
             "study": str(submission.study),
+            "gate": list(submission.gate),
         }
         write_whole(folder / SCRIPT, self.script(submission))
         write_whole(folder / SETTINGS, to_json(settings))

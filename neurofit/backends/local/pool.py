@@ -25,7 +25,7 @@ from pathlib import Path
 from neurofit import transient
 from neurofit.backends.job_script import SCRIPT
 from neurofit.backends.local.backend import SETTINGS, append_event, left_out
-from neurofit.exit_codes import DAMAGED
+from neurofit.exit_codes import DAMAGED, UNMET
 from neurofit.files import read_json
 from neurofit.process import Process
 
@@ -62,6 +62,9 @@ class Pool:
         self.slots = self.slots[: max(1, settings["jobs"])]
         self.restarts: collections.Counter[int] = collections.Counter()
         self.not_before: dict[int, float] = {}  # earliest next start of a job that was restarted often
+        self.gate_command: list[str] = settings.get("gate", [])  # what the jobs wait for, if anything
+        self.gate: subprocess.Popen[bytes] | None = None
+        self.gate_starts = 0
         self.server: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.control_received = b""
@@ -83,7 +86,10 @@ class Pool:
             print("pool: its submitter died before it had recorded the pool", file=sys.stderr, flush=True)
             return 1
         with transient.patience(transient.at_once(self.folder)):
-            self._serve()
+            try:
+                self._serve()
+            finally:
+                self._close_gate()
         ended = self.stopping is not None or self.over
         with transient.patience(transient.at_once(self.folder) if ended else transient.worker(self.folder)):
             self._write()
@@ -93,7 +99,7 @@ class Pool:
         self._write(begun=True)
         while not self.over and (self.waiting or any(slot.job is not None for slot in self.slots)):
             self._sees_script()
-            if self._needs_server():
+            if self._pass_gate() and self._needs_server():
                 self._start_server()
             self._leave_out()
             for slot in self.slots:
@@ -143,6 +149,62 @@ class Pool:
             if slot.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(slot.pid, number)
+
+    # experiments that must be done first
+
+    def _pass_gate(self) -> bool:
+        """Whether the jobs may start. While they may not, a process of its own reads the needed experiments."""
+        if not self.gate_command or self.stopping is not None or self.over:
+            return True
+        if self.gate is None:
+            if time.monotonic() < self.server_not_before:
+                return False
+            if self._sees_script():
+                self._start_gate()
+            else:
+                self.over = self._is_deleted()
+            return False
+        status = self.gate.poll()
+        if status is None:
+            return False
+        self._close_gate()
+        if status == 0:
+            self.gate_command = []
+            return True
+        if status == UNMET:
+            while self.waiting:
+                self._write(ended=self.waiting.popleft())
+        elif self.gate_starts > MOST_SERVER_STARTS:
+            self._give_up("the needed experiments could not be read; see logs/pool.log")
+        else:  # it was killed, or met something unexpected
+            print(f"pool: the gate ended with status {status}", file=sys.stderr, flush=True)
+            self.server_not_before = time.monotonic() + min(2.0**self.gate_starts, LONGEST_PAUSE_SECONDS)
+        return False
+
+    def _start_gate(self) -> None:
+        self.gate_starts += 1
+        self.gate = subprocess.Popen(
+            self.gate_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder
+        )
+        assert self.gate.stdout is not None  # a pipe, as asked above
+        self.selector.register(self.gate.stdout, selectors.EVENT_READ, self._hear_gate)
+
+    def _hear_gate(self) -> None:
+        """The gate writes nothing: its output is readable when it ends."""
+        if self.gate is not None:
+            self.gate.wait()
+
+    def _close_gate(self) -> None:
+        if self.gate is None:
+            return
+        self.gate.kill()
+        self.gate.wait()
+        for pipe in (self.gate.stdout, self.gate.stdin):
+            assert pipe is not None  # as asked at its start
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(pipe)
+            pipe.close()
+        self.gate = None
 
     # the fork server
 

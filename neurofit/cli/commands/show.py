@@ -47,6 +47,8 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
 def _print_record(record: dict[str, Any], title: str, path: Path) -> None:
     terminal.say(terminal.styled(record["name"], bold=True) + (f" · {title}" if title else ""))
     terminal.say(f"{wording.short_path(path)}: {', '.join(record['architectures'])}")
+    if record["needs"]:
+        terminal.say(f"  needs {', '.join(record['needs'])}")
     print_runs(record)
 
 

@@ -94,10 +94,16 @@ def command(
 def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:
     from neurofit.orchestrate.failures import fail_fast_notes
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
+    from neurofit.status.needs import need_stops, waits
 
     record: dict[str, Any] = {
         "unseen": unseen,
-        "halted": [sentence for watched in statuses for sentence in fail_fast_notes(watched.status)],
+        "halted": [
+            sentence
+            for watched in statuses
+            for sentence in [*fail_fast_notes(watched.status), *need_stops(watched.status)]
+        ],
+        "waits": [sentence for watched in statuses for sentence in waits(watched.status)],
         "experiments": [{**of_experiment(watched.status), **_outdated(watched)} for watched in statuses],
         "stopped": [stop for watched in statuses for stop in of_stopped(watched.status, watched.keys)],
         "queues": [queue for watched in statuses for queue in of_queues(watched.status)],
@@ -172,7 +178,10 @@ def _cause(record: dict[str, Any]) -> str | None:
 def _print_queues(watched: WatchedStatus) -> None:
     from neurofit.orchestrate.failures import fail_fast_notes
     from neurofit.orchestrate.overview import of_queues, of_stopped
+    from neurofit.status.needs import need_stops, waits
 
+    for sentence in waits(watched.status):
+        terminal.note(f"{sentence}.")
     for stop in of_stopped(watched.status, watched.keys):
         tasks = wording.count(stop["tasks"], "task")
         terminal.note(f"{stop['experiment']}: {tasks} stopped: {wording.cut(stop['message'])}")
@@ -197,7 +206,8 @@ def _print_queues(watched: WatchedStatus) -> None:
             age = queue["seconds_since_a_sign"]
             seen = f" The last heartbeat is {wording.roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
-    for problem in dict.fromkeys([*fail_fast_notes(watched.status), *watched.status.problems]):
+    stops = [*fail_fast_notes(watched.status), *need_stops(watched.status)]
+    for problem in dict.fromkeys([*stops, *watched.status.problems]):
         terminal.problem(problem)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.stages import Stage
     from neurofit.study import Study
 
 
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
         "neurofit submit exp3:0-9 --workers 4",
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
+        "neurofit submit it/layers --backend it/features=slurm-gpu",
     )
 )
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
 @click.option(
     "--backend",
-    default="local",
-    metavar="RUNNER",
+    "backends",
+    multiple=True,
+    metavar="[EXPERIMENT=]RUNNER",
     shell_complete=options.complete_runner,
-    help="Use the profile RUNNER in runners/, or a backend with default settings.  [default: local]",
+    help="Use the profile RUNNER in runners/, or a backend with default settings; with EXPERIMENT=, for that "
+    "stage only.  [default: local]",
 )
 @click.option(
     "--workers",
@@ -91,7 +95,7 @@ if TYPE_CHECKING:
 @options.as_json
 def command(
     selector: str,
-    backend: str,
+    backends: tuple[str, ...],
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -107,30 +111,61 @@ def command(
     Tasks that are done, queued or running are never queued twice, so you can repeat the command to continue
     an experiment. Tasks that run on this machine are watched until they end. Ctrl-C stops them, and their
     progress is kept.
+
+    What the experiment needs (`needs=` in its script) is queued first, and its own tasks wait for that.
     """
-    from neurofit.backends import runner
     from neurofit.orchestrate.forecast import forecast
+    from neurofit.orchestrate.stages import stages
 
     if detach and wait_seconds is not None:
         raise click.UsageError("--detach returns at once and --wait waits: give one of the two.")
     study = options.here()
-    chosen = runner.with_workers(runner.load(study.runners, backend), given.pop("workers"))
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
-    chosen = runner.with_resources(chosen, memory_gb=memory_gb, walltime_minutes=walltime_minutes, cpus=cpus)
+    default, runners = _runners(study, backends, given.pop("workers"), asked)
     plan = _plan(study, selector, **given)
+    before = stages(plan, default, runners)
+    chosen = runners.get(plan.experiment.name, default)
     cost = forecast(plan, chosen)
     if not as_json:
+        for stage in before:
+            _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "")
         _print_plan(plan, chosen, cost, wording.resources(asked))
     if dry_run:
-        return _print_script(plan, chosen, cost, selector, as_json)
-    if plan.tasks and not _is_confirmed(plan, cost, yes):
+        return _print_script(plan, chosen, cost, selector, as_json, before)
+    if plan.tasks and not _is_confirmed(plan, cost, yes, before):
         terminal.say("Nothing was queued.")
         return 1
     from neurofit.cli.progress import queue_and_watch
 
     return queue_and_watch(
-        plan, chosen, cost, selector, stays=not detach, wait_seconds=wait_seconds, as_json=as_json
+        plan,
+        chosen,
+        cost,
+        selector,
+        before=before,
+        stays=not detach,
+        wait_seconds=wait_seconds,
+        as_json=as_json,
     )
+
+
+def _runners(
+    study: Study, backends: tuple[str, ...], workers: int | None, asked: dict[str, Any]
+) -> tuple[Runner, dict[str, Runner]]:
+    """The runner of all stages, and those of single stages (`--backend it/features=slurm-gpu`)."""
+    from neurofit.backends import runner
+
+    def load(name: str) -> Runner:
+        return runner.with_resources(runner.with_workers(runner.load(study.runners, name), workers), **asked)
+
+    plain = [one for one in backends if "=" not in one]
+    if len(plain) > 1:
+        raise click.UsageError(
+            f"--backend {plain[0]} and --backend {plain[1]}: give one runner for all, and EXPERIMENT=RUNNER for "
+            "single stages."
+        )
+    pairs = [one.split("=", 1) for one in backends if "=" in one]
+    return load(plain[0] if plain else "local"), {name: load(of_stage) for name, of_stage in pairs}
 
 
 def _plan(study: Study, selector: str, where: str | None, **given: Any) -> Plan:
@@ -161,12 +196,15 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
     terminal.problems_of(plan.status)
 
 
-def _print_script(plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_json: bool) -> int:
+def _print_script(
+    plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_json: bool, before: list[Stage]
+) -> int:
     from neurofit.orchestrate.submit import preview
 
     script = preview(plan, chosen)
     if as_json:
-        terminal.as_json({**plan.summary(cost.jobs), "script": script})
+        stages = [stage.summary() for stage in before]
+        terminal.as_json({**plan.summary(cost.jobs), "stages": stages, "script": script})
     elif script:
         terminal.say(f"\nThe runner {chosen.name} would receive:\n")
         terminal.say("\n".join(f"    {line}".rstrip() for line in script.splitlines()))
@@ -177,14 +215,17 @@ def _print_script(plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_
     return 0
 
 
-def _is_confirmed(plan: Plan, cost: Forecast, yes: bool) -> bool:
+def _is_confirmed(plan: Plan, cost: Forecast, yes: bool, before: list[Stage]) -> bool:
     from neurofit.errors import UsageError
-    from neurofit.orchestrate.forecast import doubts, must_be_said
+    from neurofit.orchestrate.forecast import doubts, forecast, must_be_said
 
     if yes:
         return True
     if terminal.is_interactive():
         reasons = doubts(plan, cost)
+        for stage in before:
+            more = doubts(stage.plan, forecast(stage.plan, stage.runner))
+            reasons += [f"{stage.plan.experiment.name}: {reason}" for reason in more]
         return not reasons or terminal.confirmed(f"{' '.join(reasons)} Continue?")
     if reason := must_be_said(plan):
         raise UsageError(reason)
