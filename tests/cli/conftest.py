@@ -45,6 +45,8 @@ def fit(task, *, x=1):
         task.resume(task.checkpoints[0])
     for step in range(start + 1, 41):
         time.sleep(0.1)
+        while (task.study / "hold").exists() and not task.should_stop():
+            time.sleep(0.05)
         task.log(step, loss=1 / step)
         print("step", step)
         if task.should_stop():
@@ -134,7 +136,7 @@ def mixed(study) -> Study:
 
 @pytest.fixture
 def slow(study) -> Study:
-    """With two tasks of four seconds that can be stopped and go on."""
+    """With two tasks of four seconds that can be stopped and go on. They wait while there is a file `hold`."""
     study.script("slow", SLOW)
     return study
 

@@ -89,6 +89,7 @@ def test_a_second_ctrl_c_does_not_wait_and_says_that_it_is_not_known(unhurried):
 
 
 def test_a_pool_in_the_foreground_is_stopped_by_kill_and_its_tasks_go_on_with_the_next_submit(slow):
+    (slow.root / "hold").touch()
     process = slow.start("submit", "slow")
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.send_signal(signal.SIGTERM)
@@ -99,6 +100,7 @@ def test_a_pool_in_the_foreground_is_stopped_by_kill_and_its_tasks_go_on_with_th
 
 
 def test_a_pool_in_the_foreground_goes_on_when_the_terminal_closes(slow):
+    (slow.root / "hold").touch()
     process = slow.start("submit", "slow")
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.stdout.close()
@@ -106,11 +108,13 @@ def test_a_pool_in_the_foreground_goes_on_when_the_terminal_closes(slow):
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=60) == 129
     assert counts(slow, "slow") == {"running": 2}
+    (slow.root / "hold").unlink()
     slow("status", "slow", "--wait", "60")
     assert counts(slow, "slow") == {"done": 2}
 
 
 def test_a_submit_that_ignores_the_end_of_its_terminal_stays(slow):
+    (slow.root / "hold").touch()
     process = subprocess.Popen(
         ["nohup", sys.executable, "-m", "neurofit", "submit", "slow"],
         cwd=slow.root,
@@ -121,6 +125,7 @@ def test_a_submit_that_ignores_the_end_of_its_terminal_stays(slow):
     )
     until(lambda: counts(slow, "slow") == {"running": 2})
     process.send_signal(signal.SIGHUP)
+    (slow.root / "hold").unlink()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and "slow: 2 done" in out
 

@@ -109,6 +109,7 @@ def test_ctrl_c_twice_ends_at_once(study):
 
 
 def test_what_a_pool_has_not_begun_is_cancelled_at_once(slow):
+    (slow.root / "hold").touch()
     slow("submit", "slow", "--workers", "1", "--detach")
     wait_until_running(slow, "slow", 1)
     assert "Cancelled 1 task" in slow("cancel", "slow:1").stdout
@@ -117,11 +118,13 @@ def test_what_a_pool_has_not_begun_is_cancelled_at_once(slow):
             break
         time.sleep(0.1)
     assert now.get("cancelled") == 1 and "queued" not in now
+    (slow.root / "hold").unlink()
     assert slow("status", "slow", "--wait", "60").returncode == 0
     assert counts(slow, "slow") == {"done": 1, "cancelled": 1}
 
 
 def test_detached_watched_cancelled(slow):
+    (slow.root / "hold").touch()
     answer = slow("submit", "slow", "--detach")
     assert answer.stderr == "Next: neurofit status slow --watch  ·  neurofit cancel slow\n"
     wait_until_running(slow, "slow")
@@ -133,6 +136,7 @@ def test_detached_watched_cancelled(slow):
     assert counts(slow, "slow") == {"running": 2}
     assert "Cancelled 1 task" in slow("cancel", "slow:1").stdout
     assert "was skipped: it has 0 queued" in slow("clean").stderr
+    (slow.root / "hold").unlink()
     assert slow("status", "slow", "--wait", "60").returncode == 0
     assert counts(slow, "slow") == {"done": 1, "cancelled": 1}
     assert slow("cancel", "slow").stdout == "slow: no selected task is queued or running.\n"
