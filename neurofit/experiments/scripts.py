@@ -118,12 +118,15 @@ def load(study: Study | Path, path: Path, name: str) -> Experiment:
     ScriptError
         The script raises an exception, or has no experiment or several.
     """
+    # Imported before the script is executed, whose helpers may hide the standard library
+    from neurofit.experiments.experiment import Experiment
+
     root = study.root if isinstance(study, Study) else Path(study)
     search_in(root, path)
     known, started = set(sys.modules), time.perf_counter()
     module = _executed(root, path, name)
     hint = _slow_hint(path, known, time.perf_counter() - started)
-    return _experiment(module, path).at(name, path, hint=hint)
+    return _experiment(module, path, Experiment).at(name, path, hint=hint)
 
 
 def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
@@ -228,10 +231,8 @@ def _executed(root: Path, path: Path, name: str) -> ModuleType:
     return module
 
 
-def _experiment(module: ModuleType, path: Path) -> Experiment:
-    from neurofit.experiments.experiment import Experiment  # most commands load no script
-
-    found = {name: value for name, value in vars(module).items() if isinstance(value, Experiment)}
+def _experiment(module: ModuleType, path: Path, kind: type[Experiment]) -> Experiment:
+    found = {name: value for name, value in vars(module).items() if isinstance(value, kind)}
     if "experiment" in found:
         return found["experiment"]
     if not found:

@@ -103,7 +103,7 @@ def test_show_as_json_has_registered_numbers(quick):
     script = quick.root / "jobs" / "quick.py"
     script.write_text(script.read_text().replace("x=[1, 2]", "x=[0, 1, 2]"))
     record = json.loads(quick("show", "quick", "--json").stdout)
-    assert list(record) == ["name", "architectures", "axes", "repetitions", "runs"]
+    assert list(record) == ["name", "architectures", "axes", "repetitions", "needs", "runs"]
     assert (record["name"], record["architectures"], record["repetitions"]) == ("quick", ["fit"], 2)
     assert record["axes"] == {"x": [0, 1, 2], "kind": ["a", "b"]}
     numbers = [(run["run"], run["params"]["x"]) for run in record["runs"]]
@@ -225,6 +225,7 @@ def test_status_of_nothing(study):
     assert json.loads(study("status", "--json").stdout) == {
         "unseen": [],
         "halted": [],
+        "waits": [],
         "experiments": [],
         "stopped": [],
         "queues": [],

@@ -177,7 +177,7 @@ def test_files_are_named_by_run_and_repetition(study):
         (["nosuch", "--what", "tunign"], "There is no picture 'tunign'. Did you mean 'tuning'?"),
         (
             ["odd:0/0", "--what", "filters", "--metric", "late"],
-            "--metric goes with --what curves, --what neurons and",
+            "--metric goes with --what curves, --what over-axis, --what neurons, --what histogram, --what scatter and",
         ),
         (
             ["odd:0/0", "--what", "predictions", "--metric", "late"],

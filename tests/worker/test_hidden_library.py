@@ -68,5 +68,6 @@ def test_other_scripts_and_neurofit_itself_keep_the_standard_library(bench):
     bench.script(
         "y", "import json\ndef fit(task): return {'x': json.value}\nexperiment = nf.Experiment(fit)\n"
     )
-    assert bench.command("show", "y", "--json").stdout.startswith("{")
+    done = bench.command("show", "y", "--json")
+    assert done.stdout.startswith("{"), done.stderr
     assert bench.run("y") == {"done": 1} and bench.run("queue") == {"done": 1}
