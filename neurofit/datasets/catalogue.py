@@ -98,7 +98,7 @@ def load_responses(spec: str, data: Path | None = None) -> Dataset:
     DataError
         If a file is missing or damaged.
     """
-    known = {name: one for name, one in _formats().items() if hasattr(one, "responses")}
+    known = _formats_with("responses")
     if spec not in known:
         raise NameUnknown(
             f"No data set '{spec}' whose images are a stimulus set. Known: {', '.join(known)}.{nearest(spec, known)}"
@@ -129,7 +129,7 @@ def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
         If a file is missing or damaged.
     """
     kind, _, part = spec.partition("/")
-    known = {name: one for name, one in _formats().items() if hasattr(one, "stimuli")}
+    known = _formats_with("stimuli")
     names = [_name(one, part) for one in known.values() for part in ("", *one.stimulus_parts)]
     if spec not in names:
         raise NameUnknown(f"No stimulus set '{spec}'. Known: {', '.join(names)}.{nearest(spec, names)}")
@@ -157,7 +157,7 @@ def rdms(spec: str, data: Path | None = None) -> MeasuredRdms:
     DataError
         If a file is missing or damaged.
     """
-    known = {name: one for name, one in _formats().items() if hasattr(one, "rdms")}
+    known = _formats_with("rdms")
     if spec not in known:
         raise NameUnknown(f"No matrices '{spec}'. Known: {', '.join(known)}.{nearest(spec, known)}")
     return known[spec].rdms(_folder(known[spec], "", data))
@@ -189,7 +189,7 @@ def convert_images(kind: str, data: Path, dry_run: bool = False) -> ConversionFo
     """
     from neurofit.datasets.recordings import converted
 
-    known = {name: one for name, one in _formats().items() if hasattr(one, "compressed")}
+    known = _formats_with("compressed")
     if kind not in known:
         raise NameUnknown(
             f"No compressed images of '{kind}'. Known: {', '.join(known)}.{nearest(kind, known)}"
@@ -249,6 +249,11 @@ def _formats() -> dict:
     from neurofit.datasets.recordings import FORMATS
 
     return FORMATS
+
+
+def _formats_with(attribute: str) -> dict:
+    """The formats that have this attribute, by name."""
+    return {name: one for name, one in _formats().items() if hasattr(one, attribute)}
 
 
 def _part(recording, text: str) -> str:

@@ -66,6 +66,11 @@ class Images:
             lambda rows: {name: array[rows] for name, array in arrays.items()},
         )
 
+    @classmethod
+    def of_stimuli(cls, stimuli: Any) -> Images:
+        """A stimulus set, or activations that are read like one, as the input "image"."""
+        return cls({"image": stimuli.shape}, stimuli.ids, lambda rows: {"image": stimuli.read(rows)})
+
 
 def images_of(data: Any, study: Path) -> Images:
     """The images of a data set.
@@ -95,8 +100,7 @@ def images_of(data: Any, study: Path) -> Images:
     if isinstance(data, str):
         data = _read(study / data) if Path(data).suffix in FILES else _by_name(data, study / "data")
     if isinstance(data, datasets.StimulusSet):
-        stimuli = data
-        return Images({"image": stimuli.shape}, stimuli.ids, lambda rows: {"image": stimuli.read(rows)})
+        return Images.of_stimuli(data)
     if isinstance(data, datasets.Dataset):
         return Images.of_arrays(data.inputs, data.image_ids)
     inputs = data if isinstance(data, Mapping) else {"image": data}
@@ -136,8 +140,7 @@ def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[.
         with contextlib.suppress(NameUnknown):
             data = datasets.load_stimuli(data, study / "data")
     if isinstance(data, datasets.StimulusSet):
-        inputs = inputs_of(data, study=study)
-        return Images({"image": inputs.shape}, inputs.ids, lambda rows: {"image": inputs.read(rows)})
+        return Images.of_stimuli(inputs_of(data, study=study))
     images = images_of(data, study)
     found = images.shapes.get("image")
     if found is not None and found[1:] != tuple(shape):

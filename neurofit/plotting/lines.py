@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -275,6 +275,11 @@ MAX_SHARE = 0.4  # of a figure's height that a legend may take before the figure
 LABEL_GAP = 7.0  # points from one label of a reference to the next
 
 
+def legend_fits(labels: Collection[str]) -> bool:
+    """Whether a legend is inside the axes: it has few short entries."""
+    return len(labels) <= MAX_INSIDE and max(map(len, labels), default=0) <= MAX_INSIDE_LETTERS
+
+
 def legend(axes: Axes, *, below: bool = False) -> None:
     """Draw a legend: inside the axes if it has few short entries, otherwise below, in as many columns as fit.
 
@@ -288,7 +293,7 @@ def legend(axes: Axes, *, below: bool = False) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
-    if not below and len(labels) <= MAX_INSIDE and max(map(len, labels)) <= MAX_INSIDE_LETTERS:
+    if not below and legend_fits(labels):
         axes.legend()
         return
     shown, columns = _lay_out(labels, _width_share(axes) * axes.figure.bbox.width / axes.figure.dpi * 25.4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from neurofit.errors import ShapeError, UsageError, nearest
 from neurofit.experiments.grid.params import short
 from neurofit.plotting.groups import labels_by, labels_by_run, values_of
-from neurofit.plotting.lines import LETTER_WIDTH, MARGINS, MAX_INSIDE, MAX_INSIDE_LETTERS
+from neurofit.plotting.lines import LETTER_WIDTH, MARGINS, legend_fits
 from neurofit.plotting.neurons import CORRELATION, read_neuron_table, scores_of
 from neurofit.plotting.style import line_style, styled
 from neurofit.plotting.tasks import PlottedTask
@@ -227,11 +227,6 @@ def draw_over_axis(
         wrapped = [textwrap.fill(label, BESIDE_LETTERS) for label in labels]
         axes.legend(handles, wrapped, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
-
-
-def legend_fits(labels: Collection[str]) -> bool:
-    """Whether the legend is inside the axes; otherwise it is beside them."""
-    return len(labels) <= MAX_INSIDE and max(map(len, labels), default=0) <= MAX_INSIDE_LETTERS
 
 
 def summarise(scores: Sequence[ArrayLike]) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 from neurofit.errors import UsageError
 from neurofit.plotting.distributions import draw_histogram, draw_scatter
 from neurofit.plotting.groups import OFF_GRID, SELECTOR, labels_by, labels_by_run
-from neurofit.plotting.lines import legend_height
+from neurofit.plotting.lines import legend_fits, legend_height
 from neurofit.plotting.neurons import read_scores
-from neurofit.plotting.over_axis import draw_over_axis, legend_fits, read_over_axis, summarise
+from neurofit.plotting.over_axis import draw_over_axis, read_over_axis, summarise
 from neurofit.plotting.pictures import Picture
 from neurofit.plotting.style import COLOURS, figure as new_figure
 from neurofit.plotting.tasks import PlottedTask
@@ -67,9 +67,7 @@ def over_axis_picture(
             name = f"{panel.metric}\n{average} over neurons"
             lines = {line.label: line.scores for line in panel.lines}
             draw_over_axis(lines, one, values=panel.values, axis=axis, metric=name)
-        if not legend_fits(
-            [line.label for line in panels[0].lines]
-        ):  # panels have the same lines: one legend beside them
+        if not legend_fits([line.label for line in panels[0].lines]):  # of all panels: one legend beside them
             for one in axes[0, :-1]:
                 one.get_legend().remove()
             figure.set_size_inches(figure.get_figwidth() + LEGEND_WIDTH / 25.4, figure.get_figheight())
