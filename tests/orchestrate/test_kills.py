@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -198,3 +199,40 @@ def test_a_submit_that_is_killed_at_any_moment_is_simply_repeated(bench):
             for path in bench.study.training_data.glob(f"{name}/*/*/journal/*")
         ]
         assert sum(claims) == 3, "no task was queued twice"
+
+
+DIES_WHEN_NOTED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from conftest import Workbench
+from neurofit.orchestrate import submit
+note = submit.note_queue
+def note_and_die(files, line):
+    note(files, line)
+    os.kill(line.process["pid"], signal.SIGSTOP)
+    print(line.process["pid"], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+submit.note_queue = note_and_die
+Workbench(Path({root!r})).submit("quick")
+"""
+
+
+def test_a_pool_that_ends_because_its_submitter_died_does_not_count_as_queued(bench):
+    from conftest_path import TESTS
+
+    bench.runner()
+    bench.script(
+        "quick",
+        """
+        def fit(task, *, a=1):
+            return {"x": a}
+        experiment = nf.Experiment(fit=fit, grid=nf.grid(a=[1, 2, 3]))
+        """,
+    )
+    code = DIES_WHEN_NOTED.format(tests=TESTS, root=str(bench.root))
+    answer = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pool = int(answer.stdout)  # noted, and not yet told to begin: it ends as soon as it can
+    threading.Timer(0.5, os.kill, (pool, signal.SIGCONT)).start()
+    assert bench.submit("quick") is not None
+    assert bench.wait("quick") == {"done": 3}

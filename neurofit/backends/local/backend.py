@@ -28,7 +28,7 @@ EVENTS = "pool.jsonl"
 LEFT_OUT = "left_out"  # a folder with one file per job that was cancelled while it waited
 LOG = Path("logs") / "pool.log"
 START_SECONDS = 15.0
-END_SECONDS = 3.0  # within which a pool notices that its submitter has died
+END_SECONDS = 10.0  # within which a pool notices that its submitter has died
 
 
 def visible_gpus() -> list[str]:
@@ -130,18 +130,18 @@ class LocalBackend(Backend):
             start.close()
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
-        pools = {submission: _begun_pool_of(submission.folder) for submission in submissions}
+        pools = {submission: _pool_of(submission.folder) for submission in submissions}
         return [
             Queued(submission.folder, str(pool.pid), 0, submission.jobs - 1, pool.record())
             for submission, pool in pools.items()
-            if pool is not None
+            if pool is not None and _begins(submission.folder, pool)
         ]
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live = {}
         for entry in queued:
             process = _process_of(entry)
-            if process is not None and process.is_alive():
+            if process is not None and process.is_alive() and _begins(entry.folder, process):
                 ended = _endings(entry.folder)
                 for job in range(entry.first, entry.last + 1):
                     if job not in ended:
@@ -250,17 +250,16 @@ def _pool_of(folder: Path) -> Process | None:
     return next((event.pool for event in _events(folder) if event.pool is not None), None)
 
 
-def _begun_pool_of(folder: Path) -> Process | None:
-    """The submission's pool; None if it ends because its submitter died before letting it begin."""
-    pool = _pool_of(folder)
+def _begins(folder: Path, pool: Process) -> bool:
+    """Whether a pool begins; False if it ends because its submitter died before letting it begin."""
     deadline = time.monotonic() + END_SECONDS
-    while pool is not None and time.monotonic() < deadline:
-        if any(event.begun is not None for event in _events(folder)):
-            return pool
+    while not any(event.begun is not None or event.ended is not None for event in _events(folder)):
         if not pool.is_alive():
-            return None
+            return False
+        if time.monotonic() >= deadline:
+            return True
         time.sleep(0.01)
-    return pool
+    return True
 
 
 def _endings(folder: Path) -> dict[int, str | None]:
