@@ -1,8 +1,12 @@
-"""The mark `process`: tests that start processes, so that `scripts/test --fast` can leave them out.
+"""The marks `process` and `long`.
+
+`process`: tests that start processes, so that `scripts/test --fast` can leave them out.
 
 A test gets the mark by asking, directly or through another fixture, for the fixture `processes`; where a test starts a
 process itself, `@pytest.mark.process` (or `pytestmark` of its file) says so. A test that starts one without the mark
 fails. Tests marked `slow` or `cluster` may start processes without it.
+
+`long`: tests that take minutes. They run first, so that the other workers have something to do meanwhile.
 """
 
 from __future__ import annotations
@@ -60,6 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "processes" in getattr(item, "fixturenames", ()):
             item.add_marker("process")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # stable: the others stay in order
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,7 +25,7 @@ from neurofit.datasets.pixels import conversion
 from neurofit.datasets.stimulus_set import StimulusSet
 from neurofit.errors import DataError, NameUnknown, StoreError
 from neurofit.features import keys
-from neurofit.features.layers import chosen
+from neurofit.features.layers import chosen, one_layer
 from neurofit.features.matrix import Features, features_at
 from neurofit.features.networks import Loaded, Network
 from neurofit.features.progress import progress
@@ -169,12 +169,9 @@ def open(  # a module of files calls this open as well
     elif images is None or layer is None:
         raise DataError("features.open needs a key, or a network with images and a layer.")
     else:
-        work = planned(which, images, layer, where)
-        if len(work.wanted) != 1:
-            raise DataError(
-                f"features.open opens one layer; '{layer}' means {len(work.wanted)}. Use features.extract."
-            )
-        files = work.wanted[0].files
+        loaded = loaded_for(which, images, where)
+        name = one_layer(layer, list(loaded.layers), loaded.name)
+        files = planned(loaded, images, name, where).wanted[0].files
     record = read_feature_record(files)
     if record is None:
         raise NameUnknown(
@@ -190,11 +187,16 @@ def open(  # a module of files calls this open as well
     return features_at(files.values, record)
 
 
+def loaded_for(network: Network | Loaded, images: StimulusSet, study: Study) -> Loaded:
+    """The network for images of this size, with its weights from the study's data if they are not a path."""
+    return network.load(*images.shape[1:3], study.data) if isinstance(network, Network) else network
+
+
 def planned(
     network: Network | Loaded, images: StimulusSet, layers: str | int | Sequence[str | int], study: Study
 ) -> Pass:
     """What has to be computed, and the key of each layer."""
-    loaded = network.load(*images.shape[1:3], study.data) if isinstance(network, Network) else network
+    loaded = loaded_for(network, images, study)
     names = list(loaded.layers)
     facts = {
         "format": 1,

@@ -13,8 +13,8 @@ from neurofit import datasets, process
 from neurofit.datasets.dataset import Dataset
 from neurofit.datasets.stimulus_set import StimulusSet
 from neurofit.errors import DataError, UsageError
-from neurofit.features.extraction import extract
-from neurofit.features.layers import chosen
+from neurofit.features.extraction import extract, loaded_for
+from neurofit.features.layers import one_layer
 from neurofit.features.matrix import Features
 from neurofit.features.networks import Loaded, Network
 from neurofit.study import Study
@@ -86,7 +86,7 @@ def activations(
         If the activations do not fit into the memory that is left; the message has both numbers.
     """
     images = _sized(datasets.load_stimuli(data, Path(study) / "data"), resize)
-    loaded = _loaded(_network(study, network, weights, weights_seed, pixels), images, study)
+    loaded = loaded_for(_network(study, network, weights, weights_seed, pixels), images, Study(study))
     cells = datasets.load_responses(data, Path(study) / "data")
     return with_activations(cells, images, loaded, layer, study=study)
 
@@ -105,8 +105,8 @@ def inputs_of(
 ) -> Activations:
     """The activations of other images, with the arguments of `activations`, which `data` has no part in."""
     images = _sized(images, resize)
-    loaded = _loaded(_network(study, network, weights, weights_seed, pixels), images, study)
-    return _extracted(loaded, images, _one_layer(loaded, layer), study)
+    loaded = loaded_for(_network(study, network, weights, weights_seed, pixels), images, Study(study))
+    return _extracted(loaded, images, one_layer(layer, list(loaded.layers), loaded.name), study)
 
 
 cast(Any, activations).inputs_of = inputs_of
@@ -152,8 +152,9 @@ def with_activations(
             f"{dataset.name}: {len(missing)} of its images, such as {missing[0]!r}, are not in the stimulus set "
             f"{images.name}. Both need the same image ids."
         )
-    loaded = _loaded(network, images, study)
-    name = _one_layer(loaded, layer)
+    where = study if isinstance(study, Study) else Study(Path(study))
+    loaded = loaded_for(network, images, where)
+    name = one_layer(layer, list(loaded.layers), loaded.name)
     _require_memory(dataset.name, loaded, images, name)
     values = _extracted(loaded, images, name, study).read(slice(None))
     order = [places[image] for image in dataset.image_ids.tolist()]
@@ -180,20 +181,6 @@ def _network(study: Path, source: str, weights: str, seed: int, pixels: str | No
 
     name = Path(source).stem if isinstance(found(source), Path) else None
     return Network(found(source), weights=found(weights), seed=seed, pixels=pixels, name=name)
-
-
-def _loaded(network: Network | Loaded, images: StimulusSet, study: Study | Path) -> Loaded:
-    data = study.data if isinstance(study, Study) else Path(study) / "data"
-    return network.load(*images.shape[1:3], data) if isinstance(network, Network) else network
-
-
-def _one_layer(network: Loaded, layer: str | int) -> str:
-    names = chosen(layer, list(network.layers), network.name)
-    if len(names) != 1:
-        raise DataError(
-            f"'{layer}' means {len(names)} layers ({', '.join(names)}). The input of a model is one layer."
-        )
-    return names[0]
 
 
 def _extracted(network: Loaded, images: StimulusSet, layer: str, study: Study | Path) -> Activations:

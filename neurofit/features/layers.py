@@ -40,6 +40,23 @@ def chosen(wanted: str | int | Sequence[str | int], names: Sequence[str], networ
     return list(dict.fromkeys(name for one in listed for name in _found(one, names, aliases, network)))
 
 
+def one_layer(wanted: str | int, names: Sequence[str], network: str) -> str:
+    """The name of the one layer that is meant, as for `chosen`.
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such layer.
+    DataError
+        If several are meant.
+    """
+    found = chosen(wanted, names, network)
+    if len(found) != 1:
+        shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
+        raise DataError(f"{network}: '{wanted}' means {len(found)} layers ({shown}); expected one.")
+    return found[0]
+
+
 def _found(one: str | int, names: Sequence[str], aliases: Mapping[str, str], network: str) -> list[str]:
     if isinstance(one, int):
         if not -len(names) <= one < len(names):

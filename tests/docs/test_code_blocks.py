@@ -224,6 +224,7 @@ def trains_shortly(reader: Reader) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "page", [page for page in pages(slow=True) if page.name not in ON_MODELS], ids=lambda page: page.stem
 )
@@ -234,6 +235,7 @@ def test_the_blocks_that_need_tensorflow_do_what_the_page_says(page, reader):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_blocks_of_pages_on_trained_models_do_what_they_say(reader):
     trains_shortly(reader)
     study = reader.folder

@@ -46,9 +46,7 @@ def test_what_does_not_go_together_is_refused(study, images, network):
         DataError, match=r"50 of its images, such as 'image 99', are not in the stimulus set noise"
     ):
         features.with_activations(cells(images), few, network, "all", study=study)
-    with pytest.raises(
-        DataError, match=r"means 2 layers \(channels, all\)\. The input of a model is one layer"
-    ):
+    with pytest.raises(DataError, match=r"means 2 layers \(channels, all\); expected one"):
         features.with_activations(cells(images), images, network, "*l*", study=study)
 
 

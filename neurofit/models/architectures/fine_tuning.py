@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from neurofit.errors import DataError, StudyError, UsageError
+from neurofit.errors import StudyError, UsageError
 from neurofit.models.architectures.images import augmentation
 
 READOUTS = ("mean", "flatten")
@@ -106,7 +106,7 @@ cast(Any, fine_tuned).standardise = "none"
 def _network(shapes, source, weights, seed, layer, needs):
     """The network with its weights, and the name of the layer."""
     from neurofit import study as studies
-    from neurofit.features.layers import chosen
+    from neurofit.features.layers import one_layer
     from neurofit.features.networks import Network
 
     try:
@@ -120,12 +120,7 @@ def _network(shapes, source, weights, seed, layer, needs):
     height, width, _ = shapes.image
     asked = Network(place(source), weights=place(weights), seed=seed, pixels=needs, name=Path(source).stem)
     loaded = asked.load(height, width, root / "data")
-    names = chosen(layer, loaded.layers, loaded.name)
-    if len(names) != 1:
-        raise DataError(
-            f"fine_tuned: '{layer}' means {len(names)} layers ({', '.join(names)}); expected one."
-        )
-    return loaded, names[0]
+    return loaded, one_layer(layer, loaded.layers, loaded.name)
 
 
 def _converted(images, way):
