@@ -15,6 +15,7 @@ import numpy as np
 
 from neurofit import datasets
 from neurofit.errors import ShapeError, UsageError
+from neurofit.models.labels import NEURONS, Classes
 
 NOISE = "seed_generator_state"  # what Keras calls the state of a layer's random numbers
 
@@ -30,10 +31,17 @@ class Shapes:
     outputs : mapping of str to int
         Recording → number of its neurons. A model returns one output (image, neuron), or one per recording in
         this order.
+    label : str, optional
+        For co-training: the label that the model predicts as well. It then returns a dict of outputs,
+        {"neurons": (image, neuron), label: (image, class)}, the latter as logits (no softmax).
+    classes : int, optional
+        Number of classes of the label.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     outputs: Mapping[str, int]
+    label: str | None = None
+    classes: int | None = None
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -46,14 +54,15 @@ class Shapes:
         return sum(self.outputs.values())
 
 
-def shapes_of(dataset: datasets.Dataset) -> Shapes:
+def shapes_of(dataset: datasets.Dataset, classes: Classes | None = None) -> Shapes:
     """The shapes of a data set; recordings whose neurons are interleaved count as one output."""
     inputs = {name: tuple(array.shape[1:]) for name, array in dataset.inputs.items()}
+    label = (None, None) if classes is None else (classes.label, len(classes.names))
     runs = itertools.groupby(dataset.neurons["recording"].astype(str))
     counts = [(name, len(list(group))) for name, group in runs]
     if len({name for name, _ in counts}) < len(counts):  # recordings interleaved: no readout of their own
-        return Shapes(inputs, {dataset.name: dataset.n_neurons})
-    return Shapes(inputs, dict(counts))
+        return Shapes(inputs, {dataset.name: dataset.n_neurons}, *label)
+    return Shapes(inputs, dict(counts), *label)
 
 
 def build(
@@ -161,11 +170,38 @@ def equal_initial_weights(model: keras.Model) -> list[tuple[str, str]]:
 
 def _check_output(model: keras.Model, shapes: Shapes, name: str) -> None:
     specs = {key: keras.KerasTensor((None, *shape), "float32") for key, shape in shapes.inputs.items()}
-    found = [tuple(one.shape) for one in keras.tree.flatten(model.compute_output_spec(as_model_takes(specs)))]
+    outputs = model.compute_output_spec(as_model_takes(specs))
+    if shapes.label is not None:
+        _check_label(outputs, shapes, name)
+        outputs = outputs[NEURONS]
+    found = [tuple(one.shape) for one in keras.tree.flatten(outputs)]
     if any(len(shape) != 2 for shape in found) or sum(shape[-1] for shape in found) != shapes.neurons:
         raise ShapeError(
             f"{name}() gives {found}; expected (image, neuron) with {shapes.neurons} neurons in all."
         )
+
+
+def _check_label(outputs: Any, shapes: Shapes, name: str) -> None:
+    wanted = f"{{'{NEURONS}': (image, neuron), '{shapes.label}': (image, class)}}"
+    names = list(outputs) if isinstance(outputs, Mapping) else None
+    if names is None or set(names) != {NEURONS, shapes.label}:
+        found = (
+            f"has the outputs {', '.join(map(repr, names))}" if names is not None else "has no named outputs"
+        )
+        raise ShapeError(
+            f"{name}() {found}. With label='{shapes.label}' it must return a model with a dict of outputs, {wanted}."
+        )
+    shape = tuple(outputs[shapes.label].shape)
+    if shape != (None, shapes.classes):
+        raise ShapeError(
+            f"{name}() gives {shape} for '{shapes.label}'; expected (image, class) with {shapes.classes} classes, "
+            "which `shapes.classes` has."
+        )
+
+
+def responses_in(outputs: Any, label: str | None) -> list[Any]:
+    """The outputs of a model that are responses, (image, neuron) each; all unless it is co-trained."""
+    return list(keras.tree.flatten(outputs if label is None else outputs[NEURONS]))
 
 
 def as_model_takes(inputs: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from neurofit import datasets
 from neurofit.datasets.catalogue import files as files_of
 from neurofit.errors import DataError
+from neurofit.models.labels import Classes
 from neurofit.models.ready_made import ComputesInputs, name_of
 
 _REMEMBERED: dict[tuple[Any, ...], Any] = {}
@@ -31,11 +32,14 @@ class Arrays:
         0 where missing.
     mask : ndarray, shape (image, neuron), or None
         1 where a response counts; None if every response counts.
+    labels : ndarray of int, shape (image,), optional
+        Class of each image, for co-training; -1 without one.
     """
 
     inputs: dict[str, np.ndarray]
     responses: np.ndarray
     mask: np.ndarray | None
+    labels: np.ndarray | None = None
 
     @property
     def n_images(self) -> int:
@@ -56,6 +60,8 @@ class PreparedData:
     split_seed : int
     name : str or None
         By which the data set was loaded; None if a function made it.
+    classes : Classes or None
+        Of the label, for co-training.
     """
 
     dataset: datasets.Dataset
@@ -64,6 +70,7 @@ class PreparedData:
     split: datasets.Split
     split_seed: int
     name: str | None = None
+    classes: Classes | None = None
 
 
 def prepared(
@@ -160,12 +167,13 @@ def _named(source: str | Callable[..., Any], arguments: Mapping[str, Any], study
     return _remembered(key, lambda: source(**arguments, **extra))
 
 
-def arrays(part: datasets.Dataset, dtype: str = "float32") -> Arrays:
-    """Arrays of a part, of this dtype. The mask is None if every response counts."""
+def arrays(part: datasets.Dataset, dtype: str = "float32", classes: Classes | None = None) -> Arrays:
+    """Arrays of a part, of this dtype. The mask is None if every response counts; so are labels without classes."""
     valid = part.valid
     responses = np.where(valid, part.responses, 0).astype(dtype)
     inputs = {name: np.asarray(values, dtype) for name, values in part.inputs.items()}
-    return Arrays(inputs, responses, None if valid.all() else valid.astype(dtype))
+    labels = None if classes is None else classes.codes(part)
+    return Arrays(inputs, responses, None if valid.all() else valid.astype(dtype), labels)
 
 
 def turns(part: datasets.Dataset) -> np.ndarray | None:

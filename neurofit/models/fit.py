@@ -8,7 +8,8 @@ A task leaves these files in its folder:
     normalisation.json   the numbers that the inputs were scaled with, for `datasets.standardise_like`
     predictions.npz      validation and test set: image_id, part (image,); predictions, responses, mask
                          (image, neuron); recording, number, training_mean (neuron,); if there are trials,
-                         trials (image, trial, neuron), NaN for a missing trial
+                         trials (image, trial, neuron), NaN for a missing trial; with a label, label and
+                         predicted_label (image,), as text
     neurons.csv          recording, number and every score, one row per neuron
     history.csv          losses and correlation during training; events.out.tfevents… has the same
 """
@@ -56,6 +57,12 @@ class Fit(ReadyMade):
         set.
     standardise : str or dict, default "global"
         How inputs are scaled, as in `datasets.standardise`; a dict has its arguments. Can be an axis.
+    label : str, optional
+        Co-training: a label of the data set, such as "category", that the model predicts as well. The
+        architecture receives `shapes.label` and the number of classes, `shapes.classes`, and returns a model with
+        the outputs {"neurons": (image, neuron), label: (image, class)}, the latter as logits. `label_weight` of
+        the training weighs its cross-entropy. Parts have the metric "category_accuracy". An empty label does not
+        count.
     initialise : callable, optional
         `initialise(model, train)` sets weights from the training set before the first epoch. An architecture
         can have the function as an attribute of this name instead.
@@ -73,15 +80,25 @@ class Fit(ReadyMade):
     training: Training = field(default_factory=Training, kw_only=True)
     standardise: str | Mapping[str, str] = field(default="global", kw_only=True)
     initialise: Callable[..., Any] | None = field(default=None, kw_only=True)
+    label: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label is not None and (not isinstance(self.label, str) or not self.label):
+            raise GridError(f"Fit: label={self.label!r}; expected the name of a label, such as 'category'.")
+        _check_label(self.label, self.training)
 
     def settings(self) -> dict[str, Any]:
         """What is part of every run's id, as JSON; only values that differ from the defaults."""
         settings = super().settings()
-        return settings if self.initialise is None else {**settings, "initialise": name_of(self.initialise)}
+        if self.initialise is not None:
+            settings["initialise"] = name_of(self.initialise)
+        return settings if self.label is None else {**settings, "label": self.label}
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise GridError if these arguments do not go together."""
         routed = self.router.route(params)
+        _check_label(self.label, routed.training)
         needed = getattr(self.built[routed.architecture], "standardise", None)
         given = routed.data.get("standardise", self.standardise)
         inputs = given if isinstance(given, str) else dict(given).get("inputs", "global")
@@ -182,3 +199,16 @@ class Fit(ReadyMade):
         from neurofit.models.ensembles import ensemble
 
         return ensemble(folders)
+
+
+def _check_label(label: str | None, training: Training) -> None:
+    """Raise GridError if the training and the label do not go together."""
+    if label is None and training.label_weight != 1:
+        raise GridError(
+            f"Training: label_weight={training.label_weight!r} has no effect without a label, such as "
+            "Fit(…, label='category')."
+        )
+    if label is not None and training.optimizer == "lbfgs":
+        raise GridError(
+            f"Fit: label={label!r} and optimizer='lbfgs' do not go together. Use adam, adamw or sgd."
+        )

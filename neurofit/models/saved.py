@@ -60,7 +60,8 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     if name not in fit.built:
         raise StoreError(f"{folder}: made with architecture '{name}'; this fit has {', '.join(fit.built)}.")
     inputs = {key: tuple(shape) for key, shape in record["shapes"]["inputs"].items()}
-    shapes = Shapes(inputs, record["shapes"]["outputs"])
+    label = record.get("label", {"name": None, "classes": ()})  # of a co-trained model
+    shapes = Shapes(inputs, record["shapes"]["outputs"], label["name"], len(label["classes"]) or None)
     seeds, dtype = SimpleNamespace(**record["seeds"]), record.get("dtype", "float32")
     model = build(fit.built[name], shapes, record["arguments"], seeds, dtype)
     now = {one.path: list(one.shape) for one in model.trainable_variables}
@@ -102,17 +103,18 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
     import keras
 
     from neurofit.models import prediction
-    from neurofit.models.building import as_model_takes
+    from neurofit.models.building import as_model_takes, responses_in
 
     record, scaling = recipe(folder), normalisation(folder)
     model, dtype = load_folder(folder, fit), record.get("dtype", "float32")
+    label = record.get("label", {}).get("name")
     units = {"mean": 0.0, "std": 1.0, **(scaling["parts"]["train"].get("responses") or {})}
 
     def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
         scaled = {
             name: values.astype(dtype) for name, values in datasets.standardise_like(scaling, inputs).items()
         }
-        outputs = keras.tree.flatten(model(as_model_takes(scaled), training=False))
+        outputs = responses_in(model(as_model_takes(scaled), training=False), label)
         predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
         return np.asarray(predicted * np.asarray(units["std"]) + np.asarray(units["mean"]))
 
@@ -220,11 +222,13 @@ def _made(
     from neurofit.models.building import shapes_of
 
     shapes = shapes_of(prepared.parts.train)
+    label = prepared.classes
     declared = fit.router.architectures[routed.architecture]
     return {
         "architecture": routed.architecture,
         "arguments": plain({**declared, **routed.build}),
         "shapes": {"inputs": plain(shapes.inputs), "outputs": dict(shapes.outputs)},
+        **({} if label is None else {"label": {"name": label.label, "classes": list(label.names)}}),
         "weights": {one.path: list(one.shape) for one in model.trainable_variables},
         "data": {
             "name": prepared.dataset.name,

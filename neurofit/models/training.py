@@ -73,6 +73,9 @@ class Training:
     freeze : tuple of str, default ()
         Names of layers ("core") or single weights ("neurons/where") that are not trained. Layers of a nested model
         are "network/conv1_conv"; names can be globs, such as "network/conv[1-3]_*".
+    label_weight : float, default 1
+        With `Fit(label=…)`: the loss is the response loss + this weight × the cross-entropy of the label (mean over
+        images that have one). 0 trains as without the label. Validation and patience see the response loss alone.
     checkpoint_minutes : float, default 1
         Minutes between checkpoints.
     jit : bool, default False
@@ -106,6 +109,7 @@ class Training:
     checkpoint_minutes: float = 1.0
     jit: bool = False
     decay_every: int | None = field(default=None, metadata={"in_settings": "if changed"})
+    label_weight: float = field(default=1.0, metadata={"in_settings": "if changed"})
     rate_factors: tuple[tuple[str, float], ...] = field(default=(), metadata={"in_settings": "if changed"})
 
     @classmethod
@@ -162,7 +166,7 @@ class Training:
             _number(name, getattr(self, name), int, above=0)
         for name in ("learning_rate", "decay", "checkpoint_minutes"):
             _number(name, getattr(self, name), float, above=0)
-        for name in ("weight_decay", "momentum", "min_delta"):
+        for name in ("weight_decay", "momentum", "min_delta", "label_weight"):
             _number(name, getattr(self, name), float, least=0)
         _number("decays", self.decays, int, least=0)
         if self.decay > 1:

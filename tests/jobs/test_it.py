@@ -19,8 +19,9 @@ RUNS = {
     "it/cnn": 8,
     "it/layer3_cnn": 4,
     "it/fine_tuned": 4,
+    "it/cotrain": 3,
 }
-NETWORKS = ("it/cnn", "it/layer3_cnn", "it/fine_tuned")
+NETWORKS = ("it/cnn", "it/layer3_cnn", "it/fine_tuned", "it/cotrain")
 LAYERS = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool"]
 
 

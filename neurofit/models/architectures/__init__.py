@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from neurofit.models.architectures.basic import hsm, linear_nonlinear, penalty, what_where
 from neurofit.models.architectures.fine_tuning import fine_tuned
-from neurofit.models.architectures.images import pooled_cnn, shallow_cnn
+from neurofit.models.architectures.images import co_trained_cnn, pooled_cnn, shallow_cnn
 from neurofit.models.architectures.published import kindel_cnn, kindel_lnln, klindt
 from neurofit.models.architectures.thesis import (
     conv_dog,
@@ -29,6 +29,7 @@ from neurofit.models.architectures.thesis import (
 )
 
 __all__ = [
+    "co_trained_cnn",
     "conv_dog",
     "conv_factorised",
     "conv_factorised_max",

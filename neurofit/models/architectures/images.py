@@ -114,6 +114,59 @@ def pooled_cnn(
     return _with_readout(model, shapes, hidden, dropout, batch_norm)
 
 
+def co_trained_cnn(
+    shapes,
+    *,
+    filters=(16, 32),
+    size=3,
+    hidden=128,
+    dropout=0.0,
+    batch_norm=False,
+    flip=False,
+    shift=0.0,
+    brightness=0.0,
+    contrast=0.0,
+):
+    """The layers of `shallow_cnn`, of which two linear readouts see the dense units: neurons, and logits of a label.
+
+    It is for `Fit(label=…)`. Without a label it has the readout of the neurons alone, with the same initial weights.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    filters, size, hidden, dropout, batch_norm, flip, shift, brightness, contrast
+        As for `shallow_cnn`.
+
+    Returns
+    -------
+    keras.Model
+        With the outputs "neurons" and, if there is a label, the label's name.
+    """
+    import keras
+
+    changes = {"flip": flip, "shift": shift, "brightness": brightness, "contrast": contrast}
+    image = keras.Input(shapes.image, name="image")
+    x = image
+    for layer in augmentation(**changes):
+        x = layer(x)
+    for index, count in enumerate(_filters("co_trained_cnn", filters), 1):
+        for layer in _convolution(index, count, size, batch_norm):
+            x = layer(x)
+        x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{index}")(x)
+    x = keras.layers.Dense(hidden, name="hidden")(keras.layers.Flatten(name="flatten")(x))
+    if batch_norm:
+        x = keras.layers.BatchNormalization(name="norm_hidden")(x)
+    x = keras.layers.ReLU(name="rate_hidden")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    neurons = keras.layers.Dense(shapes.neurons, name="neurons")(x)
+    if shapes.label is None:
+        return keras.Model(image, neurons)
+    # made last, so that the other layers draw the weights that they draw without a label
+    classes = keras.layers.Dense(shapes.classes, name="classes")(x)
+    return keras.Model(image, {"neurons": neurons, shapes.label: classes})
+
+
 def augmentation(*, flip=False, shift=0.0, brightness=0.0, contrast=0.0) -> Iterator:
     """Layers that change training images at random, each image in its own way, and leave others as they are.
 

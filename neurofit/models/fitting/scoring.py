@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import numpy as np
 from neurofit import datasets, scores
 from neurofit.errors import DataError
 from neurofit.models import data
+from neurofit.models.labels import Classes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -53,6 +54,8 @@ class ScoredPredictions:
         Neurons that `normalised_correlation` and `feve` are averaged over; None if these are not scored.
     undefined : tuple of str
         Messages about scores of the test set that some neurons do not have, and which count 0.
+    labels : dict of str to ndarray, shape (image,)
+        Of a co-trained model: the predicted labels of each part.
     """
 
     predictions: dict[str, np.ndarray]
@@ -63,6 +66,7 @@ class ScoredPredictions:
     n_constant: int
     n_reliable: int | None = None
     undefined: tuple[str, ...] = ()
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def check_scorable(test: datasets.Dataset, names: tuple[str, ...]) -> None:
@@ -87,6 +91,7 @@ def predict_and_score(
     kept: tuple[tf.Tensor, tuple[tf.Tensor, ...]],
     parts: datasets.Parts,
     names: tuple[str, ...],
+    classes: Classes | None = None,
 ) -> ScoredPredictions:
     """Predict every part and compute every score. Scores against trials and truth are those of the test set.
 
@@ -96,8 +101,18 @@ def predict_and_score(
         If no neuron of the test set can be scored.
     """
     dtype = program.training.dtype
-    predictions = {name: program.predict(*kept, data.arrays(part, dtype))[0] for name, part in parts.items()}
-    return score(predictions, parts, names)
+    both = {name: program.predict_both(*kept, data.arrays(part, dtype)) for name, part in parts.items()}
+    result = score({name: one[0] for name, one in both.items()}, parts, names)
+    if classes is None:
+        return result
+    logits = {name: one for name, (_, one, _) in both.items() if one is not None}
+    accuracies = {
+        f"{name}/{classes.label}_accuracy": classes.accuracy(logits[name], classes.codes(part))
+        for name, part in sorted(parts.items(), key=lambda pair: pair[0] != "test")
+    }
+    known = {name: value for name, value in accuracies.items() if value is not None}
+    labels = {name: classes.predicted(one) for name, one in logits.items()}
+    return replace(result, metrics=result.metrics | known, labels=labels)
 
 
 def score(
@@ -257,18 +272,25 @@ def by_recording(result: ScoredPredictions, recordings: np.ndarray) -> dict[str,
     return found
 
 
-def write_predictions(folder: Path, parts: datasets.Parts, result: ScoredPredictions) -> None:
+def write_predictions(
+    folder: Path, parts: datasets.Parts, result: ScoredPredictions, classes: Classes | None = None
+) -> None:
     """Write predictions.npz and neurons.csv."""
-    _predictions(folder / "predictions.npz", parts, result)
+    _predictions(folder / "predictions.npz", parts, result, classes)
     _neurons(folder / "neurons.csv", parts.test, result)
 
 
-def _predictions(path: Path, parts: datasets.Parts, result: ScoredPredictions) -> None:
+def _predictions(
+    path: Path, parts: datasets.Parts, result: ScoredPredictions, classes: Classes | None
+) -> None:
     shown = [(name, part) for name, part in parts.items() if name != "train"]
     neurons = parts.test.neurons
     repeated: dict[str, Any] = (
         {} if parts.test.trials is None else {"trials": np.concatenate([part.trials for _, part in shown])}
     )
+    if classes is not None:
+        repeated["label"] = np.concatenate([part.label(classes.label).astype(str) for _, part in shown])
+        repeated["predicted_label"] = np.concatenate([result.labels[name] for name, _ in shown])
     np.savez_compressed(
         path,
         image_id=np.concatenate([_plain_array(part.image_ids) for _, part in shown]),

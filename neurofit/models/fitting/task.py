@@ -23,9 +23,11 @@ from neurofit.models.fitting.scoring import (
     predict_and_score,
     write_predictions,
 )
+from neurofit.models.labels import Classes, classes_of
 from neurofit.models.ready_made import REQUIRED, ComputesInputs, FitSettings, Initialises, Routed
 from neurofit.models.training import Training
 from neurofit.models.training_loop.checkpoint import Progress
+from neurofit.models.training_loop.cotraining import CotrainingProgram
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
 from neurofit.models.training_loop.loop import Loop
 from neurofit.models.training_loop.program import Program
@@ -53,15 +55,17 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     """Run one task: train, score, and save. Returns its metrics."""
     routed = fit.router.route(task.params)
     prepared = data.prepared(fit.data, routed.data, fit.router.data, task)
+    if fit.label is not None:
+        prepared = replace(prepared, classes=classes_of(prepared.parts, fit.label))
     _check(fit, routed, prepared.parts)
     if routed.training.path is None:
         loop = _loop(fit, routed, prepared, task)
         kept, facts = _trained(loop)
     else:
         loop, kept, facts = _trained_path(fit, routed, prepared, task)
-    result = predict_and_score(loop.program, kept, prepared.parts, fit.scores)
+    result = predict_and_score(loop.program, kept, prepared.parts, fit.scores, prepared.classes)
     loop.program.model.save_weights(task.folder / saved.WEIGHTS)
-    write_predictions(task.folder, prepared.parts, result)
+    write_predictions(task.folder, prepared.parts, result, prepared.classes)
     facts |= _facts(loop.name, prepared, result)
     task.record(**facts)
     for warning in result.undefined:
@@ -83,13 +87,18 @@ def _check(fit: FitSettings, routed: Routed, parts: datasets.Parts) -> None:
 def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, first: int = 0) -> Loop:
     """The training of a new model, not started; its recipe is written."""
     training, parts = routed.training, prepared.parts
-    model = _model(fit, routed, parts.train, task)
+    classes = prepared.classes
+    model = _model(fit, routed, parts.train, task, classes)
     data.record_split(parts, task)
     saved.write_recipe(fit, routed, prepared, model, task)
     warm_start.freeze(model, training.freeze)
     kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
-    program = kind(model, training, data.arrays(parts.train, training.dtype), _rates(training, parts))
-    monitored = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype)
+    train, rates = data.arrays(parts.train, training.dtype, classes), _rates(training, parts)
+    if classes is None:
+        program = kind(model, training, train, rates)
+    else:
+        program = CotrainingProgram(model, training, train, rates, classes)
+    monitored = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype, classes)
     name = "" if monitored is None else "test" if parts.monitors_test else "validation"
     turns = data.turns(parts.train) if training.turns == "recording" else None
     return Loop(program, task, monitored, name, turns, first)
@@ -114,7 +123,8 @@ def _trained_path(
 
     weakest, *_, strongest = routed.training.strengths
     regularization_path.check_same_shapes(
-        argument, *(_built(fit, at(one), prepared.parts.train, task) for one in (weakest, strongest))
+        argument,
+        *(_built(fit, at(one), prepared.parts.train, task, prepared.classes) for one in (weakest, strongest)),
     )
     loop, path = regularization_path.train_path(loop_of, task, routed.training.strengths)
     chosen = path.chosen
@@ -130,8 +140,10 @@ def _trained_path(
     )
 
 
-def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
-    model = _built(fit, routed, train, task)
+def _model(
+    fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any, classes: Classes | None
+) -> keras.Model:
+    model = _built(fit, routed, train, task, classes)
     for one, other in equal_initial_weights(model):
         warning = f"{one} and {other} have equal initial values: give each its own initializer."
         log.warning(warning)
@@ -146,10 +158,12 @@ def _model(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any)
     return model
 
 
-def _built(fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any) -> keras.Model:
+def _built(
+    fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any, classes: Classes | None
+) -> keras.Model:
     """The model as its architecture builds it."""
     architecture = fit.built[routed.architecture]
-    return build(architecture, shapes_of(train), routed.build, task.seeds, routed.training.dtype)
+    return build(architecture, shapes_of(train, classes), routed.build, task.seeds, routed.training.dtype)
 
 
 def _rates(training: Training, parts: datasets.Parts) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from neurofit.errors import DataError, ShapeError, UsageError
+from neurofit.models.labels import NEURONS
 
 IMAGES_AT_A_TIME = 256
 
@@ -113,7 +114,7 @@ def chosen(model: keras.Model, neurons: Sequence[int] | np.ndarray | None) -> np
         If there is no such neuron.
     """
     image_shape(model)  # says what is missing of a model without known inputs and outputs
-    count = int(sum(one.shape[-1] for one in keras.tree.flatten(model.outputs)))
+    count = int(sum(one.shape[-1] for one in keras.tree.flatten(_responses(model.output))))
     indices = np.arange(count) if neurons is None else np.atleast_1d(np.asarray(neurons, int))
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
         raise UsageError(f"neurons={neurons!r}: the model '{model.name}' has neurons 0 to {count - 1}.")
@@ -133,7 +134,12 @@ def _gradient(model: keras.Model, images: np.ndarray, neurons: np.ndarray) -> tu
 
 
 def _outputs(model: keras.Model, images: Any) -> tf.Tensor:
-    return tf.concat(keras.tree.flatten(model(images, training=False)), axis=-1)
+    return tf.concat(keras.tree.flatten(_responses(model(images, training=False))), axis=-1)
+
+
+def _responses(outputs: Any) -> Any:
+    """Those of a model's outputs that are responses: of a co-trained model "neurons", else all."""
+    return outputs[NEURONS] if isinstance(outputs, dict) and NEURONS in outputs else outputs
 
 
 def _checked(model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -163,6 +163,7 @@ class Loop:
         """Record the losses, and decide what to do."""
         progress = self.snapshot.progress
         numbers = {"train/loss": cost, "train/penalised_loss": penalised}
+        numbers |= {f"train/{key}": value for key, value in self.program.label_in_training().items()}
         verdict = Verdict.WAIT
         if self.monitored is not None:
             seen = self._monitor(self.monitored)
@@ -175,11 +176,12 @@ class Loop:
 
     def _monitor(self, part: Arrays) -> dict[str, float]:
         state = self.snapshot.state
-        predictions, penalty = self.program.predict(state.weights, state.other, part)
+        predictions, logits, penalty = self.program.predict_both(state.weights, state.other, part)
         loss = self.program.loss_of(predictions, part)
         if not np.isfinite(loss):
             self._diverged(self.snapshot.progress.epoch, self.name)
-        seen = {"loss": loss, "penalised_loss": loss + penalty}
+        label = self.program.label_scores(logits, part)
+        seen = {"loss": loss, "penalised_loss": loss + penalty + self.program.weighted(label)}
         try:
             mask = None if part.mask is None else part.mask > 0
             seen["correlation"] = scores.population(
@@ -187,7 +189,7 @@ class Loop:
             ).value
         except DataError:  # no neuron's responses vary on this part: there is a loss but no correlation
             pass
-        return seen
+        return seen | label
 
     def _decide(self, loss: float) -> Verdict:
         if self.training.patience is None:

@@ -49,6 +49,7 @@ class State:
 class Program:
     """Compiled epochs, predictions and losses of one model with one training, on one training set."""
 
+    columns = 2  # numbers that each epoch returns
     whole_rounds = False  # whether a call must do all epochs until the next validation
     converged = False  # whether more epochs would change nothing
 
@@ -112,17 +113,22 @@ class Program:
             Loss of each epoch, without and with penalties: the mean over its batches, weighted by their
             images, each before its own update.
         """
+        state, rows = self._rows(state, orders, learning_rate)
+        cost, penalised = rows.T
+        return state, cost, penalised
+
+    def _rows(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray]:
+        """Train; the state and the numbers of each epoch, (epoch, column)."""
         orders = tf.convert_to_tensor(orders, tf.int32)  # the length of a row is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         weights, moments, step, other, lost = self._epochs(
             orders, state.weights, state.moments, state.step, state.other, rate
         )
-        cost, penalised = lost.numpy().T
-        return State(weights, moments, step, other), cost, penalised
+        return State(weights, moments, step, other), lost.numpy()
 
     def _many_epochs(self, orders, weights, moments, step, other, rate):
         count = tf.shape(orders)[0]
-        rows = tf.TensorArray(weights.dtype, size=count, element_shape=(2,))
+        rows = tf.TensorArray(weights.dtype, size=count, element_shape=(self.columns,))
 
         def body(index, rows, *state):
             *state, lost = self._one_epoch(orders[index], *state, rate)
@@ -140,7 +146,7 @@ class Program:
             *state, lost = self._one_step(order[index * size : (index + 1) * size], *state, rate)
             return index + 1, total + lost * size, *state
 
-        state = (0, tf.zeros((2,), weights.dtype), weights, moments, step, other)
+        state = (0, tf.zeros((self.columns,), weights.dtype), weights, moments, step, other)
         _, total, *state = tf.while_loop(lambda index, *_: index < full, body, state)
         rest = images - full * size
         if rest:
@@ -151,20 +157,25 @@ class Program:
     def _one_step(self, rows, weights, moments, step, other, rate):
         # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
         batch = tf.nest.map_structure(lambda one: None if one is None else tf.gather(one, rows), self._data)
-        return self._update(*batch, weights, moments, step, other, rate)
+        return self._update(batch, weights, moments, step, other, rate)
 
-    def _one_update(self, inputs, responses, mask, weights, moments, step, other, rate):
+    def _one_update(self, batch, weights, moments, step, other, rate):
+        inputs, *wanted = batch
         with tf.GradientTape() as tape:
             tape.watch(weights)
             predictions, other, penalties = self._called(weights, other, inputs, training=True)
-            cost = self.loss(responses, predictions, mask)
-            penalised = cost + penalties
-        gradients = tape.gradient(penalised, weights)
+            costs = self._costs(predictions, penalties, *wanted)
+        gradients = tape.gradient(costs[1], weights)
         if self._rate_factors is not None:
             rate = rate * self._rate_factors
         weights, moments = self.optimizer.update(weights, gradients, moments, step + 1, rate)
         weights = self._constrained(weights)
-        return weights, moments, step + 1, other, tf.stack([cost, penalised])
+        return weights, moments, step + 1, other, tf.stack(costs)
+
+    def _costs(self, predictions, penalties, responses, mask):
+        """Numbers of a batch; the second one is minimised."""
+        cost = self.loss(responses, predictions, mask)
+        return [cost, cost + penalties]
 
     def _constrained(self, weights):
         if not any(self._constraints):
@@ -196,10 +207,31 @@ class Program:
         outputs, other, penalties = self.model.stateless_call(
             self._weights(weights), list(other), as_model_takes(inputs), training=training, return_losses=True
         )
-        outputs = keras.tree.flatten(outputs)
+        outputs = self._outputs(outputs)
         predictions = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         penalties = tf.add_n(penalties) if penalties else tf.zeros((), weights.dtype)
         return predictions, tuple(tf.convert_to_tensor(one) for one in other), penalties
+
+    def _outputs(self, outputs: Any) -> list[tf.Tensor]:
+        """The model's outputs, (image, …), in the order of the predictions."""
+        return keras.tree.flatten(outputs)
+
+    # A label, which only co-training has
+
+    def label_in_training(self) -> dict[str, float]:
+        return {}
+
+    def predict_both(
+        self, weights: tf.Tensor, other: tuple, part: Arrays
+    ) -> tuple[np.ndarray, np.ndarray | None, float]:
+        predictions, penalty = self.predict(weights, other, part)
+        return predictions, None, penalty
+
+    def label_scores(self, logits: np.ndarray | None, part: Arrays) -> dict[str, float]:
+        return {}
+
+    def weighted(self, seen: dict[str, float]) -> float:
+        return 0.0
 
     # One vector and its pieces
 
