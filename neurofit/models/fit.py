@@ -99,6 +99,8 @@ class Fit(ReadyMade):
         """Raise GridError if these arguments do not go together."""
         routed = self.router.route(params)
         _check_label(self.label, routed.training)
+        if self.label is not None:
+            _check_outputs(routed.architecture, self.built[routed.architecture], self.label)
         needed = getattr(self.built[routed.architecture], "standardise", None)
         given = routed.data.get("standardise", self.standardise)
         inputs = given if isinstance(given, str) else dict(given).get("inputs", "global")
@@ -211,4 +213,16 @@ def _check_label(label: str | None, training: Training) -> None:
     if label is not None and training.optimizer == "lbfgs":
         raise GridError(
             f"Fit: label={label!r} and optimizer='lbfgs' do not go together. Use adam, adamw or sgd."
+        )
+
+
+def _check_outputs(name: str, architecture: Callable[..., Any], label: str) -> None:
+    """Raise GridError if it is an architecture of neurofit that predicts no label; another one is built to find out."""
+    module, predicts = getattr(architecture, "__module__", ""), getattr(architecture, "predicts_label", False)
+    if str(module).startswith("neurofit.") and not predicts:
+        raise GridError(
+            f"Architecture '{name}' ({name_of(architecture)}) predicts responses alone, and "
+            f"Fit(label={label!r}) needs a second output. Use architectures.co_trained_cnn, or a function of your "
+            f"own that returns a model with the outputs 'neurons' and '{label}'; leave label out to train on "
+            "responses alone."
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from interrupted import weights
+from interrupted import Dying, Killed, weights
 
 import neurofit as nf
 from neurofit.errors import DataError, GridError, ShapeError
@@ -75,27 +75,150 @@ def test_a_co_trained_network_predicts_responses_and_categories(desk):
 
 @pytest.mark.slow
 def test_a_resumed_co_training_ends_bit_by_bit_the_same(desks):
-    fit = fitted(with_gaps, epochs=5, label_weight=0.3, patience=5)
+    fit = fitted(with_gaps, epochs=6, label_weight=0.3, patience=6, checkpoint_minutes=1e-9)
     whole, parted = desks("whole"), desks("parted")
     metrics = whole.run(fit, **SMALL, dropout=0.2)
     assert parted.run(fit, **SMALL, dropout=0.2, stop_after=2) is None
+    with pytest.raises(Killed):
+        parted.run(Dying(fit, 5), **SMALL, dropout=0.2)
     assert parted.run(fit, **SMALL, dropout=0.2) == metrics
     assert parted.history() == whole.history()
     for one, other in zip(weights(whole, fit), weights(parted, fit)):
         np.testing.assert_array_equal(one, other)
 
 
+def two_heads(shapes, *, units=6, l2=0.0):
+    """As docs/it.md has it, with a penalty; without a label, one output."""
+    import keras
+
+    from neurofit.models.regularizers import L2
+
+    image = keras.Input(shapes.image)
+    flat = keras.layers.Flatten()(image)
+    trunk = keras.layers.Dense(units, "relu", kernel_regularizer=L2(l2), name="trunk")(flat)
+    neurons = [keras.layers.Dense(count, name=name)(trunk) for name, count in shapes.outputs.items()]
+    if shapes.label is None:
+        return keras.Model(image, neurons)
+    return keras.Model(
+        image, {"neurons": neurons, shapes.label: keras.layers.Dense(shapes.classes, name="classes")(trunk)}
+    )
+
+
 @pytest.mark.slow
-def test_weight_0_trains_as_without_a_label(desks):
+def test_a_path_along_a_penalty_trains_the_label_and_resumes_bit_by_bit(desks):
+    fit = fitted(architecture=two_heads, path="l2", strengths=(0.01, 1.0), checkpoint_minutes=1e-9)
+    whole, killed = desks("whole"), desks("killed")
+    metrics = whole.run(fit)
+    assert [one["l2"] for one in whole.facts["path"]] == [0.01, 1.0]
+    with pytest.raises(Killed):
+        killed.run(Dying(fit, 6))
+    assert killed.run(fit) == metrics
+    np.testing.assert_array_equal(killed.array("predicted_label"), whole.array("predicted_label"))
+
+
+def two_recordings():
+    """Stacked: the images of each recording are its own, all with a category."""
+    one = replace(planted(), name="a", neurons=None)
+    shifted = {"image": one.inputs["image"] + 0.5}
+    return nf.datasets.stack([one, replace(one, name="b", inputs=shifted, neurons=None)])
+
+
+@pytest.mark.slow
+def test_recordings_take_turns_and_share_the_label(desk):
+    metrics = desk.run(fitted(two_recordings, architecture=two_heads, epochs=8, turns="recording"))
+    assert metrics["test/category_accuracy"] > 0.5
+    assert {"test/correlation/a", "test/correlation/b"} <= set(metrics)
+    assert len(desk.array("number")) == 8
+
+
+@pytest.mark.slow
+def test_weights_are_taken_over_with_and_without_a_label(desks):
+    def start_from(desk, fit):
+        (desk.last.folder / "outcome.json").write_text("{}")
+        return {"start": str(desk.last.folder), **SMALL}
+
+    alone, both, back = desks("alone"), desks("both"), desks("back")
+    alone.run(fitted(label=None), **SMALL)
+    both.run(fitted(), **start_from(alone, fitted(label=None)))
+    assert both.facts["start"]["left"] == ["classes/kernel", "classes/bias"]
+    back.run(fitted(label=None), **start_from(both, fitted()))
+    assert back.facts["start"]["left"] == []
+    assert len(back.facts["start"]["taken"]) == 6
+
+
+@pytest.mark.slow
+def test_an_ensemble_averages_the_responses_of_co_trained_networks(desk):
+    fit, folders = fitted(), []
+    for repetition in (0, 1):
+        desk.run(fit, repetition=repetition, **SMALL)
+        folders.append(desk.last.folder)
+    found = fit.ensemble(folders)
+    assert found.members == 2
+    assert found.predictions.shape == (50, 4)
+    assert "test/correlation" in found.metrics
+
+
+@pytest.mark.parametrize("name", ["klindt", "kindel_cnn", "shallow_cnn", "fine_tuned"])
+def test_an_architecture_of_neurofit_without_a_second_output_is_refused_before_a_task_runs(name):
+    fit = fitted(architecture={"own": two_heads, "mine": getattr(nf.models.architectures, name)})
+    with pytest.raises(
+        GridError, match=f"Architecture 'mine' .{name}. predicts responses alone.*co_trained_cnn"
+    ):
+        fit.check({"architecture": "mine", "standardise": "none"})
+    fit.check({"architecture": "own"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"rate_factors": {"features_*": 0.1, "neurons/bias": 3.0}},
+        {"optimizer": "adamw", "weight_decay": 0.1},
+    ],
+    ids=["adam", "rate_factors", "weight_decay"],
+)
+def test_weight_0_trains_as_without_a_label(how, desks):
     one, other = desks("one"), desks("other")
-    with_label = one.run(fitted(label_weight=0.0), **SMALL)
-    without = other.run(fitted(label=None), **SMALL)
+    with_label = one.run(fitted(label_weight=0.0, **how), **SMALL)
+    without = other.run(fitted(label=None, **how), **SMALL)
     assert without.items() <= with_label.items()
     np.testing.assert_array_equal(one.array("predictions"), other.array("predictions"))
     shared = ("train/loss", "validation/loss")
     assert [[row[key] for key in shared] for row in one.history()] == [
         [row[key] for key in shared] for row in other.history()
     ]
+
+
+@pytest.mark.slow
+def test_factors_of_the_rate_count_with_a_label(desks):
+    """One step of gradient descent: a layer with a factor moves by that share."""
+    fit = fitted(epochs=1, batch_size=100, optimizer="sgd", learning_rate=0.01)
+    found = {}
+    for name, how in {
+        "start": {"learning_rate": 1e-12},
+        "full": {},
+        "slower": {"rate_factors": {"classes": 0.5, "features_*": 0.25}},
+    }.items():
+        desk = desks(name)
+        desk.run(fit, **SMALL, **how)
+        found[name] = {one.path: np.asarray(one) for one in fit.load(desk.last.folder).trainable_variables}
+    for path, factor in {"classes/kernel": 0.5, "features_1/kernel": 0.25, "neurons/kernel": 1}.items():
+        before, full, slower = (found[name][path] for name in ("start", "full", "slower"))
+        assert np.abs(full - before).max() > 1e-4
+        np.testing.assert_allclose(slower - before, factor * (full - before), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_steps_compiled_by_xla_train_the_label_as_well(desks):
+    plain, jitted = desks("plain"), desks("jitted")
+    metrics = plain.run(fitted(with_gaps, label_weight=0.3), **SMALL)
+    again = jitted.run(fitted(with_gaps, label_weight=0.3, jit=True), **SMALL)
+    assert again == pytest.approx(metrics, abs=0.02)
+    for one, other in zip(plain.history(), jitted.history()):
+        assert float(other["train/category_loss"]) == pytest.approx(
+            float(one["train/category_loss"]), rel=1e-3
+        )
 
 
 def only_neurons(shapes):

@@ -7,6 +7,7 @@ Their outputs are linear, because the responses of IT recordings are normalised 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from neurofit.errors import UsageError
 
@@ -165,6 +166,9 @@ def co_trained_cnn(
     # made last, so that the other layers draw the weights that they draw without a label
     classes = keras.layers.Dense(shapes.classes, name="classes")(x)
     return keras.Model(image, {"neurons": neurons, shapes.label: classes})
+
+
+cast(Any, co_trained_cnn).predicts_label = True  # `Fit` refuses a label with other architectures of neurofit
 
 
 def augmentation(*, flip=False, shift=0.0, brightness=0.0, contrast=0.0) -> Iterator:
