@@ -113,8 +113,8 @@ def chosen(model: keras.Model, neurons: Sequence[int] | np.ndarray | None) -> np
     UsageError
         If there is no such neuron.
     """
-    image_shape(model)  # says what is missing of a model without known inputs and outputs
-    count = int(sum(one.shape[-1] for one in keras.tree.flatten(_responses(model.output))))
+    outputs = model.compute_output_spec(keras.KerasTensor((1, *image_shape(model))))
+    count = int(sum(one.shape[-1] for one in keras.tree.flatten(_responses(outputs))))
     indices = np.arange(count) if neurons is None else np.atleast_1d(np.asarray(neurons, int))
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
         raise UsageError(f"neurons={neurons!r}: the model '{model.name}' has neurons 0 to {count - 1}.")
