@@ -19,6 +19,7 @@ from typing import Any
 
 JobKey = tuple[str, int]  # name of the submission, number of the job in it
 
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*(\[\])?[\w.-]*", re.ASCII)  # of a job of any queue
 _CLOCK = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])")
 
 
@@ -42,6 +43,15 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What keeps the jobs of a pool waiting: a command that ends when they may start, or when they never may."""
+
+    command: tuple[str, ...]
+    report: Path  # where the command writes why they may never start
+    broken: str  # what to write there if the command itself fails again and again
+
+
+@dataclass(frozen=True)
 class Submission:
     """What a backend has to queue: a folder, and the number of jobs in it."""
 
@@ -49,7 +59,16 @@ class Submission:
     experiment: str
     jobs: int
     study: Path
-    gate: tuple[str, ...] = ()  # a command that ends when the jobs may start; only where `waits_for_needs`
+    gate: Gate | None = (
+        None  # of jobs that wait for others; queues have `after` and the worker's own look instead
+    )
+    after: tuple[
+        str, ...
+    ] = ()  # ids from `Backend.dependencies`: the queue starts no job before these have ended
+
+    def __post_init__(self) -> None:
+        if wrong := [id for id in self.after if not _ID.fullmatch(id)]:
+            raise ValueError(f"{wrong[0]!r} is not the id of a job")
 
     @property
     def token(self) -> str:
@@ -198,8 +217,17 @@ class Backend(ABC):
         return False
 
     def waits_for_needs(self) -> bool:
-        """Whether jobs of a submission with a `gate` wait for it. Default: they do not."""
+        """Whether jobs wait until what their submission needs is done, and may end with UNMET or START_AGAIN
+        meanwhile. Default: they do not.
+        """
         return False
+
+    def dependencies(self, queued: Iterable[Queued]) -> tuple[str, ...]:
+        """Ids of those of these calls for whose end a new submission can wait in the queue itself. Default: none.
+
+        Calls that are on another cluster or server, or may be, are left out: there, an id may be another job's.
+        """
+        return ()
 
     def jobs_at_a_time(self) -> int | None:
         """How many jobs run at a time; None if it is not known. Default: `max_running`."""

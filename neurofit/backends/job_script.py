@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, JobKey, Queued
-from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN, UNMET
 
 SCRIPT = "job.sh"  # in the submission's folder
 FOLDER = "ended"
@@ -112,9 +112,9 @@ def endings(queued: Iterable[Queued]) -> dict[JobKey, Ending]:
 
 
 def cause(status: int, host: str) -> str | None:
-    """Why a script ended with this exit status; None for 0."""
+    """Why a script ended with this exit status; None for 0, and for UNMET, which leaves its tasks as they were."""
     where = f" (on {host})" if host else ""
-    if status == 0:
+    if status in (0, UNMET):
         return None
     if status in CAUSES:
         return f"{CAUSES[status]}{where}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
-    from neurofit.orchestrate.stages import Stage
+    from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.orchestrate.submit import Submitted
     from neurofit.orchestrate.watch import Watch, WatchedStatus
     from neurofit.status.submission_status import SubmissionStatus
@@ -73,6 +73,7 @@ def queue_and_watch(
     cost: Forecast,
     selector: str,
     *,
+    needed: Needed | None = None,
     before: Sequence[Stage] = (),
     stays: bool,
     wait_seconds: float | None,
@@ -80,7 +81,7 @@ def queue_and_watch(
 ) -> int:
     """Queue the tasks of a plan, and watch them if `stays` and they run on this machine, or for `wait_seconds`.
 
-    The tasks of `before`, which the plan's experiment needs, are queued first.
+    The tasks of `before`, which the plan's experiment needs, are queued first. `needed` is all that it needs, loaded.
 
     Returns
     -------
@@ -91,7 +92,9 @@ def queue_and_watch(
 
     try:
         with signals.raised():
-            return _queue_and_watch(plan, runner, cost, selector, before, stays, wait_seconds, as_json)
+            return _queue_and_watch(
+                plan, runner, cost, selector, needed, before, stays, wait_seconds, as_json
+            )
     except (signals.Signalled, OSError) as error:
         cause = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
         if not isinstance(cause, signals.Signalled) or cause.number == signal.SIGINT:
@@ -105,6 +108,7 @@ def _queue_and_watch(
     runner: Runner,
     cost: Forecast,
     selector: str,
+    needed: Needed | None,
     before: Sequence[Stage],
     stays: bool,
     wait_seconds: float | None,
@@ -115,22 +119,23 @@ def _queue_and_watch(
     from neurofit.store.state import ACTIVE
 
     earlier = _queue_stages(before, as_json)
-    queued = submit(plan, runner, terminal.note) if plan.tasks else None
+    queued = submit(plan, runner, terminal.note, needed) if plan.tasks else None
     record = {
         **plan.summary(cost.jobs),
         "stages": [
-            {**stage.summary(), "submission": one and one.name, "ids": one.ids if one else []}
-            for stage, one in earlier
+            {**stage.summary(), "submission": one and one.name, **_ids(one)} for stage, one in earlier
         ],
         "submission": queued and queued.name,
-        "ids": queued.ids if queued else [],
+        **_ids(queued),
     }
     waits = wait_seconds is not None
     if queued is None and not (waits and any(plan.counts[state] for state in ACTIVE)):
         return _print_nothing_queued(plan, record, selector, as_json)
     if not as_json:
         terminal.say(
-            f"Queued as {queued.name}." if queued else "Nothing to queue; waiting for the tasks in progress."
+            f"Queued as {queued.name}{wording.after_jobs(queued.after)}."
+            if queued
+            else "Nothing to queue; waiting for the tasks in progress."
         )
     if waits or (stays and runs_here(runner)):
         covered = plan.keys() if waits else [task.key for task in plan.tasks]
@@ -150,14 +155,19 @@ def _queue_stages(before: Sequence[Stage], as_json: bool) -> list[tuple[Stage, S
 
     found = []
     for stage in before:
-        one = submit(stage.plan, stage.runner, terminal.note) if stage.plan.tasks else None
+        one = submit(stage.plan, stage.runner, terminal.note, stage.needed) if stage.plan.tasks else None
         found.append((stage, one))
         name = stage.plan.experiment.name
         if one and not as_json:
-            terminal.say(f"{name}: queued as {one.name}.")
+            terminal.say(f"{name}: queued as {one.name}{wording.after_jobs(one.after)}.")
         if one and one.signal:
             raise Interrupted(f"Interrupted. {name} was queued as {one.name}, and nothing else.", one.signal)
     return found
+
+
+def _ids(submitted: Submitted | None) -> dict[str, list[str]]:
+    """The ids of the jobs that were queued, and of those that they wait for in the queue."""
+    return {"ids": submitted.ids if submitted else [], "after": list(submitted.after) if submitted else []}
 
 
 def _print_that_tasks_continue(selector: str) -> None:

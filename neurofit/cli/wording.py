@@ -100,6 +100,14 @@ def plan_rows(plan: Plan) -> list[tuple[str, int, str]]:
     ]
 
 
+def after_jobs(ids: Sequence[str]) -> str:
+    """', to start after the jobs 12, 13'; empty without ids."""
+    if not ids:
+        return ""
+    more = f" and {len(ids) - 4:,} more" if len(ids) > 4 else ""
+    return f", to start after the job{'s' if len(ids) > 1 else ''} {', '.join(ids[:4])}{more}"
+
+
 def cost_line(plan: Plan, cost: Forecast) -> str:
     """'40 tasks in 8 jobs, 2 at a time; about 3 min (9.0 s per task so far).'"""
     jobs = count(cost.jobs, "job")

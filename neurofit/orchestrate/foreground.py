@@ -16,6 +16,7 @@ from neurofit.experiments.experiment import Experiment, Run
 from neurofit.experiments.fits import FitAdapter
 from neurofit.experiments.snapshot import code_hash
 from neurofit.files import read_json
+from neurofit.orchestrate import stages
 from neurofit.orchestrate.plan import registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.process import Process
@@ -89,8 +90,14 @@ def run(
     """Run the task in the foreground. Returns the attempt's files and its outcome.
 
     If the task is done, this is a scratch attempt, stored separately from those that count, unless `rerun`.
+
+    Raises
+    ------
+    UsageError
+        The task is queued or running, or what the experiment needs is not done.
     """
     files = ExperimentFiles(study, experiment.name)
+    stages.must_be_done(study, experiment)
     storage.mark(study)
     with locked(files.lock):
         status = read_status(study, experiment.name)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from neurofit.backends.base import Gate
 from neurofit.backends.runner import Runner
 from neurofit.errors import NameUnknown, UsageError
 from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment
-from neurofit.orchestrate.plan import Plan, SubmitOptions, load, make, runs_of
-from neurofit.status.needs import look
-from neurofit.store.layout import ExperimentFiles
+from neurofit.orchestrate.plan import Plan, SubmitOptions, make, runs_of
+from neurofit.status.needs import NeedView, look
+from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.records import Need
 from neurofit.store.registry import read_registry
 from neurofit.store.state import State
+from neurofit.store.submissions import need_stop_text
 from neurofit.study import Study
 from neurofit.text import command
+
+ID = "ID"  # stands for ids that a queue has not given yet
+GATE_BROKEN = "what it needs could not be read again and again; see logs/pool.log of the submission"
+
+
+@dataclass(frozen=True)
+class Needed:
+    """All that an experiment needs, directly or not, with every script loaded once."""
+
+    experiments: Mapping[str, Experiment]  # by name, each after what it needs itself
+    names: Mapping[str, tuple[str, ...]]  # of an experiment → the whole names of what it needs directly
+
+    def of(self, name: str) -> list[Experiment]:
+        """What an experiment needs directly."""
+        return [self.experiments[one] for one in self.names[name]]
 
 
 @dataclass(frozen=True)
@@ -26,14 +43,15 @@ class Stage:
 
     plan: Plan
     runner: Runner
+    needed: Needed
 
     def summary(self) -> dict[str, object]:
         jobs = self.plan.jobs(self.plan.options.tasks_per_job or self.runner.backend.tasks_per_job)
         return {**self.plan.summary(len(jobs)), "runner": self.runner.name}
 
 
-def order(study: Study, experiment: Experiment) -> list[Experiment]:
-    """All that the experiment needs, directly or not, each after what it needs itself.
+def order(study: Study, experiment: Experiment) -> Needed:
+    """All that the experiment needs, directly or not.
 
     Raises
     ------
@@ -43,40 +61,46 @@ def order(study: Study, experiment: Experiment) -> list[Experiment]:
         The study has no experiment of a needed name.
     """
     found: dict[str, Experiment] = {}
+    names: dict[str, tuple[str, ...]] = {}
 
     def visit(one: Experiment, path: tuple[str, ...]) -> None:
-        for name in _names(study, one):
+        entries = _entries(study, one)
+        names[one.name] = tuple(entries)
+        for name, entry in entries.items():
             if name in path:
                 circle = " → ".join([*path[path.index(name) :], name])
                 raise UsageError(
                     f"Experiments need each other in a circle: {circle}. Remove one of these `needs`."
                 )
             if name not in found:
-                needed = load(study, name)
+                needed = scripts.load(study, entry.path, name)
                 visit(needed, (*path, name))
                 found[name] = needed
 
     visit(experiment, (experiment.name,))
-    return list(found.values())
+    return Needed(found, names)
 
 
-def _names(study: Study, experiment: Experiment) -> list[str]:
-    """The whole names of what an experiment needs directly."""
-    names = []
+def _entries(study: Study, experiment: Experiment) -> dict[str, scripts.Entry]:
+    """The scripts of what an experiment needs directly, by their whole names."""
+    entries = {}
     for name in experiment.needed():
         try:
-            names.append(scripts.find(study, name).name)
+            entry = scripts.find(study, name)
         except NameUnknown as error:
             raise NameUnknown(f"{experiment.script}: needs={name!r}: {error}") from error
-    return list(dict.fromkeys(names))
+        entries[entry.name] = entry
+    return entries
 
 
-def stages(plan: Plan, default: Runner, runners: Mapping[str, Runner]) -> list[Stage]:
+def stages(plan: Plan, needed: Needed, default: Runner, runners: Mapping[str, Runner]) -> list[Stage]:
     """What has to be queued before the tasks of a plan, in this order; also stages that have nothing to queue.
 
     Parameters
     ----------
     plan : Plan
+    needed : Needed
+        What its experiment needs.
     default : Runner
         The runner of stages that have none of their own.
     runners : mapping of str to Runner
@@ -88,35 +112,36 @@ def stages(plan: Plan, default: Runner, runners: Mapping[str, Runner]) -> list[S
         A needed experiment has failed or cancelled tasks and the options do not repeat them, or a runner is given
         for an experiment that is not needed, or a runner cannot wait.
     """
-    experiments = order(plan.study, plan.experiment)
-    known = [plan.experiment.name, *(one.name for one in experiments)]
+    known = [plan.experiment.name, *needed.experiments]
     for name in runners:
         if name not in known:
             raise UsageError(
                 f"--backend {name}=…: '{name}' is no stage of this submit. Its stages: {', '.join(known)}."
             )
     plans = {
-        one.name: make(plan.study, one, SubmitOptions(retry=plan.options.retry)) for one in experiments
+        name: make(plan.study, one, SubmitOptions(retry=plan.options.retry))
+        for name, one in needed.experiments.items()
     } | {plan.experiment.name: plan}
-    asked = _asked(plan, plans)
+    asked = _asked(plan, plans, needed)
     found = [
-        Stage(plans[one.name], runners.get(one.name, default)) for one in experiments if one.name in asked
+        Stage(plans[name], runners.get(name, default), needed) for name in needed.experiments if name in asked
     ]
     for stage in found:
         must_be_possible(stage.plan)
-    for stage in [*found, Stage(plan, runners.get(plan.experiment.name, default))]:
+    for stage in [*found, Stage(plan, runners.get(plan.experiment.name, default), needed)]:
         if stage.plan.tasks:
-            must_wait(stage.plan.study, needs_of(stage.plan.study, stage.plan.experiment), stage.runner)
+            name = stage.plan.experiment.name
+            views = [look(plan.study, need) for need in needs_of(plan.study, needed.of(name))]
+            must_wait(views, stage.runner)
     return found
 
 
-def _asked(plan: Plan, plans: Mapping[str, Plan]) -> set[str]:
+def _asked(plan: Plan, plans: Mapping[str, Plan], needed: Needed) -> set[str]:
     """The stages that somebody with tasks to queue needs: what needs nothing is not looked at further."""
     asked: set[str] = set()
     left = [plan] if plan.tasks else []
     while left:
-        one = left.pop()
-        for name in _names(one.study, one.experiment):
+        for name in needed.names[left.pop().experiment.name]:
             if name not in asked:
                 asked.add(name)
                 if plans[name].tasks:
@@ -135,12 +160,11 @@ def must_be_possible(plan: Plan) -> None:
         )
 
 
-def needs_of(study: Study, experiment: Experiment) -> list[Need]:
-    """The tasks that must be done before the experiment starts, by the grids as they are now."""
+def needs_of(study: Study, experiments: Iterable[Experiment]) -> list[Need]:
+    """The tasks of these experiments that must be done before another one starts, by the grids as they are now."""
     needs = []
-    for name in _names(study, experiment):
-        needed = load(study, name)
-        runs = runs_of(needed, read_registry(ExperimentFiles(study, name).registry))
+    for needed in experiments:
+        runs = runs_of(needed, read_registry(ExperimentFiles(study, needed.name).registry))
         spans: list[tuple[int, int]] = []
         for number in (run.registered_number for run in runs):
             if spans and spans[-1][1] == number - 1:
@@ -148,23 +172,51 @@ def needs_of(study: Study, experiment: Experiment) -> list[Need]:
             else:
                 spans.append((number, number))
         needs.append(
-            Need(experiment=name, runs=[list(span) for span in spans], repetitions=needed.repetitions)
+            Need(experiment=needed.name, runs=[list(span) for span in spans], repetitions=needed.repetitions)
         )
     return needs
 
 
-def must_wait(study: Study, needs: list[Need], runner: Runner) -> bool:
-    """Whether the jobs have to wait for what they need. Raises UsageError if the runner's jobs cannot wait."""
-    left = [view for need in needs if not (view := look(study, need)).is_done]
+def must_wait(views: Iterable[NeedView], runner: Runner) -> list[NeedView]:
+    """Those of the needed experiments that are not done. Raises UsageError if the runner's jobs cannot wait."""
+    left = [view for view in views if not view.is_done]
     if left and not runner.backend.waits_for_needs():
         first = left[0]
         raise UsageError(
             f"{first.progress} is needed first, and jobs of the runner {runner.name} do not wait for other "
             f"experiments. Run `{command('submit', first.name)}` first, and this command when that is done."
         )
-    return bool(left)
+    return left
 
 
-def gate(folder: str) -> tuple[str, ...]:
-    """The command that waits for what a submission needs."""
-    return (sys.executable, "-m", "neurofit.orchestrate.gate", folder)
+def must_be_done(study: Study, experiment: Experiment) -> None:
+    """Raise UsageError unless what the experiment needs is done, for a task that runs at once."""
+    for need in needs_of(study, order(study, experiment).of(experiment.name)):
+        view = look(study, need, asking=False)
+        if not view.is_done:
+            raise UsageError(
+                f"{view.progress} is needed first. Run `{command('submit', view.name)}`, and this command when that "
+                f"is done; or `{command('submit', experiment.name)}`, which does both in order."
+            )
+
+
+def dependencies(left: Iterable[NeedView], runner: Runner) -> tuple[str, ...]:
+    """Ids of the jobs of the runner's own queue that new jobs have to wait for."""
+    calls = [call for view in left for kind, call in view.calls() if kind == runner.kind]
+    return runner.backend.dependencies(calls) if calls else ()
+
+
+def foreseen(plan: Plan, runner: Runner, needed: Needed, before: Iterable[Stage]) -> tuple[str, ...]:
+    """The dependencies that `submit` would have: ids, and ID for jobs of the stages that it would queue first."""
+    direct = needed.of(plan.experiment.name)
+    left = [view for need in needs_of(plan.study, direct) if not (view := look(plan.study, need)).is_done]
+    names = {one.name for one in direct}
+    ours = (stage for stage in before if stage.plan.experiment.name in names and stage.plan.tasks)
+    is_first = any(stage.runner.kind == runner.kind for stage in ours)
+    return (*dependencies(left, runner), *([ID] if is_first else []))
+
+
+def gate(files: SubmissionFiles) -> Gate:
+    """What keeps the jobs of a pool waiting for what a submission needs."""
+    words = (sys.executable, "-m", "neurofit.orchestrate.gate", str(files.folder))
+    return Gate(words, files.need_stop, need_stop_text(GATE_BROKEN))

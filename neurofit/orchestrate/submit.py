@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import msgspec
-
 from neurofit.backends.base import Backend, Queued, Resources, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
@@ -23,11 +21,12 @@ from neurofit.experiments.experiment import Experiment
 from neurofit.files import explain_os_errors
 from neurofit.orchestrate import provenance, signals, stages
 from neurofit.orchestrate.plan import Plan, make, registered
+from neurofit.status.needs import look
 from neurofit.status.queues import line_of
 from neurofit.store import storage
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.store.lock import locked
-from neurofit.store.records import QueueLine, ResourcesRecord, SubmissionRecord
+from neurofit.store.records import Need, QueueLine, ResourcesRecord, SubmissionRecord
 from neurofit.store.registry import register
 from neurofit.store.submissions import note_queue, write_submission
 from neurofit.study import Study
@@ -48,17 +47,25 @@ class Submitted:
     tasks: int
     jobs: int
     ids: list[str]
+    after: tuple[str, ...]  # ids of the jobs that its own jobs wait for in the queue
     files: SubmissionFiles
     signal: int | None = None  # a signal that arrived meanwhile and ends the command
 
 
-def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text: None) -> Submitted | None:
+def submit(
+    plan: Plan,
+    runner: Runner,
+    say: Callable[[str], None] = lambda text: None,
+    needed: stages.Needed | None = None,
+) -> Submitted | None:
     """Queue the tasks of a plan that no other command has queued in the meantime; None if none is left.
 
     Parameters
     ----------
     say : callable
         Called with a message if a first Ctrl-C does not end the command at once.
+    needed : Needed or None
+        What the experiment needs, if it is loaded already.
 
     Raises
     ------
@@ -66,30 +73,33 @@ def submit(plan: Plan, runner: Runner, say: Callable[[str], None] = lambda text:
         A signal arrived before everything was queued.
     """
     files = ExperimentFiles(plan.study, plan.experiment.name)
+    needed = needed or stages.order(plan.study, plan.experiment)
     storage.mark(plan.study)
     with locked(files.lock):
         plan = make(plan.study, plan.experiment, plan.options)
         if not plan.tasks:
             return None
-        needs = stages.needs_of(plan.study, plan.experiment)
-        waits = stages.must_wait(plan.study, needs, runner)
+        needs = stages.needs_of(plan.study, needed.of(plan.experiment.name))
+        left = stages.must_wait([look(plan.study, need) for need in needs], runner)
         register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
         jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
-        record = msgspec.structs.replace(submission_record(plan, runner), needs=needs)
+        after = stages.dependencies(left, runner)
+        record = submission_record(plan, runner, needs)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
-        gate = stages.gate(str(submission.folder)) if waits else ()
-        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root, gate)
+        gate = stages.gate(submission) if left else None
+        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root, gate, after)
         ids, signal = queue(runner.backend, asked, submission, say)
-    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, submission, signal)
+    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, after, submission, signal)
 
 
-def preview(plan: Plan, runner: Runner) -> str:
+def preview(plan: Plan, runner: Runner, after: tuple[str, ...] = ()) -> str:
     """What `submit` passes to the queue, as text; empty if no task will be queued."""
     jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
     if not jobs:
         return ""
     folder = ExperimentFiles(plan.study, plan.experiment.name).submission("SUBMISSION").folder
-    return runner.backend.preview(Submission(folder, plan.experiment.name, len(jobs), plan.study.root))
+    asked = Submission(folder, plan.experiment.name, len(jobs), plan.study.root, after=after)
+    return runner.backend.preview(asked)
 
 
 def queue(
@@ -175,7 +185,7 @@ def _stamped(name: str) -> datetime.datetime | None:
         return None
 
 
-def submission_record(plan: Plan, runner: Runner) -> SubmissionRecord:
+def submission_record(plan: Plan, runner: Runner, needs: list[Need]) -> SubmissionRecord:
     """The record of a submission, without its name and number of jobs."""
     return base_record(
         plan.study,
@@ -188,6 +198,7 @@ def submission_record(plan: Plan, runner: Runner) -> SubmissionRecord:
         backend=runner.kind,
         resources=runner.backend.resources,
         task_minutes=runner.backend.task_minutes,
+        needs=needs,
     )
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from neurofit.errors import StoreError
-from neurofit.files import to_json, write_new
+from neurofit.backends.base import Queued
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.store.layout import SubmissionFiles
-from neurofit.store.records import Need, NeedStop
+from neurofit.store.records import Need
 from neurofit.store.state import ACTIVE, State
-from neurofit.store.submissions import TaskKey
-from neurofit.structure import read_record
+from neurofit.store.submissions import TaskKey, read_need_stop, read_queue
 from neurofit.study import Study
 from neurofit.text import command
 
+NOT_STARTED = frozenset({State.NEW, State.QUEUED})
 SAID = (State.FAILED, State.LOST, State.STOPPED, State.CANCELLED, State.NEW)
 
 
@@ -25,6 +24,8 @@ class NeedView:
 
     name: str
     counts: Counter[State]
+    need: Need = field(repr=False)
+    status: ExperimentStatus = field(repr=False)
 
     @property
     def total(self) -> int:
@@ -48,6 +49,20 @@ class NeedView:
         rest = ", ".join(f"{self.counts[state]:,} {state}" for state in SAID if self.counts[state])
         return f"{self.progress} ended with {rest}, and none of its tasks is queued or running"
 
+    def calls(self) -> Iterator[tuple[str, Queued]]:
+        """The calls, each with the kind of its queue, in whose jobs needed tasks are queued or running."""
+        jobs: dict[str, set[int]] = {}
+        for task in map(self.status.of, self.need.tasks()):
+            if task.state in ACTIVE and task.submission is not None and task.job is not None:
+                jobs.setdefault(task.submission, set()).add(task.job)
+        for submission in self.status.submissions:
+            wanted = jobs.get(submission.name)
+            if not wanted or not submission.at_home:
+                continue
+            for call in read_queue(submission.files).calls:
+                if not wanted.isdisjoint(range(call.first, call.last + 1)):
+                    yield submission.record.backend, Queued(submission.files.folder, *call)
+
 
 def look(study: Study, need: Need, *, asking: bool = True) -> NeedView:
     """Read how many of the needed tasks are done, and whether others are still to come.
@@ -60,19 +75,7 @@ def look(study: Study, need: Need, *, asking: bool = True) -> NeedView:
         False: do not ask the queues, which only the files of tasks that are done do not require.
     """
     status = read_status(study, need.experiment, asking=asking)
-    return NeedView(need.experiment, Counter(status.of(key).state for key in need.tasks()))
-
-
-def write_need_stop(files: SubmissionFiles, message: str) -> None:
-    """Record why the tasks of a submission were not started."""
-    write_new(files.need_stop, to_json(NeedStop(message=message).as_object()))
-
-
-def read_need_stop(files: SubmissionFiles) -> NeedStop | None:
-    try:
-        return read_record(files.need_stop, NeedStop)
-    except (OSError, StoreError):
-        return None
+    return NeedView(need.experiment, Counter(status.of(key).state for key in need.tasks()), need, status)
 
 
 def need_stops(status: ExperimentStatus) -> list[str]:
@@ -86,7 +89,7 @@ def need_stops(status: ExperimentStatus) -> list[str]:
         left = {task.key for _, task in submission.planned()} - later
         later |= left
         stop = read_need_stop(submission.files) if submission.record.needs else None
-        waiting = sum(status.of(key).state is not State.DONE for key in left)
+        waiting = sum(status.of(key).state in NOT_STARTED for key in left)
         if stop and waiting:
             again = command("submit", status.name, backend=submission.runner_option, retry=True)
             notes.append(

@@ -17,7 +17,8 @@ from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.selector import naming
 from neurofit.status.submission_status import SubmissionStatus, submit_again
-from neurofit.store.journal import STALE_SECONDS, now_on
+from neurofit.store.evidence import job_has_ended
+from neurofit.store.journal import STALE_SECONDS, UNMET_END, now_on
 from neurofit.store.lock import held_elsewhere
 from neurofit.store.records import QueueLine, SubmissionRecord
 from neurofit.store.state import Job
@@ -107,7 +108,7 @@ def _ask_one(backend: Backend, submissions: list[SubmissionStatus], views: dict[
     unexplained = []
     for name, one in asked.items():
         missing[name] = _missing(one.submission, {job for token, job in live if token == name})
-        unknown = missing[name] - one.memory.ended.keys()
+        unknown = missing[name] - one.memory.ended.keys() - unmet_jobs(one.submission)
         unexplained += [
             call for call in one.calls if not unknown.isdisjoint(range(call.first, call.last + 1))
         ]
@@ -120,7 +121,7 @@ def _ask_one(backend: Backend, submissions: list[SubmissionStatus], views: dict[
         if silence and missing[name] - view.causes.keys():
             view.problem = f"{name}: the queue could not be asked why its jobs ended: {silence}"
         gone = missing[name] - _never_queued(one)
-        in_grace = _in_grace(backend, one.memory, gone)
+        in_grace = _in_grace(backend, one.memory, gone - unmet_jobs(one.submission))
         may_change = {job for job in in_grace if job in ends and not ends[job].final}
         _note_news(backend, one, gone, view, may_change)
         view.in_grace = in_grace.keys() - view.causes.keys()
@@ -192,6 +193,14 @@ def _problem(name: str, states: Mapping[int, QueueState], ends: Mapping[int, End
     problems = [f"the queue could not be asked about some of its jobs: {one}" for one in unknown]
     problems += [f"the queue could not be asked why some of its jobs ended: {one}" for one in endings]
     return f"{name}: {'; '.join(problems)}" if problems else None
+
+
+def unmet_jobs(submission: SubmissionStatus) -> set[int]:
+    """Jobs that ended before their first task because what they need will not get done, as they recorded."""
+    facts = submission.facts
+    return {
+        job for job, (_, end) in facts.ended_jobs.items() if end == UNMET_END and job_has_ended(facts, job)
+    }
 
 
 def _never_queued(one: Asked) -> set[int]:

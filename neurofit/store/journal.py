@@ -4,7 +4,7 @@
 {"claim": [run, repetition], "attempt": 2, "t": …}            a task was started
 {"outcome": {…}}                                              as in outcome.json, so a table needs no other file
 {"skip": [run, repetition], "why": "…"}                       a task was skipped
-{"end": "done"}                                               the job ended
+{"end": "done"}                                               this start of the job ended
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from neurofit.transient import retry
 OUTCOME = b'{"outcome":'  # the start of a line with an outcome
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
+UNMET_END = "unmet"  # the end of a job whose submission needs what will not get done: it has claimed nothing
 
 
 class Journal:

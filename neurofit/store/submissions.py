@@ -23,7 +23,7 @@ from neurofit import process
 from neurofit.errors import StoreError
 from neurofit.files import append_lines, explain_os_errors, partial_path, read_file, to_json, write_new
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
-from neurofit.store.records import FORMAT, Cancellation, Queue, QueueLine, SubmissionRecord
+from neurofit.store.records import FORMAT, Cancellation, NeedStop, Queue, QueueLine, SubmissionRecord
 from neurofit.structure import read_record, structured_lines
 from neurofit.study import Study
 from neurofit.transient import retry
@@ -224,6 +224,12 @@ def read_submission(files: SubmissionFiles) -> SubmissionRecord:
     return record
 
 
+def study_of(files: SubmissionFiles, record: SubmissionRecord) -> Study:
+    """The study that a submission is in, wherever this machine has mounted it."""
+    folder = Path(os.path.abspath(files.folder))  # `training_data` may be a link to another disk
+    return Study(folder.parents[1 + len(Path(record.experiment).parts)].parent)
+
+
 class Call(NamedTuple):
     """A job, or an array of jobs, that the queue accepted."""
 
@@ -313,3 +319,21 @@ def read_stops(files: SubmissionFiles) -> tuple[list[Cancellation], list[Path]]:
         except (StoreError, OSError):
             damaged.append(path)
     return stops, damaged
+
+
+def need_stop_text(message: str) -> str:
+    """The content of `stops/needs.json`."""
+    return to_json(NeedStop(message=message).as_object())
+
+
+def write_need_stop(files: SubmissionFiles, message: str) -> None:
+    """Record why the tasks of a submission were not started, unless it is recorded already."""
+    write_new(files.need_stop, need_stop_text(message))
+
+
+def read_need_stop(files: SubmissionFiles) -> NeedStop | None:
+    """Why the tasks of a submission were not started; None if that is not recorded."""
+    try:
+        return read_record(files.need_stop, NeedStop)
+    except (OSError, StoreError):
+        return None

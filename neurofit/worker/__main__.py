@@ -1,8 +1,9 @@
 """`python -m neurofit.worker SUBMISSION INDEX…`: the command that every queue runs.
 
-Exit status: 0 if the job has ended, however its tasks ended; 99 to be started again, because its time limit is near
-or the queue interrupted it; 95 if the disk is too full for an outcome; 94 if a file that it needs is damaged; any other
-status is an error. With `--serve`, it is the fork server of the local pool.
+Exit status: 0 if the job has ended, however its tasks ended; 99 to be started again, because its time limit is near,
+the queue interrupted it, or it waits for another experiment; 93 if that experiment will not get done; 95 if the disk is
+too full for an outcome; 94 if a file that it needs is damaged; any other status is an error. With `--serve`, it is the
+fork server of the local pool.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import contextlib
 import errno
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
 from neurofit import environment, transient
 from neurofit.errors import NeurofitError
 from neurofit.exit_codes import DAMAGED, NO_ROOM, START_AGAIN
+from neurofit.store.journal import Journal
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import Signals
+from neurofit.worker.waiting import wait
 
 JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when it started, in seconds since 1970
 
@@ -42,10 +46,16 @@ def main(arguments: list[str]) -> int:
                 return serve(assignment)
             signals = Signals()
             signals.listen()
+            journal = None
+            if assignment.record.needs and options.jobs:
+                journal = Journal(assignment.submission, options.jobs[0], host=socket.gethostname())
+                status = wait(assignment.submission, journal, signals, _limit_seconds(assignment))
+                if status is not None:
+                    return status
             assignment.load()
         worker = Worker(assignment, signals, started=float(os.environ.get(JOB_STARTED) or 0) or None)
         for job in options.jobs:
-            end = worker.do_job(job)
+            end, journal = worker.do_job(job, journal), None
             if end != "done":
                 return START_AGAIN if end == "again" else 0
     except (NeurofitError, OSError) as error:
@@ -58,6 +68,11 @@ def main(arguments: list[str]) -> int:
             sys.stdout = sys.stderr = None
         return NO_ROOM if full else 1
     return 0
+
+
+def _limit_seconds(assignment: Assignment) -> float | None:
+    minutes = assignment.record.resources.walltime_minutes
+    return 60.0 * minutes if minutes else None
 
 
 def forget_current_folder() -> None:

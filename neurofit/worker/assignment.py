@@ -17,8 +17,7 @@ from neurofit.experiments.experiment import Experiment
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
 from neurofit.store.records import RegisteredRun, SubmissionRecord
 from neurofit.store.registry import read_registry
-from neurofit.store.submissions import read_submission
-from neurofit.study import Study
+from neurofit.store.submissions import read_submission, study_of
 from neurofit.transient import retry
 from neurofit.worker import teardown
 
@@ -47,9 +46,7 @@ class Assignment:
             Path(os.path.abspath(folder))
         )  # `training_data` may be a link to another disk
         record = retry(lambda: read_submission(submission))
-        levels = len(Path(record.experiment).parts)
-        training_data = submission.folder.parents[1 + levels]
-        files = ExperimentFiles(Study(training_data.parent), record.experiment)
+        files = ExperimentFiles(study_of(submission, record), record.experiment)
         retry(files.registry.stat, late=True)
         return cls(submission, record, files, read_registry(files.registry).runs)
 

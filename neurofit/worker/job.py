@@ -69,8 +69,15 @@ class Worker:
     started: float | None = None  # when the queue started the job, in seconds since 1970; None: now
     has_seen_damage: bool = False  # a damaged file was not just late: do not wait for the next one
 
-    def do_job(self, number: int) -> str:
+    def do_job(self, number: int, journal: Journal | None = None) -> str:
         """Run what is left of a job.
+
+        Parameters
+        ----------
+        number : int
+            The job.
+        journal : Journal or None
+            Of this start of the job, if it is open already.
 
         Returns
         -------
@@ -85,8 +92,9 @@ class Worker:
             The storage did not answer.
         """
         submission = self.assignment.submission
-        with transient.patience(transient.worker(submission.folder)):
-            journal = Journal(submission, number, host=socket.gethostname())
+        if journal is None:
+            with transient.patience(transient.worker(submission.folder)):
+                journal = Journal(submission, number, host=socket.gethostname())
         patience = transient.worker(submission.folder, _Waiting(journal, self.signals).beat)
         if self.has_seen_damage:
             patience = dataclasses.replace(patience, late_seconds=0.0)

@@ -14,6 +14,7 @@ from neurofit.backends.base import Queued, Submission
 from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import pbs_answers as answers
 from neurofit.backends.qsub.pbs import PbsBackend
+from neurofit.backends.qsub.qsub import parts
 from neurofit.errors import HiddenError, QueueError
 
 
@@ -317,6 +318,33 @@ SERVER = """Server: pbshost
     query_other_jobs = False
     max_array_size = 500
 """
+
+
+def test_jobs_wait_for_those_of_their_own_server_and_for_those_that_nodes_queued_again(queue, entry):
+    (entry.folder / "resubmitted").mkdir(parents=True)
+    (entry.folder / "resubmitted" / "000003.44.pbshost").touch()
+    queue.say("qstat", SERVER.replace("pbshost", "pbshost.example.org", 1))
+    elsewhere = Queued(entry.folder.with_name("other"), "9.otherhost", 0, 0)
+    odd = Queued(entry.folder.with_name("odd"), "9.pbshost:beforeany:1", 0, 0)
+    after = PbsBackend().dependencies([entry, elsewhere, odd])
+    assert after == ("2[].pbshost", "44.pbshost")
+    array, single = (PbsBackend().call(entry.folder / "job.sh", part, after) for part in parts(5, 4, None))
+    assert array[:4] == ["qsub", "-W", "depend=afterany:2[].pbshost:44.pbshost", "-J"]
+    assert single[:4] == ["qsub", "-W", "depend=afterany:2[].pbshost:44.pbshost", "-v"]
+    queue.say("qstat", stderr="Connection refused", status=111)
+    assert PbsBackend().dependencies([entry]) == ()
+
+
+def test_where_pbs_refuses_a_dependency_the_workers_own_look_remains(queue, entry, tmp_path):
+    entry.folder.mkdir()
+    queue.say("qsub", stderr="pbs_version = 23.06.06", call=1)
+    queue.say("qsub", stderr="qsub: Unknown Job Id 2[].pbshost", status=153, call=2)
+    queue.say("qsub", "5[].pbshost\n", call=3)
+    queue.say("qstat", NO_JOBS)
+    asked = Submission(entry.folder, "exp3", 5, tmp_path, after=("2[].pbshost",))
+    assert [one.id for one in PbsBackend().submit(asked)] == ["5[].pbshost"]
+    assert "depend=afterany:2[].pbshost" in queue.calls("qsub")[1]
+    assert "-W" not in queue.calls("qsub")[2]
 
 
 def test_limits_are_the_smaller_of_server_and_queue(queue):

@@ -9,6 +9,7 @@ from neurofit.backends.base import Queued, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.qsub import gridengine_answers as answers
 from neurofit.backends.qsub.gridengine import SgeBackend
+from neurofit.backends.qsub.qsub import ArrayPart
 from neurofit.errors import QueueError
 
 LISTED = """<?xml version='1.0'?>
@@ -320,3 +321,20 @@ def test_memory_that_only_running_hosts_report_does_not_speak_against_a_job(queu
     assert finding.ok is ok and advice in finding.advice
     assert [words[1] for words in queue.calls("qsub")[1:]] == ["v", "p", "v"][: len(levels)]
     assert all("-l" in words and "mem_free=4G" in words for words in queue.calls("qsub")[1:3])
+
+
+def test_jobs_wait_for_those_of_their_own_cluster(queue, tmp_path, monkeypatch):
+    (tmp_path / "default" / "common").mkdir(parents=True)
+    (tmp_path / "default" / "common" / "act_qmaster").write_text("master\n")
+    monkeypatch.setenv("SGE_ROOT", str(tmp_path))
+    monkeypatch.delenv("SGE_CELL", raising=False)
+    calls = [
+        Queued(tmp_path, id, 0, 4, {"user": "ann", "cluster": cluster})
+        for id, cluster in (("5", "master"), ("6", "other"), ("7 -h", "master"), ("8", "master"), ("9", ""))
+    ]
+    assert SgeBackend().dependencies(calls) == ("5", "8")
+    words = SgeBackend().call(tmp_path / "job.sh", ArrayPart(0, 4, 2), ("5", "8"))
+    options = ["-t", "1-5", "-tc", "2", "-hold_jid", "5,8"]
+    assert words == ["qsub", "-terse", *options, str(tmp_path / "job.sh")]
+    monkeypatch.setenv("SGE_ROOT", str(tmp_path / "nowhere"))
+    assert SgeBackend().dependencies(calls) == ()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,40 @@ def test_the_script_is_this(monkeypatch):
     assert text == (GOLDEN / "slurm-gpu.sh").read_text()
     assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
     assert subprocess.run(["bash", "-n"], input=backend.script(submission), text=True).returncode == 0
+
+
+def test_jobs_of_stages_depend_on_these(submission):
+    text = SlurmBackend().part(replace(submission, after=("12", "345")), 0, 99, at_once=None)
+    assert "#SBATCH --dependency=afterany:12:345\n" in text
+    assert "--dependency" not in SlurmBackend().part(submission, 0, 99, at_once=None)
+    for odd in ("12\n#SBATCH --uid=0", "1 2", "", "$(id)", "12:13"):
+        with pytest.raises(ValueError, match="not the id of a job"):
+            replace(submission, after=(odd,))
+
+
+def test_jobs_wait_only_for_those_of_their_own_cluster(submission, queued, fakes):
+    elsewhere = replace(queued, id="7", process={"cluster": "beta", "user": "ann", "clusters": "beta"})
+    unknown = replace(queued, id="8", process=None)
+    forged = replace(queued, id="9\n#SBATCH --uid=0")
+    found = SlurmBackend().dependencies([queued, elsewhere, unknown, forged, queued])
+    assert found == ("6",)
+    assert SlurmBackend(directives=("-M beta",)).dependencies([queued, elsewhere]) == ("7",)
+    assert SlurmBackend(directives=("-M beta,neurofit",)).dependencies([queued, elsewhere]) == ()
+    fakes.say("scontrol", stderr="slurm_load_ctl_conf error: Unable to contact slurm controller", status=1)
+    assert SlurmBackend().dependencies([queued]) == ()
+
+
+def test_where_a_dependency_is_refused_the_workers_own_look_remains(submission, fakes):
+    fakes.say(
+        "sbatch",
+        stderr="sbatch: error: Batch job submission failed: Job dependency problem\n",
+        status=1,
+        call=1,
+    )
+    fakes.say("sbatch", "11\n", call=2)
+    [entry] = SlurmBackend().submit(replace(submission, after=("6",)))
+    assert entry.id == "11"
+    assert "--dependency" not in (submission.folder / "slurm" / "000000.sh").read_text()
 
 
 def test_what_was_not_requested_is_not_reported(submission):

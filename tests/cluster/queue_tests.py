@@ -22,11 +22,13 @@ import pytest
 from studies import (
     ALL_FAIL,
     FILLS,
+    FIRST,
     MIXED,
     MODEL,
     ODD,
     PLAIN,
     QUICK,
+    SECOND,
     STEPS,
     WAITS,
     attempts,
@@ -35,6 +37,7 @@ from studies import (
 )
 
 from neurofit.orchestrate.failures import failures
+from neurofit.status.needs import need_stops, waits
 
 COUNTING = """#!/bin/bash
 echo "$(basename "$0") $*" >>"$CALLS"
@@ -82,6 +85,10 @@ class Queue(ABC):
 
     @abstractmethod
     def release(self, id: str) -> None: ...
+
+    @abstractmethod
+    def start_again(self, id: str) -> None:
+        """End the job, and start it again."""
 
     @abstractmethod
     def split_at_three(self, bench, tmp_path: Path) -> AbstractContextManager[str]:
@@ -331,3 +338,68 @@ class QueueTests:
                 f"\n10,000 tasks: submitted in {seconds:.2f} s with {names}; status in {status:.2f} s, with "
                 f"{asked}"
             )
+
+    def test_a_stage_starts_after_what_it_needs(self, queue, bench, tmp_path):
+        bench.script("first", FIRST % str(tmp_path / "go"))
+        bench.script("second", SECOND)
+        bench.runner("queue", queue.profile)
+        bench.runner("other", queue.profile)
+        first = bench.submit("first", bench.runner("queue", queue.profile))  # somebody has queued it already
+        said = bench.command("submit", "second", "--backend", "first=queue", "--backend", "other", "--json")
+        assert said.returncode == 0, said.stderr
+        record = json.loads(said.stdout)
+        assert record["after"] == first.ids and not record["stages"][0]["ids"]
+        bench.wait("first", until=lambda counts: counts["running"] == 2)
+        assert bench.counts("second") == {"queued": 3}
+        assert waits(bench.status("second")) == ["second waits for first (0 of 2 done)"]
+        (tmp_path / "go").touch()
+        assert bench.wait("second", seconds=60) == {"done": 3}
+        assert {row["metrics"]["seen"] for row in bench.outcomes("second")} == {2}
+        assert bench.counts("first") == {"done": 2}
+
+    def test_a_stage_whose_need_failed_leaves_the_queue_and_its_tasks_new(self, queue, bench, tmp_path):
+        (bench.root / "broken").touch()
+        bench.script("first", FIRST % str(tmp_path / "go"))
+        bench.script("second", SECOND)
+        bench.runner("queue", queue.profile)
+        said = bench.command("submit", "second", "--backend", "queue", "--json")
+        assert said.returncode == 0, said.stderr
+        (ids,) = [json.loads(said.stdout)["ids"]]
+        (tmp_path / "go").touch()
+        assert bench.wait("second", seconds=60) == {"new": 3}
+        assert bench.wait("first") == {"failed": 2}
+        until(lambda: not any(queue.is_listed(id) for id in ids))
+        assert bench.counts("second") == {"new": 3}
+        [note] = need_stops(bench.status("second"))
+        assert "first (0 of 2 done) ended with 2 failed" in note
+        assert "ended with 2 failed" in " ".join(bench.command("status", "second").stderr.split())
+        assert not list((bench.study.training_data / "second").glob("runs/**/claim.json"))
+
+    def test_a_need_that_was_submitted_again_is_looked_at_again(self, queue, bench, tmp_path):
+        bench.script("first", FIRST % str(tmp_path / "go"))
+        bench.script("second", SECOND)
+        plain, held = queue.profile, f"{queue.profile}{queue.on_hold}\n"
+        before = bench.submit("first", bench.runner("held", held))
+        second = bench.submit("second", bench.runner("held", held))
+        assert list(second.after) == before.ids
+        assert bench.command("cancel", "first", "--yes").returncode == 0
+        bench.submit("first", bench.runner("queue", plain), retry=True)
+        queue.release(second.ids[0])
+        until(lambda: list(second.files.journals.iterdir()))  # a job of it has started, and waits on its node
+        assert bench.counts("second") == {"queued": 3}
+        (tmp_path / "go").touch()
+        assert bench.wait("second", seconds=90) == {"done": 3}
+        assert {row["metrics"]["seen"] for row in bench.outcomes("second")} == {2}
+
+    def test_a_need_that_its_queue_starts_again_is_waited_for(self, queue, bench, tmp_path):
+        bench.script("first", FIRST % str(tmp_path / "go"))
+        bench.script("second", SECOND)
+        first = bench.submit("first", bench.runner("queue", queue.profile))
+        bench.submit("second", bench.runner("queue", queue.profile))
+        bench.wait("first", until=lambda counts: counts["running"] == 2)
+        queue.start_again(first.ids[0])
+        bench.wait("first", until=lambda counts: not counts["running"])
+        assert bench.counts("second") == {"queued": 3}
+        (tmp_path / "go").touch()
+        assert bench.wait("second", seconds=60) == {"done": 3}
+        assert min(row["metrics"]["seen"] for row in bench.outcomes("second")) >= 2

@@ -112,6 +112,26 @@ ODD = """
     experiment = nf.Experiment(fit=fit, grid=nf.grid(a=%s))
 """
 
+FIRST = """
+    import time
+    from pathlib import Path
+    def fit(task, *, x=0):
+        while not Path(%r).exists():
+            if task.should_stop():
+                task.stop()
+            time.sleep(0.05)
+        if (task.study / "broken").exists():
+            raise ValueError("no such layer")
+        return {"m": x}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[0, 1]))
+"""
+
+SECOND = """
+    def fit(task, *, y=0):
+        return {"seen": len(list(task.study.glob("training_data/first/runs/**/outcome.json")))}
+    experiment = nf.Experiment(fit=fit, grid=nf.grid(y=[0, 1, 2]), needs="first")
+"""
+
 FILLS = """
     def fit(task, *, megabytes=1):
         (task.folder / "large.bin").write_bytes(bytes(megabytes * 2**20))

@@ -49,6 +49,9 @@ class GridEngine(Queue):
     def release(self, id):
         gridengine_says("qrls", id)
 
+    def start_again(self, id):
+        gridengine_says("qmod", "-rj", id)
+
     @contextlib.contextmanager
     def split_at_three(self, bench, tmp_path):
         before = gridengine_says("qconf", "-sconf")

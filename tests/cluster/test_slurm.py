@@ -56,6 +56,9 @@ class Slurm(Queue):
     def release(self, id):
         slurm_says("scontrol", "release", id)
 
+    def start_again(self, id):
+        slurm_says("scontrol", "requeue", id)
+
     @contextlib.contextmanager
     def split_at_three(self, bench, tmp_path):
         (bench.study.runners / "mysite.py").write_text(SMALL_SITE)

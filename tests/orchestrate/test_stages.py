@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
+from fakes import Fakes
 
 from neurofit.errors import GridError, NameUnknown, UsageError
 from neurofit.experiments.experiment import Experiment
 from neurofit.experiments.grid.grid import grid
-from neurofit.files import read_json
+from neurofit.files import append_lines, read_json
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.stages import order, stages
 from neurofit.status.needs import need_stops, waits
@@ -46,7 +50,7 @@ def staged(bench):
 
 def planned(bench, name, **options):
     plan = make(bench.study, load(bench.study, name), SubmitOptions(**options))
-    return plan, stages(plan, bench.runner(), {})
+    return plan, stages(plan, order(bench.study, plan.experiment), bench.runner(), {})
 
 
 def submit_all(bench, name, **options):
@@ -172,16 +176,159 @@ def test_tasks_that_wait_can_be_cancelled(staged):
     assert staged.wait("it/features") == {"done": 2}
 
 
+UNWAITING = """
+from dataclasses import dataclass
+from neurofit.backends.slurm.backend import SlurmBackend
+@dataclass(frozen=True)
+class Site(SlurmBackend):
+    def waits_for_needs(self):
+        return False
+"""
+
+
 def test_a_queue_that_cannot_wait_refuses_a_stage_that_is_not_done(staged):
     plan = make(staged.study, load(staged.study, "it/layers"), SubmitOptions())
-    slurm = staged.runner("cluster", "backend: slurm\n")
+    needed = order(staged.study, plan.experiment)
+    (staged.study.runners / "mysite.py").write_text(UNWAITING)
+    site, slurm = staged.runner("site", "backend: mysite.py:Site\n"), staged.runner("c", "backend: slurm\n")
     with pytest.raises(UsageError, match=r"it/features \(0 of 2 done\) is needed first.*submit it/features"):
-        stages(plan, slurm, {})
-    assert [stage.runner.name for stage in stages(plan, staged.runner(), {"it/features": slurm})] == [
-        "cluster"
-    ]
+        stages(plan, needed, site, {})
+    assert [stage.runner.name for stage in stages(plan, needed, slurm, {})] == ["c"]
+    found = stages(plan, needed, staged.runner(), {"it/features": site})
+    assert [stage.runner.name for stage in found] == ["site"]
     with pytest.raises(UsageError, match="no stage"):
-        stages(plan, slurm, {"other": slurm})
+        stages(plan, needed, slurm, {"other": slurm})
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch, staged):
+    """A SLURM of programs that answer what a test says; each call of sbatch gets the next number."""
+    for name in ("SLURM_CLUSTERS", "SBATCH_CLUSTERS"):
+        monkeypatch.delenv(name, raising=False)
+    programs = Fakes(tmp_path / "fakes", monkeypatch, ["sbatch", "squeue", "sacct", "scontrol", "scancel"])
+    programs.say("scontrol", "ClusterName = here\nMaxArraySize = 1001\nAccountingStorageType = none\n")
+    programs.say("squeue", "JOBID|STATE|REASON|NAME\n")
+    for call in (1, 2, 3):
+        programs.say("sbatch", f"{40 + call}\n", call=call)
+    staged.runner("cpu", "backend: slurm\nqueue: cpu\n")
+    staged.runner("gpu", "backend: slurm\nqueue: gpu\n")
+    return programs
+
+
+def script_of(staged, name):
+    [script] = (staged.study.training_data / name).glob("submissions/*/slurm/000000.sh")
+    return script.read_text()
+
+
+def test_stages_in_queues_of_one_slurm_depend_on_each_others_jobs(staged, slurm):
+    runners = ["--backend", "it/features=gpu", "--backend", "cpu"]
+    dry = staged.command("submit", "it/layers", *runners, "--dry-run")
+    assert "--dependency=afterany:ID" in dry.stdout and "ID stands for" in dry.stdout
+    said = staged.command("submit", "it/layers", *runners)
+    assert said.returncode == 0, said.stderr
+    assert ", to start after the job 41." in said.stdout
+    assert "--dependency" not in script_of(staged, "it/features")
+    assert "#SBATCH --dependency=afterany:41\n" in script_of(staged, "it/layers")
+    staged.script("it/best", LAYERS.replace('needs="it/features"', 'needs=["it/features", "it/layers"]'))
+    dry = json.loads(staged.command("submit", "it/best", "--backend", "gpu", "--dry-run", "--json").stdout)
+    assert dry["after"] == ["41", "42"]  # what others have queued
+    assert "#SBATCH --dependency=afterany:41:42\n" in dry["script"]
+
+
+def test_a_queue_does_not_depend_on_jobs_of_a_pool(staged, slurm):
+    staged.submit("it/features")
+    dry = json.loads(staged.command("submit", "it/layers", "--backend", "cpu", "--dry-run", "--json").stdout)
+    assert dry["after"] == [] and "--dependency" not in dry["script"]
+    said = staged.command("submit", "it/layers", "--backend", "cpu", "--json")
+    assert json.loads(said.stdout)["after"] == []
+    assert "--dependency" not in script_of(staged, "it/layers")
+    (staged.root / "go").touch()
+    staged.wait("it/features")
+
+
+def test_a_pool_waits_for_a_stage_in_a_queue(staged, slurm):
+    said = staged.command("submit", "it/layers", "--backend", "it/features=gpu", "--detach", "--json")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["after"] == []
+    assert staged.counts("it/layers") == {"queued": 3}
+    assert staged.command("cancel", "it/features", "--yes").returncode == 0
+    assert staged.wait("it/layers") == {"new": 3}
+    assert "ended with 2 cancelled" in need_stops(staged.status("it/layers"))[0]
+
+
+def test_a_job_of_a_queue_that_ended_unmet_is_new_at_once_and_accounting_is_not_asked(staged, slurm):
+    submitted = staged.submit("it/layers", load_runner(staged, "cpu"))
+    assert staged.counts("it/layers") == {"queued": 3}  # missing, but not for long enough
+    asked = len(slurm.calls("sacct"))
+    for job in range(3):
+        append_lines(submitted.files.journal(job, 1), [{"end": "unmet"}])
+    assert staged.counts("it/layers") == {"new": 3}
+    assert len(slurm.calls("sacct")) == asked
+    append_lines(submitted.files.journal(0, 2), [{"end": "waited"}])  # somebody has requeued that job
+    assert staged.counts("it/layers") == {"new": 2, "queued": 1}
+
+
+def load_runner(staged, name):
+    from neurofit.backends import runner
+
+    return runner.load(staged.study.runners, name)
+
+
+def test_stages_of_a_detached_submit_run_on_in_order(staged):
+    said = staged.command("submit", "it/layers", "--detach")
+    assert said.returncode == 0, said.stderr
+    assert staged.counts("it/layers") == {"queued": 3}
+    (staged.root / "go").touch()
+    assert staged.wait("it/layers") == {"done": 3}
+    assert {row["metrics"]["seen"] for row in staged.outcomes("it/layers")} == {2}
+
+
+def test_every_script_is_loaded_once(staged, tmp_path):
+    counted = tmp_path / "loaded"
+    note = f"open({str(counted)!r}, 'a').write(__name__ + '\\n')\n"
+    staged.script("it/features", note + textwrap.dedent(FEATURES))
+    staged.script("it/layers", note + textwrap.dedent(LAYERS))
+    best = LAYERS.replace('needs="it/features"', 'needs=["it/features", "it/layers"]')
+    staged.script("it/best", note + textwrap.dedent(best))
+    said = staged.command("submit", "it/best", "--dry-run")
+    assert said.returncode == 0, said.stderr
+    assert sorted(counted.read_text().split()) == sorted(set(counted.read_text().split()))
+    assert len(counted.read_text().split()) == 3
+
+
+def test_a_task_is_not_run_by_hand_before_what_it_needs_is_done(staged):
+    said = staged.command("run", "it/layers")
+    assert said.returncode == 2
+    assert "it/features (0 of 2 done) is needed first" in said.stderr
+    assert "neurofit submit it/features" in said.stderr
+    assert not (staged.study.training_data / "it" / "layers").exists()
+    assert staged.command("run", "it/layers", "--dry-run").returncode == 0
+    (staged.root / "go").touch()
+    staged.run("it/features")
+    assert staged.command("run", "it/layers").returncode == 0
+    assert staged.counts("it/layers") == {"done": 1, "new": 2}
+
+
+IMPATIENT = """
+import sys
+from pathlib import Path
+from neurofit.backends.local import pool
+pool.LONGEST_PAUSE_SECONDS, pool.MOST_SERVER_STARTS = 0.01, 1
+sys.exit(pool.main(Path(sys.argv[1])))
+"""
+
+
+def test_where_the_gate_itself_fails_the_tasks_stay_new_with_a_reason(staged):
+    submitted = staged.submit("it/layers")
+    os.kill(pool_of(submitted), signal.SIGKILL)
+    settings = read_json(submitted.files.folder / "pool.json")
+    settings["gate"]["command"] = ["/bin/false"]
+    (submitted.files.folder / "pool.json").write_text(json.dumps(settings))
+    words = [sys.executable, "-c", IMPATIENT, str(submitted.files.folder)]
+    subprocess.run(words, input=b"\n", cwd=submitted.files.folder, timeout=60, stderr=subprocess.DEVNULL)
+    assert staged.wait("it/layers") == {"new": 3}
+    [note] = need_stops(staged.status("it/layers"))
+    assert "what it needs could not be read again and again; see logs/pool.log" in note
 
 
 def test_submit_shows_and_queues_the_stages(staged):
@@ -197,9 +344,6 @@ def test_submit_shows_and_queues_the_stages(staged):
 
 
 def test_ctrl_c_while_waiting_stops_the_stages_too(staged):
-    import subprocess
-    import sys
-
     watching = subprocess.Popen(
         [sys.executable, "-m", "neurofit", "submit", "it/layers"],
         cwd=staged.root,

@@ -105,8 +105,13 @@ class LocalBackend(Backend):
             "slots": self.slots(),
             "environment": thread_environment(self.resources.cpus),
             "study": str(submission.study),
-            "gate": list(submission.gate),
         }
+        if submission.gate:
+            settings["gate"] = {
+                "command": submission.gate.command,
+                "report": str(submission.gate.report),
+                "broken": submission.gate.broken,
+            }
         write_whole(folder / SCRIPT, self.script(submission))
         write_whole(folder / SETTINGS, to_json(settings))
         with retry(lambda: open(folder / LOG, "ab")) as log:

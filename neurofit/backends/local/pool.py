@@ -21,12 +21,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from neurofit import transient
 from neurofit.backends.job_script import SCRIPT
 from neurofit.backends.local.backend import SETTINGS, append_event, left_out
 from neurofit.exit_codes import DAMAGED, UNMET
-from neurofit.files import read_json
+from neurofit.files import read_json, write_new
 from neurofit.process import Process
 
 MOST_RESTARTS = 10  # of one job that does not end
@@ -62,7 +63,9 @@ class Pool:
         self.slots = self.slots[: max(1, settings["jobs"])]
         self.restarts: collections.Counter[int] = collections.Counter()
         self.not_before: dict[int, float] = {}  # earliest next start of a job that was restarted often
-        self.gate_command: list[str] = settings.get("gate", [])  # what the jobs wait for, if anything
+        self.gate_settings: dict[str, Any] | None = settings.get(
+            "gate"
+        )  # what the jobs wait for, if anything
         self.gate: subprocess.Popen[bytes] | None = None
         self.gate_starts = 0
         self.server: subprocess.Popen[bytes] | None = None
@@ -154,7 +157,7 @@ class Pool:
 
     def _pass_gate(self) -> bool:
         """Whether the jobs may start. While they may not, a process of its own reads the needed experiments."""
-        if not self.gate_command or self.stopping is not None or self.over:
+        if self.gate_settings is None or self.stopping is not None or self.over:
             return True
         if self.gate is None:
             if time.monotonic() < self.server_not_before:
@@ -169,22 +172,25 @@ class Pool:
             return False
         self._close_gate()
         if status == 0:
-            self.gate_command = []
+            self.gate_settings = None
             return True
-        if status == UNMET:
-            while self.waiting:
-                self._write(ended=self.waiting.popleft())
-        elif self.gate_starts > MOST_SERVER_STARTS:
-            self._give_up("the needed experiments could not be read; see logs/pool.log")
-        else:  # it was killed, or met something unexpected
+        if status != UNMET:  # it was killed, or met something unexpected
             print(f"pool: the gate ended with status {status}", file=sys.stderr, flush=True)
-            self.server_not_before = time.monotonic() + min(2.0**self.gate_starts, LONGEST_PAUSE_SECONDS)
+            if self.gate_starts <= MOST_SERVER_STARTS:
+                pause = min(2.0**self.gate_starts, LONGEST_PAUSE_SECONDS)
+                self.server_not_before = time.monotonic() + pause
+                return False
+            with contextlib.suppress(OSError):
+                write_new(Path(self.gate_settings["report"]), self.gate_settings["broken"])
+        while self.waiting:  # none of them has started: their tasks are as they were
+            self._write(ended=self.waiting.popleft())
         return False
 
     def _start_gate(self) -> None:
+        assert self.gate_settings is not None  # otherwise there is nothing to wait for
         self.gate_starts += 1
         self.gate = subprocess.Popen(
-            self.gate_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder
+            self.gate_settings["command"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder
         )
         assert self.gate.stdout is not None  # a pipe, as asked above
         self.selector.register(self.gate.stdout, selectors.EVENT_READ, self._hear_gate)

@@ -58,9 +58,15 @@ class SgeBackend(QsubBackend):
         megabytes = math.ceil(1024 * (self.resources.memory_gb or 0.0) / slots)
         return f"{megabytes}M" if megabytes % 1024 else f"{megabytes // 1024}G"
 
-    def call(self, script: Path, part: ArrayPart) -> list[str]:
+    def call(self, script: Path, part: ArrayPart, after: tuple[str, ...] = ()) -> list[str]:
         throttle = ["-tc", str(part.running)] if part.running else []
-        return ["qsub", "-terse", "-t", f"{part.first + 1}-{part.last + 1}", *throttle, str(script)]
+        hold = ["-hold_jid", ",".join(after)] if after else []
+        return ["qsub", "-terse", "-t", f"{part.first + 1}-{part.last + 1}", *throttle, *hold, str(script)]
+
+    def dependencies(self, queued: Iterable[Queued]) -> tuple[str, ...]:
+        here = cluster()
+        ids = (entry.id for entry in queued if here and (entry.process or {}).get("cluster") == here)
+        return tuple(dict.fromkeys(id for id in ids if answers.NUMBER.fullmatch(id)))
 
     def read_id(self, answer: Answer) -> str | None:
         return answers.job_id(answer.stdout)

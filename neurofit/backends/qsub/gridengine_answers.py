@@ -21,6 +21,7 @@ from neurofit.errors import QueueError
 from neurofit.exit_codes import START_AGAIN
 
 ID = re.compile(r"^\s*(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)  # qsub -terse
+NUMBER = re.compile("[0-9]+")  # of a job or an array
 LONG_ID = re.compile(r"Your job(?:-array)? (\d+)")  # qsub without -terse, as a site's wrapper may call it
 TASKS = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 ROOT = re.compile(r"<\?xml[^>]*\?>\s*<([\w:]+)")

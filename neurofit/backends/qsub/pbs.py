@@ -67,11 +67,19 @@ class PbsBackend(QsubBackend):
             lines.append(f"-l walltime={clock(resources.walltime_minutes)}")
         return lines
 
-    def call(self, script: Path, part: ArrayPart) -> list[str]:
+    def call(self, script: Path, part: ArrayPart, after: tuple[str, ...] = ()) -> list[str]:
+        depend = ["-W", f"depend=afterany:{':'.join(after)}"] if after else []
         if not part.is_array:  # PBS refuses an array of one
-            return ["qsub", "-v", f"NEUROFIT_JOB={part.first}", str(script)]
+            return ["qsub", *depend, "-v", f"NEUROFIT_JOB={part.first}", str(script)]
         throttle = f"%{part.running}" if part.running else ""
-        return ["qsub", "-J", f"{part.first}-{part.last}{throttle}", str(script)]
+        return ["qsub", *depend, "-J", f"{part.first}-{part.last}{throttle}", str(script)]
+
+    def dependencies(self, queued: Iterable[Queued]) -> tuple[str, ...]:
+        entries = list(queued)
+        here = answers.server(_output("qstat", "-B", "-f")) if entries else ""
+        ids = [id for entry in entries for id in (entry.id, *self.queued_again(entry))]
+        there = (id for id in ids if answers.WHOLE_ID.fullmatch(id) and answers.server_of(id) == here)
+        return tuple(dict.fromkeys(there)) if here else ()
 
     def read_id(self, answer: Answer) -> str | None:
         return answers.job_id(answer.stdout)

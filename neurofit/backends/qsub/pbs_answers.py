@@ -19,7 +19,8 @@ from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import cause
 from neurofit.errors import QueueError
 
-ID = re.compile(r"^\s*(\d+(?:\[\])?\.[A-Za-z0-9][\w.-]*)\s*$", re.MULTILINE)
+WHOLE_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z0-9][\w.-]*", re.ASCII)
+ID = re.compile(rf"^\s*({WHOLE_ID.pattern})\s*$", re.MULTILINE | re.ASCII)
 FINISHED, UNKNOWN = (
     35,
     153,
@@ -258,6 +259,17 @@ def ending(job: Listed) -> Ending | None:
         at = f" (on {job.host})" if job.host else ""
         return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
     return Ending(cause(status - 128 if status > 256 else status, job.host))
+
+
+def server(stdout: str) -> str:
+    """The name of the default server without its domain, from `qstat -B -f`; empty if there is none."""
+    found = re.search(r"^Server: *([\w-]+)", stdout, flags=re.MULTILINE)
+    return found[1] if found else ""
+
+
+def server_of(id: str) -> str:
+    """The server in a job's id, without its domain."""
+    return id.partition(".")[2].partition(".")[0]
 
 
 def default_queue(server: str) -> str | None:

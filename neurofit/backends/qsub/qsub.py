@@ -15,7 +15,7 @@ import re
 import shlex
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -112,8 +112,8 @@ class QsubBackend(Backend):
         """The options of a job, one per line of the script."""
 
     @abstractmethod
-    def call(self, script: Path, part: ArrayPart) -> list[str]:
-        """The command that queues a part."""
+    def call(self, script: Path, part: ArrayPart, after: tuple[str, ...] = ()) -> list[str]:
+        """The command that queues a part, to start after the jobs with the ids `after` have ended."""
 
     @abstractmethod
     def read_id(self, answer: Answer) -> str | None:
@@ -176,7 +176,11 @@ class QsubBackend(Backend):
 
     def preview(self, submission: Submission) -> str:
         part = ArrayPart(0, submission.jobs - 1, self.max_running)
-        return f"# {shlex.join(self.call(submission.folder / SCRIPT, part))}\n{self.script(submission)}"
+        words = self.call(submission.folder / SCRIPT, part, submission.after)
+        return f"# {shlex.join(words)}\n{self.script(submission)}"
+
+    def waits_for_needs(self) -> bool:
+        return True
 
     def submit(self, submission: Submission) -> Iterator[Queued]:
         self.require_dialect()
@@ -188,7 +192,7 @@ class QsubBackend(Backend):
     def _queue(self, submission: Submission, script: Path, part: ArrayPart) -> Queued:
         """Queue a part. If qsub printed no id, look for the jobs in the queue before taking it for a refusal."""
         try:
-            answer = ask(self.call(script, part), own_session=True)
+            answer = ask(self.call(script, part, submission.after), own_session=True)
             number = self.read_id(answer) if answer.status == 0 else None
             why = (
                 answer.explained()
@@ -205,6 +209,8 @@ class QsubBackend(Backend):
             taken = [entry for entry in self.find([submission]) if part.first <= entry.first <= part.last]
         except QueueError as error:
             raise QueueError(f"{why}\nIt is not known whether the jobs were queued: {error}") from error
+        if not taken and submission.after:  # one of those jobs may just have ended; the workers look, too
+            return self._queue(replace(submission, after=()), script, part)
         if not taken:
             raise SubmissionError(why)
         return Queued(submission.folder, taken[0].id, part.first, part.last, self.identity())

@@ -19,6 +19,7 @@ from neurofit.errors import QueueError, SubmissionError
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all elements
 
+NUMBER = re.compile(r"[0-9]+")  # of a job or an array
 _ELEMENTS = re.compile(r"([0-9]+)(?:_(?:([0-9]+)|\[([0-9,:%.-]+)\]))?")
 _OURS = re.compile(r"[\w.-]*@[\w.-]+\.[0-9]+-[0-9]+", re.ASCII)  # a name that backend.name_of makes
 ACCOUNTED = "JobID,State,ExitCode,NodeList,JobName"

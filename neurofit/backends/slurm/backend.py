@@ -19,7 +19,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +66,9 @@ class SlurmBackend(Backend):
             submission.folder,
             first,
             last,
-            parameters=self._parameters(name_of(submission, first, last), at_once or last - first + 1),
+            parameters=self._parameters(
+                name_of(submission, first, last), at_once or last - first + 1, submission.after
+            ),
             setup=self.setup,
             directives=self.directives,
             python=sys.executable
@@ -74,8 +76,8 @@ class SlurmBackend(Backend):
             else self.python,  # self.python may exist only in a container
         )
 
-    def _parameters(self, name: str, at_once: int) -> dict[str, Any]:
-        """The job's resources under submitit's names."""
+    def _parameters(self, name: str, at_once: int, after: tuple[str, ...]) -> dict[str, Any]:
+        """The job's resources, and the jobs that it waits for, under submitit's names."""
         asked, minutes = self.resources, self.resources.walltime_minutes
         elsewhere = None if clusters.in_options(self.directives) else self._clusters()
         return {
@@ -90,6 +92,7 @@ class SlurmBackend(Backend):
             "time": None if minutes is None else max(1, math.ceil(minutes)),
             "additional_parameters": {
                 **({"clusters": elsewhere} if elsewhere else {}),
+                **({"dependency": f"afterany:{':'.join(after)}"} if after else {}),
                 "output": OUTPUT,
                 "requeue": True,
                 # to the batch shell, which becomes the job. SLURM may send it up to a minute early
@@ -129,7 +132,15 @@ class SlurmBackend(Backend):
         for first, last, at_once in self._shares(submission, size):
             text = self.part(submission, first, last, at_once=at_once)
             path = submitit_job.write(submission.folder, first, text)
-            id, cluster = self._sbatch(submission, path, first, only)
+            try:
+                id, cluster = self._sbatch(submission, path, first, only)
+            except SubmissionError:
+                if not submission.after:
+                    raise
+                submission = replace(submission, after=())  # the workers look at what they need
+                text = self.part(submission, first, last, at_once=at_once)
+                path = submitit_job.write(submission.folder, first, text)
+                id, cluster = self._sbatch(submission, path, first, only)
             yield Queued(submission.folder, id, first, last, _note(cluster, current_user(), named))
 
     def _sbatch(self, submission: Submission, path: Path, first: int, only: str | None) -> tuple[str, str]:
@@ -158,6 +169,21 @@ class SlurmBackend(Backend):
                         return entry.id, str((entry.process or {})["cluster"])
             unknown = "It is not known whether the jobs were queued; `neurofit status` looks them up later."
             raise QueueError(f"{error}\n{unknown}") from error
+
+    def waits_for_needs(self) -> bool:
+        return True
+
+    def dependencies(self, queued: Iterable[Queued]) -> tuple[str, ...]:
+        noted = [(entry, (entry.process or {}).get("cluster")) for entry in queued]
+        if not any(cluster for _, cluster in noted):
+            return ()
+        try:
+            names = self._names(self._clusters())
+        except QueueError:
+            return ()
+        here = (names[0] if len(names) == 1 else "") if names else self._own()
+        ids = (entry.id for entry, cluster in noted if here and cluster == here)
+        return tuple(dict.fromkeys(id for id in ids if answers.NUMBER.fullmatch(id)))
 
     def find(self, submissions: Iterable[Submission]) -> list[Queued]:
         asked = [

@@ -8,7 +8,7 @@ import re
 
 from neurofit.backends.base import Ending
 from neurofit.backends.job_script import DISK_FULL
-from neurofit.exit_codes import DAMAGED, NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN, UNMET
 
 # squeue(1), JOB STATE CODES: jobs in these states have ended; in any other state, they are still there
 ENDED = frozenset(
@@ -120,13 +120,14 @@ def _user_name(word: str) -> str:
     return f"user {word}"
 
 
-def _failure(status: str, number: str, where: str) -> str:
+def _failure(status: str, number: str, where: str) -> str | None:
     """Why a job with state FAILED ended, from its exit status and signal."""
     if number not in ("", "0"):
         if (status, number) == ("0", "53"):  # the step daemon's own
             return f"its output could not be opened{where}: check that this node sees the submission's logs/"
         return f"killed by signal {number}{where}"
     causes = {
+        UNMET: None,  # its tasks are as they were
         NO_FOLDER: f"the submission's folder could not be entered{where}: check that nodes see this file system",
         NO_LOG: f"its log could not be written{where}; the disk or your quota may be full",
         DAMAGED: f"a file of its submission is damaged{where}; see its log",

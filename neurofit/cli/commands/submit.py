@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
-    from neurofit.orchestrate.stages import Stage
+    from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.study import Study
 
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3:0-9 --workers 4",
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
-        "neurofit submit it/layers --backend it/features=slurm-gpu",
+        "neurofit submit it/layers --backend it/features=slurm-gpu --backend slurm-cpu",
     )
 )
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
@@ -112,10 +112,11 @@ def command(
     an experiment. Tasks that run on this machine are watched until they end. Ctrl-C stops them, and their
     progress is kept.
 
-    What the experiment needs (`needs=` in its script) is queued first, and its own tasks wait for that.
+    What the experiment needs (`needs=` in its script) is queued first, and its own tasks wait for that: in the
+    local pool, and in the queues of SLURM, Grid Engine and PBS, also if the stages have different runners.
     """
     from neurofit.orchestrate.forecast import forecast
-    from neurofit.orchestrate.stages import stages
+    from neurofit.orchestrate.stages import order, stages
 
     if detach and wait_seconds is not None:
         raise click.UsageError("--detach returns at once and --wait waits: give one of the two.")
@@ -123,7 +124,8 @@ def command(
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
     default, runners = _runners(study, backends, given.pop("workers"), asked)
     plan = _plan(study, selector, **given)
-    before = stages(plan, default, runners)
+    needed = order(study, plan.experiment)
+    before = stages(plan, needed, default, runners)
     chosen = runners.get(plan.experiment.name, default)
     cost = forecast(plan, chosen)
     if not as_json:
@@ -131,7 +133,7 @@ def command(
             _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "")
         _print_plan(plan, chosen, cost, wording.resources(asked))
     if dry_run:
-        return _print_script(plan, chosen, cost, selector, as_json, before)
+        return _print_script(plan, chosen, cost, selector, as_json, needed, before)
     if plan.tasks and not _is_confirmed(plan, cost, yes, before):
         terminal.say("Nothing was queued.")
         return 1
@@ -142,6 +144,7 @@ def command(
         chosen,
         cost,
         selector,
+        needed=needed,
         before=before,
         stays=not detach,
         wait_seconds=wait_seconds,
@@ -197,17 +200,29 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
 
 
 def _print_script(
-    plan: Plan, chosen: Runner, cost: Forecast, selector: str, as_json: bool, before: list[Stage]
+    plan: Plan,
+    chosen: Runner,
+    cost: Forecast,
+    selector: str,
+    as_json: bool,
+    needed: Needed,
+    before: list[Stage],
 ) -> int:
+    from neurofit.orchestrate.stages import ID, foreseen
     from neurofit.orchestrate.submit import preview
 
-    script = preview(plan, chosen)
+    after = foreseen(plan, chosen, needed, before) if plan.tasks else ()
+    script = preview(plan, chosen, after)
     if as_json:
         stages = [stage.summary() for stage in before]
-        terminal.as_json({**plan.summary(cost.jobs), "stages": stages, "script": script})
+        terminal.as_json(
+            {**plan.summary(cost.jobs), "stages": stages, "after": list(after), "script": script}
+        )
     elif script:
         terminal.say(f"\nThe runner {chosen.name} would receive:\n")
         terminal.say("\n".join(f"    {line}".rstrip() for line in script.splitlines()))
+        if ID in after:
+            terminal.say(f"\n{ID} stands for the ids of the jobs that are queued first.")
         terminal.hint(next_command("submit", selector))
     else:
         terminal.say("Nothing to queue.")
