@@ -38,7 +38,8 @@ def wait(files: SubmissionFiles, seconds: float | None = None, *, is_last: bool 
         The job will not be started again to wait: after `seconds`, its tasks are not started.
     """
     began, pause, ended = time.monotonic(), FIRST_PAUSE, 0
-    longest = LONGEST_PAUSE if seconds is None else LONGEST_PAUSE_ON_NODE
+    on_node = seconds is not None
+    longest = LONGEST_PAUSE_ON_NODE if on_node else LONGEST_PAUSE
     said = "what it needs could not be read"
     while True:
         before = time.monotonic()
@@ -46,7 +47,8 @@ def wait(files: SubmissionFiles, seconds: float | None = None, *, is_last: bool 
             if files.need_stop.exists():  # by another job of the submission: all of them act alike
                 return UNMET
             record = read_submission(files)
-            views = [look(study_of(files, record), need) for need in record.needs]
+            study = study_of(files, record)
+            views = [look(study, need, noting=not on_node) for need in record.needs]
         except (NeurofitError, OSError) as error:  # the storage may be away
             said = f"what it needs could not be read: {error}"
             print(f"gate: {error}", file=sys.stderr, flush=True)

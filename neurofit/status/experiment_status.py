@@ -125,7 +125,13 @@ class ExperimentStatus:
 
 
 def read_status(
-    study: Study, name: str, *, runners: Path | None = None, cache: Path | None = None, asking: bool = True
+    study: Study,
+    name: str,
+    *,
+    runners: Path | None = None,
+    cache: Path | None = None,
+    asking: bool = True,
+    noting: bool = True,
 ) -> ExperimentStatus:
     """Read the files, ask the queues, and decide the state of every task.
 
@@ -141,6 +147,8 @@ def read_status(
         Folder of the index. None: the user's cache folder.
     asking : bool
         False: do not ask the queues; a task without an outcome keeps the state in which it was queued.
+    noting : bool
+        False: do not write down what the queues answer, because this is a node, where many ask at a time.
     """
     storage.require(study)
     files = ExperimentFiles(study, name)
@@ -161,7 +169,7 @@ def read_status(
     later = _later_submissions(status.submissions)
     unfinished = [submission for submission in status.submissions if not _is_over(submission, later)]
     status.queues = (
-        ask(unfinished, runners or study.runners)
+        ask(unfinished, runners or study.runners, noting=noting)
         if asking
         else {submission.name: JobsView() for submission in unfinished}
     )

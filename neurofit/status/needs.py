@@ -64,7 +64,7 @@ class NeedView:
                     yield submission.record.backend, Queued(submission.files.folder, *call)
 
 
-def look(study: Study, need: Need, *, asking: bool = True) -> NeedView:
+def look(study: Study, need: Need, *, asking: bool = True, noting: bool = True) -> NeedView:
     """Read how many of the needed tasks are done, and whether others are still to come.
 
     Parameters
@@ -73,8 +73,10 @@ def look(study: Study, need: Need, *, asking: bool = True) -> NeedView:
     need : Need
     asking : bool, optional
         False: do not ask the queues, which only the files of tasks that are done do not require.
+    noting : bool, optional
+        False: do not write down what the queues answer.
     """
-    status = read_status(study, need.experiment, asking=asking)
+    status = read_status(study, need.experiment, asking=asking, noting=noting)
     return NeedView(need.experiment, Counter(status.of(key).state for key in need.tasks()), need, status)
 
 

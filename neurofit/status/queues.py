@@ -76,8 +76,13 @@ def backend_of(record: SubmissionRecord, runners: Path) -> Backend:
     return runner.find_backend(record.backend, runners, None)()
 
 
-def ask(submissions: Iterable[SubmissionStatus], runners: Path) -> dict[str, JobsView]:
-    """What the queues report, by submission. Submissions to one kind of queue share one query."""
+def ask(
+    submissions: Iterable[SubmissionStatus], runners: Path, *, noting: bool = True
+) -> dict[str, JobsView]:
+    """What the queues report, by submission. Submissions to one kind of queue share one query.
+
+    `noting` says whether what this answer is the first to report is written down for later commands.
+    """
     views: dict[str, JobsView] = {}
     kinds: dict[str, list[SubmissionStatus]] = {}
     for submission in submissions:
@@ -88,7 +93,7 @@ def ask(submissions: Iterable[SubmissionStatus], runners: Path) -> dict[str, Job
             view.answered = True  # a copy of the study: its jobs belong to the original
     for kind, group in kinds.items():
         try:
-            _ask_one(backend_of(group[0].record, runners), group, views)
+            _ask_one(backend_of(group[0].record, runners), group, views, noting)
         except NeurofitError as error:
             for submission in group:
                 name = submission.name
@@ -96,11 +101,13 @@ def ask(submissions: Iterable[SubmissionStatus], runners: Path) -> dict[str, Job
     return views
 
 
-def _ask_one(backend: Backend, submissions: list[SubmissionStatus], views: dict[str, JobsView]) -> None:
+def _ask_one(
+    backend: Backend, submissions: list[SubmissionStatus], views: dict[str, JobsView], noting: bool
+) -> None:
     asked = {
         submission.name: one
         for submission in submissions
-        if (one := _to_ask(backend, submission, views[submission.name]))
+        if (one := _to_ask(backend, submission, views[submission.name], noting))
     }
     calls = [call for one in asked.values() for call in one.calls]
     live = _without_ended(backend.poll(calls) if calls else {}, asked)
@@ -123,19 +130,20 @@ def _ask_one(backend: Backend, submissions: list[SubmissionStatus], views: dict[
         gone = missing[name] - _never_queued(one)
         in_grace = _in_grace(backend, one.memory, gone - unmet_jobs(one.submission))
         may_change = {job for job in in_grace if job in ends and not ends[job].final}
-        _note_news(backend, one, gone, view, may_change)
+        if noting:
+            _note_news(backend, one, gone, view, may_change)
         view.in_grace = in_grace.keys() - view.causes.keys()
         view.grace_until = max((in_grace[job] for job in view.in_grace), default=None)
 
 
-def _to_ask(backend: Backend, submission: SubmissionStatus, view: JobsView) -> Asked | None:
+def _to_ask(backend: Backend, submission: SubmissionStatus, view: JobsView, noting: bool) -> Asked | None:
     """What the queue is asked about a submission; None, with the problem in its view, if it cannot be."""
     name = submission.name
     # checked before the calls are read: whoever holds the lock notes all calls before releasing it
     being_submitted = held_elsewhere(submission.lock)
     memory = read_queue(submission.files)
     try:
-        calls = calls_of(backend, submission, memory)
+        calls = calls_of(backend, submission, memory, noting=noting)
     except QueueError as error:
         if not being_submitted:
             view.problem = f"{name}: cannot find out whether the queue has its jobs: {error}"
@@ -252,8 +260,10 @@ def _endings(backend: Backend, unexplained: list[Queued]) -> tuple[Mapping[JobKe
     return {**left, **known}, None
 
 
-def calls_of(backend: Backend, submission: SubmissionStatus, memory: QueueMemory) -> list[Queued]:
-    """What the queue took of a submission. Calls that were never noted are looked up by its token.
+def calls_of(
+    backend: Backend, submission: SubmissionStatus, memory: QueueMemory, *, noting: bool = True
+) -> list[Queued]:
+    """What the queue took of a submission. Calls that were never noted are looked up by its token, and noted.
 
     Raises
     ------
@@ -266,7 +276,7 @@ def calls_of(backend: Backend, submission: SubmissionStatus, memory: QueueMemory
         return calls
     noted = {(call.id, call.first) for call in calls}
     found = [call for call in backend.find([submission.for_backend()]) if (call.id, call.first) not in noted]
-    if found and not held_elsewhere(submission.lock):  # otherwise the holder notes them
+    if found and noting and not held_elsewhere(submission.lock):  # otherwise the holder notes them
         with contextlib.suppress(NeurofitError):
             for call in found:
                 note_queue(files, line_of(call))

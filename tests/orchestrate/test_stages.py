@@ -14,6 +14,7 @@ import pytest
 from fakes import Fakes
 
 from neurofit.errors import GridError, NameUnknown, UsageError
+from neurofit.exit_codes import START_AGAIN
 from neurofit.experiments.experiment import Experiment
 from neurofit.experiments.grid.grid import grid
 from neurofit.files import append_lines, read_json
@@ -266,6 +267,20 @@ def test_a_job_of_a_queue_that_ended_unmet_is_new_at_once_and_accounting_is_not_
     assert len(slurm.calls("sacct")) == asked
     append_lines(submitted.files.journal(0, 2), [{"end": "waited"}])  # somebody has requeued that job
     assert staged.counts("it/layers") == {"new": 2, "queued": 1}
+
+
+def test_a_look_from_a_node_writes_nothing_into_what_is_needed(staged, slurm):
+    first = staged.submit("it/features", load_runner(staged, "gpu"))
+    second = staged.submit("it/layers", load_runner(staged, "cpu"))
+    first.files.queue.write_text(first.files.queue.read_text().splitlines(keepends=True)[0])
+    before = first.files.queue.read_bytes()
+    words = [sys.executable, "-m", "neurofit.orchestrate.gate", str(second.files.folder), "--seconds", "0.1"]
+    gate = subprocess.Popen(words, stdin=subprocess.PIPE)
+    assert gate.wait(timeout=60) == START_AGAIN
+    gate.stdin.close()
+    assert first.files.queue.read_bytes() == before
+    staged.status("it/features")
+    assert b"absent" in first.files.queue.read_bytes()
 
 
 def load_runner(staged, name):
