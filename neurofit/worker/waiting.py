@@ -114,5 +114,7 @@ def _earlier_waits(submission: SubmissionFiles, journal: Journal) -> int:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # the log may be on a full disk
+    try:
         print(f"neurofit: {text}", file=sys.stderr, flush=True)
+    except OSError:  # the log is on a full disk: Python would write again at exit, and change the exit status
+        sys.stderr = None

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakes import Fakes
 
-from neurofit.backends import commands, runner
+from neurofit.backends import commands, job_script, runner
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import current_user
@@ -122,6 +122,11 @@ def test_where_a_dependency_is_refused_the_workers_own_look_remains(submission, 
     [entry] = SlurmBackend().submit(replace(submission, after=("6",)))
     assert entry.id == "11"
     assert "--dependency" not in (submission.folder / "slurm" / "000000.sh").read_text()
+
+
+def test_a_job_that_ended_before_its_tasks_for_want_of_another_has_no_cause():
+    assert ending("FAILED", "93:0", "node07") == Ending(None)
+    assert job_script.cause(93, "node07") is None
 
 
 def test_what_was_not_requested_is_not_reported(submission):

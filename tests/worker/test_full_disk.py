@@ -14,7 +14,7 @@ QUICK = """
 FULL = """
 import errno, runpy
 from neurofit.worker.job import Worker
-def full(self, number):
+def full(self, number, journal):
     raise OSError(errno.ENOSPC, "No space left on device")
 Worker.do_job = full
 runpy.run_module("neurofit.worker", run_name="__main__", alter_sys=True)

@@ -108,6 +108,15 @@ def test_a_need_that_failed_ends_every_job_of_the_array_and_claims_nothing(stage
     assert "2 task(s) of" in need_stops(staged.status("second"))[0]
 
 
+def test_a_log_on_a_full_disk_does_not_change_the_exit_status(staged):
+    (staged.root / "go").touch()
+    (staged.root / "broken").touch()
+    staged.run("first")
+    words = [sys.executable, "-m", "neurofit.worker", str(queued(staged).folder), "0"]
+    with open("/dev/full", "wb") as log:
+        assert subprocess.run(words, stdout=log, stderr=log, timeout=60).returncode == UNMET
+
+
 def test_a_job_waits_for_half_its_time_limit_and_then_asks_to_be_started_again(staged):
     staged.submit("first")
     submission = queued(staged, minutes=0.05)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3:0-9 --workers 4",
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
-        "neurofit submit it/layers --backend it/features=slurm-gpu --backend slurm-cpu",
+        "neurofit submit it/best --backend it/features=slurm-gpu --backend slurm-cpu",
     )
 )
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
