@@ -21,6 +21,9 @@ from .experiments.grid.grid import (
 from .plotting.curve_sets import (
     curves as curves,
 )
+from .programs.command import (
+    Command as Command,
+)
 from .tables.loading import (
     ensemble as ensemble,
     folder as folder,

@@ -98,6 +98,10 @@ class Interrupted(NeurofitError):
         self.exit_code = exit_codes.SIGNAL + number
 
 
+class ProgramError(NeurofitError):
+    """A program that is a fit failed, could not be started, or left no metrics."""
+
+
 class Diverged(NeurofitError):
     """The loss of a training is infinite or not a number."""
 

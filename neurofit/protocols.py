@@ -39,6 +39,14 @@ class Task(Protocol):
         """The folder of the study."""
 
     @property
+    def code(self) -> Path:
+        """The root of the code that this attempt runs."""
+
+    @property
+    def persistent(self) -> Path:
+        """A folder that the next attempts find again."""
+
+    @property
     def folder(self) -> Path:
         """Files that are saved here are kept."""
 
@@ -112,6 +120,12 @@ class ChecksArguments(Protocol):
 class HasSettings(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """What else makes the fit what it is, as JSON: part of the id of every run."""
+
+
+class DeclaresCode(Protocol):
+    @property
+    def code(self) -> Iterable[str]:
+        """Paths and patterns, relative to the study, of files that are the fit's code."""
 
 
 class HasDefaults(Protocol):

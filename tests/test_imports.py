@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "tables": {"tables", "status", "store", "experiments"},
     "status": {"status", "store", "experiments", "backends"},
     "worker": {"worker", "store", "experiments"},
+    "programs": {"programs", "worker", "experiments"},
     "store": {"store", "experiments"},
     "experiments": {"experiments"},
     "backends": {"backends"},

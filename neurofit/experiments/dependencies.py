@@ -9,6 +9,8 @@ Other files that jobs may use are found from the string constants in the code. `
 `open(f"configs/{name}.json")` and `HERE.glob("*.npy")` name files in the folder of the module or in a folder above
 it; `"lib.networks.Cnn"` names a module. A module that computes the names of its imports may import any module of
 the study.
+
+`nf.Command(…, code=["train.py", "lib/"])` declares files of the study, by paths from its root, that are code too.
 """
 
 from __future__ import annotations
@@ -48,12 +50,16 @@ def closure(root: Path, script: Path) -> list[str]:
         The script is not in the study.
     """
     root, first, places = _start(root, script)
-    found, left = {first}, [first]
+    found, left = {first}, [(first, places)]
     while left:
-        module = left.pop()
-        new = {path for path in _imported(module, places) if root in path.parents} - found
-        found |= new
-        left += new
+        module, places = left.pop()
+        tree = parsed(module)
+        if tree is None:
+            continue  # loading the module reports the error; for the hash it is an ordinary file
+        new = {path: places for path in _imported(module, tree, places) if root in path.parents}
+        new |= {path: _places_of(root, path) for path in _declared_files(root, tree)}
+        left += [one for one in new.items() if one[0] not in found]
+        found |= new.keys()
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
@@ -102,21 +108,22 @@ def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
         Whether the code computes names of imports, so that it may import any module of the study.
     """
     root, first, places = _start(root, script)
-    modules, files, left, computed = {first}, set(), [first], False
+    modules, files, left, computed = {first}, set(), [(first, places)], False
     while left:
-        module = left.pop()
+        module, places = left.pop()
         tree = parsed(module)
         if tree is None:
             continue
         computed = computed or computes_imports(tree)
-        new = {path for path in _imported(module, places) if root in path.parents}
+        new = {path: places for path in _imported(module, tree, places) if root in path.parents}
+        new |= {path: _places_of(root, path) for path in _declared_files(root, tree)}
         for name in named_modules(tree):
-            new |= {path for path in _from_places(name, (), places) if root in path.parents}
+            new |= {path: places for path in _from_places(name, (), places) if root in path.parents}
         named = set(named_files(root, module, tree))
-        new |= {path for path in named if path.suffix == ".py"}
+        new |= {path: places for path in named if path.suffix == ".py" and path not in new}
         files |= {path for path in named if path.suffix != ".py"}
-        left += new - modules
-        modules |= new
+        left += [one for one in new.items() if one[0] not in modules]
+        modules |= new.keys()
     relative = [sorted(path.relative_to(root).as_posix() for path in found) for found in (modules, files)]
     return relative[0], relative[1], computed
 
@@ -130,10 +137,12 @@ def _start(root: Path, script: Path) -> tuple[Path, Path, tuple[Path, ...]]:
     return root, first, tuple(dict.fromkeys((first.parent, root / "jobs", root)))
 
 
-def _imported(module: Path, places: tuple[Path, ...]) -> Iterator[Path]:
-    tree = parsed(module)
-    if tree is None:
-        return  # loading the module reports the error; for the hash it is an ordinary file
+def _places_of(root: Path, program: Path) -> tuple[Path, ...]:
+    """The folders in which a program's own imports are searched for."""
+    return tuple(dict.fromkeys((program.parent, root)))
+
+
+def _imported(module: Path, tree: ast.Module, places: tuple[Path, ...]) -> Iterator[Path]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -185,6 +194,53 @@ def _module(target: Path) -> list[Path]:
     return [path for path in files if path.is_file()][:1]
 
 
+def declared(root: Path, script: Path) -> set[str]:
+    """What `Command(…, code=[…])` declares in the script and the modules that it imports."""
+    trees = (parsed(root / relative) for relative in closure(root, script))
+    return {text for tree in trees if tree is not None for text in declared_code(tree)}
+
+
+def declared_code(tree: ast.Module) -> list[str]:
+    """The paths and patterns that calls of `Command(…, code=[…])` in a module declare by text constants."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name_of(node.func) == "Command":
+            for keyword in node.keywords:
+                if keyword.arg == "code":
+                    listed = keyword.value
+                    items = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [listed]
+                    found += [text for item in items if (text := _text_constant(item)) is not None]
+    return found
+
+
+def _name_of(function: ast.expr) -> str | None:
+    return getattr(function, "attr", getattr(function, "id", None))
+
+
+def _text_constant(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _declared_files(root: Path, tree: ast.Module) -> set[Path]:
+    """The files that `Command(…, code=[…])` declares in a module.
+
+    Raises
+    ------
+    StudyError
+        A path or pattern names no file of the study.
+    """
+    files: set[Path] = set()
+    for text in declared_code(tree):
+        found = [path for path in _found(root, text) if _may_come(root, path)]
+        if not found:
+            raise StudyError(
+                f"code={text!r} names no file of {root}. Write a path or pattern relative to the study; files in "
+                "data/ and training_data/ are not code."
+            )
+        files.update(found)
+    return files
+
+
 LONGEST = 200  # characters in a text that may name a file
 NO_FILES_IN = frozenset({"training_data", "data", "__pycache__", "node_modules"})
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -194,7 +250,9 @@ _COMPUTE = frozenset(
 
 
 def parsed(path: Path) -> ast.Module | None:
-    """The syntax tree of a module, or None if it cannot be read or parsed."""
+    """The syntax tree of a module, or None if it cannot be read or parsed, or is another kind of file."""
+    if path.suffix not in ("", ".py"):
+        return None
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):

@@ -16,6 +16,7 @@ from neurofit.experiments.grid.params import plain, short
 from neurofit.protocols import (
     ChecksArguments,
     DeclaresArguments,
+    DeclaresCode,
     HasArchitectures,
     HasDefaults,
     HasSettings,
@@ -96,6 +97,13 @@ class FitAdapter:
         settings = cast(HasSettings, self.fit).settings() if self._has("settings") else {"fit": self.name}
         settings = plain(dict(settings), "the fit's settings")
         return dict(settings)
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Paths and patterns of files that are the fit's code, beside the modules that the script imports."""
+        return (
+            tuple(cast(DeclaresCode, self.fit).code) if self.declares_arguments and self._has("code") else ()
+        )
 
     def architectures(self) -> list[str]:
         named = cast(HasArchitectures, self.fit).architectures if self._has("architectures") else ()

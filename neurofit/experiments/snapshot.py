@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from neurofit.errors import StoreError, StudyError
-from neurofit.experiments.dependencies import closure, used
+from neurofit.experiments.dependencies import closure, declared, used
 from neurofit.files import explain_os_errors, write_whole
 from neurofit.study import Study
 from neurofit.transient import retry
@@ -192,11 +192,31 @@ def _mend(target: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
                 path.chmod(mode)
 
 
-def code_hash(root: Path, script: Path) -> str:
+def code_hash(root: Path, script: Path, code: Iterable[str] = ()) -> str:
     """A hash, 12 hexadecimal digits, of the names and contents of the script and the modules that it imports.
 
-    Only modules of the study count.
+    Only modules of the study count, and what `Command(code=…)` declares.
+
+    Parameters
+    ----------
+    root : Path
+        The root of the study.
+    script : Path
+    code : iterable of str, optional
+        What the fit of the loaded script declares. It must be found in the source too.
+
+    Raises
+    ------
+    StudyError
+        A path or pattern is not in the source, because the script computes it, or names no file.
     """
+    code = list(code)
+    computed = set(code) - declared(root, script) if code else set()
+    if computed:
+        raise StudyError(
+            f"{script}: code={min(computed)!r} is computed. Write code= as a list of text constants, because "
+            "commands look for the code without executing the script."
+        )
     contents = _read({relative: root / relative for relative in closure(root, script)})
     return _digest({relative: (content, 0) for relative, (content, _) in contents.items()})[:12]
 

@@ -126,7 +126,7 @@ def run(
         record = base_record(
             study,
             experiment,
-            code_hash(study.root, experiment.script),
+            code_hash(study.root, experiment.script, experiment.adapter.code),
             experiment.repetitions,
             fresh=is_done,
             whole_grid=False,

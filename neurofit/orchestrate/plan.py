@@ -113,7 +113,7 @@ def make(
     runs = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(runs), repetitions)
-    code = snapshot.code_hash(study.root, experiment.script)
+    code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
     keys = list(_covered(runs, repetitions, options))
     if not keys:
         numbers = [run.registered_number for run in runs]

@@ -166,6 +166,28 @@ def may_take_over(attempt: AttemptFiles, claimant: Claimant) -> bool:
     return is_stale(journal, claimant.submission.folder, since=attempt.claim)
 
 
+def is_over(earlier: AttemptFiles, own: AttemptFiles) -> bool:
+    """Whether the process of an earlier attempt is known to be gone; False if it may only be slow.
+
+    Parameters
+    ----------
+    earlier, own : AttemptFiles
+        Two attempts at one task, the second by this process's job.
+    """
+    ended = _ended(earlier)
+    if ended not in (None, "abandoned", "damaged"):
+        return True  # its own process, or the worker that watched it, has said how it ended
+    try:
+        there, here = read_record(earlier.claim, Claim), read_record(own.claim, Claim)
+    except FileNotFoundError:
+        return not earlier.folder.exists()
+    except StoreError:
+        return False
+    alive = there.process.is_alive()
+    same_job = (there.submission, there.job) == (here.submission, here.job)
+    return alive is False or (alive is None and same_job)  # a queue never runs a job twice at the same time
+
+
 def _is_in_a_copy(files: SubmissionFiles) -> bool:
     """Whether this study is a copy whose workers write to the original."""
     try:

@@ -15,6 +15,7 @@ training_data/
     │   └── logs/
     └── runs/012-3f9a1c2e/rep-03/
         ├── checkpoint/000400/
+        ├── persistent-01/              what the attempts from this one on share, until one starts from scratch
         └── attempt-02/                 claim.json stdout.log stderr.log history.csv outcome.json …
 """
 
@@ -76,6 +77,10 @@ class TaskFiles:
     @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoint"
+
+    def persistent(self, number: int) -> Path:
+        """The folder of the attempts from this one on."""
+        return self.folder / f"persistent-{number:02d}"
 
     def attempt(self, number: int) -> AttemptFiles:
         return AttemptFiles(self.folder / f"attempt-{number:02d}")

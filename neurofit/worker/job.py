@@ -271,6 +271,7 @@ class _Job:
             repetitions=assignment.record.repetitions,
             split_by=assignment.record.split_by,
             study=assignment.files.study.root,
+            code=assignment.code,
             files=assignment.task_files(task.run, task.repetition),
             attempt=attempt,
             fresh_after=task.last_attempt if assignment.record.fresh else 0,

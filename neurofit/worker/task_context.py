@@ -19,7 +19,7 @@ from neurofit.store.history import History
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import CheckpointRecord
 from neurofit.transient import retry
-from neurofit.worker import checkpoints
+from neurofit.worker import checkpoints, persistent
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
@@ -79,6 +79,8 @@ class TaskContext:
         This attempt's folder. Everything saved there is kept.
     study : Path
         The root of the study.
+    code : Path
+        The root of the code that this attempt runs: the copy that the submit made.
     facts : dict
         JSON facts for the outcome.
     """
@@ -91,6 +93,7 @@ class TaskContext:
     files: TaskFiles
     attempt: AttemptFiles
     fresh_after: int = 0  # only checkpoints of later attempts than this are used
+    code: Path = Path()
     stop_request: StopRequest = field(default_factory=StopRequest)
     facts: dict[str, Any] = field(default_factory=dict)
     progress: int | float | None = None
@@ -110,6 +113,15 @@ class TaskContext:
     @property
     def folder(self) -> Path:
         return self.attempt.folder
+
+    @property
+    def persistent(self) -> Path:
+        """A folder that the next attempts find again, until one starts from scratch (`submit --rerun`).
+
+        Unlike a checkpoint it is not protected from a crash in the middle of a write. If an earlier attempt may
+        still be running, because its host is silent, this is a copy of its folder.
+        """
+        return persistent.folder_of(self.files, self.attempt)
 
     @property
     def checkpoints(self) -> list[Path]:

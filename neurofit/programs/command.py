@@ -1,0 +1,288 @@
+"""`Command`: a program as a fit."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from neurofit.errors import GridError, ProgramError, nearest
+from neurofit.experiments.fits import REQUIRED
+from neurofit.experiments.grid.params import plain, short
+from neurofit.programs import metrics as metrics_of
+from neurofit.programs.template import OF_THE_TASK, Template
+from neurofit.protocols import Task
+
+LOG_SECONDS = 1.0  # between rows of history.csv that say only the step
+
+
+class Command:
+    """A program as the fit of an experiment: its command, and where its metrics are.
+
+    The program starts in the study's folder, with the words of the command and never through a shell. What it prints
+    is the task's log. A request to stop (time limit, cancellation, Ctrl-C) reaches it as a signal; it has 20 seconds
+    to save what it needs in `{persistent}`, where the next attempt finds it.
+
+    Parameters
+    ----------
+    program : str or sequence of str
+        The command, as a line or as words. `{lr}` stands for the argument `lr`, `{lr:.3g}` for the same in a
+        format. `{folder}` is the attempt's folder, where all is kept; `{persistent}` a folder that the next attempt
+        finds again, until `submit --rerun` starts a new one; `{study}` the study's folder; `{seed}` and
+        `{repetition}` the number of the repetition, `{repetitions}` how many there are; `{seeds.init}`,
+        `{seeds.shuffle}`, `{seeds.noise}` and `{seeds.split}` independent seeds in [0, 2³¹). Numbers are written as
+        Python writes them; a list that is a whole word becomes several words; a dict is JSON. `{{` is a brace.
+    metrics : str, optional
+        The file with the metrics, relative to `{folder}`: `.json` (nested names are joined by `/`), `.yaml`, or
+        `.csv` with a row of names (the last row counts).
+    pattern : str, optional
+        A regular expression whose named groups are metrics in the program's output:
+        `r"accuracy: (?P<accuracy>\\S+)"`. The last line that matches counts.
+    code : str or sequence of str, optional
+        Files, folders or patterns, relative to the study, that the program consists of. Their copies at the time of
+        the submit are what runs; words of the command that name one of them become the path of its copy, and
+        Python finds modules there. They are part of the code hash. Write text constants: they are read in the
+        script's source.
+    defaults : mapping of str to value, optional
+        Values of arguments that a grid may leave out.
+    progress : str, optional
+        A regular expression with the named group `step`, and possibly others, for `history.csv`:
+        `r"epoch (?P<step>\\d+) loss (?P<loss>\\S+)"`. By default, "step 12", "epoch: 12" and the bars of tqdm count.
+    stop_signal : str, default "SIGTERM"
+        The signal that asks the program to stop.
+    environment : mapping of str to str, optional
+        Further environment variables.
+
+    Raises
+    ------
+    GridError
+        A parameter is invalid.
+    """
+
+    def __init__(
+        self,
+        program: str | Sequence[str],
+        *,
+        metrics: str | None = None,
+        pattern: str | None = None,
+        code: str | Sequence[str] = (),
+        defaults: Mapping[str, Any] | None = None,
+        progress: str | None = None,
+        stop_signal: str = "SIGTERM",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.template = Template.of(program)
+        self.metrics = _metrics_file(metrics)
+        self.pattern = None if pattern is None else metrics_of.compiled(pattern, "pattern")
+        if self.metrics is None and self.pattern is None:
+            raise GridError(
+                'Command: there are no metrics. Name the file that the program writes, metrics="metrics.json", or '
+                'a pattern in its output, pattern=r"accuracy: (?P<accuracy>\\S+)".'
+            )
+        self.code = _code(code)
+        self._defaults = self._known(defaults or {})
+        self._progress = metrics_of.compiled(metrics_of.STEP if progress is None else progress, "progress")
+        if progress is not None and "step" not in self._progress.groupindex:
+            raise GridError(f"Command(progress={progress!r}) has no group (?P<step>…), which is the step.")
+        self._stop_signal = _signal(stop_signal)
+        self._environment = _environment(environment or {})
+
+    def arguments(self) -> dict[str, Any]:
+        """The placeholders that stand for arguments, with their defaults or REQUIRED."""
+        return {name: self._defaults.get(name, REQUIRED) for name in self.template.arguments()}
+
+    def settings(self) -> dict[str, Any]:
+        """What else makes the fit what it is: its command and where its metrics are."""
+        found: dict[str, Any] = {"command": list(self.template.texts)}
+        if self.metrics is not None:
+            found["metrics"] = self.metrics
+        if self.pattern is not None:
+            found["pattern"] = self.pattern.pattern
+        if self._environment:
+            found["environment"] = dict(self._environment)
+        return found
+
+    @property
+    def architectures(self) -> list[str]:
+        """The name of the program, for tables."""
+        named = next(iter(self.code), "") or self.template.texts[0]
+        return [PurePosixPath(named).name or "program"]
+
+    def __call__(self, task: Task) -> dict[str, Any]:
+        """Run the program and return its metrics.
+
+        Raises
+        ------
+        ProgramError
+            It failed, could not be started, or left no metrics.
+        """
+        from neurofit.worker import program  # a submit host starts none
+
+        words = self.words(task)
+        reader = _Reader(task, self._progress, self.pattern)
+        ended = program.run(
+            words,
+            folder=task.study,
+            environment=self._whole_environment(task),
+            should_stop=task.should_stop,
+            stop_signal=self._stop_signal,
+            each_line=reader.line,
+        )
+        reader.close()
+        if ended.was_asked:
+            task.stop()
+        if ended.status:
+            last = "".join(f"\n{line}" for line in ended.last_lines)
+            raise ProgramError(
+                f"`{self._shown(words)}` ended with {ended}.{' Its last lines:' if last else ''}{last}"
+            )
+        found = {} if self.metrics is None else metrics_of.read(task.folder / self.metrics)
+        return {**found, **self._printed(reader.metrics)}
+
+    def words(self, task: Task) -> list[str]:
+        """The words that the program gets in this task."""
+        values: dict[str, Any] = {**self._defaults, **task.params}
+        seeds: Any = task.seeds
+        for name in self.template.names():
+            if name == "persistent":
+                values[name] = task.persistent
+            elif name.startswith("seeds."):
+                values[name] = getattr(seeds, name.removeprefix("seeds."))
+            elif name in OF_THE_TASK:
+                values[name] = getattr(task, name)
+        filled = self.template.filled({name: _plain(value) for name, value in values.items()})
+        return [str(task.code / word) if self._is_code(word, task.code) else word for word in filled]
+
+    def _is_code(self, word: str, copy: Path) -> bool:
+        """Whether a word is a path of this command's own code, and not an argument's value."""
+        if word not in self.template.texts:
+            return False
+        path = PurePosixPath(os.path.normpath(word)).as_posix()
+        return any(_covers(pattern, path) for pattern in self.code) and (copy / path).exists()
+
+    def _whole_environment(self, task: Task) -> dict[str, str]:
+        places = [str(task.code), *filter(None, [os.environ.get("PYTHONPATH")])]
+        programs = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+        # `python -m` finds the copy of the code, not the study's folder
+        safe = {"PYTHONSAFEPATH": "1"} if "-m" in self.template.texts else {}
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join(programs),  # `python` is the one that runs neurofit
+            "PYTHONPATH": os.pathsep.join(places),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **safe,
+            **self._environment,
+        }
+
+    def _printed(self, found: Mapping[str, float]) -> Mapping[str, float]:
+        """The metrics in the output, all that the pattern names."""
+        missing = [name for name in (self.pattern.groupindex if self.pattern else ()) if name not in found]
+        if missing and self.pattern is not None:
+            raise ProgramError(
+                f"The program ended without an error, but no line of its output has a number for '{missing[0]}' by "
+                f"the pattern {self.pattern.pattern!r}."
+            )
+        return found
+
+    def _shown(self, words: Sequence[str]) -> str:
+        return short(" ".join(words), 300)
+
+    def _known(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.template.arguments()
+        for name in defaults:
+            if name not in known:
+                raise GridError(
+                    f"Command(defaults=…): '{name}' is no placeholder of the command.{nearest(name, known)} Its "
+                    f"arguments: {', '.join(known) or 'none'}."
+                )
+        return {name: plain(value, f"the default of '{name}'") for name, value in defaults.items()}
+
+
+class _Reader:
+    """Steps and metrics in the lines that a program prints."""
+
+    def __init__(self, task: Task, progress: re.Pattern[str], pattern: re.Pattern[str] | None) -> None:
+        self.task, self.progress, self.pattern = task, progress, pattern
+        self.metrics: dict[str, float] = {}
+        self.step = -1.0
+        self.logged = 0.0
+        self.waiting: tuple[float, dict[str, float]] | None = None  # a row that was not yet written
+
+    def line(self, text: str) -> None:
+        if self.pattern is not None:
+            self.metrics |= metrics_of.in_line(self.pattern, text)
+        numbers = metrics_of.in_line(self.progress, text)
+        step = numbers.pop("step", numbers.pop("count", None))
+        if step is None or step <= self.step:
+            return
+        self.step, self.waiting = step, (step, numbers)
+        if numbers or time.monotonic() - self.logged >= LOG_SECONDS:
+            self._log()
+
+    def close(self) -> None:
+        self._log()
+
+    def _log(self) -> None:
+        if self.waiting is not None:
+            step, numbers = self.waiting
+            self.task.log(int(step), **numbers)
+            self.waiting, self.logged = None, time.monotonic()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+def _covers(pattern: str, path: str) -> bool:
+    folder = PurePosixPath(pattern).as_posix()
+    return path == folder or path.startswith(f"{folder}/") or fnmatch.fnmatchcase(path, folder)
+
+
+def _metrics_file(name: str | None) -> str | None:
+    if name is None:
+        return None
+    expected = 'expected the name of a file in the attempt\'s folder, such as "metrics.json"'
+    if not isinstance(name, str) or not name or os.path.isabs(name) or ".." in PurePosixPath(name).parts:
+        raise GridError(f"Command(metrics={short(name)}): {expected}.")
+    if PurePosixPath(name).suffix not in metrics_of.SUFFIXES:
+        raise GridError(
+            f"Command(metrics={name!r}): {expected}; its name ends in {', '.join(metrics_of.SUFFIXES)}."
+        )
+    return name
+
+
+def _code(code: str | Sequence[str]) -> tuple[str, ...]:
+    listed = [code] if isinstance(code, str) else list(code)
+    wrong = [one for one in listed if not isinstance(one, str) or not one or os.path.isabs(one)]
+    if wrong:
+        raise GridError(
+            f"Command(code=…): {short(wrong[0])} is no path relative to the study. Write "
+            'code=["train.py", "lib/"].'
+        )
+    return tuple(listed)
+
+
+def _signal(name: str) -> int:
+    names = [one.name for one in signal.Signals if one.name not in ("SIGKILL", "SIGSTOP")]
+    if name not in names:
+        offer = nearest(str(name), names)
+        raise GridError(
+            f"Command(stop_signal={short(name)}): expected the name of a signal that a program can catch.{offer}"
+        )
+    return signal.Signals[name].value
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    for name, value in variables.items():
+        if not isinstance(name, str) or not isinstance(value, str) or "=" in name or "\0" in name + value:
+            raise GridError(
+                f"Command(environment=…): {short(name)}={short(value)} is not a variable and its text."
+            )
+    return dict(variables)
