@@ -1,7 +1,7 @@
 """Every code block of README and docs does what the page says, in a study made for the page.
 
 Shell blocks run as they stand, with `neurofit` and `python` on PATH and fake queues. Python blocks run by themselves;
-one with a title, ```python title="jobs/noise.py"```, is written to that file, and an experiment among them is loaded
+one with a title, ```python title="jobs/noise.py"```, is written to that file, and an experiment, in `jobs/`, is loaded
 and does a task. YAML blocks are written to their file and read as runners. A text block is what the shell block before
 it prints; `…` stands for anything. HTML comments above a block say more:
 
@@ -143,8 +143,10 @@ class Reader:
             assert done.returncode == 0, f"{block}\n{done.stderr}"
             return
         self.writes(block)
-        folder, name = block.title.removesuffix(".py").split("/", 1)
-        assert folder == "jobs", f"{block}: no experiment"
+        folder, _, name = block.title.removesuffix(".py").rpartition("jobs/")
+        assert not folder, f"{block}: no experiment"
+        if not block.title.startswith("jobs/"):
+            return  # a program that an experiment calls
         self.shell(f"neurofit show {name}", place=str(block))
         if "models.Fit" not in block.body:
             self.shell(f"neurofit run {name} --dry-run", place=str(block))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from neurofit.errors import ProgramError
 from neurofit.tables.notes import notes
 from neurofit.tables.table import table
 
@@ -270,27 +271,32 @@ def test_the_job_without_a_network_recovers_the_receptive_fields_of_simple_cells
     assert fit(live_task(6), images=500) != simple == fit(live_task(), images=500)
 
 
+def simulated(folder: Path, **params: object) -> dict[str, float]:
+    """The metrics of the simulator in `jobs/`, called as a task calls it."""
+    task = live_task()
+    task.params, task.folder, task.study, task.code = params, folder, JOBS.parent, JOBS.parent
+    task.should_stop, task.log = lambda: False, lambda step: None
+    return runpy.run_path(str(JOBS / "shell_program.py"))["experiment"].fit(task)
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     "text", ["", 'it\'s "q"\n$(touch pwned) `id` \\n', "-v x=1", "--help", "é ☃", "x" * 100_000]
 )
-def test_whatever_an_argument_holds_reaches_the_shell_program_as_it_is(text, capfd, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    fit = runpy.run_path(str(JOBS / "shell_program.py"))["fit"]
-    metrics = fit(live_task(), refractory_ms=10.0, note=text)
+def test_whatever_an_argument_holds_reaches_the_shell_program_as_it_is(text, capfd, tmp_path):
+    metrics = simulated(tmp_path, refractory_ms=10.0, note=text)
     # A dead time of 10 ms at 40 spikes per second leaves a coefficient of variation of 1 - 40 * 0.01.
     assert metrics["interval_cv"] == pytest.approx(0.6, abs=0.03) and metrics["rate"] == pytest.approx(
         40, rel=0.05
     )
     assert f"note: {text}\n" in capfd.readouterr().out
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and not (JOBS.parent / "pwned").exists()
 
 
 @pytest.mark.process
-def test_a_shell_program_that_fails_is_quoted_in_the_error():
-    fit = runpy.run_path(str(JOBS / "shell_program.py"))["fit"]
-    with pytest.raises(RuntimeError, match=r"failed with status 2:(.|\n)*leaves no time for 5.0 ms"):
-        fit(live_task(), rate=300.0, refractory_ms=5.0)
+def test_a_shell_program_that_fails_is_quoted_in_the_error(tmp_path):
+    with pytest.raises(ProgramError, match=r"ended with exit status 2(.|\n)*leaves no time for 5.0 ms"):
+        simulated(tmp_path, rate=300.0, refractory_ms=5.0)
 
 
 def test_an_axis_architecture_is_shown_once():
