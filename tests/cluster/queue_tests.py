@@ -21,12 +21,14 @@ import numpy as np
 import pytest
 from studies import (
     ALL_FAIL,
+    COUNT,
     FILLS,
     FIRST,
     MIXED,
     MODEL,
     ODD,
     PLAIN,
+    PROGRAM,
     QUICK,
     SECOND,
     STEPS,
@@ -159,6 +161,23 @@ class QueueTests:
         assert states["done"] == 1 and states["stopped"] >= 1
         assert len(submitted.ids) == 1  # the same job, started again
         like_an_undisturbed_one(bench, "steps")
+
+    def test_a_program_goes_on_at_its_own_checkpoint_after_a_time_limit_and_after_a_cancellation(
+        self, queue, bench
+    ):
+        (bench.root / "count.py").write_text(COUNT)
+        bench.script("count", PROGRAM)
+        limited = queue.profile.replace("cpus: 1", "cpus: 1, walltime_minutes: 0.4")
+        bench.submit("count", bench.runner("queue", limited))
+        numbers = sorted(bench.status("count").registry.runs)
+        until(lambda: bench.counts("count")["running"] == 2, seconds=60)
+        assert bench.command("cancel", f"count:{numbers[1]}", "--yes").returncode == 0
+        assert bench.wait("count", seconds=150) == {"done": 1, "cancelled": 1}
+        assert bench.command("submit", "count", "--backend", "queue", "--retry").returncode == 0
+        assert bench.wait("count", seconds=150) == {"done": 2}
+        rows = json.loads(bench.command("results", "count", "--json").stdout)
+        assert [row["count"] for row in rows] == [40, 41]
+        assert all(row["starts"] == row["attempt"] > 1 for row in rows), rows
 
     @pytest.mark.slow
     def test_a_models_weights_after_a_time_limit_are_those_of_an_undisturbed_training(

@@ -53,6 +53,31 @@ WAITS = """
     experiment = nf.Experiment(fit=fit, grid=nf.grid(x=[0, 1, 2, 3]), repetitions=2)
 """
 
+COUNT = """
+import json, pathlib, signal, sys, time
+state, out, steps = pathlib.Path(sys.argv[1], "state.json"), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+count, starts = json.loads(state.read_text()) if state.exists() else (0, 0)
+asked = []
+signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+while count < steps and not asked:
+    count += 1
+    print("step", count, flush=True)
+    state.with_suffix(".new").write_text(json.dumps([count, starts + 1]))
+    state.with_suffix(".new").replace(state)
+    time.sleep(0.4)
+if count == steps:
+    (out / "metrics.json").write_text(json.dumps({"count": count, "starts": starts + 1}))
+"""
+
+PROGRAM = """
+    experiment = nf.Experiment(
+        nf.Command(
+            "python count.py {persistent} {folder} {steps}", metrics="metrics.json", code=["count.py"]
+        ),
+        nf.grid(steps=[40, 41]),
+    )
+"""
+
 STEPS = """
     import json, random, time
     def fit(task, *, seconds=0.0, steps=40):
