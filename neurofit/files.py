@@ -173,7 +173,7 @@ def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool 
     Parameters
     ----------
     path : Path
-        A file of which the caller is the only writer at this time.
+        A file to which another process may append at the same time.
     records : list of mapping
     durable : bool, optional
         Wait until the lines are on the disk.
@@ -186,14 +186,16 @@ def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool 
 def _append(path: Path, data: bytes, durable: bool, sizes: list[int]) -> None:
     with open(path, "ab+") as file:
         sizes.append(file.seek(0, os.SEEK_END))
-        size = sizes[0]
-        if sizes[-1] > size:
-            file.truncate(size)
-        if size:
-            file.seek(size - 1)
-            if file.read(1) != b"\n":
+        file.seek(max(sizes[0] - 1, 0))
+        before, since = file.read(1) if sizes[0] else b"\n", file.read()
+        if before != b"\n":
+            data = b"\n" + data
+        if data not in since:  # an earlier try may have succeeded although it failed
+            if since and data.startswith(since):  # its beginning, and nobody else's line
+                file.truncate(sizes[0])
+            elif since and not since.endswith(b"\n"):
                 data = b"\n" + data
-        file.write(data)
+            file.write(data)
         file.flush()
         if durable:
             os.fsync(file.fileno())

@@ -133,6 +133,27 @@ def test_a_line_that_was_written_although_it_failed_is_there_once(tmp_path, monk
     assert parse_lines((tmp_path / "a").read_bytes()) == ([{"n": 0}, {"n": 1}], 0)
 
 
+@pytest.mark.parametrize("written", [0, 3, 8])  # characters of '{"n":1}' and its newline
+def test_lines_of_another_process_stay_when_an_append_is_tried_again(tmp_path, monkeypatch, written):
+    path = tmp_path / "a"
+    append_lines(path, [{"n": 0}])
+    real = os.fsync
+
+    def fails(descriptor):
+        monkeypatch.setattr(os, "fsync", real)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: whole.index(b"\n") + 1 + written])  # as much as had reached the disk
+        with open(path, "ab") as other:
+            other.write(b'{"n":2}\n' if written in (0, 8) else b'\n{"n":2}\n')
+        raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    append_lines(path, [{"n": 1}])
+    records, torn = parse_lines(path.read_bytes())
+    assert sorted(record["n"] for record in records) == [0, 1, 2]
+    assert torn == (1 if written == 3 else 0)
+
+
 def test_an_error_that_is_raised_keeps_nothing_of_its_callers_alive(tmp_path):
     import gc
     import weakref

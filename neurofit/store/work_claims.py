@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import threading
 import time
@@ -41,6 +42,7 @@ class WorkClaim(Record, frozen=True, kw_only=True):
     process: Process
     user: str
     t: float
+    token: str = ""  # of one call: threads of a process may claim at the same time
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def heartbeat(held: Iterable[HeldClaim], *, seconds: float = HEARTBEAT_SECONDS) 
 
 
 def _claim(folder: Path) -> HeldClaim | Holder:
-    own = WorkClaim(process=Process.here(), user=user(), t=round(time.time(), 3))
+    own = WorkClaim(process=Process.here(), user=user(), t=round(time.time(), 3), token=secrets.token_hex(8))
     while True:
         made = claims(folder)
         if made and not _exists(made[-1] / "ended.json"):
@@ -168,7 +170,7 @@ def _is_by(there: Path, own: WorkClaim) -> bool:
         found = read_record(there / "claim.json", WorkClaim, late=True)
     except (FileNotFoundError, StoreError):
         return False
-    return (found.process, found.t) == (own.process, own.t) and not _exists(there / "ended.json")
+    return (found.process, found.token) == (own.process, own.token) and not _exists(there / "ended.json")
 
 
 def _may_take_over(there: Path) -> bool:

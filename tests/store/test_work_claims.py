@@ -34,7 +34,9 @@ def elsewhere():
     return replace(Process.here(), host="node07", boot="0123456789abc/1")
 
 
-def test_of_many_threads_one_has_the_claim(tmp_path):
+def test_of_many_threads_one_has_the_claim(tmp_path, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # in the same millisecond
     found, barrier = [], threading.Barrier(8)
 
     def run():
