@@ -124,6 +124,7 @@ EXTRAS = {
     "tensorflow": "models",
     "h5py": "models",
     "matplotlib": "plots",
+    "PIL": "plots",
     "tensorboard": "tensorboard",
 }
 

@@ -28,6 +28,11 @@ from .normalisation import (
     standardise as standardise,
     standardise_like as standardise_like,
 )
+from .own import (
+    from_arrays as from_arrays,
+    from_folder as from_folder,
+    from_hdf5 as from_hdf5,
+)
 from .pixels import (
     Conversion as Conversion,
     PixelFormat as PixelFormat,
