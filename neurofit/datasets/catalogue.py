@@ -39,7 +39,7 @@ class Known:
     size_bytes: int
 
 
-def load(spec: str, data: Path | None = None) -> Dataset:
+def load(spec: str, data: Path | None = None, *, on_disk_above: int | None = None) -> Dataset:
     """Load a data set by name.
 
     Parameters
@@ -50,6 +50,9 @@ def load(spec: str, data: Path | None = None) -> Dataset:
         "antolik_2016/region1+region2", stacked as in the thesis; "majaj_2015".
     data : Path, optional
         The study's data/. A simulation does not need it.
+    on_disk_above : int, optional
+        Images that take more bytes in memory stay on disk if they can be read in any order there: those of
+        "majaj_2015" that were converted. The input "image" is then not an array (`disk_images.DiskImages`).
 
     Returns
     -------
@@ -74,6 +77,8 @@ def load(spec: str, data: Path | None = None) -> Dataset:
     parts = [_part(recording, text) for text in rest.split("+")]
     if len(set(parts)) < len(parts):
         raise NameUnknown(f"'{spec}' names a recording twice.")
+    if on_disk_above is not None and hasattr(recording, "large"):
+        return recording.large(_folder(recording, parts[0], data), on_disk_above)
     return _merged(recording, [_read(recording, part, data) for part in parts])
 
 

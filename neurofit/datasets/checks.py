@@ -75,7 +75,8 @@ def values(dataset) -> None:
     """Check that inputs are finite, responses finite or NaN, ids unique, and no neuron is empty."""
     name = dataset.name
     for key, array in dataset.inputs.items():
-        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        parts = [array] if isinstance(array, np.ndarray) else array.blocks()
+        bad = ~np.concatenate([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts])
         if bad.any():
             raise DataError(
                 f"{name}: inputs['{key}'] has NaN or infinite values in {bad.sum()} of {len(array)} images "

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from neurofit.datasets import checks
+from neurofit.datasets.disk_images import DiskImages
 from neurofit.errors import DataError, nearest
 from neurofit.scores.ceilings import fev
 
@@ -33,7 +34,7 @@ class Dataset:
         For people and tables.
     inputs : dict of str to ndarray
         Usually one, "image": (image, height, width, channel); others are (image, …). Stored as float32; must
-        be finite.
+        be finite. `disk_images.DiskImages` stay on disk.
     responses : ndarray, shape (image, neuron)
         Means over trials if there are trials; NaN = missing.
     trials : ndarray, shape (image, trial, neuron), optional
@@ -66,7 +67,7 @@ class Dataset:
     """
 
     name: str
-    inputs: dict[str, np.ndarray]
+    inputs: dict[str, Any]
     responses: np.ndarray
     trials: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -78,10 +79,7 @@ class Dataset:
     labels: dict[str, np.ndarray] = FILLED_IN
 
     def __post_init__(self) -> None:
-        given = {name: np.asarray(array) for name, array in self.inputs.items()}
-        self._set(
-            inputs={name: frozen(array.astype(np.float32, copy=False)) for name, array in given.items()}
-        )
+        self._set(inputs={name: _as_input(array) for name, array in self.inputs.items()})
         self._set(responses=frozen(np.asarray(self.responses, np.float64)))
         self._set(trials=None if self.trials is None else frozen(np.asarray(self.trials, np.float64)))
         self._set(mask=None if self.mask is None else frozen(np.asarray(self.mask)))
@@ -180,7 +178,10 @@ class Dataset:
         truth = None if self.truth is None else {**self.truth, "rates": self.truth["rates"][chosen]}
         rows = ("responses", "trials", "mask", "image_ids", "groups", "official")
         return self.derived(
-            inputs={name: frozen(array[chosen]) for name, array in self.inputs.items()},
+            inputs={
+                name: array.select(chosen) if isinstance(array, DiskImages) else frozen(array[chosen])
+                for name, array in self.inputs.items()
+            },
             labels={name: frozen(values[chosen]) for name, values in self.labels.items()},
             truth=truth,
             **{row: frozen(_picked(getattr(self, row), chosen, 0)) for row in rows},
@@ -263,9 +264,18 @@ def frozen(array: np.ndarray | None) -> np.ndarray | None:
 def equal_rows(arrays) -> np.ndarray:
     """(image,) ints: images that are equal to the last bit in every array have the same number."""
     numbers: dict[bytes, int] = {}
-    rows = zip(*(np.ascontiguousarray(array) for array in arrays))
-    keys = (b"".join(part.tobytes() for part in row) for row in rows)
+    rows = zip(*(one if isinstance(one, DiskImages) else np.ascontiguousarray(one) for one in arrays))
+    keys = (
+        hashlib.blake2b(b"".join(part.tobytes() for part in row), digest_size=16).digest() for row in rows
+    )
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _as_input(values):
+    """float32 and read-only; images on disk stay there."""
+    if isinstance(values, DiskImages):
+        return values
+    return frozen(np.asarray(values).astype(np.float32, copy=False))
 
 
 def reliability(trials: np.ndarray) -> np.ndarray:
@@ -308,6 +318,11 @@ def _digest_array(digest, name: str, array: np.ndarray | None) -> None:
     digest.update(f"{name}{None if array is None else array.shape}".encode())
     if array is None:
         return
+    for part in array.blocks() if isinstance(array, DiskImages) else (array,):
+        _digest_values(digest, part)
+
+
+def _digest_values(digest, array: np.ndarray) -> None:
     if array.dtype.kind in "biu":
         array = array.astype("<i8")
     elif array.dtype.kind == "f":

@@ -16,10 +16,12 @@ Standard deviations are those of the population (n, not n - 1), as NumPy's.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from neurofit.datasets.dataset import Dataset, frozen
+from neurofit.datasets.disk_images import DiskImages
 from neurofit.datasets.splits import Parts
 from neurofit.errors import DataError, nearest
 
@@ -103,12 +105,10 @@ def standardise_like(
 
 def _numbers(part: Dataset, inputs: str, responses: str) -> dict:
     scales = {
-        name: _statistics(array.astype(np.float64), inputs, name) for name, array in part.inputs.items()
-    }
-    seen = {
-        name: {"mean": float(np.mean(x, dtype=np.float64)), "std": float(np.std(x, dtype=np.float64))}
+        name: _statistics(x if isinstance(x, DiskImages) else x.astype(np.float64), inputs, name)
         for name, x in part.inputs.items()
     }
+    seen = {name: _seen(x) for name, x in part.inputs.items()}
     return {
         "inputs": scales,
         "responses": _statistics(part.responses[part.valid], responses, "responses"),
@@ -116,7 +116,13 @@ def _numbers(part: Dataset, inputs: str, responses: str) -> dict:
     }
 
 
-def _statistics(values: np.ndarray, way: str, name: str) -> dict:
+def _seen(values: np.ndarray | DiskImages) -> dict[str, float]:
+    if isinstance(values, DiskImages):
+        return {"mean": float(values.mean(of_float32=True)), "std": float(values.std(of_float32=True))}
+    return {"mean": float(np.mean(values, dtype=np.float64)), "std": float(np.std(values, dtype=np.float64))}
+
+
+def _statistics(values: np.ndarray | DiskImages, way: str, name: str) -> dict:
     if way == "none":
         return {"mean": 0.0, "std": 1.0}
     if way == "times_mil":
@@ -127,21 +133,25 @@ def _statistics(values: np.ndarray, way: str, name: str) -> dict:
     std = float(values.std())
     if not std > 0:
         raise DataError(
-            f"All values of '{name}' are equal ({values.flat[0]:g}): they cannot be scaled to a std of 1."
+            f"All values of '{name}' are equal ({values[:1].flat[0]:g}): they cannot be scaled to a std of 1."
         )
     return {"mean": float(values.mean()) if way == "global" else 0.0, "std": std}
 
 
 def _scaled(part: Dataset, numbers: dict) -> Dataset:
-    inputs = {
-        name: frozen(_apply(x, numbers["inputs"][name]).astype(np.float32)) for name, x in part.inputs.items()
-    }
+    inputs = {name: _scaled_input(x, numbers["inputs"][name]) for name, x in part.inputs.items()}
     if numbers["responses"] == {"mean": 0.0, "std": 1.0}:
         return part.derived(inputs=inputs)
     std = numbers["responses"]["std"]
     truth = None if part.truth is None else {**part.truth, "rates": part.truth["rates"] / std}
     trials = None if part.trials is None else frozen(part.trials / std)
     return part.derived(inputs=inputs, responses=frozen(part.responses / std), trials=trials, truth=truth)
+
+
+def _scaled_input(values: np.ndarray | DiskImages, numbers: dict) -> Any:
+    if isinstance(values, DiskImages):
+        return values.scaled(numbers["mean"], numbers["std"])
+    return frozen(_apply(values, numbers).astype(np.float32))
 
 
 def _apply(values: np.ndarray, numbers: dict) -> np.ndarray:

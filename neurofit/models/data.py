@@ -13,11 +13,13 @@ import numpy as np
 
 from neurofit import datasets
 from neurofit.datasets.catalogue import files as files_of
+from neurofit.datasets.disk_images import DiskImages
 from neurofit.errors import DataError
 from neurofit.models.labels import Classes
 from neurofit.models.ready_made import ComputesInputs, name_of
 
 _REMEMBERED: dict[tuple[Any, ...], Any] = {}
+ON_DISK_ABOVE = 2**30  # bytes of images in memory: larger ones are trained on from disk, if they can be
 _AT_MOST = 8  # data sets kept in memory: the first ones that were requested
 
 
@@ -27,7 +29,7 @@ class Arrays:
 
     Parameters
     ----------
-    inputs : dict of str to ndarray, shape (image, …)
+    inputs : dict of str to ndarray or DiskImages, shape (image, …)
     responses : ndarray, shape (image, neuron)
         0 where missing.
     mask : ndarray, shape (image, neuron), or None
@@ -36,7 +38,7 @@ class Arrays:
         Class of each image, for co-training; -1 without one.
     """
 
-    inputs: dict[str, np.ndarray]
+    inputs: dict[str, np.ndarray | DiskImages]
     responses: np.ndarray
     mask: np.ndarray | None
     labels: np.ndarray | None = None
@@ -80,14 +82,16 @@ def prepared(
     task: Any,
     *,
     with_images: bool = True,
+    on_disk_above: int | None = None,
 ) -> PreparedData:
     """The data set of a task: loaded, split by the task's seed or fold, and standardised.
 
     Without images, its only input is "row", see `datasets.load_responses`; the source must then be a name.
+    `on_disk_above` is that of `datasets.load`.
     """
     arguments = {**defaults, **arguments}
     split, scaling = as_split(arguments.pop("split")), arguments.pop("standardise")
-    dataset = load(source, arguments, task.study, with_images=with_images)
+    dataset = load(source, arguments, task.study, with_images=with_images, on_disk_above=on_disk_above)
     computed = isinstance(source, ComputesInputs)
     name = arguments.get("data") if computed else _named(source, arguments, task.study)
     if isinstance(name, str):
@@ -134,7 +138,12 @@ def record_split(parts: datasets.Parts, task: Any) -> None:
 
 
 def load(
-    source: str | Callable[..., Any], arguments: Mapping[str, Any], study: Path, *, with_images: bool = True
+    source: str | Callable[..., Any],
+    arguments: Mapping[str, Any],
+    study: Path,
+    *,
+    with_images: bool = True,
+    on_disk_above: int | None = None,
 ) -> datasets.Dataset:
     """The data set. It is read once per process; forked tasks share what `prepare` read.
 
@@ -145,7 +154,7 @@ def load(
     """
     given = _named(source, arguments, study)
     if isinstance(source, str) or isinstance(given, str):
-        return _by_name(given, study, with_images)
+        return _by_name(given, study, with_images, on_disk_above)
     if not with_images:
         raise DataError(
             f"{name_of(source)}() returned a {type(given).__name__}. Features of a network are those of a stimulus "
@@ -168,10 +177,16 @@ def _named(source: str | Callable[..., Any], arguments: Mapping[str, Any], study
 
 
 def arrays(part: datasets.Dataset, dtype: str = "float32", classes: Classes | None = None) -> Arrays:
-    """Arrays of a part, of this dtype. The mask is None if every response counts; so are labels without classes."""
+    """Arrays of a part, of this dtype. Labels are None without classes, and the mask if every response counts.
+
+    float32 images on disk stay there.
+    """
     valid = part.valid
     responses = np.where(valid, part.responses, 0).astype(dtype)
-    inputs = {name: np.asarray(values, dtype) for name, values in part.inputs.items()}
+    inputs: dict[str, np.ndarray | DiskImages] = {
+        name: values if isinstance(values, DiskImages) and dtype == "float32" else np.asarray(values, dtype)
+        for name, values in part.inputs.items()
+    }
     labels = None if classes is None else classes.codes(part)
     return Arrays(inputs, responses, None if valid.all() else valid.astype(dtype), labels)
 
@@ -247,11 +262,15 @@ def as_split(split: Any) -> datasets.Split:
         ) from None
 
 
-def _by_name(name: str, study: Path, with_images: bool) -> datasets.Dataset:
-    read = datasets.load if with_images else datasets.load_responses
-    dataset: datasets.Dataset = _remembered(
-        (name, str(study), with_images), lambda: read(name, Path(study) / "data")
-    )
+def _by_name(name: str, study: Path, with_images: bool, on_disk_above: int | None) -> datasets.Dataset:
+    folder = Path(study) / "data"
+
+    def read() -> datasets.Dataset:
+        if with_images:
+            return datasets.load(name, folder, on_disk_above=on_disk_above)
+        return datasets.load_responses(name, folder)
+
+    dataset: datasets.Dataset = _remembered((name, str(study), with_images, on_disk_above), read)
     return dataset
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 from neurofit.datasets import hdf5
 from neurofit.datasets.dataset import Dataset
+from neurofit.datasets.disk_images import DiskImages
 from neurofit.datasets.image_sources import ImageSource, in_hdf5
 from neurofit.datasets.pixels import IMAGENET
 from neurofit.datasets.recordings import converted
@@ -115,6 +116,12 @@ class Majaj:
         """The images with responses, at full size: 1.7 GB for the published file."""
         return dataset(folder)
 
+    def large(self, folder: Path, above: int) -> Dataset:
+        """As `read`; images that were converted stay on disk if they take more than `above` bytes in memory."""
+        sources = [converted.images(folder / FILE, part) for part in WITH_RESPONSES]
+        size = sum(4 * int(np.prod(one.shape)) for one in sources if one is not None)
+        return dataset(folder, on_disk=None not in sources and size > above)
+
     def responses(self, folder: Path) -> Dataset:
         """The data set with the rows of its images in `stimuli("", folder)` instead of the images."""
         return dataset(folder, with_images=False)
@@ -127,7 +134,13 @@ class Majaj:
         return StimulusSet.joined(self.kind, [_stimuli(path, one) for one in WITH_RESPONSES])
 
 
-def dataset(folder: Path, *, resize: tuple[int, int] | None = None, with_images: bool = True) -> Dataset:
+def dataset(
+    folder: Path,
+    *,
+    resize: tuple[int, int] | None = None,
+    with_images: bool = True,
+    on_disk: bool = False,
+) -> Dataset:
     """The data set in this folder.
 
     Parameters
@@ -139,6 +152,9 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None, with_images:
     with_images : bool, default True
         False: the only input is "row", the row of each image in the stimulus set. Images are read in blocks,
         to find those that are equal, and are not kept.
+    on_disk : bool, default False
+        Whether the images stay on disk, as `DiskImages`, for `Fit`, which reads them batch by batch. They must have
+        been converted (`neurofit data convert majaj_2015`), and are not resized.
 
     Returns
     -------
@@ -157,11 +173,13 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None, with_images:
     name = "majaj_2015" + (" (example)" if is_example(path) else "")
     if resize is not None and resize != images.shape[1:3]:
         images, name = images.sized(*resize, resize=True), f"{name}, resized to {resize[0]}×{resize[1]}"
-    values, groups = _values_and_groups(images, with_images)
+    if on_disk:
+        _check_on_disk(path, images)
+    values, groups = _values_and_groups(images, with_images and not on_disk)
     responses = [_responses(path, part) for part in WITH_RESPONSES]
     return Dataset(
         name=name,
-        inputs={"row": np.arange(images.n_images)} if values is None else {"image": values},
+        inputs=_inputs(images, values, on_disk),
         responses=np.concatenate(responses),
         image_ids=images.ids,
         groups=groups,
@@ -170,6 +188,27 @@ def dataset(folder: Path, *, resize: tuple[int, int] | None = None, with_images:
         official=np.repeat(["train", "test"], [len(one) for one in responses]),
         labels=images.labels,
     )
+
+
+def _check_on_disk(path: Path, images: StimulusSet) -> None:
+    """Raise DataError unless any image can be read alone, with the values that it has in memory."""
+    if images.source.chunk > 1:
+        raise DataError(
+            f"{path}: its images are compressed, {images.source.chunk} together, and cannot stay on disk during a "
+            "training, which reads them in random order. Convert them once: `neurofit data convert majaj_2015`."
+        )
+    if images.size is not None:
+        size = 4 * np.prod(images.shape) / 1e9
+        raise DataError(
+            f"{path}: resized images cannot stay on disk. Leave out resize, or on_disk: at "
+            f"{images.size[0]}×{images.size[1]} pixels they take {size:.2g} GB of memory."
+        )
+
+
+def _inputs(images: StimulusSet, values: np.ndarray | None, on_disk: bool) -> dict[str, Any]:
+    if on_disk:
+        return {"image": DiskImages.of(images)}
+    return {"row": np.arange(images.n_images)} if values is None else {"image": values}
 
 
 def categories(objects: Iterable[str]) -> np.ndarray:

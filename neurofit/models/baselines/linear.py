@@ -110,7 +110,7 @@ class LinearFit(ReadyMade):
         defaults = {**self.router.data, "standardise": "none"}
         prepared = data.prepared(self.data, routed.data, defaults, task)
         features = {
-            name: self.built[routed.architecture](part.inputs["image"], **routed.build)
+            name: self.built[routed.architecture](np.asarray(part.inputs["image"]), **routed.build)
             for name, part in prepared.parts.items()
         }
         ridge, alpha = fitted(features, prepared.parts, routed.training)

@@ -46,7 +46,7 @@ def prepare(fit: FitSettings, study: Path) -> None:
     if REQUIRED in arguments.values() or isinstance(fit.data, ComputesInputs):
         return
     try:
-        data.load(fit.data, arguments, study)
+        data.load(fit.data, arguments, study, on_disk_above=data.ON_DISK_ABOVE)
     except NeurofitError as error:  # a task that needs this data will say so; another may use other data
         log.info("Data not read before the first task: %s", error)
 
@@ -54,7 +54,7 @@ def prepare(fit: FitSettings, study: Path) -> None:
 def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     """Run one task: train, score, and save. Returns its metrics."""
     routed = fit.router.route(task.params)
-    prepared = data.prepared(fit.data, routed.data, fit.router.data, task)
+    prepared = data.prepared(fit.data, routed.data, fit.router.data, task, on_disk_above=data.ON_DISK_ABOVE)
     if fit.label is not None:
         prepared = replace(prepared, classes=classes_of(prepared.parts, fit.label))
     _check(fit, routed, prepared.parts)

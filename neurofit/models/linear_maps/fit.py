@@ -281,7 +281,8 @@ class Fitted:
 def _of_function(function: Callable[..., Any], parts: Parts, routed: Routed) -> FeatureTable:
     """What a function computes from the images of each part, one part after the other."""
     of_parts = [
-        _bands(function(part.inputs["image"], **routed.build), routed.training) for _, part in parts.items()
+        _bands(function(np.asarray(part.inputs["image"]), **routed.build), routed.training)
+        for _, part in parts.items()
     ]
     ends = np.cumsum([part.n_images for _, part in parts.items()])
     rows = {name: np.arange(end - part.n_images, end) for (name, part), end in zip(parts.items(), ends)}

@@ -16,14 +16,17 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from neurofit.errors import UsageError
+from neurofit.datasets.disk_images import DiskImages
+from neurofit.errors import NeurofitError, UsageError
 from neurofit.models import losses, optimizers
 from neurofit.models.building import as_model_takes
 from neurofit.models.data import Arrays
 from neurofit.models.training import Training
 from neurofit.models.weight_names import rate_factors
 
-ROWS_AT_ONCE = 512  # images per call when predicting
+ROWS_AT_ONCE = 512  # images per call when predicting, fewer if they are large
+BYTES_AT_ONCE = 32 * 2**20  # of their inputs
+READ_AHEAD = 2  # steps whose batches are read from disk while others are computed
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Program:
         if training.rate_factors:
             self._rate_factors = self._vector(rate_factors(model, training.rate_factors))
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
+        self._on_disk = [one for one in train.inputs.values() if isinstance(one, DiskImages)]
+        self._unreadable: NeurofitError | None = None
         self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
         self._epochs = compiled(self._many_epochs)
         self._predict = compiled(self._forward)
@@ -121,9 +126,12 @@ class Program:
         """Train; the state and the numbers of each epoch, (epoch, column)."""
         orders = tf.convert_to_tensor(orders, tf.int32)  # the length of a row is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
-        weights, moments, step, other, lost = self._epochs(
-            orders, state.weights, state.moments, state.step, state.other, rate
-        )
+        try:
+            weights, moments, step, other, lost = self._epochs(
+                orders, state.weights, state.moments, state.step, state.other, rate
+            )
+        except tf.errors.OpError as error:  # TensorFlow's, about the error in a function that it has called
+            raise self._unreadable or error from None
         return State(weights, moments, step, other), lost.numpy()
 
     def _many_epochs(self, orders, weights, moments, step, other, rate):
@@ -147,7 +155,10 @@ class Program:
             return index + 1, total + lost * size, *state
 
         state = (0, tf.zeros((self.columns,), weights.dtype), weights, moments, step, other)
-        _, total, *state = tf.while_loop(lambda index, *_: index < full, body, state)
+        ahead = READ_AHEAD if self._on_disk else 10  # TensorFlow's default
+        _, total, *state = tf.while_loop(
+            lambda index, *_: index < full, body, state, parallel_iterations=ahead
+        )
         rest = images - full * size
         if rest:
             *state, lost = self._one_step(order[full * size :], *state, rate)
@@ -156,8 +167,22 @@ class Program:
 
     def _one_step(self, rows, weights, moments, step, other, rate):
         # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
-        batch = tf.nest.map_structure(lambda one: None if one is None else tf.gather(one, rows), self._data)
+        batch = tf.nest.map_structure(lambda one: self._gathered(one, rows), self._data)
         return self._update(batch, weights, moments, step, other, rate)
+
+    def _gathered(self, one: tf.Tensor | DiskImages | None, rows: tf.Tensor) -> tf.Tensor | None:
+        if not isinstance(one, DiskImages):
+            return None if one is None else tf.gather(one, rows)
+        batch = tf.numpy_function(lambda numbers: self._read(one, numbers), [rows], tf.float32)
+        batch.set_shape((rows.shape[0], *one.shape[1:]))
+        return batch
+
+    def _read(self, images: DiskImages, rows: np.ndarray) -> np.ndarray:
+        try:
+            return images[rows]
+        except NeurofitError as error:
+            self._unreadable = error
+            raise
 
     def _one_update(self, batch, weights, moments, step, other, rate):
         inputs, *wanted = batch
@@ -188,8 +213,9 @@ class Program:
     def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
         """Predictions without dropout, (image, neuron), and the value of the penalties."""
         predicted, penalty = [], 0.0
-        for start in range(0, part.n_images, ROWS_AT_ONCE):
-            rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in part.inputs.items()}
+        step = rows_at_once(part)
+        for start in range(0, part.n_images, step):
+            rows = {name: values[start : start + step] for name, values in part.inputs.items()}
             predictions, penalties = self._predict(_tensors(rows), weights, other)
             predicted.append(predictions.numpy())
             penalty = float(penalties)
@@ -243,6 +269,12 @@ class Program:
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes)]
 
 
+def rows_at_once(part: Arrays) -> int:
+    """How many images of a part are predicted in one call."""
+    each = sum(4 * int(np.prod(one.shape[1:])) for one in part.inputs.values())
+    return max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(each, 1)))
+
+
 def compiled(function: Callable, **how: bool) -> Callable:
     """The function compiled by TensorFlow."""
     # Without AutoGraph, which rewrites Python's `if` and `for`: nothing here needs it, and it takes seconds.
@@ -250,4 +282,6 @@ def compiled(function: Callable, **how: bool) -> Callable:
 
 
 def _tensors(values: Any) -> Any:
-    return tf.nest.map_structure(lambda one: None if one is None else tf.convert_to_tensor(one), values)
+    return tf.nest.map_structure(
+        lambda one: one if one is None or isinstance(one, DiskImages) else tf.convert_to_tensor(one), values
+    )
