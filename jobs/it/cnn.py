@@ -3,7 +3,8 @@
 The first five runs are the networks and recipes that students of the course have tried (docs/it.md), the sixth is
 one with a mean over positions, and the last two ask whether random changes of the training images help. Published
 scores, on images of 224 pixels: explained variance .17 to .21, correlation .40 to .46. Images are resized to 64
-pixels here; `--set pixels=224` keeps their size and takes 1.7 GB of memory for them.
+pixels here; `--set pixels=224 --set on_disk=true` keeps their size, and reads them from disk after `neurofit data
+convert majaj_2015`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import neurofit as nf
 from neurofit.datasets.recordings import majaj
 
 
-def cells(*, study, pixels=64):
-    return majaj.dataset(study / "data" / "majaj_2015", resize=(pixels, pixels))
+def cells(*, study, pixels=64, on_disk=False):
+    return majaj.dataset(study / "data" / "majaj_2015", resize=(pixels, pixels), on_disk=on_disk)
 
 
 step_5 = nf.grid(decay_every=[5], decay=[0.1])

@@ -1,8 +1,8 @@
 """Does a network predict IT better if it has to name the category of each image as well?
 
 A label weight of 0 is the training on responses alone; 0.3 and 1 are the published weights (docs/it.md). `category`
-needs the objects of the stimulus set to be known. Images are resized to 64 pixels; `--set pixels=224` keeps their
-size and takes 1.7 GB of memory for them.
+needs the objects of the stimulus set to be known. Images are resized to 64 pixels; `--set pixels=224 --set
+on_disk=true` keeps their size, and reads them from disk after `neurofit data convert majaj_2015`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import neurofit as nf
 from neurofit.datasets.recordings import majaj
 
 
-def cells(*, study, pixels=64):
-    return majaj.dataset(study / "data" / "majaj_2015", resize=(pixels, pixels))
+def cells(*, study, pixels=64, on_disk=False):
+    return majaj.dataset(study / "data" / "majaj_2015", resize=(pixels, pixels), on_disk=on_disk)
 
 
 experiment = nf.Experiment(

@@ -3,7 +3,8 @@
 ResNet50 up to layer3, with a linear readout of the means of its maps. Rates of the network: none (everything in it is
 frozen, the comparison), a tenth of the readout's with the first two stages frozen, and a tenth throughout. Published
 scores of fine-tuned networks: explained variance .41 to .49, correlation .64 to .70. `neurofit data fetch-weights
-ResNet50` gets the weights. All images are in memory at their full size.
+ResNet50` gets the weights. Images are at their full size: all in memory, or read from disk if they were converted
+(`neurofit data convert majaj_2015`).
 """
 
 from __future__ import annotations

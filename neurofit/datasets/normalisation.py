@@ -28,6 +28,7 @@ from neurofit.errors import DataError, nearest
 INPUTS = ("global", "pixel", "std", "times_mil", "none")
 RESPONSES = ("none", "std")
 STATISTICS = ("train", "own")
+_UNCHANGED = {"mean": 0.0, "std": 1.0}
 
 
 def standardise(
@@ -124,7 +125,7 @@ def _seen(values: np.ndarray | DiskImages) -> dict[str, float]:
 
 def _statistics(values: np.ndarray | DiskImages, way: str, name: str) -> dict:
     if way == "none":
-        return {"mean": 0.0, "std": 1.0}
+        return dict(_UNCHANGED)
     if way == "times_mil":
         return {"mean": 0.0, "std": 1e-6}
     if way == "pixel":
@@ -140,7 +141,7 @@ def _statistics(values: np.ndarray | DiskImages, way: str, name: str) -> dict:
 
 def _scaled(part: Dataset, numbers: dict) -> Dataset:
     inputs = {name: _scaled_input(x, numbers["inputs"][name]) for name, x in part.inputs.items()}
-    if numbers["responses"] == {"mean": 0.0, "std": 1.0}:
+    if numbers["responses"] == _UNCHANGED:
         return part.derived(inputs=inputs)
     std = numbers["responses"]["std"]
     truth = None if part.truth is None else {**part.truth, "rates": part.truth["rates"] / std}
@@ -150,7 +151,7 @@ def _scaled(part: Dataset, numbers: dict) -> Dataset:
 
 def _scaled_input(values: np.ndarray | DiskImages, numbers: dict) -> Any:
     if isinstance(values, DiskImages):
-        return values.scaled(numbers["mean"], numbers["std"])
+        return values if numbers == _UNCHANGED else values.scaled(numbers["mean"], numbers["std"])
     return frozen(_apply(values, numbers).astype(np.float32))
 
 

@@ -19,7 +19,7 @@ from neurofit.models.labels import Classes
 from neurofit.models.ready_made import ComputesInputs, name_of
 
 _REMEMBERED: dict[tuple[Any, ...], Any] = {}
-ON_DISK_ABOVE = 2**30  # bytes of images in memory: larger ones are trained on from disk, if they can be
+ON_DISK_ABOVE = 10**9  # bytes of images in memory: larger ones are trained on from disk, if they can be
 _AT_MOST = 8  # data sets kept in memory: the first ones that were requested
 
 

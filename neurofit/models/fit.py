@@ -45,7 +45,7 @@ class Fit(ReadyMade):
     data : str or callable, default "simulated"
         The name of a data set, which is then the axis `data`; or a function that returns a name or a
         `Dataset`. The arguments of the function can be axes, except `study`, which receives the study's
-        folder.
+        folder. Images of "majaj_2015" that take more than 1 GB stay on disk if they were converted.
     training : Training, optional
         The settings that apply unless an axis sets another value.
     split : datasets.Split or dict, optional
