@@ -143,6 +143,7 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     means = [f"{name} mean" for name in spreads if is_model_score(name)]
     frame.attrs["always"] = ["run", "repetitions", "missing", *means]
     frame.attrs["below"] = ["interval"]
+    frame.attrs["scores"] = [f"{name} mean" for name in spreads]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
     return frame
 

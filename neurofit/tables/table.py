@@ -89,7 +89,7 @@ def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `attrs["always"]` lists the columns to show even if all their values are equal, `attrs["first"]` those
-        to show before others in a narrow terminal.
+        to show before others in a narrow terminal, `attrs["scores"]` those of metrics.
     """
     rows = valid_rows(rows)
     identity, costs, provenance = _identity_columns(rows), _cost_columns(rows), _provenance_columns(rows)
@@ -102,6 +102,7 @@ def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
     frame = pd.DataFrame({name: to_series(values) for name, values in columns.items()}, copy=False)
     frame.attrs["always"] = ["run", "repetition", "state", *filter(is_model_score, scores)]
     frame.attrs["first"] = ["run", "repetition"]
+    frame.attrs["scores"] = list(scores)
     if any(state != "done" for state in task["state"]):
         frame.attrs["first"].append("state")
     return frame

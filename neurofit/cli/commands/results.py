@@ -21,6 +21,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
         "neurofit results exp3",
         "neurofit results exp3 --by run",
         "neurofit results exp3 --compare degree --metric test/mse",
+        "neurofit results exp3 --by run --sort test/mse --top 10",
         "neurofit results exp3 --format csv > exp3.csv",
     )
 )
@@ -62,9 +63,23 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     "--lower-is-better",
     "lower",
     is_flag=True,
-    help="With --compare: count lower values as wins, whatever the name of the metric.",
+    help="With --compare or --sort: lower values are better, whatever the name of the metric.",
 )
 @click.option("--off-grid", is_flag=True, help="With --compare: include tasks that are not on the grid.")
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="Sort the rows by this column: metrics with the best first, other columns in ascending order.",
+)
+@click.option("--reverse", is_flag=True, help="With --sort: sort in the other order.")
+@click.option("--top", metavar="N", type=click.IntRange(min=1), help="Print only the first N rows.")
+@click.option(
+    "--columns",
+    "columns",
+    multiple=True,
+    metavar="NAMES",
+    help='Print only these columns, in this order: names or patterns, such as "run,lr,test/*" (repeatable).',
+)
 @options.as_json
 def command(
     selector: str,
@@ -77,6 +92,10 @@ def command(
     raw: bool,
     lower: bool,
     off_grid: bool,
+    sort: str | None,
+    reverse: bool,
+    top: int | None,
+    columns: Sequence[str],
     as_json: bool,
 ) -> None:
     """Print one row per task: arguments, state, metrics, cost, seeds and versions.
@@ -85,11 +104,19 @@ def command(
     loaded.
     """
     is_csv = format == "csv" and not as_json
-    _must_go_together(axis, by=by, metrics=metrics, compares=lower or off_grid, raw=raw, csv=is_csv)
+    _must_go_together(axis, by=by, metrics=metrics, off_grid=off_grid, raw=raw, csv=is_csv)
+    if (lower and not (axis or sort)) or (reverse and not sort):
+        option = (
+            "--reverse works only with --sort"
+            if reverse
+            else "--lower-is-better works only with --compare AXIS or --sort"
+        )
+        raise click.UsageError(f"{option}.")
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.outdated import outdated_now
     from neurofit.status.experiment_status import read_status
     from neurofit.tables import comparison, formats, notes, table
+    from neurofit.tables.arrangement import arranged
     from neurofit.tables.query import parse_query
     from neurofit.tables.rows import read_rows
 
@@ -104,6 +131,8 @@ def command(
         frame = comparison.compare(rows, axis, *metrics, off_grid=off_grid, lower_is_better=lower)
     else:
         frame = comparison.by_run(rows) if by == "run" else table.table(rows)
+    wanted = [name.strip() for names in columns for name in names.split(",") if name.strip()]
+    frame = arranged(frame, sort=sort, reverse=reverse, lower_is_better=lower, top=top, columns=wanted)
     text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
     if raw:
         click.echo(text, color=True)
@@ -123,11 +152,11 @@ def command(
 
 
 def _must_go_together(
-    axis: str | None, *, by: str, metrics: Sequence[str], compares: bool, raw: bool, csv: bool
+    axis: str | None, *, by: str, metrics: Sequence[str], off_grid: bool, raw: bool, csv: bool
 ) -> None:
     """Raise click.UsageError for options that contradict each other or would have no effect."""
-    if compares and not axis:
-        raise click.UsageError("--lower-is-better and --off-grid work only with --compare AXIS.")
+    if off_grid and not axis:
+        raise click.UsageError("--off-grid works only with --compare AXIS.")
     if axis and len(metrics) > 1:
         raise click.UsageError("--compare compares one metric, so give --metric once.")
     if axis and by == "run":
