@@ -10,6 +10,7 @@ takes its copy of the code before its submission names it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -261,11 +262,12 @@ def _scratch(folder: Path) -> list[Path]:
 
 def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
     """Ended attempts but for the newest, the newest that is done, the one that counts, those that a
-    checkpoint goes on from, and those that hold the log of one that stays.
+    checkpoint goes on from, and those that hold the log of one that stays; and the folders that only such
+    attempts shared.
     """
-    kept, old = set(), []
+    kept, old, shared = set(), [], []
     for key, files in tasks.items():
-        made = files.attempts()
+        made, left = files.attempts(), set()
         stays = {made[-1].number} if made else set()
         stays |= set([one.number for one in made if (ended := _outcome(one)) and ended.state == "done"][-1:])
         stays |= {counted.attempt} if (counted := status.of(key).counted) else set()
@@ -274,10 +276,14 @@ def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles]) -> list
         for one in made:
             outcome = _outcome(one)
             if one.number in stays or outcome is None:
+                left.add(one.number)
                 kept |= {one.folder, status.files.folder / ((outcome.log if outcome else None) or ".")}
             else:
                 old.append(one.folder)
-    return [folder for folder in old if folder not in kept]
+        for first, after in itertools.pairwise(files.persistent_numbers()):
+            if left.isdisjoint(range(first, after)):
+                shared.append(files.persistent(first))
+    return [folder for folder in old if folder not in kept] + shared
 
 
 def _outcome(attempt: AttemptFiles) -> Outcome | None:

@@ -32,6 +32,7 @@ from neurofit.study import Study
 from neurofit.transient import StorageUnavailable, retry
 
 ATTEMPT = re.compile(r"attempt-(\d+)$")
+PERSISTENT = re.compile(r"persistent-(\d+)$")
 RUN = re.compile(r"\d{3,}-[0-9a-f]{8}$")
 SUBMISSION = re.compile(r"\d{8}-\d{6}-.")
 JOURNAL = re.compile(r"(\d+)\.(\d+)\.jsonl$")
@@ -81,6 +82,14 @@ class TaskFiles:
     def persistent(self, number: int) -> Path:
         """The folder of the attempts from this one on."""
         return self.folder / f"persistent-{number:02d}"
+
+    def persistent_numbers(self) -> list[int]:
+        """The first attempts of the persistent folders that exist, in order."""
+        try:
+            names = retry(lambda: os.listdir(self.folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(int(match[1]) for name in names if (match := PERSISTENT.match(name)))
 
     def attempt(self, number: int) -> AttemptFiles:
         return AttemptFiles(self.folder / f"attempt-{number:02d}")

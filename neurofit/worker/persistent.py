@@ -8,7 +8,6 @@ not known to be gone gets a copy.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from neurofit.store.submissions import read_submission
 from neurofit.structure import read_record
 from neurofit.transient import retry
 
-_NAME = re.compile(r"persistent-(\d+)$")
-
 
 def folder_of(task: TaskFiles, attempt: AttemptFiles) -> Path:
     """The folder of this attempt, which exists when this returns.
@@ -34,7 +31,7 @@ def folder_of(task: TaskFiles, attempt: AttemptFiles) -> Path:
         The attempt that asks for it. It is running.
     """
     first = _series_start(task, attempt)
-    there = [number for number in _numbers(task) if first <= number <= attempt.number]
+    there = [number for number in task.persistent_numbers() if first <= number <= attempt.number]
     own = task.persistent(attempt.number)
     if not there:
         retry(lambda: own.mkdir(exist_ok=True))
@@ -45,11 +42,6 @@ def folder_of(task: TaskFiles, attempt: AttemptFiles) -> Path:
         return task.persistent(newest)
     retry(lambda: _copy(task.persistent(newest), own))
     return own
-
-
-def _numbers(task: TaskFiles) -> list[int]:
-    names = retry(lambda: [path.name for path in task.folder.iterdir()])
-    return [int(match[1]) for name in names if (match := _NAME.match(name))]
 
 
 def _series_start(task: TaskFiles, attempt: AttemptFiles) -> int:

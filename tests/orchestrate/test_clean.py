@@ -135,6 +135,19 @@ def test_attempts_of_a_task_whose_checkpoint_cannot_be_read_stay(used):
     assert not [one for one in found.waste if one.kind == clean.ATTEMPTS]
 
 
+def test_the_folder_of_an_earlier_series_goes_with_its_attempts(used):
+    run = next((used.study.training_data / "deep/quick/runs").iterdir())
+    (run / "rep-00" / "persistent-01").mkdir()
+    used.run("deep/quick", rerun=True)
+    (run / "rep-00" / "persistent-02").mkdir()
+    bin = {path for one in clean.survey(used.study, attempts=True).waste for path in one.paths}
+    assert {path.name for path in bin if path.parent.name == "rep-00"} >= {"attempt-01", "persistent-01"}
+    assert run / "rep-00" / "persistent-02" not in bin
+    assert used.command("choose", "deep/quick:0/0", "--attempt", "1").returncode == 0
+    bin = {path for one in clean.survey(used.study, attempts=True).waste for path in one.paths}
+    assert run / "rep-00" / "persistent-01" not in bin
+
+
 def test_an_unreadable_task_leaves_its_experiment_alone(used):
     used.run("deep/quick", rerun=True)
     run = next((used.study.training_data / "deep/quick/runs").iterdir())
