@@ -14,6 +14,7 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import terminal, wording
+from neurofit.errors import ProgramError
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _print_outcome(experiment: Experiment, point: Point, outcome: Outcome, folde
         terminal.hint(command("results", experiment.name))
     elif state == "stopped":
         terminal.hint("repeat the command to continue from the last checkpoint")
+    elif outcome.error is not None and outcome.error.type == ProgramError.__name__:
+        terminal.hint("correct the program or its command, and repeat this command")
     else:
         terminal.hint(command("run", name, pdb=True) if point.on_grid else "add --pdb to open the debugger")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neurofit.errors import NeurofitError, remedy, text_of
+from neurofit.errors import NeurofitError, ProgramError, remedy, text_of
 from neurofit.store.records import LARGEST_NUMBER, ErrorRecord, Frame
 
 CODE_FOLDER = ".code"  # see `layout.code_store`
@@ -111,7 +111,12 @@ def _message(error: BaseException, code: Path) -> str:
 
 
 def users_part(error: BaseException, code: Path) -> TracebackType | None:
-    """The traceback from the first frame in the submitted code; all of it if there is no such frame."""
+    """The traceback from the first frame in the submitted code; all of it if there is no such frame.
+
+    A program that failed has said why, and neurofit's own frames say nothing more.
+    """
+    if isinstance(error, ProgramError):
+        return None
     frame = error.__traceback__
     while frame is not None and not _is_inside(frame.tb_frame.f_code.co_filename, code):
         frame = frame.tb_next

@@ -280,6 +280,15 @@ def test_a_program_that_fails_says_how(bench, program, text, options, message):
     assert message in failure(bench)
 
 
+def test_a_program_that_fails_by_hand_shows_its_own_words_and_no_frames_of_neurofit(bench, program):
+    program("print('no such file'); raise SystemExit(7)")
+    said = bench.command("run", "program")
+    assert said.returncode == 3 and "correct the program or its command" in said.stderr
+    (task,) = folders(bench, "program")
+    log = (task / "attempt-01" / "stderr.log").read_text()
+    assert "ended with exit status 7" in log and "Traceback" not in log
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
