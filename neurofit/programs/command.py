@@ -156,15 +156,16 @@ class Command:
                 values[name] = getattr(seeds, name.removeprefix("seeds."))
             elif name in OF_THE_TASK:
                 values[name] = getattr(task, name)
-        filled = self.template.filled({name: _plain(value) for name, value in values.items()})
-        return [str(task.code / word) if self._is_code(word, task.code) else word for word in filled]
+        plain = {name: _plain(value) for name, value in values.items()}
+        return self.template.filled(plain, lambda word: self._copied(word, task.code))
 
-    def _is_code(self, word: str, copy: Path) -> bool:
-        """Whether a word is a path of this command's own code, and not an argument's value."""
-        if word not in self.template.texts:
-            return False
+    def _copied(self, word: str, copy: Path) -> str:
+        """A word of the command; the path of the copy if it names a file of its code."""
         path = PurePosixPath(os.path.normpath(word)).as_posix()
-        return any(_covers(pattern, path) for pattern in self.code) and (copy / path).exists()
+        is_code = (
+            bool(word) and any(_covers(pattern, path) for pattern in self.code) and (copy / path).exists()
+        )
+        return str(copy / path) if is_code else word
 
     def _whole_environment(self, task: Task) -> dict[str, str]:
         places = [str(task.code), *filter(None, [os.environ.get("PYTHONPATH")])]

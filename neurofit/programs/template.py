@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,17 +74,23 @@ class Template:
         """The placeholders that stand for arguments."""
         return [name for name in self.names() if name not in OF_THE_TASK]
 
-    def filled(self, values: Mapping[str, Any]) -> list[str]:
+    def filled(self, values: Mapping[str, Any], literal: Callable[[str], str] = str) -> list[str]:
         """The words of the command with these values, by the name of the placeholder.
 
-        A list that is a whole word becomes several words.
+        A list that is a whole word becomes several words. `literal` makes words of those without a placeholder.
 
         Raises
         ------
         GridError
             A value cannot be a word.
         """
-        return [word for parts in self.words for word in _filled(parts, values)]
+        words = []
+        for parts in self.words:
+            if all(part.name is None for part in parts):
+                words.append(literal("".join(part.text for part in parts)))
+            else:
+                words += _filled(parts, values)
+        return words
 
 
 def _texts(command: str | Sequence[str]) -> tuple[str, ...]:

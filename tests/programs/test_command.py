@@ -133,6 +133,12 @@ def test_what_runs_is_the_code_at_the_time_of_the_submit(bench, trains):
     assert bench.wait("train") == {"done": 3}
 
 
+def test_an_argument_that_reads_like_a_file_of_the_code_stays_as_it_is(bench, trains):
+    trains("lr=[0.1], note=['train.py']")
+    assert bench.run("train") == {"done": 1}
+    assert [record["metrics"]["note"] for record in bench.outcomes("train")] == [len("train.py")]
+
+
 def test_changed_code_of_a_program_is_reported(bench, trains):
     trains()
     assert bench.run("train") == {"done": 1}
