@@ -160,10 +160,8 @@ def _imported(module: Path, tree: ast.Module, places: tuple[Path, ...]) -> Itera
 
 def _named_in_call(call: ast.Call) -> str:
     """The module that `importlib.import_module("a.name")` or `__import__("a.name")` names."""
-    function = getattr(call.func, "attr", getattr(call.func, "id", None))
-    argument = call.args[0] if call.args else None
-    if function in ("import_module", "__import__") and isinstance(argument, ast.Constant):
-        return argument.value if isinstance(argument.value, str) else ""
+    if call.args and _name_of(call.func) in ("import_module", "__import__"):
+        return _text_constant(call.args[0]) or ""
     return ""
 
 
@@ -281,14 +279,8 @@ def computes_imports(tree: ast.Module) -> bool:
     """Whether a module imports others by names that are not constants."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", None))
-            first = node.args[0] if node.args else None
-            plain = (
-                isinstance(first, ast.Constant)
-                and isinstance(first.value, str)
-                and not first.value.startswith(".")
-            )
-            if name in _COMPUTE and not plain:
+            first = _text_constant(node.args[0]) if node.args else None
+            if _name_of(node.func) in _COMPUTE and (first is None or first.startswith(".")):
                 return True
     return False
 

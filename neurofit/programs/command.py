@@ -140,7 +140,7 @@ class Command:
         if ended.status:
             last = "".join(f"\n{line}" for line in ended.last_lines)
             raise ProgramError(
-                f"`{self._shown(words)}` ended with {ended}.{' Its last lines:' if last else ''}{last}"
+                f"`{short(' '.join(words), 300)}` ended with {ended}.{' Its last lines:' if last else ''}{last}"
             )
         found = {} if self.metrics is None else metrics_of.read(task.folder / self.metrics)
         return {**found, **self._printed(reader.metrics)}
@@ -184,16 +184,15 @@ class Command:
 
     def _printed(self, found: Mapping[str, float]) -> Mapping[str, float]:
         """The metrics in the output, all that the pattern names."""
-        missing = [name for name in (self.pattern.groupindex if self.pattern else ()) if name not in found]
-        if missing and self.pattern is not None:
-            raise ProgramError(
-                f"The program ended without an error, but no line of its output has a number for '{missing[0]}' by "
-                f"the pattern {self.pattern.pattern!r}."
-            )
+        if self.pattern is None:
+            return found
+        for name in self.pattern.groupindex:
+            if name not in found:
+                raise ProgramError(
+                    f"The program ended without an error, but no line of its output has a number for '{name}' by "
+                    f"the pattern {self.pattern.pattern!r}."
+                )
         return found
-
-    def _shown(self, words: Sequence[str]) -> str:
-        return short(" ".join(words), 300)
 
     def _known(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
         known = self.template.arguments()

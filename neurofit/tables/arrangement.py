@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import UsageError, nearest
 from neurofit.tables.comparison import lower_by_name
+from neurofit.tables.formats import SPREAD
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 
 
 def arranged(
@@ -99,7 +98,7 @@ def _matching(frame: pd.DataFrame, wanted: str) -> list[str]:
     names = [str(name) for name in frame]
     if wanted in names:
         return [wanted]
-    spread = [name for part in _SPREAD if (name := f"{wanted} {part}") in names]
+    spread = [name for part in SPREAD if (name := f"{wanted} {part}") in names]
     found = spread or [name for name in names if fnmatch.fnmatchcase(name, wanted)]
     if not found:
         raise _unknown(frame, wanted, "--columns")
@@ -116,4 +115,4 @@ def _unknown(frame: pd.DataFrame, wanted: str, option: str) -> UsageError:
 
 def _is_part(name: str, known: list[str]) -> bool:
     stem, _, part = name.rpartition(" ")
-    return part in _SPREAD[1:] and f"{stem} mean" in known
+    return part in SPREAD[1:] and f"{stem} mean" in known

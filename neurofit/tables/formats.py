@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 40
 _JSON_TYPES = {str, int, bool, type(None)}  # written to JSON unchanged
-_SPREAD = ("mean", "low", "high", "median", "p10", "p90")
+SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
 _HASH = re.compile("[0-9a-f]{12,}")
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # including the wide forms
@@ -132,7 +132,7 @@ def sheet(frame: pd.DataFrame) -> Sheet:
     stems = {name[:-5] for name in map(str, frame) if name.endswith(" mean") and f"{name[:-5]} low" in frame}
     unspread = {stem for stem in stems if f"{stem} mean" not in always and _has_no_spread(frame, stem)}
     for name in map(str, frame):
-        if _stem(name, unspread, *_SPREAD):
+        if _stem(name, unspread, *SPREAD):
             if _stem(name, unspread, "mean"):
                 constant[_one_line(name[:-5])] = _cells(name, _values(frame[name])[:1])[0]
             continue
@@ -152,7 +152,7 @@ def sheet(frame: pd.DataFrame) -> Sheet:
 def _has_no_spread(frame: pd.DataFrame, stem: str) -> bool:
     """Whether all rows and repetitions have the same number."""
     values = [
-        value for part in _SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])
+        value for part in SPREAD if f"{stem} {part}" in frame for value in _values(frame[f"{stem} {part}"])
     ]
     full = len(frame) > 1 and not frame[f"{stem} mean"].isna().any()
     return full and len({f"{value:.6g}" for value in values if value is not None}) == 1

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from contract import BackendContract
 
 from neurofit.backends.base import Resources, Submission
+from neurofit.backends.local import backend as local
 from neurofit.backends.local.backend import LocalBackend, append_event
 from neurofit.errors import SubmissionError
 from neurofit.orchestrate.plan import SubmitOptions, load, make
@@ -274,3 +278,16 @@ def test_a_task_whose_job_was_given_up_says_so_and_nothing_of_damage(bench):
     (record,) = read_rows(status)
     assert (record["state"], record["error"]["message"]) == ("failed", "its worker ended 11 times")
     assert status.problems == []
+
+
+def test_a_task_in_the_foreground_is_running_at_once_for_others(bench, tmp_path, monkeypatch):
+    flag = tmp_path / "go"
+    bench.script("wait", WAITING.format(flag=str(flag), jobs=1))
+    program = subprocess.Popen([sys.executable, "-m", "neurofit", "run", "wait"], cwd=bench.root)
+    try:
+        bench.wait("wait", until=lambda counts: counts["running"] or program.poll() is not None)
+        monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=time.monotonic))  # nothing is waited for
+        assert bench.counts("wait") == {"running": 1}
+    finally:
+        flag.touch()
+        assert program.wait() == 0

@@ -139,18 +139,19 @@ class LocalBackend(Backend):
         return [
             Queued(submission.folder, str(pool.pid), 0, submission.jobs - 1, pool.record())
             for submission, pool in pools.items()
-            if pool is not None and _begins(submission.folder, pool)
+            if pool is not None and _diary_of(submission.folder, pool) is not None
         ]
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
-        live = {}
+        live: dict[JobKey, QueueState] = {}
         for entry in queued:
             process = _process_of(entry)
-            if process is not None and process.is_alive() and _begins(entry.folder, process):
-                ended = _endings(entry.folder)
-                for job in range(entry.first, entry.last + 1):
-                    if job not in ended:
-                        live[entry.token, job] = QueueState("pending")
+            if process is None or not process.is_alive():
+                continue
+            diary = _diary_of(entry.folder, process)
+            if diary is not None:
+                jobs = set(range(entry.first, entry.last + 1)) - _endings(diary).keys()
+                live |= {(entry.token, job): QueueState("pending") for job in sorted(jobs)}
         return live
 
     def can_ask(self, queued: Queued) -> bool:
@@ -161,7 +162,7 @@ class LocalBackend(Backend):
         return {
             (entry.token, job): Ending(cause)
             for entry in queued
-            for job, cause in _endings(entry.folder).items()
+            for job, cause in _endings(_events(entry.folder)).items()
             if entry.first <= job <= entry.last
         }
 
@@ -255,21 +256,26 @@ def _pool_of(folder: Path) -> Process | None:
     return next((event.pool for event in _events(folder) if event.pool is not None), None)
 
 
-def _begins(folder: Path, pool: Process) -> bool:
-    """Whether a pool begins; False if it ends because its submitter died before letting it begin."""
+def _diary_of(folder: Path, pool: Process) -> list[PoolEvent] | None:
+    """The events of a pool; None if it ends because its submitter died before letting it begin.
+
+    A task in the foreground has no pool, and has begun.
+    """
     deadline = time.monotonic() + END_SECONDS
-    while not any(event.begun is not None or event.ended is not None for event in _events(folder)):
+    while True:
+        events = _events(folder)
+        started = any(event.pool is not None for event in events)
+        begun = any(event.begun is not None or event.ended is not None for event in events)
+        if begun or not started or time.monotonic() >= deadline:
+            return events
         if not pool.is_alive():
-            return False
-        if time.monotonic() >= deadline:
-            return True
+            return None
         time.sleep(0.01)
-    return True
 
 
-def _endings(folder: Path) -> dict[int, str | None]:
+def _endings(events: Iterable[PoolEvent]) -> dict[int, str | None]:
     """Job → why it ended; None if it completed."""
-    return {event.ended: event.cause for event in _events(folder) if event.ended is not None}
+    return {event.ended: event.cause for event in events if event.ended is not None}
 
 
 def append_event(folder: Path, **event: object) -> None:

@@ -130,17 +130,16 @@ class SlurmBackend(Backend):
         only = configs[0]["ClusterName"] if len(names) < 2 else None
         size = min(answers.array_size(config) for config in configs)
         for first, last, at_once in self._shares(submission, size):
-            text = self.part(submission, first, last, at_once=at_once)
-            path = submitit_job.write(submission.folder, first, text)
-            try:
-                id, cluster = self._sbatch(submission, path, first, only)
-            except SubmissionError:
-                if not submission.after:
-                    raise
-                submission = replace(submission, after=())  # the workers look at what they need
+            while True:
                 text = self.part(submission, first, last, at_once=at_once)
                 path = submitit_job.write(submission.folder, first, text)
-                id, cluster = self._sbatch(submission, path, first, only)
+                try:
+                    id, cluster = self._sbatch(submission, path, first, only)
+                    break
+                except SubmissionError:
+                    if not submission.after:
+                        raise
+                    submission = replace(submission, after=())  # the workers look at what they need
             yield Queued(submission.folder, id, first, last, _note(cluster, current_user(), named))
 
     def _sbatch(self, submission: Submission, path: Path, first: int, only: str | None) -> tuple[str, str]:

@@ -105,13 +105,10 @@ def command(
     """
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, off_grid=off_grid, raw=raw, csv=is_csv)
-    if (lower and not (axis or sort)) or (reverse and not sort):
-        option = (
-            "--reverse works only with --sort"
-            if reverse
-            else "--lower-is-better works only with --compare AXIS or --sort"
-        )
-        raise click.UsageError(f"{option}.")
+    if lower and not (axis or sort):
+        raise click.UsageError("--lower-is-better works only with --compare AXIS or --sort.")
+    if reverse and not sort:
+        raise click.UsageError("--reverse works only with --sort.")
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.outdated import outdated_now
     from neurofit.status.experiment_status import read_status
