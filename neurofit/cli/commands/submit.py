@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3:0-9 --workers 4",
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
-        "neurofit submit it/best --backend it/features=slurm-gpu --backend slurm-cpu",
+        "neurofit submit maps --backend features=slurm-gpu --backend slurm-cpu",
     )
 )
 @options.selector("selector", metavar="EXPERIMENT[:RUNS[/REPETITIONS]]")
@@ -155,7 +155,7 @@ def command(
 def _runners(
     study: Study, backends: tuple[str, ...], workers: int | None, asked: dict[str, Any]
 ) -> tuple[Runner, dict[str, Runner]]:
-    """The runner of all stages, and those of single stages (`--backend it/features=slurm-gpu`)."""
+    """The runner of all stages, and those of single stages (`--backend features=slurm-gpu`)."""
     from neurofit.backends import runner
 
     def load(name: str) -> Runner:
