@@ -20,6 +20,7 @@ import pytest
 
 from neurofit.backends import runner
 from neurofit.experiments import scripts
+from neurofit.files import write_whole
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submit
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -73,7 +74,7 @@ class Workbench:
         return name
 
     def runner(self, name: str = "local", text: str = "backend: local\nworkers: 2\n") -> runner.Runner:
-        (self.study.runners / f"{name}.yaml").write_text(text, encoding="utf-8")
+        write_whole(self.study.runners / f"{name}.yaml", text)  # other processes of a test may be reading it
         return runner.load(self.study.runners, name)
 
     def submit(self, name: str, profile: runner.Runner | None = None, **options) -> Submitted | None:
