@@ -24,15 +24,17 @@ from .plotting.curve_sets import (
 from .programs.command import (
     Command as Command,
 )
+from .tables.frames import (
+    compare as compare,
+    neurons as neurons,
+    results as results,
+    runs as runs,
+)
 from .tables.loading import (
     ensemble as ensemble,
     folder as folder,
     load as load,
     predict as predict,
-)
-from .tables.rows import (
-    neurons as neurons,
-    results as results,
 )
 
 __version__: str

@@ -48,6 +48,7 @@ Selectors, the same in every command:
   exp3:17          run 17
   exp3:17-40,last  runs 17 to 40, and the last one
   exp3:17/3        repetition 3 of run 17
+  exp3:best        the run with the best scores on validation images
 Add --state failed or --where 'lr < 1e-3' to narrow the selection.
 
 \b

@@ -35,6 +35,16 @@ where = click.option(
 )
 
 
+def best_by(*names: str) -> Decorator:
+    """The option that names the metric by which `exp3:best` is chosen; `--by` where that is not taken."""
+    return click.option(
+        *names,
+        "best_by",
+        metavar="METRIC",
+        help="With exp3:best: choose the run by METRIC, or by min:METRIC or max:METRIC.  [default: of validation]",
+    )
+
+
 def examples(*lines: str) -> str:
     """The end of a command's help: lines of examples, which click does not wrap."""
     return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])

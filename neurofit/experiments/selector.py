@@ -3,7 +3,9 @@
     exp3               every task of the experiment            exp3:17        every repetition of run 17
     exp3:17-40,last    runs 17 to 40, and the highest          exp3:17/3      repetition 3 of run 17
     exp3:all/0-4       repetitions 0 to 4 of every run         group/exp3:17/3
+    exp3:best          the run with the best scores            exp3:best/3    repetition 3 of it
 
+`best` is only a word here: `tables/best.py` finds the run.
 Conditions of `--where` are parsed by `condition.py`.
 """
 
@@ -11,15 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurofit.condition import Where, where
 from neurofit.errors import UsageError
 from neurofit.text import one_line
 
 __all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
+BEST = "best"
 _MOST_PARTS = 6  # ranges in a selector that is shown
-GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3) or exp3:all/0-4."
+GRAMMAR = "A selector is exp3, exp3:17, exp3:17-40,last, exp3:17/3 (repetition 3), exp3:all/0-4 or exp3:best."
 _PIECE = re.compile(r"([0-9]{1,18}|last)(?:-([0-9]{1,18}|last))?")
 
 
@@ -37,11 +40,19 @@ class Range:
 
 @dataclass(frozen=True)
 class Selection:
-    """The name of an experiment and ranges of its runs and repetitions, None for all of them."""
+    """The name of an experiment and ranges of its runs and repetitions, None for all of them.
+
+    If `best` is set, the run is not known yet; `of_run` makes the selection of it.
+    """
 
     experiment: str
     runs: tuple[Range, ...] | None = None
     repetitions: tuple[Range, ...] | None = None
+    best: bool = False
+
+    def of_run(self, number: int) -> Selection:
+        """This selection with one run in place of `best`."""
+        return replace(self, runs=(Range(number, number),), best=False)
 
     def matches(self, number: int, repetition: int, numbers: Collection[int]) -> bool:
         """Whether a task is selected.
@@ -52,7 +63,14 @@ class Selection:
             The run and the repetition of the task.
         numbers : collection of int
             The numbers of all runs; `last` is the highest of them.
+
+        Raises
+        ------
+        ValueError
+            The best run is selected, and nobody has looked which one it is.
         """
+        if self.best:
+            raise ValueError(f"the best run of {self.experiment} is not known yet")
         return _holds(self.runs, number, numbers) and _holds(self.repetitions, repetition, ())
 
 
@@ -70,15 +88,19 @@ def parse(text: str) -> Selection:
     runs, slash, repetitions = rest.partition("/")
     if not experiment.strip():
         raise UsageError(f"'{one_line(text)}' has no name of an experiment. {GRAMMAR}")
-    if "last" in repetitions:
+    for word in ("last", BEST):
+        if word in repetitions:
+            raise UsageError(
+                f"'{one_line(text)}': '{word}' is only for runs. Write repetitions as numbers, as in 0-4. {GRAMMAR}"
+            )
+    of_repetitions = _ranges(repetitions, text, "repetitions") if slash else None
+    if runs.strip() == BEST:
+        return Selection(experiment.strip(), None, of_repetitions, best=True)
+    if BEST in (piece.strip() for piece in re.split("[,-]", runs)):
         raise UsageError(
-            f"'{one_line(text)}': 'last' is only for runs. Write repetitions as numbers, as in 0-4. {GRAMMAR}"
+            f"'{one_line(text)}': '{BEST}' is a single run and stands alone, as in exp3:best or exp3:best/3. {GRAMMAR}"
         )
-    return Selection(
-        experiment.strip(),
-        _ranges(runs, text, "runs"),
-        _ranges(repetitions, text, "repetitions") if slash else None,
-    )
+    return Selection(experiment.strip(), _ranges(runs, text, "runs"), of_repetitions)
 
 
 def _holds(ranges: tuple[Range, ...] | None, number: int, numbers: Collection[int]) -> bool:

@@ -203,7 +203,9 @@ def predictions_picture(tasks: Sequence[PlottedTask]) -> Picture:
     return Picture(facts_of_all, ["which", "neuron", "r"], rows, draw, first_task=task)
 
 
-def view_picture(selector: str, what: str, neurons: Sequence[int] | None, study: Study) -> Picture:
+def view_picture(
+    selector: str, what: str, neurons: Sequence[int] | None, study: Study, best_by: str | None = None
+) -> Picture:
     """The panels of one view of a task's model.
 
     Raises
@@ -211,8 +213,8 @@ def view_picture(selector: str, what: str, neurons: Sequence[int] | None, study:
     UsageError
         The selector means several tasks, or the fit has no such view.
     """
-    panels = view(selector, what, neurons=neurons, study=Path(study.root))
-    (task,), notes = select_tasks(study, [selector], histories=False)
+    panels = view(selector, what, neurons=neurons, study=Path(study.root), best_by=best_by)
+    (task,), notes = select_tasks(study, [selector], histories=False, best_by=best_by)
     rows = []
     for panel in panels:
         shape = np.shape(panel[PANEL_KINDS[panel["kind"]][1][-1]])

@@ -65,6 +65,7 @@ class PlotRequest:
     events: Path | None = None
     over: str | None = None
     average: str = "mean"
+    best_by: str | None = None
 
 
 def check_kind(what: str, selectors: Iterable[str]) -> None:
@@ -127,6 +128,7 @@ def make_picture(study: Study | None, request: PlotRequest) -> Picture:
         request.states,
         request.where,
         histories=request.what in ("curves", "progress"),
+        best_by=request.best_by,
         per_selector=(request.options.by == SELECTOR and request.what in ("curves", OVER_AXIS)) or pairs,
     )
     if request.what == "progress":
@@ -174,7 +176,7 @@ def _view_picture(study: Study, request: PlotRequest) -> Picture:
     (selector,) = request.selectors
     neurons = None if request.neurons is None else parse_neurons(request.neurons)
     try:
-        return view_picture(selector, request.what, neurons, study)
+        return view_picture(selector, request.what, neurons, study, request.best_by)
     except UsageError as error:
         others = f"Pictures of experiments and runs: {', '.join(OF_TASKS)}."
         raise UsageError(f"--what {request.what} shows the model of one task. {error} {others}") from error

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import UsageError
+from neurofit.experiments.selector import parse
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.history import read_history
 from neurofit.store.state import State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
+from neurofit.tables.best import resolved
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
@@ -62,6 +64,7 @@ class _Collected:
     statuses: dict[str, ExperimentStatus] = field(default_factory=dict)
     rows: dict[str, dict[TaskKey, TaskRow]] = field(default_factory=dict)  # experiment → task → row
     tasks: dict[tuple[str, int, int, str | None], PlottedTask] = field(default_factory=dict)
+    chosen: list[str] = field(default_factory=list)  # sentences: which run is the best one
 
 
 def select_tasks(
@@ -72,6 +75,7 @@ def select_tasks(
     *,
     histories: bool = True,
     per_selector: bool = False,
+    best_by: str | None = None,
 ) -> tuple[list[PlottedTask], list[str]]:
     """Read the selected tasks, and the notes that `neurofit results` prints about them.
 
@@ -85,6 +89,8 @@ def select_tasks(
         Whether to read the histories, and to leave out tasks without one.
     per_selector : bool
         Whether a task that matches several selectors is listed once for each.
+    best_by : str, optional
+        The metric that decides which run is the best one.
 
     Raises
     ------
@@ -94,10 +100,12 @@ def select_tasks(
         A history is damaged.
     """
     collected = _Collected()
+    some_best = any(parse(selector).best for selector in selectors)
     for selector in dict.fromkeys(selectors):
-        _collect(collected, study, selector, states, condition, per_selector)
+        of_best = best_by if parse(selector).best or not some_best else None
+        _collect(collected, study, selector, states, condition, per_selector, of_best)
     tasks = list(collected.tasks.values())
-    remarks = []
+    remarks = [*collected.chosen]
     for status in collected.statuses.values():
         remarks += [*status.problems, *status.unanswered]
     for name, rows in collected.rows.items():
@@ -128,11 +136,15 @@ def _collect(
     states: Collection[State],
     condition: str | None,
     per_selector: bool,
+    best_by: str | None,
 ) -> None:
     query = parse_query(study, selector, states, condition)
     if query.name not in collected.statuses:
         collected.statuses[query.name] = read_status(study, query.name)
     status = collected.statuses[query.name]
+    query, best = resolved(query, status, best_by)
+    if best:
+        collected.chosen.append(best.sentence)
     keys = set(query.keys(status, of_rows=True))
     for row in valid_rows(read_rows(status, query.selection)):
         key = row["run"], row["repetition"]

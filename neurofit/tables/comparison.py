@@ -39,6 +39,7 @@ _OWN_COLUMNS = (
     "architecture",
     "repetitions",
     "missing",
+    "on_grid",
     "interval",
     "varied",
     "mixed",
@@ -113,6 +114,7 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
 
         - `interval` says what `low` and `high` are: a 95 % t-interval of the mean over repetitions (with the
           corrected variance if splits are resampled), or the lowest and the highest fold.
+        - `on_grid` is there if some run is off the grid.
         - `repetitions` counts the finished tasks, `missing` the others. If some of the finished tasks lack a
           metric, `M n` counts those that have it.
         - `varied` says what differed between repetitions ("initialisation", "split"); `mixed` says what
@@ -129,6 +131,9 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     replications = {name: [replication(group, name) for group in done] for name in matrices}
     spreads = {name: spread(matrix, replications[name]) for name, matrix in matrices.items()}
     columns: dict[str, Any] = {**_settings(groups, ordered), "repetitions": count, "missing": missing}
+    on_grid = [group[0].get("on_grid") is not False for group in groups]
+    if not all(on_grid):
+        columns["on_grid"] = on_grid
     for parts in (("n", "mean", "low", "high"), ("median", "p10", "p90")):  # the most important come first
         columns |= {f"{name} {part}": numbers[part] for name, numbers in spreads.items() for part in parts}
     for name in spreads:
@@ -145,6 +150,7 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     frame.attrs["below"] = ["interval"]
     frame.attrs["scores"] = [f"{name} mean" for name in spreads]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
+    frame.attrs["first"] += [] if all(on_grid) else ["on_grid"]
     return frame
 
 

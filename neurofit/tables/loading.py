@@ -32,13 +32,16 @@ class Result:
     submission: str
 
 
-def load(selector: str, *, study: Path | str | None = None) -> Any:
+def load(selector: str, *, best_by: str | None = None, study: Path | str | None = None) -> Any:
     """Load the model of one finished task, such as `neurofit.load("exp3:17/3")`.
 
     Parameters
     ----------
     selector : str
-        Selector of a single task.
+        Selector of a single task, such as "exp3:17/3" or "exp3:best/0".
+    best_by : str, optional
+        With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
+        validation set.
     study : Path or str, optional
         A folder in the study. Default: the current folder.
 
@@ -54,7 +57,7 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
     NameUnknown
         There is no such task, or it is not done.
     """
-    _, fit, folder = _finished(selector, study)
+    _, fit, folder = _finished(selector, study, best_by)
     if fit.load is None:
         raise UsageError(
             f"The fit of {parse(selector).experiment} has no method load(folder). Its files are in {folder}."
@@ -62,7 +65,9 @@ def load(selector: str, *, study: Path | str | None = None) -> Any:
     return fit.load(folder)
 
 
-def predict(selector: str, data: Any, *, study: Path | str | None = None) -> PredictedResponses:
+def predict(
+    selector: str, data: Any, *, best_by: str | None = None, study: Path | str | None = None
+) -> PredictedResponses:
     """Predict the responses of one finished task's model to other images.
 
     The images are scaled with the numbers of the training set of that task, and the model is rebuilt by the code
@@ -71,10 +76,13 @@ def predict(selector: str, data: Any, *, study: Path | str | None = None) -> Pre
     Parameters
     ----------
     selector : str
-        Selector of a single task, such as "exp3:17/3".
+        Selector of a single task, such as "exp3:17/3" or "exp3:best/0".
     data : str, Dataset, StimulusSet, ndarray, or mapping of str to ndarray
         The name of a data set, with "/train" or "/test" for a part of an official split; the path of a .npy or
         .npz file with images, relative to the study; a data set; or arrays, (image, …), by input.
+    best_by : str, optional
+        With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
+        validation set.
     study : Path or str, optional
         A folder in the study. Default: the current folder.
 
@@ -93,7 +101,7 @@ def predict(selector: str, data: Any, *, study: Path | str | None = None) -> Pre
     DataError
         The images cannot be read, or do not have the shape that the model takes.
     """
-    home, fit, folder = _finished(selector, study)
+    home, fit, folder = _finished(selector, study, best_by)
     if fit.predict is None:
         raise UsageError(
             f"The fit of {parse(selector).experiment} has no method predict(folder, data, study). "
@@ -102,13 +110,16 @@ def predict(selector: str, data: Any, *, study: Path | str | None = None) -> Pre
     return fit.predict(folder, data, home.root)
 
 
-def folder(selector: str, *, study: Path | str | None = None) -> Path:
+def folder(selector: str, *, best_by: str | None = None, study: Path | str | None = None) -> Path:
     """Find the folder with the files of one finished task.
 
     Parameters
     ----------
     selector : str
-        Selector of a single task.
+        Selector of a single task, such as "exp3:17/3" or "exp3:best/0".
+    best_by : str, optional
+        With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
+        validation set.
     study : Path or str, optional
         A folder in the study. Default: the current folder.
 
@@ -123,22 +134,30 @@ def folder(selector: str, *, study: Path | str | None = None) -> Path:
     NameUnknown
         There is no such task, or it is not done.
     """
-    return _finished(selector, study)[2]
+    return _finished(selector, study, best_by)[2]
 
 
 def view(
-    selector: str, name: str, *, neurons: Any = None, study: Path | str | None = None
+    selector: str,
+    name: str,
+    *,
+    neurons: Any = None,
+    best_by: str | None = None,
+    study: Path | str | None = None,
 ) -> list[dict[str, Any]]:
     """Compute the panels of one view of a finished task's model.
 
     Parameters
     ----------
     selector : str
-        Selector of a single task.
+        Selector of a single task, such as "exp3:17/3" or "exp3:best/0".
     name : str
         One of the `views` of the fit.
     neurons : sequence of int, optional
         Indices of the neurons to show. Default: chosen by the fit.
+    best_by : str, optional
+        With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
+        validation set.
     study : Path or str, optional
         A folder in the study. Default: the current folder.
 
@@ -154,7 +173,7 @@ def view(
     NameUnknown
         There is no such task, or it is not done.
     """
-    _, fit, folder = _finished(selector, study)
+    _, fit, folder = _finished(selector, study, best_by)
     known = fit.views
     if name not in known or fit.view is None:
         there = f"Its views are: {', '.join(known)}." if known else "It has no views of its models."
@@ -162,7 +181,7 @@ def view(
     return fit.view(folder, name, neurons)
 
 
-def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
+def ensemble(selector: str, *, best_by: str | None = None, study: Path | str | None = None) -> Any:
     """Load the finished repetitions of one run as one model that predicts their mean.
 
     Parameters
@@ -170,6 +189,9 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     selector : str
         Selector of one run, such as "exp3:17", or of some of its repetitions, such as "exp3:17/0-4".
         Repetitions that are not done are left out.
+    best_by : str, optional
+        With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
+        validation set.
     study : Path or str, optional
         A folder in the study. Default: the current folder.
 
@@ -189,7 +211,7 @@ def ensemble(selector: str, *, study: Path | str | None = None) -> Any:
     UserWarning
         Repetitions were done with different code or data.
     """
-    home, status, keys = _select(selector, study)
+    home, status, keys = _select(selector, study, best_by)
     runs = list(dict.fromkeys(number for number, _ in keys))
     if len(runs) > 1:
         raise UsageError(
@@ -233,9 +255,11 @@ def _check_comparable(selector: str, outcomes: dict[int, Outcome]) -> None:
         warnings.warn(f"The repetitions in the ensemble of '{selector}' differ: {differences}.", stacklevel=3)
 
 
-def _finished(selector: str, study: Path | str | None) -> tuple[studies.Study, FitAdapter, Path]:
+def _finished(
+    selector: str, study: Path | str | None, best_by: str | None
+) -> tuple[studies.Study, FitAdapter, Path]:
     """The study, the fit of one finished task by the code as it was submitted, and the folder of its attempt."""
-    home, status, keys = _select(selector, study)
+    home, status, keys = _select(selector, study, best_by)
     if len(keys) > 1:
         raise UsageError(
             f"'{selector}' means {len(keys)} tasks; select a single one, such as {status.name}:{keys[0][0]}/0."
@@ -249,10 +273,16 @@ def _finished(selector: str, study: Path | str | None) -> tuple[studies.Study, F
     return home, _submitted_fit(home, status, result), result.files.folder
 
 
-def _select(selector: str, study: Path | str | None) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:
+def _select(
+    selector: str, study: Path | str | None, best_by: str | None
+) -> tuple[studies.Study, ExperimentStatus, list[TaskKey]]:
     home = studies.find(Path(study) if study else Path.cwd())
     selection = parse(selector)
     status = read_status(home, experiment_name(home, selection.experiment))
+    if selection.best or best_by is not None:
+        from neurofit.tables.best import resolved_selection  # loads pandas
+
+        selection, _ = resolved_selection(selection, status, best_by)
     numbers = list(status.registry.runs)
     return home, status, [key for key in status.all_keys() if selection.matches(*key, numbers)]
 

@@ -1,4 +1,4 @@
-"""Rows of results: one per task, with its outcome, or with its state if it has none; `nf.results`, `nf.neurons`."""
+"""Rows of results: one per task, with its outcome, or with its state if it has none."""
 
 from __future__ import annotations
 
@@ -8,97 +8,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from neurofit import study as studies
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import Selection
-from neurofit.status.experiment_status import ExperimentStatus, TaskStatus, read_status
+from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store.journal import Journalled, journals, read_outcomes
 from neurofit.store.records import Outcome
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
 from neurofit.structure import read_record
-from neurofit.tables.query import parse_query
 
 if TYPE_CHECKING:
-    import pandas
-
     from neurofit.tables.table import NewerAttempt, TaskRow
 
 Outcomes = dict[tuple[int, int, int], Journalled]  # by run, repetition and attempt
-
-
-def results(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """Read the table of results of an experiment, with one row per task, as `neurofit results` shows it.
-
-    Parameters
-    ----------
-    name : str
-        Experiment or selector, such as "exp3" or "exp3:17".
-    study : Path or str, optional
-        A folder in the study. Default: the current folder.
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    UsageError, NameUnknown
-        The selector is invalid, or there is no such experiment or task.
-    """
-    from neurofit.tables.table import table
-
-    return table(read_rows(*_select(name, study)))
-
-
-def neurons(name: str, *, study: Path | str | None = None) -> pandas.DataFrame:
-    """Read the scores per neuron of all finished tasks that saved `neurons.csv`.
-
-    Parameters
-    ----------
-    name : str
-        Experiment or selector, such as "exp3" or "exp3:17".
-    study : Path or str, optional
-        A folder in the study. Default: the current folder.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per neuron and task, with columns `run` and `repetition`, those of `neurons.csv`, and the
-        arguments of the run.
-
-    Raises
-    ------
-    UsageError, NameUnknown
-        The selector is invalid, or there is no such experiment or task.
-    """
-    import pandas
-
-    status, selection = _select(name, study)
-    frames = []
-    for row in read_rows(status, selection):
-        if row["state"] != "done" or not row["attempt"]:
-            continue
-        task = status.files.task(row["run"], row["id"], row["repetition"])
-        path = task.attempt(row["attempt"]).folder / "neurons.csv"
-        if not path.exists():
-            continue
-        frame = pandas.read_csv(path)
-        frame.insert(0, "run", row["run"])
-        frame.insert(1, "repetition", row["repetition"])
-        arguments = {name: value for name, value in row["params"].items() if name not in frame}
-        frames.append(frame.assign(**{name: [value] * len(frame) for name, value in arguments.items()}))
-    if not frames:
-        return pandas.DataFrame(columns=["run", "repetition", "neuron"])
-    return pandas.concat(frames, ignore_index=True)
-
-
-def _select(name: str, folder: Path | str | None) -> tuple[ExperimentStatus, Selection]:
-    study = studies.find(Path(folder) if folder else Path.cwd())
-    query = parse_query(study, name)
-    status = read_status(study, query.name)
-    query.keys(status)  # raises an error if the selector matches nothing
-    return status, query.selection
 
 
 def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> list[TaskRow]:

@@ -49,6 +49,16 @@ def test_the_name_is_what_is_before_the_last_colon(name):
     assert parse(f"{name}:17/3").experiment == name
 
 
+def test_best_is_a_run_that_is_not_known_yet():
+    selection = parse("exp3:best/0-1")
+    assert selection.best
+    with pytest.raises(ValueError, match="not known yet"):
+        selection.matches(0, 0, NUMBERS)
+    found = selection.of_run(17)
+    assert [key for key in ((17, 0), (17, 2), (20, 0)) if found.matches(*key, NUMBERS)] == [(17, 0)]
+    assert not parse("exp3").best
+
+
 def test_last_of_no_runs_is_none():
     assert chosen("exp3:last", numbers=[]) == []
 
@@ -67,6 +77,9 @@ def test_last_of_no_runs_is_none():
         ("exp3:9-3", "range '9-3' ends before it begins"),
         ("exp3:last-3", "range 'last-3' ends before it begins"),
         ("exp3:1/last", "'last' is only for runs"),
+        ("exp3:1/best", "'best' is only for runs"),
+        ("exp3:best,3", "'best' is a single run and stands alone"),
+        ("exp3:best-3", "'best' is a single run and stands alone"),
         ("exp3:٣", "expected numbers of runs"),
         (":3", "has no name of an experiment"),
         ("", "has no name of an experiment"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
@@ -24,24 +25,28 @@ if TYPE_CHECKING:
 @options.selector()
 @options.states
 @options.where
+@options.best_by("--by", "--best-by")
 @options.dry_run
 @options.yes
 @options.as_json
 def command(
-    selector: str, states: Sequence[State], where: str | None, dry_run: bool, yes: bool, as_json: bool
+    selector: str,
+    states: Sequence[State],
+    where: str | None,
+    best_by: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> int | None:
     """Cancel the queued and running tasks that SELECTOR names.
 
     Running tasks save a checkpoint first, and `neurofit submit --retry` continues from it.
     """
     from neurofit.orchestrate.cancel import cancel, ending
-    from neurofit.status.experiment_status import read_status
     from neurofit.store.state import State
-    from neurofit.tables.query import parse_query
 
     study = options.here()
-    query = parse_query(study, selector, states, where)
-    status = read_status(study, query.name)
+    query, status = select(study, selector, states, where, best_by)
     doomed = ending(status, query.keys(status))
     tasks = [key for one in doomed for key in one.tasks]
     running = sum(status.of(key).state is State.RUNNING for key in tasks)

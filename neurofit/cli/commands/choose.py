@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import select
 from neurofit.text import command as suggested
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     help="Make this attempt count; it must be done.",
 )
 @click.option("--newest", is_flag=True, help="Undo a choice: make the newest attempt that is done count.")
+@options.best_by("--by", "--best-by")
 @options.dry_run
 @options.as_json
-def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    selector: str, attempt: int | None, newest: bool, best_by: str | None, dry_run: bool, as_json: bool
+) -> None:
     """Choose which attempt of a task counts, or list its attempts.
 
     Without a choice, the newest attempt that is done counts, even if a later one failed. An attempt that you
@@ -33,13 +37,11 @@ def command(selector: str, attempt: int | None, newest: bool, dry_run: bool, as_
     from neurofit.experiments.selector import naming_all
     from neurofit.orchestrate.attempts import attempts_at, choose
     from neurofit.status.experiment_status import read_status
-    from neurofit.tables.query import parse_query
 
     if attempt is not None and newest:
         raise click.UsageError("--attempt NUMBER and --newest exclude each other: give one of them.")
     study = options.here()
-    query = parse_query(study, selector)
-    status = read_status(study, query.name)
+    query, status = select(study, selector, best_by=best_by)
     keys = query.keys(status)
     if len(keys) != 1:
         raise click.UsageError(

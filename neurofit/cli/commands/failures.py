@@ -8,6 +8,7 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 )
 @options.selector()
 @options.where
+@options.best_by("--by", "--best-by")
 @options.as_json
-def command(selector: str, where: str | None, as_json: bool) -> int | None:
+def command(selector: str, where: str | None, best_by: str | None, as_json: bool) -> int | None:
     """Explain why tasks failed, were lost or stopped, and what to do about it.
 
     Tasks with the same failure are listed once, with the arguments and hosts that they have in common and
@@ -28,13 +30,11 @@ def command(selector: str, where: str | None, as_json: bool) -> int | None:
     """
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.explanations import explained
-    from neurofit.status.experiment_status import read_status
     from neurofit.store.state import UNFINISHED
-    from neurofit.tables.query import TaskQuery, parse_query
+    from neurofit.tables.query import TaskQuery
 
     study = options.here()
-    query = parse_query(study, selector, UNFINISHED, where)
-    status = read_status(study, query.name)
+    query, status = select(study, selector, UNFINISHED, where, best_by)
     explanations = explained(status, query.keys(status))
     if as_json:
         terminal.as_json(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested, printable_log
 
@@ -26,7 +27,10 @@ LINES_OF_MANY = 20
 
 @click.command(
     epilog=options.examples(
-        "neurofit logs exp3:17/3", "neurofit logs exp3 --failed --tail 5", "neurofit logs exp3:17/3 --follow"
+        "neurofit logs exp3:17/3",
+        "neurofit logs exp3 --failed --tail 5",
+        "neurofit logs exp3:17/3 --follow",
+        "neurofit logs exp3:best/0",
     )
 )
 @options.selector()
@@ -49,6 +53,7 @@ LINES_OF_MANY = 20
     metavar="NUMBER",
     help="Show attempt NUMBER instead of the newest.",
 )
+@options.best_by("--by", "--best-by")
 @options.as_json
 def command(
     selector: str,
@@ -60,6 +65,7 @@ def command(
     lines: int | None,
     raw: bool,
     attempt: int | None,
+    best_by: str | None,
     as_json: bool,
 ) -> None:
     """Show what tasks printed in their newest attempts, including attempts that do not count.
@@ -68,15 +74,13 @@ def command(
     """
     from neurofit.orchestrate.failures import cause
     from neurofit.status import logs
-    from neurofit.status.experiment_status import read_status
     from neurofit.store.state import FAILED_OR_LOST, State
-    from neurofit.tables.query import parse_query
 
     if follow and (as_json or attempt):
         raise click.UsageError("--follow cannot be combined with --json or --attempt.")
     study = options.here()
-    query = parse_query(study, selector, [*states, *(FAILED_OR_LOST if failed else ())], where)
-    status = read_status(study, query.name)
+    wanted = [*states, *(FAILED_OR_LOST if failed else ())]
+    query, status = select(study, selector, wanted, where, best_by)
     keys = query.keys(status)
     several = len(keys) > 1
     lines = LINES_OF_MANY if lines is None and several else lines

@@ -30,7 +30,7 @@ Values of --what:
 \b
 Examples:
   neurofit plot exp3 --by filters --reference hsm/region1
-  neurofit plot exp3:0 --what neurons -o neurons.pdf
+  neurofit plot exp3:best --what neurons -o neurons.pdf
   neurofit plot exp3 --what over-axis --over filters --by architecture
   neurofit plot exp3:0 exp3:2 --what scatter
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
@@ -109,6 +109,7 @@ def _complete_kind(ctx: click.Context, parameter: click.Parameter, incomplete: s
 )
 @options.states
 @options.where
+@options.best_by("--best-by")
 @click.option(
     "-o",
     "--output",
@@ -137,6 +138,7 @@ def command(
     events: Path | None,
     states: Sequence[State],
     where: str | None,
+    best_by: str | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -154,7 +156,7 @@ def command(
     percentiles = MEDIAN if median else UPPER_QUARTILE
     curve_options = CurveOptions(metric, by, ensemble, percentiles, normalise_steps, limit, tuple(labels))
     chosen = tuple(selectors), curve_options, tuple(states), where, tuple(references), bands, neurons, events
-    _draw(PlotRequest(what, *chosen, over=over, average=average), output, as_json)
+    _draw(PlotRequest(what, *chosen, over=over, average=average, best_by=best_by), output, as_json)
 
 
 def _draw(request: Any, output: Path | None, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import named
 from neurofit.files import write_whole
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class _Output(click.Path):
     epilog=options.examples(
         "neurofit predict exp3:17/3 --data macaque_v1/02 --out predictions.npy",
         "neurofit predict exp3:17/3 --data antolik_2016/region1/test --out hidden.csv",
-        "neurofit predict exp3:17/3 --data data/mine.npy --out predictions.npz",
+        "neurofit predict exp3:best/0 --data data/mine.npy --out predictions.npz",
     )
 )
 @options.selector(metavar="EXPERIMENT:RUN/REPETITION")
@@ -57,8 +58,9 @@ class _Output(click.Path):
     help="Write the predictions to FILE: .npy (image, neuron), .npz with the names of images and neurons, or .csv "
     "with a row per image.",
 )
+@options.best_by("--by", "--best-by")
 @options.as_json
-def command(selector: str, data: str, output: Path, as_json: bool) -> int:
+def command(selector: str, data: str, output: Path, best_by: str | None, as_json: bool) -> int:
     """Predict the responses of a finished task's model to other images.
 
     The images are scaled with the numbers of the task's training set. Predictions are in the units of the
@@ -67,6 +69,7 @@ def command(selector: str, data: str, output: Path, as_json: bool) -> int:
     from neurofit.tables.loading import predict
 
     home = options.here()
+    selector = named(home, selector, best_by)
     file = str(Path(data).absolute()) if Path(data).suffix in (".npy", ".npz") else data
     with terminal.without_library_logs():  # TensorFlow's messages about the processor do not help here
         predictions = predict(selector, file, study=home.root)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurofit.cli import options, terminal
+from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
         "neurofit results exp3 --by run",
         "neurofit results exp3 --compare degree --metric test/mse",
         "neurofit results exp3 --by run --sort test/mse --top 10",
+        "neurofit results exp3:best",
         "neurofit results exp3 --format csv > exp3.csv",
     )
 )
@@ -80,6 +82,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     metavar="NAMES",
     help='Print only these columns, in this order: names or patterns, such as "run,lr,test/*" (repeatable).',
 )
+@options.best_by("--best-by")
 @options.as_json
 def command(
     selector: str,
@@ -96,6 +99,7 @@ def command(
     reverse: bool,
     top: int | None,
     columns: Sequence[str],
+    best_by: str | None,
     as_json: bool,
 ) -> None:
     """Print one row per task: arguments, state, metrics, cost, seeds and versions.
@@ -111,15 +115,12 @@ def command(
         raise click.UsageError("--reverse works only with --sort.")
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.outdated import outdated_now
-    from neurofit.status.experiment_status import read_status
     from neurofit.tables import comparison, formats, notes, table
     from neurofit.tables.arrangement import arranged
-    from neurofit.tables.query import parse_query
     from neurofit.tables.rows import read_rows
 
     study = options.here()
-    query = parse_query(study, selector, states, where)
-    status = read_status(study, query.name)
+    query, status = select(study, selector, states, where, best_by)
     keys = set(query.keys(status, of_rows=True))
     rows = [row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in keys]
     if metrics:

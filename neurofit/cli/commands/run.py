@@ -8,6 +8,7 @@ import click
 
 from neurofit import environment
 from neurofit.cli import foreground, options
+from neurofit.cli.selecting import of_script
 
 if TYPE_CHECKING:
     from neurofit.experiments.selector import Range, Selection
@@ -15,19 +16,29 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=options.examples(
-        "neurofit run exp3", "neurofit run exp3:17/3 --rerun", "neurofit run exp3 --set filters=16 --pdb"
+        "neurofit run exp3",
+        "neurofit run exp3:17/3 --rerun",
+        "neurofit run exp3 --set filters=16 --pdb",
+        "neurofit run exp3:best --set epochs=5",
     )
 )
 @options.selector(metavar="EXPERIMENT[:RUN[/REPETITION]]")
 @click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Set an argument of the fit (repeatable)."
 )
+@options.best_by("--by", "--best-by")
 @click.option("--rerun", is_flag=True, help="Make the attempt count even if the task is done.")
 @click.option("--pdb", "debug", is_flag=True, help="Open the debugger where the fit raises an exception.")
 @options.dry_run
 @options.as_json
 def command(
-    selector: str, changes: tuple[str, ...], rerun: bool, debug: bool, dry_run: bool, as_json: bool
+    selector: str,
+    changes: tuple[str, ...],
+    best_by: str | None,
+    rerun: bool,
+    debug: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Run one task in the foreground, by default repetition 0 of the first run.
 
@@ -41,6 +52,7 @@ def command(
         environment.enter()
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
+    selection = of_script(study, experiment, selection, best_by)
     number = _single(selector, selection, selection.runs)
     repetition = _single(selector, selection, selection.repetitions) or 0
     texts = foreground.pairs(changes)

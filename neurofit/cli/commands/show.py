@@ -8,15 +8,21 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import of_script
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
 
-@click.command(epilog=options.examples("neurofit show exp3", "neurofit show exp3 --where 'filters > 16'"))
+@click.command(
+    epilog=options.examples(
+        "neurofit show exp3", "neurofit show exp3 --where 'filters > 16'", "neurofit show exp3:best"
+    )
+)
 @options.selector(metavar="EXPERIMENT[:RUNS]")
 @options.where
+@options.best_by("--by", "--best-by")
 @options.as_json
-def command(selector: str, where: str | None, as_json: bool) -> None:
+def command(selector: str, where: str | None, best_by: str | None, as_json: bool) -> None:
     """Show the axes, runs and repetitions of an experiment.
 
     The number of a run never changes after the first submission.
@@ -30,6 +36,7 @@ def command(selector: str, where: str | None, as_json: bool) -> None:
 
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
+    selection = of_script(study, experiment, selection, best_by)
     runs = runs_of(experiment, read_registry(ExperimentFiles(study, experiment.name).registry))
     record = of_grid(
         experiment, chosen(experiment, runs, selection, condition(experiment, where) if where else None)

@@ -9,11 +9,13 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import options, progress, terminal, wording
+from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.watch import WatchedStatus
     from neurofit.store.state import State
+    from neurofit.study import Study
     from neurofit.tables.query import TaskQuery
 
 STATES = ["new", "queued", "running", "stopped", "done", "failed", "lost", "cancelled"]
@@ -38,6 +40,7 @@ STATES = ["new", "queued", "running", "stopped", "done", "failed", "lost", "canc
     metavar="SECONDS",
     help="Watch for at most SECONDS; exit with 4 if tasks are still running.",
 )
+@options.best_by("--by", "--best-by")
 @options.as_json
 def command(
     selectors: Sequence[str],
@@ -45,6 +48,7 @@ def command(
     where: str | None,
     watch: bool,
     wait_seconds: float | None,
+    best_by: str | None,
     as_json: bool,
 ) -> int:
     """Show how many tasks of each experiment are queued, running, done or failed.
@@ -55,10 +59,10 @@ def command(
     The exit code is 3 if tasks failed, were lost or stopped, 4 if they were still running when --wait ended,
     5 if a queue could not be asked, and 1 if the files of an experiment cannot be read.
     """
-    from neurofit.experiments.selector import Selection, naming_all
+    from neurofit.experiments.selector import Selection, naming_all, parse
     from neurofit.orchestrate.watch import Watch, until_over
     from neurofit.store.layout import discover_experiments
-    from neurofit.tables.query import TaskQuery, parse_query
+    from neurofit.tables.query import TaskQuery
 
     study = options.here()
     discovered = discover_experiments(study)
@@ -68,7 +72,11 @@ def command(
         if selectors
         else [TaskQuery(name, Selection(name), frozenset(states), where) for name in discovered.names]
     )
-    queries = whole or [parse_query(study, one, states, where) for one in selectors]
+    some_best = any(parse(one).best for one in selectors)
+    queries = whole or [
+        _query(study, one, states, where, best_by if parse(one).best or not some_best else None)
+        for one in selectors
+    ]
     selectors = selectors or [naming_all(query.name) for query in queries]
     watches = [
         Watch(study, query.name, query.keys, details=watch and terminal.is_rich()) for query in queries
@@ -89,6 +97,18 @@ def command(
         _print_text(queries, statuses, unseen, selectors)
     code = progress.exit_code(statuses, waited=waited)
     return exit_codes.ERROR if code == exit_codes.OK and unseen else code
+
+
+def _query(
+    study: Study, selector: str, states: Sequence[State], where: str | None, best_by: str | None
+) -> TaskQuery:
+    """The selected tasks; the best run stays the same while it is watched."""
+    from neurofit.tables.query import parse_query
+
+    query = parse_query(study, selector, states, where)
+    if query.selection.best or best_by is not None:
+        query, _ = select(study, selector, states, where, best_by)
+    return query
 
 
 def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.selecting import of_script
 from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3:0-9 --workers 4",
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
+        "neurofit submit exp3:best --repetitions 20",
         "neurofit submit maps --backend features=slurm-gpu --backend slurm-cpu",
     )
 )
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     help="Request N CPU cores per job (overrides the runner).",
 )
 @options.where
+@options.best_by("--by", "--best-by")
 @click.option(
     "--repetitions",
     type=click.IntRange(min=1),
@@ -171,7 +174,7 @@ def _runners(
     return load(plain[0] if plain else "local"), {name: load(of_stage) for name, of_stage in pairs}
 
 
-def _plan(study: Study, selector: str, where: str | None, **given: Any) -> Plan:
+def _plan(study: Study, selector: str, where: str | None, best_by: str | None, **given: Any) -> Plan:
     from neurofit.experiments.selector import parse
     from neurofit.orchestrate.plan import SubmitOptions, condition, load, make
 
@@ -179,6 +182,7 @@ def _plan(study: Study, selector: str, where: str | None, **given: Any) -> Plan:
     experiment = load(study, selection.experiment)
     if experiment.hint:
         terminal.note(experiment.hint)
+    selection = of_script(study, experiment, selection, best_by)
     return make(
         study, experiment, SubmitOptions(selection, condition(experiment, where) if where else None, **given)
     )
