@@ -126,6 +126,7 @@ EXTRAS = {
     "matplotlib": "plots",
     "PIL": "plots",
     "tensorboard": "tensorboard",
+    "jinja2": "report",
 }
 
 UNSPEAKABLE = "(no text: its __str__ raises an exception)"

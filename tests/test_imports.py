@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "cli",
         "orchestrate",
         "plotting",
+        "report",
         "tables",
         "status",
         "store",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "datasets",
         "features",
     },
+    "report": {"report", "plotting", "orchestrate", "tables", "status", "store", "experiments"},
     "orchestrate": {"orchestrate", "tables", "status", "store", "experiments", "backends", "worker"},
     "plotting": {"plotting", "tables", "status", "store", "experiments"},
     "tables": {"tables", "status", "store", "experiments"},
@@ -81,6 +83,7 @@ ONLY_IN = {
     "click": ("cli/",),
     "rich": ("cli/", "features/progress.py", "text.py"),  # the last asks it for the width of texts
     "pandas": ("tables/", "datasets/"),
+    "jinja2": ("report/writing.py",),
     "matplotlib": DRAWING,
     "tensorboard": ("plotting/events.py",),
     "subprocess": ("backends/", "worker/", "orchestrate/provenance.py"),  # the last asks git

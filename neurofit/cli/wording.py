@@ -7,7 +7,7 @@ runner, quoted for a shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ import click
 from neurofit.text import command, printable
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.explanations import CommonFactor
     from neurofit.orchestrate.failures import Failure
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
@@ -145,19 +144,6 @@ def failure_lines(name: str, failures: Sequence[Failure], most: int = 3) -> list
     if len(failures) > most:
         others = count(len(failures) - most, "other kind")
         lines.append(f"{others} of failure; to see all: {command('failures', name)}")
-    return lines
-
-
-def common_factor_lines(common_factors: Iterable[CommonFactor]) -> list[str]:
-    """'12 of 14 failed tasks on gpu07, and 3 of 290 that are done', and so on."""
-    from neurofit.experiments.grid.params import short
-
-    lines = []
-    for one in common_factors:
-        what = f"on {one.value}" if one.name == "host" else f"with {one.name}={short(one.value)}"
-        number = "all" if one.failed == one.of_failed else f"{one.failed:,} of {one.of_failed:,}"
-        done = f"{one.done:,} of {one.of_done:,}" if one.done else f"none of {one.of_done:,}"
-        lines.append(f"{number} {what}; of the tasks that are done: {done}")
     return lines
 
 

@@ -154,11 +154,16 @@ def placed(experiment: Experiment, path: Path) -> tuple[Study, Experiment]:
 
 def head(path: Path) -> str:
     """The first line of the script's docstring, or an empty text. The script is not executed."""
+    return docstring(path).partition("\n")[0]
+
+
+def docstring(path: Path) -> str:
+    """The script's docstring without its indentation, or an empty text. The script is not executed."""
     try:
         documented = ast.get_docstring(ast.parse(path.read_bytes()))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return ""
-    return (documented or "").strip().partition("\n")[0]
+    return (documented or "").strip()
 
 
 def completed(name: str, wanted: str, known: Collection[str]) -> str | None:

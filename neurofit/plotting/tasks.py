@@ -110,7 +110,7 @@ def select_tasks(
         remarks += [*status.problems, *status.unanswered]
     for name, rows in collected.rows.items():
         prefix = f"{name}: " if len(collected.rows) > 1 else ""
-        remarks += [prefix + note for note in (*notes(rows.values()), *_simulated_data(rows.values()))]
+        remarks += [prefix + note for note in (*notes(rows.values()), *simulated_data(rows.values()))]
     if not tasks:
         every = [row for rows in collected.rows.values() for row in rows.values()]
         raise UsageError(_explain_no_task(selectors, states, every))
@@ -174,7 +174,7 @@ def _read_histories(tasks: Sequence[PlottedTask], selectors: Sequence[str]) -> l
     return found
 
 
-def _simulated_data(rows: Iterable[TaskRow]) -> list[str]:
+def simulated_data(rows: Iterable[TaskRow]) -> list[str]:
     """A note if responses are simulated, which `neurofit results` shows as an argument."""
     parts = [[row.get("params"), row.get("derived"), row.get("defaults")] for row in rows]
     number = sum(any((part or {}).get("data") == "simulated" for part in of) for of in parts)

@@ -259,8 +259,11 @@ def pair_values(
     finite = np.flatnonzero(np.isfinite(numbers)).tolist()
     done = [i for i in finite if kept[i].get("state") == "done"]
     pairings = []
+    at_level: dict[Hashable, list[int]] = {level: [] for level in levels}
+    for i in done:
+        at_level[key(axes[axis][i])].append(i)
     for a, b in combinations(levels, 2):
-        sides = {level: [i for i in done if key(axes[axis][i]) == level] for level in (a, b)}
+        sides = {level: at_level[level] for level in (a, b)}
         block = paired_block(kept, axes, axis, sides)
         entered = block.rows()
         why = None if entered else explain_no_pairs(kept, axes, axis, sides)
@@ -268,6 +271,25 @@ def pair_values(
         unpaired = sum(map(len, sides.values())) - len(entered)
         pairings.append(Pairing(levels[a], levels[b], block, varied, unpaired, why))
     return Comparison(kept, numbers, chosen, pairings)
+
+
+def preferred_metric(names: Iterable[str]) -> str | None:
+    """The first of PREFERRED that matches exactly one of these metrics ("test/": any of that set), or None."""
+    names = list(names)
+    for wanted in PREFERRED:
+        matching = [
+            name for name in names if name == wanted or (name.startswith(wanted) and wanted[-1:] in ("", "/"))
+        ]
+        if len(matching) == 1:
+            return matching[0]
+    return None
+
+
+def compared_axes(rows: Iterable[TaskRow]) -> dict[str, list[Any]]:
+    """The axes that `compare` can compare, with their values: those with several among the tasks on the grid."""
+    kept = [row for row in valid_rows(rows) if row.get("on_grid") is not False]
+    distinct = {name: {key(value): value for value in values} for name, values in _axes(kept).items()}
+    return {name: list(values.values()) for name, values in distinct.items() if len(values) > 1}
 
 
 def lower_by_name(metric: str) -> bool | None:
@@ -348,20 +370,14 @@ def _varied(done: list[TaskRow]) -> str | None:
 
 
 def _choose_metric(scores: dict[str, np.ndarray], metric: str | None) -> str:
-    """The given metric, or else the first of PREFERRED that matches exactly one ("test/": any of that set)."""
+    """The given metric, or else the preferred one."""
     listed = f"Metrics: {', '.join(scores) or 'none yet'}."
     if metric is not None:
         if metric not in scores:
             raise UsageError(f"No task has a metric '{metric}'.{nearest(metric, scores)} {listed}")
         return metric
-    for wanted in PREFERRED:
-        matching = [
-            name
-            for name in scores
-            if name == wanted or (name.startswith(wanted) and wanted[-1:] in ("", "/"))
-        ]
-        if len(matching) == 1:
-            return matching[0]
+    if preferred := preferred_metric(scores):
+        return preferred
     raise UsageError(f"There are several metrics to compare: choose one with --metric. {listed}")
 
 

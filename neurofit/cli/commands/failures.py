@@ -55,6 +55,8 @@ def command(selector: str, where: str | None, best_by: str | None, as_json: bool
 
 
 def _print_explanation(name: str, one: Explanation) -> None:
+    from neurofit.orchestrate.explanations import factor_lines
+
     failure = one.failure
     first, *more = failure.message.strip().splitlines() or [""]
     number = wording.count(len(failure.tasks), "task")
@@ -64,7 +66,7 @@ def _print_explanation(name: str, one: Explanation) -> None:
         terminal.say(f"    {wording.cut(line)}")
     if failure.where:
         terminal.say(f"    {failure.where}")
-    for line in wording.common_factor_lines(one.common_factors):
+    for line in factor_lines(one.common_factors):
         terminal.say(f"  {line}")
     if failure.log and one.last_lines:
         terminal.say(f"  {wording.task(name, failure.example)}, end of {wording.short_path(failure.log)}:")

@@ -1,0 +1,1 @@
+"""One HTML file that shows experiments to others: what `neurofit report` writes."""

@@ -1,0 +1,76 @@
+"""How the best run was fitted and on which split: the recipe that its fit saved, flat."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from neurofit.errors import StoreError
+from neurofit.experiments.grid.params import short
+from neurofit.files import read_json
+from neurofit.report.tables import RunTable
+from neurofit.status.experiment_status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from neurofit.tables.table import TaskRow
+
+MOST_SETTINGS = 150
+LONGEST_VALUE = 200
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of a recipe, under the names that lead to it."""
+
+    name: str
+    value: str
+
+
+def recipe_of(status: ExperimentStatus, rows: list[TaskRow], table: RunTable) -> tuple[str, list[Setting]]:
+    """The selector of a task of the best run and its recipe: `recipe.json`, the fact `recipe`, or its defaults."""
+    done = [row for row in rows if row.get("state") == "done"]
+    best = table.best_runs(1)
+    row = next((row for row in done if row["run"] in best), done[0] if done else None)
+    if row is None:
+        return "", []
+    folder = status.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"] or 0).folder
+    found: Any = None
+    try:
+        found = read_json(folder / "recipe.json")
+    except (StoreError, OSError):
+        found = (row.get("facts") or {}).get("recipe")
+    if not isinstance(found, Mapping):
+        found = {"recipe": found} if found is not None else {"defaults": row.get("defaults") or {}}
+    settings = list(_flat("", found))[:MOST_SETTINGS]
+    return f"{status.name}:{row['run']}/{row['repetition']}", settings
+
+
+def splits_of(rows: list[TaskRow], recipe: list[Setting]) -> list[Setting]:
+    """Images of each part, what the split depends on, and the settings of the split."""
+    done = [row for row in rows if row.get("state") == "done"]
+    images = Counter(
+        json.dumps(images)
+        for row in done
+        if isinstance(images := (row.get("facts") or {}).get("images"), Mapping)
+    )
+    found = []
+    for text, number in images.most_common(3):
+        listed = ", ".join(f"{count} {part}" for part, count in json.loads(text).items())
+        found.append(Setting("images", listed if len(images) == 1 else f"{listed} (in {number} tasks)"))
+    declared = {row.get("split_by") for row in done}
+    if done:
+        words = {"repetition": "each repetition has its own", "fold": "repetition k tests on fold k"}
+        of = ", ".join(sorted(words.get(str(one), "all tasks share one") for one in declared))
+        found.append(Setting("split", of))
+    return [*found, *(one for one in recipe if one.name.startswith("split.") and one.value != "None")]
+
+
+def _flat(above: str, value: Any) -> Iterator[Setting]:
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _flat(f"{above}.{name}" if above else str(name), inner)
+    else:
+        yield Setting(above, short(value, LONGEST_VALUE))

@@ -1,0 +1,294 @@
+"""The tables of a report: one row per run, paired comparisons, and the tasks as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from neurofit.errors import UsageError, nearest
+from neurofit.experiments.grid.params import short
+from neurofit.report.pictures import RunScore, difference_pictures
+from neurofit.report.svg import Svg
+from neurofit.tables.formats import render, sheet
+from neurofit.text import command
+
+if TYPE_CHECKING:
+    from neurofit.tables.table import TaskRow
+
+Frame = Any  # a pandas.DataFrame, which only `tables/` may name
+
+MOST_ROWS = 2000  # of the table by run
+MOST_LEVELS = 8  # values of an axis that is compared in pairs
+MOST_SCORES = 3  # beside the metric that decides, shown initially
+MOST_MISSING = 6  # seeds of a run, listed
+
+
+@dataclass(frozen=True)
+class DecisiveMetric:
+    """The metric by which runs are ordered and compared."""
+
+    name: str
+    lower_is_better: bool
+    assumed: bool  # the name does not tell whether lower is better
+
+    @property
+    def better(self) -> str:
+        word = "lower" if self.lower_is_better else "higher"
+        return f"{word} is better (assumed)" if self.assumed else f"{word} is better"
+
+
+def decisive_metric(rows: list[TaskRow], wanted: str | None) -> DecisiveMetric | None:
+    """The given metric, or the one that `results --compare` takes, or the first score; None if nothing is done.
+
+    Raises
+    ------
+    UsageError
+        No task has the given metric.
+    """
+    from neurofit.tables.comparison import lower_by_name, preferred_metric
+    from neurofit.tables.table import is_model_score, metric_columns
+
+    known = metric_columns([row for row in rows if row.get("state") == "done"])
+    if wanted is not None and known and wanted not in known:
+        raise UsageError(
+            f"No task has a metric '{wanted}'.{nearest(wanted, known)} Metrics: {', '.join(known)}."
+        )
+    scores = list(filter(is_model_score, known)) or list(known)
+    if not scores:
+        return None
+    name = wanted or preferred_metric(scores) or scores[0]
+    lower = lower_by_name(name)
+    return DecisiveMetric(name, bool(lower), lower is None)
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of the table by run."""
+
+    name: str
+    numeric: bool
+    shown: bool  # initially
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The table by run, best runs first.
+
+    Parameters
+    ----------
+    columns : list of TableColumn
+    rows : list of sequence of str
+        The first MOST_ROWS.
+    constant : dict of str to str
+        Columns that are the same in every row.
+    runs : list of int or None
+        Number of the run of each row, of all rows.
+    scores : list of RunScore
+        Of the decisive metric, of all rows; the mean is nan if no repetition is done.
+    frame : pandas.DataFrame
+        The numbers, of all rows.
+    csv : str
+        All rows and columns.
+    """
+
+    columns: list[TableColumn]
+    rows: Sequence[Sequence[str]]
+    constant: dict[str, str]
+    runs: list[Any]
+    scores: list[RunScore]
+    varied: list[str]  # arguments with several values
+    frame: Frame = field(repr=False)
+    csv: str = field(repr=False)
+
+    @property
+    def total(self) -> int:
+        return len(self.runs)
+
+    @property
+    def scored(self) -> list[int]:
+        """Places of the rows with a score, best first."""
+        return [place for place, one in enumerate(self.scores) if math.isfinite(one.mean)]
+
+    def best_runs(self, most: int) -> list[Any]:
+        """Numbers of the best runs, each once."""
+        return list(dict.fromkeys(self.runs[place] for place in self.scored))[:most]
+
+
+def run_table(rows: list[TaskRow], metric: DecisiveMetric | None) -> RunTable:
+    """One row per run, the best first by the decisive metric."""
+    from neurofit.tables.arrangement import arranged
+    from neurofit.tables.comparison import by_run
+
+    frame = by_run(rows)
+    if metric is not None:
+        frame = arranged(frame, sort=metric.name, lower_is_better=metric.lower_is_better)
+    if "missing" in frame and frame["missing"].sum():
+        place = list(frame).index("missing") + 1
+        frame.insert(place, "missing seeds", _missing_seeds(frame["run"].tolist(), rows))
+    csv = render(frame, "csv")
+    page = sheet(frame)
+    names = [column.name for column in page.columns]
+    own = {
+        "repetitions",
+        "missing",
+        "missing seeds",
+        "interval",
+        "varied",
+        "mixed",
+        "id",
+        "run",
+        "experiment",
+    }
+    first_score = next((name for name in map(str, frame) if name.endswith(" mean")), "")
+    end = list(map(str, frame)).index(first_score) if first_score else len(frame.columns)
+    settings = [name for name in list(map(str, frame))[:end] if name not in own]
+    given = [name for name in settings if name in names]
+    varied = [name for name in given if _differs(frame[name].tolist())]
+    shown = {"run", *given, "repetitions", "missing seeds"}
+    scores = [name for name in names if f"{name} mean" in frame.attrs.get("always", [])]
+    main = [metric.name] if metric else []
+    shown |= {*main, *[name for name in scores if name not in main][:MOST_SCORES]}
+    columns = [
+        TableColumn(one.name, one.numeric, one.name in shown or one.name == "mixed") for one in page.columns
+    ]
+    before = {"experiment", "run", "id", *settings, "repetitions", "missing", "missing seeds"}
+
+    def rank(place: int) -> int:
+        return 0 if names[place] in before else 1 if names[place] in main else 2
+
+    order = sorted(range(len(columns)), key=rank)  # stable: otherwise as in `results`
+    cells = [page.columns[place].cells for place in order]
+    return RunTable(
+        [columns[place] for place in order],
+        list(zip(*cells))[:MOST_ROWS],
+        page.constant,
+        frame["run"].tolist() if "run" in frame else [],
+        _scores(frame, metric, varied),
+        varied,
+        frame,
+        csv,
+    )
+
+
+def _missing_seeds(runs: list[Any], rows: list[TaskRow]) -> list[str | None]:
+    missing: dict[Any, list[int]] = {}
+    for row in rows:
+        if row.get("state") != "done":
+            missing.setdefault(row["run"], []).append(row["repetition"])
+    return [_listed(sorted(missing[run])) if run in missing else None for run in runs]
+
+
+def _listed(seeds: list[int]) -> str:
+    more = f" and {len(seeds) - MOST_MISSING} more" if len(seeds) > MOST_MISSING else ""
+    return ", ".join(map(str, seeds[:MOST_MISSING])) + more
+
+
+def _scores(frame: Frame, metric: DecisiveMetric | None, varied: list[str]) -> list[RunScore]:
+    if metric is None or f"{metric.name} mean" not in frame:
+        return [RunScore("", math.nan, math.nan, math.nan)] * len(frame)
+    numbers = [frame[f"{metric.name} {part}"].astype(float).tolist() for part in ("mean", "low", "high")]
+    settings = [frame[name].tolist() for name in varied]
+    labels = [
+        ", ".join(_setting(name, value) for name, value in zip(varied, values) if not _is_missing(value))
+        for values in zip(*settings)
+    ] or [""] * len(frame)
+    return [
+        RunScore(f"{run}: {label}" if label else f"run {run}", *of)
+        for run, label, of in zip(frame["run"].tolist(), labels, zip(*numbers))
+    ]
+
+
+def _setting(name: str, value: Any) -> str:
+    return str(value) if name == "architecture" else f"{name}={short(value, 24)}"
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or str(value) in ("nan", "<NA>")
+
+
+def _differs(values: list[Any]) -> bool:
+    """Whether runs have several values, beside having none."""
+    return len({str(value) for value in values if not _is_missing(value)}) > 1
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row of a comparison: its cells, and a picture of the difference."""
+
+    cells: Sequence[str]
+    picture: Svg
+
+
+@dataclass(frozen=True)
+class AxisComparison:
+    """All pairs of values of an axis."""
+
+    axis: str
+    columns: list[TableColumn]
+    rows: list[Difference]
+    constant: dict[str, str]
+
+
+_COMPARED = (
+    "a",
+    "b",
+    "a mean",
+    "b mean",
+    "difference",
+    "repetitions",
+    "pairs",
+    "wins",
+    "ties",
+    "unpaired",
+    "why",
+    "mixed",
+)
+
+
+def comparisons(
+    name: str, rows: list[TaskRow], metric: DecisiveMetric | None
+) -> tuple[list[AxisComparison], list[str]]:
+    """Compare the values of every axis, and sentences about axes that are not compared."""
+    from neurofit.tables.comparison import compare, compared_axes
+
+    if metric is None:
+        return [], []
+    found, left_out = [], []
+    for axis, values in compared_axes(rows).items():
+        if len(values) > MOST_LEVELS:
+            left_out.append(
+                f"{axis} has {len(values)} values, too many for a table of pairs: "
+                f"`{command('results', name, compare=axis, metric=metric.name)}` prints it."
+            )
+            continue
+        try:
+            frame = compare(rows, axis, metric.name, lower_is_better=metric.lower_is_better)
+        except UsageError:  # no two values have a task that is done
+            continue
+        if frame["repetitions"].sum():
+            found.append(_comparison(axis, frame))
+    return found, left_out
+
+
+def _comparison(axis: str, frame: Frame) -> AxisComparison:
+    page = sheet(frame)
+    shown = [column for column in page.columns if column.name in _COMPARED]
+    parts = [frame[f"difference {part}"].astype(float).tolist() for part in ("mean", "low", "high")]
+    pictures = difference_pictures(list(zip(*parts)))
+    cells = list(zip(*(column.cells for column in shown)))
+    hidden = ("axis", "metric")
+    return AxisComparison(
+        axis,
+        [TableColumn(column.name, column.numeric, True) for column in shown],
+        [Difference(row, picture) for row, picture in zip(cells, pictures)],
+        {key: value for key, value in page.constant.items() if key not in hidden},
+    )
+
+
+def tasks_csv(rows: list[TaskRow]) -> str:
+    """Every task with every column, as `neurofit results --format csv` prints it."""
+    from neurofit.tables.table import table
+
+    return render(table(rows), "csv") + "\n"

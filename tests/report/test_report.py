@@ -1,0 +1,248 @@
+"""`neurofit report`: what the file says, and that no text in it becomes markup."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from neurofit.errors import NameUnknown, UsageError
+from neurofit.report.gathering import gather
+from neurofit.report.writing import check_path, is_report, page, write
+
+pytestmark = pytest.mark.process
+
+
+class Page(HTMLParser):
+    """The elements of a page, the text of each, and what a browser would do with it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def report(everything):
+    return gather(everything.study, ["everything", "plain"])
+
+
+@pytest.fixture(scope="module")
+def html(report):
+    return page(report)
+
+
+def files_of(html: str) -> dict[str, list[list[str]]]:
+    """The CSV files in a page, by name."""
+    blocks = dict(re.findall(r'<script type="text/plain" id="([^"]+)">([^<]*)</script>', html))
+    named = re.findall(r'data-csv="([^"]+)" data-name="([^"]+)"', html)
+    unpacked = {name: gzip.decompress(base64.b64decode(blocks[one])).decode() for one, name in named}
+    return {name: list(csv.reader(io.StringIO(text))) for name, text in unpacked.items()}
+
+
+def test_no_text_of_a_study_becomes_markup(html):
+    found = Page(html)
+    assert not [
+        tag for tag, _ in found.elements if tag in ("img", "b", "i", "iframe", "object", "link", "base")
+    ]
+    assert [attributes.get("type") for tag, attributes in found.elements if tag == "script"] == [
+        "text/plain"
+    ] * 4 + [None]
+    assert all("alert(" not in script for script in found.scripts)
+    assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
+    for text in (
+        'Does <script>alert("docstring")</script> & "more" matter?',
+        'kind <script>alert("x")</script> </script><img src=x onerror=alert(2)> failed',
+        "<i>poisson</i>",
+        "The split <ignores> groups. (in 12 tasks)",
+    ):
+        assert text in found.words
+
+
+def test_the_policy_allows_only_the_pages_own_style_and_script(html):
+    policy = next(dict(a)["content"] for tag, a in Page(html).elements if a.get("http-equiv"))
+    style = re.search(r"<style>(.*?)</style>", html, re.S)[1]
+    script = re.search(r"<script>(.*?)</script>", html, re.S)[1]
+    for kind, text in (("style", style), ("script", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';") and "unsafe" not in policy
+    assert not re.search(r"https?://|url\(|@import", html)
+    linked = [
+        value
+        for _, a in Page(html).elements
+        for name, value in a.items()
+        if name in ("src", "href", "srcset")
+    ]
+    assert linked == ["#experiment-1", "#experiment-2"]
+    assert len(script.splitlines()) < 200
+
+
+def test_a_report_says_what_was_asked_and_how_it_ended(report):
+    one, other = report.experiments
+    assert one.summary == 'Does <script>alert("docstring")</script> & "more" matter?'
+    assert [(axis.name, axis.values) for axis in one.axes] == [
+        ("rate", ["0.01", "0.1"]),
+        ("width", ["4", "8"]),
+        ("kind", ["plain", '<script>alert("x")</script>']),
+    ]
+    assert one.states == {"done": 12, "failed": 4} and other.states == {"done": 4}
+    assert (one.metric, one.better) == ("test/correlation", "higher is better")
+    (failure,) = one.failures
+    assert len(failure.explanation.failure.tasks) == 4
+    assert [cost.what for cost in one.costs] == ["done", "failed", "total"]
+    assert one.costs[-1].attempts == 16
+    assert (one.splits[0].name, one.splits[0].value) == ("images", "10 train, 2 validation, 3 test")
+    assert [comparison.axis for comparison in one.comparisons] == ["rate", "width", "kind"]
+
+
+def test_the_table_by_run_has_the_best_first_and_names_missing_seeds(report):
+    table = report.experiments[0].table
+    names = [column.name for column in table.columns]
+    best = dict(zip(names, table.rows[0]))
+    assert (best["rate"], best["width"], best["kind"]) == ("0.1", "8", "plain")
+    missing = [dict(zip(names, row))["missing seeds"] for row in table.rows]
+    assert missing == [""] * 6 + ["0, 1"] * 2
+    assert table.scores[0].mean == pytest.approx(0.3 + 0.1 + 0.08 + 0.01)
+
+
+def test_the_pictures_have_text_and_a_description(report):
+    drawn = report.experiments[0].drawn
+    figures = [drawn.runs, *drawn.curves, drawn.neurons, drawn.parallel]
+    assert [figure.heading for figure in figures] == [
+        "Runs by test/correlation",
+        "validation/correlation during training",
+        "train/loss during training",
+        "test/correlation of each neuron against its ceiling",
+        "Arguments and score of each run",
+    ]
+    assert not drawn.problems
+    for figure in figures:
+        assert 'role="img" aria-label="' in figure.svg and "<text" in figure.svg
+        assert "nan" not in figure.svg and "<script" not in figure.svg
+    assert report.experiments[1].drawn.curves == [] and report.experiments[1].drawn.neurons is None
+
+
+def test_the_csv_files_have_every_task_and_every_run(html):
+    files = files_of(html)
+    assert {name: len(rows) for name, rows in files.items()} == {
+        "everything-runs.csv": 9,
+        "everything-tasks.csv": 17,
+        "plain-runs.csv": 3,
+        "plain-tasks.csv": 5,
+    }
+    assert {len(row) for row in files["everything-tasks.csv"]} == {len(files["everything-tasks.csv"][0])}
+
+
+def test_the_command_writes_a_file_and_says_how_large_it_is(everything, tmp_path):
+    target = tmp_path / "out.html"
+    answer = everything.command("report", "plain", "-o", str(target))
+    assert answer.returncode == 0 and answer.stdout.startswith(f"Saved {target} (")
+    assert is_report(target) and Page(target.read_text()).words.startswith(
+        "plain plain Report of 1 experiment"
+    )
+    target.write_text("a letter")
+    answer = everything.command("report", "plain", "-o", str(target), "--json")
+    told = json.loads(answer.stdout)
+    assert (told["replaced"], told["bytes"]) == (True, target.stat().st_size)
+    assert told["experiments"] == [{"selector": "plain", "name": "plain", "runs": 2, "states": {"done": 4}}]
+
+
+def test_selected_runs_have_a_report_of_their_own(everything):
+    (one,) = gather(everything.study, ["everything:0-1"], condition="width == 4").experiments
+    assert one.runs == 2 and one.total == 4 and not one.failures
+    assert (
+        gather(everything.study, ["everything"], metric="test/mse").experiments[0].better == "lower is better"
+    )
+    assert [one.name for one in gather(everything.study, []).experiments] == ["everything", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("selectors", "metric", "said"),
+    [
+        (["nothing"], None, "No experiment 'nothing'"),
+        (["plain:7"], None, "Nothing in plain matches"),
+        (["plain", "evrything"], None, "Did you mean 'everything'?"),
+        (["plain"], "scor", "No task has a metric 'scor'. Did you mean 'score'?"),
+    ],
+)
+def test_a_report_of_nothing_is_an_error(everything, selectors, metric, said):
+    with pytest.raises((UsageError, NameUnknown), match=re.escape(said)):
+        gather(everything.study, selectors, metric=metric)
+
+
+def test_what_was_never_submitted_is_an_error_and_what_is_not_done_a_page(bench):
+    with pytest.raises(
+        NameUnknown, match=r"No experiment was submitted in .* yet, so there is nothing to report"
+    ):
+        gather(bench.study, [])
+    bench.script(
+        "broken", "def fit(task, *, x=1):\n    raise ValueError('<no>')\nexperiment = nf.Experiment(fit)"
+    )
+    with pytest.raises(NameUnknown, match="Submit it with `neurofit submit broken`"):
+        gather(bench.study, ["broken"])
+    bench.run("broken")
+    words = Page(page(gather(bench.study, ["broken"]))).words
+    assert "No task is done, so there are no scores yet." in words
+    assert "1 task failed : ValueError: <no>" in words.replace("failed:", "failed :")
+
+
+def test_a_file_that_is_not_a_report_is_kept_unless_it_was_named(tmp_path):
+    path = tmp_path / "exp3-report.html"
+    path.write_text("<p>mine</p>")
+    with pytest.raises(UsageError, match=r"is not a report of neurofit\. Choose another name with -o FILE"):
+        check_path(path, chosen=False)
+    check_path(path, chosen=True)
+    for wrong, said in (
+        (tmp_path / "exp3.py", "must end in .html or .htm"),
+        (tmp_path / "none" / "a.html", "does not exist"),
+        (tmp_path, "must end in"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            check_path(wrong, chosen=True)
+
+
+def test_a_report_is_written_whole(report, tmp_path):
+    path = tmp_path / "report.html"
+    assert write(report, path) == path.stat().st_size < 200_000
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"] and is_report(path)
+
+
+def test_without_jinja2_the_command_says_what_to_install(everything):
+    absent = "import sys; sys.modules['jinja2'] = None; from neurofit.cli import main; sys.exit(main())"
+    answer = subprocess.run(
+        [sys.executable, "-c", absent, "report", "plain"], cwd=everything.root, capture_output=True, text=True
+    )
+    assert answer.returncode == 2 and not list(everything.root.glob("*.html"))
+    assert "needs jinja2, which is not installed: pip install 'neurofit[report]'" in answer.stderr
