@@ -29,7 +29,14 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
     for word in words:
         if "=" not in word:
             raise click.UsageError(f"--set '{word}': expected NAME=VALUE, for example --set filters=16.")
-    return dict(word.split("=", 1) for word in words)
+    given: dict[str, str] = {}
+    for name, text in (word.split("=", 1) for word in words):
+        if given.get(name, text) != text:
+            raise click.UsageError(
+                f"--set {name}={given[name]} and --set {name}={text}: give one of the two."
+            )
+        given[name] = text
+    return given
 
 
 def run_task(
@@ -76,7 +83,7 @@ def run_task(
     from neurofit.structure import structured
 
     registry = read_registry(ExperimentFiles(study, experiment.name).registry)
-    point = foreground.point(experiment, registry, _parsed(experiment, changes), number, repetition)
+    point = foreground.point(experiment, registry, parsed(experiment, changes), number, repetition)
     _print_task(experiment, point)
     if dry_run:
         terminal.note("Nothing was run.")
@@ -91,7 +98,7 @@ def run_task(
     return _exit_code(outcome)
 
 
-def _parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
+def parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
     """The values of arguments that are given as text."""
     from neurofit.experiments.experiment import REQUIRED
     from neurofit.experiments.grid.params import parse

@@ -283,6 +283,7 @@ def _stop_submission(watch: Watch, pool: Submitted) -> None:
 
 
 def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> None:
+    from neurofit.experiments.selector import naming
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.failures import fail_fast_notes, failures
     from neurofit.status.needs import need_stops
@@ -310,7 +311,8 @@ def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> N
             next_command("failures", selector), next_command("submit", selector, retry=retry, rerun=None)
         )
     else:
-        terminal.hint(next_command("results", selector))
+        on_grid = all(map(watched.status.is_on_grid, watched.keys))
+        terminal.hint(next_command("results", selector if on_grid else naming(name, watched.keys)))
 
 
 def _print(rounds: Iterable[list[WatchedStatus]]) -> list[WatchedStatus]:

@@ -99,6 +99,16 @@ def plan_rows(plan: Plan) -> list[tuple[str, int, str]]:
     ]
 
 
+def trial(plan: Plan) -> str:
+    """'a trial off the grid with epochs=5'; says how many runs are on the grid, if there are any"""
+    from neurofit.experiments.grid.params import short
+
+    changes = ", ".join(f"{name}={short(value)}" for name, value in plan.options.changes.items())
+    off = len(plan.off_grid())
+    where = "off the grid" if off == len(plan.runs) else f"({len(plan.runs) - off:,} on the grid)"
+    return f"a trial {where} with {changes}"
+
+
 def after_jobs(ids: Sequence[str]) -> str:
     """', to start after the jobs 12, 13'; empty without ids."""
     if not ids:

@@ -206,7 +206,19 @@ class Experiment:
                 row = rule.applied(row)
         varied = self._run(None, row.values, row.derived, run.rules)
         self._check(varied.arguments, "These arguments")
-        return next((known for known in self._runs if known.id == varied.id), varied)
+        return self._by_id.get(varied.id, varied)
+
+    def restored(self, number: int, params: Mapping[str, Any], derived: Mapping[str, Any]) -> Run:
+        """A run with these arguments, whether the grid has it or not.
+
+        Raises
+        ------
+        GridError
+            The fit has no argument of a given name, or it rejects the combination.
+        """
+        run = self._run(number, dict(params), dict(derived), ())
+        self._check(run.arguments, f"Run {number}")
+        return run
 
     @property
     def script(self) -> Path:
@@ -248,6 +260,10 @@ class Experiment:
     @cached_property
     def _runs(self) -> tuple[Run, ...]:
         return tuple(self._run(p.number, p.values, p.derived, p.rules) for p in self.grid.points())
+
+    @cached_property
+    def _by_id(self) -> dict[str, Run]:
+        return {run.id: run for run in reversed(self._runs)}
 
     def _run(
         self, number: int | None, params: dict[str, Any], derived: dict[str, Any], rules: tuple[Rule, ...]

@@ -101,7 +101,8 @@ def explained(
     every = read_rows(status) if known is None else known
     rows = {(row["run"], row["repetition"]): row for row in every}
     done = [_traits(row) for row in rows.values() if row["state"] == str(State.DONE)]
-    all_failed = sum(status.of(key).state in UNFINISHED for key in status.all_keys())
+    unfinished = [key for key in status.all_keys() if status.of(key).state in UNFINISHED]
+    all_failed = len(unfinished) if all(map(status.is_on_grid, unfinished)) else 0
     return [_explanation(status, failure, rows, done, all_failed) for failure in found]
 
 
@@ -252,6 +253,7 @@ def remedy(
     error : ErrorRecord
         Of the example, as in its outcome.
     all_failed : int
+        0 if some of them are off the grid, which `submit` queues only by their numbers.
         Tasks of the experiment that failed, were lost or stopped, whatever the cause.
     repetitions : int
         Per run.

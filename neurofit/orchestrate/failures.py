@@ -191,7 +191,8 @@ def fail_fast_notes(status: ExperimentStatus) -> list[str]:
             )
             if not_started:
                 tasks = {task.key for task in planned}
-                everything = {run for run, _ in tasks} >= status.registry.runs.keys()
+                of_grid = {number for number, run in status.registry.runs.items() if run.on_grid}
+                everything = {run for run, _ in tasks} == of_grid
                 again = submit_again(
                     status.name, tasks, whole=everything, backend=submission.runner_option, retry=True
                 )

@@ -7,7 +7,6 @@ from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.plan import Plan
-from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.journal import journals, read_outcomes
 from neurofit.store.state import State
 
@@ -35,7 +34,7 @@ class Forecast:
 def forecast(plan: Plan, runner: Runner) -> Forecast:
     jobs = len(plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job))
     at_a_time = runner.backend.jobs_at_a_time()
-    seconds = _seconds_so_far(plan.status) if plan.tasks else {}
+    seconds = _seconds_so_far(plan) if plan.tasks else {}
     if not seconds:
         return Forecast(jobs, at_a_time, None, None)
     typical = fmean(one for of_run in seconds.values() for one in of_run)
@@ -43,14 +42,15 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
     return Forecast(jobs, at_a_time, typical, total)
 
 
-def _seconds_so_far(status: ExperimentStatus) -> dict[int, list[float]]:
-    """Run → wall-clock seconds of its tasks that are done, from the newest journals."""
+def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:
+    """Run of the plan → wall-clock seconds of its tasks that are done, from the newest journals."""
+    status, numbers = plan.status, {run.registered_number for run in plan.runs}
     seconds: dict[int, list[float]] = {}
     read = 0
     for part in reversed(status.submissions):
         for entry in journals(part.files).values():
             for outcome, _ in read_outcomes(entry.path)[0]:
-                if outcome.state == "done" and outcome.wall_seconds is not None:
+                if outcome.run in numbers and outcome.state == "done" and outcome.wall_seconds is not None:
                     seconds.setdefault(outcome.run, []).append(outcome.wall_seconds)
                     read += 1
             if read >= _ENOUGH:

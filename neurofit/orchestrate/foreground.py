@@ -14,11 +14,13 @@ from neurofit.backends.local.backend import append_event
 from neurofit.errors import UsageError
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.experiments.fits import FitAdapter
+from neurofit.experiments.selector import Range, Selection
 from neurofit.experiments.snapshot import code_hash
 from neurofit.files import read_json
 from neurofit.orchestrate import stages
 from neurofit.orchestrate.plan import registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
+from neurofit.orchestrate.trials import tried_before
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
 from neurofit.store import storage
@@ -64,6 +66,10 @@ def point(
     """
     runs = runs_of(experiment, registry)
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
+    if base is None and number is not None and not changes:
+        selection = Selection(experiment.name, (Range(number, number),))
+        for earlier in tried_before(experiment, selection, runs, registry):
+            return Point(earlier, repetition, False)
     if base is None:
         raise UsageError(
             f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists the runs."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.outdated import Outdated, outdated
+from neurofit.orchestrate.trials import off_grid, registered_off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
@@ -39,6 +40,7 @@ class SubmitOptions:
     rerun: bool = False  # also tasks that are done; all from scratch
     keep_going: bool = False  # also after identical failures of the first tasks
     tasks_per_job: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  # arguments to replace in every run: a trial
 
 
 @dataclass
@@ -48,13 +50,15 @@ class Plan:
     study: Study
     experiment: Experiment
     options: SubmitOptions
-    runs: list[Run]
+    runs: list[Run]  # the grid's, or those of a trial
+    grid: list[Run]
     repetitions: int
     counts: Counter[State]  # of the tasks that the options cover
     outdated: Outdated  # tasks that were done with other code or data
     tasks: list[Planned]  # that will be queued
     removed: int  # registered runs that the grid no longer has
     code_hash: str
+    covered: list[TaskKey] = field(repr=False)
     status: ExperimentStatus = field(repr=False)
 
     @property
@@ -63,7 +67,21 @@ class Plan:
 
     def keys(self) -> list[TaskKey]:
         """All tasks that the options cover."""
-        return list(_covered(self.runs, self.repetitions, self.options))
+        return list(self.covered)
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether arguments are replaced, so that tasks may be off the grid."""
+        return bool(self.options.changes)
+
+    def off_grid(self) -> list[Run]:
+        """The runs that the grid does not have."""
+        return off_grid(self.runs, self.grid)
+
+    def registered(self) -> list[RegisteredRun]:
+        """The entries of `runs.jsonl` after this plan was queued: the grid, earlier runs, and a trial's."""
+        entries = [*registered(self.grid, self.status.registry), *registered_off_grid(self.off_grid())]
+        return list({run.number: run for run in entries}.values())
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
         """Tasks by job: one run per job, its repetitions in sequence, or `tasks_per_job` tasks per job."""
@@ -75,8 +93,10 @@ class Plan:
     def summary(self, jobs: int) -> dict[str, Any]:
         """Counts of tasks, as `submit --dry-run --json` prints them."""
         counts = {str(state): self.counts[state] for state in State}
+        trial = {"set": dict(self.options.changes), "off_grid": len(self.off_grid())} if self.is_trial else {}
         return {
             "experiment": self.experiment.name,
+            **trial,
             **counts,
             "done_other_code": self.outdated.code,
             "done_other_data": self.outdated.data,
@@ -110,22 +130,44 @@ def make(
     from neurofit.experiments.experiment import must_be_manageable
 
     status = status or read_status(study, experiment.name)
-    runs = runs_of(experiment, status.registry)
+    grid = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
-    must_be_manageable(len(runs), repetitions)
+    must_be_manageable(len(grid), repetitions)
     code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
-    keys = list(_covered(runs, repetitions, options))
+    earlier = [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
+    keys = list(_covered(grid, earlier, repetitions, options))
     if not keys:
-        numbers = [run.registered_number for run in runs]
+        numbers = [run.registered_number for run in grid]
         raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
+    runs = grid + earlier
+    if options.changes:
+        of_grid = {run.number: run for run in grid}
+        bases = [of_grid[number] for number in dict.fromkeys(number for number, _ in keys)]
+        runs = varied_runs(experiment, bases, options.changes, grid, status.registry)
+        tried = sorted({repetition for _, repetition in keys})
+        keys = [(run.registered_number, repetition) for run in runs for repetition in tried]
     states = {key: status.of(key) for key in keys}
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
-    on_grid = {run.number for run in runs}
+    on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())
-    return Plan(study, experiment, options, runs, repetitions, counts, other, tasks, removed, code, status)
+    return Plan(
+        study,
+        experiment,
+        options,
+        runs,
+        grid,
+        repetitions,
+        counts,
+        other,
+        tasks,
+        removed,
+        code,
+        keys,
+        status,
+    )
 
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
@@ -161,9 +203,12 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
     return found
 
 
-def _covered(runs: list[Run], repetitions: int, options: SubmitOptions) -> Iterable[tuple[int, int]]:
-    numbers = [run.registered_number for run in runs]
-    for run, number in zip(runs, numbers):
+def _covered(
+    grid: list[Run], earlier: list[Run], repetitions: int, options: SubmitOptions
+) -> Iterable[tuple[int, int]]:
+    numbers = [run.registered_number for run in grid]
+    for run in grid + earlier:
+        number = run.registered_number
         if options.where is not None and not options.where(
             {"architecture": run.architecture, **run.arguments}
         ):

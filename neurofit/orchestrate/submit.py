@@ -20,7 +20,7 @@ from neurofit.experiments import snapshot
 from neurofit.experiments.experiment import Experiment
 from neurofit.files import explain_os_errors
 from neurofit.orchestrate import provenance, signals, stages
-from neurofit.orchestrate.plan import Plan, make, registered
+from neurofit.orchestrate.plan import Plan, make
 from neurofit.status.needs import look
 from neurofit.status.queues import line_of
 from neurofit.store import storage
@@ -49,6 +49,7 @@ class Submitted:
     ids: list[str]
     after: tuple[str, ...]  # ids of the jobs that its own jobs wait for in the queue
     files: SubmissionFiles
+    plan: Plan  # as it was when its tasks were queued
     signal: int | None = None  # a signal that arrived meanwhile and ends the command
 
 
@@ -81,7 +82,7 @@ def submit(
             return None
         needs = stages.needs_of(plan.study, needed.of(plan.experiment.name))
         left = stages.must_wait([look(plan.study, need) for need in needs], runner)
-        register(files.registry, plan.status.registry, registered(plan.runs, plan.status.registry))
+        register(files.registry, plan.status.registry, plan.registered())
         jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
         after = stages.dependencies(left, runner)
         record = submission_record(plan, runner, needs)
@@ -89,7 +90,7 @@ def submit(
         gate = stages.gate(submission) if left else None
         asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root, gate, after)
         ids, signal = queue(runner.backend, asked, submission, say)
-    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, after, submission, signal)
+    return Submitted(submission.name, len(plan.tasks), len(jobs), ids, after, submission, plan, signal)
 
 
 def preview(plan: Plan, runner: Runner, after: tuple[str, ...] = ()) -> str:
@@ -194,6 +195,7 @@ def submission_record(plan: Plan, runner: Runner, needs: list[Need]) -> Submissi
         plan.repetitions,
         fresh=plan.options.rerun,
         keep_going=plan.options.keep_going,
+        whole_grid=not plan.is_trial,
         runner=runner.name,
         backend=runner.kind,
         resources=runner.backend.resources,

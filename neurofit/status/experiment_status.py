@@ -92,6 +92,11 @@ class ExperimentStatus:
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
 
+    def is_on_grid(self, key: TaskKey) -> bool:
+        """Whether the grid has the task's run; True for a run whose entry is damaged."""
+        run = self.registry.runs.get(key[0])
+        return run is None or run.on_grid
+
     def submission(self, name: str | None) -> SubmissionStatus | None:
         return next((one for one in self.submissions if one.name == name), None)
 

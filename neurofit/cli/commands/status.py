@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,11 @@ def _print_text(
         old = outdated_now(watched.status.files.study, watched.status, watched.keys)
         if sentence := old.sentence(watched.status.name):
             terminal.note(f"{watched.status.name}: {sentence}")
+        off = Counter(
+            str(watched.status.of(key).state) for key in watched.keys if not watched.status.is_on_grid(key)
+        )
+        if off:
+            terminal.note(f"{watched.status.name}: off the grid: {wording.counted(off)}.")
     for problem in unseen:
         terminal.problem(problem)
     if not statuses:
@@ -233,17 +239,21 @@ def _print_queues(watched: WatchedStatus) -> None:
 
 def _next(selectors: Sequence[str], statuses: list[WatchedStatus]) -> list[str]:
     """The commands to suggest, for the first experiment that needs one; `selectors` belong to `statuses`."""
-    from neurofit.store.state import FAILED_OR_LOST, UNFINISHED
+    from neurofit.experiments.selector import naming
+    from neurofit.store.state import ENDED, FAILED_OR_LOST, UNFINISHED
 
     for selector, watched in zip(selectors, statuses):
         failed = [key for key in watched.keys if watched.status.of(key).state in FAILED_OR_LOST]
         if failed:
-            again = next_command("submit", selector, backend=watched.status.runner_of(failed), retry=True)
+            on_grid = all(map(watched.status.is_on_grid, failed))
+            named = selector if on_grid else naming(watched.status.name, failed)
+            again = next_command("submit", named, backend=watched.status.runner_of(failed), retry=True)
             return [next_command("failures", selector), again]
     for selector, watched in zip(selectors, statuses):
         if not watched.is_over:
             return [next_command("status", selector, watch=True)]
     for selector, watched in zip(selectors, statuses):
-        if watched.ended < watched.total or any(watched.counts[state] for state in UNFINISHED):
+        keys = filter(watched.status.is_on_grid, watched.keys)
+        if any(watched.status.of(key).state not in ENDED - UNFINISHED for key in keys):
             return [next_command("submit", selector, backend=watched.status.runner_of(watched.keys))]
     return [next_command("results", selectors[0])] if statuses else ["neurofit list"]

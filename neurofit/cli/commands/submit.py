@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.foreground import pairs, parsed
 from neurofit.cli.selecting import of_script
 from neurofit.cli.wording import next_command
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3 --backend slurm-gpu --memory 24 --minutes 2:00:00",
         "neurofit submit exp3 --retry",
         "neurofit submit exp3:best --repetitions 20",
+        "neurofit submit exp3 --set epochs=5 --repetitions 1",
         "neurofit submit maps --backend features=slurm-gpu --backend slurm-cpu",
     )
 )
@@ -73,6 +75,13 @@ if TYPE_CHECKING:
     help="Queue N repetitions of each run (overrides the experiment).",
 )
 @click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Queue a trial: every run with this argument replaced, off the grid (repeatable).",
+)
+@click.option(
     "--retry",
     is_flag=True,
     help="Also queue tasks that failed or were cancelled; they continue from their last checkpoints.",
@@ -114,6 +123,9 @@ def command(
     Tasks that are done, queued or running are never queued twice, so you can repeat the command to continue
     an experiment. Tasks that run on this machine are watched until they end. Ctrl-C stops them, and their
     progress is kept.
+
+    With --set, the tasks are a trial: runs of their own, off the grid, which are never averaged with those of
+    the grid. Repeat a trial with the same --set.
 
     What the experiment needs (`needs=` in its script) is queued first, and its own tasks wait for that: in the
     local pool, and in the queues of SLURM, Grid Engine and PBS, also if the stages have different runners.
@@ -174,7 +186,14 @@ def _runners(
     return load(plain[0] if plain else "local"), {name: load(of_stage) for name, of_stage in pairs}
 
 
-def _plan(study: Study, selector: str, where: str | None, best_by: str | None, **given: Any) -> Plan:
+def _plan(
+    study: Study,
+    selector: str,
+    where: str | None,
+    best_by: str | None,
+    changes: tuple[str, ...],
+    **given: Any,
+) -> Plan:
     from neurofit.experiments.selector import parse
     from neurofit.orchestrate.plan import SubmitOptions, condition, load, make
 
@@ -183,16 +202,20 @@ def _plan(study: Study, selector: str, where: str | None, best_by: str | None, *
     if experiment.hint:
         terminal.note(experiment.hint)
     selection = of_script(study, experiment, selection, best_by)
+    meets = condition(experiment, where) if where else None
     return make(
-        study, experiment, SubmitOptions(selection, condition(experiment, where) if where else None, **given)
+        study,
+        experiment,
+        SubmitOptions(selection, meets, changes=parsed(experiment, pairs(changes)), **given),
     )
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
     experiment = plan.experiment
     runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
+    trial = f"{wording.trial(plan)}, " if plan.is_trial else ""
     terminal.say(
-        f"{experiment.name}: {runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}"
+        f"{experiment.name}: {trial}{runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}"
     )
     for state, number, action in wording.plan_rows(plan):
         terminal.say(f"  {number:>7,} {terminal.styled(f'{state:<9}', fg=terminal.STYLES[state])} {action}")
