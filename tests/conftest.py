@@ -27,6 +27,9 @@ from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.study import Study
 
 pytest_plugins = ["tiers"]
+pytest.register_assert_rewrite(
+    "contract", "held", "numpy_network", "queue_tests", "studies"
+)  # say what differs
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test is a stopwatch: on a busy machine making an example may take seconds.

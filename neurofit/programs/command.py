@@ -126,6 +126,8 @@ class Command:
 
         words = self.words(task)
         reader = _Reader(task, self._progress, self.pattern)
+        if task.should_stop():  # having been asked, a signal does not interrupt what follows
+            task.stop()
         ended = program.run(
             words,
             folder=task.study,
@@ -135,15 +137,20 @@ class Command:
             each_line=reader.line,
         )
         reader.close()
-        if ended.was_asked:
+        if ended.was_asked or task.should_stop():
             task.stop()
-        if ended.status:
-            last = "".join(f"\n{line}" for line in ended.last_lines)
-            raise ProgramError(
-                f"`{short(' '.join(words), 300)}` ended with {ended}.{' Its last lines:' if last else ''}{last}"
-            )
-        found = {} if self.metrics is None else metrics_of.read(task.folder / self.metrics)
-        return {**found, **self._printed(reader.metrics)}
+        try:
+            if ended.status:
+                last = "".join(f"\n{line}" for line in ended.last_lines)
+                what = f"`{short(' '.join(words), 300)}` ended with {ended}."
+                raise ProgramError(f"{what}{' Its last lines:' if last else ''}{last}")
+            found = {} if self.metrics is None else metrics_of.read(task.folder / self.metrics)
+            return {**found, **self._printed(reader.metrics)}
+        except ProgramError:
+            # a queue that ends a job may signal its programs a moment before the task
+            if program.is_asked_soon(task.should_stop):
+                task.stop()
+            raise
 
     def words(self, task: Task) -> list[str]:
         """The words that the program gets in this task."""

@@ -22,8 +22,8 @@ from neurofit.store.evidence import (
     Facts,
     TaskFacts,
     heartbeats,
-    job_has_ended,
     look_at_attempts,
+    newest_ends,
     read_journals,
 )
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
@@ -257,8 +257,13 @@ def _is_over(submission: SubmissionStatus, later: Later) -> bool:
 
 def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later: Later) -> None:
     view = status.queues.get(submission.name) or JobsView(answered=True)
-    planned = list(submission.planned())
-    if doubtful := [task for number, task in planned if _is_doubtful(submission, view, number, task, later)]:
+    planned, ends = list(submission.planned()), newest_ends(submission.facts)
+    doubtful = [
+        task
+        for number, task in planned
+        if _is_doubtful(submission, view, number, task, later, ends.get(number))
+    ]
+    if doubtful:
         ids = {number: run.id for number, run in status.registry.runs.items()}
         others = {other.name for other in status.submissions} - {submission.name}
         look_at_attempts(status.files, submission.name, others, ids, doubtful, submission.facts)
@@ -266,7 +271,7 @@ def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later
     settled = True
     for number, task in planned:
         facts = submission.facts.tasks.get(task.key) or TaskFacts()
-        state = decide(_evidence(submission, view, beats, number, task, facts))
+        state = decide(_evidence(submission, view, beats, number, task, facts, ends.get(number)))
         settled = settled and facts.ended in ("done", "failed")
         _note(status, submission, view, number, task, facts, state)
     submission.facts.settled = settled
@@ -289,21 +294,17 @@ def _is_quiet(submission: SubmissionStatus, view: JobsView) -> bool:
 
 
 def _is_doubtful(
-    submission: SubmissionStatus, view: JobsView, number: int, task: Planned, later: Later
+    submission: SubmissionStatus, view: JobsView, number: int, task: Planned, later: Later, end: str | None
 ) -> bool:
     """Whether the attempt folders have to be read, because the journals say nothing final and no worker is
-    known to be running the task.
+    known to be running the task. `end` is how the newest start of its job ended, if it recorded that.
     """
     facts = submission.facts.tasks.get(task.key)
     if facts is None or facts.attempt == 0:
         return number not in view.live and not later.started.get(task.key, "") > submission.name
     if facts.ended is not None:
         return False
-    return (
-        number not in view.live
-        or job_has_ended(submission.facts, number)
-        or _worker_is_dead(submission, facts)
-    )
+    return number not in view.live or end is not None or _worker_is_dead(submission, facts)
 
 
 def _worker_is_dead(submission: SubmissionStatus, facts: TaskFacts) -> bool:
@@ -318,6 +319,7 @@ def _evidence(
     number: int,
     task: Planned,
     facts: TaskFacts,
+    end: str | None,
 ) -> Evidence:
     heartbeat = ended = None
     if facts.attempt > task.last_attempt:
@@ -333,6 +335,7 @@ def _evidence(
         grace_over=number not in view.in_grace,
         cause=view.causes.get(number),
         unread=task.key in submission.facts.unread,
+        again=end == "again",
     )
 
 

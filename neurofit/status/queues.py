@@ -17,7 +17,7 @@ from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.selector import naming
 from neurofit.status.submission_status import SubmissionStatus, submit_again
-from neurofit.store.evidence import job_has_ended
+from neurofit.store.evidence import newest_ends
 from neurofit.store.journal import STALE_SECONDS, UNMET_END, now_on
 from neurofit.store.lock import held_elsewhere
 from neurofit.store.records import QueueLine, SubmissionRecord
@@ -205,10 +205,7 @@ def _problem(name: str, states: Mapping[int, QueueState], ends: Mapping[int, End
 
 def unmet_jobs(submission: SubmissionStatus) -> set[int]:
     """Jobs that ended before their first task because what they need will not get done, as they recorded."""
-    facts = submission.facts
-    return {
-        job for job, (_, end) in facts.ended_jobs.items() if end == UNMET_END and job_has_ended(facts, job)
-    }
+    return {job for job, end in newest_ends(submission.facts).items() if end == UNMET_END}
 
 
 def _never_queued(one: Asked) -> set[int]:

@@ -138,10 +138,12 @@ def _fold(line: JournalLine, by: tuple[int, int], facts: Facts) -> None:
         facts.ended_jobs[by[0]] = max(facts.ended_jobs.get(by[0], (0, "")), (by[1], line.end))
 
 
-def job_has_ended(facts: Facts, job: int) -> bool:
-    """Whether the newest start of the job recorded its end."""
-    newest = max((start for number, start in facts.read if number == job), default=0)
-    return newest > 0 and facts.ended_jobs.get(job, (0, ""))[0] == newest
+def newest_ends(facts: Facts) -> dict[int, str]:
+    """Job → how its newest start ended, for those whose newest start recorded that."""
+    newest: dict[int, int] = {}
+    for job, start in facts.read:
+        newest[job] = max(start, newest.get(job, 0))
+    return {job: end for job, (start, end) in facts.ended_jobs.items() if newest.get(job) == start}
 
 
 def heartbeats(

@@ -60,6 +60,7 @@ class Evidence(NamedTuple):
     grace_over: bool = True  # the job has been missing from the queue for long enough
     cause: str | None = None  # why the job ended, from the queue's accounting
     unread: bool = False  # a file that may hold more evidence could not be read
+    again: bool = False  # the job's newest start ended with the request to its queue to start it again
 
 
 def decide(evidence: Evidence) -> State:
@@ -80,7 +81,8 @@ def decide(evidence: Evidence) -> State:
 def _stopped(evidence: Evidence) -> State:
     if evidence.cancelled:
         return State.CANCELLED
-    return State.QUEUED if evidence.job is Job.LIVE else State.STOPPED
+    is_due = evidence.again and (evidence.job is Job.UNKNOWN or not evidence.grace_over)
+    return State.QUEUED if evidence.job is Job.LIVE or is_due else State.STOPPED
 
 
 def _claimed(evidence: Evidence) -> State:

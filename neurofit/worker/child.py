@@ -118,7 +118,13 @@ def _outcomes(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> l
     except Stopped as stopped:
         _over(stop, end)
         return [
-            _stopped(task, record, stopped, work, late=stop.time_is_over)
+            _stopped(
+                task,
+                record,
+                stopped,
+                work.asked() or stop.by,
+                late=work.timeout_error if stop.time_is_over else None,
+            )
             for task, record in zip(work.tasks, work.records)
         ]
     except Superseded:
@@ -171,13 +177,19 @@ def _done(task: TaskContext, record: Outcome, returned: Any, code: Path) -> Outc
         return _failed(task, record, error, code)
 
 
-def _stopped(task: TaskContext, record: Outcome, stopped: Stopped, work: Work, *, late: bool) -> Outcome:
-    """The outcome of a task that stopped: it has failed if it was stopped because its time limit is exceeded."""
+def _stopped(
+    task: TaskContext, record: Outcome, stopped: Stopped, asked: str | None, *, late: ErrorRecord | None
+) -> Outcome:
+    """The outcome of a task that stopped: it has failed if it was stopped because its time limit is exceeded.
+
+    `asked` is the worker's reason, or else the signal: a queue may signal every process of a job, so that a task may
+    stop before its worker asks it.
+    """
     progress = task.progress if stopped.step is None else stopped.step
     record = replace(record, facts=task.facts, progress=progress)
-    if late:
-        return replace(record, state="failed", error=work.timeout_error)
-    return replace(record, state="stopped", reason=stop_reason(work.asked()))
+    if late is not None:
+        return replace(record, state="failed", error=late)
+    return replace(record, state="stopped", reason=stop_reason(asked))
 
 
 def _failed(task: TaskContext, record: Outcome, error: BaseException, code: Path) -> Outcome:

@@ -218,12 +218,14 @@ class _Job:
             ending = supervisor.Ending(0, 0.0)
         else:
             ending = self._supervise(work, claimed, reason)
-        crashed = self._settle(claimed, records, ending)
+        ends = self._settle(claimed, records, ending)
         if ending.asked == NEAR_LIMIT:
             return "near the limit"
-        if ending.asked and ending.asked == self.worker.signals.stop:
+        # a queue may signal every process of a job: then a task may have stopped before its worker asked it
+        told = self.worker.signals.stop
+        if told and (ending.asked == told or "stopped" in ends):
             return "stopped"
-        return "crashed" if crashed else "done"
+        return "crashed" if "crashed" in ends else "done"
 
     def _supervise(
         self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]], reason: SharedReason
@@ -324,13 +326,20 @@ class _Job:
         claimed: list[tuple[Planned, AttemptFiles]],
         records: list[Outcome],
         ending: supervisor.Ending,
-    ) -> bool:
-        """Record outcomes, also of a child that died without one; True if it died without being asked to stop."""
-        crashed = False
+    ) -> set[str]:
+        """Record outcomes, also of a child that died without one.
+
+        Returns
+        -------
+        set of str
+            States of the outcomes, and `crashed` if it died without being asked to stop.
+        """
+        ends = set()
         for (task, attempt), record in zip(claimed, records):
             if still_mine(attempt):
                 died = publish(attempt, self._death(ending, record, grouped=len(claimed) > 1))
-                crashed = crashed or (died and not ending.asked)
+                if died and not ending.asked:
+                    ends.add("crashed")
             try:
                 written = read_json(attempt.outcome, late=True)
                 outcome = structured(written, Outcome, attempt.outcome)
@@ -339,12 +348,13 @@ class _Job:
                 self.journal.write(JournalLine(skip=task.key, why=why))
                 continue
             self.journal.copy_outcome(written)
+            ends.add(outcome.state)
             self.fail_fast.note(outcome)
             self._made_progress = self._made_progress or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
                 if not attempt.stderr.stat().st_size:
                     attempt.stderr.unlink()
-        return crashed
+        return ends
 
     def _death(self, ending: supervisor.Ending, record: Outcome, *, grouped: bool) -> Outcome:
         """The outcome of a task whose process ended without one."""

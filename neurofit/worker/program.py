@@ -21,6 +21,7 @@ from neurofit.worker.child import die_with
 POLL_SECONDS = 0.2
 STOP_SECONDS = 22.0  # between asking the program to stop and killing it; the task itself is killed after 30 s
 DRAIN_SECONDS = 0.5  # for output that comes after the program has ended, from processes that it left behind
+ASKED_SECONDS = 0.5  # for a signal that reached the program first
 LAST_LINES = 20
 LONGEST_LINE = 10_000  # characters
 _ENDS = re.compile(rb"[\r\n]+")
@@ -125,6 +126,16 @@ def run(
         output.close()
     lines.close()
     return Ended(program.returncode, stopper.asked is not None, list(lines.last))
+
+
+def is_asked_soon(should_stop: Callable[[], bool]) -> bool:
+    """Whether a request to stop comes within a moment, for a program that has ended without its result."""
+    deadline = time.monotonic() + ASKED_SECONDS
+    while not should_stop():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _begin(parent: int) -> None:

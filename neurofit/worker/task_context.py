@@ -37,6 +37,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.made = False
+        self.by: str | None = None  # name of the signal that came first
         self.is_checked = False
         self.time_is_over = False
 
@@ -54,6 +55,7 @@ class StopRequest:
 
     def _note(self, number: int, frame: Any) -> None:
         first, self.made = not self.made, True
+        self.by = self.by or signal.Signals(number).name
         self.time_is_over = self.time_is_over or number == signal.SIGXCPU
         if first and not self.is_checked:
             raise Stopped(None)

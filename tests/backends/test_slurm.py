@@ -550,6 +550,18 @@ def test_a_job_hands_its_workers_status_on_and_asks_to_be_started_again(fakes, s
     assert fakes.calls("scontrol") == ([["requeue", "6_2"]] if requeued else [])
 
 
+def test_a_job_asks_again_to_be_started_again_if_the_controller_refuses_for_a_moment(fakes, submission):
+    (submission.folder / "job.sh").write_text("exit 99\n")
+    fakes.say("scontrol", stderr="Job update not available right now, try again in a bit\n", status=1, call=1)
+    code = f"from neurofit.backends.submitit_job import Job; Job({str(submission.folder)!r}, 40)()"
+    environment = {**os.environ, "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=submission.folder, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (99, b"")
+    assert fakes.calls("scontrol") == [["requeue", "6_2"]] * 2
+
+
 def test_a_job_passes_signals_on(fakes, submission):
     (submission.folder / "job.sh").write_text(
         "trap 'exit 5' USR2\ntouch ready\nwhile true; do sleep 0.05; done\n"

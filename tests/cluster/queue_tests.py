@@ -172,7 +172,8 @@ class QueueTests:
         numbers = sorted(bench.status("count").registry.runs)
         until(lambda: bench.counts("count")["running"] == 2, seconds=60)
         assert bench.command("cancel", f"count:{numbers[1]}", "--yes").returncode == 0
-        assert bench.wait("count", seconds=150) == {"done": 1, "cancelled": 1}
+        counts = bench.wait("count", seconds=150)
+        assert counts == {"done": 1, "cancelled": 1}, bench.command("failures", "count").stdout
         assert bench.command("submit", "count", "--backend", "queue", "--retry").returncode == 0
         assert bench.wait("count", seconds=150) == {"done": 2}
         rows = json.loads(bench.command("results", "count", "--json").stdout)

@@ -210,6 +210,24 @@ def test_a_program_that_ignores_the_signal_is_killed_and_the_task_is_stopped(ben
     assert read_json(task / "attempt-01" / "outcome.json")["state"] == "stopped"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.kill(os.getppid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGTERM)",
+        "os.kill(os.getppid(), signal.SIGTERM); sys.exit(0)",
+        "subprocess.Popen(['sh', '-c', f'sleep 0.2; kill -TERM {os.getppid()}'], stdout=-3, stderr=-3); sys.exit(3)",
+    ],
+    ids=["killed", "ended", "first"],
+)
+def test_a_queue_may_signal_every_process_of_a_job_so_that_a_program_ends_before_it_is_asked(
+    bench, program, text
+):
+    program(f"import os, signal, subprocess, sys\nprint('step 5', flush=True)\n{text}\n")
+    assert bench.run("program") == {"stopped": 1}
+    (record,) = bench.outcomes("program")
+    assert record["progress"] == 5 and record["reason"]["kind"] == "signal"
+
+
 def test_another_signal_can_ask_a_program_to_stop(bench, program):
     program(
         """

@@ -50,6 +50,22 @@ def test_evidence_counts_in_this_order(ended, heartbeat, job, cancelled, grace_o
     assert decide(Evidence(ended, heartbeat, job, cancelled, grace_over, cause)) is state
 
 
+@pytest.mark.parametrize(
+    ("job", "grace_over", "state"),
+    [
+        (UNKNOWN, True, State.QUEUED),  # a queue that could not be asked changes nothing
+        (ABSENT, False, State.QUEUED),
+        (ABSENT, True, State.STOPPED),
+        (LIVE, True, State.QUEUED),
+    ],
+)
+def test_a_stopped_task_whose_job_asked_to_be_started_again_is_queued_until_its_queue_denies_it(
+    job, grace_over, state
+):
+    assert decide(Evidence("stopped", None, job, grace_over=grace_over, again=True)) is state
+    assert decide(Evidence("stopped", None, job, True, grace_over, again=True)) is State.CANCELLED
+
+
 def everything():
     return itertools.product(
         (None, "done", "failed", "stopped", "abandoned", "damaged"),

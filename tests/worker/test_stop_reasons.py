@@ -56,6 +56,28 @@ def test_a_pool_that_was_ended_is_reported(bench):
     assert bench.command("status").returncode == 3
 
 
+def test_a_task_that_is_signalled_before_its_worker_asks_it_stops_for_the_same_reason(bench):
+    """As under a queue that signals every process of a job."""
+    bench.script(
+        "noticed",
+        """
+        import os, signal
+        def fit(task):
+            if task.attempt.number == 1:
+                os.kill(os.getppid(), signal.SIGUSR2)
+                os.kill(os.getpid(), signal.SIGUSR2)
+            return {"m": 1}
+        experiment = nf.Experiment(fit=fit)
+        """,
+    )
+    queued = bench.submit("noticed")
+    assert bench.wait("noticed", seconds=60) == {"done": 1}
+    (path,) = bench.study.training_data.glob("noticed/runs/*/*/attempt-01/outcome.json")
+    reason = json.loads(path.read_text())["reason"]
+    assert reason["kind"] == "signal" and "SIGUSR2" in reason["message"]
+    assert '"end":"again"' in queued.files.journal(0, 1).read_text()
+
+
 def test_a_fit_that_stops_itself_is_reported(bench):
     bench.script("endless", ENDLESS.format(body="task.stop(3)"))
     assert bench.run("endless") == {"stopped": 2}

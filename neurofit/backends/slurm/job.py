@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,13 +89,22 @@ class Job:
 
 
 def _requeue(element: str) -> None:
-    """Ask SLURM to start this element again, which ends this start of it."""
-    try:
-        answer = commands.ask(["scontrol", *_elsewhere(), "requeue", element])
-        if answer.status:
-            print(answer.explained(), file=sys.stderr, flush=True)
-    except QueueError as error:
-        print(error, file=sys.stderr, flush=True)
+    """Ask SLURM to start this element again, which ends this start of it.
+
+    A controller that is busy, or has not noted the start yet, refuses for a moment.
+    """
+    for pause in (1, 2, 4, None):
+        try:
+            answer = commands.ask(["scontrol", *_elsewhere(), "requeue", element])
+            if not answer.status:
+                return
+            problem: object = answer.explained()
+        except QueueError as error:
+            problem = error
+        if pause is None:
+            print(problem, file=sys.stderr, flush=True)
+        else:
+            time.sleep(pause)
 
 
 def _elsewhere() -> list[str]:
