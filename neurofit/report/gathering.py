@@ -37,6 +37,7 @@ from neurofit.store.layout import code_store, discover_experiments
 from neurofit.store.state import ACTIVE, UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
+from neurofit.tables.best import best_of, resolved
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
@@ -106,6 +107,7 @@ class ExperimentReport:
     states_bar: Svg
     metric: str | None
     better: str
+    best: str
     table: RunTable
     comparisons: list[AxisComparison]
     not_compared: list[str]
@@ -166,7 +168,12 @@ class Report:
 
 
 def gather(
-    study: Study, selectors: Sequence[str], *, condition: str | None = None, metric: str | None = None
+    study: Study,
+    selectors: Sequence[str],
+    *,
+    condition: str | None = None,
+    metric: str | None = None,
+    best_by: str | None = None,
 ) -> Report:
     """Read what a report says about these experiments.
 
@@ -179,6 +186,8 @@ def gather(
         Condition on the arguments, as given to `--where`.
     metric : str, optional
         The metric that decides. Default: the correlation on the test set, or the first score.
+    best_by : str, optional
+        The metric that decides which run `exp3:best` is.
 
     Raises
     ------
@@ -187,10 +196,12 @@ def gather(
     """
     wanted = list(dict.fromkeys(selectors)) or _all_experiments(study)
     queries = [parse_query(study, selector, (), condition) for selector in wanted]
+    some_best = any(query.selection.best for query in queries)
     found: list[ExperimentReport] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
         status = statuses.setdefault(query.name, read_status(study, query.name))
+        query, _ = resolved(query, status, best_by if query.selection.best or not some_best else None)
         keys = query.keys(status)
         if not keys:
             raise UsageError(f"{query.name} has no runs yet, so there is nothing to report.")
@@ -257,6 +268,7 @@ def _experiment(
         states_bar=states_bar(states),
         metric=decisive.name if decisive else None,
         better=decisive.better if decisive else "",
+        best=_best(rows, status.name),
         table=table,
         comparisons=compared,
         not_compared=not_compared,
@@ -292,6 +304,14 @@ def _experiment(
         more_submissions=max(0, len(submissions) - MOST_SUBMISSIONS),
         csv=tasks_csv(rows),
     )
+
+
+def _best(rows: list[TaskRow], name: str) -> str:
+    """Which run `NAME:best` means, or an empty text if validation scores do not decide."""
+    try:
+        return best_of(rows, name).sentence
+    except UsageError:
+        return ""
 
 
 def _done(rows: list[TaskRow]) -> list[TaskRow]:
@@ -352,7 +372,7 @@ def _axes(rows: list[TaskRow]) -> tuple[list[Axis], list[tuple[str, str]]]:
             texts.sort(key=lambda one: known[one])
         if len(texts) > 1:
             axes.append(Axis(name, texts[:MOST_VALUES], max(0, len(texts) - MOST_VALUES)))
-        else:
+        elif name != "architecture" or any("architecture" in (row.get("params") or {}) for row in on_grid):
             fixed.append((name, texts[0]))
     return axes, fixed
 

@@ -35,6 +35,7 @@ MAX_TICKS = 12  # values of an axis that are all named
 LONGEST_LABEL = 76
 LONGEST_VALUE = 12
 CURVE_CLASSES = 8
+MANY = 150  # lines between two axes, which are drawn fainter
 
 
 @dataclass(frozen=True)
@@ -270,14 +271,17 @@ def parallel_figure(axes: Sequence[ParallelAxis], best: Sequence[int], notes: Se
     x = [left + apart * place for place in range(len(axes))]
     places = np.array([one.places for one in axes])
     y = bottom - places * (bottom - top)
-    segments: dict[str, None] = {}
-    for a in range(len(axes) - 1):
-        for one, other in zip(y[a], y[a + 1]):
-            if math.isfinite(one) and math.isfinite(other):
-                segments[polyline([(x[a], one), (x[a + 1], other)])] = None
+    between = [
+        dict.fromkeys(
+            polyline([(x[a], one), (x[a + 1], other)])
+            for one, other in zip(y[a], y[a + 1])
+            if math.isfinite(one) and math.isfinite(other)
+        )
+        for a in range(len(axes) - 1)
+    ]
     chosen = [polyline(zip(x, y[:, run])) for run in best]
     parts = [
-        tag("path", d="".join(segments), class_="all-runs"),
+        *(tag("path", d="".join(of), class_="all-runs" + " many" * (len(of) > MANY)) for of in between),
         *(tag("path", d=path, class_="best-run") for path in chosen),
     ]
     for place, (axis, name) in enumerate(zip(axes, names)):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Frame = Any  # a pandas.DataFrame, which only `tables/` may name
 
 MOST_ROWS = 2000  # of the table by run
-MOST_LEVELS = 8  # values of an axis that is compared in pairs
+ALL_PAIRS = 6  # values of an axis of which all pairs are compared; of more, those with the best value
+MOST_LEVELS = 40
 MOST_SCORES = 3  # beside the metric that decides, shown initially
 MOST_MISSING = 6  # seeds of a run, listed
 
@@ -223,9 +224,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class AxisComparison:
-    """All pairs of values of an axis."""
+    """Pairs of values of an axis: all, or those with the best value."""
 
     axis: str
+    only_with: str
     columns: list[TableColumn]
     rows: list[Difference]
     constant: dict[str, str]
@@ -251,7 +253,7 @@ def comparisons(
     name: str, rows: list[TaskRow], metric: DecisiveMetric | None
 ) -> tuple[list[AxisComparison], list[str]]:
     """Compare the values of every axis, and sentences about axes that are not compared."""
-    from neurofit.tables.comparison import compare, compared_axes
+    from neurofit.tables.comparison import EVERY, compare, compared_axes
 
     if metric is None:
         return [], []
@@ -263,16 +265,39 @@ def comparisons(
                 f"`{command('results', name, compare=axis, metric=metric.name)}` prints it."
             )
             continue
+        best = _best_value(rows, axis, metric) if len(values) > ALL_PAIRS else None
         try:
-            frame = compare(rows, axis, metric.name, lower_is_better=metric.lower_is_better)
+            frame = compare(
+                rows,
+                axis,
+                metric.name,
+                lower_is_better=metric.lower_is_better,
+                only_with=EVERY if best is None else best,
+            )
         except UsageError:  # no two values have a task that is done
             continue
         if frame["repetitions"].sum():
-            found.append(_comparison(axis, frame))
+            found.append(_comparison(axis, frame, best))
     return found, left_out
 
 
-def _comparison(axis: str, frame: Frame) -> AxisComparison:
+def _best_value(rows: list[TaskRow], axis: str, metric: DecisiveMetric) -> Any:
+    """The value of the axis whose finished tasks have the best mean."""
+    numbers: dict[str, list[float]] = {}
+    values: dict[str, Any] = {}
+    for row in rows:
+        score = (row.get("metrics") or {}).get(metric.name)
+        value = {"architecture": row.get("architecture"), **(row.get("params") or {})}.get(axis)
+        if row.get("state") == "done" and row.get("on_grid") is not False and score is not None:
+            numbers.setdefault(repr(value), []).append(score)
+            values[repr(value)] = value
+    if not numbers:
+        return None
+    means = {name: sum(of) / len(of) for name, of in numbers.items()}
+    return values[(min if metric.lower_is_better else max)(means, key=lambda name: means[name])]
+
+
+def _comparison(axis: str, frame: Frame, best: Any) -> AxisComparison:
     page = sheet(frame)
     shown = [column for column in page.columns if column.name in _COMPARED]
     parts = [frame[f"difference {part}"].astype(float).tolist() for part in ("mean", "low", "high")]
@@ -281,6 +306,7 @@ def _comparison(axis: str, frame: Frame) -> AxisComparison:
     hidden = ("axis", "metric")
     return AxisComparison(
         axis,
+        "" if best is None else short(best),
         [TableColumn(column.name, column.numeric, True) for column in shown],
         [Difference(row, picture) for row, picture in zip(cells, pictures)],
         {key: value for key, value in page.constant.items() if key not in hidden},

@@ -32,6 +32,7 @@ from neurofit.tables.table import (
 )
 
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
+EVERY = object()  # of an axis: all pairs of its values
 _OWN_COLUMNS = (
     "experiment",
     "run",
@@ -161,6 +162,7 @@ def compare(
     *,
     off_grid: bool = False,
     lower_is_better: bool = False,
+    only_with: Any = EVERY,
 ) -> pd.DataFrame:
     """Compare the values of an axis pairwise: `b` minus `a`, paired by repetition, all other arguments equal.
 
@@ -183,6 +185,8 @@ def compare(
         Whether to include tasks off the grid (`python jobs/x.py --degree 9`).
     lower_is_better : bool
         Whether lower numbers of the metric are better. Default: decided by its name, see the column `better`.
+    only_with : object, optional
+        A value of the axis: compare only the others with it. Default: all pairs.
 
     Returns
     -------
@@ -201,7 +205,7 @@ def compare(
     UsageError
         There is no such axis or metric, or nothing to compare.
     """
-    known = pair_values(rows, axis, metric, off_grid=off_grid)
+    known = pair_values(rows, axis, metric, off_grid=off_grid, only_with=only_with)
     better = "lower" if lower_is_better else _better(known.metric)
     records = [
         {
@@ -246,7 +250,12 @@ class Comparison:
 
 
 def pair_values(
-    rows: Iterable[TaskRow], axis: str, metric: str | None = None, *, off_grid: bool = False
+    rows: Iterable[TaskRow],
+    axis: str,
+    metric: str | None = None,
+    *,
+    off_grid: bool = False,
+    only_with: Any = EVERY,
 ) -> Comparison:
     """Find which tasks `compare` subtracts from which; parameters and errors are the same."""
     every = [row for group in group_by_run(valid_rows(rows)) for row in group]
@@ -263,6 +272,8 @@ def pair_values(
     for i in done:
         at_level[key(axes[axis][i])].append(i)
     for a, b in combinations(levels, 2):
+        if only_with is not EVERY and key(only_with) not in (a, b):
+            continue
         sides = {level: at_level[level] for level in (a, b)}
         block = paired_block(kept, axes, axis, sides)
         entered = block.rows()
@@ -430,6 +441,8 @@ def _difference(values: np.ndarray, pairing: Pairing, better: str) -> dict[str, 
 
 def _mixed_pairs(rows: list[TaskRow], block: Block) -> str | None:
     """Describe pairs whose two tasks differ, and runs whose repetitions differ, in code, data or neurons."""
+    if len({provenance(rows[i]) for i in block.rows()}) < 2:
+        return None
     pairs = block.pairs()
     unequal = [(rows[a], rows[b]) for a, b in pairs if provenance(rows[a]) != provenance(rows[b])]
     groups = group_by_run(rows[i] for i in block.rows())

@@ -21,6 +21,7 @@ from neurofit.cli.wording import next_command
 )
 @options.selector("selectors", many=True, metavar="[SELECTOR]...", required=False)
 @options.where
+@options.best_by("--best-by")
 @click.option(
     "--metric",
     metavar="METRIC",
@@ -35,7 +36,12 @@ from neurofit.cli.wording import next_command
 )
 @options.as_json
 def command(
-    selectors: Sequence[str], where: str | None, metric: str | None, output: Path | None, as_json: bool
+    selectors: Sequence[str],
+    where: str | None,
+    best_by: str | None,
+    metric: str | None,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Write one HTML file that shows experiments to others.
 
@@ -48,7 +54,7 @@ def command(
     require_jinja2()
     target = output or Path(f"{file_stem(selectors, 'report', None)}.html" if selectors else "report.html")
     check_path(target, chosen=output is not None)
-    report = gather(options.here(), selectors, condition=where, metric=metric)
+    report = gather(options.here(), selectors, condition=where, metric=metric, best_by=best_by)
     replaces = target.exists() and not is_report(target)
     size = write(report, target)
     if as_json:
