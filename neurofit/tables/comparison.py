@@ -17,7 +17,7 @@ import pandas as pd
 
 from neurofit.errors import UsageError, nearest
 from neurofit.tables.intervals import Replication, replication, spread
-from neurofit.tables.pairs import Block, defaults_key, explain_no_pairs, key, paired_block
+from neurofit.tables.pairs import Block, defaults_key, explain_no_pairs, key, paired_block, run_key
 from neurofit.tables.table import (
     TaskRow,
     argument_columns,
@@ -267,15 +267,17 @@ def pair_values(
     levels = _levels(axes, axis, off_grid=len(every) - len(kept))
     finite = np.flatnonzero(np.isfinite(numbers)).tolist()
     done = [i for i in finite if kept[i].get("state") == "done"]
+    keys = {name: list(map(key, values)) for name, values in axes.items()}
+    runs = list(map(run_key, kept))
     pairings = []
     at_level: dict[Hashable, list[int]] = {level: [] for level in levels}
     for i in done:
-        at_level[key(axes[axis][i])].append(i)
+        at_level[keys[axis][i]].append(i)
     for a, b in combinations(levels, 2):
         if only_with is not EVERY and key(only_with) not in (a, b):
             continue
         sides = {level: at_level[level] for level in (a, b)}
-        block = paired_block(kept, axes, axis, sides)
+        block = paired_block(kept, axes, axis, sides, keys, runs)
         entered = block.rows()
         why = None if entered else explain_no_pairs(kept, axes, axis, sides)
         varied = replication([kept[i] for i in entered], chosen)

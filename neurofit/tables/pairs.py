@@ -45,6 +45,10 @@ class Block:
         """
         if not self.cells:
             return np.empty((*values.shape[:-1], 0, 2))
+        if all(len(a) == len(b) == 1 for cells in self.cells for a, b in cells.values()):
+            places = [[[a[0], b[0]] for a, b in cells.values()] for cells in self.cells]
+            means: np.ndarray = values[..., np.array(places)].mean(axis=-2)
+            return means
         means = [
             [[values[..., side].mean(axis=-1) for side in sides] for sides in cells.values()]
             for cells in self.cells
@@ -53,7 +57,12 @@ class Block:
 
 
 def paired_block(
-    rows: list[TaskRow], axes: dict[str, list[Any]], axis: str, sides: dict[Hashable, list[int]]
+    rows: list[TaskRow],
+    axes: dict[str, list[Any]],
+    axis: str,
+    sides: dict[Hashable, list[int]],
+    keys: dict[str, list[Hashable]],
+    runs: list[Hashable],
 ) -> Block:
     """Find the rows of two values of an axis that pair.
 
@@ -67,13 +76,17 @@ def paired_block(
         Name of each axis and its value in each row.
     sides : dict of list
         Keys of the two values, and the numbers of their rows.
+    keys : dict of list
+        `key` of every value of `axes`.
+    runs : list
+        `run_key` of each row.
     """
-    others = _other_axes(rows, axes, axis, sides)
+    others = [keys[name] for name in _other_axes(rows, axes, axis, sides)]
     tasks: dict[RunSide, dict[Hashable, int]] = {}  # → repetition → row
     for side, chosen in enumerate(sides.values()):
         for i in chosen:
-            cell = tuple(key(axes[name][i]) for name in others)
-            tasks.setdefault((cell, side, _run_key(rows[i])), {})[key(rows[i].get("repetition"))] = i
+            cell = tuple(of[i] for of in others)
+            tasks.setdefault((cell, side, runs[i]), {})[key(rows[i].get("repetition"))] = i
     if axis != ARCHITECTURE:
         counted: dict[tuple[Cell, int], RunSide] = {}
         for one, of_run in tasks.items():  # in the order of runs
@@ -191,5 +204,6 @@ def _cells_of_both_sides(tasks: Iterable[RunSide]) -> set[Cell]:
     return sides[0] & sides[1]
 
 
-def _run_key(row: TaskRow) -> Hashable:
+def run_key(row: TaskRow) -> Hashable:
+    """What the repetitions of a run share: its number, its id and the defaults that applied."""
     return str(row.get("run")), str(row.get("id")), defaults_key(row)
