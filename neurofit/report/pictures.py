@@ -281,7 +281,10 @@ def parallel_figure(axes: Sequence[ParallelAxis], best: Sequence[int], notes: Se
     ]
     chosen = [polyline(zip(x, y[:, run])) for run in best]
     parts = [
-        *(tag("path", d="".join(of), class_="all-runs" + " many" * (len(of) > MANY)) for of in between),
+        *(
+            tag("path", d="".join(of), class_="all-runs many" if len(of) > MANY else "all-runs")
+            for of in between
+        ),
         *(tag("path", d=path, class_="best-run") for path in chosen),
     ]
     for place, (axis, name) in enumerate(zip(axes, names)):

@@ -46,9 +46,9 @@ class Block:
         if not self.cells:
             return np.empty((*values.shape[:-1], 0, 2))
         if all(len(a) == len(b) == 1 for cells in self.cells for a, b in cells.values()):
-            places = [[[a[0], b[0]] for a, b in cells.values()] for cells in self.cells]
-            means: np.ndarray = values[..., np.array(places)].mean(axis=-2)
-            return means
+            places = np.array([[[a[0], b[0]] for a, b in cells.values()] for cells in self.cells])
+            of_pairs: np.ndarray = values[..., places].mean(axis=-2)
+            return of_pairs
         means = [
             [[values[..., side].mean(axis=-1) for side in sides] for sides in cells.values()]
             for cells in self.cells
