@@ -24,6 +24,18 @@ def one_line(text: str, width: int = 40) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def roughly(seconds: float) -> str:
+    """'3 s', '12 min', '5 h', '2 days'"""
+    for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
+        if seconds < most:
+            return (
+                f"{seconds / size:.1f} {unit}"
+                if seconds < size * 10 and unit != "min"
+                else f"{seconds / size:.0f} {unit}"
+            )
+    return f"{seconds / 86400:.0f} days"
+
+
 def command(verb: str, *words: Any, **options: Any) -> str:
     """A neurofit command, quoted for a shell: `neurofit submit 'exp3:1 7' --where 'lr < 1e-3' --retry`.
 

@@ -26,6 +26,7 @@ GROUND = {  # used by all, using each other
     "protocols",
     "structure",
     "study",
+    "metric_names",
     "t_interval",
     "text",
     "transient",

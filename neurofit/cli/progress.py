@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit import exit_codes
 from neurofit.cli import terminal, wording
-from neurofit.cli.wording import clock, counted, duration, next_command, roughly, task
-from neurofit.text import printable
+from neurofit.cli.wording import clock, counted, duration, next_command, task
+from neurofit.text import printable, roughly
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.orchestrate.submit import Submitted
-    from neurofit.orchestrate.watch import Watch, WatchedStatus
     from neurofit.status.submission_status import SubmissionStatus
+    from neurofit.status.watch import Watch, WatchedStatus
     from neurofit.store.submissions import TaskKey
 
 _LINE_SECONDS = 10.0  # between two lines of progress, if stdout is not a terminal
@@ -214,7 +214,7 @@ def _watch(
 ) -> int:
     from neurofit.backends.runner import runs_here as is_here
     from neurofit.orchestrate.signals import Signalled
-    from neurofit.orchestrate.watch import Watch
+    from neurofit.status.watch import Watch
 
     pool = queued if runs_here else None  # a signal stops the pool, but no queue
     watch = Watch(plan.study, plan.experiment.name, lambda status: keys, details=terminal.is_rich())
@@ -246,7 +246,7 @@ def _watch(
 
 
 def _last(watch: Watch, limit_seconds: float | None, as_json: bool, remark: str) -> WatchedStatus:
-    from neurofit.orchestrate.watch import until_over
+    from neurofit.status.watch import until_over
 
     rounds = until_over([watch], limit_seconds)
     return (list(rounds)[-1] if as_json else show(rounds, remark))[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.text import command, printable
+from neurofit.text import command, printable, roughly
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.failures import Failure
@@ -31,18 +31,6 @@ def clock(seconds: float) -> str:
 def duration(seconds: float) -> str:
     """'0.3 s', '42 s', '1:02:03'"""
     return roughly(seconds) if seconds < 60 else clock(seconds)
-
-
-def roughly(seconds: float) -> str:
-    """'3 s', '12 min', '5 h', '2 days'"""
-    for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
-        if seconds < most:
-            return (
-                f"{seconds / size:.1f} {unit}"
-                if seconds < size * 10 and unit != "min"
-                else f"{seconds / size:.0f} {unit}"
-            )
-    return f"{seconds / 86400:.0f} days"
 
 
 def local_time(timestamp: str) -> str:

@@ -5,12 +5,12 @@ A test metric never decides unless the user names it: whoever picks a run by its
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from neurofit.errors import UsageError, nearest
 from neurofit.experiments.selector import Selection
+from neurofit.metric_names import deciding
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.tables.comparison import by_run, lower_by_name
 from neurofit.tables.query import TaskQuery
@@ -18,9 +18,6 @@ from neurofit.tables.rows import read_rows
 from neurofit.tables.table import TaskRow, is_model_score, metric_columns
 from neurofit.text import command
 
-PREFERRED = ("validation/correlation", "validation/loss")
-_VALIDATION = frozenset({"validation", "val", "valid", "dev"})
-_OTHER_SETS = frozenset({"test", "testing", "train", "training"})
 _DIRECTIONS = {"min": True, "max": False}  # whether lower is better
 
 
@@ -155,14 +152,9 @@ def _metric_and_direction(rows: list[TaskRow], name: str, by: str | None) -> tup
 
 def _default(metrics: list[str], name: str) -> str:
     """The metric of the validation set, or the only one that is of no known set."""
-    words = {metric: set(re.split(r"[^a-z0-9]+", metric.lower())) for metric in metrics}
-    validation = [metric for metric in metrics if words[metric] & _VALIDATION]
-    found = validation or [metric for metric in metrics if not words[metric] & _OTHER_SETS]
+    found = deciding(metrics)
     if len(found) == 1:
         return found[0]
-    for metric in PREFERRED:
-        if metric in found:
-            return metric
     problem = (
         f"there are {len(found)} metrics that could decide ({', '.join(found)})"
         if found

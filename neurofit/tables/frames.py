@@ -10,6 +10,7 @@ from neurofit.experiments.selector import Selection
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
+from neurofit.tables.waiting import wait_for
 
 if TYPE_CHECKING:
     import pandas
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from neurofit.tables.table import TaskRow
 
 
-def results(name: str, *, best_by: str | None = None, study: Path | str | None = None) -> pandas.DataFrame:
+def results(
+    name: str, *, wait: bool | float = False, best_by: str | None = None, study: Path | str | None = None
+) -> pandas.DataFrame:
     """Read the table of results of an experiment, with one row per task, as `neurofit results` shows it.
 
     Parameters
     ----------
     name : str
         Experiment or selector, such as "exp3", "exp3:17" or "exp3:best".
+    wait : bool or float, default False
+        Wait first until no selected task is queued or running, or for at most so many seconds. A terminal or a
+        notebook shows a progress bar. Tasks continue if you interrupt the waiting.
     best_by : str, optional
         With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
         validation set.
@@ -41,10 +47,12 @@ def results(name: str, *, best_by: str | None = None, study: Path | str | None =
     """
     from neurofit.tables.table import table
 
-    return table(_rows(name, study, best_by))
+    return table(_rows(name, study, best_by, wait))
 
 
-def runs(name: str, *, best_by: str | None = None, study: Path | str | None = None) -> pandas.DataFrame:
+def runs(
+    name: str, *, wait: bool | float = False, best_by: str | None = None, study: Path | str | None = None
+) -> pandas.DataFrame:
     """Read the table with one row per run, with means and intervals over repetitions.
 
     It is the table of `neurofit results --by run`. Runs off the grid have False in the column `on_grid`, which is
@@ -54,6 +62,9 @@ def runs(name: str, *, best_by: str | None = None, study: Path | str | None = No
     ----------
     name : str
         Experiment or selector, such as "exp3" or "exp3:0-9".
+    wait : bool or float, default False
+        Wait first until no selected task is queued or running, or for at most so many seconds. A terminal or a
+        notebook shows a progress bar. Tasks continue if you interrupt the waiting.
     best_by : str, optional
         With "exp3:best": the metric that decides, perhaps as "min:NAME" or "max:NAME". Default: the metric of the
         validation set.
@@ -74,7 +85,7 @@ def runs(name: str, *, best_by: str | None = None, study: Path | str | None = No
     """
     from neurofit.tables.comparison import by_run
 
-    return by_run(_rows(name, study, best_by))
+    return by_run(_rows(name, study, best_by, wait))
 
 
 def compare(
@@ -168,17 +179,23 @@ def neurons(name: str, *, best_by: str | None = None, study: Path | str | None =
     return pandas.concat(frames, ignore_index=True)
 
 
-def _rows(name: str, folder: Path | str | None, best_by: str | None = None) -> list[TaskRow]:
-    return read_rows(*_select(name, folder, best_by))
+def _rows(
+    name: str, folder: Path | str | None, best_by: str | None = None, wait: bool | float = False
+) -> list[TaskRow]:
+    return read_rows(*_select(name, folder, best_by, wait))
 
 
 def _select(
-    name: str, folder: Path | str | None, best_by: str | None = None
+    name: str, folder: Path | str | None, best_by: str | None = None, wait: bool | float = False
 ) -> tuple[ExperimentStatus, Selection]:
     from neurofit.tables.best import resolved  # loads pandas
 
     study = studies.find(Path(folder) if folder else Path.cwd())
     query = parse_query(study, name)
+    if wait is not False:
+        everything = query.selection.best  # which run is best is only known at the end
+        pick = ExperimentStatus.all_keys if everything else query.keys
+        wait_for(study, query.name, pick, None if wait is True else wait)
     status = read_status(study, query.name)
     query, _ = resolved(query, status, best_by)
     query.keys(status)  # raises an error if the selector matches nothing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.text import command as suggested
+from neurofit.text import command as suggested, roughly
 
 if TYPE_CHECKING:
     from neurofit.datasets.catalogue import Known
@@ -215,7 +215,7 @@ def features(as_json: bool) -> None:
 
 
 def _feature_row(one: Listed) -> list[str]:
-    age, size, key = wording.roughly(one.age_seconds), wording.size(one.size_bytes), one.files.key[:12]
+    age, size, key = roughly(one.age_seconds), wording.size(one.size_bytes), one.files.key[:12]
     if one.record is None:
         return ["?", "", "", "", "", size, age, key, _feature_state(one)]
     images, units = one.record.shape

@@ -12,9 +12,10 @@ from neurofit import exit_codes
 from neurofit.cli import options, progress, terminal, wording
 from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
+from neurofit.text import roughly
 
 if TYPE_CHECKING:
-    from neurofit.orchestrate.watch import WatchedStatus
+    from neurofit.status.watch import WatchedStatus
     from neurofit.store.state import State
     from neurofit.study import Study
     from neurofit.tables.query import TaskQuery
@@ -61,7 +62,7 @@ def command(
     5 if a queue could not be asked, and 1 if the files of an experiment cannot be read.
     """
     from neurofit.experiments.selector import Selection, naming_all, parse
-    from neurofit.orchestrate.watch import Watch, until_over
+    from neurofit.status.watch import Watch, until_over
     from neurofit.store.layout import discover_experiments
     from neurofit.tables.query import TaskQuery
 
@@ -230,7 +231,7 @@ def _print_queues(watched: WatchedStatus) -> None:
             )
         if queue["problem"]:
             age = queue["seconds_since_a_sign"]
-            seen = f" The last heartbeat is {wording.roughly(age)} old." if age is not None else ""
+            seen = f" The last heartbeat is {roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
     stops = [*fail_fast_notes(watched.status), *need_stops(watched.status)]
     for problem in dict.fromkeys([*stops, *watched.status.problems]):
