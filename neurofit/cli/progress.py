@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from neurofit import exit_codes
 from neurofit.cli import terminal, wording
 from neurofit.cli.wording import clock, counted, duration, next_command, task
-from neurofit.text import printable, roughly
+from neurofit.text import cell_width, printable, roughly
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -365,16 +365,26 @@ def _blocks(watched: WatchedStatus, console: Console, *, named: bool) -> list[Re
     counts = Text()
     for state, number in _counts(watched).items():
         counts.append(f"{number:,} {state}   ", style=terminal.STYLES.get(state, ""))
-    running = Table.grid(padding=(0, 2, 0, 0))
-    running.add_column(no_wrap=True)
-    running.add_column(justify="right", style="dim", no_wrap=True)
-    running.add_column(no_wrap=True, overflow="ellipsis", style="dim")
-    for one in watched.at_work[: max(1, console.height - 6)]:
-        running.add_row(
-            printable(task(watched.status.name, one.key)), clock(one.seconds), Text(printable(one.said))
-        )
     name = [Text(printable(watched.status.name), style="bold")] if named else []
-    return [*name, bar, counts, *([running] if watched.at_work else [])]
+    return [*name, bar, counts, *_rows_of_tasks(watched, console)]
+
+
+def _rows_of_tasks(watched: WatchedStatus, console: Console) -> list[RenderableType]:
+    """A row per running task. Whatever the width, it begins with the run and the repetition."""
+    from rich.text import Text
+
+    shown = watched.at_work[: max(1, console.height - 6)]
+    name = printable(watched.status.name)
+    is_short = cell_width(name) <= console.width // 4
+    tasks = [task(name, one.key) if is_short else task("", one.key)[1:] for one in shown]
+    times = [clock(one.seconds) for one in shown]
+    breadth, of_time = max(map(cell_width, tasks), default=0), max(map(len, times), default=0)
+    rows: list[RenderableType] = []
+    for one, words, seconds in zip(shown, tasks, times):
+        row = Text(f"{words}{' ' * (breadth - cell_width(words))}  ", no_wrap=True, overflow="ellipsis")
+        row.append(f"{seconds:>{of_time}}  {printable(one.said)}", style="dim")
+        rows.append(row)
+    return rows
 
 
 def _counts(watched: WatchedStatus) -> dict[str, int]:

@@ -26,7 +26,7 @@ from neurofit.status.queues import line_of
 from neurofit.store import storage
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, code_store
 from neurofit.store.lock import locked
-from neurofit.store.records import Need, QueueLine, ResourcesRecord, SubmissionRecord
+from neurofit.store.records import STEP_ARGUMENTS, Need, QueueLine, ResourcesRecord, SubmissionRecord
 from neurofit.store.registry import register
 from neurofit.store.submissions import note_queue, write_submission
 from neurofit.study import Study
@@ -204,6 +204,13 @@ def submission_record(plan: Plan, runner: Runner, needs: list[Need]) -> Submissi
     )
 
 
+def _steps(experiment: Experiment) -> dict[str, int | float]:
+    """The defaults of arguments that say how many steps a task makes."""
+    defaults = experiment.arguments()
+    numbers = {name: defaults[name] for name in STEP_ARGUMENTS if name in defaults}
+    return {name: number for name, number in numbers.items() if type(number) in (int, float)}
+
+
 def base_record(
     study: Study,
     experiment: Experiment,
@@ -233,6 +240,7 @@ def base_record(
         code=code.name,
         code_hash=code_hash,
         resources=ResourcesRecord(**asdict(resources)),
+        steps=_steps(experiment),
         **provenance.record(study.root),
         **queued,
     )

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.status.logs import last_line
-from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import Claim
+from neurofit.status.live import AtWork, Pace, at_work
 from neurofit.store.state import ACTIVE, ENDED, State
 from neurofit.store.submissions import TaskKey
-from neurofit.structure import read_record
 from neurofit.study import Study
 
 _SHOWN = 8
 _FIRST_PAUSE, _PAUSE = 0.05, 0.5  # short at first, so that tasks that end soon are seen soon
 _SHARE = 4.0  # pause at least four times as long as reading took
-
-
-@dataclass(frozen=True)
-class AtWork:
-    """A running task and its newest output."""
-
-    key: TaskKey
-    seconds: float
-    said: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +57,7 @@ class Watch:
         self.study, self.name, self.pick, self.details = study, name, pick, details
         self._began = time.monotonic()
         self._ended_before: int | None = None
+        self._pace = Pace()
 
     def read(self) -> WatchedStatus:
         status = read_status(self.study, self.name)
@@ -86,7 +72,10 @@ class Watch:
         rate = finished / seconds if finished > 0 and seconds > 0 else None
         left = sum(counts[state] for state in ACTIVE) / rate if rate else None
         running = [key for key, state in states if state is State.RUNNING] if self.details else []
-        return WatchedStatus(status, keys, counts, seconds, rate, left, list(_at_work(status, running)))
+        tasks = list(at_work(status, running[:_SHOWN]))
+        if left is None and tasks:
+            left = self._pace.left_seconds(tasks, len(running), counts[State.QUEUED], seconds)
+        return WatchedStatus(status, keys, counts, seconds, rate, left, tasks)
 
 
 def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> Iterator[list[WatchedStatus]]:
@@ -109,40 +98,3 @@ def until_over(watches: Sequence[Watch], limit_seconds: float | None = None) -> 
         if pause <= 0 or all(look.is_over for look in looks):
             return
         time.sleep(pause)
-
-
-def _at_work(status: ExperimentStatus, keys: list[TaskKey]) -> Iterator[AtWork]:
-    for key in keys[:_SHOWN]:
-        run = status.registry.runs.get(key[0])
-        if run is not None:
-            attempt = status.files.task(run.number, run.id, key[1]).attempt(status.of(key).attempt)
-            yield AtWork(key, _age(attempt), _last_row(attempt.history) or last_line(attempt.stdout))
-
-
-def _age(attempt: AttemptFiles) -> float:
-    try:
-        begun = read_record(attempt.claim, Claim).t
-    except (OSError, StoreError):
-        return 0.0
-    return 0.0 if begun is None else max(0.0, time.time() - begun)
-
-
-def _last_row(history: Path) -> str:
-    """'step 400  loss 0.1234': the newest row of a history."""
-    try:
-        with open(history, newline="", encoding="utf-8") as file:
-            names = next(csv.reader(file), [])
-        line = last_line(history)
-        cells = next(csv.reader([line]), []) if line else []
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return ""
-    if cells == names:
-        return ""
-    return "  ".join(f"{name} {_rounded(cell)}" for name, cell in zip(names, cells) if cell)
-
-
-def _rounded(cell: str) -> str:
-    try:
-        return f"{float(cell):.4g}" if "." in cell or "e" in cell else cell
-    except ValueError:
-        return cell

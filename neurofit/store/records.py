@@ -35,6 +35,8 @@ AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolu
 TaskKey = tuple[Whole, Whole]  # run, repetition
 Span = tuple[JobNumber, JobNumber]  # first and last of consecutive jobs
 Metrics = dict[str, Number]
+# arguments that say how many steps a task makes, as `task.log(step)` counts them
+STEP_ARGUMENTS = ("epochs", "max_epochs", "n_epochs", "num_epochs", "steps", "max_steps", "iterations")
 Values = dict[str, Any]  # with keys that are the user's
 Queue = dict[str, str | int | None]  # where a queue is: a process of a host, or a cluster's name and a user's
 TaskState = Literal["done", "failed", "stopped", "abandoned"]
@@ -104,6 +106,7 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     commit: str | None = None
     dirty: bool | None = None
     versions: Values = field(default_factory=dict)
+    steps: Values = field(default_factory=dict)  # STEP_ARGUMENTS of the fit with their defaults
     whole_grid: bool = True
     keep_going: bool = True
     scratch: bool = False
