@@ -24,6 +24,13 @@ def one_line(text: str, width: int = 40) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def clock(seconds: float) -> str:
+    """'0:42', '1:02:03'"""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def roughly(seconds: float) -> str:
     """'3 s', '12 min', '5 h', '2 days'"""
     for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):

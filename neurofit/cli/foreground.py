@@ -89,7 +89,9 @@ def run_task(
         terminal.note("Nothing was run.")
         return exit_codes.OK
     with _stdout_to_stderr() if as_json else contextlib.nullcontext():
-        attempt, written = foreground.run(study, experiment, point, debug=debug, rerun=rerun)
+        attempt, written = foreground.run(
+            study, experiment, point, debug=debug, rerun=rerun, live=terminal.shows_progress()
+        )
     outcome = structured(written, Outcome, attempt.outcome)
     if as_json:
         terminal.as_json({**written, "folder": str(attempt.folder)})

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit import exit_codes
 from neurofit.cli import terminal, wording
-from neurofit.cli.wording import clock, counted, duration, next_command, task
-from neurofit.text import cell_width, printable, roughly
+from neurofit.cli.wording import counted, duration, next_command, task
+from neurofit.text import cell_width, clock, printable, roughly
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -73,6 +73,11 @@ def is_rich() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
+def shows_progress() -> bool:
+    """Whether stderr is a terminal on which a line can be drawn again."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
 def is_interactive() -> bool:
     """Whether a user can answer questions."""
     return sys.stdin.isatty() and sys.stdout.isatty()

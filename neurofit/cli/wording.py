@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.text import command, printable, roughly
+from neurofit.text import clock, command, printable, roughly
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.failures import Failure
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
-
-
-def clock(seconds: float) -> str:
-    """'0:42', '1:02:03'"""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:

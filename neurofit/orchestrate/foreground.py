@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.orchestrate.trials import tried_before
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
+from neurofit.status.live import Pace, look
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
@@ -32,7 +34,7 @@ from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
 from neurofit.structure import read_record
 from neurofit.study import Study
-from neurofit.text import command
+from neurofit.text import clock, command, roughly
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervisor import Signals
@@ -91,11 +93,18 @@ def off_grid(wanted: Run, repetition: int, runs: list[Run], registry: Registry) 
 
 
 def run(
-    study: Study, experiment: Experiment, wanted: Point, *, debug: bool = False, rerun: bool = False
+    study: Study,
+    experiment: Experiment,
+    wanted: Point,
+    *,
+    debug: bool = False,
+    rerun: bool = False,
+    live: bool = False,
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     """Run the task in the foreground. Returns the attempt's files and its outcome.
 
     If the task is done, this is a scratch attempt, stored separately from those that count, unless `rerun`.
+    With `live`, stderr is a terminal and shows how far the task is.
 
     Raises
     ------
@@ -148,13 +157,13 @@ def run(
         here = Process.here()
         note_queue(submission, QueueLine(id=str(here.pid), first=0, last=0, process=here.record()))
     try:
-        return _work(study, Assignment.read(submission.folder), experiment, wanted, debug)
+        return _work(study, Assignment.read(submission.folder), experiment, wanted, debug, live)
     finally:
         append_event(submission.folder, ended=0)  # this process, which is its queue, may live on
 
 
 def _work(
-    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool
+    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool, live: bool
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
     if debug:
@@ -163,7 +172,8 @@ def _work(
         signals.listen()
     try:
         assignment.load(experiment, study.root)
-        Worker(assignment, signals, echo=True, in_process=debug).do_job(0)
+        line = _status_line(experiment, wanted) if live and not debug else None
+        Worker(assignment, signals, echo=True, in_process=debug, status_line=line).do_job(0)
     finally:
         signals.close()
     files = assignment.task_files(wanted.run.registered_number, wanted.repetition)
@@ -175,6 +185,22 @@ def _work(
         shown = command("status", name)
         raise UsageError(f"Another worker has just started {name}. `{shown}` shows its status.")
     return attempt, read_json(attempt.outcome)
+
+
+def _status_line(experiment: Experiment, wanted: Point) -> Callable[[AttemptFiles], str]:
+    """Makes the line that says how far an attempt is: 'exp3:17/3  0:42, about 2 min left  epoch 12/200  …'."""
+    key = wanted.run.registered_number, wanted.repetition
+    arguments = {**experiment.defaults(wanted.run.arguments), **wanted.run.arguments}
+    pace = Pace()
+
+    def line(attempt: AttemptFiles) -> str:
+        task = look(key, attempt, arguments)
+        left = pace.left_seconds([task], running=1, queued=0, now=time.monotonic())
+        about = f", about {roughly(left)} left" if left is not None else ""
+        said = f"  {task.said}" if task.step is not None else ""  # what it prints is on the terminal
+        return f"{experiment.name}:{key[0]}/{key[1]}  {clock(task.seconds)}{about}{said}"
+
+    return line
 
 
 def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:

@@ -52,16 +52,25 @@ def at_work(status: ExperimentStatus, keys: Sequence[TaskKey]) -> Iterator[AtWor
             continue
         task = status.of(key)
         attempt = status.files.task(run.number, run.id, key[1]).attempt(task.attempt)
-        step, numbers = _newest_row(attempt.history)
         submission = status.submission(task.submission)
         defaults = submission.record.steps if submission else {}
-        argument, total = _steps({**defaults, **run.params, **run.derived})
-        if step is None:
-            yield AtWork(key, task.attempt, _age(attempt), total=total, printed=last_line(attempt.stdout))
-            continue
-        yield AtWork(
-            key, task.attempt, _age(attempt), step, total, _UNITS.get(argument or "", "step"), numbers
-        )
+        yield look(key, attempt, {**defaults, **run.params, **run.derived})
+
+
+def look(key: TaskKey, attempt: AttemptFiles, arguments: Mapping[str, Any]) -> AtWork:
+    """Look at one attempt that is running.
+
+    Parameters
+    ----------
+    arguments : mapping
+        All arguments of the task, with those that say how many steps it makes.
+    """
+    step, numbers = _newest_row(attempt.history)
+    argument, total = _steps(arguments)
+    if step is None:
+        return AtWork(key, attempt.number, _age(attempt), total=total, printed=last_line(attempt.stdout))
+    unit = _UNITS.get(argument or "", "step")
+    return AtWork(key, attempt.number, _age(attempt), step, total, unit, numbers)
 
 
 class Pace:

@@ -29,6 +29,7 @@ from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
+from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
 from neurofit.worker.task_context import TaskContext
 
@@ -60,6 +61,8 @@ class Worker:
     assignment: Assignment
     signals: supervisor.Signals
     echo: bool = False
+    # with `echo`: how far an attempt is, drawn on the terminal
+    status_line: Callable[[AttemptFiles], str] | None = None
     environment: dict[str, str] = field(
         default_factory=dict
     )  # of tasks, for example the GPU that they may use
@@ -231,7 +234,9 @@ class _Job:
         self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]], reason: SharedReason
     ) -> supervisor.Ending:
         first = claimed[0][1]
-        capture = supervisor.Capture(first.stdout, first.stderr, echo=self.worker.echo)
+        text = self.worker.status_line
+        line = StatusLine(lambda: text(first)) if text else None
+        capture = supervisor.Capture(first.stdout, first.stderr, echo=self.worker.echo, status_line=line)
         keys = [task for task, _ in claimed]
         watch = supervisor.Watch(
             self.worker.signals,

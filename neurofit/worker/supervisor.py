@@ -19,6 +19,7 @@ from typing import Any
 
 from neurofit.transient import retry
 from neurofit.worker import child, teardown
+from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
 GRACE_SECONDS = 30.0  # between asking a task to stop and killing it
@@ -88,6 +89,7 @@ class Capture:
     stdout: Path
     stderr: Path
     echo: bool = False
+    status_line: StatusLine | None = None  # below what is echoed
     _pipes: dict[int, tuple[int, int]] = field(default_factory=dict)  # read end → (file, terminal)
     _ends: tuple[int, int] = (-1, -1)
 
@@ -130,11 +132,22 @@ class Capture:
             data = os.read(read, 65536)
             if not data:
                 self._close(read)
+            if data and self.status_line:
+                self.status_line.remove()
+                self.status_line.printed(data)
             for target in self._pipes.get(read, ()):
                 with contextlib.suppress(OSError):
                     os.write(target, data)
 
+    def draw(self) -> None:
+        """Draw the status line, if there is one."""
+        if self.status_line:
+            self.status_line.draw()
+
     def finish(self) -> None:
+        if self.status_line:
+            self.status_line.remove()
+            self.status_line = None
         while self._pipes:
             ready, _, _ = select.select(list(self._pipes), [], [], 0.2)
             if not ready:
@@ -234,6 +247,7 @@ class _Watcher:
         while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             self.capture.pass_on(self.watch.signals.wait(pause, self.capture.descriptors()))
             pause = POLL_SECONDS
+            self.capture.draw()
             now = time.monotonic()
             if now - self.began > 0.5 * POLL_SECONDS:
                 self._check(now)
