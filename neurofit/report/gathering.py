@@ -53,11 +53,11 @@ SELECTED_TASKS = 12  # of a failure, named
 
 @dataclass(frozen=True)
 class Axis:
-    """An argument with several values, and how many values are not listed."""
+    """An argument with several values, and a text about those that are not listed."""
 
     name: str
     values: list[str]
-    more: int = 0
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class ExperimentReport:
     runs: int
     repetitions: int
     states: dict[str, int]
+    ran: int  # tasks with an outcome
     states_bar: Svg
     metric: str | None
     better: str
@@ -249,6 +250,7 @@ def _experiment(
     axes, fixed = _axes(rows)
     of_best, recipe = recipe_of(status, rows, table)
     chosen = set(keys)
+    ran = [row for row in rows if row.get("started")]
     counts = Counter(status.of(key).state for key in keys)
     states = {str(state): counts[state] for state in State if counts[state]}
     submissions = [
@@ -265,6 +267,7 @@ def _experiment(
         runs=len({row["run"] for row in rows}),
         repetitions=status.repetitions,
         states=states,
+        ran=len(ran),
         states_bar=states_bar(states),
         metric=decisive.name if decisive else None,
         better=decisive.better if decisive else "",
@@ -281,14 +284,12 @@ def _experiment(
         splits=splits_of(rows, recipe),
         notes=_notes(study, status, selector, keys, rows),
         problems=[*status.problems, *status.unanswered],
-        commits=_counted(map(_commit, _done(rows))),
-        codes=_counted(str(row.get("code") or "unknown") for row in _done(rows)),
+        commits=_counted(map(_commit, ran)),
+        codes=_counted(str(row.get("code") or "unknown") for row in ran),
         versions=_counted(
-            f"{name} {version}"
-            for row in _done(rows)
-            for name, version in (row.get("versions") or {}).items()
+            f"{name} {version}" for row in ran for name, version in (row.get("versions") or {}).items()
         ),
-        hosts=_counted(str(row.get("host") or "unknown") for row in _done(rows)),
+        hosts=_counted(str(row.get("host") or "unknown") for row in ran),
         submissions=[
             SubmissionNote(
                 part.name,
@@ -312,10 +313,6 @@ def _best(rows: list[TaskRow], name: str) -> str:
         return best_of(rows, name).sentence
     except UsageError:
         return ""
-
-
-def _done(rows: list[TaskRow]) -> list[TaskRow]:
-    return [row for row in rows if row.get("state") == str(State.DONE)]
 
 
 def _commit(row: TaskRow) -> str:
@@ -368,10 +365,16 @@ def _axes(rows: list[TaskRow]) -> tuple[list[Axis], list[tuple[str, str]]]:
     axes, fixed = [], []
     for name, known in values.items():
         texts = list(known)
-        if all(type(value) in (int, float) for value in known.values()):
+        numeric = all(type(value) in (int, float) for value in known.values())
+        if numeric:
             texts.sort(key=lambda one: known[one])
-        if len(texts) > 1:
-            axes.append(Axis(name, texts[:MOST_VALUES], max(0, len(texts) - MOST_VALUES)))
+        if len(texts) > MOST_VALUES and numeric:
+            low, high = (f"{known[one]:.4g}" for one in (texts[0], texts[-1]))
+            axes.append(Axis(name, [], f"{len(texts)} values from {low} to {high}"))
+        elif len(texts) > MOST_VALUES:
+            axes.append(Axis(name, texts[:MOST_VALUES], f"and {len(texts) - MOST_VALUES} more"))
+        elif len(texts) > 1:
+            axes.append(Axis(name, texts))
         elif name != "architecture" or any("architecture" in (row.get("params") or {}) for row in on_grid):
             fixed.append((name, texts[0]))
     return axes, fixed

@@ -105,7 +105,8 @@ def curves_figure(curves: Sequence[Curve], metric: str) -> Figure:
     unit = curves[0].unit if len({one.unit for one in curves}) == 1 else "step"
     x = Scale.over([step for one in curves for step in (one.steps[0], one.steps[-1])], left, right, margin=0)
     y = Scale.over(_shown_range(curves), bottom, top)
-    parts = [x_axis(x, bottom, top, unit), y_axis(y, left, right, metric)]
+    whole = all(step == int(step) for one in curves for step in one.steps)
+    parts = [x_axis(x, bottom, top, unit, whole=whole), y_axis(y, left, right, metric)]
     lines, legend = [], []
     for place, curve in enumerate(curves):
         thin = _thinned(len(curve.steps))
@@ -212,12 +213,13 @@ def difference_pictures(rows: Sequence[tuple[float, float, float]]) -> list[Svg]
     x = Scale.over([0.0, *known], 4, width - 4)
     pictures = []
     for mean, low, high in rows:
-        parts = [line(x(0), 0, x(0), 20, "zero")]
+        parts, label = [line(x(0), 0, x(0), 20, "zero")], "no difference known"
         if math.isfinite(low) and math.isfinite(high):
             parts.append(line(x(low), 10, x(high), 10, "interval"))
         if math.isfinite(mean):
             parts.append(tag("circle", cx=x(mean), cy=10.0, r=3.5, class_="mean"))
-        pictures.append(svg(width, 20, parts, f"difference {number(mean)}", "small"))
+            label = f"difference {number(mean)}"
+        pictures.append(svg(width, 20, parts, label, "small"))
     return pictures
 
 

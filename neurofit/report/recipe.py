@@ -30,7 +30,7 @@ class Setting:
 
 
 def recipe_of(status: ExperimentStatus, rows: list[TaskRow], table: RunTable) -> tuple[str, list[Setting]]:
-    """The selector of a task of the best run and its recipe: `recipe.json`, the fact `recipe`, or its defaults."""
+    """The selector of a task of the best run and its recipe: `recipe.json`, the fact `recipe`, or its arguments."""
     done = [row for row in rows if row.get("state") == "done"]
     best = table.best_runs(1)
     row = next((row for row in done if row["run"] in best), done[0] if done else None)
@@ -43,9 +43,14 @@ def recipe_of(status: ExperimentStatus, rows: list[TaskRow], table: RunTable) ->
     except (StoreError, OSError):
         found = (row.get("facts") or {}).get("recipe")
     if not isinstance(found, Mapping):
-        found = {"recipe": found} if found is not None else {"defaults": row.get("defaults") or {}}
+        found = {"recipe": found} if found is not None else arguments_of(row)
     settings = list(_flat("", found))[:MOST_SETTINGS]
     return f"{status.name}:{row['run']}/{row['repetition']}", settings
+
+
+def arguments_of(row: TaskRow) -> dict[str, Any]:
+    """Every argument that applied to a task: defaults, then given and derived ones."""
+    return {**(row.get("defaults") or {}), **(row.get("params") or {}), **(row.get("derived") or {})}
 
 
 def splits_of(rows: list[TaskRow], recipe: list[Setting]) -> list[Setting]:
@@ -61,11 +66,12 @@ def splits_of(rows: list[TaskRow], recipe: list[Setting]) -> list[Setting]:
         listed = ", ".join(f"{count} {part}" for part, count in json.loads(text).items())
         found.append(Setting("images", listed if len(images) == 1 else f"{listed} (in {number} tasks)"))
     declared = {row.get("split_by") for row in done}
-    if done:
+    settings = [one for one in recipe if one.name.startswith("split.") and one.value != "None"]
+    if images or settings or declared - {None}:
         words = {"repetition": "each repetition has its own", "fold": "repetition k tests on fold k"}
         of = ", ".join(sorted(words.get(str(one), "all tasks share one") for one in declared))
         found.append(Setting("split", of))
-    return [*found, *(one for one in recipe if one.name.startswith("split.") and one.value != "None")]
+    return [*found, *settings]
 
 
 def _flat(above: str, value: Any) -> Iterator[Setting]:

@@ -20,7 +20,7 @@ class Svg(str):
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight map from numbers to pixels, or from their logarithms."""
+    """A straight map from numbers to pixels; if it is logarithmic, from powers of ten, which `low` and `high` are."""
 
     low: float
     high: float
@@ -39,46 +39,40 @@ class Scale:
         logarithmic: bool = False,
     ) -> Scale:
         """A scale from the lowest to the highest of the finite values, with a margin on both sides."""
-        known = [value for value in values if math.isfinite(value) and (value > 0 or not logarithmic)]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        known = [float(value) for value in values if math.isfinite(value)]
         if logarithmic:
-            low, high = math.log10(low), math.log10(high)
-        if not math.isfinite(high - low) or not high - low > 1e-12 * max(abs(low), abs(high)):
-            low, high = _around(low, high)
+            known = [math.log10(value) for value in known if value > 0]
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        if not high - low > max(1e-12 * max(abs(low), abs(high)), 1e-300):
+            half = max(abs(low) * 0.1, 1e-6)
+            low, high = low - half, high + half
         edge = margin * (high - low)
-        low, high = low - edge, high + edge
-        return cls(10**low, 10**high, start, end, True) if logarithmic else cls(low, high, start, end)
+        if math.isfinite(low - edge) and math.isfinite(high + edge):
+            low, high = low - edge, high + edge
+        return cls(low, high, start, end, logarithmic)
 
     def __call__(self, value: float) -> float:
-        low, high = self.low, self.high
-        if self.logarithmic:
-            low, high, value = math.log10(low), math.log10(high), math.log10(value)
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
+        unit = math.log10(value) if self.logarithmic else value
+        share = (unit / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # their difference may be infinite
+        return self.start + share * (self.end - self.start)
 
-    def ticks(self, most: int = 6) -> list[float]:
-        """Round numbers on the scale, ascending."""
+    def ticks(self, most: int = 6, *, whole: bool = False) -> list[float]:
+        """Round numbers on the scale, ascending; integers if they must be whole."""
         if self.logarithmic:
-            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            if last > first:
-                every = -(-(last - first + 1) // most)
-                return [10.0**power for power in range(first, last + 1, every)]
+            powers = range(math.ceil(max(self.low, -300)), math.floor(min(self.high, 300)) + 1)
+            if len(powers) > 1:
+                return [10.0**power for power in powers[:: -(-len(powers) // most)]]
+            return [10.0 ** ((self.low + self.high) / 2)]
         step = _step(self.low, self.high, most)
+        step = max(1.0, step if step != 2.5 else 5.0) if whole else step
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [float(f"{place * step:.12g}") for place in range(first, last + 1)]
 
 
-def _around(low: float, high: float) -> tuple[float, float]:
-    """Limits around equal numbers, or numbers whose difference is no finite float."""
-    if not math.isfinite(high - low):
-        return low / 2, high / 2
-    half = max(abs(low) * 0.1, 1e-6)
-    return low - half, high + half
-
-
 def _step(low: float, high: float, most: int) -> float:
-    smallest = (high - low) / most
+    smallest = high / most - low / most
     power = 10.0 ** math.floor(math.log10(smallest))
-    return next(one * power for one in _STEPS if one * power >= smallest * (1 - 1e-9))
+    return next((one * power for one in _STEPS if one * power >= smallest * (1 - 1e-9)), smallest)
 
 
 def number(value: float) -> str:
@@ -144,10 +138,10 @@ def svg(width: float, height: float, parts: Sequence[str], label: str, class_: s
     )
 
 
-def x_axis(scale: Scale, y: float, top: float, label: str, most: int = 6) -> str:
+def x_axis(scale: Scale, y: float, top: float, label: str, most: int = 6, *, whole: bool = False) -> str:
     """Ticks and their numbers below a frame from `top` to `y`, and the name of the axis."""
     parts = [line(scale.start, y, scale.end, y, "axis")]
-    for tick in scale.ticks(most):
+    for tick in scale.ticks(most, whole=whole):
         x = scale(tick)
         parts += [line(x, y, x, top, "grid"), text(x, y + 18, number(tick), class_="tick middle")]
     parts.append(text((scale.start + scale.end) / 2, y + 38, label, class_="label middle"))

@@ -11,7 +11,7 @@ from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import short
 from neurofit.report.pictures import RunScore, difference_pictures
 from neurofit.report.svg import Svg
-from neurofit.tables.formats import render, sheet
+from neurofit.tables.formats import SPREAD, render, sheet
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -164,13 +164,19 @@ def run_table(rows: list[TaskRow], metric: DecisiveMetric | None) -> RunTable:
     return RunTable(
         [columns[place] for place in order],
         list(zip(*cells))[:MOST_ROWS],
-        page.constant,
+        {name: value for name, value in page.constant.items() if not _is_spread(name, frame)},
         frame["run"].tolist() if "run" in frame else [],
         _scores(frame, metric, varied),
         varied,
         frame,
         csv,
     )
+
+
+def _is_spread(name: str, frame: Frame) -> bool:
+    """Whether a column is a part of a metric other than its mean."""
+    stem, _, part = name.rpartition(" ")
+    return part in SPREAD[1:] and f"{stem} mean" in frame
 
 
 def _missing_seeds(runs: list[Any], rows: list[TaskRow]) -> list[str | None]:
@@ -202,6 +208,8 @@ def _scores(frame: Frame, metric: DecisiveMetric | None, varied: list[str]) -> l
 
 
 def _setting(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{name}={value:.4g}"
     return str(value) if name == "architecture" else f"{name}={short(value, 24)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from neurofit.text import command, printable
 GENERATOR = "neurofit report"
 SUFFIXES = (".html", ".htm")
 MOST_CSV_BYTES = 3_000_000  # of one file, packed
+MOST_NAMES = 3  # of experiments, in the title
 _HEAD = 4096  # bytes of a file that say whether it is a report
 _MARK = re.compile(rb'<meta name="generator" content="neurofit report ')
 _HERE = Path(__file__).parent
@@ -112,7 +114,7 @@ def page(report: Report) -> str:
         files[experiment.anchor], packed = _csv_files(experiment)
         blocks += packed
     names = [experiment.selector for experiment in report.experiments]
-    title = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    title = ", ".join(names) if len(names) <= MOST_NAMES else f"{report.study}: {len(names)} experiments"
     template: Any = environment.get_template("page.html")
     text: str = template.render(
         report=report,
@@ -127,6 +129,7 @@ def page(report: Report) -> str:
         hours=_hours,
         memory=lambda gigabytes: "" if gigabytes is None else f"{gigabytes:.2f}",
         command=command,
+        coded=_coded,
     )
     return text
 
@@ -174,7 +177,12 @@ def _csv_files(experiment: ExperimentReport) -> tuple[CsvFiles, list[tuple[str, 
 
 
 def _hours(hours: float) -> str:
-    """'0.004', '1.25', '1,203'"""
-    if not hours:
-        return "0"
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}" if hours >= 0.01 else f"{hours:.2g}"
+    """'<0.01', '1.25', '1,203'"""
+    if 0 < hours < 0.01:
+        return "<0.01"
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2f}" if hours else "0"
+
+
+def _coded(text: str) -> _Trusted:
+    """A sentence, escaped, with what is between backticks as code."""
+    return _Trusted(re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(printable(text))))

@@ -223,12 +223,15 @@ def _luminance(colour: str) -> float:
 
 def test_it_prints_in_light_colours_with_what_is_folded(opened):
     scheme = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    paper = {"width": 688, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4 without its margins
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
     assert (
         opened.execute_script("return getComputedStyle(document.body).backgroundColor")
         == "rgb(255, 255, 255)"
     )
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     opened.execute_script(
         """window.folded = null; addEventListener("beforeprint", () => {
         window.folded = document.querySelectorAll("main details:not([open]):not(.tools *)").length; })"""
