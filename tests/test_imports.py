@@ -27,6 +27,7 @@ GROUND = {  # used by all, using each other
     "structure",
     "study",
     "metric_names",
+    "startup_lines",
     "t_interval",
     "text",
     "transient",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neurofit.experiments.grid.params import canonical, short
 from neurofit.orchestrate.failures import QUEUE, Failure, failures
 from neurofit.status.experiment_status import ExperimentStatus
-from neurofit.status.logs import tail
+from neurofit.status.logs import quiet_tail
 from neurofit.status.submission_status import runner_option, submit_again
 from neurofit.store.error_fingerprint import EXCEPTIONS
 from neurofit.store.records import ErrorRecord, ResourcesRecord
@@ -152,8 +152,12 @@ def _explanation(
 
 
 def _last_lines(log: Path) -> list[str]:
-    """The last lines of a log, each distinct line once: a job that is restarted repeats its output."""
-    lines = tail(log, _LINES_READ).decode("utf-8", "replace").splitlines()
+    """The last lines of a log without those of TensorFlow's start.
+
+    Each distinct line is there once: a job that is restarted repeats its output.
+    """
+    data, _ = quiet_tail(log, _LINES_READ)
+    lines = data.decode("utf-8", "replace").splitlines()
     return list(dict.fromkeys(line for line in reversed(lines) if line.strip()))[:LAST_LINES][::-1]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
+from neurofit.startup_lines import without_startup
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import Claim, Outcome
@@ -23,6 +24,7 @@ from neurofit.study import Study
 STDOUT, STDERR, JOB = "stdout", "stderr", "job"
 FOLLOW_SECONDS = 0.5
 _BLOCK = 65536
+_STARTUP_LINES = 100  # that may stand at the end of a log
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,13 @@ def _size(path: Path) -> int:
 
 
 def follow(
-    study: Study, name: str, pick: Callable[[ExperimentStatus], list[TaskKey]], lines: int | None, most: int
+    study: Study,
+    name: str,
+    pick: Callable[[ExperimentStatus], list[TaskKey]],
+    lines: int | None,
+    most: int,
+    *,
+    everything: bool = True,
 ) -> Iterator[tuple[TaskLogs, Log, bytes]]:
     """Yield the output of tasks as they write it, until none of them is queued or running.
 
@@ -151,6 +159,8 @@ def follow(
         How many lines of existing output to yield first. None: all.
     most : int
         How many running tasks to follow at a time.
+    everything : bool, default True
+        False: leave out the lines that TensorFlow writes when it starts.
 
     Yields
     ------
@@ -166,7 +176,7 @@ def follow(
         running = [key for key in keys if states[key] is State.RUNNING] or ([] if begun else keys)
         followed = list(dict.fromkeys([*begun, *running[:most]]))
         for key in followed:
-            for logs, log, data in _news(status, key, read, lines):
+            for logs, log, data in _news(status, key, read, lines, everything):
                 begun[key] = None
                 yield logs, log, data
         begun = {key: None for key in begun if states.get(key) is State.RUNNING}
@@ -176,16 +186,17 @@ def follow(
 
 
 def _news(
-    status: ExperimentStatus, key: TaskKey, read: dict[Path, int], lines: int | None
+    status: ExperimentStatus, key: TaskKey, read: dict[Path, int], lines: int | None, everything: bool
 ) -> Iterator[tuple[TaskLogs, Log, bytes]]:
     logs = task_logs(status, key)
     for log in logs.logs:
         if log.path not in read:
-            data = tail(log.path, lines)
+            data = tail(log.path, lines) if everything else quiet_tail(log.path, lines)[0]
             read[log.path] = _size(log.path)
         else:
             data = _since(log.path, read[log.path])
             read[log.path] += len(data)
+            data = data if everything else without_startup(data)[0]
         if data:
             yield logs, log, data
 
@@ -236,6 +247,14 @@ def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> byt
     except OSError as error:
         return _nothing(error)
     return b"".join(b"".join(blocks).splitlines(keepends=True)[-lines:]) if lines else b""
+
+
+def quiet_tail(path: Path, lines: int | None) -> tuple[bytes, int]:
+    """As `tail`, without the lines that TensorFlow writes when it starts, and the number of those."""
+    data, left_out = without_startup(tail(path, None if lines is None else lines + _STARTUP_LINES))
+    if lines is None:
+        return data, left_out
+    return b"".join(data.splitlines(keepends=True)[-lines:]) if lines else b"", left_out
 
 
 def last_line(path: Path) -> str:

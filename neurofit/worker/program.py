@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurofit.errors import ProgramError, text_of
+from neurofit.startup_lines import is_startup
 from neurofit.worker.child import die_with
 
 POLL_SECONDS = 0.2
@@ -67,7 +68,8 @@ class _Lines:
     def _line(self, line: bytes) -> None:
         text = line[:LONGEST_LINE].decode("utf-8", "replace")
         if text.strip():
-            self.last.append(text)
+            if not is_startup(text):
+                self.last.append(text)
             self.each(text)
 
 

@@ -40,3 +40,28 @@ def test_a_line_that_never_ends_is_shown_by_its_end(tmp_path):
     path.write_bytes(b"x" * 10_000_000 + b" the end")
     assert logs.last_line(path).endswith("x the end") and len(logs.last_line(path)) <= logs._BLOCK
     assert logs.last_line(tmp_path / "none") == ""
+
+
+START = "I0000 00:00:1795957478.358441    6886 cudart_stub.cc:31] Could not find cuda drivers\n"
+SCRIPT = f"""
+    import sys
+
+    def fit(task):
+        sys.stderr.write("before\\n" + {START!r} * 30)
+        raise ValueError("no")
+
+    experiment = nf.Experiment(fit)
+"""
+
+
+def test_lines_of_tensorflows_start_are_in_the_file_and_with_all_only(bench):
+    bench.script("noisy", SCRIPT)
+    bench.run("noisy")
+    shown = bench.command("logs", "noisy:0/0", "--tail", "8")
+    assert "cudart_stub" not in shown.stdout
+    assert "before" in shown.stdout
+    assert "30 lines of TensorFlow's start left out; to see all, add --all." in shown.stderr
+    assert bench.command("logs", "noisy:0/0", "--all").stdout.count("cudart_stub") == 30
+    assert bench.command("logs", "noisy:0/0", "--raw").stdout.count("cudart_stub") == 30
+    assert bench.command("logs", "noisy:0/0", "--json").stdout.count("cudart_stub") == 30
+    assert "cudart_stub" not in bench.command("failures", "noisy").stdout

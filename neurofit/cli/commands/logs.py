@@ -46,7 +46,10 @@ LINES_OF_MANY = 20
     metavar="LINES",
     help=f"Show the last LINES lines of each file.  [default: all for one task, {LINES_OF_MANY} for several]",
 )
-@click.option("--raw", is_flag=True, help="Print the bytes unchanged, with colours and control characters.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show also the lines that TensorFlow writes when it starts."
+)
+@click.option("--raw", is_flag=True, help="Print all bytes unchanged, with colours and control characters.")
 @click.option(
     "--attempt",
     type=click.IntRange(min=1),
@@ -63,6 +66,7 @@ def command(
     errors_only: bool,
     failed: bool,
     lines: int | None,
+    everything: bool,
     raw: bool,
     attempt: int | None,
     best_by: str | None,
@@ -70,7 +74,8 @@ def command(
 ) -> None:
     """Show what tasks printed in their newest attempts, including attempts that do not count.
 
-    For a task that never started, the log of its job is shown.
+    For a task that never started, the log of its job is shown. Lines that TensorFlow writes when it starts, about
+    drivers and processors, are left out; they are in the files.
     """
     from neurofit.orchestrate.failures import cause
     from neurofit.status import logs
@@ -83,11 +88,12 @@ def command(
     query, status = select(study, selector, wanted, where, best_by)
     keys = query.keys(status)
     several = len(keys) > 1
+    everything = everything or raw or as_json
     lines = LINES_OF_MANY if lines is None and several else lines
     if follow:
         _print_all(
             query.name,
-            logs.follow(study, query.name, query.keys, lines, MOST_TASKS),
+            logs.follow(study, query.name, query.keys, lines, MOST_TASKS, everything=everything),
             errors_only,
             named=several,
             raw=raw,
@@ -95,8 +101,16 @@ def command(
         terminal.hint(next_command("status", selector))
         return
     chosen = [logs.task_logs(status, key, attempt) for key in keys[:MOST_TASKS]]
-    parts: list[Part] = [(task, log, logs.tail(log.path, lines)) for task in chosen for log in task.logs]
-    parts = [part for part in parts if part[1].stream != logs.STDOUT or not errors_only]
+    parts: list[Part] = []
+    left_out: dict[Path, int] = {}
+    for task, log in [(one, log) for one in chosen for log in one.logs]:
+        if errors_only and log.stream == logs.STDOUT:
+            continue
+        if everything:
+            data = logs.tail(log.path, lines)
+        else:
+            data, left_out[log.path] = logs.quiet_tail(log.path, lines)
+        parts.append((task, log, data))
     stopped = {task.key: cause(status, task.key) for task in chosen if task.state is State.STOPPED}
     if as_json:
         records = [{**_record(task, parts), "stopped": stopped.get(task.key)} for task in chosen]
@@ -107,6 +121,10 @@ def command(
     for key, why in stopped.items():
         terminal.note(f"{wording.task(query.name, key)} stopped: {wording.cut(why)}")
     _print_remarks(query.name, selector, len(keys), chosen, parts)
+    if number := sum(left_out.values()):
+        terminal.note(
+            f"{wording.count(number, 'line')} of TensorFlow's start left out; to see all, add --all."
+        )
 
 
 def _print_all(name: str, parts: Iterable[Part], errors_only: bool, *, named: bool, raw: bool) -> None:
