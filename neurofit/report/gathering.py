@@ -199,9 +199,12 @@ def gather(
     queries = [parse_query(study, selector, (), condition) for selector in wanted]
     some_best = any(query.selection.best for query in queries)
     found: list[ExperimentReport] = []
+    every: list[TaskRow] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
-        status = statuses.setdefault(query.name, read_status(study, query.name))
+        if query.name not in statuses:
+            statuses[query.name] = read_status(study, query.name)
+        status = statuses[query.name]
         query, _ = resolved(query, status, best_by if query.selection.best or not some_best else None)
         keys = query.keys(status)
         if not keys:
@@ -210,9 +213,12 @@ def gather(
         rows = [
             row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in chosen
         ]
+        every += rows
         found.append(_experiment(study, status, selector, keys, rows, metric, f"experiment-{len(found) + 1}"))
-    if metric is not None and not any(one.metric for one in found):
-        raise UsageError(f"No task has a metric '{metric}', because none is done.")
+    if metric is not None and not any(one.metric == metric for one in found):
+        if not any(one.metric for one in found):
+            raise UsageError(f"No task has a metric '{metric}', because none is done.")
+        decisive_metric(every, metric)  # raises an error that lists the metrics
     now = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return Report(study.root.name, now, neurofit.__version__, found)
 
@@ -241,7 +247,12 @@ def _experiment(
     metric: str | None,
     anchor: str,
 ) -> ExperimentReport:
-    decisive = decisive_metric(rows, metric)
+    other = ""
+    try:
+        decisive = decisive_metric(rows, metric)
+    except UsageError:
+        decisive = decisive_metric(rows, None)
+        other = f"No task has a metric '{metric}', so runs are ordered by {decisive.name if decisive else 'number'}."
     table = run_table(rows, decisive)
     compared, not_compared = comparisons(status.name, rows, decisive)
     drawn = draw(status, rows, table, decisive)
@@ -282,7 +293,7 @@ def _experiment(
         recipe=recipe,
         recipe_of=of_best,
         splits=splits_of(rows, recipe),
-        notes=_notes(study, status, selector, keys, rows),
+        notes=[*filter(None, [other]), *_notes(study, status, selector, keys, rows)],
         problems=[*status.problems, *status.unanswered],
         commits=_counted(map(_commit, ran)),
         codes=_counted(str(row.get("code") or "unknown") for row in ran),

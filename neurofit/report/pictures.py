@@ -105,8 +105,8 @@ def curves_figure(curves: Sequence[Curve], metric: str) -> Figure:
     unit = curves[0].unit if len({one.unit for one in curves}) == 1 else "step"
     x = Scale.over([step for one in curves for step in (one.steps[0], one.steps[-1])], left, right, margin=0)
     y = Scale.over(_shown_range(curves), bottom, top)
-    whole = all(step == int(step) for one in curves for step in one.steps)
-    parts = [x_axis(x, bottom, top, unit, whole=whole), y_axis(y, left, right, metric)]
+    are_whole = all(step == int(step) for one in curves for step in one.steps)
+    parts = [x_axis(x, bottom, top, unit, whole=are_whole), y_axis(y, left, right, metric)]
     lines, legend = [], []
     for place, curve in enumerate(curves):
         thin = _thinned(len(curve.steps))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_SETTINGS = 150
 LONGEST_VALUE = 200
+DATA, SCALING, SPLIT = ("data.name", "data.hash", "data.neurons"), "standardise.", "split."
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ def splits_of(rows: list[TaskRow], recipe: list[Setting]) -> list[Setting]:
         listed = ", ".join(f"{count} {part}" for part, count in json.loads(text).items())
         found.append(Setting("images", listed if len(images) == 1 else f"{listed} (in {number} tasks)"))
     declared = {row.get("split_by") for row in done}
-    settings = [one for one in recipe if one.name.startswith("split.") and one.value != "None"]
+    settings = [one for one in recipe if one.name.startswith(SPLIT) and one.value != "None"]
     if images or settings or declared - {None}:
         words = {"repetition": "each repetition has its own", "fold": "repetition k tests on fold k"}
         of = ", ".join(sorted(words.get(str(one), "all tasks share one") for one in declared))
         found.append(Setting("split", of))
-    return [*found, *settings]
+    data = [one for one in recipe if one.name in DATA or one.name.startswith(SCALING)]
+    return [*data, *found, *settings]
 
 
 def _flat(above: str, value: Any) -> Iterator[Setting]:

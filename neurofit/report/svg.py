@@ -44,7 +44,7 @@ class Scale:
             known = [math.log10(value) for value in known if value > 0]
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
         if not high - low > max(1e-12 * max(abs(low), abs(high)), 1e-300):
-            half = max(abs(low) * 0.1, 1e-6)
+            half = max(abs(low) * 0.1, 1e-290) if low else 1.0
             low, high = low - half, high + half
         edge = margin * (high - low)
         if math.isfinite(low - edge) and math.isfinite(high + edge):

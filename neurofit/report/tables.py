@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Frame = Any  # a pandas.DataFrame, which only `tables/` may name
 
 MOST_ROWS = 2000  # of the table by run
+MOST_CELLS = 40_000  # of the table by run; columns that are not shown initially are left out
 ALL_PAIRS = 6  # values of an axis of which all pairs are compared; of more, those with the best value
 MOST_LEVELS = 40
 MOST_SCORES = 3  # beside the metric that decides, shown initially
@@ -37,7 +38,7 @@ class DecisiveMetric:
     @property
     def better(self) -> str:
         word = "lower" if self.lower_is_better else "higher"
-        return f"{word} is better (assumed)" if self.assumed else f"{word} is better"
+        return f"{word} is better, which its name does not tell" if self.assumed else f"{word} is better"
 
 
 def decisive_metric(rows: list[TaskRow], wanted: str | None) -> DecisiveMetric | None:
@@ -82,6 +83,8 @@ class RunTable:
     columns : list of TableColumn
     rows : list of sequence of str
         The first MOST_ROWS.
+    columns_left_out : int
+        How many columns would make the table too large.
     constant : dict of str to str
         Columns that are the same in every row.
     runs : list of int or None
@@ -96,6 +99,7 @@ class RunTable:
 
     columns: list[TableColumn]
     rows: Sequence[Sequence[str]]
+    columns_left_out: int
     constant: dict[str, str]
     runs: list[Any]
     scores: list[RunScore]
@@ -160,10 +164,15 @@ def run_table(rows: list[TaskRow], metric: DecisiveMetric | None) -> RunTable:
         return 0 if names[place] in before else 1 if names[place] in main else 2
 
     order = sorted(range(len(columns)), key=rank)  # stable: otherwise as in `results`
+    hidden = [place for place in order if not columns[place].shown]
+    room = MOST_CELLS // max(1, min(len(frame), MOST_ROWS)) - (len(order) - len(hidden))
+    left_out = set(hidden[max(0, room) :])
+    order = [place for place in order if place not in left_out]
     cells = [page.columns[place].cells for place in order]
     return RunTable(
         [columns[place] for place in order],
         list(zip(*cells))[:MOST_ROWS],
+        len(left_out),
         {name: value for name, value in page.constant.items() if not _is_spread(name, frame)},
         frame["run"].tolist() if "run" in frame else [],
         _scores(frame, metric, varied),
@@ -310,7 +319,8 @@ def _comparison(axis: str, frame: Frame, best: Any) -> AxisComparison:
     shown = [column for column in page.columns if column.name in _COMPARED]
     parts = [frame[f"difference {part}"].astype(float).tolist() for part in ("mean", "low", "high")]
     pictures = difference_pictures(list(zip(*parts)))
-    cells = list(zip(*(column.cells for column in shown)))
+    levels = {name: [short(value, 40) for value in frame[name].tolist()] for name in ("a", "b")}
+    cells = list(zip(*(levels.get(column.name, column.cells) for column in shown)))
     hidden = ("axis", "metric")
     return AxisComparison(
         axis,

@@ -9,12 +9,12 @@ import hashlib
 import io
 import json
 import re
-import subprocess
 import sys
 from html.parser import HTMLParser
 
 import pytest
 
+from neurofit.cli.application import group, run
 from neurofit.errors import NameUnknown, UsageError
 from neurofit.report.gathering import gather
 from neurofit.report.writing import check_path, is_report, page, write
@@ -165,7 +165,7 @@ def test_the_csv_files_have_every_task_and_every_run(html):
     assert {len(row) for row in files["everything-tasks.csv"]} == {len(files["everything-tasks.csv"][0])}
 
 
-def test_the_command_writes_a_file_and_says_how_large_it_is(everything, tmp_path):
+def test_the_command_writes_a_file_and_says_how_large_it_is(everything, tmp_path, monkeypatch, capsys):
     target = tmp_path / "out.html"
     answer = everything.command("report", "plain", "-o", str(target))
     assert answer.returncode == 0 and answer.stdout.startswith(f"Saved {target} (")
@@ -186,6 +186,17 @@ def test_selected_runs_have_a_report_of_their_own(everything):
         gather(everything.study, ["everything"], metric="test/mse").experiments[0].better == "lower is better"
     )
     assert [one.name for one in gather(everything.study, []).experiments] == ["everything", "plain"]
+
+
+def test_an_experiment_without_the_metric_that_decides_for_another_says_so(everything):
+    one, other = gather(everything.study, ["everything", "plain"], metric="test/mse").experiments
+    assert (one.metric, other.metric) == ("test/mse", "score")
+    assert other.notes[0] == "No task has a metric 'test/mse', so runs are ordered by score."
+
+
+def test_the_best_run_can_be_selected(everything):
+    (one,) = gather(everything.study, ["everything:best"], best_by="max:test/correlation").experiments
+    assert one.runs == 1 and one.table.rows[0][0] == "6"
 
 
 @pytest.mark.parametrize(
@@ -239,10 +250,17 @@ def test_a_report_is_written_whole(report, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"] and is_report(path)
 
 
-def test_without_jinja2_the_command_says_what_to_install(everything):
-    absent = "import sys; sys.modules['jinja2'] = None; from neurofit.cli import main; sys.exit(main())"
-    answer = subprocess.run(
-        [sys.executable, "-c", absent, "report", "plain"], cwd=everything.root, capture_output=True, text=True
-    )
-    assert answer.returncode == 2 and not list(everything.root.glob("*.html"))
-    assert "needs jinja2, which is not installed: pip install 'neurofit[report]'" in answer.stderr
+def test_without_jinja2_the_command_says_what_to_install(everything, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.chdir(everything.root)
+    assert run(group, "neurofit", ["report", "plain"]) == 2 and not list(everything.root.glob("*.html"))
+    assert "needs jinja2, which is not installed: pip install 'neurofit[report]'" in capsys.readouterr().err
+
+
+def test_numbers_of_a_report_can_be_read_by_programs(everything, tmp_path, monkeypatch, capsys):
+    target = tmp_path / "out.html"
+    monkeypatch.chdir(everything.root)
+    assert run(group, "neurofit", ["report", "plain", "-o", str(target), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["replaced"], told["bytes"]) == (False, target.stat().st_size)
+    assert told["experiments"] == [{"selector": "plain", "name": "plain", "runs": 2, "states": {"done": 4}}]
