@@ -90,7 +90,11 @@ def _rows(frame: pd.DataFrame, order: list[int]) -> pd.DataFrame:
 def _columns(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     names = list(dict.fromkeys(name for one in wanted for name in _matching(frame, one)))
     chosen = frame[names]
-    chosen.attrs = {**frame.attrs, "always": names, "first": names}
+    # "M mean", "M low" and "M high" are shown as "M", "M p10" and "M p90" as "M p10 to p90"
+    means = [name.removesuffix(" mean") for name in names if name.endswith(" mean")]
+    percentiles = [f"{name} to p90" for name in names if name.endswith(" p10")]
+    shown = [*names, *means, *percentiles]
+    chosen.attrs = {**frame.attrs, "always": names, "first": names, "axes": shown}
     return chosen
 
 

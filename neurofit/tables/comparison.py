@@ -21,6 +21,7 @@ from neurofit.tables.pairs import Block, defaults_key, explain_no_pairs, key, pa
 from neurofit.tables.table import (
     TaskRow,
     argument_columns,
+    axes_of,
     describe_differences,
     distinct_arguments,
     group_by_run,
@@ -149,6 +150,8 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     means = [f"{name} mean" for name in spreads if is_model_score(name)]
     frame.attrs["always"] = ["run", "repetitions", "missing", *means]
     frame.attrs["below"] = ["interval"]
+    names = {name: f"arg.{name}" if name in _OWN_COLUMNS else name for name in distinct_arguments(ordered)}
+    frame.attrs["axes"] = axes_of(ordered, {"architecture": "architecture", **names})
     frame.attrs["scores"] = [f"{name} mean" for name in spreads]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
     frame.attrs["first"] += [] if all(on_grid) else ["on_grid"]

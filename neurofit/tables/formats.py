@@ -26,6 +26,7 @@ _MAX_TEXT = 40
 _JSON_TYPES = {str, int, bool, type(None)}  # written to JSON unchanged
 SPREAD = ("mean", "low", "high", "median", "p10", "p90")
 _HASHES = ("id", "code", "commit", "data_hash")
+_ROW_NAMES = ("experiment", "run", "repetition")
 _HASH = re.compile("[0-9a-f]{12,}")
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # including the wide forms
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -79,7 +80,8 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
         A table of `table`, `by_run` or `compare`.
     format : {"table", "csv", "json", "markdown", "latex"}
     width : int, optional
-        Characters per line of a plain table; columns that do not fit are left out.
+        Characters per line of a plain table. If the arguments that tell its rows apart do not fit, they go on in
+        a second block below; other columns that do not fit are left out.
     raw : bool
         Write text to csv unchanged. Default: escape control characters, and put ' before text that a
         spreadsheet would compute.
@@ -94,7 +96,7 @@ def render(frame: pd.DataFrame, format: str = "table", *, width: int | None = No
             f"Unknown format '{format}'.{nearest(format, FORMATS)} Formats: {', '.join(FORMATS)}."
         )
     if format == "table":
-        text = _table(sheet(frame), width, frame.attrs.get("first", []))
+        text = _table(sheet(frame), width, frame.attrs.get("first", []), frame.attrs.get("axes", []))
     else:
         text = _csv(frame, raw) if format == "csv" else _WRITERS[format](frame)
     # A lone surrogate, which JSON can hold but UTF-8 cannot, is written as an escape.
@@ -243,13 +245,16 @@ def _whole(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _table(sheet: Sheet, width: int | None, first: Sequence[str]) -> str:
+def _table(sheet: Sheet, width: int | None, first: Sequence[str], axes: Sequence[str]) -> str:
     widths = [max(map(cell_width, [column.name, *column.cells])) for column in sheet.columns]
     names = [column.name for column in sheet.columns]
-    shown = _columns_that_fit(names, widths, width, first)
+    blocks = _blocks_of_columns(names, widths, width, first, axes)
+    shown = set(itertools.chain.from_iterable(blocks))
     left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
-    filled = [_pad(sheet.columns[place], widths[place]) for place in shown]
-    lines = ["  ".join(row).rstrip() for row in zip(*filled)]
+    lines: list[str] = []
+    for block in blocks:
+        filled = [_pad(sheet.columns[place], widths[place]) for place in block]
+        lines += [""] * bool(lines) + ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
         names = [column.name for column in left_out]
@@ -261,18 +266,45 @@ def _table(sheet: Sheet, width: int | None, first: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def _blocks_of_columns(
+    names: list[str], widths: list[int], width: int | None, first: Sequence[str], axes: Sequence[str]
+) -> list[list[int]]:
+    """Choose the columns to show: one block of those that fit, or several if the important ones do not fit.
+
+    Important are the first column, those that `attrs["first"]` or `attrs["axes"]` names, and the first score. Every
+    block begins with the columns that name its rows.
+    """
+    score = next((place for place, name in enumerate(names) if "/" in name), 0)
+    before = [names.index(name) for name in map(_one_line, [*first, *axes]) if name in names]
+    important = list(dict.fromkeys([0, *before, score]))
+    shown = _columns_that_fit(names, widths, width, important)
+    if width is None or set(important) <= set(shown):
+        return [shown]
+    named = [place for place in important if names[place] in _ROW_NAMES] or [0]
+    used = sum(widths[place] + 2 for place in named)
+    blocks: list[list[int]] = []
+    room = 0
+    others = [place for place in range(len(names)) if place not in important and names[place] not in _HASHES]
+    for place in [*sorted(set(important) - set(named)), *others]:
+        if widths[place] > room:
+            if place in others:
+                break
+            blocks.append([*named])
+            room = width - used
+        blocks[-1].append(place)
+        room -= widths[place] + 2
+    return [sorted(block) for block in blocks]
+
+
 def _columns_that_fit(
-    names: list[str], widths: list[int], width: int | None, first: Sequence[str]
+    names: list[str], widths: list[int], width: int | None, important: Sequence[int]
 ) -> list[int]:
     """Choose the columns that fit, with two spaces between them.
 
-    The first column, those that `attrs["first"]` names and the first score come before the others; hashes are
-    added if there is room at the end.
+    The important ones come before the others; hashes are added if there is room at the end.
     """
-    score = next((place for place, name in enumerate(names) if "/" in name), 0)
-    before = [names.index(name) for name in first if name in names]
     others = [place for place, name in enumerate(names) if name not in _HASHES]
-    wanted = list(dict.fromkeys([0, *before, score, *others]))
+    wanted = list(dict.fromkeys([*important, *others]))
     ends = itertools.accumulate(widths[place] + 2 for place in wanted)
     limit = width or math.inf
     shown = wanted[: max(1, sum(end - 2 <= limit for end in ends))]

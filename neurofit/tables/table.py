@@ -89,20 +89,24 @@ def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `attrs["always"]` lists the columns to show even if all their values are equal, `attrs["first"]` those
-        to show before others in a narrow terminal, `attrs["scores"]` those of metrics.
+        to show before others in a narrow terminal, `attrs["axes"]` the arguments that may tell rows apart, and
+        `attrs["scores"]` the columns of metrics.
     """
     rows = valid_rows(rows)
     identity, costs, provenance = _identity_columns(rows), _cost_columns(rows), _provenance_columns(rows)
     task = {name: [row.get(name) for row in rows] for name in ("repetition", "state", "attempt")}
     taken = {*identity, *task, *costs, *provenance}
     scores = _with_unique_names("metric.", metric_columns(rows), taken)
-    given = _with_unique_names("arg.", distinct_arguments(rows), taken)
+    arguments = distinct_arguments(rows)
+    given = _with_unique_names("arg.", arguments, taken)
+    renamed = dict(zip(arguments, given))
     facts = _with_unique_names("fact.", _other_facts(rows), taken)
     columns = {**identity, **given, **task, **scores, **costs, **facts, **provenance}
     frame = pd.DataFrame({name: to_series(values) for name, values in columns.items()}, copy=False)
     frame.attrs["always"] = ["run", "repetition", "state", *filter(is_model_score, scores)]
     frame.attrs["first"] = ["run", "repetition"]
     frame.attrs["scores"] = list(scores)
+    frame.attrs["axes"] = axes_of(rows, {"architecture": "architecture", **renamed})
     if any(state != "done" for state in task["state"]):
         frame.attrs["first"].append("state")
     return frame
@@ -133,6 +137,19 @@ def argument_columns(rows: list[TaskRow]) -> dict[str, list[Any]]:
             names[name] = None
     merged = [{**last, **second, **first} for first, second, last in zip(given, derived, defaults)]
     return {name: [arguments.get(name) for arguments in merged] for name in names}
+
+
+def axes_of(rows: list[TaskRow], names: Mapping[str, str]) -> list[str]:
+    """The columns of arguments that may tell rows apart: those that are not derived from others.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        Argument → its column.
+    """
+    given = set(chain.from_iterable(nested_dicts(rows, "params")))
+    derived = set(chain.from_iterable(nested_dicts(rows, "derived")))
+    return [column for name, column in names.items() if name in given or name not in derived]
 
 
 def distinct_arguments(rows: list[TaskRow]) -> dict[str, list[Any]]:
