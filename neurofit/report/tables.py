@@ -23,7 +23,7 @@ MOST_ROWS = 2000  # of the table by run
 MOST_CELLS = 40_000  # of the table by run; columns that are not shown initially are left out
 ALL_PAIRS = 6  # values of an axis of which all pairs are compared; of more, those with the best value
 MOST_LEVELS = 40
-MOST_SCORES = 3  # beside the metric that decides, shown initially
+MOST_SCORES = 2  # beside the metric that decides, shown initially
 MOST_MISSING = 6  # seeds of a run, listed
 
 

@@ -130,6 +130,7 @@ def page(report: Report) -> str:
         memory=lambda gigabytes: "" if gigabytes is None else f"{gigabytes:.2f}",
         command=command,
         coded=_coded,
+        breakable=_breakable,
     )
     return text
 
@@ -186,3 +187,8 @@ def _hours(hours: float) -> str:
 def _coded(text: str) -> _Trusted:
     """A sentence, escaped, with what is between backticks as code."""
     return _Trusted(re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(printable(text))))
+
+
+def _breakable(name: str) -> _Trusted:
+    """A name, escaped, that may be broken after a slash or an underscore."""
+    return _Trusted(re.sub("([/_])", r"\1<wbr>", html.escape(printable(name))))

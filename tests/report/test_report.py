@@ -229,6 +229,13 @@ def test_what_was_never_submitted_is_an_error_and_what_is_not_done_a_page(bench)
     assert "1 task failed : ValueError: <no>" in words.replace("failed:", "failed :")
 
 
+def test_a_study_of_the_version_before_has_a_report(study_0_1_0):
+    (one,) = gather(study_0_1_0, ["old"]).experiments
+    assert one.total == sum(one.states.values()) and one.done and one.failures and one.costs
+    assert "is off the grid" in " ".join(one.notes) and not one.problems
+    assert "old" in Page(page(gather(study_0_1_0, ["old", "queued_slurm"]))).words
+
+
 def test_a_file_that_is_not_a_report_is_kept_unless_it_was_named(tmp_path):
     path = tmp_path / "exp3-report.html"
     path.write_text("<p>mine</p>")
