@@ -133,13 +133,17 @@ def sheet(frame: pd.DataFrame) -> Sheet:
     constant: dict[str, str] = {}
     stems = {name[:-5] for name in map(str, frame) if name.endswith(" mean") and f"{name[:-5]} low" in frame}
     unspread = {stem for stem in stems if f"{stem} mean" not in always and _has_no_spread(frame, stem)}
+    shown = {stem for stem in stems - unspread if f"{stem} mean" in always}
     for name in map(str, frame):
         if _stem(name, unspread, *SPREAD):
             if _stem(name, unspread, "mean"):
                 constant[_one_line(name[:-5])] = _cells(name, _values(frame[name])[:1])[0]
             continue
+        if _stem(name, shown, "low", "high", "p90"):
+            continue  # in the cell of the mean, or of the 10th percentile
         values = _values(frame[name])
         is_constant = bool(values) and name not in always and values.count(values[0]) == len(values)
+        is_constant = is_constant and not _stem(name, shown, "p10")
         if is_constant and values[0] is None:
             continue
         if is_constant and (len(values) > 1 or name in below):

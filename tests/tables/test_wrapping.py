@@ -87,3 +87,12 @@ def test_whatever_the_axes_and_the_width_every_axis_is_shown_and_no_line_is_too_
     text = render(by_run(rows({name: [value, value + 1] for name, value in axes.items()})), width=width)
     assert set(axes) <= set(headers(text))
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_limits_that_are_the_same_in_every_row_stay_in_the_cells_of_their_mean():
+    made = rows({"lr": [1, 2]})
+    for row in made:
+        row["metrics"] = {"test/correlation": 0.4 + row["repetition"] / 70}
+    text = render(by_run(made), width=200)
+    assert "test/correlation low" not in text
+    assert text.count(" to 0.4129") == 2, "of p10 and p90, too"
