@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from neurofit.cli.wording import next_command
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
+    from neurofit.experiments.experiment import Experiment
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.stages import Needed, Stage
@@ -202,12 +204,30 @@ def _plan(
     if experiment.hint:
         terminal.note(experiment.hint)
     selection = of_script(study, experiment, selection, best_by)
+    replaced = parsed(experiment, pairs(changes))
+    for sentence in _doubtful_names(experiment, replaced):
+        terminal.note(sentence)
     meets = condition(experiment, where) if where else None
     return make(
         study,
         experiment,
-        SubmitOptions(selection, meets, changes=parsed(experiment, pairs(changes)), **given),
+        SubmitOptions(selection, meets, changes=replaced, **given),
     )
+
+
+def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]:
+    """Sentences about replaced arguments that no run has, if the fit takes arguments of any name."""
+    from neurofit.errors import nearest
+
+    if not experiment.accepts_any:
+        return []
+    known = dict.fromkeys(name for run in experiment.runs() for name in run.arguments)
+    return [
+        f"No run has an argument '{name}', and the fit takes any name: check that it reads it."
+        f"{nearest(name, known)}"
+        for name in changes
+        if name not in known
+    ]
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
