@@ -69,6 +69,8 @@ def look(key: TaskKey, attempt: AttemptFiles, arguments: Mapping[str, Any]) -> A
     argument, total = _steps(arguments)
     if step is None:
         return AtWork(key, attempt.number, _age(attempt), total=total, printed=last_line(attempt.stdout))
+    if total is not None and step > total:  # the fit counts something else
+        argument, total = None, None
     unit = _UNITS.get(argument or "", "step")
     return AtWork(key, attempt.number, _age(attempt), step, total, unit, numbers)
 

@@ -109,6 +109,8 @@ def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
     frame.attrs["axes"] = axes_of(rows, {"architecture": "architecture", **renamed})
     if any(state != "done" for state in task["state"]):
         frame.attrs["first"].append("state")
+    if False in columns["on_grid"]:
+        frame.attrs["first"].append("on_grid")
     return frame
 
 

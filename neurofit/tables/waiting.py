@@ -43,8 +43,9 @@ def wait_for(
     """
     if limit_seconds is not None and not (isinstance(limit_seconds, int | float) and limit_seconds >= 0):
         raise UsageError(f"wait must be True, False or a number of seconds, got {limit_seconds!r}.")
-    rounds = until_over([Watch(study, name, pick)], limit_seconds)
-    show((watched for (watched,) in rounds), _stream())
+    stream = _stream()
+    rounds = until_over([Watch(study, name, pick, details=stream is not None)], limit_seconds)
+    show((watched for (watched,) in rounds), stream)
 
 
 def show(rounds: Iterable[WatchedStatus], stream: TextIO | None) -> None:

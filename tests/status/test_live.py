@@ -8,8 +8,9 @@ from hypothesis import given, strategies as st
 from rich.console import Console, Group
 
 from neurofit.cli.progress import _rows_of_tasks
-from neurofit.status.live import AtWork, Pace
+from neurofit.status.live import AtWork, Pace, look
 from neurofit.status.watch import Watch, until_over
+from neurofit.store.layout import AttemptFiles
 
 SCRIPT = """
     import time
@@ -39,6 +40,15 @@ def test_a_running_task_shows_its_epoch_of_all_and_the_metric_that_decides(bench
     assert looked.left_seconds is not None
     assert looked.left_seconds > 0
     bench.wait("slow")
+
+
+def test_a_step_beyond_the_last_is_of_no_known_number(tmp_path):
+    attempt = AttemptFiles(tmp_path / "attempt-01")
+    attempt.folder.mkdir()
+    attempt.history.write_text("step,train/loss,note,val_loss\n350,0.5,3,0.123456\n")
+    assert look((0, 0), attempt, {"epochs": 20}).said == "step 350  val_loss 0.1235  train/loss 0.5  note 3"
+    assert look((0, 0), attempt, {"steps": 400}).said.startswith("step 350/400  ")
+    assert look((0, 0), attempt, {"epochs": None, "max_steps": True}).said.startswith("step 350  ")
 
 
 def of(step, seconds=10.0, total=100.0, attempt=1, key=(0, 0)) -> AtWork:

@@ -34,7 +34,8 @@ def watched(done: int, of: int = 4, left: float | None = None):
     )
 
 
-def test_a_bar_is_drawn_again_in_place_and_removed_at_the_end():
+def test_a_bar_is_drawn_again_in_place_and_removed_at_the_end(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     stream = io.StringIO()
     show(iter([watched(0), watched(2, left=300.0), watched(4)]), stream)
     _, first, second, *_, last = stream.getvalue().split("\r")

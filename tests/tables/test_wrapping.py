@@ -70,6 +70,14 @@ def test_axes_come_before_numbers_that_are_less_important():
     assert shown == ["run", *axes, "repetitions", "missing", "test/correlation"]
 
 
+def test_runs_off_the_grid_are_marked_whatever_the_width():
+    trial = [{**row, "on_grid": row["run"] == 0} for row in rows()]
+    for made in (by_run(trial), table(trial)):
+        text = render(made, width=60)
+        assert "on_grid" in headers(text)
+        assert "False" in text
+
+
 def test_columns_that_were_asked_for_are_all_shown():
     wanted = ["run", "test/*", "validation/*"]
     text = render(arranged(by_run(rows()), columns=wanted), width=60)
