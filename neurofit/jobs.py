@@ -33,7 +33,7 @@ class _Scripts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not name.startswith(scripts.MODULES):
             return None
         try:
-            root = Path(os.environ.get(scripts.ROOT) or study.find(Path.cwd()).root)
+            root = Path(os.environ.get(study.CODE_ROOT) or study.find(Path.cwd()).root)
         except NeurofitError:
             return None
         file = root / "jobs" / f"{scripts.name_of_module(name)}.py"

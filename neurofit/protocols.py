@@ -117,6 +117,11 @@ class ChecksArguments(Protocol):
         """Raise GridError if these arguments do not go together."""
 
 
+class ChecksData(Protocol):
+    def check_data(self, study: Path, runs: Sequence[Mapping[str, Any]], /) -> None:
+        """Raise NeurofitError if a task of these runs would not find its data; called before tasks are queued."""
+
+
 class HasSettings(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """What else makes the fit what it is, as JSON: part of the id of every run."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from neurofit.errors import StudyError
 
 TRUSTED = "NEUROFIT_TRUSTED_STUDIES"
+CODE_ROOT = "NEUROFIT_SCRIPTS"  # environment variable of a task: the root of the code that it runs
 
 
 @dataclass(frozen=True)

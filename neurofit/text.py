@@ -110,3 +110,8 @@ def cell_width(text: str) -> int:
     from rich.cells import cell_len  # takes 50 ms, and few texts need it
 
     return cell_len(text)
+
+
+def count(number: int, noun: str) -> str:
+    """'1 task', '1,200 tasks'"""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -19,12 +19,11 @@ import numpy as np
 import pytest
 
 from neurofit.backends import runner
-from neurofit.experiments import scripts
 from neurofit.files import write_whole
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submit
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.study import Study
+from neurofit.study import CODE_ROOT, Study
 
 pytest_plugins = ["tiers"]
 pytest.register_assert_rewrite(
@@ -53,7 +52,7 @@ def own_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    monkeypatch.delenv(scripts.ROOT, raising=False)  # a task that was done in this process leaves it
+    monkeypatch.delenv(CODE_ROOT, raising=False)  # a task that was done in this process leaves it
     return home
 
 

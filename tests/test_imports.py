@@ -72,6 +72,7 @@ DRAWING = (
     "plotting/neurons.py",
     "plotting/over_axis.py",
     "plotting/pictures.py",
+    "plotting/recordings.py",
     "plotting/score_pictures.py",
     "plotting/stimuli.py",
     "plotting/style.py",

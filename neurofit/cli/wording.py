@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofit.text import clock, command, printable, roughly
+from neurofit.text import clock, command, count as count, printable, roughly
 
 if TYPE_CHECKING:
     from neurofit.orchestrate.failures import Failure
@@ -32,11 +32,6 @@ def local_time(timestamp: str) -> str:
 
     time = datetime.datetime.fromisoformat(timestamp).astimezone()
     return time.strftime("%H:%M:%S" if time.date() == datetime.date.today() else "%Y-%m-%d %H:%M:%S")
-
-
-def count(number: int, noun: str) -> str:
-    """'1 task', '1,200 tasks'"""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def counted(counts: Mapping[Any, int]) -> str:

@@ -2,6 +2,7 @@
 
 from .catalogue import (
     Known as Known,
+    check as check,
     convert_images as convert_images,
     known as known,
     load as load,
@@ -12,6 +13,10 @@ from .catalogue import (
 from .dataset import (
     AXES as AXES,
     Dataset as Dataset,
+)
+from .examination import (
+    Examination as Examination,
+    examine as examine,
 )
 from .importer import (
     add as add,

@@ -1,10 +1,14 @@
-"""What can be loaded by name, and where its files are looked for. Only this module reads a study's data/."""
+"""What can be loaded by name, and where its files are looked for. Only this module and `data_scripts`, which runs the
+scripts there, read a study's data/.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from neurofit.datasets import data_scripts
 from neurofit.datasets.dataset import Dataset
 from neurofit.datasets.recordings.converted import ConversionForecast
 from neurofit.datasets.recordings.rdm92 import MeasuredRdms
@@ -47,7 +51,8 @@ def load(spec: str, data: Path | None = None, *, on_disk_above: int | None = Non
     spec : str
         "simulated"; "macaque_v1/02"; "macaque_v1/01+02", recordings of the same images, joined by image;
         "antolik_2016/region1"; "antolik_2016/region1/test", the test images alone;
-        "antolik_2016/region1+region2", stacked as in the thesis; "majaj_2015".
+        "antolik_2016/region1+region2", stacked as in the thesis; "majaj_2015". Or the name of a script in data/,
+        without ".py", whose function `load(study)` returns a `Dataset`.
     data : Path, optional
         The study's data/. A simulation does not need it.
     on_disk_above : int, optional
@@ -66,12 +71,15 @@ def load(spec: str, data: Path | None = None, *, on_disk_above: int | None = Non
         If a file is missing, damaged, or does not fit the others.
     """
     kind, _, rest = spec.partition("/")
+    path = _script(spec, data)
     if spec == _SIMULATED:
         from neurofit.datasets.simulation import built_in
 
         return built_in()
+    if path is not None:
+        return _made(path, data, Dataset)
     if kind not in _formats():
-        names = [_SIMULATED, *_formats()]
+        names = [_SIMULATED, *_formats(), *data_scripts.names(data)]
         raise NameUnknown(f"No data set '{spec}'. Known: {', '.join(names)}.{nearest(kind, names)}")
     recording = _formats()[kind]
     parts = [_part(recording, text) for text in rest.split("+")]
@@ -118,7 +126,8 @@ def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
     ----------
     spec : str
         "majaj_2015/train", "majaj_2015/val" or "majaj_2015/test", the hidden images; "majaj_2015", the images
-        of training and validation in the order of the data set; "rdm92".
+        of training and validation in the order of the data set; "rdm92". Or the name of a script in data/ whose
+        function `load(study)` returns a `StimulusSet`.
     data : Path, optional
         The study's data/.
 
@@ -136,6 +145,8 @@ def load_stimuli(spec: str, data: Path | None = None) -> StimulusSet:
     kind, _, part = spec.partition("/")
     known = _formats_with("stimuli")
     names = [_name(one, part) for one in known.values() for part in ("", *one.stimulus_parts)]
+    if (path := _script(spec, data)) is not None:
+        return _made(path, data, StimulusSet)
     if spec not in names:
         raise NameUnknown(f"No stimulus set '{spec}'. Known: {', '.join(names)}.{nearest(spec, names)}")
     recording = known[kind]
@@ -206,7 +217,8 @@ def convert_images(kind: str, data: Path, dry_run: bool = False) -> ConversionFo
 
 
 def files(spec: str, data: Path) -> list[Path]:
-    """The files that `load` reads for this name; none for a simulation.
+    """The files that `load` reads for this name; none for a simulation, and those that a script in data/ read when it
+    last ran.
 
     Parameters
     ----------
@@ -227,7 +239,8 @@ def files(spec: str, data: Path) -> list[Path]:
     kind, _, rest = spec.partition("/")
     recording = _formats().get(kind)
     if recording is None:
-        return []
+        path = _script(spec, data)
+        return [] if path is None else data_scripts.files_of(path)
     parts = [_part(recording, text) for text in rest.split("+")]
     names = dict.fromkeys(name for part in parts for name in recording.files(part))
     return [Path(data) / kind / name for name in names]
@@ -247,7 +260,74 @@ def known(data: Path | None = None) -> list[Known]:
     """
     description = "a simulated V1 population, natural-like images 31×31; needs no file"
     simulated = Known(_SIMULATED, description, present=[_SIMULATED], missing=[], size_bytes=0)
-    return [simulated, *(_survey(recording, data) for recording in _formats().values())]
+    own = [_own(name, data) for name in data_scripts.names(data)]
+    return [simulated, *(_survey(recording, data) for recording in _formats().values()), *own]
+
+
+def check(spec: str, data: Path) -> None:
+    """Check that a task will find a data set, before it is queued: recordings by their files, and those of a script in
+    data/ by loading them.
+
+    Parameters
+    ----------
+    spec : str
+        As for `load`.
+    data : Path
+        The study's data/.
+
+    Raises
+    ------
+    NameUnknown
+        If there is no such data set, or it has no such recording.
+    DataError
+        If a file is missing, or the script fails, or makes something that is no data set.
+    """
+    kind, _, rest = spec.partition("/")
+    if kind in _formats():
+        for text in rest.split("+"):
+            _folder(_formats()[kind], _part(_formats()[kind], text), data)
+    else:
+        load(spec, data)
+
+
+def _own(name: str, data: Path | None) -> Known:
+    path = data_scripts.script(name, data)
+    about = "" if path is None else data_scripts.description(path)
+    return Known(name, about or f"made by data/{name}.py", present=[name], missing=[], size_bytes=0)
+
+
+def _script(name: str, data: Path | None) -> Path | None:
+    """The script in data/ that makes this data set.
+
+    Raises
+    ------
+    DataError
+        A recording that neurofit knows has the same name.
+    """
+    path = data_scripts.script(name, data)
+    if path is not None and name in (_SIMULATED, *_formats()):
+        raise DataError(f"{path} has the name of the data set '{name}' of neurofit. Give it another name.")
+    return path
+
+
+def _made(path: Path, data: Path | None, kind: type) -> Any:
+    """The data set, or stimulus set, that a script makes, under its name.
+
+    Raises
+    ------
+    NameUnknown
+        It makes the other kind, which is found where that is asked for.
+    DataError
+        It makes neither.
+    """
+    made = data_scripts.made_by(path, Path(data or path.parent).parent)
+    if not isinstance(made, Dataset | StimulusSet):
+        raise DataError(
+            f"{path}: `{data_scripts.FUNCTION}` returned a {type(made).__name__}; expected a Dataset, or a StimulusSet."
+        )
+    if not isinstance(made, kind):
+        raise NameUnknown(f"{path} makes a {type(made).__name__}, and a {kind.__name__} is needed here.")
+    return replace(made, name=path.stem)
 
 
 def _formats() -> dict:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from neurofit.datasets import hdf5
+from neurofit.datasets import data_scripts, hdf5
 from neurofit.datasets.dataset import Dataset
 from neurofit.errors import DataError, MissingExtra, ShapeError, install, nearest
 
@@ -153,6 +153,7 @@ def from_hdf5(
     if responses is None and trials is None:
         responses = "responses"
     path = Path(path)
+    data_scripts.note(path)
     with hdf5.reading(path) as file:
 
         def read(key: str) -> np.ndarray:
@@ -210,6 +211,7 @@ def from_folder(
     """
     folder = Path(folder)
     name = folder.name if name is None else name
+    data_scripts.note(folder / table)
     header, rows = _table(folder / table)
     special = [one for one in (image, groups, official, *labels) if one is not None]
     for column in special:

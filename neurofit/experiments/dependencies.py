@@ -10,7 +10,8 @@ Other files that jobs may use are found from the string constants in the code. `
 it; `"lib.networks.Cnn"` names a module. A module that computes the names of its imports may import any module of
 the study.
 
-`nf.Command(…, code=["train.py", "lib/"])` declares files of the study, by paths from its root, that are code too.
+`nf.Command(…, code=["train.py", "lib/"])` declares files of the study, by paths from its root, that are code too. So is
+`data/cells.py`, which makes the data set "cells", where a string constant is "cells" or "cells/test".
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def closure(root: Path, script: Path) -> list[str]:
         if tree is None:
             continue  # loading the module reports the error; for the hash it is an ordinary file
         new = {path: places for path in _imported(module, tree, places) if root in path.parents}
-        new |= {path: _places_of(root, path) for path in _declared_files(root, tree)}
+        new |= {path: _places_of(root, path) for path in _other_code(root, tree)}
         left += [one for one in new.items() if one[0] not in found]
         found |= new.keys()
     return sorted(path.relative_to(root).as_posix() for path in found)
@@ -116,7 +117,7 @@ def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
             continue
         computed = computed or computes_imports(tree)
         new = {path: places for path in _imported(module, tree, places) if root in path.parents}
-        new |= {path: _places_of(root, path) for path in _declared_files(root, tree)}
+        new |= {path: _places_of(root, path) for path in _other_code(root, tree)}
         for name in named_modules(tree):
             new |= {path: places for path in _from_places(name, (), places) if root in path.parents}
         named = set(named_files(root, module, tree))
@@ -215,8 +216,24 @@ def _name_of(function: ast.expr) -> str | None:
     return getattr(function, "attr", getattr(function, "id", None))
 
 
-def _text_constant(node: ast.expr) -> str | None:
+def _text_constant(node: ast.AST) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _other_code(root: Path, tree: ast.Module) -> set[Path]:
+    """Code that a module uses but does not import: what its commands declare, and the scripts of its data sets."""
+    return _declared_files(root, tree) | _data_scripts(root, tree)
+
+
+def _data_scripts(root: Path, tree: ast.Module) -> set[Path]:
+    """The scripts in data/ that make the data sets that string constants in a module name."""
+    scripts = {
+        path.stem: path for path in (root / "data").glob("*.py") if not path.name.startswith(("_", "."))
+    }
+    if not scripts:
+        return set()
+    named = {text.partition("/")[0] for node in ast.walk(tree) if (text := _text_constant(node))}
+    return {scripts[name] for name in named & scripts.keys()}
 
 
 def _declared_files(root: Path, tree: ast.Module) -> set[Path]:

@@ -15,6 +15,7 @@ from neurofit.errors import GridError
 from neurofit.experiments.grid.params import plain, short
 from neurofit.protocols import (
     ChecksArguments,
+    ChecksData,
     DeclaresArguments,
     DeclaresCode,
     HasArchitectures,
@@ -121,6 +122,10 @@ class FitAdapter:
     def check(self, params: Mapping[str, Any]) -> None:
         if self._has("check"):
             cast(ChecksArguments, self.fit).check(dict(params))
+
+    def check_data(self, study: Path, runs: Sequence[Mapping[str, Any]]) -> None:
+        if self._has("check_data"):
+            cast(ChecksData, self.fit).check_data(study, runs)
 
     def prepare(self, study: Path) -> None:
         """Let the fit load what all tasks need, before they are forked."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
 
 MODULES = "neurofit.jobs."
-ROOT = "NEUROFIT_SCRIPTS"  # environment variable of a task: the root of the code that it runs
 SPAWNED = "__mp_main__"  # the name that multiprocessing gives the main script in a process that it spawns
 SLOW_IMPORTS = ("tensorflow", "torch", "jax")
 HOW_TO = """Add:

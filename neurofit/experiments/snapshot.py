@@ -75,7 +75,8 @@ def _wanted(root: Path, script: Path, declared: Iterable[str]) -> Iterator[str]:
         modules, named, computed = [*modules, *more], [*named, *others], computed or also
     asked = list(_declared(root, declared))
     for relative in modules:
-        if relative not in asked and not _is_inside(root, root / relative):
+        may_lead_out = relative in asked or relative.startswith("data/")  # often a link to a larger disk
+        if not may_lead_out and not _is_inside(root, root / relative):
             raise StudyError(
                 f"{root / relative} resolves to {os.path.realpath(root / relative)}, outside of the study. "
                 f'Copy it into the study, or declare it: Experiment(…, files=["{relative}"]).'

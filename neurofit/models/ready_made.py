@@ -7,7 +7,7 @@ each argument to the architecture, the training or the data, whichever declares 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +154,24 @@ class ReadyMade:
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise GridError if these arguments do not go together."""
         self.router.route(params)
+
+    def check_data(self, study: Path, runs: Sequence[Mapping[str, Any]]) -> None:
+        """Check that these runs find their data sets, if they are named.
+
+        Raises
+        ------
+        NameUnknown
+            There is no such data set.
+        DataError
+            A file is missing, or the script in data/ that makes the data set fails.
+        """
+        if not isinstance(self.data, str):
+            return
+        from neurofit.datasets import check  # reads recordings, which is slow to import
+
+        routed = (self.router.route(params).data for params in runs)
+        for name in dict.fromkeys(str({**self.router.data, **given}["data"]) for given in routed):
+            check(name, study / "data")
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that apply because `params` leaves them out, as JSON."""

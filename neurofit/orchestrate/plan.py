@@ -125,7 +125,16 @@ def condition(experiment: Experiment, text: str) -> Where:
 def make(
     study: Study, experiment: Experiment, options: SubmitOptions, status: ExperimentStatus | None = None
 ) -> Plan:
-    """Compare the grid with what is done and queued. Raises UsageError if the options select no task."""
+    """Compare the grid with what is done and queued.
+
+    Raises
+    ------
+    UsageError
+        The options select no task.
+    NeurofitError
+        A task that would be queued would not find its data. What an experiment needs may make them first: then
+        they are not looked for.
+    """
     # `status` imports this module, and makes no plan
     from neurofit.experiments.experiment import must_be_manageable
 
@@ -150,6 +159,10 @@ def make(
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
+    if tasks and not experiment.needs:
+        queued = {task.run for task in tasks}
+        arguments = [run.arguments for run in runs if run.registered_number in queued]
+        experiment.adapter.check_data(study.root, arguments)
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())

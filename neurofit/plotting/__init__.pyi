@@ -32,6 +32,9 @@ from .neurons import (
 from .over_axis import (
     draw_over_axis as draw_over_axis,
 )
+from .recordings import (
+    draw_recordings as draw_recordings,
+)
 from .references import (
     REFERENCES as REFERENCES,
     Reference as Reference,

@@ -18,6 +18,7 @@ from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, c
 from neurofit.store.records import RegisteredRun, SubmissionRecord
 from neurofit.store.registry import read_registry
 from neurofit.store.submissions import read_submission, study_of
+from neurofit.study import CODE_ROOT
 from neurofit.transient import retry
 from neurofit.worker import teardown
 
@@ -66,7 +67,7 @@ class Assignment:
         """
         self._code = code
         environment.settle()
-        os.environ[scripts.ROOT] = str(self.code)  # for processes that tasks start
+        os.environ[CODE_ROOT] = str(self.code)  # for processes that tasks start
         self._load(experiment)
         self.modules = import_path.modules_of(self.code)
         teardown.remember_open_files()

@@ -12,6 +12,7 @@ from neurofit.text import command as suggested, roughly
 
 if TYPE_CHECKING:
     from neurofit.datasets.catalogue import Known
+    from neurofit.datasets.examination import Examination
     from neurofit.store.features import Listed
 
 
@@ -79,6 +80,56 @@ def add(kind: str, path: Path, dry_run: bool, as_json: bool) -> None:
     verb = "would be added" if dry_run else "added"
     terminal.say(f"{wording.count(len(new), 'file')} {verb}." if new else "All files are present already.")
     terminal.hint("neurofit data")
+
+
+@command.command(
+    epilog=options.examples(
+        "neurofit data check cells",
+        "neurofit data check cells -o cells.png",
+        "neurofit data check simulated --json",
+    )
+)
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw images and histograms over neurons: .png, .pdf or .svg.",
+)
+@options.as_json
+def check(name: str, output: Path | None, as_json: bool) -> None:
+    """Look at the data set NAME before a model is fitted to it.
+
+    Shows shapes, ranges, missing values, the reliability of neurons, and images that are alike in different parts of
+    a split. NAME is one of `neurofit data`, such as macaque_v1/02.
+    """
+    from neurofit import datasets, plotting
+    from neurofit.plotting import style
+
+    if output is not None:
+        style.require_matplotlib()
+        style.check_path(output)
+    found = datasets.examine(datasets.load(name, options.here().data))
+    if output is not None:
+        style.save(_drawn(found, plotting.draw_recordings), output)
+    if as_json:
+        terminal.as_json({**found.as_json(), "file": str(output) if output else None})
+        return
+    terminal.table(["", name], [[what, text] for what, text in found.facts.items()], styles=["bold", ""])
+    for one in found.warnings:
+        terminal.note(one)
+    if output is not None:
+        terminal.say(f"Saved {output}.")
+    else:
+        terminal.hint(suggested("data check", name, "-o", f"{name.replace('/', '-')}.png"))
+
+
+def _drawn(found: Examination, draw: Any) -> Any:
+    cells = found.dataset
+    images = next(iter(cells.inputs.values()))
+    title = f"{cells.name}: {cells.n_images:,} images, {cells.n_neurons:,} neurons"
+    return draw(images[:24] if len(images.shape) == 4 else None, found.per_neuron(), title=title)
 
 
 @command.command(
