@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MINUS = "\u2212"
+_LARGEST = sys.float_info.max
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -43,9 +45,9 @@ class Scale:
         if logarithmic:
             known = [math.log10(value) for value in known if value > 0]
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        if not high - low > max(1e-12 * max(abs(low), abs(high)), 1e-300):
+        if not high - low > max(1e-9 * max(abs(low), abs(high)), 1e-300):
             half = max(abs(low) * 0.1, 1e-290) if low else 1.0
-            low, high = low - half, high + half
+            low, high = max(low - half, -_LARGEST), min(high + half, _LARGEST)
         edge = margin * (high - low)
         if math.isfinite(low - edge) and math.isfinite(high + edge):
             low, high = low - edge, high + edge
@@ -62,7 +64,8 @@ class Scale:
             powers = range(math.ceil(max(self.low, -300)), math.floor(min(self.high, 300)) + 1)
             if len(powers) > 1:
                 return [10.0**power for power in powers[:: -(-len(powers) // most)]]
-            return [10.0 ** ((self.low + self.high) / 2)]
+            middle = (self.low + self.high) / 2
+            return [10.0**middle] if abs(middle) < 300 else []
         step = _step(self.low, self.high, most)
         step = max(1.0, step if step != 2.5 else 5.0) if whole else step
         first, last = math.ceil(self.low / step), math.floor(self.high / step)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("jinja2")
-
-HOSTILE = '<script>alert("x")</script>'
 EVERYTHING = '''
 """Does <script>alert("docstring")</script> & "more" matter?
 

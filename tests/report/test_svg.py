@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from neurofit.plotting.curves import History, over_repetitions
 from neurofit.report.pictures import (
@@ -29,6 +29,7 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(st.lists(NUMBERS, max_size=5), st.booleans())
+@example([1.797e308, 1.796e308], True)
 def test_every_number_has_a_place_inside_the_frame_and_ticks_ascend(values, logarithmic):
     scale = Scale.over(values, 10, 110, logarithmic=logarithmic)
     for value in values:
