@@ -81,6 +81,7 @@ ONLY_IN = {
     "tensorflow": ("models/", "features/forward.py"),
     "keras": ("models/", "features/forward.py", "features/networks.py"),
     "h5py": ("datasets/hdf5.py",),
+    "pynwb": ("datasets/nwb.py",),
     "lazy_loader": ("lazy.py",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),

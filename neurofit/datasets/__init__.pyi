@@ -33,6 +33,9 @@ from .normalisation import (
     standardise as standardise,
     standardise_like as standardise_like,
 )
+from .nwb import (
+    from_nwb as from_nwb,
+)
 from .own import (
     from_arrays as from_arrays,
     from_folder as from_folder,

@@ -163,7 +163,7 @@ def _responses(dataset: Dataset, warnings: list[str]) -> str:
             f"{share:.1%} of the responses are negative (down to {low:.4g}): a Poisson loss needs counts or rates."
         )
     if (missing > 0.5).any():
-        warnings.append(f"{count(int((missing > 0.5).sum()), 'neuron')} lack most of their responses.")
+        warnings.append(f"Most responses of {count(int((missing > 0.5).sum()), 'neuron')} are missing.")
     lacking = (
         f", {missing.mean():.1%} missing (at most {missing.max():.1%} of a neuron)" if missing.any() else ""
     )
