@@ -45,6 +45,7 @@ _KINDS_OF_OPTION = {  # an option that is not listed goes with all kinds
     "--reference": _CURVES,
     "--bands": _CURVES,
     "--neurons": OF_MODELS,
+    "--best-by": KINDS,
     "--state": OF_TASKS,
     "--where": OF_TASKS,
 }

@@ -129,3 +129,9 @@ def test_runs_and_comparisons_are_data_frames(chosen):
     assert pairs["difference mean"].tolist() == pytest.approx([0.4])
     with pytest.raises(UsageError, match="No run has an argument 'widht'"):
         nf.compare("exp3", "widht", study=chosen.root)
+
+
+def test_files_of_other_programs_have_no_best_run(said, chosen):
+    code, text = said("plot", "--events", str(chosen.root), "--best-by", "validation/loss")
+    assert code != 0
+    assert "--best-by goes with --what curves" in text
