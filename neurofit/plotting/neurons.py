@@ -118,7 +118,7 @@ def read_neuron_table(folder: Path) -> NeuronTable | None:
     Raises
     ------
     StoreError
-        Its rows differ in length.
+        It is not a table, or its rows differ in length.
     """
     path = folder / "neurons.csv"
     try:
@@ -126,6 +126,8 @@ def read_neuron_table(folder: Path) -> NeuronTable | None:
             header, *rows = list(csv.reader(file)) or [[]]
     except FileNotFoundError:
         return None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path} is damaged: expected comma-separated text ({error}).") from None
     if not header or any(len(row) != len(header) for row in rows):
         raise StoreError(
             f"{path} is damaged: expected {len(header)} cells in every row, as in the first line."

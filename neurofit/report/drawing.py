@@ -107,7 +107,7 @@ def _curves(
                 logged[label].append(replace(task, history=read_history(task.folder / "history.csv")))
             except FileNotFoundError:
                 continue
-            except NeurofitError as error:
+            except (NeurofitError, OSError) as error:
                 problems.append(str(error))
     every = [task for members in logged.values() for task in members]
     figures, drawn = [], []
@@ -165,7 +165,7 @@ def _neurons(
         ceiling = f"{name}_ceiling"
         has_ceilings = all(ceiling in table for table in tables)
         ceilings = {one.label: one for one in read_scores(chosen, ceiling)[1]} if has_ceilings else {}
-    except NeurofitError as error:
+    except (NeurofitError, OSError) as error:
         problems.append(str(error))
         return None
     shown = [_panel(panel, ceilings.get(panel.label)) for panel in panels]

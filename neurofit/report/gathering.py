@@ -166,6 +166,7 @@ class Report:
     created: str
     version: str
     experiments: list[ExperimentReport]
+    left_out: list[str]  # sentences about experiments without runs
 
 
 def gather(
@@ -200,6 +201,7 @@ def gather(
     some_best = any(query.selection.best for query in queries)
     found: list[ExperimentReport] = []
     every: list[TaskRow] = []
+    left_out: list[str] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
         if query.name not in statuses:
@@ -208,19 +210,24 @@ def gather(
         query, _ = resolved(query, status, best_by if query.selection.best or not some_best else None)
         keys = query.keys(status)
         if not keys:
-            raise UsageError(f"{query.name} has no runs yet, so there is nothing to report.")
+            left_out.append(
+                " ".join([f"{query.name} has no runs, so there is nothing to report.", *status.problems])
+            )
+            continue
         chosen = set(keys)
         rows = [
             row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in chosen
         ]
         every += rows
         found.append(_experiment(study, status, selector, keys, rows, metric, f"experiment-{len(found) + 1}"))
+    if not found:
+        raise UsageError("\n".join(left_out))
     if metric is not None and not any(one.metric == metric for one in found):
         if not any(one.metric for one in found):
             raise UsageError(f"No task has a metric '{metric}', because none is done.")
         decisive_metric(every, metric)  # raises an error that lists the metrics
     now = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return Report(study.root.name, now, neurofit.__version__, found)
+    return Report(study.root.name, now, neurofit.__version__, found, left_out)
 
 
 def _all_experiments(study: Study) -> list[str]:
@@ -282,7 +289,7 @@ def _experiment(
         states_bar=states_bar(states),
         metric=decisive.name if decisive else None,
         better=decisive.better if decisive else "",
-        best=_best(rows, status.name),
+        best=_best(rows, status.name) if len(rows) == len(status.all_keys()) else "",
         table=table,
         comparisons=compared,
         not_compared=not_compared,

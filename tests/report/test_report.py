@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 
@@ -18,6 +19,7 @@ from neurofit.cli.application import group, run
 from neurofit.errors import NameUnknown, UsageError
 from neurofit.report.gathering import gather
 from neurofit.report.writing import check_path, is_report, page, write
+from neurofit.study import Study
 
 pytestmark = pytest.mark.process
 
@@ -226,6 +228,23 @@ def test_what_was_never_submitted_is_an_error_and_what_is_not_done_a_page(bench)
     words = Page(page(gather(bench.study, ["broken"]))).words
     assert "No task is done, so there are no scores yet." in words
     assert "1 task failed : ValueError: <no>" in words.replace("failed:", "failed :")
+
+
+def test_damaged_files_are_named_and_the_rest_is_reported(everything, tmp_path):
+    shutil.copytree(everything.root, tmp_path / "copy")
+    study = Study(tmp_path / "copy")
+    (best,) = gather(study, ["everything"]).experiments[0].table.best_runs(1)
+    attempt = next((study.training_data / "everything" / "runs").glob(f"{best:03d}-*/rep-00/attempt-01"))
+    for name in ("history.csv", "neurons.csv", "recipe.json"):
+        (attempt / name).write_bytes(b"\xff\xfe\n,,\x00\n")
+    next((study.training_data / "plain").glob("submissions/*/jobs.tasks")).write_text("{")
+    report = gather(study, [])
+    problems = " ".join(report.experiments[0].drawn.problems)
+    assert "history.csv: damaged" in problems and "neurons.csv is damaged" in problems
+    assert [one.name for one in report.experiments] == ["everything"] and "jobs.tasks" in report.left_out[0]
+    assert report.left_out[0] in Page(page(report)).words
+    with pytest.raises(UsageError, match=r"plain has no runs, so there is nothing to report\. .*jobs\.tasks"):
+        gather(study, ["plain"])
 
 
 def test_a_study_of_the_version_before_has_a_report(study_0_1_0):

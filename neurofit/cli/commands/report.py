@@ -63,6 +63,7 @@ def command(
                 "file": str(target),
                 "bytes": size,
                 "replaced": replaces,
+                "left_out": report.left_out,
                 "experiments": [
                     {"selector": one.selector, "name": one.name, "runs": one.runs, "states": one.states}
                     for one in report.experiments
@@ -70,9 +71,8 @@ def command(
             }
         )
         return
-    for one in report.experiments:
-        for problem in one.problems:
-            terminal.problem(problem)
+    for problem in [*report.left_out, *(problem for one in report.experiments for problem in one.problems)]:
+        terminal.problem(problem)
     terminal.say(f"Saved {target} ({wording.size(size)}).")
     if replaces:
         terminal.note(f"{target} was another file, which is not a report; it was replaced.")
