@@ -91,6 +91,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "resources": {"cpus": 2, "gpus": 1, "memory_gb": 4.5, "walltime_minutes": 90},
         "jobs": 3,
         "created": "2026-11-20T18:30:12+00:00",
+        "steps": {"epochs": 20},
         "whole_grid": True,
         "keep_going": False,
         "scratch": False,
