@@ -193,7 +193,7 @@ def neurons_figure(panels: Sequence[NeuronPanel], metric: str, notes: Sequence[s
             x_label = "neuron, by its score"
         every = -(-len(points) // MAX_NEURONS) or 1
         places = [(x(float(a)), y(float(b))) for a, b in points[::every]]
-        label = cut(panel.label, 40, 14)
+        label = cut(panel.label, 34, 12)
         parts += [
             x_axis(x, above + side, above, x_label, 5),
             y_axis(y, start, start + side, metric, 5),

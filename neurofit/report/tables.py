@@ -11,7 +11,7 @@ from neurofit.errors import UsageError, nearest
 from neurofit.experiments.grid.params import short
 from neurofit.report.pictures import RunScore, difference_pictures
 from neurofit.report.svg import Svg
-from neurofit.tables.formats import SPREAD, render, sheet
+from neurofit.tables.formats import SPREAD, Sheet, render, sheet
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ ALL_PAIRS = 6  # values of an axis of which all pairs are compared; of more, tho
 MOST_LEVELS = 40
 MOST_SCORES = 2  # beside the metric that decides, shown initially
 MOST_MISSING = 6  # seeds of a run, listed
+MISSING = "missing seeds"
+_OWN = (
+    "experiment",
+    "run",
+    "id",
+    "repetitions",
+    "missing",
+    MISSING,
+    "on_grid",
+    "interval",
+    "varied",
+    "mixed",
+)
 
 
 @dataclass(frozen=True)
@@ -129,49 +142,21 @@ def run_table(rows: list[TaskRow], metric: DecisiveMetric | None) -> RunTable:
     frame = by_run(rows)
     if metric is not None:
         frame = arranged(frame, sort=metric.name, lower_is_better=metric.lower_is_better)
-    if "missing" in frame and frame["missing"].sum():
-        place = list(frame).index("missing") + 1
-        frame.insert(place, "missing seeds", _missing_seeds(frame["run"].tolist(), rows))
+    if "missing" in frame and frame["missing"].sum() and MISSING not in frame:
+        frame.insert(list(frame).index("missing") + 1, MISSING, _missing_seeds(frame["run"].tolist(), rows))
     csv = render(frame, "csv")
     page = sheet(frame)
-    names = [column.name for column in page.columns]
-    own = {
-        "repetitions",
-        "missing",
-        "missing seeds",
-        "interval",
-        "varied",
-        "mixed",
-        "id",
-        "run",
-        "experiment",
-    }
-    first_score = next((name for name in map(str, frame) if name.endswith(" mean")), "")
-    end = list(map(str, frame)).index(first_score) if first_score else len(frame.columns)
-    settings = [name for name in list(map(str, frame))[:end] if name not in own]
-    given = [name for name in settings if name in names]
-    varied = [name for name in given if _differs(frame[name].tolist())]
-    shown = {"run", *given, "repetitions", "missing seeds"}
-    scores = [name for name in names if f"{name} mean" in frame.attrs.get("always", [])]
-    main = [metric.name] if metric else []
-    shown |= {*main, *[name for name in scores if name not in main][:MOST_SCORES]}
-    columns = [
-        TableColumn(one.name, one.numeric, one.name in shown or one.name == "mixed") for one in page.columns
-    ]
-    before = {"experiment", "run", "id", *settings, "repetitions", "missing", "missing seeds"}
-
-    def rank(place: int) -> int:
-        return 0 if names[place] in before else 1 if names[place] in main else 2
-
-    order = sorted(range(len(columns)), key=rank)  # stable: otherwise as in `results`
-    hidden = [place for place in order if not columns[place].shown]
-    room = MOST_CELLS // max(1, min(len(frame), MOST_ROWS)) - (len(order) - len(hidden))
-    left_out = set(hidden[max(0, room) :])
-    order = [place for place in order if place not in left_out]
-    cells = [page.columns[place].cells for place in order]
+    settings = [name for name in _settings(frame) if name in {column.name for column in page.columns}]
+    columns = _ordered(frame, page, settings, metric)
+    hidden = [column for column in columns if not column.shown]
+    room = MOST_CELLS // max(1, min(len(frame), MOST_ROWS)) - (len(columns) - len(hidden))
+    left_out = {column.name for column in hidden[max(0, room) :]}
+    columns = [column for column in columns if column.name not in left_out]
+    cells = {column.name: column.cells for column in page.columns}
+    varied = [name for name in settings if _differs(frame[name].tolist())]
     return RunTable(
-        [columns[place] for place in order],
-        list(zip(*cells))[:MOST_ROWS],
+        columns,
+        list(zip(*(cells[column.name] for column in columns)))[:MOST_ROWS],
         len(left_out),
         {name: value for name, value in page.constant.items() if not _is_spread(name, frame)},
         frame["run"].tolist() if "run" in frame else [],
@@ -180,6 +165,26 @@ def run_table(rows: list[TaskRow], metric: DecisiveMetric | None) -> RunTable:
         frame,
         csv,
     )
+
+
+def _settings(frame: Frame) -> list[str]:
+    """The columns with arguments: those before the first metric, except the table's own."""
+    names = [str(name) for name in frame]
+    first = next((place for place, name in enumerate(names) if name in frame.attrs["scores"]), len(names))
+    return [name for name in names[:first] if name not in _OWN]
+
+
+def _ordered(
+    frame: Frame, page: Sheet, settings: Sequence[str], metric: DecisiveMetric | None
+) -> list[TableColumn]:
+    """The columns, the decisive metric before the others, and which of them are shown initially."""
+    scores = [one.name for one in page.columns if f"{one.name} mean" in frame.attrs["always"]]
+    main = [metric.name] if metric else []
+    others = [name for name in scores if name not in main][:MOST_SCORES]
+    shown = {"run", "repetitions", MISSING, "mixed", *main, *others, *(settings if len(frame) > 1 else ())}
+    before = {"experiment", "run", "id", "on_grid", *settings, "repetitions", "missing", MISSING}
+    columns = [TableColumn(one.name, one.numeric, one.name in shown) for one in page.columns]
+    return sorted(columns, key=lambda one: 0 if one.name in before else 1 if one.name in main else 2)
 
 
 def _is_spread(name: str, frame: Frame) -> bool:

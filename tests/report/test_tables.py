@@ -81,6 +81,20 @@ def test_seeds_that_are_missing_are_named_but_not_all_of_many():
     assert cells(table, "missing seeds") == ["", "1, 2, 3, 4, 5, 6 and 2 more"]
 
 
+def test_what_only_tells_runs_off_the_grid_apart_is_no_argument():
+    rows = [record(1), record(2), record(3, on_grid=False)]
+    table = run_table(rows, decisive_metric(rows, None))
+    assert table.varied == ["filters"] and "on_grid" in [column.name for column in table.columns]
+
+
+def test_arguments_may_have_the_names_of_the_tables_own_columns():
+    given = [{"missing seeds": 1, "run": 2, "x mean": 3}, {"missing seeds": 2, "run": 3, "x mean": 4}]
+    rows = [record(run, params=params) for run, params in enumerate(given)]
+    rows.append(record(0, 1, "failed", params=given[0]))
+    table = run_table(rows, decisive_metric(rows, None))
+    assert [one.label for one in table.scores] == ["1: arg.run=3, x mean=4", "0: arg.run=2, x mean=3"]
+
+
 def test_large_tables_leave_out_rows_and_columns_and_say_so(monkeypatch):
     monkeypatch.setattr(tables, "MOST_ROWS", 3)
     monkeypatch.setattr(tables, "MOST_CELLS", 20)
