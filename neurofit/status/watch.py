@@ -14,6 +14,7 @@ from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 
 _SHOWN = 8
+_ENOUGH = 3  # tasks that ended during the watch, for their rate to say more than the pace of those that run
 _FIRST_PAUSE, _PAUSE = 0.05, 0.5  # short at first, so that tasks that end soon are seen soon
 _SHARE = 4.0  # pause at least four times as long as reading took
 
@@ -70,11 +71,11 @@ class Watch:
         seconds = time.monotonic() - self._began
         finished = ended - self._ended_before
         rate = finished / seconds if finished > 0 and seconds > 0 else None
-        left = sum(counts[state] for state in ACTIVE) / rate if rate else None
         running = [key for key, state in states if state is State.RUNNING] if self.details else []
         tasks = list(at_work(status, running[:_SHOWN]))
-        if left is None and tasks:
-            left = self._pace.left_seconds(tasks, len(running), counts[State.QUEUED], seconds)
+        left = self._pace.left_seconds(tasks, len(running), counts[State.QUEUED], seconds)
+        if rate and (left is None or finished >= max(_ENOUGH, len(running))):
+            left = sum(counts[state] for state in ACTIVE) / rate
         return WatchedStatus(status, keys, counts, seconds, rate, left, tasks)
 
 

@@ -103,3 +103,31 @@ def test_a_row_begins_with_run_and_repetition_whatever_the_width(width):
     assert len(line) <= width
     if width > 50:
         assert "epoch 4/20  validation/loss 0.25" in line
+
+
+QUICK_THEN_SLOW = """
+    import time
+
+    def fit(task, *, x=0, epochs=100):
+        task.log(50, loss=0.5)
+        while x and not (task.study / "go").exists():
+            time.sleep(0.02)
+        return {"loss": x}
+
+    experiment = nf.Experiment(fit, nf.grid(x=[0, 1, 2]))
+"""
+
+
+def test_one_task_that_ended_does_not_say_more_than_the_epochs_of_those_that_run(bench):
+    bench.script("mixed", QUICK_THEN_SLOW)
+    watch = Watch(bench.study, "mixed", details=True)
+    bench.submit("mixed")
+    watch.read()
+    for (looked,) in until_over([watch], 60):
+        if looked.ended == 1 and len([task for task in looked.at_work if task.step == 50]) == 2:
+            break
+    pace = Pace()
+    expected = pace.left_seconds(looked.at_work, 2, 0, now=0)
+    (bench.root / "go").touch()
+    assert looked.left_seconds == expected, "half of the steps are left: as long as they have run"
+    bench.wait("mixed")
