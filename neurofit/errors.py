@@ -159,8 +159,21 @@ def remedy(error: BaseException) -> str:
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra."""
-    return f"pip install 'neurofit[{extra}]'"
+    """The command that installs what an extra needs, by the names of its packages: neurofit may come from a clone,
+    from a folder of wheels, or from another project's requirements.
+    """
+    import shlex
+    from importlib import metadata  # slow to import, and only for errors
+
+    try:
+        requirements = metadata.requires("neurofit") or []
+    except metadata.PackageNotFoundError:
+        requirements = []
+    split = (one.partition(";") for one in requirements)
+    packages = [
+        name.strip() for name, _, marker in split if f'extra == "{extra}"' in marker.replace("'", '"')
+    ]
+    return f"pip install {shlex.join(packages)}" if packages else f"install neurofit with its extra '{extra}'"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

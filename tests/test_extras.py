@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from neurofit.errors import MissingExtra, described, missing_extra
+from neurofit.errors import MissingExtra, described, install, missing_extra
 
-REMEDY = "pip install 'neurofit[models]'"
+REMEDY = install("models")
 
 
 def python(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

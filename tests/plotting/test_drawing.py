@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurofit import plotting
-from neurofit.errors import NameUnknown, ShapeError, UsageError
+from neurofit.errors import NameUnknown, ShapeError, UsageError, install
 from neurofit.plotting.curves import History, over_repetitions
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -160,4 +160,4 @@ def test_without_matplotlib_there_are_numbers_and_words():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert answer.stdout == "2.0\n"
-    assert "pip install 'neurofit[plots]'" in answer.stderr
+    assert install("plots") in answer.stderr

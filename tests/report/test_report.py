@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 import pytest
 
 from neurofit.cli.application import group, run
-from neurofit.errors import NameUnknown, UsageError
+from neurofit.errors import NameUnknown, UsageError, install
 from neurofit.report.gathering import gather
 from neurofit.report.writing import check_path, is_report, page, write
 from neurofit.study import Study
@@ -279,7 +279,7 @@ def test_without_jinja2_the_command_says_what_to_install(everything, monkeypatch
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.chdir(everything.root)
     assert run(group, "neurofit", ["report", "plain"]) == 2 and not list(everything.root.glob("*.html"))
-    assert "needs jinja2, which is not installed: pip install 'neurofit[report]'" in capsys.readouterr().err
+    assert f"needs jinja2, which is not installed: {install('report')}" in capsys.readouterr().err
 
 
 def test_numbers_of_a_report_can_be_read_by_programs(everything, tmp_path, monkeypatch, capsys):
