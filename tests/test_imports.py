@@ -82,6 +82,7 @@ ONLY_IN = {
     "keras": ("models/", "features/forward.py", "features/networks.py"),
     "h5py": ("datasets/hdf5.py",),
     "pynwb": ("datasets/nwb.py",),
+    "pyarrow": ("tables/parquet.py",),
     "lazy_loader": ("lazy.py",),
     "submitit": ("backends/slurm/job.py",),
     "click": ("cli/",),

@@ -1,4 +1,4 @@
-"""A convolutional network in PyTorch, trained on simulated V1 neurons, that goes on from its checkpoint after a stop."""
+"""A convolutional network in PyTorch for simulated V1 neurons, which goes on from its checkpoint after a stop."""
 
 import neurofit as nf
 

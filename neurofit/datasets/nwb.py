@@ -80,8 +80,8 @@ def from_nwb(
         for column in ("start_time", image, *([groups] if groups else []), *labels):
             if column not in table:
                 raise DataError(
-                    f"{path}: the table '{presentations}' has no column '{column}'.{nearest(column, table)} Columns: "
-                    f"{', '.join(map(str, table))}."
+                    f"{path}: the table '{presentations}' has no column '{column}'."
+                    f"{nearest(column, map(str, table))} Columns: {', '.join(map(str, table))}."
                 )
         shown = np.array([_row(path, one, names, len(pixels)) for one in table[image]])
         if file.units is None or "spike_times" not in file.units.colnames:

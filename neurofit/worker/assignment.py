@@ -109,5 +109,5 @@ def versions() -> dict[str, str]:
         module = sys.modules.get(name)
         version = getattr(module, "__version__", None)
         if isinstance(version, str):
-            found[name] = version
+            found[name] = str(version)  # PyTorch's is of a class of its own
     return found

@@ -507,3 +507,22 @@ def test_an_exception_whose_message_cannot_be_read_keeps_its_type(bench):
     error = only(bench, "mute")["error"]
     assert (error["kind"], error["type"]) == ("exception", "Mute")
     assert error["message"] and error["frames"][-1]["function"] == "fit"
+
+
+def test_the_version_of_a_library_may_be_text_of_a_class_of_its_own(bench):
+    """As that of PyTorch."""
+    bench.script(
+        "versions",
+        """
+        import sys, types
+        class Version(str):
+            pass
+        def fit(task):
+            sys.modules["torch"] = types.ModuleType("torch")
+            sys.modules["torch"].__version__ = Version("2.9.1")
+            return {"m": 1}
+        experiment = nf.Experiment(fit=fit)
+        """,
+    )
+    assert bench.run("versions") == {"done": 1}
+    assert bench.outcomes("versions")[0]["versions"]["torch"] == "2.9.1"

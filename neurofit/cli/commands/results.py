@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from neurofit.cli.wording import next_command
 if TYPE_CHECKING:
     from neurofit.store.state import State
 
-FORMATS = ("table", "csv", "json", "markdown", "latex")
+FORMATS = ("table", "csv", "json", "markdown", "latex", "parquet")
 
 
 @click.command(
@@ -25,6 +26,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
         "neurofit results exp3 --by run --sort test/mse --top 10",
         "neurofit results exp3:best",
         "neurofit results exp3 --format csv > exp3.csv",
+        "neurofit results exp3 --format parquet > exp3.parquet",
     )
 )
 @options.selector()
@@ -35,7 +37,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex")
     "format",
     type=click.Choice(FORMATS),
     default="table",
-    help="Print the table in this format.  [default: table]",
+    help="Print the table in this format; parquet is for a file or another program.  [default: table]",
 )
 @click.option(
     "--by",
@@ -104,7 +106,7 @@ def command(
 ) -> None:
     """Print one row per task: arguments, state, metrics, cost, seeds and versions.
 
-    Tables leave out columns that are the same in every row; csv and json have all columns. The script is not
+    Tables leave out columns that are the same in every row; csv, json and parquet have all columns. The script is not
     loaded.
     """
     is_csv = format == "csv" and not as_json
@@ -113,6 +115,9 @@ def command(
         raise click.UsageError("--lower-is-better works only with --compare AXIS or --sort.")
     if reverse and not sort:
         raise click.UsageError("--reverse works only with --sort.")
+    is_parquet = format == "parquet" and not as_json
+    if is_parquet and sys.stdout.isatty():
+        raise click.UsageError("--format parquet writes bytes, which a terminal cannot show: add `> FILE`.")
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.outdated import outdated_now
     from neurofit.tables import comparison, formats, notes, table
@@ -131,11 +136,17 @@ def command(
         frame = comparison.by_run(rows) if by == "run" else table.table(rows)
     wanted = [name.strip() for names in columns for name in names.split(",") if name.strip()]
     frame = arranged(frame, sort=sort, reverse=reverse, lower_is_better=lower, top=top, columns=wanted)
-    text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
-    if raw:
-        click.echo(text, color=True)
+    if is_parquet:
+        from neurofit.tables.parquet import parquet
+
+        sys.stdout.buffer.write(parquet(frame))
+        sys.stdout.flush()
     else:
-        terminal.say(text)
+        text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
+        if raw:
+            click.echo(text, color=True)
+        else:
+            terminal.say(text)
     terminal.problems_of(status)
     remarks = notes.notes(rows, grid_only=bool(axis) and not off_grid)
     old = outdated_now(study, status, keys).sentence(selector)
