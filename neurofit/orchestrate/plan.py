@@ -6,9 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from neurofit.errors import UsageError
+from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
@@ -64,6 +65,27 @@ class Plan:
     @property
     def other_code(self) -> int:
         return self.outdated.code
+
+    @cached_property
+    def data_problem(self) -> NeurofitError | None:
+        """Why a task that would be queued would not find its data, which is looked for once.
+
+        What an experiment needs may make the data first: then they are not looked for.
+        """
+        if not self.tasks or self.experiment.needs:
+            return None
+        queued = {task.run for task in self.tasks}
+        arguments = [run.arguments for run in self.runs if run.registered_number in queued]
+        try:
+            self.experiment.adapter.check_data(self.study.root, arguments)
+        except NeurofitError as problem:
+            return problem
+        return None
+
+    def check_data(self) -> None:
+        """Raise NeurofitError if a task that would be queued would not find its data."""
+        if self.data_problem is not None:
+            raise self.data_problem
 
     def keys(self) -> list[TaskKey]:
         """All tasks that the options cover."""
@@ -125,16 +147,7 @@ def condition(experiment: Experiment, text: str) -> Where:
 def make(
     study: Study, experiment: Experiment, options: SubmitOptions, status: ExperimentStatus | None = None
 ) -> Plan:
-    """Compare the grid with what is done and queued.
-
-    Raises
-    ------
-    UsageError
-        The options select no task.
-    NeurofitError
-        A task that would be queued would not find its data. What an experiment needs may make them first: then
-        they are not looked for.
-    """
+    """Compare the grid with what is done and queued. Raises UsageError if the options select no task."""
     # `status` imports this module, and makes no plan
     from neurofit.experiments.experiment import must_be_manageable
 
@@ -159,10 +172,6 @@ def make(
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
     tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
-    if tasks and not experiment.needs:
-        queued = {task.run for task in tasks}
-        arguments = [run.arguments for run in runs if run.registered_number in queued]
-        experiment.adapter.check_data(study.root, arguments)
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())

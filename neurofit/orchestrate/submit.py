@@ -72,7 +72,10 @@ def submit(
     ------
     Interrupted
         A signal arrived before everything was queued.
+    NeurofitError
+        A task would not find its data: then nothing is queued.
     """
+    plan.check_data()  # before the lock: it may take a while
     files = ExperimentFiles(plan.study, plan.experiment.name)
     needed = needed or stages.order(plan.study, plan.experiment)
     storage.mark(plan.study)

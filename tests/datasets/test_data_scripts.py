@@ -141,12 +141,26 @@ def test_data_is_checked_when_a_submit_is_planned(bench):
     folder = bench.study.root / "data"
     folder.mkdir(exist_ok=True)
     with pytest.raises(NameUnknown, match="No data set 'cells'"):
-        plan(bench)
+        plan(bench).check_data()
     (folder / "cells.py").write_text(CELLS)
     with pytest.raises(DataError, match=r"values\.npy"):
-        plan(bench)
+        bench.submit("trains")
+    assert not bench.status("trains").submissions
     np.save(folder / "values.npy", np.random.default_rng(0).random((6, 4, 2)))
-    assert len(plan(bench).tasks) == 1
+    found = plan(bench)
+    found.check_data()
+    assert len(found.tasks) == 1
+
+
+@pytest.mark.process
+def test_a_dry_run_says_that_the_data_are_missing_and_a_submit_refuses(bench):
+    bench.script("trains", MODEL.replace("import keras", "pass"))
+    said = bench.command("submit", "trains", "--dry-run")
+    assert said.returncode == 0 and "1 new" in said.stdout
+    assert "trains could not be queued: No data set 'cells'" in said.stderr
+    said = bench.command("submit", "trains")
+    assert said.returncode == 1 and "Error: No data set 'cells'" in said.stderr
+    assert not bench.status("trains").submissions
 
 
 @pytest.mark.slow

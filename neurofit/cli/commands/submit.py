@@ -150,7 +150,12 @@ def command(
             _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "")
         _print_plan(plan, chosen, cost, wording.resources(asked))
     if dry_run:
+        for one in (*(stage.plan for stage in before), plan):
+            if one.data_problem is not None:
+                terminal.note(f"{one.experiment.name} could not be queued: {one.data_problem}")
         return _print_script(plan, chosen, cost, selector, as_json, needed, before)
+    for one in (*(stage.plan for stage in before), plan):
+        one.check_data()
     if plan.tasks and not _is_confirmed(plan, cost, yes, before):
         terminal.say("Nothing was queued.")
         return 1
