@@ -28,6 +28,7 @@ experiment = nf.Experiment(
     fit,
     grid=nf.grid(alpha=[100.0, 1000.0, 10000.0]) + nf.grid(model=["pls"], components=[5, 20]),
     repetitions=3,
+    split_by="repetition",  # ridge regression has no other source of variation
 )
 
 if __name__ == "__main__":

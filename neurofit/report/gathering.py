@@ -373,13 +373,20 @@ def _asked(study: Study, status: ExperimentStatus) -> tuple[str, str]:
 
 
 def _axes(rows: list[TaskRow]) -> tuple[list[Axis], list[tuple[str, str]]]:
-    """The arguments with several values, and the others with their value; runs off the grid do not count."""
+    """The arguments with several values, and the others with their value; runs off the grid do not count.
+
+    A run that leaves out an argument which others set has its default.
+    """
     on_grid = [row for row in rows if row.get("on_grid") is not False] or rows
-    values: dict[str, dict[str, Any]] = {}
-    for row in on_grid:
-        arguments = {"architecture": row.get("architecture"), **(row.get("params") or {})}
-        for name, value in {**arguments, **(row.get("derived") or {})}.items():
-            values.setdefault(name, {}).setdefault(short(value, 60), value)
+    given = [
+        {"architecture": row.get("architecture"), **(row.get("params") or {}), **(row.get("derived") or {})}
+        for row in on_grid
+    ]
+    values: dict[str, dict[str, Any]] = {name: {} for arguments in given for name in arguments}
+    for row, arguments in zip(on_grid, given):
+        for name, value in {**(row.get("defaults") or {}), **arguments}.items():
+            if name in values:
+                values[name].setdefault(short(value, 60), value)
     axes, fixed = [], []
     for name, known in values.items():
         texts = list(known)

@@ -18,6 +18,7 @@ from neurofit.tables.rows import read_rows
 from neurofit.tables.table import TaskRow, is_model_score, metric_columns
 from neurofit.text import command
 
+_ELSEWHERE = " (--best-by in results, plot and report)"
 _DIRECTIONS = {"min": True, "max": False}  # whether lower is better
 
 
@@ -145,7 +146,7 @@ def _metric_and_direction(rows: list[TaskRow], name: str, by: str | None) -> tup
     if lower is None:
         raise UsageError(
             f"{name}:best: the name '{metric}' does not say whether lower or higher is better. Add --by "
-            f"min:{metric} or --by max:{metric}."
+            f"min:{metric} or --by max:{metric}{_ELSEWHERE}."
         )
     return metric, lower
 
@@ -160,7 +161,7 @@ def _default(metrics: list[str], name: str) -> str:
         if found
         else "no metric of a validation set decides, and test metrics are not used unless you name one"
     )
-    raise UsageError(f"{name}:best: {problem}. Add --by METRIC. {_listed(metrics)}")
+    raise UsageError(f"{name}:best: {problem}. Add --by METRIC{_ELSEWHERE}. {_listed(metrics)}")
 
 
 def _listed(metrics: list[str]) -> str:

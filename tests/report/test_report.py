@@ -289,3 +289,21 @@ def test_numbers_of_a_report_can_be_read_by_programs(everything, tmp_path, monke
     told = json.loads(capsys.readouterr().out)
     assert (told["replaced"], told["bytes"]) == (False, target.stat().st_size)
     assert told["experiments"] == [{"selector": "plain", "name": "plain", "runs": 2, "states": {"done": 4}}]
+
+
+def test_an_argument_that_some_runs_leave_out_has_its_default_among_its_values(bench):
+    bench.script(
+        "either",
+        """
+        def fit(task, *, model="ridge", alpha=1.0):
+            return {"m": alpha}
+        experiment = nf.Experiment(fit, nf.grid(alpha=[10.0]) + nf.grid(model=["pls"]))
+        """,
+    )
+    bench.run("either")
+    (one,) = gather(bench.study, ["either"]).experiments
+    assert {axis.name: axis.values for axis in one.axes} == {
+        "alpha": ["1.0", "10.0"],
+        "model": ["ridge", "pls"],
+    }
+    assert one.fixed == []
