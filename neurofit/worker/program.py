@@ -22,7 +22,7 @@ from neurofit.worker.child import die_with
 POLL_SECONDS = 0.2
 STOP_SECONDS = 22.0  # between asking the program to stop and killing it; the task itself is killed after 30 s
 DRAIN_SECONDS = 0.5  # for output that comes after the program has ended, from processes that it left behind
-ASKED_SECONDS = 0.5  # for a signal that reached the program first
+ASKED_SECONDS = 1.0  # for a signal that reached the program first
 LAST_LINES = 20
 LONGEST_LINE = 10_000  # characters
 _ENDS = re.compile(rb"[\r\n]+")

@@ -215,7 +215,7 @@ def test_a_program_that_ignores_the_signal_is_killed_and_the_task_is_stopped(ben
     [
         "os.kill(os.getppid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGTERM)",
         "os.kill(os.getppid(), signal.SIGTERM); sys.exit(0)",
-        "subprocess.Popen(['sh', '-c', f'sleep 0.2; kill -TERM {os.getppid()}'], stdout=-3, stderr=-3); sys.exit(3)",
+        "subprocess.Popen(['sh', '-c', f'sleep 0.05; kill -TERM {os.getppid()}'], stdout=-3, stderr=-3); sys.exit(3)",
     ],
     ids=["killed", "ended", "first"],
 )
