@@ -236,6 +236,8 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
+    from neurofit.orchestrate.sizing import proposal
+
     experiment = plan.experiment
     runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
     trial = f"{wording.trial(plan)}, " if plan.is_trial else ""
@@ -248,6 +250,8 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
         terminal.say(f"  {wording.count(plan.removed, 'run')} no longer on the grid; the results are kept.")
     if plan.tasks:
         terminal.say(wording.cost_line(plan, cost))
+        if (better := proposal(plan, chosen)) is not None:
+            terminal.say(f"{better.sentence} Enough would be {' '.join(better.options)}.")
     terminal.problems_of(plan.status)
 
 
