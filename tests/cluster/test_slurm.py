@@ -143,6 +143,26 @@ def test_the_sites_own_limit_is_kept(bench):
     slurm_says("scancel", *submitted.ids)
 
 
+def test_programs_that_slurm_ends_before_their_tasks_are_asked_have_stopped(bench):
+    """`scancel` signals every process of a job, and a program may be the first to end."""
+    (bench.root / "quick.py").write_text(
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('step 1', flush=True)\ntime.sleep(600)\n"
+    )
+    bench.script(
+        "ends",
+        """
+        command = nf.Command("python quick.py {x}", metrics="metrics.json", code=["quick.py"])
+        experiment = nf.Experiment(command, nf.grid(x=[1, 2, 3, 4, 5, 6]))
+        """,
+    )
+    submitted = bench.submit("ends", bench.runner("queue", PROFILE))
+    logs = bench.study.training_data / "ends" / "runs"
+    until(lambda: sum("step 1" in path.read_text() for path in logs.glob("*/*/*/stdout.log")) == 6)
+    slurm_says("scancel", submitted.ids[0])
+    assert bench.wait("ends", seconds=90) == {"stopped": 6}, bench.command("failures", "ends").stdout
+
+
 def test_a_person_who_cancels_by_hand_is_named_and_the_job_not_started_again(bench, tmp_path):
     bench.script("waits", WAITS % str(tmp_path / "go"))
     submitted = bench.submit("waits", bench.runner("queue", f"{PROFILE}directives: [--hold]\n"))
