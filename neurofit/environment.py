@@ -109,6 +109,7 @@ CHANGE_NO_NUMBER = (
     "LANGUAGE",
     "LC_MESSAGES",
 )
+NOT_ASKED = ("LANG", "LC_", "TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # of messages; of Terraform, which has TF_ too
 KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the only XLA flag that is just a path
 
@@ -149,14 +150,38 @@ def settled(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
     return wanted, ignored
 
 
-def enter() -> None:
+def as_recorded(environment: Mapping[str, str], recorded: Mapping[str, Any]) -> dict[str, str]:
+    """An environment with the watched variables as an attempt has recorded them, and no others of these.
+
+    Variables that every task has alike are left to `settled`, and so are those of the language of messages.
+    """
+
+    def is_asked(name: str) -> bool:
+        other = name in VALUES or name == "XLA_FLAGS" or name.startswith((*CHANGE_NO_NUMBER, *NOT_ASKED))
+        return name.startswith(WATCHED) and not other
+
+    kept = {name: value for name, value in environment.items() if not is_asked(name)}
+    given = {
+        name: value
+        for name, value in recorded.items()
+        if is_asked(name) and isinstance(value, str) and "\0" not in value and "=" not in name
+    }
+    return {**kept, **given}
+
+
+def enter(recorded: Mapping[str, Any] | None = None) -> None:
     """Set the environment of this program before it runs a task.
 
     The program restarts if necessary, because Python reads some variables only when it starts. It does not
     restart in a notebook or a debugger.
+
+    Parameters
+    ----------
+    recorded : mapping of str to object, optional
+        The variables that an attempt has recorded, to run its task again with them.
     """
     before = _at_start()
-    wanted, ignored = settled(before)
+    wanted, ignored = settled(before if recorded is None else as_recorded(before, recorded))
     if wanted != before and _STARTED_AGAIN not in os.environ and _is_own_program(sys.orig_argv, sys.argv):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "Show the axes, runs and repetitions of an experiment.",
     "submit": "Queue the tasks of an experiment that are not done.",
     "run": "Run one task here, in the foreground.",
+    "debug": "Run one task again here; the attempt never counts.",
     "status": "Show how many tasks are queued, running, done or failed.",
     "logs": "Show what tasks printed.",
     "failures": "Explain why tasks failed, and what to do about it.",

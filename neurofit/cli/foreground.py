@@ -84,11 +84,11 @@ def run_task(
 
     registry = read_registry(ExperimentFiles(study, experiment.name).registry)
     point = foreground.point(experiment, registry, parsed(experiment, changes), number, repetition)
-    _print_task(experiment, point)
+    print_task(experiment, point)
     if dry_run:
         terminal.note("Nothing was run.")
         return exit_codes.OK
-    with _stdout_to_stderr() if as_json else contextlib.nullcontext():
+    with stdout_to_stderr() if as_json else contextlib.nullcontext():
         attempt, written = foreground.run(
             study, experiment, point, debug=debug, rerun=rerun, live=terminal.shows_progress()
         )
@@ -97,7 +97,7 @@ def run_task(
         terminal.as_json({**written, "folder": str(attempt.folder)})
     else:
         _print_outcome(experiment, point, outcome, attempt.folder)
-    return _exit_code(outcome)
+    return exit_code(outcome)
 
 
 def parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -111,10 +111,12 @@ def parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:
     return {name: parse(text, defaults.get(name), f"'{name}'") for name, text in texts.items()}
 
 
-def _exit_code(outcome: Outcome) -> int:
+def exit_code(outcome: Outcome) -> int:
     """The exit code for an outcome; if a signal stopped the task, as if it had ended the command."""
     if outcome.state == "done":
         return exit_codes.OK
+    if outcome.error is not None and outcome.error.type == KeyboardInterrupt.__name__:
+        return exit_codes.INTERRUPTED
     reason = outcome.reason
     if outcome.state == "stopped" and (reason is None or reason.kind == "signal"):  # 0.1.0 wrote no reason
         is_terminated = reason is not None and "SIGTERM" in (reason.message or "")
@@ -122,7 +124,8 @@ def _exit_code(outcome: Outcome) -> int:
     return exit_codes.TASKS_FAILED
 
 
-def _print_task(experiment: Experiment, point: Point) -> None:
+def print_task(experiment: Experiment, point: Point) -> None:
+    """Say which task it is, with its arguments."""
     from neurofit.experiments.grid.params import short
 
     if experiment.hint:
@@ -163,7 +166,7 @@ def _name(experiment: Experiment, point: Point) -> str:
 
 
 @contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
+def stdout_to_stderr() -> Iterator[None]:
     """Send everything that the task prints to stderr, so that stdout has only the JSON."""
     sys.stdout.flush()
     kept = os.dup(1)

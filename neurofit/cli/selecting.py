@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+import click
+
 from neurofit.cli import terminal
 
 if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
-    from neurofit.experiments.selector import Selection
+    from neurofit.experiments.selector import Range, Selection
     from neurofit.status.experiment_status import ExperimentStatus
     from neurofit.store.state import State
     from neurofit.study import Study
@@ -67,3 +69,15 @@ def of_script(study: Study, experiment: Experiment, selection: Selection, best_b
     if best:
         terminal.note(best.sentence)
     return found
+
+
+def single(selector: str, selection: Selection, ranges: tuple[Range, ...] | None) -> int | None:
+    """The only run, or repetition, of a selection of one task; None if it names none."""
+    if ranges is None:
+        return None
+    if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
+        raise click.UsageError(
+            f"'{selector}' selects several tasks; expected a single one, for example "
+            f"{selection.experiment}:17/3. `neurofit submit` runs all of them."
+        )
+    return ranges[0].first

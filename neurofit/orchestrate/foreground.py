@@ -39,6 +39,8 @@ from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker
 from neurofit.worker.supervisor import Signals
 
+PROFILE = "profile.pstats"
+
 
 @dataclass(frozen=True)
 class Point:
@@ -100,11 +102,14 @@ def run(
     debug: bool = False,
     rerun: bool = False,
     live: bool = False,
+    scratch: bool = False,
+    profile: bool = False,
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     """Run the task in the foreground. Returns the attempt's files and its outcome.
 
     If the task is done, this is a scratch attempt, stored separately from those that count, unless `rerun`.
-    With `live`, stderr is a terminal and shows how far the task is.
+    With `scratch`, it is one whatever the state of the task, and runs in this process; with `profile` too, the fit
+    is profiled into its folder. With `live`, stderr is a terminal and shows how far the task is.
 
     Raises
     ------
@@ -117,13 +122,14 @@ def run(
     with locked(files.lock):
         status = read_status(study, experiment.name)
         before = status.of((wanted.run.registered_number, wanted.repetition))
-        if before.state in ACTIVE:
+        if before.state in ACTIVE and not scratch:
             name = f"{experiment.name}:{wanted.run.number}/{wanted.repetition}"
             raise UsageError(
                 f"{name} is {before.state} in {before.submission}. "
                 f"`{command('logs', name)}` shows its output; `{command('cancel', name)}` cancels it."
             )
         runs = runs_of(experiment, status.registry)
+        known = status.registry.runs.get(wanted.run.registered_number)
         registry = registered(runs, status.registry)
         if not wanted.on_grid:
             wanted = off_grid(
@@ -135,45 +141,45 @@ def run(
                     off.registered_number, off.id, off.architecture, off.params, off.derived, on_grid=False
                 )
             )
-        register(files.registry, status.registry, _without_repeats(registry))
+        if not scratch or known is None or known.id != wanted.run.id:
+            register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
-        scratch = is_done and not rerun
+        apart = scratch or (is_done and not rerun)
         record = base_record(
             study,
             experiment,
             code_hash(study.root, experiment.script, experiment.adapter.code),
             experiment.repetitions,
-            fresh=is_done,
+            fresh=is_done or scratch,
             whole_grid=False,
-            scratch=scratch,
+            scratch=apart,
             runner=HERE,
             backend="local",
             resources=Resources(),
         )
         name = submission_name(files, HERE)
-        submission = write_submission(
-            files, name, record, [[wanted.planned(0 if scratch else before.newest)]]
-        )
+        submission = write_submission(files, name, record, [[wanted.planned(0 if apart else before.newest)]])
         here = Process.here()
         note_queue(submission, QueueLine(id=str(here.pid), first=0, last=0, process=here.record()))
+    wrapped = _wrapped(experiment, debug, scratch, profile)
     try:
-        return _work(study, Assignment.read(submission.folder), experiment, wanted, debug, live)
+        return _work(
+            study, Assignment.read(submission.folder), wrapped, wanted, wrapped is not experiment, live
+        )
     finally:
         append_event(submission.folder, ended=0)  # this process, which is its queue, may live on
 
 
 def _work(
-    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, debug: bool, live: bool
+    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, in_process: bool, live: bool
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
-    if debug:
-        experiment = replace(experiment, fit=Debugged(experiment.fit)).at(experiment.name, experiment.script)
-    else:
+    if not in_process:
         signals.listen()
     try:
         assignment.load(experiment, study.root)
-        line = _status_line(experiment, wanted) if live and not debug else None
-        Worker(assignment, signals, echo=True, in_process=debug, status_line=line).do_job(0)
+        line = _status_line(experiment, wanted) if live and not in_process else None
+        Worker(assignment, signals, echo=True, in_process=in_process, status_line=line).do_job(0)
     finally:
         signals.close()
     files = assignment.task_files(wanted.run.registered_number, wanted.repetition)
@@ -207,8 +213,20 @@ def _is_of(attempt: AttemptFiles, submission: SubmissionFiles) -> bool:
     return read_record(attempt.claim, Claim).submission == submission.name
 
 
-class Debugged:
-    """A fit that opens the debugger at the point where it raises."""
+def _wrapped(experiment: Experiment, debug: bool, scratch: bool, profile: bool) -> Experiment:
+    """The experiment with a fit that runs in this process, or itself if the fit has one of its own."""
+    fit = experiment.fit
+    if scratch:
+        fit = Profiled(fit) if profile else Interruptible(fit)
+    if debug:
+        fit = Debugged(fit)
+    if fit is experiment.fit:
+        return experiment
+    return replace(experiment, fit=fit).at(experiment.name, experiment.script)
+
+
+class Interruptible:
+    """A fit in this process, which Ctrl-C ends at once."""
 
     def __init__(self, fit: Callable[..., Any]) -> None:
         self._fit = fit
@@ -220,11 +238,31 @@ class Debugged:
         return FitAdapter(self._fit).arguments()
 
     def __call__(self, task: Any) -> Any:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return FitAdapter(self._fit).call(task)
+
+
+class Profiled(Interruptible):
+    """A fit whose calls of functions are counted and timed, into a file in the folder of its attempt."""
+
+    def __call__(self, task: Any) -> Any:
+        import cProfile
+
+        profile = cProfile.Profile()
+        try:
+            return profile.runcall(super().__call__, task)
+        finally:
+            profile.dump_stats(task.attempt.folder / PROFILE)
+
+
+class Debugged(Interruptible):
+    """A fit that opens the debugger at the point where it raises."""
+
+    def __call__(self, task: Any) -> Any:
         import pdb  # 40 ms, which other tasks need not pay
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return FitAdapter(self._fit).call(task)
+            return super().__call__(task)
         except Exception as error:
             print("".join(traceback.format_exception_only(error)), end="", file=sys.stderr, flush=True)
             pdb.post_mortem(error.__traceback__)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from neurofit import environment
 from neurofit.cli import foreground, options
-from neurofit.cli.selecting import of_script
-
-if TYPE_CHECKING:
-    from neurofit.experiments.selector import Range, Selection
+from neurofit.cli.selecting import of_script, single
 
 
 @click.command(
@@ -53,19 +48,8 @@ def command(
     study, selection = options.here(), parse(selector)
     experiment = load(study, selection.experiment)
     selection = of_script(study, experiment, selection, best_by)
-    number = _single(selector, selection, selection.runs)
-    repetition = _single(selector, selection, selection.repetitions) or 0
+    number = single(selector, selection, selection.runs)
+    repetition = single(selector, selection, selection.repetitions) or 0
     texts = foreground.pairs(changes)
     how = {"debug": debug, "rerun": rerun, "dry_run": dry_run, "as_json": as_json}
     return foreground.run_task(study, experiment, texts, number, repetition, **how)
-
-
-def _single(selector: str, selection: Selection, ranges: tuple[Range, ...] | None) -> int | None:
-    if ranges is None:
-        return None
-    if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
-        raise click.UsageError(
-            f"'{selector}' selects several tasks; expected a single one, for example "
-            f"{selection.experiment}:17/3. `neurofit submit` runs all of them."
-        )
-    return ranges[0].first
