@@ -109,7 +109,8 @@ CHANGE_NO_NUMBER = (
     "LANGUAGE",
     "LC_MESSAGES",
 )
-NOT_ASKED = ("LANG", "LC_", "TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # of messages; of Terraform, which has TF_ too
+OF_OTHERS = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # Terraform's, which may be secrets
+NOT_ASKED = ("LANG", "LC_", *OF_OTHERS)
 KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 XLA_PLACES = "--xla_gpu_cuda_data_dir="  # the only XLA flag that is just a path
 
@@ -226,7 +227,9 @@ def record() -> dict[str, Any]:
         `variables`, and `ignored` and `keras` if there are any.
     """
     watched = [
-        name for name in os.environ if name.startswith(WATCHED) and not name.startswith(CHANGE_NO_NUMBER)
+        name
+        for name in os.environ
+        if name.startswith(WATCHED) and not name.startswith((*CHANGE_NO_NUMBER, *OF_OTHERS))
     ]
     variables = {name: os.environ[name] for name in watched if VALUES.get(name) != os.environ[name]}
     variables |= {

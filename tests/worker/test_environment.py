@@ -220,3 +220,11 @@ def test_the_real_keras_starts_from_its_own_defaults(bench, own_home):
     program = "import neurofit as nf; nf.models; import keras; print(keras.config.image_data_format())"
     answer = subprocess.run([*PYTHON, "-c", program], capture_output=True, text=True)
     assert answer.stdout.strip() == "channels_last"
+
+
+def test_tokens_of_other_programs_are_not_recorded(monkeypatch):
+    monkeypatch.setenv("TF_TOKEN_registry_example", "secret")
+    monkeypatch.setenv("TF_VAR_password", "secret")
+    monkeypatch.setenv("TF_DETERMINISTIC_OPS", "1")
+    variables = environment.record()["variables"]
+    assert "secret" not in variables.values() and variables["TF_DETERMINISTIC_OPS"] == "1"

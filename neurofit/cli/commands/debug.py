@@ -52,10 +52,8 @@ def command(selector: str, best_by: str | None, pdb: bool, profile: bool, as_jso
             "out --pdb."
         )
     study, selection = options.here(), parse(selector)
-    said, printed = (
-        io.StringIO(),
-        io.StringIO(),
-    )  # dropped if this program starts again, since it is said again
+    # dropped if this program starts again, since it is said again
+    said, printed = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(printed):
             experiment = load(study, selection.experiment)
