@@ -78,3 +78,23 @@ def test_what_is_not_one_task_is_refused_in_words(study, words, said):
     study.script("tries", FIT)
     answer = study("debug", *words, code=2)
     assert said in answer.stderr and "Traceback" not in answer.stderr
+
+
+def test_data_that_have_changed_since_are_named(study):
+    study.script(
+        "reads",
+        """
+        import neurofit as nf
+        def fit(task):
+            task.uses(task.study / "data" / "values.txt")
+            return {"m": float((task.study / "data" / "values.txt").read_text())}
+        experiment = nf.Experiment(fit)
+        """,
+    )
+    (study.root / "data").mkdir(exist_ok=True)
+    (study.root / "data" / "values.txt").write_text("1")
+    study("submit", "reads", code=None)
+    (study.root / "data" / "values.txt").write_text("2")
+    answer = study("debug", "reads:0/0")
+    assert "The metrics differ from those of attempt 1" in answer.stdout
+    assert "Attempt 1, which counts, read other data: data/values.txt changed since." in answer.stderr

@@ -141,6 +141,11 @@ def _print_metrics(outcome: Outcome, counts: Outcome | None) -> None:
         terminal.say(f"The metrics {verb} those of attempt {counts.attempt}, which counts.")
     if counts.code != outcome.code:
         terminal.note(f"Attempt {counts.attempt}, which counts, ran other code than the study has now.")
+    read, before = ((one.facts or {}).get("inputs") or {} for one in (outcome, counts))
+    if changed := sorted(name for name in read.keys() & before.keys() if read[name] != before[name]):
+        terminal.note(
+            f"Attempt {counts.attempt}, which counts, read other data: {', '.join(changed)} changed since."
+        )
 
 
 def _number(metrics: Mapping[str, float], name: str) -> str:
