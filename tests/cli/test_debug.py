@@ -23,6 +23,13 @@ def fit(task, *, x=1):
 
 experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2, 3]), repetitions=2)
 """
+READS = """
+import neurofit as nf
+def fit(task):
+    task.uses(task.study / "data" / "values.txt")
+    return {"m": float((task.study / "data" / "values.txt").read_text())}
+experiment = nf.Experiment(fit)
+"""
 
 
 def state(study) -> dict[str, bytes]:
@@ -81,16 +88,7 @@ def test_what_is_not_one_task_is_refused_in_words(study, words, said):
 
 
 def test_data_that_have_changed_since_are_named(study):
-    study.script(
-        "reads",
-        """
-        import neurofit as nf
-        def fit(task):
-            task.uses(task.study / "data" / "values.txt")
-            return {"m": float((task.study / "data" / "values.txt").read_text())}
-        experiment = nf.Experiment(fit)
-        """,
-    )
+    study.script("reads", READS)
     (study.root / "data").mkdir(exist_ok=True)
     (study.root / "data" / "values.txt").write_text("1")
     study("submit", "reads", code=None)
