@@ -100,6 +100,8 @@ def test_on_the_command_line_with_a_picture(bench):
     assert said.returncode == 0, said.stderr
     assert "1,350 of 31×31×1" in said.stdout and "Saved picture.png." in said.stdout
     assert (bench.root / "picture.png").read_bytes().startswith(b"\x89PNG")
+    hinted = bench.command("data", "check", "simulated").stderr
+    assert "neurofit data check simulated --output simulated.png" in hinted
     record = json.loads(bench.command("data", "check", "simulated", "--json").stdout)
     assert record["neurons"] == 48 and len(record["signal_share"]) == 48
     wrong = bench.command("data", "check", "simulate")

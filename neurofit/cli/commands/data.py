@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,13 +118,29 @@ def check(name: str, output: Path | None, as_json: bool) -> None:
     if as_json:
         terminal.as_json({**found.as_json(), "file": str(output) if output else None})
         return
-    terminal.table(["", name], [[what, text] for what, text in found.facts.items()], styles=["bold", ""])
+    _print_facts({"data set": name, **found.facts})
     for one in found.warnings:
         terminal.note(one)
     if output is not None:
         terminal.say(f"Saved {output}.")
     else:
-        terminal.hint(suggested("data check", name, "-o", f"{name.replace('/', '-')}.png"))
+        terminal.hint(suggested("data check", name, output=f"{name.replace('/', '-')}.png"))
+
+
+def _print_facts(facts: Mapping[str, str]) -> None:
+    """A line per fact, continued below its text where the terminal ends."""
+    start = max(map(len, facts)) + 2
+    room = max((terminal.width() or 10**6) - start, 20)
+    for what, text in facts.items():
+        first, *more = textwrap.wrap(text, room) or [""]
+        terminal.say(
+            "\n".join(
+                [
+                    f"{terminal.styled(what, bold=True)}{'':<{start - len(what)}}{first}",
+                    *(" " * start + line for line in more),
+                ]
+            )
+        )
 
 
 def _drawn(found: Examination, draw: Any) -> Any:
