@@ -1,5 +1,6 @@
 import io
 import tarfile
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from neurofit.errors import DataError, NameUnknown
 NAME = "{:02d}mean50ms_smallim_d2_crop.mat"
 
 
+@cache  # a MATLAB file holds the second at which it was written
 def recording(seed: int = 0) -> bytes:
     rng = np.random.default_rng(seed)
     file = io.BytesIO()
