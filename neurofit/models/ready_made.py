@@ -167,11 +167,14 @@ class ReadyMade:
         """
         if not isinstance(self.data, str):
             return
-        from neurofit.datasets import check  # reads recordings, which is slow to import
-
         routed = (self.router.route(params).data for params in runs)
-        for name in dict.fromkeys(str({**self.router.data, **given}["data"]) for given in routed):
-            check(name, study / "data")
+        names = dict.fromkeys(str({**self.router.data, **given}["data"]) for given in routed)
+        names.pop("simulated", None)  # always there
+        if names:
+            from neurofit.datasets import check  # slow to import
+
+            for name in names:
+                check(name, study / "data")
 
     def defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that apply because `params` leaves them out, as JSON."""
