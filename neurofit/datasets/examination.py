@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurofit.datasets.dataset import Dataset
+from neurofit.datasets.recordings.duplicates import unit
 from neurofit.datasets.splits import Split, split
 from neurofit.errors import DataError
 from neurofit.scores.ceilings import fev, split_half_consistency
@@ -207,7 +208,7 @@ def _alike(dataset: Dataset, facts: dict[str, str]) -> Iterator[tuple[int, int, 
         facts["alike"] = "not searched for: the input is no image"
         return
     most = min(len(images), MOST_ALIKE)
-    reduced = _unit(
+    reduced = unit(
         np.concatenate([_reduced(images[start : start + 500]) for start in range(0, most, 500)])[:most]
     )
     of_pairs = 0
@@ -224,7 +225,7 @@ def _alike(dataset: Dataset, facts: dict[str, str]) -> Iterator[tuple[int, int, 
 
 def _reduced(images: Any) -> np.ndarray:
     """The images as rows of at most 16×16 grey means, shape (image, pixel)."""
-    grey = np.asarray(images, np.float32).mean(axis=-1)
+    grey = np.asarray(images, np.float64).mean(axis=-1)
     for axis in (1, 2):
         length = grey.shape[axis]
         edges = np.unique(np.linspace(0, length, min(length, SIDE) + 1).astype(int))[:-1]
@@ -233,15 +234,6 @@ def _reduced(images: Any) -> np.ndarray:
         shape[axis] = len(sizes)
         grey = np.add.reduceat(grey, edges, axis=axis) / sizes.reshape(shape)
     return grey.reshape(len(grey), -1)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Each row centred, with norm 1; zeros for a constant row, which is then like no other."""
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    return np.divide(
-        rows, norm, out=np.zeros_like(rows), where=norm > 1e-6 * max(float(np.abs(rows).max()), 1e-30)
-    )
 
 
 def _parts(

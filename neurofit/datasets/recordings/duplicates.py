@@ -48,10 +48,10 @@ def likeness(images: np.ndarray, step_degrees: int = 45) -> np.ndarray:
     ndarray, shape (image, image)
         Symmetric, in [-1, 1].
     """
-    upright = _unit(_turned(images, 0))
+    upright = unit(_turned(images, 0))
     largest = np.full((len(images), len(images)), -1.0)
     for degrees in range(0, 360, step_degrees):
-        largest = np.maximum(largest, _unit(_turned(images, degrees)) @ upright.T)
+        largest = np.maximum(largest, unit(_turned(images, degrees)) @ upright.T)
     return np.maximum(largest, largest.T)
 
 
@@ -80,7 +80,7 @@ def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
     return upper * (1 - down) + lower * down
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit(rows: np.ndarray) -> np.ndarray:
     """Each row centred, with norm 1; zeros for a constant row, which is then similar to no other."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
