@@ -156,3 +156,8 @@ def _outside_training_data(folder: Path) -> Path:
         if (inside == folder or inside in folder.parents) and os.path.isdir(above / "jobs"):
             return above
     return folder
+
+
+def data_scripts(data: Path) -> dict[str, Path]:
+    """Name → script, of the data sets that scripts in a study's data/ make; others begin with '_' or '.'."""
+    return {path.stem: path for path in sorted(data.glob("*.py")) if not path.name.startswith(("_", "."))}

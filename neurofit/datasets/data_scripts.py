@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from neurofit.errors import DataError, text_of
-from neurofit.study import CODE_ROOT
+from neurofit.study import CODE_ROOT, data_scripts
 
 FUNCTION = "load"
 
@@ -27,16 +27,15 @@ _files: dict[Path, list[Path]] = {}  # script → the files that it read when it
 
 def names(data: Path | None) -> list[str]:
     """Names of the data sets that scripts in a study's data/ make."""
-    if data is None or not Path(data).is_dir():
-        return []
-    return sorted(path.stem for path in Path(data).glob("*.py") if not path.name.startswith(("_", ".")))
+    return [] if data is None else list(data_scripts(Path(data)))
 
 
 def script(name: str, data: Path | None) -> Path | None:
     """The script that makes a data set: in a task, the copy of it that belongs to the task's code."""
-    if data is None or name not in names(data):
+    path = None if data is None else data_scripts(Path(data)).get(name)
+    if data is None or path is None:
         return None
-    path, code = Path(data) / f"{name}.py", os.environ.get(CODE_ROOT)
+    code = os.environ.get(CODE_ROOT)
     copy = Path(code) / "data" / path.name if code else None
     if copy is not None and Path(data).parent in copy.parents and copy.is_file():
         return copy

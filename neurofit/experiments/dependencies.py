@@ -21,11 +21,12 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.machinery import FrozenImporter
 from pathlib import Path
 
 from neurofit.errors import StudyError
+from neurofit.study import data_scripts
 
 _LOADED_FIRST = frozenset({"encodings", "importlib", "site", "sitecustomize", "usercustomize", "warnings"})
 
@@ -51,14 +52,14 @@ def closure(root: Path, script: Path) -> list[str]:
         The script is not in the study.
     """
     root, first, places = _start(root, script)
-    found, left = {first}, [(first, places)]
+    found, left, of_data = {first}, [(first, places)], data_scripts(root / "data")
     while left:
         module, places = left.pop()
         tree = parsed(module)
         if tree is None:
             continue  # loading the module reports the error; for the hash it is an ordinary file
         new = {path: places for path in _imported(module, tree, places) if root in path.parents}
-        new |= {path: _places_of(root, path) for path in _other_code(root, tree)}
+        new |= {path: _places_of(root, path) for path in _other_code(root, tree, of_data)}
         left += [one for one in new.items() if one[0] not in found]
         found |= new.keys()
     return sorted(path.relative_to(root).as_posix() for path in found)
@@ -110,6 +111,7 @@ def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
     """
     root, first, places = _start(root, script)
     modules, files, left, computed = {first}, set(), [(first, places)], False
+    of_data = data_scripts(root / "data")
     while left:
         module, places = left.pop()
         tree = parsed(module)
@@ -117,7 +119,7 @@ def used(root: Path, script: Path) -> tuple[list[str], list[str], bool]:
             continue
         computed = computed or computes_imports(tree)
         new = {path: places for path in _imported(module, tree, places) if root in path.parents}
-        new |= {path: _places_of(root, path) for path in _other_code(root, tree)}
+        new |= {path: _places_of(root, path) for path in _other_code(root, tree, of_data)}
         for name in named_modules(tree):
             new |= {path: places for path in _from_places(name, (), places) if root in path.parents}
         named = set(named_files(root, module, tree))
@@ -220,20 +222,17 @@ def _text_constant(node: ast.AST) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _other_code(root: Path, tree: ast.Module) -> set[Path]:
+def _other_code(root: Path, tree: ast.Module, of_data: Mapping[str, Path]) -> set[Path]:
     """Code that a module uses but does not import: what its commands declare, and the scripts of its data sets."""
-    return _declared_files(root, tree) | _data_scripts(root, tree)
+    return _declared_files(root, tree) | _data_scripts(tree, of_data)
 
 
-def _data_scripts(root: Path, tree: ast.Module) -> set[Path]:
-    """The scripts in data/ that make the data sets that string constants in a module name."""
-    scripts = {
-        path.stem: path for path in (root / "data").glob("*.py") if not path.name.startswith(("_", "."))
-    }
-    if not scripts:
+def _data_scripts(tree: ast.Module, of_data: Mapping[str, Path]) -> set[Path]:
+    """Those scripts of data sets whose names are string constants in a module."""
+    if not of_data:
         return set()
     named = {text.partition("/")[0] for node in ast.walk(tree) if (text := _text_constant(node))}
-    return {scripts[name] for name in named & scripts.keys()}
+    return {of_data[name] for name in named & of_data.keys()}
 
 
 def _declared_files(root: Path, tree: ast.Module) -> set[Path]:

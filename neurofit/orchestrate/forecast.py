@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.plan import Plan
 from neurofit.store.journal import journals, read_outcomes
+from neurofit.store.records import Outcome
 from neurofit.store.state import State
 
 _ENOUGH = 200  # outcomes to learn from
@@ -44,18 +46,24 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
 
 def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:
     """Run of the plan → wall-clock seconds of its tasks that are done, from the newest journals."""
-    status, numbers = plan.status, {run.registered_number for run in plan.runs}
+    numbers = {run.registered_number for run in plan.runs}
     seconds: dict[int, list[float]] = {}
     read = 0
-    for part in reversed(status.submissions):
-        for entry in journals(part.files).values():
-            for outcome, _ in read_outcomes(entry.path)[0]:
-                if outcome.run in numbers and outcome.state == "done" and outcome.wall_seconds is not None:
-                    seconds.setdefault(outcome.run, []).append(outcome.wall_seconds)
-                    read += 1
-            if read >= _ENOUGH:
-                return seconds
+    for outcomes in done_outcomes(plan):
+        for outcome in outcomes:
+            if outcome.run in numbers and outcome.wall_seconds is not None:
+                seconds.setdefault(outcome.run, []).append(outcome.wall_seconds)
+                read += 1
+        if read >= _ENOUGH:
+            break
     return seconds
+
+
+def done_outcomes(plan: Plan) -> Iterator[list[Outcome]]:
+    """Outcomes of the experiment's tasks that are done, a list per journal, those of the newest submission first."""
+    for part in reversed(plan.status.submissions):
+        for entry in journals(part.files).values():
+            yield [outcome for outcome, _ in read_outcomes(entry.path)[0] if outcome.state == "done"]
 
 
 def doubts(plan: Plan, cost: Forecast) -> list[str]:

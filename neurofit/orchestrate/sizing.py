@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neurofit.backends.runner import Runner
+from neurofit.orchestrate.forecast import done_outcomes
 from neurofit.orchestrate.plan import Plan
-from neurofit.store.journal import journals, read_outcomes
 
 MEMORY_FACTOR = 1.3  # of the largest peak
 TIME_FACTOR = 1.5  # of the 95th percentile
@@ -47,16 +47,10 @@ def used(plan: Plan) -> Used | None:
     else:
         numbers = {number for number, run in plan.status.registry.runs.items() if run.on_grid}
     found: list[tuple[float, float]] = []
-    entries = (entry for part in reversed(plan.status.submissions) for entry in journals(part.files).values())
-    for entry in entries:
-        for outcome, _ in read_outcomes(entry.path)[0]:
+    for outcomes in done_outcomes(plan):
+        for outcome in outcomes:
             seconds, peak = outcome.wall_seconds, outcome.peak_memory_gb
-            if (
-                outcome.state == "done"
-                and outcome.run in numbers
-                and seconds is not None
-                and peak is not None
-            ):
+            if outcome.run in numbers and seconds is not None and peak is not None:
                 found.append((peak, seconds))
         if len(found) >= MOST:
             break
