@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neurofit.errors import StoreError
+from neurofit.errors import StoreError, UsageError
 from neurofit.transient import is_transient, retry
 
 T = TypeVar("T", bytes, list)
@@ -349,3 +349,11 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], 0
     return parse_lines(data)
+
+
+def check_place(path: Path, example: str) -> None:
+    """Raise UsageError unless a file can be put at a path that the user named: its folder exists, and it is none."""
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder {path.parent} does not exist. Create it first.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Give a file name, such as {path / example}.")

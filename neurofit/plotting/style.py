@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from neurofit.errors import UsageError, install
+from neurofit.files import check_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,10 +167,7 @@ def check_path(path: Path | str) -> Path:
     path = Path(path)
     if path.suffix.lower().lstrip(".") not in FORMATS:
         raise UsageError(f"{path}: the file name must end in {', '.join(f'.{one}' for one in FORMATS)}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"The folder {path.parent} does not exist. Create it first.")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder. Give a file name, such as {path / 'picture.png'}.")
+    check_place(path, "picture.png")
     return path
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofit.errors import UsageError, install
-from neurofit.files import explain_os_errors, write_whole
+from neurofit.files import check_place, explain_os_errors, write_whole
 from neurofit.orchestrate.explanations import factor_lines
 from neurofit.report.gathering import ExperimentReport, Report
 from neurofit.text import command, printable
@@ -67,10 +67,7 @@ def check_path(path: Path, *, chosen: bool) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path}: the file name must end in {' or '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"The folder {path.parent} does not exist. Create it first.")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder. Give a file name, such as {path / 'report.html'}.")
+    check_place(path, "report.html")
     if not chosen and path.exists() and not is_report(path):
         raise UsageError(f"{path} exists and is not a report of neurofit. Choose another name with -o FILE.")
 
