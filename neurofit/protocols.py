@@ -153,6 +153,11 @@ class LoadsTasks(Protocol):
         """The object that the folder of a finished attempt holds."""
 
 
+class LoadsForUse(Protocol):
+    def loaded(self, folder: Path, study: Path, /) -> Any:
+        """The object that `neurofit.load` returns for a finished attempt."""
+
+
 class HasViews(Protocol):
     @property
     def views(self) -> Iterable[str]: ...

@@ -29,6 +29,7 @@ INPUTS = ("global", "pixel", "std", "times_mil", "none")
 RESPONSES = ("none", "std")
 STATISTICS = ("train", "own")
 _UNCHANGED = {"mean": 0.0, "std": 1.0}
+_APART, _FAR_APART = 8, 24  # times the std of the training images
 
 
 def standardise(
@@ -102,6 +103,34 @@ def standardise_like(
             f"No statistics for inputs {', '.join(unknown)}. Inputs with statistics: {', '.join(numbers)}."
         )
     return {name: _apply(array, numbers[name]).astype(np.float32) for name, array in inputs.items()}
+
+
+def check_units(record: dict, inputs: dict[str, np.ndarray]) -> None:
+    """Raise DataError if inputs are most probably not in the units that the data set was recorded in.
+
+    Only if they differ from the training images by more than a choice of images explains: nearly uniform and far
+    from their mean, or varying many times as much. Images that do not vary are not judged, nor are any if the record
+    does not say how the training images were, as those of early versions.
+
+    Parameters
+    ----------
+    record : dict
+        That `standardise` returned.
+    inputs : dict of str to ndarray, shape (image, …)
+        Not scaled.
+    """
+    seen = record["parts"]["train"].get("seen", {})
+    for name in inputs.keys() & seen.keys():
+        values, mean, std = inputs[name], seen[name]["mean"], seen[name]["std"]
+        own_mean, own_std = float(np.mean(values, dtype=np.float64)), float(np.std(values, dtype=np.float64))
+        is_flat = own_std < std / _APART and abs(own_mean - mean) > std
+        if own_std == 0 or not (is_flat or own_std > _FAR_APART * std > 0):
+            continue
+        raise DataError(
+            f"'{name}' of the data set has mean {own_mean:.3g} and std {own_std:.3g}, and the images that the model "
+            f"was trained on had mean {mean:.3g} and std {std:.3g}. They look scaled already, or have another range: "
+            "give images in the units of the recorded ones."
+        )
 
 
 def _numbers(part: Dataset, inputs: str, responses: str) -> dict:

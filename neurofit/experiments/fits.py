@@ -22,6 +22,7 @@ from neurofit.protocols import (
     HasDefaults,
     HasSettings,
     HasViews,
+    LoadsForUse,
     LoadsTasks,
     MakesEnsembles,
     PredictedResponses,
@@ -154,6 +155,14 @@ class FitAdapter:
     def load(self) -> Callable[[Path], Any] | None:
         """The function that loads a finished attempt from its folder, or None."""
         return cast(LoadsTasks, self.fit).load if self._has("load") else None
+
+    @property
+    def loaded(self) -> Callable[[Path, Path], Any] | None:
+        """The function of folder and study that makes what `neurofit.load` returns, or None."""
+        if self._has("loaded"):
+            return cast(LoadsForUse, self.fit).loaded
+        load = self.load
+        return None if load is None else lambda folder, study: load(folder)
 
     @property
     def predict(self) -> Callable[[Path, Any, Path], PredictedResponses] | None:

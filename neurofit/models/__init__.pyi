@@ -7,6 +7,7 @@ from . import (
     inspection as inspection,
     layers as layers,
     linear_maps as linear_maps,
+    loaded as loaded,
     losses as losses,
     optimizers as optimizers,
     regularizers as regularizers,

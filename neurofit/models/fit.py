@@ -26,6 +26,7 @@ from neurofit.models.ready_made import ReadyMade, name_of
 from neurofit.models.training import Training
 
 if TYPE_CHECKING:
+    from neurofit.models.loaded import LoadedModel
     from neurofit.models.prediction import Predictions
 
 # Names of the pictures that `models.inspection.views` makes
@@ -139,7 +140,25 @@ class Fit(ReadyMade):
 
         return load_folder(folder, self)
 
-    def predict(self, folder: Path, data: Any, study: Path) -> Predictions:
+    def loaded(self, folder: Path, study: Path) -> LoadedModel:
+        """Load the trained model of a task as `neurofit.load` returns it, which takes raw images.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+        study : Path
+            The folder of the study.
+
+        Returns
+        -------
+        models.loaded.LoadedModel
+        """
+        from neurofit.models.loaded import loaded
+
+        return loaded(self, folder, study)
+
+    def predict(self, folder: Path, data: Any, study: Path, *, model: Any = None) -> Predictions:
         """Predict the responses to other images.
 
         Parameters
@@ -150,6 +169,8 @@ class Fit(ReadyMade):
             See `models.prediction.images_of`.
         study : Path
             The folder of the study.
+        model : keras.Model, optional
+            What `load(folder)` returned, so that it is not loaded again.
 
         Returns
         -------
@@ -157,7 +178,7 @@ class Fit(ReadyMade):
         """
         from neurofit.models import saved
 
-        return saved.predict(self, folder, data, study)
+        return saved.predict(self, folder, data, study, model)
 
     @property
     def views(self) -> tuple[str, ...]:

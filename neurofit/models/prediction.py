@@ -6,8 +6,9 @@ Uses only NumPy; the model itself may use TensorFlow.
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,33 @@ class Images:
         return cls({"image": stimuli.shape}, stimuli.ids, lambda rows: {"image": stimuli.read(rows)})
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What the values of images mean, and the shape of one, (height, width, channel)."""
+
+    pixels: datasets.PixelFormat
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of_name(cls, name: Any, study: Path) -> Declared | None:
+        """Those of a stimulus set; None if there is none of this name."""
+        with contextlib.suppress(NameUnknown):
+            stimuli = datasets.load_stimuli(str(name), study / "data")
+            return cls(stimuli.pixels, tuple(stimuli.shape[1:]))
+        return None
+
+    @classmethod
+    def of_recipe(cls, described: Mapping[str, Any] | None) -> Declared | None:
+        """Those that `StimulusSet.describe` returned; None if a recipe does not have them."""
+        if not described or not {"pixels", "shape"} <= described.keys():
+            return None
+        size = (described.get("resize") or {}).get("from", described["shape"][1:3])
+        pixels: dict[str, Any] = {
+            name: tuple(one) if isinstance(one, list) else one for name, one in described["pixels"].items()
+        }
+        return cls(datasets.PixelFormat(**pixels), (*size, described["shape"][3]))
+
+
 def images_of(data: Any, study: Path) -> Images:
     """The images of a data set.
 
@@ -97,6 +125,8 @@ def images_of(data: Any, study: Path) -> Images:
     """
     if isinstance(data, Images):
         return data
+    if isinstance(data, os.PathLike):
+        data = os.fspath(data)
     if isinstance(data, str):
         data = _read(study / data) if Path(data).suffix in FILES else _by_name(data, study / "data")
     if isinstance(data, datasets.StimulusSet):
@@ -104,7 +134,7 @@ def images_of(data: Any, study: Path) -> Images:
     if isinstance(data, datasets.Dataset):
         return Images.of_arrays(data.inputs, data.image_ids)
     inputs = data if isinstance(data, Mapping) else {"image": data}
-    arrays = {str(name): np.asarray(values) for name, values in inputs.items()}
+    arrays = {str(name): _array(str(name), values) for name, values in inputs.items()}
     lengths = {len(values) if values.ndim else 0 for values in arrays.values()}
     if len(lengths) != 1:
         shapes = ", ".join(f"'{name}' {values.shape}" for name, values in arrays.items())
@@ -112,7 +142,9 @@ def images_of(data: Any, study: Path) -> Images:
     return Images.of_arrays(arrays, np.arange(lengths.pop()))
 
 
-def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[..., Any]) -> Images:
+def computed(
+    data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[..., Any], like: Declared | None = None
+) -> Images:
     """The input "image" of a model that sees what is computed from images, such as the activations of a layer.
 
     Parameters
@@ -126,6 +158,8 @@ def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[.
         Of the model's input for one image.
     inputs_of : callable
         `inputs_of(images, study=study)`: see `ready_made.ComputesInputs`.
+    like : Declared, optional
+        Of the stimulus set that the model was trained on: arrays of such images are taken as declared there.
 
     Returns
     -------
@@ -144,6 +178,9 @@ def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[.
     images = images_of(data, study)
     found = images.shapes.get("image")
     if found is not None and found[1:] != tuple(shape):
+        declared = _declared(images, like)
+        if declared is not None:
+            return Images.of_stimuli(inputs_of(declared, study=study))
         raise ShapeError(
             f"The model takes activations, (image, {', '.join(map(str, shape))}), computed from images, and these "
             f"are {found}. Give the images as a stimulus set, or its name: a datasets.StimulusSet says what the "
@@ -152,7 +189,7 @@ def computed(data: Any, study: Path, shape: Sequence[int], inputs_of: Callable[.
     return images
 
 
-def stimuli_of(data: Any, study: Path) -> datasets.StimulusSet:
+def stimuli_of(data: Any, study: Path, like: Declared | None = None) -> datasets.StimulusSet:
     """The images of a data set, with the meaning of their values, which a network has to know.
 
     Parameters
@@ -160,6 +197,9 @@ def stimuli_of(data: Any, study: Path) -> datasets.StimulusSet:
     data : str or StimulusSet
         A name for `datasets.load_stimuli`, or a stimulus set.
     study : Path
+    like : Declared, optional
+        Of the stimulus set that the model was trained on: arrays and .npy files of such images are taken as declared
+        there.
 
     Returns
     -------
@@ -176,11 +216,31 @@ def stimuli_of(data: Any, study: Path) -> datasets.StimulusSet:
         return data
     if isinstance(data, str) and Path(data).suffix not in FILES:
         return datasets.load_stimuli(data, study / "data")
+    if like is not None and not isinstance(data, datasets.Dataset):
+        declared = _declared(images_of(data, study), like)
+        if declared is not None:
+            return declared
     what = f"'{data}'" if isinstance(data, str) else f"a {type(data).__name__}"
     raise DataError(
         f"This model sees images through a network, and what the values of {what} mean is not declared. Give the "
         "name of a stimulus set ('majaj_2015/test'), or in Python a StimulusSet (datasets.StimulusSet.from_npy)."
     )
+
+
+def _declared(images: Images, like: Declared | None) -> datasets.StimulusSet | None:
+    """The input "image" as a stimulus set in a declared format; None if these are no such images.
+
+    Raises
+    ------
+    DataError
+        If the values are most probably not in that format.
+    """
+    if like is None or list(images.shapes) != ["image"] or not len(images.image_id):
+        return None
+    if images.shapes["image"][1:] != like.shape:
+        return None
+    values = _finite("image", images.read(slice(None))["image"], images.image_id)
+    return datasets.StimulusSet.from_array("the images given", values, like.pixels, ids=images.image_id)
 
 
 def predict(
@@ -217,11 +277,15 @@ def predict(
         If predictions.npz is missing or damaged.
     """
     images = images_of(data, study)
-    _check_shapes(images, shapes)
+    one_channel = _without_channel(images, shapes)
+    _check_shapes(images, {name: shape for name, shape in shapes.items() if name not in one_channel})
     parts = []
     for start in range(0, len(images.image_id), IMAGES_AT_A_TIME):
-        inputs = images.read(slice(start, start + IMAGES_AT_A_TIME))
-        parts.append(respond({name: _finite(name, inputs[name]) for name in shapes}))
+        rows = slice(start, start + IMAGES_AT_A_TIME)
+        inputs = {name: _finite(name, images.read(rows)[name], images.image_id[rows]) for name in shapes}
+        parts.append(
+            respond({name: one[..., None] if name in one_channel else one for name, one in inputs.items()})
+        )
     return Predictions(np.concatenate(parts), images.image_id, neurons_of(folder))
 
 
@@ -230,11 +294,27 @@ def neurons_of(folder: Path) -> tuple[str, ...]:
     path = folder / "predictions.npz"
     try:
         with np.load(path) as saved:
-            return tuple(
-                f"{recording}/{number}" for recording, number in zip(saved["recording"], saved["number"])
-            )
+            return names_of(saved["recording"], saved["number"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
+
+
+def names_of(recordings: Iterable[Any], numbers: Iterable[Any]) -> tuple[str, ...]:
+    """ "recording/number" of each neuron."""
+    return tuple(f"{recording}/{number}" for recording, number in zip(recordings, numbers))
+
+
+def _without_channel(images: Images, shapes: Mapping[str, Sequence[int] | None]) -> set[str]:
+    """The inputs that are (image, height, width) where the model takes one channel, which then follows."""
+    return {
+        name
+        for name, shape in shapes.items()
+        if shape is not None
+        and len(shape) == 3
+        and shape[2] == 1
+        and name in images.shapes
+        and images.shapes[name][1:] == tuple(shape[:2])
+    }
 
 
 def _check_shapes(images: Images, shapes: Mapping[str, Sequence[int] | None]) -> None:
@@ -257,10 +337,25 @@ def _check_shapes(images: Images, shapes: Mapping[str, Sequence[int] | None]) ->
         raise DataError("The data set has no images.")
 
 
-def _finite(name: str, values: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
-        raise DataError(f"'{name}' of the data set has values that are not finite numbers.")
-    return values
+def _finite(name: str, values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "iuf":
+        found = f"they are {values.dtype}"
+    elif not (finite := np.isfinite(values).reshape(len(values), -1).all(axis=1)).all():
+        count, first = int((~finite).sum()), ids[np.argmin(finite)]
+        found = f"NaN or infinite in {count} image{'s' if count > 1 else ''}, the first of them is {first}"
+    else:
+        return values
+    raise DataError(
+        f"'{name}' of the data set has values that are not finite numbers: {found}; the model takes images of "
+        "finite numbers."
+    )
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"'{name}' cannot be read as an array, (image, …): {error}.") from error
 
 
 def _by_name(name: str, data: Path) -> datasets.Dataset | datasets.StimulusSet:

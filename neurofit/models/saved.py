@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofit import datasets
+from neurofit.datasets.normalisation import check_units
 from neurofit.errors import StoreError
 from neurofit.files import write_whole
 from neurofit.models.ready_made import ComputesInputs, plain
@@ -77,7 +78,9 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     return model
 
 
-def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictions:
+def predict(
+    fit: FitSettings, folder: Path, data: Any, study: Path, model: keras.Model | None = None
+) -> Predictions:
     """The responses of a task's model to other images, scaled with the numbers of its training set.
 
     Parameters
@@ -88,6 +91,8 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
         The folder of a finished attempt.
     data, study
         See `models.prediction.images_of`.
+    model : keras.Model, optional
+        The task's model, if it is loaded already.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
     StoreError
         If a file of the folder is missing or damaged.
     DataError
-        If the images cannot be read, or do not have the shape that the model takes.
+        If the images cannot be read, do not have the shape that the model takes, or look scaled already.
     """
     import keras
 
@@ -106,15 +111,16 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
     from neurofit.models.building import as_model_takes, responses_in
 
     record, scaling = recipe(folder), normalisation(folder)
-    model, dtype = load_folder(folder, fit), record.get("dtype", "float32")
+    trained, dtype = load_folder(folder, fit) if model is None else model, record.get("dtype", "float32")
     label = record.get("label", {}).get("name")
     units = {"mean": 0.0, "std": 1.0, **(scaling["parts"]["train"].get("responses") or {})}
 
     def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        check_units(scaling, inputs)
         scaled = {
             name: values.astype(dtype) for name, values in datasets.standardise_like(scaling, inputs).items()
         }
-        outputs = responses_in(model(as_model_takes(scaled), training=False), label)
+        outputs = responses_in(trained(as_model_takes(scaled), training=False), label)
         predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
         return np.asarray(predicted * np.asarray(units["std"]) + np.asarray(units["mean"]))
 
@@ -125,7 +131,11 @@ def predict(fit: FitSettings, folder: Path, data: Any, study: Path) -> Predictio
             if name not in ("split", "standardise")
         }
         data = prediction.computed(
-            data, study, record["shapes"]["inputs"]["image"], partial(fit.data.inputs_of, **arguments)
+            data,
+            study,
+            record["shapes"]["inputs"]["image"],
+            partial(fit.data.inputs_of, **arguments),
+            like=prediction.Declared.of_name(arguments.get("data"), study),
         )
     return prediction.predict(respond, record["shapes"]["inputs"], folder, data, study)
 

@@ -168,7 +168,7 @@ def generated(model: Any, dataset: Any) -> Any:
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or LoadedModel
     dataset : Dataset
 
     Returns
@@ -237,4 +237,7 @@ def _noised(rates: Any, scale: float, rng: Any) -> Any:
 def _predicted(model: Any, part: Any) -> Any:
     import numpy as np
 
-    return np.asarray(model.predict(part.inputs["image"], batch_size=512, verbose=0), np.float64)
+    from neurofit.models.loaded import unwrapped
+
+    predicted = unwrapped(model).predict(part.inputs["image"], batch_size=512, verbose=0)
+    return np.asarray(predicted, np.float64)

@@ -48,7 +48,9 @@ def load(selector: str, *, best_by: str | None = None, study: Path | str | None 
     Returns
     -------
     object
-        What `load(folder)` of the task's fit returns.
+        For `neurofit.models.Fit`, `LinearFit` and `MapFit` a `models.loaded.LoadedModel`: its `predict` takes raw
+        images, and its `model` is the Keras model, the `Ridge` or the `SavedMap`. For other fits, what their
+        `load(folder)` returns.
 
     Raises
     ------
@@ -57,12 +59,12 @@ def load(selector: str, *, best_by: str | None = None, study: Path | str | None 
     NameUnknown
         There is no such task, or it is not done.
     """
-    _, fit, folder = _finished(selector, study, best_by)
-    if fit.load is None:
+    home, fit, folder = _finished(selector, study, best_by)
+    if fit.loaded is None:
         raise UsageError(
             f"The fit of {parse(selector).experiment} has no method load(folder). Its files are in {folder}."
         )
-    return fit.load(folder)
+    return fit.loaded(folder, home.root)
 
 
 def predict(

@@ -7,7 +7,7 @@ import pytest
 
 import neurofit as nf
 from neurofit import datasets, features
-from neurofit.errors import ShapeError
+from neurofit.errors import DataError, ShapeError
 from neurofit.models.ready_made import ComputesInputs
 from neurofit.study import Study
 
@@ -44,10 +44,16 @@ def test_a_network_on_activations_predicts_hidden_images(desk):
     np.testing.assert_allclose(found.values, desk.array("predictions")[rows][order], atol=1e-5)
     hidden = datasets.load_stimuli("majaj_2015/test", study.data)
     assert fit.predict(folder, hidden, study.root).values.shape == (hidden.n_images, 3)
+    images = hidden.read(slice(None))  # an array of this size is taken as the training images were declared
+    np.testing.assert_allclose(
+        fit.loaded(folder, study.root).predict(images), fit.predict(folder, hidden, study.root).values
+    )
+    with pytest.raises(DataError, match=r"the images given: images .*, declared as rgb 0…1.*: values are"):
+        fit.predict(folder, images / 7 - 300.0, study.root)
     with pytest.raises(
         ShapeError, match=r"takes activations, \(image, 10, 10, 4\).*as a stimulus set, or its name"
     ):
-        fit.predict(folder, hidden.read(slice(None)), study.root)
+        fit.predict(folder, images[:, 1:], study.root)
     with pytest.raises(ShapeError, match=r"'image' of the data set is \(8, 5, 5, 4\)"):
         small = hidden.sized(20, 20, resize=True)
         fit.predict(folder, small, study.root)

@@ -26,6 +26,7 @@ from neurofit.models.ready_made import ReadyMade, plain
 from neurofit.t_interval import half_width
 
 if TYPE_CHECKING:
+    from neurofit.models.loaded import LoadedModel
     from neurofit.models.prediction import Predictions
 
 SHARED = ("recording", "neuron")
@@ -133,11 +134,11 @@ class LinearFit(ReadyMade):
         )
         return result.metrics
 
-    def predict(self, folder: Path, data: Any, study: Path) -> Predictions:
+    def predict(self, folder: Path, data: Any, study: Path, *, model: Ridge | None = None) -> Predictions:
         """Predict the responses to other images; parameters and result as of `models.Fit.predict`."""
         from neurofit.models import prediction, saved
 
-        ridge, record = self.load(folder), saved.recipe(folder)
+        ridge, record = self.load(folder) if model is None else model, saved.recipe(folder)
         function = self.built_as(record["architecture"], folder)
 
         def respond(inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -148,6 +149,26 @@ class LinearFit(ReadyMade):
         # Recipes of version 0.1 have no shapes; the features then decide what they accept.
         shapes = record.get("shapes", {"inputs": {"image": None}})["inputs"]
         return prediction.predict(respond, shapes, folder, data, study)
+
+    def loaded(self, folder: Path, study: Path) -> LoadedModel:
+        """Load the regression of a task as `neurofit.load` returns it.
+
+        It takes raw images, or the features that a `Ridge` takes.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+        study : Path
+            The folder of the study.
+
+        Returns
+        -------
+        models.loaded.LoadedModel
+        """
+        from neurofit.models.loaded import loaded
+
+        return loaded(self, folder, study, _are_blocks)
 
     def load(self, folder: Path) -> Ridge:
         """Load the regression of a task.
@@ -165,6 +186,11 @@ class LinearFit(ReadyMade):
             scaling = Scaling(kept["mean"], kept["factor"])
             kernel = str(kept["kernel"]), float(kept["length"]), float(kept["power"])
             return Ridge(scaling, kept["seen"], kept["dual"][None], kept["intercept"], *kernel)
+
+
+def _are_blocks(given: Any) -> bool:
+    """Whether these are features, as a `Ridge` takes them."""
+    return isinstance(given, (list, tuple)) and bool(given) and all(isinstance(one, Block) for one in given)
 
 
 def fitted(features: Mapping[str, list[Block]], parts: Any, how: Regression) -> tuple[Ridge, np.ndarray]:

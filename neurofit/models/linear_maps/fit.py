@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neurofit.datasets import Dataset, Parts
     from neurofit.features import Features
     from neurofit.models.data import PreparedData
+    from neurofit.models.loaded import LoadedModel
     from neurofit.models.prediction import Predictions
     from neurofit.models.ready_made import Routed
 
@@ -201,7 +202,7 @@ class MapFit(ReadyMade):
         responses = np.where(train.valid, train.responses, np.nan)
         return Fitted(table, gram, fit_map(gram, responses, how, labels=labels_of(train, self.labels)))
 
-    def predict(self, folder: Path, data: Any, study: Path) -> Predictions:
+    def predict(self, folder: Path, data: Any, study: Path, *, model: SavedMap | None = None) -> Predictions:
         """Predict the responses to other images; parameters and result as of `models.Fit.predict`.
 
         With `NetworkFeatures`, `data` is the name of a stimulus set or a `StimulusSet`, because a network has to
@@ -214,11 +215,11 @@ class MapFit(ReadyMade):
         """
         from neurofit.models import prediction, saved
 
-        kept, record = self.load(folder), saved.recipe(folder)
+        kept, record = self.load(folder) if model is None else model, saved.recipe(folder)
         name, arguments = record["architecture"], record["arguments"]
         source: Any = self.built_as(name, folder)
         if isinstance(source, NetworkFeatures):
-            images = prediction.stimuli_of(data, study)
+            images = prediction.stimuli_of(data, study, prediction.Declared.of_recipe(record.get("stimuli")))
             fitted_to = record["network"]
             same = {**arguments, "layer": fitted_to["layers"]}
             stored = source.stored(images, study, same, fitted_to)
@@ -231,6 +232,26 @@ class MapFit(ReadyMade):
             return kept.predict(features, name=name_of_features(name, arguments), memory_gb=self.memory_gb)
 
         return prediction.predict(respond, record["shapes"]["inputs"], folder, data, study)
+
+    def loaded(self, folder: Path, study: Path) -> LoadedModel:
+        """Load the map of a task as `neurofit.load` returns it.
+
+        It takes raw images, or with `name=` the features that a `SavedMap` takes.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a finished attempt.
+        study : Path
+            The folder of the study.
+
+        Returns
+        -------
+        models.loaded.LoadedModel
+        """
+        from neurofit.models.loaded import loaded
+
+        return loaded(self, folder, study)
 
     def load(self, folder: Path) -> SavedMap:
         """Load the map of a task.

@@ -149,7 +149,12 @@ def test_hidden_images_are_predicted_with_the_same_network_and_other_weights_are
     ):
         changed.predict(folder, "majaj_2015/test", study.root)
     with pytest.raises(DataError, match="what the values of a ndarray mean is not declared"):
-        fit().predict(folder, np.zeros((3, SIZE, SIZE, 3)), study.root)
+        fit().predict(folder, np.zeros((3, SIZE + 1, SIZE, 3)), study.root)
+    images = datasets.load_stimuli("majaj_2015/test", study.root / "data").read(slice(None))
+    loaded = fit().loaded(folder, study.root)
+    np.testing.assert_allclose(loaded.predict(images), hidden.values)  # as the training images were declared
+    with pytest.raises(DataError, match=r"the images given: images .*, declared as rgb"):
+        loaded.predict(images * 2.0 - 300)
     small = datasets.StimulusSet.from_array("small", np.zeros((3, 30, 30, 3), np.uint8), PixelFormat())
     with pytest.raises((DataError, ShapeError)):
         fit().predict(folder, small, study.root)
