@@ -11,6 +11,8 @@ import keras
 
 from neurofit.errors import StoreError, UsageError
 from neurofit.files import read_json
+from neurofit.models import data
+from neurofit.models.fitting.weight_matching import match
 from neurofit.models.ready_made import FitSettings
 from neurofit.models.saved import WEIGHTS, load_folder
 from neurofit.models.weight_names import matching, named_layers, named_weights
@@ -21,7 +23,8 @@ log = logging.getLogger(__name__)
 def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> dict[str, Any]:
     """Copy the weights of a finished task into the model, where layer, name and shape are the same.
 
-    Other weights (a readout of other neurons, for example) keep their own initial values.
+    Layers without names of their own are found by their place; see `weight_matching.match`. Other weights (a readout
+    of other neurons, for example) keep their own initial values.
 
     Parameters
     ----------
@@ -43,24 +46,33 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
     StoreError
         If there is no such folder, or it has no trained model.
     UsageError
-        If no weight fits.
+        If no weight fits, or layers without names do not match those of the finished task.
     """
     folder = _finished(task.study / where.format(repetition=task.repetition), where)
-    theirs = dict(named_weights(load_folder(folder, fit)))
-    taken, left = [], []
-    for name, variable in named_weights(model):
-        if name in theirs and tuple(theirs[name].shape) == tuple(variable.shape):
-            variable.assign(theirs[name].value)
-            taken.append(name)
-        else:
-            left.append(name)
+    there = load_folder(folder, fit)
+    try:
+        found = match(model, there)
+    except UsageError as error:
+        raise UsageError(f"start={where!r}: {error}") from None
+    for _, variable, other in found.taken:
+        variable.assign(other.value)
+    taken, left = [name for name, _, _ in found.taken], found.left
     if not taken:
         raise UsageError(
-            f"start={where!r}: none of its weights ({', '.join(theirs)}) has the layer, name and shape of a "
-            f"weight here ({', '.join(left)}). Use the same layer names in both architectures."
+            f"start={where!r}: none of its weights ({_with_shapes(there)}) has the layer, name and shape of a "
+            f"weight here ({_with_shapes(model)}). Use the same layer names in both architectures."
         )
+    if found.shapes:
+        differ = "; ".join(
+            f"{name} is {own} here and {its} there" for name, (own, its) in found.shapes.items()
+        )
+        data.warn(task, f"start: weights of another shape keep their own initial values: {differ}.")
     log.info("Weights of %s: copied %s; missing or of another shape: %s.", folder, taken, left)
     return {"folder": str(folder), "taken": taken, "left": left}
+
+
+def _with_shapes(model: keras.Model) -> str:
+    return ", ".join(f"{name} {tuple(one.shape)}" for name, one in named_weights(model))
 
 
 def freeze(model: keras.Model, names: Sequence[str]) -> None:
