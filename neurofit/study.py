@@ -3,6 +3,7 @@
 study/
 ├── jobs/              experiment scripts
 ├── runners/           profiles, one per queue
+├── neurofit.yaml      settings of the whole study; need not exist
 ├── data/              recordings, as received
 └── training_data/     everything that neurofit writes
 """
@@ -40,6 +41,10 @@ class Study:
     @property
     def runners(self) -> Path:
         return self.root / "runners"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "neurofit.yaml"
 
     @property
     def data(self) -> Path:
@@ -117,6 +122,7 @@ def _require_trust(study: Study, start: Path) -> None:
 def _code(study: Study) -> Iterator[str]:
     """Everything that decides which code commands execute: folders, scripts and helpers in `jobs/`, runners."""
     yield str(study.root)
+    yield str(study.settings)  # it names a command
     for folder in (study.jobs, study.runners):
         for above, folders, files in os.walk(folder):
             yield above

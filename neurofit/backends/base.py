@@ -65,6 +65,9 @@ class Submission:
     after: tuple[
         str, ...
     ] = ()  # ids from `Backend.dependencies`: the queue starts no job before these have ended
+    at_end: tuple[
+        str, ...
+    ] = ()  # a command that a pool starts when it ends; its standard input ends with the pool
 
     def __post_init__(self) -> None:
         if wrong := [id for id in self.after if not _ID.fullmatch(id)]:
@@ -151,6 +154,8 @@ class Backend(ABC):
     grace_seconds: float = (
         300.0  # how long a job may be missing from the queue's answers before it counts as gone
     )
+    # a command that is run once when a submission ends; None: the study's, see `backends/notify.py`
+    notify: str | tuple[str, ...] | None = None
 
     @abstractmethod
     def preview(self, submission: Submission) -> str:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurofit.backends import BUILT_IN
+from neurofit.backends import BUILT_IN, notify
 from neurofit.backends.base import Backend, minutes_of
 from neurofit.errors import RunnerError, UsageError, described, nearest
 
@@ -102,7 +102,9 @@ def load(folder: Path, name: str) -> Runner:
             raise RunnerError(
                 f"{path}: 'backend' is missing. It names the kind of queue, for example `backend: local`."
             )
-        return Runner(name, kind, _built(find_backend(kind, folder, path), settings, path), path)
+        backend = _built(find_backend(kind, folder, path), settings, path)
+        notify.words_of(backend.notify, path)
+        return Runner(name, kind, backend, path)
     if name in BUILT_IN:
         return Runner(name, name, find_backend(name, folder, None)(), None)
     known = list(dict.fromkeys([*names(folder), *BUILT_IN]))
@@ -312,7 +314,7 @@ def _prepared(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
     if float in kinds and key.endswith("_minutes") and isinstance(value, str):
         minutes = minutes_of(value)
         return value if minutes is None else minutes
-    if tuple[str, ...] in kinds:
+    if tuple[str, ...] in kinds and str not in kinds:
         if value is None and type(None) not in kinds:
             return []
         if isinstance(value, str):

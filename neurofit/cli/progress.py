@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.orchestrate.submit import Submitted
+    from neurofit.status.experiment_status import ExperimentStatus
     from neurofit.status.submission_status import SubmissionStatus
     from neurofit.status.watch import Watch, WatchedStatus
     from neurofit.store.submissions import TaskKey
@@ -65,6 +66,17 @@ def exit_code(statuses: Sequence[WatchedStatus], *, waited: bool) -> int:
     if waited and any(need_stops(one.status) for one in statuses):
         return exit_codes.TASKS_FAILED
     return exit_codes.OK
+
+
+def tell(statuses: Sequence[ExperimentStatus]) -> None:
+    """Run the notify commands that are due; a command that fails is reported, and changes no exit code."""
+    if not any(submission.record.notify for status in statuses for submission in status.submissions):
+        return
+    from neurofit.orchestrate import notices
+
+    for status in statuses:
+        for sentence in notices.tell(status):
+            terminal.problem(sentence)
 
 
 def queue_and_watch(
@@ -242,6 +254,8 @@ def _watch(
         terminal.as_json({**record, "after": after})
     else:
         _print_end(watched, selector, interrupted=number is not None)
+    if number is None:  # otherwise the pool's last process does it
+        tell([watched.status])
     return exit_codes.SIGNAL + number if number else exit_code([watched], waited=True)
 
 

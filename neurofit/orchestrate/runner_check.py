@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ def send(
     StoreError
         Its folder cannot be written.
     """
+    runner = replace(runner, backend=replace(runner.backend, notify=()))  # nobody waits for the canary
     own = _prepare(study, runner)
     begun = time.monotonic()
     found = Canary("refused", 0.0)

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from neurofit.backends import notify
 from neurofit.backends.base import Backend, Queued, Resources, Submission
 from neurofit.backends.runner import Runner
 from neurofit.errors import Interrupted, NeurofitError, QueueError, StoreError, SubmissionError
 from neurofit.experiments import snapshot
 from neurofit.experiments.experiment import Experiment
 from neurofit.files import explain_os_errors
-from neurofit.orchestrate import provenance, signals, stages
+from neurofit.orchestrate import notices, provenance, signals, stages
 from neurofit.orchestrate.plan import Plan, make
 from neurofit.status.needs import look
 from neurofit.status.queues import line_of
@@ -91,7 +92,15 @@ def submit(
         record = submission_record(plan, runner, needs)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
         gate = stages.gate(submission) if left else None
-        asked = Submission(submission.folder, plan.experiment.name, len(jobs), plan.study.root, gate, after)
+        asked = Submission(
+            submission.folder,
+            plan.experiment.name,
+            len(jobs),
+            plan.study.root,
+            gate,
+            after,
+            notices.at_end(submission, record),
+        )
         ids, signal = queue(runner.backend, asked, submission, say)
     return Submitted(submission.name, len(plan.tasks), len(jobs), ids, after, submission, plan, signal)
 
@@ -203,6 +212,7 @@ def submission_record(plan: Plan, runner: Runner, needs: list[Need]) -> Submissi
         backend=runner.kind,
         resources=runner.backend.resources,
         task_minutes=runner.backend.task_minutes,
+        notify=list(notify.command_of(runner.backend, plan.study)),
         needs=needs,
     )
 

@@ -272,6 +272,7 @@ def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later
     for number, task in planned:
         facts = submission.facts.tasks.get(task.key) or TaskFacts()
         state = decide(_evidence(submission, view, beats, number, task, facts, ends.get(number)))
+        submission.states[task.key] = state
         settled = settled and facts.ended in ("done", "failed")
         _note(status, submission, view, number, task, facts, state)
     submission.facts.settled = settled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from neurofit.experiments.selector import naming, naming_all
 from neurofit.store.evidence import Facts, TaskFacts
 from neurofit.store.layout import SubmissionFiles
 from neurofit.store.records import Cancellation, SubmissionRecord
+from neurofit.store.state import State
 from neurofit.store.submissions import HERE, Planned, TaskKey
 from neurofit.text import command
 
@@ -29,6 +30,7 @@ class SubmissionStatus:
     stops: list[Cancellation]
     at_home: bool  # False in a copy of the study: its jobs belong to the original
     lock: Path  # of the experiment
+    states: dict[TaskKey, State] = field(default_factory=dict)  # of its own attempts, once they are decided
 
     @property
     def name(self) -> str:

@@ -28,9 +28,9 @@ def read_fail_fast(files: SubmissionFiles) -> FailFastStop | None:
         return None
 
 
-def write_fail_fast(files: SubmissionFiles, stop: FailFastStop) -> None:
-    """Stop all workers of a submission, unless one of them has already done so."""
-    write_new(files.fail_fast, to_json(stop.as_object()))
+def write_fail_fast(files: SubmissionFiles, stop: FailFastStop) -> bool:
+    """Stop all workers of a submission; False if one of them has already done so."""
+    return write_new(files.fail_fast, to_json(stop.as_object()))
 
 
 def judge(files: SubmissionFiles) -> FailFastStop | bool:

@@ -12,6 +12,7 @@ training_data/
     │   ├── submission.json  jobs.tasks  queue.jsonl
     │   ├── stops/000001.json           one per cancellation; alike.json: fail-fast stop
     │   ├── journal/000017.1.jsonl      one per start of a job
+    │   ├── notice/                     claim.json digest.json result.json: what the notify command got
     │   └── logs/
     └── runs/012-3f9a1c2e/rep-03/
         ├── checkpoint/000400/
@@ -144,6 +145,22 @@ class SubmissionFiles:
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
+
+    @property
+    def notice(self) -> Path:
+        return self.folder / "notice"
+
+    @property
+    def notice_claim(self) -> Path:
+        return self.notice / "claim.json"
+
+    @property
+    def notice_digest(self) -> Path:
+        return self.notice / "digest.json"
+
+    @property
+    def notice_result(self) -> Path:
+        return self.notice / "result.json"
 
     def journal(self, job: int, start: int) -> Path:
         return self.journals / f"{job:06d}.{start}.jsonl"

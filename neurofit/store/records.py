@@ -114,6 +114,7 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     backend: str
     resources: ResourcesRecord
     task_minutes: Number | None = None
+    notify: list[str] = field(default_factory=list)  # words of the command that is run once when it ends
     needs: list[Need] = field(default_factory=list)
     name: str = ""  # this field and the next are known when it is written
     jobs: Whole = 0
@@ -180,6 +181,29 @@ class FailFastStop(Record, frozen=True, kw_only=True):
 
     failures: Whole
     message: str  # of one of them: "ValueError: …"
+
+
+class NoticeClaim(Record, frozen=True, kw_only=True):
+    """`notice/claim.json`: which process runs the notify command of a submission; no other one does."""
+
+    what: ClassVar[str] = "a claim of a notice"
+
+    process: Process
+    reason: str
+    t: Number  # when, in seconds
+
+
+class NoticeResult(Record, frozen=True, kw_only=True):
+    """`notice/result.json`: how the notify command ended."""
+
+    what: ClassVar[str] = "the result of a notify command"
+
+    problem: str | None  # None: it succeeded
+    exit_code: int | None = None  # of the command; None: it did not start, or was killed
+    seconds: Number = 0.0
+    host: str | None = None
+    t: Number | None = None
+    output: str = ""  # the last of what it printed
 
 
 class RegisteredRun(OpenRecord, frozen=True):

@@ -21,6 +21,7 @@ from neurofit import environment, transient
 from neurofit.errors import NeurofitError
 from neurofit.exit_codes import DAMAGED, NO_ROOM, START_AGAIN
 from neurofit.store.journal import Journal
+from neurofit.worker import notices
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import Signals
@@ -51,13 +52,17 @@ def main(arguments: list[str]) -> int:
                 journal = Journal(assignment.submission, options.jobs[0], host=socket.gethostname())
                 status = wait(assignment.submission, journal, signals, _limit_seconds(assignment))
                 if status is not None:
+                    notices.tell(assignment.submission, assignment.record)
                     return status
             assignment.load()
+        end = "done"
         worker = Worker(assignment, signals, started=float(os.environ.get(JOB_STARTED) or 0) or None)
         for job in options.jobs:
             end, journal = worker.do_job(job, journal), None
             if end != "done":
-                return START_AGAIN if end == "again" else 0
+                break
+        notices.tell(assignment.submission, assignment.record)
+        return START_AGAIN if end == "again" else 0
     except (NeurofitError, OSError) as error:
         with contextlib.suppress(OSError):  # the log is on the same disk
             print(f"neurofit: {error}", file=sys.stderr)

@@ -26,7 +26,7 @@ from neurofit.store.records import Cancellation, ErrorRecord, JournalLine, Outco
 from neurofit.store.submissions import Planned, read_job, read_stops
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
-from neurofit.worker import checkpoints, child, supervisor
+from neurofit.worker import checkpoints, child, notices, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
 from neurofit.worker.status_line import StatusLine
@@ -354,7 +354,10 @@ class _Job:
                 continue
             self.journal.copy_outcome(written)
             ends.add(outcome.state)
-            self.fail_fast.note(outcome)
+            if self.fail_fast.note(outcome):
+                notices.tell(
+                    self.claimant.submission, self.worker.assignment.record, meanwhile=self.journal.touch
+                )
             self._made_progress = self._made_progress or _got_further(attempt, outcome)
             with contextlib.suppress(OSError):
                 if not attempt.stderr.stat().st_size:

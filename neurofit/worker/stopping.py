@@ -66,18 +66,24 @@ class FailFast:
     submission: SubmissionFiles
     keep_going: bool
 
-    def note(self, outcome: Outcome) -> None:
-        """Take into account an outcome of this job, which is in its journal already."""
+    def note(self, outcome: Outcome) -> bool:
+        """Take into account an outcome of this job, which is in its journal already.
+
+        Returns
+        -------
+        bool
+            Whether it stopped the submission.
+        """
         if self.keep_going or outcome.state not in ("done", "failed"):
-            return
+            return False
         if outcome.state == "done" or outcome.error is None or outcome.error.kind not in EXCEPTIONS:
             self.keep_going = True
-            return
+            return False
         found = retry(lambda: judge(self.submission))
         if isinstance(found, FailFastStop):
-            write_fail_fast(self.submission, found)
-        else:
-            self.keep_going = not found
+            return write_fail_fast(self.submission, found)
+        self.keep_going = not found
+        return False
 
     def has_stopped(self) -> bool:
         """Whether no further task of this submission should start."""

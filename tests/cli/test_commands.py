@@ -229,6 +229,7 @@ def test_status_of_nothing(study):
         "experiments": [],
         "stopped": [],
         "queues": [],
+        "notices": [],
     }
 
 

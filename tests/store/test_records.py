@@ -96,6 +96,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "keep_going": False,
         "scratch": False,
         "task_minutes": 5,
+        "notify": ["scripts/tell.sh", "ann"],
         "needs": [{"experiment": "it/features", "runs": [[0, 3]], "repetitions": 2}],
         "split_by": "fold",
         "commit": "c0ffee",
@@ -106,6 +107,15 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "machine": "m",
         "inode": 12345,
         "changed": 1795199412.25,
+    },
+    records.NoticeClaim: {"process": PROCESS, "reason": "ended", "t": 1795199412.25},
+    records.NoticeResult: {
+        "problem": "It failed with exit code 3.",
+        "exit_code": 3,
+        "seconds": 0.5,
+        "host": "node07",
+        "t": 1795199412.25,
+        "output": "no route to host",
     },
     records.ResourcesRecord: {"cpus": 2, "gpus": 0, "memory_gb": 4, "walltime_minutes": 1.5},
     records.QueueLine: {

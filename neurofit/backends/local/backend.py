@@ -106,6 +106,8 @@ class LocalBackend(Backend):
             "environment": thread_environment(self.resources.cpus),
             "study": str(submission.study),
         }
+        if submission.at_end:
+            settings["at_end"] = submission.at_end
         if submission.gate:
             settings["gate"] = {
                 "command": submission.gate.command,

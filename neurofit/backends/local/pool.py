@@ -66,6 +66,7 @@ class Pool:
         self.gate_settings: dict[str, Any] | None = settings.get(
             "gate"
         )  # what the jobs wait for, if anything
+        self.at_end: list[str] = settings.get("at_end") or []
         self.gate: subprocess.Popen[bytes] | None = None
         self.gate_starts = 0
         self.server: subprocess.Popen[bytes] | None = None
@@ -96,7 +97,14 @@ class Pool:
         ended = self.stopping is not None or self.over
         with transient.patience(transient.at_once(self.folder) if ended else transient.worker(self.folder)):
             self._write()
+        self._start_last()
         return 1 if self.gave_up else 0
+
+    def _start_last(self) -> None:
+        """Start what has to see this pool ended: it waits until its standard input ends."""
+        if self.at_end:
+            with contextlib.suppress(OSError):  # the storage of its folder may be away
+                subprocess.Popen(self.at_end, stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True)
 
     def _serve(self) -> None:
         self._write(begun=True)

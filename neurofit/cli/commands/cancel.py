@@ -70,6 +70,11 @@ def command(
         terminal.say(
             f"Cancelled {wording.count(cancelled, 'task')}. Running tasks save a checkpoint before they end."
         )
+    if cancelled and any(one.submission.record.notify for one in doomed):
+        from neurofit.cli import progress
+        from neurofit.status.experiment_status import read_status
+
+        progress.tell([read_status(study, query.name)])
     again = next_command("submit", selector, backend=status.runner_of(tasks), retry=True)
     terminal.hint(next_command("status", selector), *([again] if cancelled else []))
     return None

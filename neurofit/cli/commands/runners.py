@@ -63,6 +63,7 @@ def _place(path: str | None) -> str:
         "neurofit runners check slurm-gpu",
         "neurofit runners check slurm-gpu --wait 600",
         "neurofit runners check slurm-gpu --no-canary",
+        "neurofit runners check slurm-gpu --no-canary --notify",
     ),
 )
 @click.argument("name", shell_complete=options.complete_runner)
@@ -79,12 +80,16 @@ def _place(path: str | None) -> str:
     metavar="SECONDS",
     help="Wait at most SECONDS for the test job.  [default: 120]",
 )
+@click.option(
+    "--notify", "tries_notify", is_flag=True, help="Run the notify command now, with a test message."
+)
 @options.as_json
-def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
+def check(name: str, canary: bool, wait_seconds: float, tries_notify: bool, as_json: bool) -> int:
     """Check that the runner NAME accepts jobs, and that they find what they need.
 
     A small test job is queued like any other. It reports the interpreter, libraries, cores, memory, GPUs,
-    folders and clock of its node, and leaves no files.
+    folders and clock of its node, and leaves no files. If submissions have a notify command, it is looked for
+    on this host, and run only with --notify.
 
     The exit code is 1 if something is wrong, 4 if the job did not end in time, and 5 if the queue could not
     be asked.
@@ -93,7 +98,7 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
 
     study = options.here()
     chosen = runner.load(study.runners, name)
-    found = chosen.backend.check()
+    found = [*chosen.backend.check(), *_of_notify(study, chosen, tries_notify)]
     if not as_json:
         _print(found)
     sent = None
@@ -113,6 +118,24 @@ def check(name: str, canary: bool, wait_seconds: float, as_json: bool) -> int:
     else:
         terminal.hint(f"edit {_place(str(chosen.path))}" if chosen.path else "neurofit runners")
     return _exit_code(sent, found)
+
+
+def _of_notify(study: Study, chosen: Runner, tries: bool) -> list[Finding]:
+    """Whether the notify command is there and, if it is tried, how it ended."""
+    from neurofit.backends import notify
+    from neurofit.backends.base import Finding
+    from neurofit.errors import RunnerError
+    from neurofit.orchestrate.notices import tried
+
+    try:
+        words = notify.command_of(chosen.backend, study)
+    except RunnerError as error:
+        return [Finding(False, "the notify command can be read", str(error))]
+    if not words:
+        missing = f"there is no `notify:` in {chosen.path or 'the runner'} or {study.settings}"
+        return [Finding(False, "the notify command was run", missing)] if tries else []
+    there = notify.finding(words, study.root)
+    return [there, *([tried(words, study, chosen.name)] if tries and there.ok else [])]
 
 
 def _send(study: Study, chosen: Runner, wait_seconds: float, as_json: bool) -> tuple[Canary, list[Finding]]:

@@ -97,6 +97,7 @@ def command(
         _print_json(queries, statuses, unseen)
     else:
         _print_text(queries, statuses, unseen, selectors)
+    progress.tell([watched.status for watched in statuses])
     code = progress.exit_code(statuses, waited=waited)
     return exit_codes.ERROR if code == exit_codes.OK and unseen else code
 
@@ -115,6 +116,7 @@ def _query(
 
 def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:
     from neurofit.orchestrate.failures import fail_fast_notes
+    from neurofit.orchestrate.notices import of_notices
     from neurofit.orchestrate.overview import of_experiment, of_queues, of_stopped, of_tasks
     from neurofit.status.needs import need_stops, waits
 
@@ -129,6 +131,7 @@ def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen:
         "experiments": [{**of_experiment(watched.status), **_outdated(watched)} for watched in statuses],
         "stopped": [stop for watched in statuses for stop in of_stopped(watched.status, watched.keys)],
         "queues": [queue for watched in statuses for queue in of_queues(watched.status)],
+        "notices": [notice for watched in statuses for notice in of_notices(watched.status)],
     }
     narrow = [watched for query, watched in zip(queries, statuses) if not query.is_everything]
     if narrow:
@@ -204,6 +207,7 @@ def _cause(record: dict[str, Any]) -> str | None:
 
 def _print_queues(watched: WatchedStatus) -> None:
     from neurofit.orchestrate.failures import fail_fast_notes
+    from neurofit.orchestrate.notices import problem as notice_problem
     from neurofit.orchestrate.overview import of_queues, of_stopped
     from neurofit.status.needs import need_stops, waits
 
@@ -234,6 +238,8 @@ def _print_queues(watched: WatchedStatus) -> None:
             seen = f" The last heartbeat is {roughly(age)} old." if age is not None else ""
             terminal.problem(queue["problem"] + seen)
     stops = [*fail_fast_notes(watched.status), *need_stops(watched.status)]
+    if unsent := notice_problem(watched.status):
+        stops.append(unsent)
     for problem in dict.fromkeys([*stops, *watched.status.problems]):
         terminal.problem(problem)
 
