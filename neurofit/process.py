@@ -179,6 +179,17 @@ def memory_available(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -
     return min(rooms, default=None)
 
 
+def memory_total(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The memory of this host, or this process's limit if that is less, in bytes; None if the kernel does not say."""
+    limit = memory_limit(proc, groups)
+    rooms = [] if limit is None else [limit]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (proc / "meminfo").read_text().splitlines():
+            if line.startswith("MemTotal:"):
+                rooms.append(int(line.split()[1]) * 1024)
+    return min(rooms, default=None)
+
+
 def _of_control_groups(proc: Path, groups: Path) -> list[int]:
     found = []
     try:

@@ -128,6 +128,7 @@ class Limits:
     array_size: int | None = None
     running: int | None = None
     walltime_minutes: float | None = None
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,14 @@ def ask(
     )
 
 
+def output_of(*words: str) -> str:
+    """The output of a program; empty if it cannot be asked."""
+    try:
+        return ask(words).stdout
+    except QueueError:
+        return ""
+
+
 def has(program: str) -> bool:
     """Whether a program is on PATH."""
     return shutil.which(program) is not None

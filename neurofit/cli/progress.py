@@ -21,9 +21,9 @@ from neurofit.text import cell_width, clock, printable, roughly
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from neurofit.backends.runner import Runner
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.raises import Part
     from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.orchestrate.submit import Submitted
     from neurofit.status.experiment_status import ExperimentStatus
@@ -81,7 +81,7 @@ def tell(statuses: Sequence[ExperimentStatus]) -> None:
 
 def queue_and_watch(
     plan: Plan,
-    runner: Runner,
+    parts: Sequence[Part],
     cost: Forecast,
     selector: str,
     *,
@@ -94,6 +94,7 @@ def queue_and_watch(
     """Queue the tasks of a plan, and watch them if `stays` and they run on this machine, or for `wait_seconds`.
 
     The tasks of `before`, which the plan's experiment needs, are queued first. `needed` is all that it needs, loaded.
+    Each of the plan's parts is a submission of its own.
 
     Returns
     -------
@@ -104,9 +105,7 @@ def queue_and_watch(
 
     try:
         with signals.raised():
-            return _queue_and_watch(
-                plan, runner, cost, selector, needed, before, stays, wait_seconds, as_json
-            )
+            return _queue_and_watch(plan, parts, cost, selector, needed, before, stays, wait_seconds, as_json)
     except (signals.Signalled, OSError) as error:
         cause = error if isinstance(error, signals.Signalled) else error.__context__  # the terminal is gone
         if not isinstance(cause, signals.Signalled) or cause.number == signal.SIGINT:
@@ -117,7 +116,7 @@ def queue_and_watch(
 
 def _queue_and_watch(
     plan: Plan,
-    runner: Runner,
+    parts: Sequence[Part],
     cost: Forecast,
     selector: str,
     needed: Needed | None,
@@ -127,59 +126,75 @@ def _queue_and_watch(
     as_json: bool,
 ) -> int:
     from neurofit.backends.runner import runs_here
-    from neurofit.orchestrate.submit import submit
+    from neurofit.orchestrate.raises import summary
     from neurofit.store.state import ACTIVE
 
     earlier = _queue_stages(before, as_json)
-    queued = submit(plan, runner, terminal.note, needed) if plan.tasks else None
-    record = {
-        **plan.summary(cost.jobs),
-        "stages": [
-            {**stage.summary(), "submission": one and one.name, **_ids(one)} for stage, one in earlier
-        ],
-        "submission": queued and queued.name,
-        **_ids(queued),
-    }
+    queued = _queue(parts, needed, "" if as_json else "Queued as")
+    runner = parts[0].runner
+    raised = summary([one for part in parts for one in part.raises])
+    stages = [{**stage.summary(), **_answers(found)} for stage, found in earlier]
+    record = {**plan.summary(cost.jobs), **raised, "stages": stages, **_answers(queued)}
     waits = wait_seconds is not None
-    if queued is None and not (waits and any(plan.counts[state] for state in ACTIVE)):
+    if not queued and not (waits and any(plan.counts[state] for state in ACTIVE)):
         return _print_nothing_queued(plan, record, selector, as_json)
-    if not as_json:
-        terminal.say(
-            f"Queued as {queued.name}{wording.after_jobs(queued.after)}."
-            if queued
-            else "Nothing to queue; waiting for the tasks in progress."
-        )
+    if not as_json and not queued:
+        terminal.say("Nothing to queue; waiting for the tasks in progress.")
+    last = queued[-1] if queued else None
     if waits or (stays and runs_here(runner)):
         covered = plan.keys() if waits else [task.key for task in plan.tasks]
         return _watch(
-            plan, queued, covered, record, selector, runs_here(runner), wait_seconds, as_json, earlier
+            plan, last, covered, record, selector, runs_here(runner), wait_seconds, as_json, earlier
         )
     if as_json:
         terminal.as_json(record)
     terminal.hint(next_command("status", selector, watch=True), next_command("cancel", selector))
-    return exit_codes.SIGNAL + queued.signal if queued and queued.signal else exit_codes.OK
+    return exit_codes.SIGNAL + last.signal if last and last.signal else exit_codes.OK
 
 
-def _queue_stages(before: Sequence[Stage], as_json: bool) -> list[tuple[Stage, Submitted | None]]:
+def _queue_stages(before: Sequence[Stage], as_json: bool) -> list[tuple[Stage, list[Submitted]]]:
     """Queue what is needed first. If a signal has come meanwhile, nothing further is queued."""
     from neurofit.errors import Interrupted
-    from neurofit.orchestrate.submit import submit
 
     found = []
     for stage in before:
-        one = submit(stage.plan, stage.runner, terminal.note, stage.needed) if stage.plan.tasks else None
-        found.append((stage, one))
         name = stage.plan.experiment.name
-        if one and not as_json:
-            terminal.say(f"{name}: queued as {one.name}{wording.after_jobs(one.after)}.")
-        if one and one.signal:
-            raise Interrupted(f"Interrupted. {name} was queued as {one.name}, and nothing else.", one.signal)
+        queued = _queue(stage.parts, stage.needed, "" if as_json else f"{name}: queued as")
+        found.append((stage, queued))
+        if queued and (number := queued[-1].signal):
+            names = " and ".join(one.name for one in queued)
+            raise Interrupted(f"Interrupted. {name} was queued as {names}, and nothing else.", number)
     return found
 
 
-def _ids(submitted: Submitted | None) -> dict[str, list[str]]:
-    """The ids of the jobs that were queued, and of those that they wait for in the queue."""
-    return {"ids": submitted.ids if submitted else [], "after": list(submitted.after) if submitted else []}
+def _queue(parts: Sequence[Part], needed: Needed | None, said: str) -> list[Submitted]:
+    """Queue parts of a plan, each with its own requests, and print `said` with the name of each submission.
+
+    If a signal has come meanwhile, no further part is queued.
+    """
+    from neurofit.orchestrate.submit import submit
+
+    found: list[Submitted] = []
+    for part in parts:
+        one = submit(part.plan, part.runner, terminal.note, needed) if part.plan.tasks else None
+        if one:
+            found.append(one)
+            if said:
+                terminal.say(f"{said} {one.name}{wording.after_jobs(one.after)}.")
+            if one.signal:
+                break
+    return found
+
+
+def _answers(queued: Sequence[Submitted]) -> dict[str, Any]:
+    """The submissions, the ids of their jobs, and those of the jobs that they wait for in the queue."""
+    names = [one.name for one in queued]
+    return {
+        "submission": names[-1] if names else None,
+        "submissions": names,
+        "ids": [id for one in queued for id in one.ids],
+        "after": list(dict.fromkeys(id for one in queued for id in one.after)),
+    }
 
 
 def _print_that_tasks_continue(selector: str) -> None:
@@ -222,7 +237,7 @@ def _watch(
     runs_here: bool,
     wait_seconds: float | None,
     as_json: bool,
-    earlier: Sequence[tuple[Stage, Submitted | None]] = (),
+    earlier: Sequence[tuple[Stage, Sequence[Submitted]]] = (),
 ) -> int:
     from neurofit.backends.runner import runs_here as is_here
     from neurofit.orchestrate.signals import Signalled
@@ -232,8 +247,9 @@ def _watch(
     watch = Watch(plan.study, plan.experiment.name, lambda status: keys, details=terminal.is_rich())
     pools = [
         (Watch(plan.study, stage.plan.experiment.name), one)
-        for stage, one in earlier
-        if one and is_here(stage.runner)
+        for stage, found in earlier
+        for one in found
+        if is_here(stage.runner)
     ]
     number = None
     try:

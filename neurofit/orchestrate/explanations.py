@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurofit.experiments.grid.params import canonical, short
-from neurofit.orchestrate.failures import QUEUE, Failure, failures
+from neurofit.orchestrate.failures import QUEUE, Failure, failures, kind_of
+from neurofit.orchestrate.raises import enough_gb, longer
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.status.logs import quiet_tail
 from neurofit.status.submission_status import runner_option, submit_again
@@ -31,7 +31,6 @@ LEAST_SHARE_OF_FAILED = 0.9
 MOST_SHARE_OF_DONE = 1 / 3
 # … and a task with it is this many times as likely to fail as a task without it.
 LEAST_RISK_RATIO = 3.0
-MORE_MEMORY, MORE_TIME = 1.5, 2.0  # factors by which a remedy raises a limit
 
 
 @dataclass(frozen=True)
@@ -224,18 +223,6 @@ def _most_frequent(values: Iterable[Any]) -> tuple[str, int]:
     return max(counts.items(), key=lambda item: item[1])
 
 
-def kind_of(error: ErrorRecord) -> str:
-    """The error's kind. An error that only the queue knows is `memory`, `walltime`, `disk` or `queue`."""
-    kind, message = error.kind or "", error.message or ""
-    if kind != QUEUE:
-        return kind
-    if "memory" in message:
-        return "memory"
-    if "neurofit clean" in message:
-        return "disk"
-    return "walltime" if "walltime_minutes" in message else kind
-
-
 def remedy(
     name: str,
     error: ErrorRecord,
@@ -278,16 +265,16 @@ def remedy(
         return submit_again(name, tasks, backend=runner_option(runner), **options)
 
     minutes = resources.walltime_minutes if kind == "walltime" else None
-    longer = math.ceil(MORE_TIME * minutes) if minutes else None
+    enough_minutes = f"{longer(minutes):g}" if minutes else None
     if state is State.STOPPED:
-        return Remedy("", submit(minutes=longer))
+        return Remedy("", submit(minutes=enough_minutes))
     if kind == "memory":
         used = max(peak_gb, resources.memory_gb or 0.0)
-        return Remedy("", submit(retry=True, memory=rounded_up(MORE_MEMORY * used) if used else None))
+        return Remedy("", submit(retry=True, memory=f"{enough_gb(used):g}" if used else None))
     if kind == "walltime":
-        return Remedy("", submit(retry=True, minutes=longer))
+        return Remedy("", submit(retry=True, minutes=enough_minutes))
     if kind == "timeout":
-        return Remedy(f"raise task_minutes in runners/{runner or 'local'}.yaml", submit(retry=True))
+        return Remedy("", submit(retry=True))
     if kind == "disk":
         return Remedy("free space on the disk, for example with `neurofit clean`", submit(retry=True))
     if state is State.LOST:
@@ -295,8 +282,3 @@ def remedy(
     if kind in EXCEPTIONS:
         return Remedy(f"fix the error that `{log}` shows", submit(retry=True))
     return Remedy(f"find the cause in `{log}`", submit(retry=True))
-
-
-def rounded_up(memory_gb: float) -> str:
-    """A number of GB, rounded up: '24'; below 2 GB to one decimal."""
-    return f"{math.ceil(memory_gb)}" if memory_gb > 2 else f"{math.ceil(10 * memory_gb) / 10:g}"

@@ -59,7 +59,7 @@ def failures(
     for key in keys:
         state = status.of(key).state
         if state in states:
-            error = _error(status, key, ends)
+            error = error_of(status, key, ends)
             group = state, signature(error)
             if group not in groups:
                 groups[group] = Failure(
@@ -71,32 +71,59 @@ def failures(
 
 def cause(status: ExperimentStatus, key: TaskKey) -> str:
     """Why one task failed, was lost or stopped, on one line."""
-    return " ".join(error_text(_error(status, key, JobEnds(status))).split())[:_LONGEST_CAUSE]
+    return " ".join(error_text(error_of(status, key, JobEnds(status))).split())[:_LONGEST_CAUSE]
 
 
-def _error(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> ErrorRecord:
-    """The error in the task's outcome; if the job ended without one, what the queue reported."""
+def outcome_of(status: ExperimentStatus, key: TaskKey) -> Outcome | None:
+    """The outcome of a task's newest attempt; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        It is damaged.
+    OSError
+        It cannot be read.
+    """
     task, run = status.of(key).latest, status.registry.runs.get(key[0])
-    if run is not None and task.attempt and not ended_before_attempt(status, key, task.attempt):
-        path = status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome
-        try:
-            outcome = read_record(path, Outcome)
-            if task.state is State.STOPPED:
-                return why_stopped(outcome.reason, ends.of(task.submission, task.job))
-            if outcome.error:
-                return outcome.error
-        except FileNotFoundError:
-            pass
-        except (StoreError, OSError) as error:
-            return ErrorRecord(kind="damaged", message=str(error))
+    if run is None or not task.attempt or ended_before_attempt(status, key, task.attempt):
+        return None
+    try:
+        return read_record(
+            status.files.task(run.number, run.id, key[1]).attempt(task.attempt).outcome, Outcome
+        )
+    except FileNotFoundError:
+        return None
+
+
+def error_of(status: ExperimentStatus, key: TaskKey, ends: JobEnds) -> ErrorRecord:
+    """The error in the task's outcome; if the job ended without one, what the queue reported."""
+    task = status.of(key).latest
+    try:
+        outcome = outcome_of(status, key)
+    except (StoreError, OSError) as error:
+        return ErrorRecord(kind="damaged", message=str(error))
     if task.state is State.STOPPED:
-        return why_stopped(None, ends.of(task.submission, task.job))
+        return why_stopped(outcome.reason if outcome else None, ends.of(task.submission, task.job))
+    if outcome and outcome.error:
+        return outcome.error
     unknown = (
         "its worker disappeared, and the queue gives no reason"
         if task.state is State.LOST
         else "it left no outcome"
     )
     return ErrorRecord(kind=QUEUE, message=task.cause or unknown)
+
+
+def kind_of(error: ErrorRecord) -> str:
+    """The error's kind. An error that only the queue knows is `memory`, `walltime`, `disk` or `queue`."""
+    kind, message = error.kind or "", error.message or ""
+    if kind != QUEUE:
+        return kind
+    if "memory" in message:
+        return "memory"
+    if "neurofit clean" in message:
+        return "disk"
+    return "walltime" if "walltime_minutes" in message else kind
 
 
 def _where(error: ErrorRecord) -> str | None:

@@ -42,6 +42,7 @@ class SubmitOptions:
     keep_going: bool = False  # also after identical failures of the first tasks
     tasks_per_job: int | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)  # arguments to replace in every run: a trial
+    only: frozenset[TaskKey] | None = None  # of what the other options select
 
 
 @dataclass
@@ -171,7 +172,11 @@ def make(
     states = {key: status.of(key) for key in keys}
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
-    tasks = [Planned(*key, task.newest) for key, task in states.items() if task.state in wanted]
+    tasks = [
+        Planned(*key, task.newest)
+        for key, task in states.items()
+        if task.state in wanted and (options.only is None or key in options.only)
+    ]
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())

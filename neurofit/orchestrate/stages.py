@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurofit.backends.base import Gate
@@ -12,6 +12,7 @@ from neurofit.errors import NameUnknown, UsageError
 from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment
 from neurofit.orchestrate.plan import Plan, SubmitOptions, make, runs_of
+from neurofit.orchestrate.raises import Part, Raise, parts, summary
 from neurofit.status.needs import NeedView, look
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.records import Need
@@ -44,10 +45,15 @@ class Stage:
     plan: Plan
     runner: Runner
     needed: Needed
+    parts: Sequence[Part] = ()  # of the plan
+
+    @property
+    def raises(self) -> list[Raise]:
+        return [one for part in self.parts for one in part.raises]
 
     def summary(self) -> dict[str, object]:
-        jobs = self.plan.jobs(self.plan.options.tasks_per_job or self.runner.backend.tasks_per_job)
-        return {**self.plan.summary(len(jobs)), "runner": self.runner.name}
+        jobs = sum(part.jobs for part in self.parts)
+        return {**self.plan.summary(jobs), "runner": self.runner.name, **summary(self.raises)}
 
 
 def order(study: Study, experiment: Experiment) -> Needed:
@@ -93,7 +99,13 @@ def _entries(study: Study, experiment: Experiment) -> dict[str, scripts.Entry]:
     return entries
 
 
-def stages(plan: Plan, needed: Needed, default: Runner, runners: Mapping[str, Runner]) -> list[Stage]:
+def stages(
+    plan: Plan,
+    needed: Needed,
+    default: Runner,
+    runners: Mapping[str, Runner],
+    given: Collection[str] = (),
+) -> list[Stage]:
     """What has to be queued before the tasks of a plan, in this order; also stages that have nothing to queue.
 
     Parameters
@@ -105,6 +117,8 @@ def stages(plan: Plan, needed: Needed, default: Runner, runners: Mapping[str, Ru
         The runner of stages that have none of their own.
     runners : mapping of str to Runner
         Runners by the name of a stage.
+    given : collection of str
+        Requests that the command line sets, which are not raised; see `raises.parts`.
 
     Raises
     ------
@@ -123,16 +137,17 @@ def stages(plan: Plan, needed: Needed, default: Runner, runners: Mapping[str, Ru
         for name, one in needed.experiments.items()
     } | {plan.experiment.name: plan}
     asked = _asked(plan, plans, needed)
-    found = [
-        Stage(plans[name], runners.get(name, default), needed) for name in needed.experiments if name in asked
-    ]
-    for stage in found:
-        must_be_possible(stage.plan)
-    for stage in [*found, Stage(plan, runners.get(plan.experiment.name, default), needed)]:
-        if stage.plan.tasks:
-            name = stage.plan.experiment.name
+    names = [name for name in needed.experiments if name in asked]
+    for name in names:
+        must_be_possible(plans[name])
+    for name in [*names, plan.experiment.name]:
+        if plans[name].tasks:
             views = [look(plan.study, need) for need in needs_of(plan.study, needed.of(name))]
-            must_wait(views, stage.runner)
+            must_wait(views, runners.get(name, default))
+    found = []
+    for name in names:
+        runner = runners.get(name, default)
+        found.append(Stage(plans[name], runner, needed, parts(plans[name], runner, given)))
     return found
 
 

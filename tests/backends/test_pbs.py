@@ -348,11 +348,12 @@ def test_where_pbs_refuses_a_dependency_the_workers_own_look_remains(queue, entr
 
 
 def test_limits_are_the_smaller_of_server_and_queue(queue):
-    limits = "Queue: short\n    max_array_size = 20\n    resources_max.walltime = 02:30:00\n"
+    most = "    resources_max.walltime = 02:30:00\n    resources_max.mem = 64gb\n"
+    limits = f"Queue: short\n    max_array_size = 20\n{most}"
     queue.say("qstat", SERVER, call=1)
     queue.say("qstat", limits, call=2)
     found = PbsBackend(queue="short").limits()
-    assert (found.array_size, found.walltime_minutes) == (20, 150)
+    assert (found.array_size, found.walltime_minutes, found.memory_gb) == (20, 150, 64)
     assert answers.limits("").array_size is None
 
 

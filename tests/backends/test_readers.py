@@ -99,6 +99,10 @@ READERS = {
         "MaxTime=2-12:30:00 X=y\n",
         lambda answer: answers.limits(LIMIT, answers.read_partition(answer)),
     ),
+    "sinfo": (
+        "node01|node01|16000+|cpu*\n",
+        lambda answer: answers.limits(LIMIT, {}, answers.read_sinfo(answer, None)),
+    ),
     "scancel": ("", answers.read_scancel),
     "refusal": ("sbatch: error: no\n", answers.refusal),
     "clusters": ("alpha|\nbeta|\n", answers.read_clusters),
@@ -111,6 +115,10 @@ READERS = {
     "qacct": (
         QACCT,
         lambda answer: [gridengine_answers.ending(one) for one in gridengine_answers.accounting(answer)],
+    ),
+    "qhost": (
+        "node01 lx-amd64 2 1 2 2 0.59 23.5G 1.2G 0.0 0.0\n",
+        lambda answer: gridengine_answers.limits("", "h_rt 24:00:00\n", answer.stdout),
     ),
     "qsub": ("5.1-3:1\n", lambda answer: gridengine_answers.job_id(answer.stdout)),
     "qconf": ("max_aj_tasks 75000\n", lambda answer: gridengine_answers.limits(answer.stdout)),

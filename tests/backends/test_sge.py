@@ -338,3 +338,18 @@ def test_jobs_wait_for_those_of_their_own_cluster(queue, tmp_path, monkeypatch):
     assert words == ["qsub", "-terse", *options, str(tmp_path / "job.sh")]
     monkeypatch.setenv("SGE_ROOT", str(tmp_path / "nowhere"))
     assert SgeBackend().dependencies(calls) == ()
+
+
+def test_limits_are_the_largest_of_the_queues_and_hosts_that_a_job_may_go_to():
+    configured = "max_aj_instances 2000\nmax_aj_tasks 75000\n"
+    hosts = (
+        "HOSTNAME ARCH NCPU NSOC NCOR NTHR LOAD MEMTOT MEMUSE SWAPTO SWAPUS\n"
+        "global   -       -    -    -    -    -      -      -    -    -\n"
+        "node01   lx-amd64 2   1    2    2 0.59  23.5G  1.2G  0.0  0.0\n"
+        "node02   lx-amd64 2   1    2    2    -   1.5T     -  0.0  0.0\n"
+    )
+    queues = "qname a.q\nh_rt 24:00:00,[node01=12:00:00]\n\nqname b.q\nh_rt 48:00:00\n"
+    found = answers.limits(configured, queues, hosts)
+    assert (found.array_size, found.walltime_minutes, found.memory_gb) == (75000, 2880, 1536)
+    assert answers.limits(configured, "h_rt 24:00:00\nh_rt INFINITY\n").walltime_minutes is None
+    assert answers.limits("max_aj_tasks 0\n").array_size is None

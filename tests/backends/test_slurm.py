@@ -374,6 +374,15 @@ def test_limits():
         array_size=100, walltime_minutes=3630.0
     )
     assert answers.limits({"MaxArraySize": "1001"}, {"MaxTime": "UNLIMITED"}) == Limits(array_size=1001)
+    nodes = answers.read_sinfo(said("n1|n1|16384|cpu*\nn2|h2|65536+|cpu*\nn3|h3|262144|big\n"), None)
+    assert [node.name for node in nodes] == ["n1", "n2"] and nodes[1].host == "h2"
+    assert answers.limits(config, {}, nodes).memory_gb == 64
+    assert answers.limits(config, {"MaxMemPerNode": "32768"}, nodes).memory_gb == 32
+    assert answers.limits(config, {"MaxMemPerNode": "UNLIMITED"}).memory_gb is None
+    several = (
+        "PartitionName=a\n Default=NO MaxTime=1:00:00\n\nPartitionName=b\n Default=YES MaxTime=2:00:00\n"
+    )
+    assert answers.read_partition(said(several))["PartitionName"] == "b"
     with pytest.raises(QueueError, match="gave an incomplete answer"):
         answers.read_config(said(CONFIG[:100], words=("scontrol", "show", "config")))
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from neurofit import process
 from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.job_script import SCRIPT, thread_environment
 from neurofit.errors import SubmissionError
@@ -186,7 +187,8 @@ class LocalBackend(Backend):
                 _leave_out(entry.folder, gone)
 
     def limits(self) -> Limits:
-        return Limits(running=len(self.slots()))
+        room = process.memory_total()
+        return Limits(running=len(self.slots()), memory_gb=None if room is None else room / 2**30)
 
     def check(self) -> list[Finding]:
         answer = subprocess.run([self.python, "-c", "import neurofit"], capture_output=True, text=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.commands import Answer, ask, has, output_of
 from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import gridengine_answers as answers
 from neurofit.backends.qsub.qsub import ArrayPart, QsubBackend, clock, job_name
@@ -72,16 +72,12 @@ class SgeBackend(QsubBackend):
         return answers.job_id(answer.stdout)
 
     def array_size(self) -> int | None:
-        return self._asked_limits().array_size or DEFAULT_ARRAY_SIZE
-
-    def _asked_limits(self) -> Limits:
-        try:
-            return answers.limits(ask(["qconf", "-sconf"]).stdout)
-        except QueueError:
-            return Limits()
+        return answers.limits(output_of("qconf", "-sconf")).array_size or DEFAULT_ARRAY_SIZE
 
     def limits(self) -> Limits:
-        return self._asked_limits()
+        queues = self.queue.partition("@")[0] if self.queue else ",".join(output_of("qconf", "-sql").split())
+        of_queues = output_of("qconf", "-sq", queues) if queues else ""
+        return answers.limits(output_of("qconf", "-sconf"), of_queues, output_of("qhost"))
 
     def identity(self) -> dict[str, str]:
         return {"user": current_user(), "cluster": cluster() or ""}

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from neurofit.backends.base import Ending, Finding, Limits, QueueState
+from neurofit.backends.base import Ending, Finding, Limits, QueueState, minutes_of
 from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import cause
 from neurofit.errors import QueueError
@@ -27,6 +27,7 @@ TASKS = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 ROOT = re.compile(r"<\?xml[^>]*\?>\s*<([\w:]+)")
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 MOST_TASKS = 4_000_001  # of an array
+GIGABYTES = {"K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2**10}
 MISSING = re.compile(
     r"does not exist|not found|already in deletion|have been deleted|registered .* for deletion|has deleted"
 )
@@ -284,13 +285,35 @@ def ending(record: Accounted) -> Ending:
     return Ending(f"{words}{at}")
 
 
-def limits(stdout: str) -> Limits:
-    """Limits from `qconf -sconf`, where 0 means unlimited."""
+def limits(stdout: str, queues: str = "", hosts: str = "") -> Limits:
+    """What the site allows.
+
+    Parameters
+    ----------
+    stdout : str
+        Answer of `qconf -sconf`, where 0 means unlimited.
+    queues : str
+        Answer of `qconf -sq` about the queues that a job may go to: the largest of their limits counts.
+    hosts : str
+        Answer of `qhost`.
+    """
     fields = dict(re.findall(r"^(max_\w+)[ \t]+([0-9]{1,9})\b", stdout, flags=re.MULTILINE))
+    times = [minutes_of(text) for text in re.findall(r"^h_rt[ \t]+([^\s,]+)", queues, flags=re.MULTILINE)]
+    totals = re.findall(
+        r"^\S+[ \t]+\S+(?:[ \t]+[\d-]+){1,4}[ \t]+\S+[ \t]+([\d.]+)([KMGT])\b", hosts, flags=re.MULTILINE
+    )
+    known = [minutes for minutes in times if minutes is not None]
     return Limits(
         array_size=int(fields.get("max_aj_tasks", 0)) or None,
         running=int(fields.get("max_aj_instances", 0)) or None,
+        walltime_minutes=max(known) if known and len(known) == len(times) else None,
+        memory_gb=max((float(number) * GIGABYTES[unit] for number, unit in totals), default=None),
     )
+
+
+def host_names(stdout: str) -> list[str]:
+    """The names of the execution hosts, from `qconf -sel`."""
+    return re.findall(r"^([A-Za-z0-9][\w.-]*)[ \t]*$", stdout, flags=re.MULTILINE)
 
 
 def refused_deletions(answer: Answer) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
-from neurofit.backends.commands import Answer, ask, has
+from neurofit.backends.commands import Answer, ask, has, output_of
 from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter
 from neurofit.backends.qsub import pbs_answers as answers
 from neurofit.backends.qsub.qsub import ArrayPart, QsubBackend, clock, job_name
@@ -76,7 +76,7 @@ class PbsBackend(QsubBackend):
 
     def dependencies(self, queued: Iterable[Queued]) -> tuple[str, ...]:
         entries = list(queued)
-        here = answers.server(_output("qstat", "-B", "-f")) if entries else ""
+        here = answers.server(output_of("qstat", "-B", "-f")) if entries else ""
         ids = [id for entry in entries for id in (entry.id, *self.queued_again(entry))]
         there = (id for id in ids if answers.WHOLE_ID.fullmatch(id) and answers.server_of(id) == here)
         return tuple(dict.fromkeys(there)) if here else ()
@@ -92,12 +92,12 @@ class PbsBackend(QsubBackend):
 
     def _asked_limits(self) -> Limits:
         """Limits of the server and of the queue that takes the jobs, which may be the server's default."""
-        server = _output("qstat", "-B", "-f")
+        server = output_of("qstat", "-B", "-f")
         named = [match[1] for line in self.directives if (match := re.match(r"-q\s*([^\s@]+)", line))]
         queue = next(iter(named[-1:]), self.queue or answers.default_queue(server))
-        of_queue = _output("qstat", "-Q", "-f", queue) if queue else ""
+        of_queue = output_of("qstat", "-Q", "-f", queue) if queue else ""
         beyond = answers.destinations(of_queue)
-        return answers.limits(server + of_queue, _output("qstat", "-Q", "-f", *beyond) if beyond else "")
+        return answers.limits(server + of_queue, output_of("qstat", "-Q", "-f", *beyond) if beyond else "")
 
     def limits(self) -> Limits:
         return self._asked_limits()
@@ -232,14 +232,6 @@ class PbsBackend(QsubBackend):
         except QueueError as error:
             return Finding(False, what, str(error), answered=False)
         return Finding(True, what)
-
-
-def _output(*words: str) -> str:
-    """The output of a program; empty if it cannot be asked."""
-    try:
-        return ask(words).stdout
-    except QueueError:
-        return ""
 
 
 def _among(entry: Queued, keys: set[JobKey]) -> bool:

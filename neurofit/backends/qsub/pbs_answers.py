@@ -43,6 +43,7 @@ PENDING = {
 }
 RUNNING = {"R": "", "E": "ending", "S": "suspended", "U": "suspended because its machine is in use", "B": ""}
 OVER = ("F", "X", "C")
+GIGABYTES = {"": 2**-30, "k": 2**-20, "m": 2**-10, "g": 1.0, "t": 2.0**10}
 LIMITS = {  # negative values of Exit_status: what PBS itself did
     -24: "it used more processors than resources.cpus allows",
     -25: "it used more processors than resources.cpus allows",
@@ -301,7 +302,14 @@ def limits(described: str, beyond: str = "") -> Limits:
     ]
     times = re.findall(r"^\s*resources_max\.walltime = (\d+):(\d+):(\d+)", described, flags=re.MULTILINE)
     minutes = [60 * int(hours) + int(minutes) + int(seconds) / 60 for hours, minutes, seconds in times]
-    return Limits(array_size=min(sizes, default=None), walltime_minutes=min(minutes, default=None))
+    memories = re.findall(
+        r"^\s*resources_max\.mem = (\d+)([kmgt]?)b?\s*$", described, flags=re.MULTILINE | re.IGNORECASE
+    )
+    return Limits(
+        array_size=min(sizes, default=None),
+        walltime_minutes=min(minutes, default=None),
+        memory_gb=min((int(size) * GIGABYTES[unit.lower()] for size, unit in memories), default=None),
+    )
 
 
 def shows_all_jobs_to(user: str, host: str, server: str) -> bool:

@@ -303,10 +303,43 @@ def read_config(answer: Answer) -> dict[str, str]:
 
 
 def read_partition(answer: Answer) -> dict[str, str]:
-    """Names and values from `scontrol show partition`."""
+    """Names and values from `scontrol show partition`: of the default one, if the answer has several.
+
+    Empty if there is no default.
+    """
     if answer.status:
         raise QueueError(answer.explained())
-    return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
+    found = [dict(re.findall(r"(\w+)=(\S*)", block)) for block in re.split(r"\n\s*\n", answer.stdout)]
+    found = [one for one in found if one]
+    if len(found) > 1:
+        found = [one for one in found if one.get("Default") == "YES"]
+    return found[0] if found else {}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a partition, as sinfo lists it."""
+
+    name: str
+    host: str  # its hostname, which several nodes may have on a test cluster
+    memory_gb: float
+
+
+def sinfo(partition: str | None, cluster: str | None = None) -> list[str]:
+    """The command line that lists the nodes of a partition, or of all."""
+    return ["sinfo", *of(cluster), *(["-p", partition] if partition else []), "-h", "-N", "-o", "%N|%n|%m|%P"]
+
+
+def read_sinfo(answer: Answer, partition: str | None) -> list[Node]:
+    """The nodes of a partition; of the default one if it is not named."""
+    if answer.status:
+        raise QueueError(answer.explained())
+    lines = re.findall(r"^([\w.-]+)\|([\w.-]+)\|(\d{1,12})\+?\|([\w.*-]+)\s*$", answer.stdout, re.MULTILINE)
+    return [
+        Node(name, host, int(megabytes) / 1024)
+        for name, host, megabytes, of_partition in lines
+        if partition or of_partition.endswith("*")
+    ]
 
 
 def array_size(config: Mapping[str, str]) -> int:
@@ -315,6 +348,13 @@ def array_size(config: Mapping[str, str]) -> int:
     return min(int(number) for number in (config["MaxArraySize"], *smaller))
 
 
-def limits(config: Mapping[str, str], partition: Mapping[str, str]) -> Limits:
-    """Limits from `read_config` and `read_partition`."""
-    return Limits(array_size=array_size(config), walltime_minutes=minutes_of(partition.get("MaxTime", "")))
+def limits(config: Mapping[str, str], partition: Mapping[str, str], nodes: Iterable[Node] = ()) -> Limits:
+    """Limits from `read_config`, `read_partition` and `read_sinfo`."""
+    allowed = partition.get("MaxMemPerNode", "")
+    memory = [int(allowed) / 1024] if allowed.isdecimal() else []
+    largest = max((node.memory_gb for node in nodes), default=None)
+    return Limits(
+        array_size=array_size(config),
+        walltime_minutes=minutes_of(partition.get("MaxTime", "")),
+        memory_gb=min([*memory, *([largest] if largest else [])], default=None),
+    )

@@ -377,9 +377,15 @@ class SlurmBackend(Backend):
         found, sizes = [], []
         for config in self._configs(names):
             sizes.append(answers.array_size(config))
-            found.append(answers.limits(config, self._partition(config["ClusterName"] if names else None)))
+            cluster = config["ClusterName"] if names else None
+            found.append(answers.limits(config, self._partition(cluster), self._nodes(cluster)))
         walltimes = [one.walltime_minutes for one in found if one.walltime_minutes is not None]
-        return Limits(array_size=min(sizes), walltime_minutes=min(walltimes, default=None))
+        memories = [one.memory_gb for one in found if one.memory_gb is not None]
+        return Limits(
+            array_size=min(sizes),
+            walltime_minutes=min(walltimes, default=None),
+            memory_gb=min(memories, default=None),
+        )
 
     def check(self) -> list[Finding]:
         missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not has(name)]
@@ -436,11 +442,16 @@ class SlurmBackend(Backend):
         return found
 
     def _partition(self, cluster: str | None = None) -> dict[str, str]:
-        if not self.queue:
-            return {}
-        return answers.read_partition(
-            ask(["scontrol", *answers.of(cluster), "show", "partition", self.queue])
-        )
+        """The partition that jobs go to: the named one, or the default of the site."""
+        named = [self.queue] if self.queue else []
+        return answers.read_partition(ask(["scontrol", *answers.of(cluster), "show", "partition", *named]))
+
+    def _nodes(self, cluster: str | None = None) -> list[answers.Node]:
+        """The nodes of that partition; empty if SLURM does not list them."""
+        try:
+            return answers.read_sinfo(ask(answers.sinfo(self.queue, cluster)), self.queue)
+        except QueueError:
+            return []
 
     def _squeue(self, users: set[str], cluster: str | None = None) -> list[answers.Waiting]:
         answer = ask(answers.squeue(users, cluster), environment=WHOLE_LISTS)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.plan import Plan
+    from neurofit.orchestrate.raises import Part, Raise
     from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.study import Study
 
@@ -86,7 +87,8 @@ if TYPE_CHECKING:
 @click.option(
     "--retry",
     is_flag=True,
-    help="Also queue tasks that failed or were cancelled; they continue from their last checkpoints.",
+    help="Also queue tasks that failed or were cancelled; they continue from their last checkpoints. Tasks that "
+    "ran out of memory or time get more, up to what the queue allows.",
 )
 @click.option(
     "--rerun", is_flag=True, help="Also queue tasks that are done, and start all tasks from scratch."
@@ -132,7 +134,10 @@ def command(
     What the experiment needs (`needs=` in its script) is queued first, and its own tasks wait for that: in the
     local pool, and in the queues of SLURM, Grid Engine and PBS, also if the stages have different runners.
     """
+    from dataclasses import replace
+
     from neurofit.orchestrate.forecast import forecast
+    from neurofit.orchestrate.raises import parts
     from neurofit.orchestrate.stages import order, stages
 
     if detach and wait_seconds is not None:
@@ -142,18 +147,21 @@ def command(
     default, runners = _runners(study, backends, given.pop("workers"), asked)
     plan = _plan(study, selector, **given)
     needed = order(study, plan.experiment)
-    before = stages(plan, needed, default, runners)
+    fixed = [name for name, value in asked.items() if value is not None]
+    before = stages(plan, needed, default, runners, fixed)
     chosen = runners.get(plan.experiment.name, default)
-    cost = forecast(plan, chosen)
+    plan_parts = parts(plan, chosen, fixed)
+    cost = replace(forecast(plan, chosen), jobs=sum(part.jobs for part in plan_parts))
     if not as_json:
         for stage in before:
-            _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "")
-        _print_plan(plan, chosen, cost, wording.resources(asked))
+            _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "", stage.raises)
+        raises = [one for part in plan_parts for one in part.raises]
+        _print_plan(plan, chosen, cost, wording.resources(asked), raises)
     if dry_run:
         for one in (*(stage.plan for stage in before), plan):
             if one.data_problem is not None:
                 terminal.note(f"{one.experiment.name} could not be queued: {one.data_problem}")
-        return _print_script(plan, chosen, cost, selector, as_json, needed, before)
+        return _print_script(plan, plan_parts, chosen, cost, selector, as_json, needed, before)
     for one in (*(stage.plan for stage in before), plan):
         one.check_data()
     if plan.tasks and not _is_confirmed(plan, cost, yes, before):
@@ -163,7 +171,7 @@ def command(
 
     return queue_and_watch(
         plan,
-        chosen,
+        plan_parts,
         cost,
         selector,
         needed=needed,
@@ -235,7 +243,7 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
     ]
 
 
-def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
+def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, raises: Iterable[Raise]) -> None:
     from neurofit.orchestrate.sizing import proposal
 
     experiment = plan.experiment
@@ -250,6 +258,8 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
         terminal.say(f"  {wording.count(plan.removed, 'run')} no longer on the grid; the results are kept.")
     if plan.tasks:
         terminal.say(wording.cost_line(plan, cost))
+        for one in raises:
+            terminal.say(one.sentence)
         if (better := proposal(plan, chosen)) is not None:
             terminal.say(f"{better.sentence} Enough would be {' '.join(better.options)}.")
     terminal.problems_of(plan.status)
@@ -257,6 +267,7 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str) -> None:
 
 def _print_script(
     plan: Plan,
+    plan_parts: list[Part],
     chosen: Runner,
     cost: Forecast,
     selector: str,
@@ -264,19 +275,23 @@ def _print_script(
     needed: Needed,
     before: list[Stage],
 ) -> int:
+    from neurofit.orchestrate.raises import summary
     from neurofit.orchestrate.stages import ID, foreseen
     from neurofit.orchestrate.submit import preview
 
     after = foreseen(plan, chosen, needed, before) if plan.tasks else ()
-    script = preview(plan, chosen, after)
+    scripts = [(part, preview(part.plan, part.runner, after)) for part in plan_parts]
     if as_json:
         stages = [stage.summary() for stage in before]
-        terminal.as_json(
-            {**plan.summary(cost.jobs), "stages": stages, "after": list(after), "script": script}
-        )
-    elif script:
-        terminal.say(f"\nThe runner {chosen.name} would receive:\n")
-        terminal.say("\n".join(f"    {line}".rstrip() for line in script.splitlines()))
+        raised = summary([one for part in plan_parts for one in part.raises])
+        texts = [script for _, script in scripts]
+        found = {"stages": stages, "after": list(after), "script": texts[0], "scripts": texts}
+        terminal.as_json({**plan.summary(cost.jobs), **raised, **found})
+    elif any(script for _, script in scripts):
+        for part, script in scripts:
+            tasks = f" for {wording.count(len(part.plan.tasks), 'task')}" if len(scripts) > 1 else ""
+            terminal.say(f"\nThe runner {chosen.name} would receive{tasks}:\n")
+            terminal.say("\n".join(f"    {line}".rstrip() for line in script.splitlines()))
         if ID in after:
             terminal.say(f"\n{ID} stands for the ids of the jobs that are queued first.")
         terminal.hint(next_command("submit", selector))
