@@ -12,6 +12,7 @@ NeurofitError
 ├── QueueError            the queue could not be asked (exit code 5)
 │   ├── SubmissionError   the queue refused a job
 │   └── HiddenError       the queue does not show these jobs to this user
+├── HostError             another host could not be read over SSH
 ├── Interrupted           a signal ended a submit before all tasks were queued (exit code 128 + its number)
 ├── MissingExtra          a library of an extra is not installed
 ├── Diverged              the loss of a training is not a number any more
@@ -88,6 +89,10 @@ class SubmissionError(QueueError):
 
 class HiddenError(QueueError):
     """The queue does not show these jobs to this user."""
+
+
+class HostError(NeurofitError):
+    """A study on another host could not be read over SSH."""
 
 
 class Interrupted(NeurofitError):

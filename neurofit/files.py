@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neurofit import recording
 from neurofit.errors import StoreError, UsageError
 from neurofit.transient import is_transient, retry
 
@@ -72,6 +73,7 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> No
     durable : bool, optional
         Wait until the content is on the disk before the file is replaced.
     """
+    recording.require(path)
     data = encoded(content) if isinstance(content, str) else content
     retry(lambda: _replace(path, data, durable))
 
@@ -106,6 +108,7 @@ def write_new(path: Path, content: str | bytes, *, durable: bool = True) -> bool
     bool
         True for exactly one of several concurrent callers; False if the file existed.
     """
+    recording.require(path)
     data = encoded(content) if isinstance(content, str) else content
     partials: list[Path] = []
     try:
@@ -178,6 +181,7 @@ def append_lines(path: Path, records: list[Mapping[str, Any]], *, durable: bool 
     durable : bool, optional
         Wait until the lines are on the disk.
     """
+    recording.require(path)
     data = encoded("".join(to_json(record) + "\n" for record in records))
     sizes: list[int] = []  # at each try; a later one starts at the first again
     retry(lambda: _append(path, data, durable, sizes))

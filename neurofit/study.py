@@ -30,9 +30,13 @@ class Study:
     ----------
     root : Path
         The folder of the study.
+    copy_of : str, optional
+        The study on another host, `user@cluster:study`, if this one holds copies of its records for one command. Its
+        queues cannot be asked from here.
     """
 
     root: Path
+    copy_of: str | None = None
 
     @property
     def jobs(self) -> Path:

@@ -24,6 +24,7 @@ GROUND = {  # used by all, using each other
     "new_study",
     "process",
     "protocols",
+    "recording",
     "structure",
     "study",
     "metric_names",
@@ -46,12 +47,14 @@ MAY_IMPORT = {
         "backends",
         "datasets",
         "features",
+        "remote",
     },
     "report": {"report", "plotting", "orchestrate", "tables", "status", "store", "experiments"},
     "orchestrate": {"orchestrate", "tables", "status", "store", "experiments", "backends", "worker"},
     "plotting": {"plotting", "tables", "status", "store", "experiments"},
     "tables": {"tables", "status", "store", "experiments"},
     "status": {"status", "store", "experiments", "backends"},
+    "remote": {"remote", "store", "experiments"},
     "worker": {"worker", "store", "experiments"},
     "programs": {"programs", "worker", "experiments"},
     "store": {"store", "experiments"},
@@ -91,7 +94,7 @@ ONLY_IN = {
     "jinja2": ("report/writing.py",),
     "matplotlib": DRAWING,
     "tensorboard": ("plotting/events.py",),
-    "subprocess": ("backends/", "worker/", "orchestrate/provenance.py"),  # the last asks git
+    "subprocess": ("backends/", "worker/", "orchestrate/provenance.py", "remote/connection.py"),  # git; ssh
     "multiprocessing": ("backends/", "worker/"),
 }
 

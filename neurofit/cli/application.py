@@ -18,7 +18,6 @@ import click
 from neurofit import exit_codes
 from neurofit.cli import terminal
 from neurofit.errors import NeurofitError, described, missing_extra, nearest
-from neurofit.text import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -43,6 +42,7 @@ COMMANDS = {
     "data": "List the data sets of this study; `data add` adds recordings.",
     "clean": "Remove files that no result needs.",
 }
+UNLISTED = ("answer",)  # started by other commands, not by hand
 CODES = "\n".join(f"  {code:<7}  {meaning}" for code, meaning in exit_codes.MEANINGS.items())
 EPILOG = f"""\b
 Selectors, the same in every command:
@@ -78,7 +78,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in UNLISTED:
             return None
         command = importlib.import_module(f"neurofit.cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
@@ -87,7 +87,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args[0] not in (*COMMANDS, *UNLISTED) and not args[0].startswith("-"):
             ctx.fail(f"There is no command '{args[0]}'.{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
@@ -133,7 +133,7 @@ def group(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def run(command: click.Command, name: str, arguments: list[str] | None = None) -> int:
+def run(command: click.Command, name: str, arguments: list[str] | None = None, **context: Any) -> int:
     """Run a command and print its error, if there is one.
 
     Parameters
@@ -144,6 +144,8 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
         The name of the program, for the usage line.
     arguments : list of str, optional
         By default those of this process.
+    **context
+        For the context of the command (`obj`).
 
     Returns
     -------
@@ -155,7 +157,7 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     # ten thousand tasks are many objects, and none of them is garbage before the command ends
     gc.set_threshold(50_000)
     try:
-        status: Any = command.main(arguments, prog_name=name, standalone_mode=False)
+        status: Any = command.main(arguments, prog_name=name, standalone_mode=False, **context)
         sys.stdout.flush()
         return status if isinstance(status, int) else exit_codes.OK
     except NeurofitError as error:
@@ -169,7 +171,7 @@ def run(command: click.Command, name: str, arguments: list[str] | None = None) -
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        print(printable(shown.getvalue()), end="", file=sys.stderr)
+        terminal.remark(shown.getvalue())
         return error.exit_code
     except click.Abort:
         click.echo(err=True)

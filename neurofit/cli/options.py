@@ -35,6 +35,22 @@ where = click.option(
 )
 
 
+def on_host(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that can read a study on another host; its class is `HostCommand`."""
+    host = click.option(
+        "--host",
+        metavar="USER@HOST:FOLDER",
+        help="Read the study in FOLDER on HOST, over SSH; nothing is recorded there.",
+    )
+    tool = click.option(
+        "--neurofit-there",
+        metavar="PATH",
+        envvar="NEUROFIT_THERE",
+        help="With --host: the neurofit on HOST, or none to read its files alone.  [default: the study's own]",
+    )
+    return host(tool(function))
+
+
 def best_by(*names: str) -> Decorator:
     """The option that names the metric by which `exp3:best` is chosen; `--by` where that is not taken."""
     return click.option(
@@ -51,9 +67,13 @@ def examples(*lines: str) -> str:
 
 
 def here() -> Study:
-    """The study that contains the current folder."""
+    """The study that contains the current folder, or the one that the command was started for."""
     from neurofit import study
 
+    ctx = click.get_current_context(silent=True)
+    given = ctx.find_object(study.Study) if ctx else None
+    if given is not None:
+        return given
     return study.find(Path.cwd())
 
 

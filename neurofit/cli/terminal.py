@@ -1,15 +1,19 @@
-"""Printing: results to stdout, remarks and errors to stderr; rich tables on a terminal, plain ones elsewhere."""
+"""Printing: results to stdout, remarks and errors to stderr; rich tables on a terminal, plain ones elsewhere.
+
+While `transcribing` is active, nothing is printed: each call becomes an event, which `replay` prints elsewhere.
+"""
 
 from __future__ import annotations
 
+import base64
 import codecs
 import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -51,6 +55,85 @@ STYLES = {
 }
 
 
+class Screen(NamedTuple):
+    """What is known of the terminal of the user for whom a transcript is made."""
+
+    rich: bool = False  # shows colours and moves the cursor
+    coloured: bool = False
+    is_terminal: bool = False
+    width: int | None = None
+
+
+Event = dict[str, Any]
+_transcript: tuple[Screen, Callable[[Event], None]] | None = None
+_STYLE = re.compile(r"\0(\[[0-9;]*m)")  # of the text of an event
+
+
+@contextlib.contextmanager
+def transcribing(screen: Screen, receive: Callable[[Event], None]) -> Iterator[None]:
+    """Give what would be printed to `receive`, one JSON object a call."""
+    global _transcript
+    before, _transcript = _transcript, (screen, receive)
+    try:
+        yield
+    finally:
+        _transcript = before
+
+
+def screen() -> Screen:
+    """The terminal of this process."""
+    return Screen(is_rich(), is_rich() and not os.environ.get("NO_COLOR"), is_terminal(), width())
+
+
+def _transcribed(kind: str, value: Any) -> bool:
+    global _transcript
+    if _transcript is None:
+        return False
+    if isinstance(value, str):
+        value = "\0".join(part.replace("\0", "\\x00") for part in value.split(_OURS))
+    active, _transcript = _transcript, None  # whoever receives it may print it
+    try:
+        active[1]({kind: value})
+    finally:
+        _transcript = active
+    return True
+
+
+def replay(event: Event) -> None:
+    """Print what another process would have printed. Nothing in an event is trusted but its type.
+
+    Raises
+    ------
+    ValueError
+        It is not an event.
+    """
+    match event:
+        case {"say": str(text)}:
+            say(_STYLE.sub(lambda match: _OURS + match[1], text) if is_rich() else _STYLE.sub("", text))
+        case {"note": str(text)}:
+            note(text)
+        case {"problem": str(text)}:
+            problem(text)
+        case {"error": str(text)}:
+            error(text)
+        case {"remark": str(text)}:
+            remark(text)
+        case {"hint": list(commands)}:
+            hint(*map(str, commands))
+        case {"json": record}:
+            as_json(record)
+        case {"raw": str(text)}:
+            raw(text)
+        case {"bytes": str(text)}:
+            write(base64.b64decode(text, validate=True))
+        case {"table": {"headers": list(headers), "rows": list(rows), "styles": list(styles)}}:
+            if not all(isinstance(row, list) and len(row) == len(headers) for row in rows):
+                raise ValueError("the rows of a table differ in length")
+            table([str(name) for name in headers], rows, styles=[str(one or "") for one in styles])
+        case _:
+            raise ValueError(f"not an event: {str(event)[:80]}")
+
+
 def set_up() -> None:
     """Make the streams replace characters that their encoding lacks, instead of failing."""
     codecs.register_error("neurofit", _replacement)
@@ -70,7 +153,14 @@ def _replacement(error: UnicodeError) -> tuple[str, int]:
 
 def is_rich() -> bool:
     """Whether stdout is a terminal that can move the cursor and show colours."""
+    if _transcript is not None:
+        return _transcript[0].rich
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def is_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return _transcript[0].is_terminal if _transcript is not None else sys.stdout.isatty()
 
 
 def shows_progress() -> bool:
@@ -87,13 +177,17 @@ def width() -> int | None:
     """The width of the terminal in cells; if stdout is not a terminal, that of COLUMNS, or None."""
     import shutil
 
+    if _transcript is not None:
+        return _transcript[0].width
     is_set = os.environ.get("COLUMNS", "").isdigit()
     return shutil.get_terminal_size().columns if sys.stdout.isatty() or is_set else None
 
 
 def styled(text: str, **style: Any) -> str:
     """The text with a style, if stdout shows colours and NO_COLOR is not set."""
-    if not is_rich() or os.environ.get("NO_COLOR"):
+    if _transcript is not None and not _transcript[0].coloured:
+        return text
+    if _transcript is None and (not is_rich() or os.environ.get("NO_COLOR")):
         return text
     return click.style(printable(text), **style).replace("\x1b", _OURS)
 
@@ -105,17 +199,22 @@ def _cleared(text: str) -> str:
 
 def say(text: str = "") -> None:
     """Print a line to stdout."""
-    print(_cleared(text))  # click.echo assumes that every terminal shows Unicode
+    if not _transcribed("say", text):
+        print(_cleared(text))  # click.echo assumes that every terminal shows Unicode
 
 
 def note(text: str) -> None:
     """Print a remark to stderr."""
+    if _transcribed("note", text):
+        return
     sys.stdout.flush()
     print(_dimmed(_cleared(text)), file=sys.stderr)
 
 
 def problem(text: str) -> None:
     """Print a warning to stderr."""
+    if _transcribed("problem", text):
+        return
     sys.stdout.flush()
     print(f"{_marked('Warning:', 'yellow')} {_cleared(text)}", file=sys.stderr)
 
@@ -128,8 +227,31 @@ def problems_of(status: ExperimentStatus) -> None:
 
 def error(text: str) -> None:
     """Print the error that ends the command to stderr."""
+    if _transcribed("error", text):
+        return
     sys.stdout.flush()
     print(f"{_marked('Error:', 'red')} {_cleared(text)}", file=sys.stderr)
+
+
+def remark(text: str) -> None:
+    """Print a text to stderr as it is, such as a message of click."""
+    if not _transcribed("remark", text):
+        print(printable(text), end="", file=sys.stderr)
+
+
+def raw(text: str) -> None:
+    """Print a line to stdout, with control characters."""
+    if not _transcribed("raw", text):
+        click.echo(text, color=True)
+
+
+def write(data: bytes) -> None:
+    """Write bytes to stdout, with control characters."""
+    if _transcribed("bytes", base64.b64encode(data).decode() if _transcript else ""):
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 @contextlib.contextmanager
@@ -155,11 +277,14 @@ def without_library_logs() -> Iterator[None]:
 
 def hint(*commands: str) -> None:
     """Print commands that are useful next."""
-    note("Next: " + "  ·  ".join(commands))
+    if not _transcribed("hint", list(commands)):
+        note("Next: " + "  ·  ".join(commands))
 
 
 def as_json(record: Any) -> None:
     """Print a record as JSON."""
+    if _transcribed("json", record):
+        return
     ascii_only = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
     print(printable_json(json.dumps(record, indent=2, ensure_ascii=ascii_only, default=str)))
 
@@ -195,8 +320,10 @@ def table(
     styles : sequence of str or None, optional
         A rich style per column; "state" gives each cell the colour of the state that it names.
     """
-    names = [printable(name) for name in headers]
     cells = [[_cell(value) for value in row] for row in rows]
+    if _transcribed("table", {"headers": list(headers), "rows": cells, "styles": list(styles)}):
+        return
+    names = [printable(name) for name in headers]
     shown = [place for place, _ in enumerate(names) if any(row[place] != "" for row in cells)]
     if is_rich():
         _rich_table(names, cells, shown, styles)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurofit import recording
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import naming
 from neurofit.status.queues import JobsView, ask
@@ -157,6 +158,7 @@ def read_status(
     """
     storage.require(study)
     files = ExperimentFiles(study, name)
+    noting = noting and recording.is_on()
     try:
         status = ExperimentStatus(name, files, read_registry(files.registry))
     except StoreError as error:
@@ -175,8 +177,8 @@ def read_status(
     unfinished = [submission for submission in status.submissions if not _is_over(submission, later)]
     status.queues = (
         ask(unfinished, runners or study.runners, noting=noting)
-        if asking
-        else {submission.name: JobsView() for submission in unfinished}
+        if asking and study.copy_of is None
+        else {one.name: JobsView(problem=_not_asked(study, one.name)) for one in unfinished}
     )
     _report_unknown_runs(status)
     for submission in status.submissions:
@@ -187,9 +189,17 @@ def read_status(
         status.problems += submission.facts.problems
     _choose_among_done(status)
     facts = {submission.name: submission.facts for submission in status.submissions}
-    if {name: _indexed(fact) for name, fact in facts.items()} != before:
+    if study.copy_of is None and {name: _indexed(fact) for name, fact in facts.items()} != before:
         index.save(files, folder, facts)
     return status
+
+
+def _not_asked(study: Study, name: str) -> str | None:
+    """That the queue of a submission was not asked, if only copies of its files are here."""
+    return study.copy_of and (
+        f"{name}: its queue was not asked, because these are copies of the files in {study.copy_of}. The states of its "
+        "tasks are those last written to its files."
+    )
 
 
 def _indexed(facts: Facts) -> tuple[Any, ...]:
@@ -206,9 +216,8 @@ def _add_submission(status: ExperimentStatus, files: SubmissionFiles, facts: Fac
     except (StoreError, OSError) as error:
         status.problems.append(str(error))
         return
-    status.submissions.append(
-        SubmissionStatus(files, record, jobs, facts, stops, is_at_home(files, record), status.files.lock)
-    )
+    at_home = status.files.study.copy_of is not None or is_at_home(files, record)
+    status.submissions.append(SubmissionStatus(files, record, jobs, facts, stops, at_home, status.files.lock))
     status.problems += [f"{path}: damaged, so this cancellation was ignored." for path in damaged]
     status.repetitions = record.repetitions if record.whole_grid else status.repetitions or record.repetitions
     if not facts.settled:

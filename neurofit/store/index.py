@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from neurofit import recording
 from neurofit.files import write_whole
 from neurofit.process import Process
 from neurofit.store.evidence import Facts, TaskFacts
@@ -79,6 +80,7 @@ def _checksum(text: bytes) -> bytes:
 def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
     """Save the facts. A cache that cannot be written is not an error."""
     try:
+        recording.require(folder)
         folder.mkdir(parents=True, exist_ok=True)
         record = {
             "format": FORMAT,

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from neurofit import recording
 from neurofit.files import write_whole
 from neurofit.store.index import cache_folder
 
@@ -109,6 +110,7 @@ def _remember(path: str, cache: Path | None) -> None:
     known = {**_read(cache), path: _remembered[path]}
     newest = dict(list(known.items())[-_MOST_REMEMBERED:])
     try:
+        recording.require(_file(cache))
         _file(cache).parent.mkdir(parents=True, exist_ok=True)
         write_whole(_file(cache), json.dumps({"digests": newest}), durable=False)
     except OSError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofit.cli import options, terminal, wording
+from neurofit.cli.hosts import HostCommand
 from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested, printable_log
@@ -26,12 +27,14 @@ LINES_OF_MANY = 20
 
 
 @click.command(
+    cls=HostCommand,
     epilog=options.examples(
         "neurofit logs exp3:17/3",
         "neurofit logs exp3 --failed --tail 5",
         "neurofit logs exp3:17/3 --follow",
         "neurofit logs exp3:best/0",
-    )
+        "neurofit logs exp3:17/3 --host anna@cluster:studies/v1",
+    ),
 )
 @options.selector()
 @options.states
@@ -57,6 +60,7 @@ LINES_OF_MANY = 20
     help="Show attempt NUMBER instead of the newest.",
 )
 @options.best_by("--by", "--best-by")
+@options.on_host
 @options.as_json
 def command(
     selector: str,
@@ -84,6 +88,8 @@ def command(
     if follow and (as_json or attempt):
         raise click.UsageError("--follow cannot be combined with --json or --attempt.")
     study = options.here()
+    if study.copy_of is not None and follow:
+        raise click.UsageError("Copies of files do not change: --follow needs a neurofit on the other host.")
     wanted = [*states, *(FAILED_OR_LOST if failed else ())]
     query, status = select(study, selector, wanted, where, best_by)
     keys = query.keys(status)
@@ -140,10 +146,8 @@ def _print_all(name: str, parts: Iterable[Part], errors_only: bool, *, named: bo
                 terminal.styled(f"==> {wording.task(name, task.key)}{attempt}, {log.stream} <==", bold=True)
             )
         last = log.path
-        sys.stdout.flush()
         if raw:
-            sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
-            sys.stdout.buffer.flush()
+            terminal.write(data if data.endswith(b"\n") else data + b"\n")
             continue
         decode = decoders.setdefault(
             log.path, codecs.getincrementaldecoder("utf-8")("backslashreplace")

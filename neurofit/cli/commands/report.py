@@ -9,15 +9,18 @@ import click
 
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.commands.plot import FILE, file_stem
+from neurofit.cli.hosts import HostCommand
 from neurofit.cli.wording import next_command
 
 
 @click.command(
+    cls=HostCommand,
     epilog=options.examples(
         "neurofit report exp3",
         "neurofit report exp3 exp4 -o report.html",
         "neurofit report exp3 --where 'filters > 4' --metric test/mse",
-    )
+        "neurofit report exp3 --host anna@cluster:studies/v1 -o report.html",
+    ),
 )
 @options.selector("selectors", many=True, metavar="[SELECTOR]...", required=False)
 @options.where
@@ -34,6 +37,7 @@ from neurofit.cli.wording import next_command
     metavar="FILE",
     help="Write to FILE (.html).  [default: SELECTOR-report.html]",
 )
+@options.on_host
 @options.as_json
 def command(
     selectors: Sequence[str],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from neurofit.cli import options, terminal
+from neurofit.cli.hosts import HostCommand
 from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 
@@ -19,6 +19,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex", "parquet")
 
 
 @click.command(
+    cls=HostCommand,
     epilog=options.examples(
         "neurofit results exp3",
         "neurofit results exp3 --by run",
@@ -27,7 +28,8 @@ FORMATS = ("table", "csv", "json", "markdown", "latex", "parquet")
         "neurofit results exp3:best",
         "neurofit results exp3 --format csv > exp3.csv",
         "neurofit results exp3 --format parquet > exp3.parquet",
-    )
+        "neurofit results exp3 --by run --host anna@cluster:studies/v1",
+    ),
 )
 @options.selector()
 @options.states
@@ -85,6 +87,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex", "parquet")
     help='Print only these columns, in this order: names or patterns, such as "run,lr,test/*" (repeatable).',
 )
 @options.best_by("--best-by")
+@options.on_host
 @options.as_json
 def command(
     selector: str,
@@ -116,7 +119,7 @@ def command(
     if reverse and not sort:
         raise click.UsageError("--reverse works only with --sort.")
     is_parquet = format == "parquet" and not as_json
-    if is_parquet and sys.stdout.isatty():
+    if is_parquet and terminal.is_terminal():
         raise click.UsageError("--format parquet writes bytes, which a terminal cannot show: add `> FILE`.")
     from neurofit.orchestrate.attempts import newer_attempts
     from neurofit.orchestrate.outdated import outdated_now
@@ -139,12 +142,11 @@ def command(
     if is_parquet:
         from neurofit.tables.parquet import parquet
 
-        sys.stdout.buffer.write(parquet(frame))
-        sys.stdout.flush()
+        terminal.write(parquet(frame))
     else:
         text = formats.render(frame, "json" if as_json else format, width=terminal.width(), raw=raw)
         if raw:
-            click.echo(text, color=True)
+            terminal.raw(text)
         else:
             terminal.say(text)
     terminal.problems_of(status)

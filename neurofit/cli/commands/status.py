@@ -10,6 +10,7 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import options, progress, terminal, wording
+from neurofit.cli.hosts import HostCommand
 from neurofit.cli.selecting import select
 from neurofit.cli.wording import next_command
 from neurofit.text import roughly
@@ -24,12 +25,14 @@ STATES = ["new", "queued", "running", "stopped", "done", "failed", "lost", "canc
 
 
 @click.command(
+    cls=HostCommand,
     epilog=options.examples(
         "neurofit status",
         "neurofit status exp3 --watch",
         "neurofit status exp3 --state failed",
         "neurofit status exp3 --wait 3600 && neurofit results exp3",
-    )
+        "neurofit status --host anna@cluster:studies/v1",
+    ),
 )
 @options.selector("selectors", many=True, metavar="[SELECTOR]...", required=False)
 @options.states
@@ -43,6 +46,7 @@ STATES = ["new", "queued", "running", "stopped", "done", "failed", "lost", "canc
     help="Watch for at most SECONDS; exit with 4 if tasks are still running.",
 )
 @options.best_by("--by", "--best-by")
+@options.on_host
 @options.as_json
 def command(
     selectors: Sequence[str],
@@ -67,6 +71,8 @@ def command(
     from neurofit.tables.query import TaskQuery
 
     study = options.here()
+    if study.copy_of is not None and (watch or wait_seconds is not None):
+        raise click.UsageError("Copies of files do not change: --wait needs a neurofit on the other host.")
     discovered = discover_experiments(study)
     unseen = [] if selectors else discovered.unseen
     whole = (
