@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "orchestrate",
         "plotting",
         "report",
+        "exports",
         "tables",
         "status",
         "store",
@@ -50,6 +51,7 @@ MAY_IMPORT = {
         "remote",
     },
     "report": {"report", "plotting", "orchestrate", "tables", "status", "store", "experiments"},
+    "exports": {"exports", "tables", "status", "store", "experiments"},
     "orchestrate": {"orchestrate", "tables", "status", "store", "experiments", "backends", "worker"},
     "plotting": {"plotting", "tables", "status", "store", "experiments"},
     "tables": {"tables", "status", "store", "experiments"},
@@ -93,7 +95,7 @@ ONLY_IN = {
     "pandas": ("tables/", "datasets/"),
     "jinja2": ("report/writing.py",),
     "matplotlib": DRAWING,
-    "tensorboard": ("plotting/events.py",),
+    "tensorboard": ("plotting/events.py", "exports/tensorboard_logs.py"),
     "subprocess": ("backends/", "worker/", "orchestrate/provenance.py", "remote/connection.py"),  # git; ssh
     "multiprocessing": ("backends/", "worker/"),
 }

@@ -196,7 +196,13 @@ def reader(own_home, queues, tmp_path) -> Reader:
     return Reader(own_home, study)
 
 
-ON_RESULTS = ("finished-tasks.md", "plots.md", "report.md", "results.md")  # they begin where exp3 is done
+ON_RESULTS = (
+    "exports.md",
+    "finished-tasks.md",
+    "plots.md",
+    "report.md",
+    "results.md",
+)  # they begin where exp3 is done
 
 
 def pages(*, slow: bool) -> list[Path]:
