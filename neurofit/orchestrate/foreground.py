@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from neurofit.backends.base import Resources
@@ -28,7 +29,7 @@ from neurofit.status.live import Pace, look
 from neurofit.store import storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles, SubmissionFiles
 from neurofit.store.lock import locked
-from neurofit.store.records import Claim, QueueLine, RegisteredRun
+from neurofit.store.records import Claim, QueueLine, RegisteredRun, SubmissionRecord
 from neurofit.store.registry import Registry, register
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import HERE, Planned, note_queue, write_submission
@@ -104,12 +105,14 @@ def run(
     live: bool = False,
     scratch: bool = False,
     profile: bool = False,
+    recorded: SubmissionRecord | None = None,
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     """Run the task in the foreground. Returns the attempt's files and its outcome.
 
     If the task is done, this is a scratch attempt, stored separately from those that count, unless `rerun`.
     With `scratch`, it is one whatever the state of the task, and runs in this process; with `profile` too, the fit
-    is profiled into its folder. With `live`, stderr is a terminal and shows how far the task is.
+    is profiled into its folder; its run is registered only if it was submitted before. With `recorded`, the experiment
+    was loaded from that submission's copy of the code. With `live`, stderr is a terminal and shows how far the task is.
 
     Raises
     ------
@@ -117,7 +120,8 @@ def run(
         The task is queued or running, or what the experiment needs is not done.
     """
     files = ExperimentFiles(study, experiment.name)
-    stages.must_be_done(study, experiment)
+    if recorded is None:
+        stages.must_be_done(study, experiment)
     storage.mark(study)
     with locked(files.lock):
         status = read_status(study, experiment.name)
@@ -129,7 +133,6 @@ def run(
                 f"`{command('logs', name)}` shows its output; `{command('cancel', name)}` cancels it."
             )
         runs = runs_of(experiment, status.registry)
-        known = status.registry.runs.get(wanted.run.registered_number)
         registry = registered(runs, status.registry)
         if not wanted.on_grid:
             wanted = off_grid(
@@ -141,14 +144,16 @@ def run(
                     off.registered_number, off.id, off.architecture, off.params, off.derived, on_grid=False
                 )
             )
-        if not scratch or known is None or known.id != wanted.run.id:
+        if not scratch:
             register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE
         apart = scratch or (is_done and not rerun)
         record = base_record(
             study,
             experiment,
-            code_hash(study.root, experiment.script, experiment.adapter.code),
+            recorded.code_hash
+            if recorded
+            else code_hash(study.root, experiment.script, experiment.adapter.code),
             experiment.repetitions,
             fresh=is_done or scratch,
             whole_grid=False,
@@ -156,6 +161,7 @@ def run(
             runner=HERE,
             backend="local",
             resources=Resources(),
+            recorded=recorded,
         )
         name = submission_name(files, HERE)
         submission = write_submission(files, name, record, [[wanted.planned(0 if apart else before.newest)]])
@@ -163,21 +169,22 @@ def run(
         note_queue(submission, QueueLine(id=str(here.pid), first=0, last=0, process=here.record()))
     wrapped = _wrapped(experiment, debug, scratch, profile)
     try:
-        return _work(
-            study, Assignment.read(submission.folder), wrapped, wanted, wrapped is not experiment, live
-        )
+        own = {run.number: run for run in registry} if scratch else None
+        assignment = Assignment.read(submission.folder, own)
+        code = study.root if recorded is None else assignment.code
+        return _work(code, assignment, wrapped, wanted, wrapped is not experiment, live)
     finally:
         append_event(submission.folder, ended=0)  # this process, which is its queue, may live on
 
 
 def _work(
-    study: Study, assignment: Assignment, experiment: Experiment, wanted: Point, in_process: bool, live: bool
+    code: Path, assignment: Assignment, experiment: Experiment, wanted: Point, in_process: bool, live: bool
 ) -> tuple[AttemptFiles, dict[str, Any]]:
     signals = Signals()
     if not in_process:
         signals.listen()
     try:
-        assignment.load(experiment, study.root)
+        assignment.load(experiment, code)
         line = _status_line(experiment, wanted) if live and not in_process else None
         Worker(assignment, signals, echo=True, in_process=in_process, status_line=line).do_job(0)
     finally:

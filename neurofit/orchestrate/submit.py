@@ -231,29 +231,42 @@ def base_record(
     repetitions: int,
     *,
     resources: Resources,
+    recorded: SubmissionRecord | None = None,
     **queued: Any,
 ) -> SubmissionRecord:
     """The record of a submission; the code is in the store when this returns.
 
     Parameters
     ----------
+    recorded : SubmissionRecord, optional
+        A submission whose code, which is in the store, this one runs too.
     queued : Any
         Further fields of SubmissionRecord: which runner, and what is asked of it.
     """
-    collected = snapshot.collect(study, experiment.script, experiment.files)
-    with explain_os_errors(code_store(study), "keep a copy of the code"):
-        code = snapshot.take(collected, code_store(study))
+    code = _recorded_code(recorded) if recorded is not None else _present_code(study, experiment)
     return SubmissionRecord(
         experiment=experiment.name,
         study=str(study.root),
-        script=experiment.script.resolve().relative_to(study.root.resolve()).as_posix(),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         repetitions=repetitions,
         split_by=experiment.split_by,
-        code=code.name,
         code_hash=code_hash,
         resources=ResourcesRecord(**asdict(resources)),
         steps=_steps(experiment),
-        **provenance.record(study.root),
+        **{**provenance.record(study.root), **code},
         **queued,
     )
+
+
+def _recorded_code(recorded: SubmissionRecord) -> dict[str, Any]:
+    """Fields of a submission that runs the code of an earlier one."""
+    return {name: getattr(recorded, name) for name in ("script", "code", "commit", "dirty")}
+
+
+def _present_code(study: Study, experiment: Experiment) -> dict[str, str]:
+    """Fields of a submission that runs the code that the study has now, which is copied into the store."""
+    collected = snapshot.collect(study, experiment.script, experiment.files)
+    with explain_os_errors(code_store(study), "keep a copy of the code"):
+        code = snapshot.take(collected, code_store(study))
+    script = experiment.script.resolve().relative_to(study.root.resolve()).as_posix()
+    return {"script": script, "code": code.name}

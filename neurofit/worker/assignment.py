@@ -41,15 +41,25 @@ class Assignment:
     _code: Path | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, folder: Path) -> Assignment:
-        """Read a submission from its folder, wherever this machine has mounted it."""
+    def read(cls, folder: Path, runs: dict[int, RegisteredRun] | None = None) -> Assignment:
+        """Read a submission from its folder, wherever this machine has mounted it.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the submission.
+        runs : dict of int to RegisteredRun, optional
+            The runs of a scratch attempt, which need not be registered.
+        """
         submission = SubmissionFiles(
             Path(os.path.abspath(folder))
         )  # `training_data` may be a link to another disk
         record = retry(lambda: read_submission(submission))
         files = ExperimentFiles(study_of(submission, record), record.experiment)
-        retry(files.registry.stat, late=True)
-        return cls(submission, record, files, read_registry(files.registry).runs)
+        if runs is None:
+            retry(files.registry.stat, late=True)
+            runs = read_registry(files.registry).runs
+        return cls(submission, record, files, runs)
 
     @property
     def code(self) -> Path:

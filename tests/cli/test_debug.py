@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 
 import pytest
 
@@ -72,12 +73,53 @@ def test_a_task_again_in_the_environment_of_its_job_changes_nothing(study):
     assert state(study) == before
 
 
+def test_a_run_that_was_never_submitted_is_not_registered(study):
+    study.script("tries", FIT)
+    assert "done" in study("debug", "tries:1/1").stdout
+    assert study("status").stdout == "No experiment has been submitted yet.\n"
+    assert not (study.root / "training_data" / "tries" / "runs.jsonl").exists()
+    study.script("tries", FIT.replace("[1, 2, 3]", "[5, 6]"))
+    study("submit", "tries", code=None)
+    registry = (study.root / "training_data" / "tries" / "runs.jsonl").read_text()
+    study.script("tries", FIT.replace("[1, 2, 3]", "[5, 6, 7]"))
+    assert "tries:2/1: done" in study("debug", "tries:2/1").stdout
+    assert (study.root / "training_data" / "tries" / "runs.jsonl").read_text() == registry
+
+
+def test_the_code_that_was_recorded_runs_whatever_the_script_has_become(study):
+    (study.root / "jobs" / "helper.py").write_text("OFFSET = 1\n")
+    helped = FIT.replace("import os, random", "import os, random, helper").replace(
+        "x + ", "x + helper.OFFSET + "
+    )
+    study.script("tries", helped)
+    study("submit", "tries:0/0")
+    (study.root / "jobs" / "helper.py").write_text("OFFSET = 22\n")
+    assert "differ from those of attempt 1" in study("debug", "tries:0").stdout
+    for script in (helped, "def fit(:", helped.replace("[1, 2, 3]", "[8, 9]")):
+        study.script("tries", script)
+        answer = study("debug", "tries:0/0", "--recorded-code")
+        assert "The metrics equal those of attempt 1, which counts." in answer.stdout
+        assert "Code of attempt 1, as submitted in " in answer.stderr and "other code" not in answer.stderr
+    (study.root / "jobs" / "tries.py").unlink()
+    before = state(study)
+    assert "The metrics equal" in study("debug", "tries:0/0", "--recorded-code").stdout
+    found = json.loads(study("debug", "tries:0/0", "--recorded-code", "--json").stdout)
+    assert found["code"] == found["counts"]["code"] and found["scratch"] is True
+    assert state(study) == before
+    assert "tries:1/0 has no attempt" in study("debug", "tries:1/0", "--recorded-code", code=2).stderr
+    assert "no experiment" in study("debug", "others:1/0", "--recorded-code", code=None).stderr.lower()
+    shutil.rmtree(study.root / "training_data" / ".code")
+    said = study("debug", "tries:0/0", "--recorded-code", code=2).stderr
+    assert "was removed" in said and "Leave out --recorded-code" in " ".join(said.split())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["tries"], "names no task"),
         (["tries:0-1"], "selects several tasks"),
         (["tries:9"], "no run 9"),
+        (["tries:0/7"], "tries has no repetition 7: its runs have repetitions 0 to 1"),
         (["tries:0", "--pdb"], "--pdb needs a terminal"),
     ],
 )
