@@ -1,0 +1,216 @@
+"""`--host` against a real SSH server on loopback; if the tests run as root, its account is another user."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from neurofit.cli.application import group, run
+
+pytestmark = pytest.mark.process
+
+MIXED = """
+import neurofit as nf
+
+def fit(task, *, x=1):
+    print("x is", x)
+    task.log(1, loss=0.5)
+    if x == 2:
+        raise ValueError("too much")
+    return {"m": x + task.repetition}
+
+experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]), repetitions=2)
+"""
+HELD = """
+import time
+import neurofit as nf
+
+def fit(task):
+    print("began", flush=True)
+    while (task.study / "hold").exists():
+        time.sleep(0.05)
+    print("ended", flush=True)
+    return {"m": 1}
+
+experiment = nf.Experiment(fit)
+"""
+COMMANDS = [
+    ["status", "--json"],
+    ["status", "mixed:1"],
+    ["results", "mixed", "--by", "run", "--where", "x == 1"],
+    ["logs", "mixed", "--failed", "--tail", "1"],
+]
+
+
+@pytest.fixture(scope="module")
+def study(sshd, processes):
+    """In the home folder of the account, with an experiment of which half failed, and one that runs."""
+    root = sshd.home / "study"
+    for name in ("jobs", "runners", ".venv/bin"):
+        (root / name).mkdir(parents=True)
+    (root / "jobs" / "mixed.py").write_text(MIXED)
+    (root / "jobs" / "held.py").write_text(HELD)
+    (root / "hold").write_text("")
+    own = root / ".venv" / "bin" / "neurofit"
+    own.write_text(f"#!{sys.executable}\nimport sys\nfrom neurofit.cli import main\nsys.exit(main())\n")
+    own.chmod(0o755)
+    sshd.give(sshd.home)
+    tool = "cd study && .venv/bin/neurofit"
+    done = sshd.there(f"{tool} submit mixed -y --wait 60; .venv/bin/neurofit submit held -y --detach")
+    assert done.stderr.count("Queued as") + done.stdout.count("Queued as") == 2, done
+    yield root
+    (root / "hold").unlink(missing_ok=True)
+    deadline = time.monotonic() + 20
+    while not list(root.glob("training_data/held/runs/*/*/*/outcome.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def without_hints(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("Next")]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_output_is_that_of_the_command_there(sshd, study, words):
+    quoted = " ".join(f"'{word}'" for word in words)
+    there = sshd.there(f"cd study && .venv/bin/neurofit {quoted}")
+    before = sshd.connections()
+    here = sshd.neurofit(*words)
+    assert sshd.connections() == before + 1
+    assert (here.returncode, here.stdout) == (there.returncode, there.stdout)
+    banner = "Welcome. {not json}"
+    assert without_hints(here.stderr) == [line for line in without_hints(there.stderr) if line != banner]
+
+
+def test_nothing_is_recorded_there(sshd, study, tree):
+    before = tree(sshd.home / ".cache") if (sshd.home / ".cache").exists() else {}
+    held = tree(study)
+    for words in (
+        ["status"],
+        ["results", "mixed"],
+        ["logs", "mixed"],
+        ["status", "--neurofit-there", "none"],
+    ):
+        answer = sshd.neurofit(*words)
+        assert answer.returncode in (0, 3, 5), answer
+    after = tree(study)
+    journals = {name for name in after if "/journal/" in name}  # whose worker is at work
+    assert {name: value for name, value in after.items() if name not in journals} == {
+        name: value for name, value in held.items() if name not in journals
+    }
+    assert (tree(sshd.home / ".cache") if (sshd.home / ".cache").exists() else {}) == before
+
+
+def test_the_records_would_change_otherwise(sshd, study, tree):
+    sshd.there("rm -rf .cache")
+    sshd.there("cd study && .venv/bin/neurofit status")
+    assert list((sshd.home / ".cache").rglob("*.json"))
+
+
+def test_where_no_neurofit_is_the_files_are_read_and_the_queue_is_not_asked(sshd, study):
+    before = sshd.connections()
+    status = sshd.neurofit("status", "--json", "--neurofit-there", "none")
+    assert sshd.connections() == before + 1
+    counts = {one["name"]: one for one in json.loads(status.stdout)["experiments"]}
+    assert (counts["mixed"]["done"], counts["mixed"]["failed"], counts["held"]["running"]) == (2, 2, 1)
+    assert "no queue was asked" in status.stderr
+    assert status.returncode == 5
+    shown = sshd.neurofit("status", "held", "--neurofit-there", "none")
+    assert "its queue was not asked" in shown.stderr and "/tmp" not in shown.stderr
+    whole = sshd.neurofit("results", "mixed", "--json").stdout
+    copied = sshd.neurofit("results", "mixed", "--json", "--neurofit-there", "none")
+    assert copied.stdout == whole
+    logs = sshd.neurofit("logs", "mixed:0/0", "--neurofit-there", "none")
+    assert logs.stdout == "x is 1\n"
+    assert "Folder: training_data/mixed" in logs.stderr
+
+
+def test_a_report_is_written_here(sshd, study):
+    target = sshd.folder / "report.html"
+    answer = sshd.neurofit("report", "mixed", "-o", str(target))
+    assert answer.returncode == 0, answer
+    page = target.read_text()
+    assert "too much" in page and "nf-sshd" not in page.replace(str(sshd.home), "")
+    assert target.stat().st_uid == os.geteuid()
+
+
+def test_logs_are_followed_until_the_task_ends(sshd, study):
+    words = [
+        sys.executable,
+        "-m",
+        "neurofit",
+        "logs",
+        "held",
+        "--follow",
+        "--host",
+        f"box:{sshd.path('study')}",
+    ]
+    path = f"{sshd.programs}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}
+    ) as process:
+        assert process.stdout.readline() == "began\n"
+        (study / "hold").unlink()
+        assert process.stdout.read() == "ended\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "folder", "said"),
+    [
+        ("nokey", "study", "never asks for a password"),
+        ("strange", "study", "not in your known_hosts"),
+        ("changed", "study", "is not the one in your known_hosts"),
+        ("closed", "study", "refused the connection"),
+        ("nowhere.invalid", "study", "There is no host nowhere.invalid"),
+        ("box", "no such study", "There is no folder 'no such study' on box"),
+        ("box", "/etc", "is not a study"),
+        ("box", "locked/study", "cannot be read"),
+    ],
+)
+def test_what_went_wrong_is_a_sentence(sshd, study, host, folder, said, monkeypatch, capfd):
+    if folder.startswith("locked"):
+        if sshd.account.pw_uid == os.geteuid():
+            pytest.skip("nothing is hidden from this user")
+        (sshd.home / "locked" / "study").mkdir(parents=True, exist_ok=True)
+        (sshd.home / "locked").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{sshd.programs}:{os.environ['PATH']}")
+    assert run(group, "neurofit", ["status", "--host", f"{host}:{folder}"]) == 1
+    shown = capfd.readouterr()
+    assert not shown.out
+    assert said in shown.err and shown.err.startswith("Error: ")
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ssh_ends_with_the_command(sshd, study, number):
+    words = [
+        sys.executable,
+        "-m",
+        "neurofit",
+        "status",
+        "held",
+        "--wait",
+        "60",
+        "--host",
+        f"box:{sshd.path('study')}",
+    ]
+    (study / "hold").write_text("")
+    path = f"{sshd.programs}:{os.environ['PATH']}"
+    before = sshd.log.count("Accepted")
+    process = subprocess.Popen(words, env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while sshd.log.count("Accepted") == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    assert children
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)
