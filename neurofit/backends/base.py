@@ -119,6 +119,25 @@ class Ending:
     cause: str | None  # why it ended; None: successfully, as far as the queue knows
     problem: str | None = None  # why its cause could not be read
     final: bool = True  # False: accounting may still give a more exact cause
+    host: str | None = None  # the host that is to blame: it failed, or lacks what every task needs
+
+
+@dataclass(frozen=True)
+class HostDeath:
+    """A start of a job that ended because of its host."""
+
+    job: JobKey
+    start: int  # which of the starts that ended so; 0: the last one, which the queue did not repeat
+    host: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host to which a queue may send jobs."""
+
+    name: str  # for the queue
+    hostname: str  # for itself; several hosts of a test cluster have the same
 
 
 @dataclass(frozen=True)
@@ -241,6 +260,30 @@ class Backend(ABC):
 
     def with_workers(self, workers: int) -> Backend | None:
         """This backend with this number of workers (`--workers`), or None if it has none to set (the default)."""
+        return None
+
+    def host_deaths(self, queued: Iterable[Queued]) -> list[HostDeath]:
+        """Starts of these jobs that ended because of their hosts, and that the queue repeated. Default: none is known.
+
+        Raises
+        ------
+        QueueError
+            The queue could not be asked.
+        """
+        return []
+
+    def hosts(self) -> list[Host]:
+        """The hosts that jobs with these settings may be sent to. Default: they are not known.
+
+        Raises
+        ------
+        QueueError
+            The queue could not be asked.
+        """
+        return []
+
+    def without_hosts(self, names: Collection[str]) -> Backend | None:
+        """This backend, whose jobs are never sent to these hosts; None (the default) if it cannot leave any out."""
         return None
 
     def command(self) -> str:

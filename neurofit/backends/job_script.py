@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, JobKey, Queued
-from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN, UNMET
+from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_FOLDER, NO_LOG, NO_ROOM, NO_STUDY, START_AGAIN, UNMET
 
 SCRIPT = "job.sh"  # in the submission's folder
 FOLDER = "ended"
@@ -34,12 +34,14 @@ CAUSES = {  # exit status of a script or its worker → why the job ended, where
     127: "a program was not found, perhaps the Python interpreter; see its log",
     NO_DEVICE: "its node had fewer free GPUs than the job was given; see its log",
 }
+HOST_FAULTS = frozenset({NO_FOLDER, NO_STUDY, NO_DEVICE})  # what every task on that host would meet
 # Lines for a script in which $submission and $number (six digits) are set. The first runs at the start, in the
 # submission's folder; the other at the end, when $status is the script's exit status.
 REMOVE_RECORD = f'rm -f {FOLDER}/"$number".*'
 WRITE_RECORD = f"""\
     if [ "$status" != 0 ] && [ "$status" != {START_AGAIN} ]; then
-        node=$(uname -n) && cd "$submission" && mkdir -p {FOLDER} && : >"{FOLDER}/$number.$status.${{node%%.*}}"
+        node=${{SLURMD_NODENAME:-$(uname -n)}}
+        cd "$submission" && mkdir -p {FOLDER} && : >"{FOLDER}/$number.$status.${{node%%.*}}"
     fi"""
 
 
@@ -86,7 +88,8 @@ def write_record(folder: Path, job: int, status: int) -> None:
     if status not in (0, START_AGAIN):
         with contextlib.suppress(OSError):
             (folder / FOLDER).mkdir(exist_ok=True)
-            (folder / FOLDER / f"{job:06d}.{status}.{os.uname().nodename.partition('.')[0]}").touch()
+            node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+            (folder / FOLDER / f"{job:06d}.{status}.{node.partition('.')[0]}").touch()
 
 
 def records(folder: Path) -> dict[int, ExitRecord]:
@@ -104,7 +107,9 @@ def endings(queued: Iterable[Queued]) -> dict[JobKey, Ending]:
     entries = list(queued)
     folders = {entry.folder: records(entry.folder) for entry in entries}
     return {
-        (entry.token, job): Ending(cause(record.status, record.host), final=False)
+        (entry.token, job): Ending(
+            cause(record.status, record.host), final=False, host=blamed(record.status, record.host)
+        )
         for entry in entries
         for job, record in folders[entry.folder].items()
         if entry.first <= job <= entry.last
@@ -121,6 +126,11 @@ def cause(status: int, host: str) -> str | None:
     if 128 < status <= 192:
         return f"it was killed by signal {status - 128}{where}"
     return f"its script exited with status {status}{where}; see its log"
+
+
+def blamed(status: int, host: str) -> str | None:
+    """The host, if a script that ended there with this exit status ended because of it."""
+    return host if host and status in HOST_FAULTS else None
 
 
 def current_user() -> str:

@@ -176,7 +176,7 @@ def read_status(
     later = _later_submissions(status.submissions)
     unfinished = [submission for submission in status.submissions if not _is_over(submission, later)]
     status.queues = (
-        ask(unfinished, runners or study.runners, noting=noting)
+        ask(unfinished, study, runners=runners, noting=noting)
         if asking and study.copy_of is None
         else {one.name: JobsView(problem=_not_asked(study, one.name)) for one in unfinished}
     )

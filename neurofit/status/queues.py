@@ -17,12 +17,14 @@ from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.selector import naming
 from neurofit.status.submission_status import SubmissionStatus, submit_again
-from neurofit.store.evidence import newest_ends
+from neurofit.store.evidence import newest_ends, were_interrupted
+from neurofit.store.hosts import note_deaths
 from neurofit.store.journal import STALE_SECONDS, UNMET_END, now_on
 from neurofit.store.lock import held_elsewhere
-from neurofit.store.records import QueueLine, SubmissionRecord
+from neurofit.store.records import HOST_NAME, HostDeathRecord, QueueLine, SubmissionRecord
 from neurofit.store.state import Job
 from neurofit.store.submissions import QueueMemory, note_queue, read_queue
+from neurofit.study import Study
 from neurofit.text import command
 
 
@@ -77,11 +79,18 @@ def backend_of(record: SubmissionRecord, runners: Path) -> Backend:
 
 
 def ask(
-    submissions: Iterable[SubmissionStatus], runners: Path, *, noting: bool = True
+    submissions: Iterable[SubmissionStatus], study: Study, *, runners: Path | None = None, noting: bool = True
 ) -> dict[str, JobsView]:
     """What the queues report, by submission. Submissions to one kind of queue share one query.
 
-    `noting` says whether what this answer is the first to report is written down for later commands.
+    Parameters
+    ----------
+    submissions : iterable of SubmissionStatus
+    study : Study
+    runners : Path or None
+        Folder of the profiles. None: the study's.
+    noting : bool
+        Whether what this answer is the first to report is written down for later commands.
     """
     views: dict[str, JobsView] = {}
     kinds: dict[str, list[SubmissionStatus]] = {}
@@ -93,7 +102,10 @@ def ask(
             view.answered = True  # a copy of the study: its jobs belong to the original
     for kind, group in kinds.items():
         try:
-            _ask_one(backend_of(group[0].record, runners), group, views, noting)
+            backend = backend_of(group[0].record, runners or study.runners)
+            deaths = _ask_one(backend, group, views, noting)
+            if deaths:
+                note_deaths(study, deaths)
         except NeurofitError as error:
             for submission in group:
                 name = submission.name
@@ -103,7 +115,8 @@ def ask(
 
 def _ask_one(
     backend: Backend, submissions: list[SubmissionStatus], views: dict[str, JobsView], noting: bool
-) -> None:
+) -> list[HostDeathRecord]:
+    """Fill the views of submissions to one queue; return the deaths that this answer is the first to report."""
     asked = {
         submission.name: one
         for submission in submissions
@@ -120,6 +133,7 @@ def _ask_one(
             call for call in one.calls if not unknown.isdisjoint(range(call.first, call.last + 1))
         ]
     endings, silence = _endings(backend, unexplained)
+    deaths = _repeated_deaths(backend, asked) if noting else []
     for name, one in asked.items():
         states = {job: state for (token, job), state in live.items() if token == name}
         ends = {job: ending for (token, job), ending in endings.items() if token == name}
@@ -131,9 +145,49 @@ def _ask_one(
         in_grace = _in_grace(backend, one.memory, gone - unmet_jobs(one.submission))
         may_change = {job for job in in_grace if job in ends and not ends[job].final}
         if noting:
-            _note_news(backend, one, gone, view, may_change)
+            explained = _note_news(backend, one, gone, view, may_change)
+            deaths += [
+                _death(one, job, 0, host, view.causes[job])
+                for job in explained
+                if job in ends and (host := ends[job].host) and HOST_NAME.fullmatch(host)
+            ]
         view.in_grace = in_grace.keys() - view.causes.keys()
         view.grace_until = max((in_grace[job] for job in view.in_grace), default=None)
+    return deaths
+
+
+def _death(one: Asked, job: int, start: int, host: str, cause: str) -> HostDeathRecord:
+    record = one.submission.record
+    return HostDeathRecord(
+        host=host,
+        cause=cause,
+        backend=record.backend,
+        experiment=record.experiment,
+        submission=one.submission.name,
+        job=job,
+        start=start,
+        t=round(time.time(), 3),
+    )
+
+
+def _repeated_deaths(backend: Backend, asked: Mapping[str, Asked]) -> list[HostDeathRecord]:
+    """Starts of jobs that ended because of their hosts, and that the queue repeated.
+
+    The queue is asked only about submissions with a job that was started again although its worker had not asked for
+    that.
+    """
+    doubtful = [one for one in asked.values() if were_interrupted(one.submission.facts)]
+    if not doubtful:
+        return []
+    try:
+        found = backend.host_deaths([call for one in doubtful for call in one.calls])
+    except QueueError:
+        return []
+    return [
+        _death(asked[death.job[0]], death.job[1], death.start, death.host, death.cause)
+        for death in found
+        if HOST_NAME.fullmatch(death.host)
+    ]
 
 
 def _to_ask(backend: Backend, submission: SubmissionStatus, view: JobsView, noting: bool) -> Asked | None:
@@ -302,7 +356,9 @@ def _in_grace(backend: Backend, memory: QueueMemory, missing: set[int]) -> dict[
     return {job: end for job, end in until.items() if now <= end} if backend.grace_seconds else {}
 
 
-def _note_news(backend: Backend, one: Asked, missing: set[int], view: JobsView, may_change: set[int]) -> None:
+def _note_news(
+    backend: Backend, one: Asked, missing: set[int], view: JobsView, may_change: set[int]
+) -> set[int]:
     """Note what this answer is the first to report, because a queue forgets: jobs that are missing, jobs
     that are back, and why jobs ended.
 
@@ -310,6 +366,11 @@ def _note_news(backend: Backend, one: Asked, missing: set[int], view: JobsView, 
     ----------
     may_change : set of int
         Jobs of which accounting may still report another cause.
+
+    Returns
+    -------
+    set of int
+        Jobs whose causes were noted.
     """
     memory = one.memory
     known = memory.absent.keys() | memory.ended.keys()
@@ -323,6 +384,7 @@ def _note_news(backend: Backend, one: Asked, missing: set[int], view: JobsView, 
     if news.absent or news.back or news.ended:
         with contextlib.suppress(NeurofitError):  # if it cannot be written, a later command notes it
             note_queue(one.submission.files, news)
+    return explained
 
 
 def _by_cause(causes: Mapping[int, str]) -> dict[str, list[tuple[int, int]]]:

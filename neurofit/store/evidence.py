@@ -140,10 +140,24 @@ def _fold(line: JournalLine, by: tuple[int, int], facts: Facts) -> None:
 
 def newest_ends(facts: Facts) -> dict[int, str]:
     """Job → how its newest start ended, for those whose newest start recorded that."""
+    newest = _newest_starts(facts)
+    return {job: end for job, (start, end) in facts.ended_jobs.items() if newest.get(job) == start}
+
+
+def _newest_starts(facts: Facts) -> dict[int, int]:
     newest: dict[int, int] = {}
     for job, start in facts.read:
         newest[job] = max(start, newest.get(job, 0))
-    return {job: end for job, (start, end) in facts.ended_jobs.items() if newest.get(job) == start}
+    return newest
+
+
+def were_interrupted(facts: Facts) -> bool:
+    """Whether a job was started again although its worker had not asked for that: its host may have failed."""
+    for job, start in _newest_starts(facts).items():
+        last, end = facts.ended_jobs.get(job, (0, ""))
+        if last < start - 1 or (last == start - 1 and last and end != "again"):
+            return True
+    return False
 
 
 def heartbeats(

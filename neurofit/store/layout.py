@@ -2,6 +2,7 @@
 
 training_data/
 ├── .storage.json                       identity of the storage; see `storage.py`
+├── .hosts.jsonl                        jobs that died because of their hosts
 ├── .code/3f9a1c2e5b6d/                 copies of the study's own files, by content
 └── exp3/
     ├── .lock                           the process of a submit host that is writing here
@@ -223,6 +224,10 @@ class ExperimentFiles:
     def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
         """The path of an outcome, as text: a table needs thousands, and a Path is slower to create."""
         return f"{self.folder}/runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}/attempt-{attempt:02d}/outcome.json"
+
+
+def host_deaths(study: Study) -> Path:
+    return study.training_data / ".hosts.jsonl"
 
 
 def code_store(study: Study) -> Path:

@@ -7,6 +7,7 @@ written by neurofit.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
@@ -19,6 +20,7 @@ MOST_JOBS = 10**6  # of a submission
 MOST_REPETITIONS = 10**5
 LARGEST = 10**12  # of a number that counts something
 LARGEST_NUMBER = 10**300  # above, an integer is not a finite float
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,250}")
 _BELOW = r"^(?!/)(?!(?:[^/]*/)*\.\.(?:/|\Z))[^\0]+\Z"
 
 Whole = Annotated[int, Meta(ge=0, le=LARGEST, description="a whole number of at least 0")]
@@ -157,6 +159,26 @@ class QueueLine(Record, frozen=True, kw_only=True, omit_defaults=True):
         if self.id is None:
             return fields
         return {"id": self.id, "first": self.first, "last": self.last, "process": self.process, **fields}
+
+
+class HostDeathRecord(Record, frozen=True, kw_only=True):
+    """A line of `.hosts.jsonl`: a start of a job that ended because of its host."""
+
+    what: ClassVar[str] = "a death of a job"
+
+    host: Annotated[str, Meta(pattern=rf"^{HOST_NAME.pattern}\Z", description="the name of a host")]
+    cause: str
+    backend: str  # the kind of queue
+    experiment: Name
+    submission: Name
+    job: JobNumber
+    start: Whole = 0  # which of the starts that ended so; 0: the one that the queue did not repeat
+    t: Number  # when it was heard of, in seconds
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What tells it from other deaths."""
+        return self.experiment, self.submission, self.job, self.start
 
 
 class Cancellation(Record, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 Exit status: 0 if the job has ended, however its tasks ended; 99 to be started again, because its time limit is near,
 the queue interrupted it, or it waits for another experiment; 93 if that experiment will not get done; 95 if the disk is
-too full for an outcome; 94 if a file that it needs is damaged; any other status is an error. With `--serve`, it is the
-fork server of the local pool.
+too full for an outcome; 94 if a file that it needs is damaged; 96 if the node has lost its GPUs; any other status is an
+error. With `--serve`, it is the fork server of the local pool.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from pathlib import Path
 
 from neurofit import environment, transient
 from neurofit.errors import NeurofitError
-from neurofit.exit_codes import DAMAGED, NO_ROOM, START_AGAIN
+from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_ROOM, START_AGAIN
 from neurofit.store.journal import Journal
-from neurofit.worker import notices
+from neurofit.worker import gpus, notices
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import Signals
 from neurofit.worker.waiting import wait
 
+NO_GPU = "neurofit: this job asked for a GPU, and nvidia-smi finds none on %s, so no task was started."
 JOB_STARTED = "NEUROFIT_JOB_STARTED"  # set by the job's script: when it started, in seconds since 1970
 
 
@@ -45,6 +46,9 @@ def main(arguments: list[str]) -> int:
                 from neurofit.worker.fork_server import serve
 
                 return serve(assignment)
+            if assignment.record.resources.gpus and gpus.are_lost():
+                print(NO_GPU % socket.gethostname(), file=sys.stderr)
+                return NO_DEVICE
             signals = Signals()
             signals.listen()
             journal = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 import neurofit
 from neurofit import process
+from neurofit.worker.gpus import gpu_names
 
 CLOCK = ".canary-clock"
 IMPORT_SECONDS = 90.0
@@ -106,22 +106,6 @@ def imports(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             record = json.loads(line)
             found.update(record if isinstance(record, dict) else {})
     return {**found, **{name: {} for name in LIBRARIES if name not in names}}
-
-
-def gpu_names() -> list[str]:
-    """Names of the GPUs in this host, whether or not this job may use them."""
-    if shutil.which("nvidia-smi"):
-        words = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            done = subprocess.run(words, capture_output=True, text=True, timeout=20)
-            if done.returncode == 0:
-                return [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    found = []
-    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        with contextlib.suppress(OSError):
-            lines = dict(line.partition(":")[::2] for line in path.read_text().splitlines())
-            found.append(lines.get("Model", "unknown").strip())
-    return found
 
 
 def memory_gb() -> float | None:

@@ -16,6 +16,7 @@ from queue_tests import Queue, QueueTests
 from studies import QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
 
 from neurofit.backends.qsub.gridengine import SgeBackend
+from neurofit.store.hosts import read_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("gridengine")]
 
@@ -182,6 +183,8 @@ def test_a_study_that_the_node_does_not_see_is_the_cause(bench):
     assert bench.wait("one") == {"failed": 1}
     (task,) = bench.status("one").tasks.values()
     assert "cannot see the study's folder" in task.cause
+    (host,) = read_hosts(bench.study)
+    assert host.name in gridengine_says("qconf", "-sel") and len(host.deaths) == 1
 
 
 def test_a_job_that_outlives_its_time_limit_is_failed_with_that_cause(bench):

@@ -17,6 +17,7 @@ from queue_tests import Queue, QueueTests
 from studies import QUICK, STEPS, WAITS, attempts, kill_job, like_an_undisturbed_one, until
 
 from neurofit.backends.slurm.backend import SlurmBackend
+from neurofit.store.hosts import read_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 
@@ -226,7 +227,11 @@ def test_a_node_that_fails_has_its_jobs_started_again_where_they_were(bench, slu
         assert bench.wait("steps", until=lambda counts: not counts["running"], seconds=30)["failed"] == 0
     finally:
         subprocess.run([slurm, "start"], check=True, capture_output=True, timeout=120)  # brings it back
+    assert bench.wait("steps", until=lambda counts: counts["running"], seconds=60)
+    (host,) = until(lambda: bench.status("steps") and read_hosts(bench.study))
+    assert (host.name, host.deaths[0].cause) == (node, f"its node failed ({node})")
     assert bench.wait("steps", seconds=120) == {"done": 1}
+    assert len(read_hosts(bench.study)[0].deaths) == 1
     assert attempts(bench, "steps").popitem()[1]["done"] == 1
     like_an_undisturbed_one(bench, "steps")
 

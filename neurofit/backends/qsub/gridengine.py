@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neurofit.backends.base import Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.backends.base import Ending, Finding, Host, JobKey, Limits, Queued, QueueState, Submission
 from neurofit.backends.commands import Answer, ask, has, output_of
 from neurofit.backends.job_script import current_user
 from neurofit.backends.qsub import gridengine_answers as answers
@@ -32,6 +32,7 @@ class SgeBackend(QsubBackend):
         "h_rss",
     )  # those of them that are counted per slot
     gpu_complex: str = "gpu"
+    exclude_hosts: tuple[str, ...] = ()  # hosts that jobs are never sent to
 
     dialect = "sge"
     prefix = "#$"
@@ -51,6 +52,8 @@ class SgeBackend(QsubBackend):
             lines.append(f"-l {self.gpu_complex}={resources.gpus}")
         if resources.walltime_minutes:
             lines.append(f"-l h_rt={clock(resources.walltime_minutes)}")
+        if self.exclude_hosts:
+            lines.append(f"-l hostname=!({'|'.join(self.exclude_hosts)})")
         return lines
 
     def _memory(self, complex_name: str) -> str:
@@ -78,6 +81,12 @@ class SgeBackend(QsubBackend):
         queues = self.queue.partition("@")[0] if self.queue else ",".join(output_of("qconf", "-sql").split())
         of_queues = output_of("qconf", "-sq", queues) if queues else ""
         return answers.limits(output_of("qconf", "-sconf"), of_queues, output_of("qhost"))
+
+    def hosts(self) -> list[Host]:
+        return [Host(name, name) for name in answers.host_names(output_of("qconf", "-sel"))]
+
+    def without_hosts(self, names: Collection[str]) -> SgeBackend:
+        return replace(self, exclude_hosts=tuple(dict.fromkeys([*self.exclude_hosts, *names])))
 
     def identity(self) -> dict[str, str]:
         return {"user": current_user(), "cluster": cluster() or ""}

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from neurofit.backends.base import Ending, Finding, Limits, QueueState, minutes_of
 from neurofit.backends.commands import Answer
-from neurofit.backends.job_script import cause
+from neurofit.backends.job_script import blamed, cause
 from neurofit.errors import QueueError
 from neurofit.exit_codes import START_AGAIN
 
@@ -46,6 +46,9 @@ CAUSES = {  # accounting(5), `failed`
     28: "its node could not change to the folder that the job starts in",
     29: "its output could not be opened",
 }
+
+
+HOST_FAULTS = frozenset({1, 8, 15, 19, 21, 26, 28, 29})  # of CAUSES
 
 
 @dataclass(frozen=True)
@@ -280,9 +283,9 @@ def ending(record: Accounted) -> Ending:
         by = f" by {record.owner_of_deletion}" if record.owner_of_deletion not in ("", "NONE") else ""
         return Ending(f"deleted from the queue{by} or killed, perhaps because of its memory{at}")
     if record.failed in (0, 100):
-        return Ending(cause(record.status, host))
+        return Ending(cause(record.status, host), host=blamed(record.status, host))
     words = CAUSES.get(record.failed, "{why}").format(why=record.reason or f"reason {record.failed}")
-    return Ending(f"{words}{at}")
+    return Ending(f"{words}{at}", host=host if host and record.failed in HOST_FAULTS else None)
 
 
 def limits(stdout: str, queues: str = "", hosts: str = "") -> Limits:

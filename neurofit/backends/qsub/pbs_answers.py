@@ -16,7 +16,7 @@ from typing import Any
 
 from neurofit.backends.base import Ending, Limits, QueueState
 from neurofit.backends.commands import Answer
-from neurofit.backends.job_script import cause
+from neurofit.backends.job_script import blamed, cause
 from neurofit.errors import QueueError
 
 WHOLE_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -258,8 +258,11 @@ def ending(job: Listed) -> Ending | None:
     status = job.status or 0
     if status < 0:
         at = f" (on {job.host})" if job.host else ""
-        return Ending(LIMITS.get(status, f"PBS could not run it on its node (code {status})") + at)
-    return Ending(cause(status - 128 if status > 256 else status, job.host))
+        what = LIMITS.get(status)
+        blame = job.host if what is None and job.host else None
+        return Ending((what or f"PBS could not run it on its node (code {status})") + at, host=blame)
+    status = status - 128 if status > 256 else status
+    return Ending(cause(status, job.host), host=blamed(status, job.host))
 
 
 def server(stdout: str) -> str:

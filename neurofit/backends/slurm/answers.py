@@ -153,10 +153,13 @@ def folded(id: str, indices: Sequence[int]) -> Iterator[str]:
         yield f"{id}_[{','.join(parts)}]"
 
 
-def sacct(ids: Sequence[str], cluster: str | None = None) -> Iterator[list[str]]:
-    """Command lines that ask accounting about these ids, each of limited length."""
+def sacct(
+    ids: Sequence[str], cluster: str | None = None, *, every_start: bool = False
+) -> Iterator[list[str]]:
+    """Command lines that ask accounting about these ids, each of limited length: the last start, or every one."""
+    starts = ["--duplicates"] if every_start else []
     for part in _bounded(ids):
-        yield ["sacct", *of(cluster), "-X", "-P", "--allusers", "-o", ACCOUNTED, "-j", part]
+        yield ["sacct", *of(cluster), "-X", "-P", "--allusers", *starts, "-o", ACCOUNTED, "-j", part]
 
 
 def _bounded(words: Iterable[str]) -> Iterator[str]:

@@ -18,12 +18,24 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neurofit.backends.base import Backend, Ending, Finding, JobKey, Limits, Queued, QueueState, Submission
+from neurofit.backends.base import (
+    Backend,
+    Ending,
+    Finding,
+    Host,
+    HostDeath,
+    JobKey,
+    Limits,
+    Queued,
+    QueueState,
+    Submission,
+)
 from neurofit.backends.commands import ask, has, ranges
 from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter, thread_environment
 from neurofit.backends.slurm import answers, clusters
@@ -47,6 +59,7 @@ class SlurmBackend(Backend):
     account: str | None = None
     qos: str | None = None
     directives: tuple[str, ...] = ()  # more options of sbatch, for example `--constraint=a100`
+    exclude_hosts: tuple[str, ...] = ()  # nodes that jobs are never sent to
 
     # what is queued
 
@@ -88,6 +101,7 @@ class SlurmBackend(Backend):
             "qos": self.qos,
             "cpus_per_task": asked.cpus,
             "gpus_per_node": asked.gpus or None,
+            "exclude": ",".join(self.exclude_hosts) or None,
             "mem": None if asked.memory_gb is None else f"{math.ceil(asked.memory_gb * 1024)}M",
             "time": None if minutes is None else max(1, math.ceil(minutes)),
             "additional_parameters": {
@@ -369,7 +383,30 @@ class SlurmBackend(Backend):
             groups.setdefault(cluster, []).extend(entry for entry in entries if entry not in silent)
         return groups
 
+    def host_deaths(self, queued: Iterable[Queued]) -> list[HostDeath]:
+        found = []
+        for cluster, entries in self._grouped((entry, self._places(entry)) for entry in queued).items():
+            by_id = {entry.id: entry for entry in entries}
+            starts: Counter[JobKey] = Counter()
+            for line in self._sacct(answers.sacct(list(by_id), cluster, every_start=True)):
+                entry, ending = by_id.get(line.id), line.ending
+                if not (entry and ending and ending.cause and ending.host and _is_about(line, entry)):
+                    continue
+                for index in line.elements or ():
+                    job = entry.token, entry.first + index
+                    starts[job] += 1
+                    found.append(HostDeath(job, starts[job], ending.host, ending.cause))
+        return found
+
     # the site
+
+    def hosts(self) -> list[Host]:
+        names = self._names(self._clusters())
+        nodes = [node for name in names or (None,) for node in self._nodes(name)]
+        return [Host(node.name, node.host) for node in nodes]
+
+    def without_hosts(self, names: Collection[str]) -> SlurmBackend:
+        return replace(self, exclude_hosts=tuple(dict.fromkeys([*self.exclude_hosts, *names])))
 
     def limits(self) -> Limits:
         """The smallest limits of the clusters that jobs may go to."""

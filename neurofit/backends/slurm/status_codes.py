@@ -6,9 +6,10 @@ import contextlib
 import pwd
 import re
 
+from neurofit.backends import job_script
 from neurofit.backends.base import Ending
 from neurofit.backends.job_script import DISK_FULL
-from neurofit.exit_codes import DAMAGED, NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN, UNMET
+from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_FOLDER, NO_LOG, NO_ROOM, START_AGAIN, UNMET
 
 # squeue(1), JOB STATE CODES: jobs in these states have ended; in any other state, they are still there
 ENDED = frozenset(
@@ -26,6 +27,7 @@ ENDED = frozenset(
         "TIMEOUT",
     }
 )
+HOST_FAULTS = frozenset({"BOOT_FAIL", "LAUNCH_FAILED", "NODE_FAIL", "RECONFIG_FAIL"})
 RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
 
 # squeue(1), JOB REASON CODES
@@ -111,7 +113,16 @@ def ending(state: str, code: str, node: str) -> Ending | None:
         "CANCELLED": f"cancelled by {_user_name(rest[-1])}" if rest else "cancelled",
         "FAILED": _failure(status, number, where),
     }
-    return Ending(causes.get(word, f"SLURM reports {state}{where}"))
+    of_host = word in HOST_FAULTS or (word == "FAILED" and _is_of_host(status, number))
+    blamed = node if of_host and where else None
+    return Ending(causes.get(word, f"SLURM reports {state}{where}"), host=blamed)
+
+
+def _is_of_host(status: str, number: str) -> bool:
+    """Whether a job with state FAILED ended because of its host, from its exit status and signal."""
+    if number not in ("", "0"):
+        return (status, number) == ("0", "53")
+    return status.isdecimal() and int(status) in job_script.HOST_FAULTS
 
 
 def _user_name(word: str) -> str:
@@ -132,6 +143,7 @@ def _failure(status: str, number: str, where: str) -> str | None:
         NO_LOG: f"its log could not be written{where}; the disk or your quota may be full",
         DAMAGED: f"a file of its submission is damaged{where}; see its log",
         NO_ROOM: f"{DISK_FULL}{where}",
+        NO_DEVICE: f"{job_script.CAUSES[NO_DEVICE]}{where}",
         START_AGAIN: f"it asked to be started again, and the queue refused{where}",
         127: f"a program was not found{where}, perhaps the Python interpreter; see its log",
     }

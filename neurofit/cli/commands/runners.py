@@ -1,4 +1,4 @@
-"""`neurofit runners`: list the runners of a study, or check one."""
+"""`neurofit runners`: list the runners of a study, check one, or list hosts on which jobs died."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from neurofit import exit_codes
 from neurofit.cli import options, terminal, wording
-from neurofit.text import command as suggested
+from neurofit.text import command as suggested, roughly
 
 if TYPE_CHECKING:
     from neurofit.backends.base import Finding
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @click.group(
     invoke_without_command=True,
-    epilog=options.examples("neurofit runners", "neurofit runners check slurm-gpu"),
+    epilog=options.examples("neurofit runners", "neurofit runners check slurm-gpu", "neurofit runners hosts"),
 )
 @options.as_json
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """List the runners of this study with their settings.
 
-    `neurofit runners check NAME` tries one.
+    `neurofit runners check NAME` tries one; `neurofit runners hosts` lists hosts on which jobs died.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -170,3 +170,39 @@ def _exit_code(sent: Canary | None, found: list[Finding]) -> int:
     if sent and sent.is_waiting:
         return exit_codes.STILL_RUNNING
     return exit_codes.OK if all(finding.ok for finding in found) else exit_codes.ERROR
+
+
+@command.command(
+    short_help="List hosts on which jobs died because of the host.",
+    epilog=options.examples("neurofit runners hosts", "neurofit runners hosts --json"),
+)
+@options.as_json
+def hosts(as_json: bool) -> None:
+    """List the hosts on which jobs died because of the host.
+
+    That is: the host failed, it did not see the study's folder, or it had no free GPU. Memory, time and exceptions
+    do not count. A host on which three jobs died within a day is left out of later submits for a day; `submit
+    --no-exclude` uses it.
+    """
+    from neurofit.orchestrate.hosts import of_hosts
+
+    records = of_hosts(options.here())
+    if as_json:
+        terminal.as_json({"hosts": records})
+        return
+    if not records:
+        terminal.say("No job died because of its host.")
+        return
+    rows = [
+        [
+            one["host"],
+            one["queue"],
+            str(one["deaths"]),
+            one["cause"],
+            f"{roughly(one['seconds_ago'])} ago",
+            f"for another {roughly(one['excluded_seconds'])}" if one["excluded_seconds"] else "no",
+        ]
+        for one in records
+    ]
+    columns = ["host", "queue", "deaths", "last cause", "last", "left out"]
+    terminal.table(columns, rows, styles=["bold", "", "", "", "dim", ""])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
     from neurofit.experiments.experiment import Experiment
     from neurofit.orchestrate.forecast import Forecast
+    from neurofit.orchestrate.hosts import Exclusion
     from neurofit.orchestrate.plan import Plan
     from neurofit.orchestrate.raises import Part, Raise
     from neurofit.orchestrate.stages import Needed, Stage
@@ -97,6 +98,11 @@ if TYPE_CHECKING:
     "--keep-going", is_flag=True, help="Continue even if the first tasks all fail with the same exception."
 )
 @click.option(
+    "--no-exclude",
+    is_flag=True,
+    help="Also use hosts on which jobs died three times because of the host; see `neurofit runners hosts`.",
+)
+@click.option(
     "--detach", is_flag=True, help="Return at once; the local pool keeps running, even after you log out."
 )
 @click.option(
@@ -120,6 +126,7 @@ def command(
     memory_gb: float | None,
     walltime_minutes: float | None,
     cpus: int | None,
+    no_exclude: bool,
     **given: Any,
 ) -> int:
     """Queue the tasks of an experiment that are not done.
@@ -144,7 +151,7 @@ def command(
         raise click.UsageError("--detach returns at once and --wait waits: give one of the two.")
     study = options.here()
     asked = {"memory_gb": memory_gb, "walltime_minutes": walltime_minutes, "cpus": cpus}
-    default, runners = _runners(study, backends, given.pop("workers"), asked)
+    default, runners, excluded = _runners(study, backends, given.pop("workers"), asked, no_exclude)
     plan = _plan(study, selector, **given)
     needed = order(study, plan.experiment)
     fixed = [name for name, value in asked.items() if value is not None]
@@ -153,6 +160,8 @@ def command(
     plan_parts = parts(plan, chosen, fixed)
     cost = replace(forecast(plan, chosen), jobs=sum(part.jobs for part in plan_parts))
     if not as_json:
+        for sentence in dict.fromkeys(sentence for one in excluded for sentence in one.sentences):
+            terminal.note(sentence)
         for stage in before:
             _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "", stage.raises)
         raises = [one for part in plan_parts for one in part.raises]
@@ -183,13 +192,21 @@ def command(
 
 
 def _runners(
-    study: Study, backends: tuple[str, ...], workers: int | None, asked: dict[str, Any]
-) -> tuple[Runner, dict[str, Runner]]:
-    """The runner of all stages, and those of single stages (`--backend features=slurm-gpu`)."""
+    study: Study, backends: tuple[str, ...], workers: int | None, asked: dict[str, Any], no_exclude: bool
+) -> tuple[Runner, dict[str, Runner], list[Exclusion]]:
+    """The runner of all stages, those of single stages (`--backend features=slurm-gpu`), and what they leave out."""
     from neurofit.backends import runner
+    from neurofit.orchestrate.hosts import exclusion
+
+    excluded = []
 
     def load(name: str) -> Runner:
-        return runner.with_resources(runner.with_workers(runner.load(study.runners, name), workers), **asked)
+        found = runner.with_workers(runner.load(study.runners, name), workers)
+        found = runner.with_resources(found, **asked)
+        if no_exclude:
+            return found
+        excluded.append(exclusion(study, found))
+        return excluded[-1].runner
 
     plain = [one for one in backends if "=" not in one]
     if len(plain) > 1:
@@ -198,7 +215,8 @@ def _runners(
             "single stages."
         )
     pairs = [one.split("=", 1) for one in backends if "=" in one]
-    return load(plain[0] if plain else "local"), {name: load(of_stage) for name, of_stage in pairs}
+    default = load(plain[0] if plain else "local")
+    return default, {name: load(of_stage) for name, of_stage in pairs}, excluded
 
 
 def _plan(

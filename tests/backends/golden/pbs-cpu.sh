@@ -42,7 +42,8 @@ finish() {
     fi
     [ -s "$log" ] || rm -f "$log"
     if [ "$status" != 0 ] && [ "$status" != 99 ]; then
-        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+        node=${SLURMD_NODENAME:-$(uname -n)}
+        cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
     fi
     exit "$status"
 }

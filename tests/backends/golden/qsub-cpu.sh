@@ -36,7 +36,8 @@ finish() {
     [ "$status" != 100 ] || status=1 # would put the job into its error state
     [ -s "$log" ] || rm -f "$log"
     if [ "$status" != 0 ] && [ "$status" != 99 ]; then
-        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+        node=${SLURMD_NODENAME:-$(uname -n)}
+        cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
     fi
     exit "$status"
 }

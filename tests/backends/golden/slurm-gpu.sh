@@ -26,7 +26,8 @@ rm -f ended/"$number".*
 left() {
     status=$?
     if [ "$status" != 0 ] && [ "$status" != 99 ]; then
-        node=$(uname -n) && cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
+        node=${SLURMD_NODENAME:-$(uname -n)}
+        cd "$submission" && mkdir -p ended && : >"ended/$number.$status.${node%%.*}"
     fi
     exit "$status"
 }
