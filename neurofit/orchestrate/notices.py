@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from neurofit import process, transient
+from neurofit import process, recording, transient
 from neurofit.backends import notify
 from neurofit.backends.base import Finding
 from neurofit.errors import NeurofitError, UsageError
@@ -61,9 +61,12 @@ def at_end(files: SubmissionFiles, record: SubmissionRecord) -> tuple[str, ...]:
 def due(status: ExperimentStatus) -> list[tuple[SubmissionStatus, str]]:
     """The submissions whose notify command this user has to run from this host, and why.
 
-    Those of other users and copies of a study are left out: whoever submitted them is told.
+    Those of other users and copies of a study are left out: whoever submitted them is told. A process that may not
+    record anything runs none.
     """
-    found = []
+    found: list[tuple[SubmissionStatus, str]] = []
+    if status.files.study.copy_of is not None or not recording.is_on():
+        return found
     for submission in status.submissions:
         if submission.record.notify and not notices.is_claimed(submission.files):
             reason = _reason(submission)

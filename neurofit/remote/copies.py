@@ -34,6 +34,7 @@ _RECORDS = (
     "*/submissions/*/queue.jsonl",
     "*/submissions/*/stops/*.json",
     "*/submissions/*/journal/*.jsonl",
+    "*/submissions/*/notice/*.json",
     "*/attempt-*/outcome.json",
     "*/attempt-*/claim.json",
     f"*/{MARKER}",

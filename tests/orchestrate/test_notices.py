@@ -13,6 +13,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
+from neurofit import recording
 from neurofit.files import read_json, to_json
 from neurofit.orchestrate import notices
 from neurofit.orchestrate.plan import SubmitOptions, load, make, registered
@@ -233,6 +234,9 @@ def test_the_submission_of_another_user_and_a_copy_are_left_alone(telling, tmp_p
     copied = Study(tmp_path / "copy")
     shutil.copytree(telling.root, copied.root)
     assert due(copied) == [] and due() == ["ended"]
+    assert due(Study(telling.root, copy_of="host:study")) == []
+    with recording.off():
+        assert due() == []
     assert claim(submission, "ended") and not claim(submission, "ended") and due() == []
 
 
@@ -297,3 +301,12 @@ def test_a_check_of_a_runner_finds_the_command_and_runs_it_only_if_asked(telling
     telling.study.settings.write_text("notify: no-such-program\n")
     said = telling.command(*words, "--no-canary", "--notify")
     assert said.returncode == 1 and "is not on PATH on" in said.stdout
+
+
+def test_a_submit_says_what_is_wrong_with_the_command_before_it_queues(telling):
+    telling.study.settings.write_text("notify: no-such-program\n")
+    said = telling.command("submit", "tasks", "--dry-run")
+    assert said.returncode == 0 and "The notify command of runner local cannot be run here" in said.stderr
+    telling.study.settings.write_text("notify: 3\n")
+    said = telling.command("submit", "tasks", "--dry-run")
+    assert said.returncode == 1 and "neurofit.yaml: 'notify' is 3" in said.stderr

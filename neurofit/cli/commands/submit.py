@@ -11,6 +11,7 @@ from neurofit.cli import options, terminal, wording
 from neurofit.cli.foreground import pairs, parsed
 from neurofit.cli.selecting import of_script
 from neurofit.cli.wording import next_command
+from neurofit.text import command as suggested
 
 if TYPE_CHECKING:
     from neurofit.backends.runner import Runner
@@ -159,6 +160,7 @@ def command(
     chosen = runners.get(plan.experiment.name, default)
     plan_parts = parts(plan, chosen, fixed)
     cost = replace(forecast(plan, chosen), jobs=sum(part.jobs for part in plan_parts))
+    _look_for_notify(study, [chosen, *(stage.runner for stage in before)])
     if not as_json:
         for sentence in dict.fromkeys(sentence for one in excluded for sentence in one.sentences):
             terminal.note(sentence)
@@ -189,6 +191,20 @@ def command(
         wait_seconds=wait_seconds,
         as_json=as_json,
     )
+
+
+def _look_for_notify(study: Study, runners: list[Runner]) -> None:
+    """Print a warning if a notify command is not on this host. Raises RunnerError if it is not one."""
+    from neurofit.backends import notify
+
+    for one in {runner.name: runner for runner in runners}.values():
+        words = notify.command_of(one.backend, study)
+        path, why = notify.program(words, study.root) if words else ("", "")
+        if path is None:
+            test = suggested("runners check", one.name, no_canary=True, notify=True)
+            terminal.problem(
+                f"The notify command of runner {one.name} cannot be run here: {why}. `{test}` tries it."
+            )
 
 
 def _runners(
