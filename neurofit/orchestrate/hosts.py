@@ -41,7 +41,7 @@ def exclusion(study: Study, runner: Runner) -> Exclusion:
     without = runner.backend.without_hosts([])
     if without is None or not known:
         return Exclusion(
-            runner, sentences=tuple(f"{_what(host)} This queue cannot leave out a host." for host in bad)
+            runner, sentences=tuple(f"{_what(host)} This runner cannot leave out a host." for host in bad)
         )
     named = {name: host for host in bad if (name := _named(host.name, known))}
     if named.keys() >= {host.name for host in known}:

@@ -100,7 +100,7 @@ def test_a_queue_that_cannot_leave_out_a_host_says_so(bench):
     died(bench, *["node07"] * 3, backend="pbs")
     found = exclusion(bench.study, runner.Runner("pbs", "pbs", PbsBackend(), None))
     assert found.sentences == (
-        "3 jobs died on node07: its node failed (node07). This queue cannot leave out a host.",
+        "3 jobs died on node07: its node failed (node07). This runner cannot leave out a host.",
     )
 
 
@@ -109,6 +109,8 @@ def test_hosts_are_left_out_in_the_words_of_the_queue(bench, tmp_path):
     assert slurm.exclude_hosts == ("node01", "node07")
     profile = bench.runner("cpu", "backend: slurm\nexclude_hosts: [node01, node07]\n")
     assert profile.backend.exclude_hosts == slurm.exclude_hosts
+    assert SlurmBackend(directives=("-x node01",)).without_hosts(["node07"]) is None
+    assert SgeBackend(directives=("-l h=node0*",)).without_hosts(["node07"]) is None
     assert "-l hostname=!(node01|node07)" in SgeBackend().without_hosts(["node01", "node07"]).options("x")
 
 

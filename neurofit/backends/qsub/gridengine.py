@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +86,9 @@ class SgeBackend(QsubBackend):
     def hosts(self) -> list[Host]:
         return [Host(name, name) for name in answers.host_names(output_of("qconf", "-sel"))]
 
-    def without_hosts(self, names: Collection[str]) -> SgeBackend:
+    def without_hosts(self, names: Collection[str]) -> SgeBackend | None:
+        if any(re.search(r"\b(h|hostname)=", line) for line in self.directives):
+            return None  # they come later, and count
         return replace(self, exclude_hosts=tuple(dict.fromkeys([*self.exclude_hosts, *names])))
 
     def identity(self) -> dict[str, str]:

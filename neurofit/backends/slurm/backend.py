@@ -405,7 +405,9 @@ class SlurmBackend(Backend):
         nodes = [node for name in names or (None,) for node in self._nodes(name)]
         return [Host(node.name, node.host) for node in nodes]
 
-    def without_hosts(self, names: Collection[str]) -> SlurmBackend:
+    def without_hosts(self, names: Collection[str]) -> SlurmBackend | None:
+        if any(re.match(r"-x|-w|--exclude|--nodelist", line) for line in self.directives):
+            return None  # they come later, and count
         return replace(self, exclude_hosts=tuple(dict.fromkeys([*self.exclude_hosts, *names])))
 
     def limits(self) -> Limits:
