@@ -131,6 +131,8 @@ EXTRAS = {
     "matplotlib": "plots",
     "PIL": "plots",
     "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
+    "wandb": "wandb",
     "jinja2": "report",
 }
 

@@ -96,6 +96,8 @@ ONLY_IN = {
     "jinja2": ("report/writing.py",),
     "matplotlib": DRAWING,
     "tensorboard": ("plotting/events.py", "exports/tensorboard_logs.py"),
+    "mlflow": ("exports/mlflow_store.py",),
+    "wandb": ("exports/wandb_runs.py",),
     "subprocess": ("backends/", "worker/", "orchestrate/provenance.py", "remote/connection.py"),  # git; ssh
     "multiprocessing": ("backends/", "worker/"),
 }

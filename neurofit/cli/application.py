@@ -36,7 +36,7 @@ COMMANDS = {
     "choose": "Choose which attempt of a task counts.",
     "results": "Print the table of results.",
     "plot": "Plot results, training and models.",
-    "export": "Write results for TensorBoard.",
+    "export": "Write results for TensorBoard, MLflow or W&B.",
     "report": "Write an HTML file that shows experiments to others.",
     "predict": "Predict responses to other images.",
     "runners": "List the runners of this study; `runners check` tries one.",

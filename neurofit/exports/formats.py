@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.errors import MissingExtra, UsageError, install
-from neurofit.exports import place, tensorboard_logs
+from neurofit.errors import MissingExtra, NeurofitError, StoreError, UsageError, described, install
+from neurofit.exports import mlflow_store, place, tensorboard_logs, wandb_runs
 from neurofit.exports.records import TaskRecord
 
-Write = Callable[[Path, Sequence[TaskRecord], Path, Callable[[], None]], None]
+Write = Callable[[Path, Sequence[TaskRecord], Path], None]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,15 @@ FORMATS = {
     "tensorboard-hparams": Format(
         ("tensorboard",), "tensorboard", tensorboard_logs.write, "tensorboard --logdir {folder}"
     ),
+    "mlflow": Format(
+        ("mlflow", "sqlalchemy", "alembic"),
+        "mlflow",
+        mlflow_store.write,
+        f"mlflow ui --backend-store-uri sqlite:///{{folder}}/{mlflow_store.FILE}",
+    ),
+    "wandb": Format(
+        ("wandb",), "wandb", wandb_runs.write, f"wandb sync {{folder}}/{wandb_runs.FOLDER}/offline-run-*"
+    ),
 }
 
 
@@ -60,9 +69,7 @@ def require(kind: str) -> None:
         )
 
 
-def export(
-    kind: str, tasks: Sequence[TaskRecord], path: Path, progress: Callable[[], None] = lambda: None
-) -> str:
+def export(kind: str, tasks: Sequence[TaskRecord], path: Path) -> str:
     """Write tasks for a program into a folder, whole or not at all.
 
     Parameters
@@ -72,8 +79,6 @@ def export(
     tasks : sequence of TaskRecord
     path : Path
         As `place.check` accepted it.
-    progress : callable, optional
-        Called after each task.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def export(
     UsageError
         There is no task.
     StoreError
-        The folder cannot be written.
+        The folder cannot be written, or the library of the format fails.
     """
     if not tasks:
         raise UsageError("None of the selected tasks has started, so there is nothing to export.")
@@ -96,5 +101,12 @@ def export(
         "experiments": sorted({one.experiment for one in tasks}),
     }
     with place.written(path, about) as folder:
-        FORMATS[kind].write(folder, tasks, path.resolve(), progress)
+        try:
+            FORMATS[kind].write(folder, tasks, path.resolve())
+        except (NeurofitError, OSError):
+            raise
+        except Exception as error:  # of another project's library
+            raise StoreError(
+                f"{path}: the installed libraries for {kind} cannot write it: {described(error)}. Nothing was kept."
+            ) from error
     return FORMATS[kind].open.format(folder=shlex.quote(str(path)))

@@ -155,3 +155,12 @@ def _claimed(files: AttemptFiles) -> float | None:
 def as_text(value: Any) -> str:
     """A value of an argument or a fact as text: JSON, and text itself."""
     return value if isinstance(value, str) else to_json(value)
+
+
+def by_step(task: TaskRecord) -> list[tuple[int, dict[str, float]]]:
+    """The numbers of all curves at each step, in ascending order."""
+    found: dict[int, dict[str, float]] = {}
+    for name, points in task.curves.items():
+        for step, number in points:
+            found.setdefault(step, {})[name] = number
+    return sorted(found.items())

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neurofit.exports.records import TaskRecord, as_text
+from neurofit.exports.records import TaskRecord, as_text, by_step
 from neurofit.store.state import State
 
 OWN = "neurofit."  # before the names of what is no argument
 
 
-def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Callable[[], None]) -> None:
+def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
     """Write a log per task, `EXPERIMENT/run-17/rep-3/`, and the ranges of all arguments in the folder itself.
 
     Parameters
@@ -23,8 +23,6 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Call
     tasks : sequence of TaskRecord
     final : Path
         Where the folder will be; logs do not depend on it.
-    progress : callable
-        Called after each task.
     """
     from tensorboard.plugins.hparams import summary_v2 as hp
 
@@ -39,7 +37,6 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Call
         add(hp.hparams_config_pb(hparams, [hp.Metric(name, display_name=name) for name in metrics]), 0)
     for task, values in zip(tasks, arguments):
         _write_task(folder, task, values)
-        progress()
 
 
 def _write_task(folder: Path, task: TaskRecord, values: Mapping[str, Any]) -> None:
@@ -69,15 +66,6 @@ def _write_task(folder: Path, task: TaskRecord, values: Mapping[str, Any]) -> No
             known = {State.DONE: api_pb2.STATUS_SUCCESS, State.STOPPED: api_pb2.STATUS_UNKNOWN}
             status = known.get(State(task.state), api_pb2.STATUS_FAILURE)
             add(_end(status, task.ended or when), 0)
-
-
-def by_step(task: TaskRecord) -> list[tuple[int, dict[str, float]]]:
-    """The numbers of all curves at each step, in ascending order."""
-    found: dict[int, dict[str, float]] = {}
-    for name, points in task.curves.items():
-        for step, number in points:
-            found.setdefault(step, {})[name] = number
-    return sorted(found.items())
 
 
 def _named(task: TaskRecord) -> dict[str, Any]:

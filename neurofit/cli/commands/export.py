@@ -14,13 +14,14 @@ from neurofit.cli.selecting import select
 if TYPE_CHECKING:
     from neurofit.store.state import State
 
-FORMATS = ("tensorboard-hparams",)
+FORMATS = ("tensorboard-hparams", "mlflow", "wandb")
 
 
 @click.command(
     epilog=options.examples(
         "neurofit export exp3 --to tensorboard-hparams -o exp3-logs",
-        "neurofit export exp3 exp4 --to tensorboard-hparams -o logs --replace",
+        "neurofit export exp3 exp4 --to mlflow -o store",
+        "neurofit export exp3:best --to wandb -o runs --replace",
     )
 )
 @options.selector("selectors", many=True, metavar="SELECTOR...")
