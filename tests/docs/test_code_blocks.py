@@ -178,6 +178,10 @@ def queues(tmp_path, monkeypatch) -> Fakes:
     for name, words in {"neurofit": [sys.executable, "-m", "neurofit"], "python": [sys.executable]}.items():
         (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         (programs / name).chmod(0o755)
+    (programs / "ssh").write_text(  # to a host on which the study's folder is in the home folder
+        f'#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\ncd {shlex.quote(str(tmp_path))}; exec sh -c "$3"\n'
+    )
+    (programs / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return fakes
 
@@ -200,6 +204,7 @@ ON_RESULTS = (
     "exports.md",
     "finished-tasks.md",
     "plots.md",
+    "remote.md",
     "report.md",
     "results.md",
 )  # they begin where exp3 is done
