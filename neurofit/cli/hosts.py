@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 ANSWERED = ("status", "results", "logs")  # by the neurofit there; a report is made here, from copies
+_NOT_UNDERSTOOD = "The answer of the other host was not understood"
 _WATCHES = (
     "--watch cannot be combined with --host. To watch over one connection, run neurofit there: "
     "ssh -t HOST 'cd FOLDER && neurofit status --watch'. To wait for the end, use --wait SECONDS."
@@ -58,9 +59,15 @@ class HostCommand(click.Command):
         if given.get("watch"):
             raise click.UsageError(_WATCHES)
         selectors = given.get("selectors") or [one for one in [given.get("selector")] if one]
-        return _Reading(
-            ctx.info_name or "", ctx.meta[__name__], selectors, live=bool(given.get("follow")), tool=tool
-        ).show(host)
+        reading = _Reading(
+            ctx.info_name or "",
+            ctx.meta[__name__],
+            selectors,
+            live=bool(given.get("follow")),
+            control=bool(given.get("raw")) or given.get("format") == "parquet",
+            tool=tool,
+        )
+        return reading.show(host)
 
 
 @dataclass
@@ -84,6 +91,7 @@ class _Reading:
     words: list[str]
     selectors: Sequence[str]
     live: bool
+    control: bool  # the user has asked for bytes with their control characters
     tool: str | None
 
     def show(self, host: str) -> int:
@@ -112,7 +120,7 @@ class _Reading:
             if answer.refused is not None:
                 raise HostError(_refusal(there, answer.refused))
             if answer.status == 0 and answer.exit_code is not None:
-                return _replayed(there, answer)
+                return self._replayed(there, answer)
             if answer.clock is None or (self.live and answer.version):
                 raise HostError(
                     f"The neurofit on {there.name} ended before it had answered: {_last(complaints) or 'no message'}."
@@ -150,10 +158,12 @@ class _Reading:
                 answer.version = version
             case {"exit": int(code)} if 0 <= code <= 255:
                 answer.exit_code = code
-            case {"alive": _} | None:
+            case {"alive": _}:
                 pass
+            case None:
+                raise HostError(f"{_NOT_UNDERSTOOD}: a line of it is not JSON.")
             case _ if self.live:
-                _replay(there, event)
+                self._replay(there, event)
             case _:
                 answer.events.append(event)
 
@@ -163,13 +173,36 @@ class _Reading:
         from neurofit.study import Study
 
         def show(event: terminal.Event) -> None:
-            _replay(there, _renamed(event, str(root), there.text.rstrip("/")))
+            self._replay(there, _renamed(event, str(root), there.text.rstrip("/")))
 
         with contextlib.ExitStack() as stack:
             stack.enter_context(terminal.transcribing(terminal.screen(), show))
             if self.command != "report":  # which writes a file
                 stack.enter_context(_inside(root))
             return run(group, "neurofit", [self.command, *self.words], obj=Study(root, copy_of=there.text))
+
+    def _replayed(self, there: Address, answer: _Answer) -> int:
+        import neurofit
+
+        for event in answer.events:
+            self._replay(there, event)
+        assert answer.exit_code is not None
+        if answer.exit_code == exit_codes.USAGE and answer.version not in (None, neurofit.__version__):
+            terminal.note(
+                f"The neurofit on {there.name} ({answer.tool}) is version {answer.version}; this one is "
+                f"{neurofit.__version__}."
+            )
+        return answer.exit_code
+
+    def _replay(self, there: Address, event: terminal.Event) -> None:
+        try:
+            match event:
+                case {"hint": list(commands)}:
+                    _print_hints(there, [str(one) for one in commands])
+                case _:
+                    terminal.replay(event, control=self.control)
+        except ValueError as error:
+            raise HostError(f"{_NOT_UNDERSTOOD}: {error}.") from error
 
 
 @contextlib.contextmanager
@@ -181,31 +214,6 @@ def _inside(folder: Path) -> Iterator[None]:
     finally:
         os.fchdir(before)
         os.close(before)
-
-
-def _replayed(there: Address, answer: _Answer) -> int:
-    import neurofit
-
-    for event in answer.events:
-        _replay(there, event)
-    assert answer.exit_code is not None
-    if answer.exit_code == exit_codes.USAGE and answer.version not in (None, neurofit.__version__):
-        terminal.note(
-            f"The neurofit on {there.name} ({answer.tool}) is version {answer.version}; this one is "
-            f"{neurofit.__version__}."
-        )
-    return answer.exit_code
-
-
-def _replay(there: Address, event: terminal.Event) -> None:
-    try:
-        match event:
-            case {"hint": list(commands)}:
-                _print_hints(there, [str(one) for one in commands])
-            case _:
-                terminal.replay(event)
-    except ValueError as error:
-        raise HostError(f"The answer of the other host was not understood: {error}.") from error
 
 
 def _print_hints(there: Address, commands: list[str]) -> None:

@@ -99,8 +99,14 @@ def _transcribed(kind: str, value: Any) -> bool:
     return True
 
 
-def replay(event: Event) -> None:
-    """Print what another process would have printed. Nothing in an event is trusted but its type.
+def replay(event: Event, *, control: bool = False) -> None:
+    """Print what another process would have printed. Nothing in an event is trusted.
+
+    Parameters
+    ----------
+    event : dict
+    control : bool, default False
+        Whether the user has asked for bytes with their control characters.
 
     Raises
     ------
@@ -122,16 +128,20 @@ def replay(event: Event) -> None:
             hint(*map(str, commands))
         case {"json": record}:
             as_json(record)
-        case {"raw": str(text)}:
+        case {"raw": str(text)} if control:
             raw(text)
-        case {"bytes": str(text)}:
+        case {"bytes": str(text)} if control:
             write(base64.b64decode(text, validate=True))
         case {"table": {"headers": list(headers), "rows": list(rows), "styles": list(styles)}}:
             if not all(isinstance(row, list) and len(row) == len(headers) for row in rows):
                 raise ValueError("the rows of a table differ in length")
-            table([str(name) for name in headers], rows, styles=[str(one or "") for one in styles])
+            known = [one if isinstance(one, str) and one in _OF_COLUMNS else "" for one in styles]
+            table([str(name) for name in headers], rows, styles=known)
         case _:
             raise ValueError(f"not an event: {str(event)[:80]}")
+
+
+_OF_COLUMNS = {*STYLES, *STYLES.values(), "bold", "dim", "state"}
 
 
 def set_up() -> None:

@@ -54,9 +54,9 @@ neurofit_there() {
     if [ "$tool" != none ]; then
         neurofit_say neurofit "$tool"
         printf '%s\n' "$request" | PYTHONDONTWRITEBYTECODE=1 "$tool" answer "$mark"
-        status=$?
-        neurofit_say ended "$status"
-        if [ "$status" -eq 0 ]; then return 0; fi
+        ended=$?
+        neurofit_say ended "$ended"
+        if [ "$ended" -eq 0 ]; then return 0; fi
     fi
     if ! command -v tar >/dev/null 2>&1; then neurofit_say refused tar; return 0; fi
     if command -v gzip >/dev/null 2>&1; then packed='gzip -c'; else packed=cat; fi

@@ -284,6 +284,8 @@ def test_texts_of_the_other_host_are_escaped(ssh, here):
         {"table": {"headers": ["a"], "rows": 5, "styles": []}},
         {"hint": "x"},
         {"exit": "0"},
+        {"raw": "\x1b[2J"},
+        {"bytes": "G1sySg=="},
         {"exit": 9999},
     ],
 )
@@ -300,6 +302,23 @@ def test_an_event_changes_nothing_but_the_style(text, capsys, monkeypatch):
     assert "\x1b" not in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 
 
+def test_a_line_that_is_no_json_is_an_error(ssh, here):
+    ssh(events({"exit": 0}, ending="printf '\\n%s {broken\\n%s %s\\n' \"$mark\" \"$mark\" 'ended 0'"))
+    assert "a line of it is not JSON" in here("status")[2]
+
+
+def test_bytes_are_written_only_if_the_user_asked_for_them(far, ssh, here):
+    ssh(events({"bytes": "G1sySg=="}, {"exit": 0}))
+    assert here("logs", "old", "--raw")[1] == "\x1b[2J"
+    assert "was not understood" in here("logs", "old")[2]
+
+
+def test_a_table_has_no_style_but_ours(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "is_rich", lambda: True)
+    terminal.replay({"table": {"headers": ["a"], "rows": [["x"]], "styles": ["link http://evil.example"]}})
+    assert "evil" not in capsys.readouterr().out
+
+
 def test_what_is_printed_becomes_the_same_events_and_text(capsys):
     got: list[terminal.Event] = []
     with terminal.transcribing(terminal.Screen(rich=True, coloured=True), got.append):
@@ -308,6 +327,6 @@ def test_what_is_printed_becomes_the_same_events_and_text(capsys):
         terminal.write(b"\x00raw\n")
     assert json.loads(json.dumps(got)) == got
     for event in got:
-        terminal.replay(event)
+        terminal.replay(event, control=True)
     out = capsys.readouterr().out
     assert "bold \\x00[31m and \\x1b[2J" in out and "2.5  x" in out
