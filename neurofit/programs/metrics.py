@@ -85,7 +85,15 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(found, dict):
         raise ProgramError(f"{path} holds {type(found).__name__}, expected names and numbers.")
-    return _flat(found)
+    flat = _flat(found)
+    for name, value in flat.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            kind = {"str": "text", "list": "a list", "bool": "true or false", "NoneType": "null"}
+            named = kind.get(type(value).__name__, type(value).__name__)
+            raise ProgramError(
+                f"{path}: '{name}' is {named} ({str(value)[:80]!r}), expected a number. Leave out what is no metric."
+            )
+    return flat
 
 
 def _json(data: bytes) -> Any:

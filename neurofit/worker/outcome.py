@@ -113,9 +113,9 @@ def _message(error: BaseException, code: Path) -> str:
 def users_part(error: BaseException, code: Path) -> TracebackType | None:
     """The traceback from the first frame in the submitted code; all of it if there is no such frame.
 
-    A program that failed has said why, and neurofit's own frames say nothing more.
+    A program that failed, or metrics that are none, need no more than the message: neurofit's own frames say nothing.
     """
-    if isinstance(error, ProgramError):
+    if isinstance(error, (ProgramError, BadMetrics)):
         return None
     frame = error.__traceback__
     while frame is not None and not _is_inside(frame.tb_frame.f_code.co_filename, code):

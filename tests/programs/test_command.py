@@ -289,7 +289,7 @@ def test_bytes_that_are_no_text_reach_the_log_as_they_are(bench, program):
         (
             "open(__import__('sys').argv[1] + '/metrics.json', 'w').write('{\"r\": \"x\"}')",
             "",
-            "expected one number",
+            "expected a number",
         ),
         (
             "open(__import__('sys').argv[1] + '/metrics.json', 'w').write('{\"r\": NaN}')",

@@ -20,7 +20,7 @@ STEPS = metrics.compiled(metrics.STEP, "progress")
         ("m.json", '{"r": 0.4, "test": {"ev": 1, "by": {"x": 2}}}', {"r": 0.4, "test/ev": 1, "test/by/x": 2}),
         ("m.yaml", "r: 1e-3\ntest:\n  ev: 2\n", {"r": 1e-3, "test/ev": 2}),
         ("m.csv", "epoch,r\n1,0.2\n2,0.4\n\n", {"epoch": 2, "r": 0.4}),
-        ("m.csv", "\ufeffname,r\r\nlast, 3 \r\n", {"name": "last", "r": 3}),
+        ("m.csv", "\ufeffev,r\r\n1, 3 \r\n", {"ev": 1, "r": 3}),
     ],
 )
 def test_a_file_gives_names_and_values(tmp_path, name, text, expected):
@@ -38,6 +38,11 @@ def test_a_file_gives_names_and_values(tmp_path, name, text, expected):
         ("m.json", b" " * 1_000_001, "more than 1,000,000 bytes"),
         ("m.yaml", b"a: [", "cannot be read as YAML"),
         ("m.yaml", b"", "holds NoneType"),
+        ("m.json", b'{"test": {"r": "low"}}', r"'test/r' is text \('low'\), expected a number"),
+        ("m.json", b'{"r": [0.1]}', "'r' is a list"),
+        ("m.yaml", b"r: true\n", "'r' is true or false"),
+        ("m.json", b'{"r": null}', "'r' is null"),
+        ("m.csv", b"name,r\nlast,3\n", r"'name' is text \('last'\)"),
         ("m.csv", b"r,ev\n", "1 rows, expected a row of names"),
         ("m.csv", b"r,ev\n0.1,0.2\n0.3\n", "2 names and 1 values in the last row"),
     ],
