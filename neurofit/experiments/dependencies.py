@@ -196,21 +196,24 @@ def _module(target: Path) -> list[Path]:
 
 
 def declared(root: Path, script: Path) -> set[str]:
-    """What `Command(…, code=[…])` declares in the script and the modules that it imports."""
+    """What `Command(…, code=[…])` and `Command.from_argparse(…)` declare in the script and modules that it imports."""
     trees = (parsed(root / relative) for relative in closure(root, script))
     return {text for tree in trees if tree is not None for text in declared_code(tree)}
 
 
 def declared_code(tree: ast.Module) -> list[str]:
-    """The paths and patterns that calls of `Command(…, code=[…])` in a module declare by text constants."""
+    """The paths and patterns that calls of `Command(…, code=[…])` in a module declare by text constants, and the
+    programs of `Command.from_argparse("train.py", options=…)`.
+    """
     found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _name_of(node.func) == "Command":
-            for keyword in node.keywords:
-                if keyword.arg == "code":
-                    listed = keyword.value
-                    items = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [listed]
-                    found += [text for item in items if (text := _text_constant(item)) is not None]
+        name = _name_of(node.func) if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Call) and name in ("Command", "from_argparse"):
+            programs = ("program", "options") if name == "from_argparse" else ()
+            given = [word.value for word in node.keywords if word.arg in ("code", *programs)]
+            for listed in [*(node.args[:1] if programs else []), *given]:
+                items = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [listed]
+                found += [text for item in items if (text := _text_constant(item)) is not None]
     return found
 
 

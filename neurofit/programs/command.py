@@ -15,7 +15,7 @@ from typing import Any
 from neurofit.errors import GridError, ProgramError, nearest
 from neurofit.experiments.fits import REQUIRED
 from neurofit.experiments.grid.params import plain, short
-from neurofit.programs import metrics as metrics_of
+from neurofit.programs import metrics as metrics_of, options as options_of
 from neurofit.programs.template import OF_THE_TASK, Template
 from neurofit.protocols import Task
 
@@ -92,10 +92,70 @@ class Command:
             raise GridError(f"Command(progress={progress!r}) has no group (?P<step>…), which is the step.")
         self._stop_signal = _signal(stop_signal)
         self._environment = _environment(environment or {})
+        self._options: tuple[options_of.Option, ...] = ()
+
+    @classmethod
+    def from_argparse(
+        cls,
+        program: str,
+        *,
+        fixed: Mapping[str, str] | None = None,
+        options: str | None = None,
+        function: str | None = None,
+        code: str | Sequence[str] = (),
+        **settings: Any,
+    ) -> Command:
+        """A Python program with argparse or click, whose options become arguments with its own defaults.
+
+        The options are read in its source, without running anything of it. An option is passed to the program if
+        the grid or `--set` gives it a value; otherwise the program uses its default. Names that are no option are
+        refused. `--seed`, if there is one, gets the number of the repetition.
+
+        Parameters
+        ----------
+        program : str
+            The program's file, relative to the study: "train.py".
+        fixed : mapping of str to str, optional
+            What options always get, by name: `{"out": "{folder}", "seed": "{seeds.init}"}`, with the placeholders of
+            `Command`. They are no arguments of the experiment.
+        options : str, optional
+            The file that has the options, relative to the study, if the program's own has not.
+        function : str, optional
+            The function of that file that makes the parser, or is the command of click, if there are several.
+        code : str or sequence of str, optional
+            Further files, folders or patterns that the program consists of, as for `Command`.
+        **settings
+            `metrics`, `pattern`, `progress`, `stop_signal` and `environment` of `Command`.
+
+        Raises
+        ------
+        GridError
+            The options cannot be read, or a parameter is invalid.
+        """
+        if "defaults" in settings:
+            raise GridError("Command.from_argparse has no defaults=…: the program's own are used.")
+        place = options or program
+        found = options_of.read(_root(place) / place, function)
+        given = _fixed(found, fixed or {})
+        words, positional = options_of.command_words(found, given)
+        command = cls(
+            ["python", program, *words],
+            code=tuple(dict.fromkeys([program, place, *_code(code)])),
+            defaults={one.name: one.default for one in positional if one.default is not None},
+            **settings,
+        )
+        command._options = tuple(one for one in found if one.flags and one.name not in given)
+        return command
 
     def arguments(self) -> dict[str, Any]:
-        """The placeholders that stand for arguments, with their defaults or REQUIRED."""
-        return {name: self._defaults.get(name, REQUIRED) for name in self.template.arguments()}
+        """The placeholders that stand for arguments, with their defaults or REQUIRED, and the program's options."""
+        placeholders = {name: self._defaults.get(name, REQUIRED) for name in self.template.arguments()}
+        options = {one.name: REQUIRED if one.required else one.default for one in self._options}
+        return {**placeholders, **options}
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise GridError if an argument cannot be a value of its option."""
+        options_of.must_fit(self._options, params)
 
     def settings(self) -> dict[str, Any]:
         """What else makes the fit what it is: its command and where its metrics are."""
@@ -164,7 +224,9 @@ class Command:
             elif name in OF_THE_TASK:
                 values[name] = getattr(task, name)
         plain = {name: _plain(value) for name, value in values.items()}
-        return self.template.filled(plain, lambda word: self._copied(word, task.code))
+        filled = self.template.filled(plain, lambda word: self._copied(word, task.code))
+        given = {name: plain.get(name) if name in task.params else None for name in plain}
+        return [*filled, *(word for one in self._options for word in one.words(given.get(one.name)))]
 
     def _copied(self, word: str, copy: Path) -> str:
         """A word of the command; the path of the copy if it names a file of its code."""
@@ -241,6 +303,39 @@ class _Reader:
             step, numbers = self.waiting
             self.task.log(int(step), **numbers)
             self.waiting, self.logged = None, time.monotonic()
+
+
+def _root(file: str) -> Path:
+    """The folder of the study, or of the copy of its code, that has a file; the current one if no script calls."""
+    script = sys._getframe(2).f_globals.get("__file__")
+    above = Path(os.path.abspath(script)).parents if isinstance(script, str) else ()
+    roots = [folder.parent for folder in above if folder.name == "jobs"]
+    return next((root for root in roots if (root / file).is_file()), roots[-1] if roots else Path.cwd())
+
+
+def _fixed(found: Sequence[options_of.Option], fixed: Mapping[str, str]) -> dict[str, str]:
+    """What options always get; `seed` is the number of the repetition unless the user says otherwise."""
+    known = {one.name: one for one in found}
+    for name, text in fixed.items():
+        if name not in known:
+            raise GridError(
+                f"Command.from_argparse(fixed=…): the program has no option '{name}'.{nearest(name, known)} Its "
+                f"options: {', '.join(known)}."
+            )
+        if not isinstance(text, str) or known[name].kind not in ("value", "values", "each"):
+            raise GridError(
+                f"Command.from_argparse(fixed=…): '{name}' is {short(text)}; expected a text for an option that "
+                f'takes one, such as fixed={{"{name}": "{{folder}}"}}.'
+            )
+    given = {**({"seed": "{seed}"} if "seed" in known else {}), **fixed}
+    reserved = [name for name in known if name in OF_THE_TASK and name not in given]
+    if reserved:
+        name = reserved[0]
+        raise GridError(
+            f"Command.from_argparse: the option '{name}' has the name of a placeholder, {OF_THE_TASK[name]}. Say "
+            f'what it gets: fixed={{"{name}": "{{{name}}}"}}, or another text.'
+        )
+    return given
 
 
 def _plain(value: Any) -> Any:

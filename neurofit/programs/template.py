@@ -128,13 +128,13 @@ def _parts(word: str) -> list[Part]:
 def _filled(parts: tuple[Part, ...], values: Mapping[str, Any]) -> list[str]:
     if len(parts) == 1 and not parts[0].text and isinstance(values.get(parts[0].name or ""), list | tuple):
         part = parts[0]
-        return [_word(part.name, item, part.spec) for item in values[part.name or ""]]
+        return [word_of(part.name, item, part.spec) for item in values[part.name or ""]]
     return [
-        "".join(p.text + ("" if p.name is None else _word(p.name, values[p.name], p.spec)) for p in parts)
+        "".join(p.text + ("" if p.name is None else word_of(p.name, values[p.name], p.spec)) for p in parts)
     ]
 
 
-def _word(name: str | None, value: Any, spec: str) -> str:
+def word_of(name: str | None, value: Any, spec: str = "") -> str:
     """One value as text: numbers as Python writes them, True and False, dicts as JSON."""
     if value is None:
         raise GridError(

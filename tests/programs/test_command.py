@@ -397,3 +397,98 @@ def test_the_id_of_a_run_depends_on_the_command_and_not_on_defaults_or_code(benc
     assert ids("a {lr}") == ids("a {lr}", code=["a.py"][:0], progress=r"(?P<step>\d+)")
     assert ids("a {lr}") != ids("b {lr}")
     assert ids("a {lr}") != ids("a {lr}", environment={"A": "1"})
+
+
+ARGPARSE = """
+import argparse, json, pathlib
+
+def make_parser():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--learning-rate", type=float, default=0.1)
+    parser.add_argument("--optimizer", choices=["sgd", "adam"], default="sgd")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[4])
+    parser.add_argument("--note", default="none")
+    parser.add_argument("--amp", action="store_true")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", required=True)
+    return parser
+
+if __name__ == "__main__":
+    given = vars(make_parser().parse_args())
+    pathlib.Path(given["out"], "given.json").write_text(json.dumps(given))
+    rate, amp = given["learning_rate"], int(given["amp"])
+    metrics = {"rate": rate, "amp": amp, "seed": given["seed"], "first": given["sizes"][0]}
+    pathlib.Path(given["out"], "metrics.json").write_text(json.dumps(metrics))
+else:
+    raise SystemExit("imported")
+"""
+FROM_ARGPARSE = """
+    experiment = nf.Experiment(
+        nf.Command.from_argparse("train.py", fixed={"out": "{folder}"}, metrics="metrics.json"%s),
+        grid=nf.grid(%s),
+        repetitions=2,
+    )
+"""
+
+
+def test_the_options_of_a_program_are_the_arguments(bench):
+    (bench.root / "train.py").write_text(ARGPARSE)
+    note = "learning_rate=[0.5], amp=[True, False], note=['--seed 9 $(x)']"
+    bench.script("train", FROM_ARGPARSE % ("", note))
+    assert bench.run("train") == {"done": 4}
+    (bench.root / "train.py").write_text("raise SystemExit")  # jobs run the copy
+    outcomes = bench.outcomes("train")
+    assert {(one["params"]["amp"], one["metrics"]["amp"], one["metrics"]["seed"]) for one in outcomes} == {
+        (True, 1, 0),
+        (True, 1, 1),
+        (False, 0, 0),
+        (False, 0, 1),
+    }
+    assert {(one["metrics"]["rate"], one["metrics"]["first"]) for one in outcomes} == {(0.5, 4)}
+    assert outcomes[0]["defaults"] == {"optimizer": "sgd", "sizes": [4]}
+    given = read_json(bench.study.training_data / "train" / outcomes[0]["log"] / "given.json")
+    assert given["note"] == "--seed 9 $(x)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "axes", "said"),
+    [
+        ("", "lerning_rate=[1]", "Did you mean 'learning_rate'"),
+        ("", "seed=[1]", "'seed'"),
+        ("", "optimizer=['rmsprop']", "optimizer=rmsprop: expected one of sgd, adam"),
+        ("", "amp=['yes']", "amp=yes: expected True or False"),
+        (", defaults={}", "", "the program's own are used"),
+        (", function='make_parsr'", "", "has no function 'make_parsr'. Did you mean 'make_parser'?"),
+    ],
+)
+def test_what_is_no_option_of_the_program_is_refused(bench, settings, axes, said):
+    (bench.root / "train.py").write_text(ARGPARSE)
+    bench.script("train", FROM_ARGPARSE % (settings, axes))
+    answer = bench.command("submit", "train", "--dry-run")
+    assert (
+        answer.returncode == 1
+        and said in " ".join(answer.stderr.split())
+        and "Traceback" not in answer.stderr
+    )
+
+
+def test_what_is_fixed_must_be_options_and_placeholders_must_be_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.py").write_text(
+        "p.add_argument('--folder')\np.add_argument('--on', action='store_true')\n"
+    )
+    monkeypatch.setitem(globals(), "__file__", None)
+    for fixed, said in [
+        ({}, "the option 'folder' has the name of a placeholder"),
+        ({"flder": "{folder}"}, "no option 'flder'. Did you mean 'folder'?"),
+        ({"on": "{folder}", "folder": "a"}, "expected a text for an option that takes one"),
+        ({"folder": 3}, "'folder' is 3"),
+    ]:
+        with pytest.raises(GridError) as error:
+            Command.from_argparse("x.py", fixed=fixed, metrics="m.json")
+        assert said in str(error.value)
+    found = Command.from_argparse("x.py", fixed={"folder": "in put/{seed}"}, metrics="m.json")
+    assert found.arguments() == {"on": False} and found.template.texts[1:] == (
+        "x.py",
+        "--folder=in put/{seed}",
+    )
