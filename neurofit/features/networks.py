@@ -162,6 +162,8 @@ class Network:
         if callable(self.source):
             model = _seeded(keras, self.seed, self.source)
             if not isinstance(model, keras.Model):
+                model = getattr(model, "model", model)  # what `neurofit.load` returned
+            if not isinstance(model, keras.Model):
                 raise DataError(
                     f"{self.label}() must return a keras.Model, but returned {type(model).__name__}."
                 )

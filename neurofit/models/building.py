@@ -106,6 +106,8 @@ def build(
     with _precision(dtype):
         model = architecture(shapes, **arguments)
     if not isinstance(model, keras.Model):
+        model = getattr(model, "model", model)  # what `neurofit.load` returned
+    if not isinstance(model, keras.Model):
         raise UsageError(
             f"{architecture.__name__}() returned a {type(model).__name__}, expected a keras.Model."
         )

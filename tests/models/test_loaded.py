@@ -219,6 +219,11 @@ def test_programs_that_took_the_keras_model_take_the_loaded_one(desk):
         assert np.isfinite(one).all()
     record = nf.models.saved.normalisation(desk.last.folder)
     assert inspection.view(loaded, record, "receptive-fields", neurons=[0])
+    loaded.trainable = True
+    again = nf.models.Fit(lambda shapes: loaded, data=in_bytes, training=nf.models.Training(epochs=1))
+    assert desk.run(again)["test/correlation"] is not None  # an architecture may return it
+    network = nf.features.Network(lambda: loaded, pixels=nf.datasets.PixelFormat(order="grey"), name="mine")
+    assert network.load(12, 12, desk.root).model.get_layer("core") is not None
     core = model.get_layer("core")
     before = loaded.predict(in_bytes().inputs["image"])
     core.set_weights([2 * one for one in core.get_weights()])
