@@ -12,7 +12,7 @@ from neurofit.errors import MissingExtra, NeurofitError, StoreError, UsageError,
 from neurofit.exports import mlflow_store, place, tensorboard_logs, wandb_runs
 from neurofit.exports.records import TaskRecord
 
-Write = Callable[[Path, Sequence[TaskRecord], Path], None]
+Write = Callable[[Path, Sequence[TaskRecord], Path, Callable[[int], None]], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def require(kind: str) -> None:
     MissingExtra
     """
     wanted = FORMATS[kind]
-    missing = [name for name in wanted.needs if importlib.util.find_spec(name) is None]
+    missing = [name for name in wanted.needs if not _is_installed(name)]
     if missing:
         raise MissingExtra(
             f"An export to {kind} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
@@ -69,7 +69,15 @@ def require(kind: str) -> None:
         )
 
 
-def export(kind: str, tasks: Sequence[TaskRecord], path: Path) -> str:
+def _is_installed(name: str) -> bool:
+    """Whether there is such a package, and not only a folder of its name, as these libraries write them."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+def export(
+    kind: str, tasks: Sequence[TaskRecord], path: Path, progress: Callable[[int], None] = lambda done: None
+) -> str:
     """Write tasks for a program into a folder, whole or not at all.
 
     Parameters
@@ -79,6 +87,8 @@ def export(kind: str, tasks: Sequence[TaskRecord], path: Path) -> str:
     tasks : sequence of TaskRecord
     path : Path
         As `place.check` accepted it.
+    progress : callable, optional
+        Called with the number of tasks that are written.
 
     Returns
     -------
@@ -102,7 +112,7 @@ def export(kind: str, tasks: Sequence[TaskRecord], path: Path) -> str:
     }
     with place.written(path, about) as folder:
         try:
-            FORMATS[kind].write(folder, tasks, path.resolve())
+            FORMATS[kind].write(folder, tasks, path.resolve(), progress)
         except (NeurofitError, OSError):
             raise
         except Exception as error:  # of another project's library

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _STATES = {
 }
 
 
-def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
+def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Callable[[int], None]) -> None:
     """Write a run per task into `mlflow.db`, in an experiment of MLflow per experiment.
 
     Parameters
@@ -40,6 +40,8 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
     tasks : sequence of TaskRecord
     final : Path
         Where the folder will be, and with it the artifacts of these experiments, of which there are none.
+    progress : callable
+        Called with the number of tasks that are written.
 
     Raises
     ------
@@ -57,11 +59,12 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
 
         client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / FILE}")
         known: dict[str, str] = {}
-        for task in tasks:
+        for done, task in enumerate(tasks, start=1):
             if task.experiment not in known:
                 place = (final / "artifacts" / task.experiment).as_uri()
                 known[task.experiment] = client.create_experiment(task.experiment, artifact_location=place)
             _write_task(client, known[task.experiment], task)
+            progress(done)
 
 
 def _write_task(client: Any, experiment: str, task: TaskRecord) -> None:

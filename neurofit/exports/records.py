@@ -97,17 +97,17 @@ def _record(row: TaskRow, attempt: int, status: ExperimentStatus) -> TaskRecord:
         "error": _error(row),
     }
     return TaskRecord(
-        experiment=row["experiment"],
+        experiment=_clean(row["experiment"]),
         run=number,
         repetition=row["repetition"],
         attempt=attempt,
         id=run_id,
         state=row["state"],
-        arguments={**row["defaults"], **architecture, **row["derived"], **row["params"]},
-        metrics={name: float(value) for name, value in row["metrics"].items()},
+        arguments=_clean({**row["defaults"], **architecture, **row["derived"], **row["params"]}),
+        metrics={_clean(name): float(value) for name, value in row["metrics"].items()},
         curves=_curves(files, status),
-        facts=dict(row["facts"]),
-        origin={name: str(value) for name, value in named.items() if value is not None},
+        facts=_clean(row["facts"]),
+        origin={name: _clean(str(value)) for name, value in named.items() if value is not None},
         started=_seconds(row.get("started")) or _claimed(files),
         ended=_seconds(row.get("ended")),
     )
@@ -123,7 +123,7 @@ def _curves(files: AttemptFiles, status: ExperimentStatus) -> dict[str, list[tup
         return {}
     places = _places({step for steps, _ in columns.values() for step in steps})
     return {
-        f"{CURVES}{name}": [(places[step], number) for step, number in zip(steps, numbers)]
+        f"{CURVES}{_clean(name)}": [(places[step], number) for step, number in zip(steps, numbers)]
         for name, (steps, numbers) in columns.items()
     }
 
@@ -133,6 +133,15 @@ def _places(steps: set[float]) -> dict[float, int]:
     if all(0 <= one < _LARGEST_STEP and one == int(one) for one in steps):
         return {one: int(one) for one in steps}
     return {one: place for place, one in enumerate(sorted(steps))}
+
+
+def _clean(value: Any) -> Any:
+    """The value with texts that every encoding has: names of files may hold bytes that are no characters."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_clean(name): _clean(one) for name, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list) else value
 
 
 def _error(row: TaskRow) -> str | None:

@@ -14,7 +14,7 @@ from neurofit.store.state import State
 OWN = "neurofit."  # before the names of what is no argument
 
 
-def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
+def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Callable[[int], None]) -> None:
     """Write a log per task, `EXPERIMENT/run-17/rep-3/`, and the ranges of all arguments in the folder itself.
 
     Parameters
@@ -23,6 +23,8 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
     tasks : sequence of TaskRecord
     final : Path
         Where the folder will be; logs do not depend on it.
+    progress : callable
+        Called with the number of tasks that are written.
     """
     from tensorboard.plugins.hparams import summary_v2 as hp
 
@@ -35,8 +37,9 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
     ]
     with _log(folder, time.time()) as add:
         add(hp.hparams_config_pb(hparams, [hp.Metric(name, display_name=name) for name in metrics]), 0)
-    for task, values in zip(tasks, arguments):
+    for done, (task, values) in enumerate(zip(tasks, arguments), start=1):
         _write_task(folder, task, values)
+        progress(done)
 
 
 def _write_task(folder: Path, task: TaskRecord, values: Mapping[str, Any]) -> None:

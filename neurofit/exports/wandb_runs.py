@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ _LONGEST_TAG = 64
 _STATES = {State.DONE: 0, State.RUNNING: 0}
 
 
-def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
+def write(folder: Path, tasks: Sequence[TaskRecord], final: Path, progress: Callable[[int], None]) -> None:
     """Write a folder `wandb/offline-run-…` per task, in a project per experiment and a group per run.
 
     The id of a run depends on the task and its attempt alone, so that a second export of it is the same run.
@@ -31,6 +31,8 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
     tasks : sequence of TaskRecord
     final : Path
         Where the folder will be; runs do not depend on it.
+    progress : callable
+        Called with the number of tasks that are written.
     """
     with without_traces("WANDB_", QUIET, folder) as home:
         places = {f"WANDB_{name}_DIR": str(home) for name in ("CACHE", "CONFIG", "DATA", "ARTIFACT")}
@@ -38,8 +40,9 @@ def write(folder: Path, tasks: Sequence[TaskRecord], final: Path) -> None:
         import wandb
 
         try:
-            for task in tasks:
+            for done, task in enumerate(tasks, start=1):
                 _write_task(wandb, folder, task)
+                progress(done)
         finally:
             wandb.teardown()  # ends the process that writes, once all is written
     for path in (folder / FOLDER).iterdir():

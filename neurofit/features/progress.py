@@ -1,4 +1,4 @@
-"""How far a pass over images is: a bar on a terminal, a line now and then elsewhere."""
+"""How far a pass over images, or over other things, is: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LINE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show the progress of a pass on stderr; yields a function that is called with the images done so far."""
+def progress(what: str, total: int, things: str = "images") -> Iterator[Callable[[int], None]]:
+    """Show the progress of a pass on stderr; yields a function that is called with the number of things done so far."""
     if sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         with _bar(what, total) as report:
             yield report
     else:
-        yield _lines(what, total)
+        yield _lines(what, total, things)
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: display.update(task, completed=done)
 
 
-def _lines(what: str, total: int) -> Callable[[int], None]:
+def _lines(what: str, total: int, things: str) -> Callable[[int], None]:
     began = printed = time.monotonic()
     first: int | None = None
 
@@ -42,7 +42,9 @@ def _lines(what: str, total: int) -> Callable[[int], None]:
         now = time.monotonic()
         if now - printed > _LINE_SECONDS or (done == total and now - began > _LINE_SECONDS):
             rate = (done - first) / (now - began)
-            print(f"{what}: {done:,} of {total:,} images, {rate:.3g} images/s", file=sys.stderr, flush=True)
+            print(
+                f"{what}: {done:,} of {total:,} {things}, {rate:.3g} {things}/s", file=sys.stderr, flush=True
+            )
             printed = now
 
     return report

@@ -214,6 +214,7 @@ def test_weights_and_biases_has_arguments_metrics_curves_and_states(mixed, tmp_p
 
 @pytest.mark.parametrize("kind", ["mlflow", "wandb"])
 def test_a_library_that_is_absent_is_named_and_nothing_is_written(mixed, kind, tmp_path):
+    (mixed.root / kind).mkdir()  # as these libraries write it where they are used
     code = (
         "import importlib.util, sys; found = importlib.util.find_spec; "
         f"importlib.util.find_spec = lambda name, *more: None if name == {kind!r} else found(name, *more); "

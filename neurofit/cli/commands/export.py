@@ -63,6 +63,7 @@ def command(
     from neurofit.exports import place
     from neurofit.exports.formats import export, require
     from neurofit.exports.records import TaskRecord, read_tasks
+    from neurofit.features.progress import progress
 
     study = options.here()
     require(kind)
@@ -78,7 +79,8 @@ def command(
     for problem in dict.fromkeys(problems):
         terminal.problem(problem)
     replaced = output.exists() and any(output.iterdir())
-    how_to_open = export(kind, list(tasks.values()), output)
+    with progress("Exporting", len(tasks), "tasks") as report:
+        how_to_open = export(kind, list(tasks.values()), output, report)
     counts = {"tasks": len(tasks), "not_run": not_run}
     if as_json:
         terminal.as_json(
