@@ -137,7 +137,9 @@ def _queue_and_watch(
     record = {**plan.summary(cost.jobs), **raised, "stages": stages, **_answers(queued)}
     waits = wait_seconds is not None
     if not queued and not (waits and any(plan.counts[state] for state in ACTIVE)):
-        return _print_nothing_queued(plan, record, selector, as_json)
+        code = _print_nothing_queued(plan, record, selector, as_json)
+        tell([plan.status])
+        return code
     if not as_json and not queued:
         terminal.say("Nothing to queue; waiting for the tasks in progress.")
     last = queued[-1] if queued else None
@@ -149,6 +151,7 @@ def _queue_and_watch(
     if as_json:
         terminal.as_json(record)
     terminal.hint(next_command("status", selector, watch=True), next_command("cancel", selector))
+    tell([plan.status])
     return exit_codes.SIGNAL + last.signal if last and last.signal else exit_codes.OK
 
 

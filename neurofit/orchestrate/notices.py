@@ -47,6 +47,7 @@ ENDED, CANCELLED, NEEDS, IDENTICAL, TEST = (
 )
 MOST_GROUPS = 10  # of failures in a digest
 MOST_TASKS = 20_000  # of an experiment, for its best run to be looked for
+BEST_BYTES = 500_000_000  # of memory that must be free for that
 UNKNOWN_SECONDS = 120.0  # after which a command without a result did not end
 _CAUSE_WIDTH = 300
 
@@ -278,6 +279,9 @@ def _ended(submission: SubmissionStatus, reason: str) -> str | None:
 def _best(status: ExperimentStatus) -> dict[str, Any] | None:
     """The best run of the experiment so far; None if nothing decides, or it takes long to find."""
     if len(status.tasks) > MOST_TASKS or not status.done:
+        return None
+    room = process.memory_available()
+    if room is not None and room < BEST_BYTES:  # a job with little memory must not be ended for this
         return None
     from neurofit.tables.best import best_of  # pandas
     from neurofit.tables.rows import read_rows

@@ -240,6 +240,12 @@ def test_the_submission_of_another_user_and_a_copy_are_left_alone(telling, tmp_p
     assert claim(submission, "ended") and not claim(submission, "ended") and due() == []
 
 
+def test_a_submit_that_queues_nothing_tells_what_had_ended(telling):
+    ended(telling)
+    assert telling.command("submit", "tasks").stdout.endswith("Nothing to queue.\n")
+    assert got(telling)[0]["counts"] == {"done": 4}
+
+
 def test_a_claim_that_cannot_be_written_is_reported_and_nothing_is_sent(telling):
     submission = ended(telling)
     submission.notice.write_text("")  # not a folder
