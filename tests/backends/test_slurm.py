@@ -18,7 +18,7 @@ from neurofit.backends import commands, job_script, runner
 from neurofit.backends.base import Ending, Limits, Queued, QueueState, Resources, Submission
 from neurofit.backends.commands import Answer
 from neurofit.backends.job_script import current_user
-from neurofit.backends.slurm import answers, backend as slurm, job as slurm_job
+from neurofit.backends.slurm import answers, job as slurm_job, names
 from neurofit.backends.slurm.backend import SlurmBackend
 from neurofit.backends.slurm.status_codes import ending, reason
 from neurofit.errors import NeurofitError, QueueError, SubmissionError
@@ -168,10 +168,10 @@ def test_previewing_and_loading_a_profile_ask_nothing_and_load_no_submitit(submi
 
 
 def test_names_say_whose_jobs_they_are(submission):
-    assert slurm.parsed(slurm.name_of(submission, 40, 79)) == (TOKEN, 40, 79)
+    assert names.parsed(names.name_of(submission, 40, 79)) == (TOKEN, 40, 79)
     odd = Submission(submission.folder.with_name("2026-a b,c-1"), "x/y z", 1, submission.study)
-    assert slurm.name_of(odd, 0, 0) == "y_z@2026-a_b_c-1.0-0"
-    assert slurm.parsed("interactive") == slurm.parsed("exp3.0-9") == ("", 0, 0)
+    assert names.name_of(odd, 0, 0) == "y_z@2026-a_b_c-1.0-0"
+    assert names.parsed("interactive") == names.parsed("exp3.0-9") == ("", 0, 0)
 
 
 def test_a_jobs_own_environment_does_not_leak_into_what_it_submits():

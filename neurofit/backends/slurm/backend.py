@@ -38,12 +38,12 @@ from neurofit.backends.base import (
 )
 from neurofit.backends.commands import ask, has, ranges
 from neurofit.backends.job_script import SCRIPT, current_user, owner, submitter, thread_environment
-from neurofit.backends.slurm import answers, clusters
+from neurofit.backends.slurm import answers, clusters, programs
+from neurofit.backends.slurm.names import is_about, name_of, parsed, plain, spread
 from neurofit.errors import HiddenError, QueueError, SubmissionError
 from neurofit.files import write_whole
 
 OUTPUT = "logs/slurm-%A.out"  # SLURM's own messages about an array; the jobs write to logs/000017.log
-WHOLE_LISTS = {"SLURM_BITSTR_LEN": "0"}  # otherwise SLURM cuts lists of array indices after 64 characters
 LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, since clocks differ
 WORDS_PER_SCANCEL = 50
 HIDDEN = "this cluster shows jobs only to the user who queued them, and these were queued by"
@@ -214,8 +214,8 @@ class SlurmBackend(Backend):
         since = min((one.folder / SCRIPT).stat().st_mtime for one in asked.values()) - LOOKED_BACK_SECONDS
         by_name = answers.sacct_by_name(owners, _local_time(since), cluster)
         lines: list[answers.Waiting | answers.Accounted] = [
-            *self._squeue(owners, cluster),
-            *self._sacct([by_name]),
+            *programs.squeue(owners, cluster),
+            *programs.sacct([by_name]),
         ]
         config = self._config(cluster)
         name = config["ClusterName"]
@@ -290,7 +290,7 @@ class SlurmBackend(Backend):
                     raise
                 failed += [(entry, error) for entry in entries]
         for entry, problem in failed:  # unless it was found on another cluster
-            _spread(live, entry, None, QueueState("unknown", str(problem)))
+            spread(live, entry, None, QueueState("unknown", str(problem)))
         return live
 
     def _poll(
@@ -299,15 +299,15 @@ class SlurmBackend(Backend):
         """Add the states of these calls' jobs; return the calls that the cluster does not list."""
         by_id: dict[str, list[answers.Waiting]] = {}
         unreadable = []
-        for line in self._squeue({submitter(entry) for entry in entries}, cluster):
+        for line in programs.squeue({submitter(entry) for entry in entries}, cluster):
             by_id.setdefault(line.id, []).append(line)
             if line.is_unreadable:
                 unreadable.append(line)
         silent = []
         for entry in entries:
-            lines = [line for line in (*by_id.get(entry.id, ()), *unreadable) if _is_about(line, entry)]
+            lines = [line for line in (*by_id.get(entry.id, ()), *unreadable) if is_about(line, entry)]
             for line in lines:
-                _spread(live, entry, line.elements, line.state)
+                spread(live, entry, line.elements, line.state)
             if not lines:
                 silent.append(entry)
         return silent
@@ -323,14 +323,14 @@ class SlurmBackend(Backend):
             if cluster is None and noted not in (None, config["ClusterName"]):
                 elsewhere.setdefault(noted, []).append(entry)
             elif _hides(config, user):
-                _spread(live, entry, None, QueueState("hidden", f"{HIDDEN} {user}"))
+                spread(live, entry, None, QueueState("hidden", f"{HIDDEN} {user}"))
         for noted, entries in elsewhere.items():
             try:
                 self._add_hidden(live, self._poll(live, noted, entries), noted)
             except QueueError:
                 reason = f"queued on the cluster {noted}; this host can only ask {config['ClusterName']}"
                 for entry in entries:
-                    _spread(live, entry, None, QueueState("pending", reason))
+                    spread(live, entry, None, QueueState("pending", reason))
 
     def endings(self, queued: Iterable[Queued]) -> Mapping[JobKey, Ending]:
         ended: dict[JobKey, Ending] = {}
@@ -345,16 +345,16 @@ class SlurmBackend(Backend):
                 if len(groups) == 1:
                     raise
                 for entry in entries:
-                    _spread(ended, entry, None, Ending(None, str(error)))
+                    spread(ended, entry, None, Ending(None, str(error)))
         return ended
 
     def _add_endings(
         self, ended: dict[JobKey, Ending], cluster: str | None, entries: dict[str, Queued]
     ) -> None:
-        for line in self._sacct(answers.sacct(list(entries), cluster)):
+        for line in programs.sacct(answers.sacct(list(entries), cluster)):
             entry = entries.get(line.id)
-            if entry and line.ending and _is_about(line, entry):
-                _spread(ended, entry, line.elements, line.ending)
+            if entry and line.ending and is_about(line, entry):
+                spread(ended, entry, line.elements, line.ending)
 
     def cancel(self, queued: Iterable[Queued], jobs: Iterable[JobKey]) -> None:
         doomed = set(jobs)
@@ -388,9 +388,9 @@ class SlurmBackend(Backend):
         for cluster, entries in self._grouped((entry, self._places(entry)) for entry in queued).items():
             by_id = {entry.id: entry for entry in entries}
             starts: Counter[JobKey] = Counter()
-            for line in self._sacct(answers.sacct(list(by_id), cluster, every_start=True)):
+            for line in programs.sacct(answers.sacct(list(by_id), cluster, every_start=True)):
                 entry, ending = by_id.get(line.id), line.ending
-                if not (entry and ending and ending.cause and ending.host and _is_about(line, entry)):
+                if not (entry and ending and ending.cause and ending.host and is_about(line, entry)):
                     continue
                 for index in line.elements or ():
                     job = entry.token, entry.first + index
@@ -402,7 +402,7 @@ class SlurmBackend(Backend):
 
     def hosts(self) -> list[Host]:
         names = self._names(self._clusters())
-        nodes = [node for name in names or (None,) for node in self._nodes(name)]
+        nodes = [node for name in names or (None,) for node in programs.nodes(self.queue, name)]
         return [Host(node.name, node.host) for node in nodes]
 
     def without_hosts(self, names: Collection[str]) -> SlurmBackend | None:
@@ -417,7 +417,11 @@ class SlurmBackend(Backend):
         for config in self._configs(names):
             sizes.append(answers.array_size(config))
             cluster = config["ClusterName"] if names else None
-            found.append(answers.limits(config, self._partition(cluster), self._nodes(cluster)))
+            found.append(
+                answers.limits(
+                    config, programs.partition(self.queue, cluster), programs.nodes(self.queue, cluster)
+                )
+            )
         walltimes = [one.walltime_minutes for one in found if one.walltime_minutes is not None]
         memories = [one.memory_gb for one in found if one.memory_gb is not None]
         return Limits(
@@ -462,7 +466,7 @@ class SlurmBackend(Backend):
     # the programs
 
     def _config(self, cluster: str | None = None) -> dict[str, str]:
-        return answers.read_config(ask(["scontrol", *answers.of(cluster), "show", "config"]))
+        return programs.config(cluster)
 
     def _configs(self, names: tuple[str, ...]) -> list[dict[str, str]]:
         """Configurations of those of these clusters that answer, or of this host's own.
@@ -479,65 +483,6 @@ class SlurmBackend(Backend):
         if not found:
             raise silence
         return found
-
-    def _partition(self, cluster: str | None = None) -> dict[str, str]:
-        """The partition that jobs go to: the named one, or the default of the site."""
-        named = [self.queue] if self.queue else []
-        return answers.read_partition(ask(["scontrol", *answers.of(cluster), "show", "partition", *named]))
-
-    def _nodes(self, cluster: str | None = None) -> list[answers.Node]:
-        """The nodes of that partition; empty if SLURM does not list them."""
-        try:
-            return answers.read_sinfo(ask(answers.sinfo(self.queue, cluster)), self.queue)
-        except QueueError:
-            return []
-
-    def _squeue(self, users: set[str], cluster: str | None = None) -> list[answers.Waiting]:
-        answer = ask(answers.squeue(users, cluster), environment=WHOLE_LISTS)
-        return answers.read_squeue(answer, cluster)
-
-    def _sacct(self, questions: Iterable[list[str]]) -> list[answers.Accounted]:
-        if not has("sacct"):
-            return []
-        return [
-            line for words in questions for line in answers.read_sacct(ask(words, environment=WHOLE_LISTS))
-        ]
-
-
-def _spread(into: dict[JobKey, Any], entry: Queued, elements: tuple[int, ...] | None, value: Any) -> None:
-    """Set a value for these elements of an array; if `elements` is None, for all that have none yet."""
-    if elements is None:
-        for job in range(entry.first, entry.last + 1):
-            into.setdefault((entry.token, job), value)
-        return
-    for index in elements:
-        if entry.first + index <= entry.last:
-            into[entry.token, entry.first + index] = value
-
-
-def _is_about(line: answers.Waiting | answers.Accounted, entry: Queued) -> bool:
-    """Whether a line is about a call's jobs, or cannot be read and may be about them."""
-    token, first, _ = parsed(line.name)
-    if not token:
-        return line.is_unreadable and line.id == entry.id
-    return token == plain(entry.token) and (
-        line.id == entry.id or (line.is_unreadable and first == entry.first)
-    )
-
-
-def name_of(submission: Submission, first: int, last: int) -> str:
-    return f"{plain(submission.experiment.rpartition('/')[2])}@{plain(submission.token)}.{first}-{last}"
-
-
-def plain(name: str) -> str:
-    """A name without characters that have a meaning in options."""
-    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
-
-
-def parsed(name: str) -> tuple[str, int, int]:
-    """Token, first and last job in an array's name; an empty token if neurofit did not make the name."""
-    match = re.fullmatch(r"[\w.-]*@([\w.-]+)\.(\d+)-(\d+)", name)
-    return (match[1], int(match[2]), int(match[3])) if match else ("", 0, 0)
 
 
 def _note(cluster: str, user: str, named: str | None) -> dict[str, str | None]:
