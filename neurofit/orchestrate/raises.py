@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from neurofit.backends.base import Limits, Resources
@@ -62,6 +62,8 @@ class Raise:
         What they get; None: their runner's own request, since it is not known what would be enough.
     limit : float or None
         What the queue allows, if that is less than they would get otherwise.
+    differ : bool
+        Whether they did not all have the same; `before` is the most.
     """
 
     kind: str
@@ -69,6 +71,7 @@ class Raise:
     before: float | None
     after: float | None
     limit: float | None = None
+    differ: bool = False
 
     @property
     def sentence(self) -> str:
@@ -85,7 +88,7 @@ class Raise:
             option = {OF_MEMORY: "--memory", OF_TIME: "--minutes"}.get(self.kind)
             advice = f"add {option}" if option else "set task_minutes in the runner's profile"
             return f"{what}, and it is not known how much would be enough: {advice}."
-        had = f"{what} at {self.before:g} {unit}" if self.before else what
+        had = f"{what} at {'up to ' if self.differ else ''}{self.before:.3g} {unit}" if self.before else what
         if self.limit is None:
             return f"{had}: {they} {verb} {self.after:g} {unit}."
         if self.before is not None and self.limit <= self.before:
@@ -114,10 +117,10 @@ def summary(raises: Collection[Raise]) -> dict[str, list[dict[str, object]]]:
 def parts(plan: Plan, runner: Runner, given: Collection[str] = ()) -> list[Part]:
     """The plan, split by what its tasks ask for; a single part that is the plan if nothing is raised.
 
-    With `--retry`, a task that exhausted its memory gets 1.5 times as much as it had or used, and one that exhausted
-    its time twice as much, never less than the runner's own request and never more than the queue allows. The others
-    keep the runner's requests. On this machine there is one part, in which all tasks get the most: a second pool would
-    use the cores twice.
+    With `--retry`, tasks that exhausted their memory get 1.5 times as much as one of them had or used, and those that
+    exhausted their time twice as much, never less than the runner's own request and never more than the queue allows.
+    The others keep the runner's requests. On this machine there is one part, in which all tasks get the most: a second
+    pool would use the cores twice. A runner of this machine that sets no limit to memory keeps none.
 
     Parameters
     ----------
@@ -128,17 +131,26 @@ def parts(plan: Plan, runner: Runner, given: Collection[str] = ()) -> list[Part]
     given : collection of str
         `memory_gb` and `walltime_minutes`, if the command line sets them: they are not raised.
     """
+    own = Asked.by(runner.backend.resources, runner.backend.task_minutes)
     exhausted = _exhausted(plan) if plan.options.retry else {}
+    if own.memory_gb is None and runner.backend.runs_here():
+        exhausted = {key: one for key, one in exhausted.items() if one[0] != OF_MEMORY}
     if not exhausted:
         return [Part(plan, runner)]
-    own = Asked.by(runner.backend.resources, runner.backend.task_minutes)
-    needed = {key: _needed(kind, had, own, given) for key, (kind, had) in exhausted.items()}
-    is_raised = any(asked not in (None, own) for asked in needed.values())
-    most = _limits(runner) if is_raised else Limits()
+    needed: dict[str, Asked] = {}  # by kind: the most that one of its tasks needs
+    unknown = set()
+    for key, (kind, had) in exhausted.items():
+        asked = _needed(kind, had, own, given)
+        if asked is None:
+            unknown.add(key)
+        else:
+            needed[kind] = asked.at_least(needed.get(kind, asked))
+    most = _limits(runner) if any(asked != own for asked in needed.values()) else Limits()
+    allowed = {kind: _allowed(asked, own, most) for kind, asked in needed.items()}
     groups: dict[Asked, list[TaskKey]] = {}
     for task in plan.tasks:
-        asked = needed.get(task.key)
-        groups.setdefault(own if asked is None else _allowed(asked, own, most), []).append(task.key)
+        is_raised = task.key in exhausted and task.key not in unknown
+        groups.setdefault(allowed[exhausted[task.key][0]] if is_raised else own, []).append(task.key)
     if runner.backend.runs_here() and len(groups) > 1:
         largest = own
         for asked in groups:
@@ -149,7 +161,11 @@ def parts(plan: Plan, runner: Runner, given: Collection[str] = ()) -> list[Part]
         Part(
             plan if whole else _only(plan, keys),
             _with(runner, asked, own),
-            _raises(keys, exhausted, needed, asked, own, given),
+            tuple(
+                _raises(
+                    [key for key in keys if key in exhausted], exhausted, unknown, needed, asked, own, given
+                )
+            ),
         )
         for asked, keys in sorted(groups.items(), key=lambda group: group[0] != own)
     ]
@@ -268,28 +284,22 @@ def _with(runner: Runner, asked: Asked, own: Asked) -> Runner:
 def _raises(
     keys: Collection[TaskKey],
     exhausted: dict[TaskKey, tuple[str, Asked]],
-    needed: dict[TaskKey, Asked | None],
+    unknown: Collection[TaskKey],
+    needed: dict[str, Asked],
     asked: Asked,
     own: Asked,
     given: Collection[str],
-) -> tuple[Raise, ...]:
-    """What is to be said about the tasks of a part: one entry per cause and per what they had."""
-    found: dict[tuple[str, float | None, float | None, float | None], int] = {}
-    for key in keys:
-        if key not in exhausted:
-            continue
-        kind, had = exhausted[key]
-        wanted = needed[key]
-        if wanted is None:
-            name = "memory_gb" if kind == OF_MEMORY else "walltime_minutes"
-            if kind != OF_TASKS and name in given:
-                continue
-            entry: tuple[str, float | None, float | None, float | None] = kind, had.of(kind), None, None
-        else:
-            after = asked.of(kind)
-            cut = after if (after or 0.0) < (wanted.of(kind) or 0.0) else None
-            if cut is None and wanted == own:
-                continue  # the runner asks for enough
-            entry = kind, had.of(kind), after, cut
-        found[entry] = found.get(entry, 0) + 1
-    return tuple(Raise(kind, tasks, *rest) for (kind, *rest), tasks in found.items())
+) -> Iterator[Raise]:
+    """What is to be said about the tasks of a part that exhausted something: one entry per cause."""
+    for kind in EXHAUSTED:
+        of_kind = [key for key in keys if exhausted[key][0] == kind]
+        left = [key for key in of_kind if key in unknown]
+        raised = [key for key in of_kind if key not in unknown]
+        if left and {OF_MEMORY: "memory_gb", OF_TIME: "walltime_minutes"}.get(kind) not in given:
+            yield Raise(kind, len(left), None, None)
+        if raised and (needed[kind] != own or asked != own):
+            before = [had for key in raised if (had := exhausted[key][1].of(kind)) is not None]
+            after, wanted = asked.of(kind), needed[kind].of(kind)
+            is_cut = after is not None and wanted is not None and after < wanted
+            differ = len({f"{one:.3g}" for one in before}) > 1
+            yield Raise(kind, len(raised), max(before), after, after if is_cut else None, differ)

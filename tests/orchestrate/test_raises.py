@@ -87,6 +87,8 @@ def test_on_this_machine_one_pool_gives_all_what_the_largest_needs_and_says_so(h
     assert "raised" not in json.loads(fixed)
     plain = hungry.command("submit", "hungry", "--dry-run", "--json").stdout
     assert "raised" not in json.loads(plain)
+    (free,) = parts(plan(hungry, "hungry", retry=True), hungry.runner("free", "backend: local\n"))
+    assert free.runner.backend.resources.memory_gb is None and not free.raises
     (hungry.root / "longer").touch()
     for _ in range(4):
         again = hungry.command("submit", "hungry", "--retry")
@@ -129,7 +131,7 @@ def test_a_task_that_took_too_long_gets_twice_the_time_and_its_job_outlasts_it(b
     (raised,) = found.raises
     assert (raised.kind, raised.after) == ("timeout", 1.0)
     assert found.runner.backend.resources.walltime_minutes == 2
-    assert raised.sentence == "1 task took longer than task_minutes at 0.01667 min: it gets 1 min."
+    assert raised.sentence == "1 task took longer than task_minutes at 0.0167 min: it gets 1 min."
     submit(found.plan, found.runner)
     assert bench.wait("long") == {"done": 1}
 
@@ -174,6 +176,7 @@ def test_only_what_ran_out_is_raised(kind, had, own, given, needed):
             Raise("memory", 2, 64, 64, 64),
             "2 tasks ran out of memory at 64 GB, and the queue allows no more than 64 GB.",
         ),
+        (Raise("memory", 2, 8, 12, None, True), "2 tasks ran out of memory at up to 8 GB: they get 12 GB."),
         (
             Raise("memory", 2, None, None),
             "2 tasks ran out of memory, and it is not known how much would be enough: add --memory.",
