@@ -36,8 +36,8 @@ from neurofit.worker.task_context import TaskContext
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
 NO_PROGRESS = (
-    "The job's time limit is near, and no task got further than before, so it is not started again. Raise "
-    "resources.walltime_minutes, or save checkpoints more often in the fit; then submit again."
+    "The job's time limit is near, and no task got further than before, so it is not started again. Save checkpoints "
+    "more often in the fit, or give it more time: `submit --retry` doubles resources.walltime_minutes."
 )
 NOT_OURS = "another worker has taken over its attempt"
 INTERRUPTED = (
@@ -429,11 +429,11 @@ def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> ErrorR
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(
             "timeout",
-            f"The task took longer than task_minutes ({minutes:g}). Its last checkpoint is kept. Raise task_minutes, "
-            "then submit with --retry.",
+            f"The task took longer than task_minutes ({minutes:g}). Its last checkpoint is kept; "
+            "`submit --retry` gives it twice as long.",
         )
     return limit_record(
         "memory",
-        f"The task used {peak_gb:.2f} GB, more than resources.memory_gb ({limits.memory_gb:g}). Raise it, then submit "
-        "with --retry.",
+        f"The task used {peak_gb:.2f} GB, more than resources.memory_gb ({limits.memory_gb:g}); `submit --retry` "
+        "gives it more.",
     )
