@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import neurofit
+from neurofit.backends import notify
 from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
 from neurofit.errors import EXTRAS, NeurofitError, StoreError, SubmissionError, install
@@ -43,7 +44,7 @@ SCRIPT = '''\
 import neurofit as nf
 from neurofit.worker.canary import look
 
-experiment = nf.Experiment(fit=look, grid=nf.grid(job_memory_gb=[%r]))
+experiment = nf.Experiment(fit=look, grid=nf.grid(job_memory_gb=[%r], notify=[%r]))
 '''
 
 
@@ -84,8 +85,9 @@ def send(
     StoreError
         Its folder cannot be written.
     """
+    words = notify.command_of(runner.backend, study)
     runner = replace(runner, backend=replace(runner.backend, notify=()))  # nobody waits for the canary
-    own = _prepare(study, runner)
+    own = _prepare(study, runner, words[0] if words else "")
     begun = time.monotonic()
     found = Canary("refused", 0.0)
     try:
@@ -101,14 +103,15 @@ def send(
     return found
 
 
-def _prepare(study: Study, runner: Runner) -> Study:
+def _prepare(study: Study, runner: Runner, told: str) -> Study:
     """Make a study inside the study, with the same runners."""
     folder = study.training_data / FOLDER
     name = submission_name(ExperimentFiles(study, FOLDER), runner.name)
     own = Study(folder / name)
     try:
         own.jobs.mkdir(parents=True)
-        (own.jobs / f"{NAME}.py").write_text(SCRIPT % runner.backend.resources.memory_gb, encoding="utf-8")
+        text = SCRIPT % (runner.backend.resources.memory_gb, told)
+        (own.jobs / f"{NAME}.py").write_text(text, encoding="utf-8")
         own.runners.symlink_to(study.runners)  # which only this host reads
     except OSError as error:
         raise StoreError(
@@ -212,6 +215,7 @@ def findings(canary: Canary, runner: Runner, study: Study) -> list[Finding]:
         *_granted(facts, runner),
         *_gpus(facts, runner),
         *_files(canary, study),
+        *_notify(facts, runner),
     ]
 
 
@@ -321,6 +325,17 @@ def _files(canary: Canary, study: Study) -> Iterator[Finding]:
             f"its clock differs from this host's by {ahead:+.1f} s",
             "" if fine else "the times in logs will differ from this host's",
         )
+
+
+def _notify(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
+    """Whether a node has the notify command, which the job that ends last runs."""
+    if "notify" not in facts or runner.backend.runs_here():
+        return
+    if facts["notify"]:
+        yield Finding(True, f"its node has the notify command, {facts['notify']}")
+    else:
+        advice = "the job that ends last cannot run it: write its whole path, or load it in setup"
+        yield Finding(False, "its node has the notify command", advice)
 
 
 def _counted(entries: int | None) -> str:

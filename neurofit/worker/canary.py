@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,13 +37,15 @@ for name in sys.argv[1:]:
 """
 
 
-def look(task: Any, *, job_memory_gb: float | None = None) -> dict[str, float]:
+def look(task: Any, *, job_memory_gb: float | None = None, notify: str = "") -> dict[str, float]:
     """Record what this job sees as facts of the outcome.
 
     Parameters
     ----------
     job_memory_gb : float or None
         Memory that the job asked for. With too little, TensorFlow is not imported, which would end the job.
+    notify : str
+        The program of the notify command, if there is one: whether this node has it.
     """
     begun = time.monotonic()
     training_data = task.study.parents[1]  # the canary's own study is training_data/.check/NAME
@@ -63,6 +66,9 @@ def look(task: Any, *, job_memory_gb: float | None = None) -> dict[str, float]:
         clock_seconds=clock_seconds(task.study),
         imports=imports(Path(task.folder), LIGHT if (job_memory_gb or HEAVY_GB) < HEAVY_GB else LIBRARIES),
     )
+    if notify:
+        name = os.path.expanduser(notify)
+        task.record(notify=shutil.which(training_data.parent / name if "/" in name else name))
     return {"seconds": time.monotonic() - begun}
 
 

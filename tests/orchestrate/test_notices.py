@@ -296,8 +296,11 @@ def test_a_study_of_an_earlier_version_tells_nothing(study_0_1_0):
 def test_a_check_of_a_runner_finds_the_command_and_runs_it_only_if_asked(telling):
     telling.runner(text="backend: local\nresources: {memory_gb: 0.25}\n")  # too little to try TensorFlow
     words = ["runners", "check", "local"]
-    said = telling.command(*words)
-    assert "✓ the notify command is" in said.stdout and not got(telling), "not for the canary either"
+    said = telling.command(*words, "--json")
+    facts = json.loads(said.stdout)["canary"]["facts"]
+    assert facts["notify"] == str(telling.root / "tell.sh") and not got(telling), "not for the canary"
+    said = telling.command(*words, "--no-canary")
+    assert "✓ the notify command is" in said.stdout and not got(telling)
     said = telling.command(*words, "--no-canary", "--notify")
     assert "the notify command was run with a test message" in said.stdout
     assert got(telling)[0]["reason"] == "test" and got(telling)[0]["text"]

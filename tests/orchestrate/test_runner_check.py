@@ -12,6 +12,7 @@ import neurofit
 from neurofit.backends.base import Resources
 from neurofit.backends.local.backend import LocalBackend
 from neurofit.backends.runner import Runner
+from neurofit.backends.slurm.backend import SlurmBackend
 from neurofit.orchestrate.runner_check import Canary, findings
 from neurofit.study import Study
 
@@ -75,6 +76,19 @@ def test_all_is_well(tmp_path):
 def test_what_is_wrong_is_reported(tmp_path, changes, what, advice):
     (wrong,) = [finding for finding in found(tmp_path, **changes) if not finding.ok]
     assert what in wrong.what and advice in wrong.advice
+
+
+def test_a_notify_command_that_only_the_node_lacks_is_reported(tmp_path):
+    def about(path: str | None, backend) -> list:
+        canary = Canary("done", 3.0, facts={**SEEN, "notify": path}, here={"clock_seconds": -0.1})
+        seen = findings(canary, Runner("mine", "slurm", backend, None), Study(tmp_path))
+        return [(finding.ok, finding.what) for finding in seen if "notify" in finding.what]
+
+    assert about(None, SlurmBackend()) == [(False, "its node has the notify command")]
+    assert about("/usr/bin/mail", SlurmBackend()) == [
+        (True, "its node has the notify command, /usr/bin/mail")
+    ]
+    assert about(None, LocalBackend()) == []  # that is this host, which was looked at already
 
 
 def test_what_was_not_tried_is_not_a_fault(tmp_path):
