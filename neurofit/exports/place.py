@@ -107,7 +107,7 @@ def _publish(partial: Path, whole: Path) -> None:
     whole.replace(earlier)
     try:
         partial.replace(whole)
-    except OSError:
-        earlier.replace(whole)
-        raise
+    finally:
+        if not whole.exists():
+            earlier.replace(whole)
     shutil.rmtree(earlier, ignore_errors=True)

@@ -209,3 +209,25 @@ def test_a_named_layer_of_another_shape_starts_anew_and_the_results_say_so(small
     assert (
         "core/kernel is (144, 5) here and (144, 4) there" in warning and "middle/kernel is (5, 4)" in warning
     )
+
+
+def test_a_name_that_keras_made_is_recognised_for_classes_of_any_spelling():
+    import keras
+
+    from neurofit.models import layers
+    from neurofit.models.fitting.weight_matching import _is_automatic
+
+    own = [getattr(layers, name) for name in layers.__all__]
+    kinds = [one for one in vars(keras.layers).values() if isinstance(one, type) and one.__module__]
+    spelled = [
+        type(name, (keras.layers.Layer,), {})
+        for name in ("L2Pool2D", "MyLayer", "_Hidden", "ABCd", "x", "GRU2")
+    ]
+    for kind in [*spelled, *(one for one in [*own, *kinds] if issubclass(one, keras.layers.Layer))]:
+        for _ in range(2):
+            try:
+                layer = kind(*((3,) if kind in own else ()))
+            except Exception:  # it needs other arguments
+                continue
+            assert _is_automatic(layer), layer.name
+    assert not _is_automatic(keras.layers.Dense(1, name="core"))

@@ -140,7 +140,7 @@ def _names(ours: Sequence[Any], theirs: Sequence[Any]) -> Callable[[Any], bool]:
 
 def _is_automatic(layer: Any) -> bool:
     """Whether Keras may have made the name: the class in snake case, and a number."""
-    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
     snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     return re.fullmatch(rf"{re.escape(snake)}(_\d+)?", layer.name) is not None
 
