@@ -68,7 +68,7 @@ def look(task: Any, *, job_memory_gb: float | None = None, notify: str = "") -> 
     )
     if notify:
         name = os.path.expanduser(notify)
-        task.record(notify=shutil.which(training_data.parent / name if "/" in name else name))
+        task.record(notify=shutil.which(str(training_data.parent / name) if "/" in name else name))
     return {"seconds": time.monotonic() - begun}
 
 

@@ -294,7 +294,7 @@ def test_a_study_of_an_earlier_version_tells_nothing(study_0_1_0):
 
 
 def test_a_check_of_a_runner_finds_the_command_and_runs_it_only_if_asked(telling):
-    telling.runner(text="backend: local\nresources: {memory_gb: 0.25}\n")  # too little to try TensorFlow
+    telling.runner(text="backend: local\nresources: {memory_gb: 1}\n")  # too little to try TensorFlow
     words = ["runners", "check", "local"]
     said = telling.command(*words, "--json")
     facts = json.loads(said.stdout)["canary"]["facts"]
