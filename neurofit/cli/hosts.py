@@ -125,13 +125,14 @@ class _Reading:
                 raise HostError(
                     f"The neurofit on {there.name} ended before it had answered: {_last(complaints) or 'no message'}."
                 )
-            root = Path(folder, _name(there))
-            root.mkdir(mode=0o700)
-            if not copies.unpack(archive, root, answer.clock):
-                (root / "training_data").mkdir()
-            archive.unlink()
-            terminal.note(_from_copies(there, answer, tool, self.command, complaints))
-            return self._on_copies(there, root)
+            with tempfile.TemporaryDirectory(prefix="neurofit-", dir=copies.folder_for(archive)) as inside:
+                root = Path(inside, _name(there))
+                root.mkdir(mode=0o700)
+                if not copies.unpack(archive, root, answer.clock):
+                    (root / "training_data").mkdir()
+                archive.unlink()
+                terminal.note(_from_copies(there, answer, tool, self.command, complaints))
+                return self._on_copies(there, root)
 
     def _read(self, connection: Connection, archive: Path) -> _Answer:
         from neurofit.remote.connection import json_of

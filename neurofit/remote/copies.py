@@ -11,6 +11,7 @@ import gzip
 import io
 import os
 import re
+import shutil
 import tarfile
 import time
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from neurofit.store.storage import BESIDE, MARKER
 
 MOST_FILES = 2_000_000
 MOST_BYTES = 8_000_000_000  # unpacked
+_MEMORY = Path("/dev/shm")
+_IN_MEMORY = 8_000_000  # bytes of an archive
+_UNPACKED = 100  # times as many bytes, with the blocks of small files
 MOST_NAMED = 200  # runs or repetitions that are named one by one
 
 PRUNED = ("checkpoint", "persistent-*", ".scratch", ".check")
@@ -70,6 +74,17 @@ def _numbers(ranges: tuple[Range, ...] | None) -> list[int]:
             return []
         found += range(one.first, one.last + 1)
     return found if len(found) <= MOST_NAMED else []
+
+
+def folder_for(archive: Path) -> Path | None:
+    """Where the files of an archive are best written: in memory if they are small; None for the usual folder.
+
+    Thousands of small files take a minute on a slow disk.
+    """
+    size = archive.stat().st_size
+    if os.environ.get("TMPDIR") or size > _IN_MEMORY or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free > _UNPACKED * size + (1 << 30) else None
 
 
 class _Limited(io.RawIOBase):

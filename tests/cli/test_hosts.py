@@ -78,11 +78,7 @@ def events(*records: dict, ending: str = "") -> str:
 
 
 def test_both_ways_show_what_the_command_shows_there(far, here, ssh, capfd, monkeypatch):
-    for words in (
-        ["results", "old", "--format", "csv"],
-        ["logs", "old:0/0"],
-        ["results", "old", "--by", "run"],
-    ):
+    for words in (["results", "old", "--by", "run"], ["logs", "old", "--failed"]):
         with monkeypatch.context() as patch:
             patch.chdir(far)
             code = run(group, "neurofit", words)
@@ -91,7 +87,7 @@ def test_both_ways_show_what_the_command_shows_there(far, here, ssh, capfd, monk
         copied = here(*words, "--neurofit-there", "none")
         assert copied[:2] == (code, there.out)
         assert "no queue was asked" in copied[2]
-    assert len(ssh.connections()) == 6
+    assert len(ssh.connections()) == 4
     assert all(one.endswith("-- box exec sh -s") and "BatchMode=yes" in one for one in ssh.connections())
 
 
@@ -126,13 +122,13 @@ def test_a_terminal_gets_colours_and_widths_of_its_own(far, ssh):
 
 
 def test_what_start_up_files_print_is_passed_over(far, here, ssh):
-    plain = here("results", "old")
+    plain = here("status", "old")
     ssh(SERVER.format(before="""echo Welcome; echo '{"say": "hacked"}'; printf 'no newline'"""))
-    assert here("results", "old") == plain
+    assert here("status", "old") == plain
 
 
 def test_hints_work_here_or_say_where_they_do(far, here):
-    assert "Next: neurofit results old --host box:study --by run" in here("results", "old")[2]
+    assert "Next: neurofit status old:0/0 --host box:study\n" in here("logs", "old:0/0")[2]
     assert "Next, on box: neurofit " in here("status", "old")[2]
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from neurofit.cli.application import group, run
+
 USER = f"nf-test-{os.getpid()}"
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -80,18 +82,6 @@ class Server:
         """A command that the account runs in its home folder."""
         words = [str(self.programs / "ssh"), "box", f"cd {self.home} && {command}"]
         return subprocess.run(words, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-
-    def neurofit(self, *words: str, host: str = "box", folder: str = "study", **environment: str):
-        """`neurofit WORDS --host HOST:FOLDER`, from this machine."""
-        return subprocess.run(
-            [sys.executable, "-m", "neurofit", *words, "--host", f"{host}:{self.path(folder)}"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", **environment},
-        )
 
 
 @contextlib.contextmanager
@@ -231,3 +221,16 @@ def _serving(folder: Path, port: int, opening: list[str]) -> Iterator[None]:
         if is_ours:
             with contextlib.suppress(OSError):
                 separation.rmdir()
+
+
+@pytest.fixture
+def neurofit(sshd, capfd, monkeypatch):
+    """Runs `neurofit WORDS --host HOST:FOLDER` here; gives its exit code, stdout and stderr."""
+    monkeypatch.setenv("PATH", f"{sshd.programs}:{os.environ['PATH']}")
+
+    def command(*words: str, host: str = "box", folder: str = "study") -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run(group, "neurofit", [*words, "--host", f"{host}:{sshd.path(folder)}"])
+        return code, *capfd.readouterr()
+
+    return command
