@@ -29,7 +29,9 @@ INPUTS = ("global", "pixel", "std", "times_mil", "none")
 RESPONSES = ("none", "std")
 STATISTICS = ("train", "own")
 _UNCHANGED = {"mean": 0.0, "std": 1.0}
-_APART, _FAR_APART = 8, 24  # times the std of the training images
+# In units of the std of the training images: the range of images that are nearly uniform, and a std that none have
+_FLAT, _WIDE = 0.25, 24
+_APART, _SEVERAL = 2, 10  # a std that is not nearly 1; images whose mean and std say something
 
 
 def standardise(
@@ -108,9 +110,10 @@ def standardise_like(
 def check_units(record: dict, inputs: dict[str, np.ndarray]) -> None:
     """Raise DataError if inputs are most probably not in the units that the data set was recorded in.
 
-    Only if they differ from the training images by more than a choice of images explains: nearly uniform and far
-    from their mean, or varying many times as much. Images that do not vary are not judged, nor are any if the record
-    does not say how the training images were, as those of early versions.
+    Only if they differ from the training images by more than a choice of images explains: all values nearly equal and
+    far from their mean, or varying many times as much, or with the mean and std of scaled images. Images that do not
+    vary are not judged, nor are inputs that are no images, nor any if the record does not say how the training images
+    were, as those of early versions.
 
     Parameters
     ----------
@@ -122,15 +125,29 @@ def check_units(record: dict, inputs: dict[str, np.ndarray]) -> None:
     seen = record["parts"]["train"].get("seen", {})
     for name in inputs.keys() & seen.keys():
         values, mean, std = inputs[name], seen[name]["mean"], seen[name]["std"]
+        if values.ndim < 3 or not values.size:
+            continue
         own_mean, own_std = float(np.mean(values, dtype=np.float64)), float(np.std(values, dtype=np.float64))
-        is_flat = own_std < std / _APART and abs(own_mean - mean) > std
-        if own_std == 0 or not (is_flat or own_std > _FAR_APART * std > 0):
+        is_flat = 0 < np.ptp(values) < _FLAT * std and abs(own_mean - mean) > std
+        is_wide = own_std > _WIDE * std > 0
+        if not (is_flat or is_wide or _are_scaled(own_mean, own_std, len(values), record, std)):
             continue
         raise DataError(
             f"'{name}' of the data set has mean {own_mean:.3g} and std {own_std:.3g}, and the images that the model "
             f"was trained on had mean {mean:.3g} and std {std:.3g}. They look scaled already, or have another range: "
             "give images in the units of the recorded ones."
         )
+
+
+def _are_scaled(mean: float, std: float, count: int, record: dict, trained: float) -> bool:
+    """Whether several images have the mean and std that scaling gave those of the training set, and raw ones cannot."""
+    apart = not 1 / _APART < trained < _APART
+    return (
+        record["inputs"] in ("global", "pixel")
+        and count >= _SEVERAL
+        and apart
+        and abs(mean) < 0.15 > abs(std - 1)
+    )
 
 
 def _numbers(part: Dataset, inputs: str, responses: str) -> dict:

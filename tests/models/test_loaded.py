@@ -10,6 +10,7 @@ import pytest
 
 import neurofit as nf
 from neurofit.datasets import Dataset
+from neurofit.datasets.normalisation import check_units
 from neurofit.errors import DataError, ShapeError
 from neurofit.models.baselines import LinearFit, pixels
 from neurofit.models.linear_maps import MapFit
@@ -161,6 +162,9 @@ def in_bytes():
     return data.derived(inputs={"image": ((images - low) / (high - low) * 255).astype(np.float32)})
 
 
+UNIT = {"mean": 0.5, "std": 0.25}  # of images of 0 … 1
+
+
 def dense(shapes, *, units=3):
     import keras
 
@@ -248,7 +252,14 @@ def test_images_that_were_scaled_already_or_have_another_range_are_refused(desk)
         loaded.predict(raw / 255)
     with pytest.raises(DataError, match=both):
         loaded.predict(raw * 255)
+    of_unit = {**record, "parts": {"train": {**record["parts"]["train"], "seen": {"image": UNIT}}}}
+    with pytest.raises(DataError, match=both):
+        check_units(of_unit, {"image": scaled})
+    check_units(of_unit, {"image": scaled[:3]})  # too few to say
+    spot = np.full_like(raw[:3], 255)
+    spot[:, 5, 5] = 0
     for one in (
+        spot,
         raw[:1],
         raw * 0.5 + 60,
         np.zeros_like(raw[:3]),
