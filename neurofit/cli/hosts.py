@@ -23,7 +23,7 @@ from click.core import ParameterSource
 
 from neurofit import exit_codes
 from neurofit.cli import terminal
-from neurofit.errors import HostError, UsageError
+from neurofit.errors import HostError
 
 if TYPE_CHECKING:
     from neurofit.remote.address import Address
@@ -51,16 +51,22 @@ class HostCommand(click.Command):
         given = dict(ctx.params)
         host, tool = given.pop("host"), given.pop("neurofit_there")
         is_answering = ctx.find_object(Study) is not None
+        by_hand = ctx.get_parameter_source("neurofit_there") is ParameterSource.COMMANDLINE
         if host is None or is_answering:
-            by_hand = ctx.get_parameter_source("neurofit_there") is ParameterSource.COMMANDLINE
             if by_hand and host is None:
                 raise click.UsageError("--neurofit-there works only with --host.")
             return ctx.invoke(self.callback, **given) if self.callback else None
         if given.get("watch"):
             raise click.UsageError(_WATCHES)
+        command = ctx.info_name or ""
+        if command not in ANSWERED and by_hand and tool != "none":
+            raise click.UsageError(
+                f"`neurofit {command} --host` reads copies of files and asks no neurofit there: leave out "
+                "--neurofit-there."
+            )
         selectors = given.get("selectors") or [one for one in [given.get("selector")] if one]
         reading = _Reading(
-            ctx.info_name or "",
+            command,
             ctx.meta[__name__],
             selectors,
             live=bool(given.get("follow")),
@@ -103,15 +109,11 @@ class _Reading:
         request = json.dumps(
             {"format": FORMAT, "words": [self.command, *self.words], "screen": terminal.screen()._asdict()}
         )
-        if self.command not in ANSWERED and self.tool not in (None, script.NO_NEUROFIT):
-            raise UsageError(
-                f"`neurofit {self.command} --host` reads copies of files and asks no neurofit there."
-            )
         tool = self.tool if self.command in ANSWERED else script.NO_NEUROFIT
         program = script.program(
             mark, there.folder, request, copies.wanted(self.command, self.selectors), copies.PRUNED, tool
         )
-        with tempfile.TemporaryDirectory(prefix="neurofit-") as folder:
+        with connection.ending_on_signals(), tempfile.TemporaryDirectory(prefix="neurofit-") as folder:
             archive = Path(folder, "archive")
             with connection.opened(there, mark, program) as opened:
                 answer = self._read(opened, archive)
@@ -123,7 +125,8 @@ class _Reading:
                 return self._replayed(there, answer)
             if answer.clock is None or (self.live and answer.version):
                 raise HostError(
-                    f"The neurofit on {there.name} ended before it had answered: {_last(complaints) or 'no message'}."
+                    f"The neurofit on {there.name} ({answer.tool}) ended before it had answered: "
+                    f"{_last(complaints) or 'no message'}."
                 )
             with tempfile.TemporaryDirectory(prefix="neurofit-", dir=copies.folder_for(archive)) as inside:
                 root = Path(inside, _name(there))

@@ -182,7 +182,7 @@ def _of_ssh(address: Address, complaints: list[str], *, lost: bool) -> str:
 
 @contextlib.contextmanager
 def opened(address: Address, mark: str, program: str) -> Iterator[Connection]:
-    """A connection that runs the program there. It ends with the block, and with this process.
+    """A connection that runs the program there, and ends with the block (see `ending_on_signals`).
 
     Raises
     ------
@@ -194,7 +194,7 @@ def opened(address: Address, mark: str, program: str) -> Iterator[Connection]:
             "The program 'ssh' was not found on this machine. Install OpenSSH's client (Debian, Ubuntu: apt-get "
             "install openssh-client)."
         )
-    with tempfile.TemporaryFile() as errors, _ending_on_signals():
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             words(address), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 16
         )
@@ -226,8 +226,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, so that ssh ends with this process."""
+def ending_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception, so that ssh ends and copies are removed with this process."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)

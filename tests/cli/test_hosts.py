@@ -164,6 +164,14 @@ def test_a_host_without_any_neurofit_says_where_it_was_looked_for(far, here, mon
     assert "No neurofit was found on box" in here("results", "old")[2]
 
 
+def test_a_report_needs_no_neurofit_there_even_if_the_environment_names_one(far, here, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROFIT_THERE", "/opt/neurofit")
+    code, _, err = here("report", "old", "-o", str(tmp_path / "report.html"))
+    assert code == 0 and (tmp_path / "report.html").exists() and "/opt" not in err
+    monkeypatch.chdir(far)  # without --host, the variable is for nobody
+    assert run(group, "neurofit", ["status", "old"]) == 3
+
+
 def test_copies_cannot_be_waited_for(far, here):
     for words in (["status", "--wait", "1"], ["logs", "old:0/0", "--follow"]):
         code, out, err = here(*words, "--neurofit-there", "none")
@@ -235,7 +243,7 @@ def test_a_connection_that_is_lost_while_files_come_shows_nothing(far, ssh, here
         ("exit 0", "did not run a POSIX shell"),
         ("kill -9 $$", "was ended by signal 9"),
         (f"{MARK}; printf '\\n%s shell\\n' \"$mark\"; exit 3", "ended with status 3 before it had answered"),
-        (f"{MARK}; printf '\\n%s shell\\n' \"$mark\"; exit 0", "ended before it had answered"),
+        (f"{MARK}; printf '\\n%s shell\\n' \"$mark\"; exit 0", "ended before it had answered: no message"),
         (f'{MARK}; printf \'\\n%s shell\\n%s refused odd\\n\' "$mark" "$mark"', "could not answer: odd"),
     ],
 )
