@@ -29,11 +29,13 @@ def theirs(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "what", [".", "jobs", "jobs/example.py", "runners", "runners/mysite.py", "runners/local.yaml"]
+    "what",
+    [".", "jobs", "jobs/example.py", "runners", "runners/mysite.py", "runners/local.yaml", "neurofit.yaml"],
 )
 def test_whatever_decides_what_is_executed_counts(tmp_path, what):
     new_study.create(tmp_path / "study", {"local": "backend: local\n"})
     (tmp_path / "study/runners/mysite.py").touch()
+    (tmp_path / "study/neurofit.yaml").touch()
     (tmp_path / "study/ours").mkdir()
     assert study.find(tmp_path / "study/ours").root == tmp_path / "study"
     os.chown(tmp_path / "study" / what, OTHER, OTHER)
