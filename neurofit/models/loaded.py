@@ -185,8 +185,14 @@ def loaded(
     LoadedModel
     """
     model = fit.load(folder)
-    given = {"model": model} if "model" in inspect.signature(fit.predict).parameters else {}
+    takes_model = "model" in inspect.signature(fit.predict).parameters
+    given = {"model": model} if takes_model and _owner(fit, "load") is _owner(fit, "predict") else {}
     return LoadedModel(model, folder, lambda data: fit.predict(folder, data, study, **given), is_features)
+
+
+def _owner(fit: Any, method: str) -> type | None:
+    """The class that defines a method: one that has its own `load` returns what its base's `predict` cannot take."""
+    return next((one for one in type(fit).__mro__ if method in vars(one)), None)
 
 
 def unwrapped(model: Any) -> Any:

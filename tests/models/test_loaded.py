@@ -132,11 +132,17 @@ SCRIPT = """
             return type(found)(found.values**2, found.image_id, found.neurons)
     def data():
         return nf.datasets.simulate(n_images=60, n_neurons=3, size=9, n_test=20)
+    class Other(LinearFit):
+        def load(self, folder):
+            return super().load(folder).intercept
+        def predict(self, folder, data, study, *, model=None):
+            assert model is None or len(model) == 3
+            return super().predict(folder, data, study, model=super().load(folder))
     experiment = nf.Experiment(fit=NAME(pixels, data=data))
 """
 
 
-@pytest.mark.parametrize("name", ["LinearFit", "Squares"])
+@pytest.mark.parametrize("name", ["LinearFit", "Squares", "Other"])
 def test_load_and_predict_of_a_selector_agree_also_where_a_fit_predicts_in_its_own_way(bench, name):
     bench.script("lin", SCRIPT.replace("NAME", name))
     bench.run("lin")
