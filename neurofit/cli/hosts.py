@@ -111,7 +111,13 @@ class _Reading:
         )
         tool = self.tool if self.command in ANSWERED else script.NO_NEUROFIT
         program = script.program(
-            mark, there.folder, request, copies.wanted(self.command, self.selectors), copies.PRUNED, tool
+            mark,
+            there.folder,
+            request,
+            found=copies.wanted(self.command, self.selectors),
+            small=copies.wanted_if_small(self.command),
+            pruned=copies.PRUNED,
+            tool=tool,
         )
         with connection.ending_on_signals(), tempfile.TemporaryDirectory(prefix="neurofit-") as folder:
             archive = Path(folder, "archive")

@@ -44,8 +44,14 @@ _RECORDS = (
     f"*/{MARKER}",
     f"{BESIDE}/*.json",
 )
+_SMALL = ("*/submissions/*/logs/*.log",)  # whose last lines say why tasks stopped
 _OF_REPORT = ("*/attempt-*/history.csv", "*/attempt-*/neurons.csv", "*/attempt-*/recipe.json", "*/.code/*.py")
 _OF_JOBS = ("*/submissions/*/logs/*.log",)
+
+
+def wanted_if_small(command: str) -> list[str]:
+    """Patterns of files of which a command reads the end, and which it can do without."""
+    return [*_SMALL, "*/attempt-*/*.log"] if command == "report" else list(_SMALL)
 
 
 def wanted(command: str, selectors: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 REMOTE = "exec sh -s"
 NO_NEUROFIT = "none"  # given as the path of the neurofit there: read the files alone
+_SMALL = 2048  # blocks of 512 bytes
 _SCRIPT = r"""
 neurofit_say() { printf '\n%s %s\n' "$mark" "$*"; }
 neurofit_own() { [ -n "$(find "$1" -prune \( -user 0 -o -user "$(id -u)" \) -print 2>/dev/null)" ]; }
@@ -71,7 +72,14 @@ neurofit_there() {
 
 
 def program(
-    mark: str, folder: str, request: str, found: Sequence[str], pruned: Sequence[str], tool: str | None
+    mark: str,
+    folder: str,
+    request: str,
+    *,
+    found: Sequence[str],
+    small: Sequence[str] = (),
+    pruned: Sequence[str],
+    tool: str | None,
 ) -> str:
     """The script for one request.
 
@@ -83,8 +91,12 @@ def program(
         Of the study, see `Address`.
     request : str
         What the neurofit there reads.
-    found, pruned : sequence of str
-        Patterns of the paths of files to fetch, and names of folders that are left out.
+    found : sequence of str
+        Patterns of the paths of files to fetch.
+    small : sequence of str
+        Patterns of files that are fetched unless they are larger than 1 MB.
+    pruned : sequence of str
+        Names of folders that are left out.
     tool : str or None
         The neurofit there; `none` for no neurofit; None: look for it.
     """
@@ -92,6 +104,7 @@ def program(
     lines = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     prune = " -o ".join(f"-name {shlex.quote(name)}" for name in pruned)
     wanted = " -o ".join(f"-path {shlex.quote(pattern)}" for pattern in found)
+    wanted += "".join(f" -o -path {shlex.quote(pattern)} -size -{_SMALL}" for pattern in small)
     find = (
         f'neurofit_find() {{ find -L "$@" \\( {prune} \\) -prune -o \\( {wanted} \\) -type f '
         "-exec tar -chf - {} + ; }"

@@ -78,16 +78,22 @@ def events(*records: dict, ending: str = "") -> str:
 
 
 def test_both_ways_show_what_the_command_shows_there(far, here, ssh, capfd, monkeypatch):
-    for words in (["results", "old", "--by", "run"], ["logs", "old", "--failed"]):
+    whole = (
+        ["results", "old", "--by", "run"],
+        ["logs", "old", "--failed"],
+        ["status", "old", "--state", "stopped"],
+    )
+    for words in whole:
         with monkeypatch.context() as patch:
             patch.chdir(far)
             code = run(group, "neurofit", words)
         there = capfd.readouterr()
         assert here(*words)[:2] == (code, there.out)
         copied = here(*words, "--neurofit-there", "none")
-        assert copied[:2] == (code, there.out)
+        assert copied[1] == there.out
+        assert copied[0] == (5 if words[0] == "status" else code), "it has tasks that are not done"
         assert "no queue was asked" in copied[2]
-    assert len(ssh.connections()) == 4
+    assert len(ssh.connections()) == 6
     assert all(one.endswith("-- box exec sh -s") and "BatchMode=yes" in one for one in ssh.connections())
 
 

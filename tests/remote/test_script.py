@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from neurofit.remote import copies
 from neurofit.remote.script import REMOTE, program
 
 pytestmark = pytest.mark.process
@@ -64,7 +65,9 @@ def echoing(home, name: str = "tool") -> str:
 
 
 def script(folder: str, request: str = "{}", tool: str | None = "none", found=("*/runs.jsonl",)) -> str:
-    return program(MARK, folder, request, found, ("checkpoint",), tool)
+    return program(
+        MARK, folder, request, found=found, small=("*/logs/*.log",), pruned=("checkpoint",), tool=tool
+    )
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -162,3 +165,31 @@ def test_a_host_without_tar_says_so(tmp_path):
         env={"PATH": f"{tmp_path}/bin"},
     )
     assert marked(answer) == ["shell", "refused tar"]
+
+
+def test_only_the_files_that_match_are_sent(tmp_path):
+    inside = tmp_path / "study" / "training_data" / "exp"
+    for name in ("logs", "attempt-01/checkpoint/4"):
+        (inside / name).mkdir(parents=True)
+    (inside / "runs.jsonl").write_text("{}\n")
+    (inside / "attempt-01" / "checkpoint" / "4" / "runs.jsonl").write_text("{}\n")
+    (inside / "attempt-01" / "weights.h5").write_text("weights")
+    (inside / "logs" / "small.log").write_text("line\n")
+    (inside / "logs" / "large.log").write_bytes(b"x" * 1_100_000)
+    elsewhere = tmp_path / "scratch" / "linked"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "runs.jsonl").write_text("{}\n")
+    (inside.parent / "linked").symlink_to(elsewhere)
+    answer = run(script("./study"), tmp_path).stdout
+    archive = answer[answer.index(b"\n", answer.index(b" files ")) + 1 :]
+    (tmp_path / "archive").write_bytes(archive)
+    (tmp_path / "into").mkdir()
+    assert copies.unpack(tmp_path / "archive", tmp_path / "into", 0.0) == 3
+    found = {
+        str(path.relative_to(tmp_path / "into")) for path in (tmp_path / "into").rglob("*") if path.is_file()
+    }
+    assert found == {
+        "training_data/exp/runs.jsonl",
+        "training_data/exp/logs/small.log",
+        "training_data/linked/runs.jsonl",
+    }
