@@ -227,6 +227,7 @@ def _serving(folder: Path, port: int, opening: list[str]) -> Iterator[None]:
 def neurofit(sshd, capfd, monkeypatch):
     """Runs `neurofit WORDS --host HOST:FOLDER` here; gives its exit code, stdout and stderr."""
     monkeypatch.setenv("PATH", f"{sshd.programs}:{os.environ['PATH']}")
+    monkeypatch.delenv("COLUMNS", raising=False)  # of a worker of the tests
 
     def command(*words: str, host: str = "box", folder: str = "study") -> tuple[int, str, str]:
         capfd.readouterr()
