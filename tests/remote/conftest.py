@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -105,7 +106,20 @@ def _account(home: Path) -> Iterator[pwd.struct_passwd]:
     try:
         yield pwd.getpwnam(USER)
     finally:
-        subprocess.run(["userdel", USER], capture_output=True)
+        _remove(pwd.getpwnam(USER))
+
+
+def _remove(account: pwd.struct_passwd) -> None:
+    """Remove the account, after its processes: those that wait on the other side of a connection that has ended."""
+    deadline = time.monotonic() + 20
+    while subprocess.run(["userdel", account.pw_name], capture_output=True).returncode:
+        if time.monotonic() > deadline:
+            pytest.fail(f"the user {account.pw_name} could not be removed", pytrace=False)
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if folder.stat().st_uid == account.pw_uid:
+                    os.kill(int(folder.name), signal.SIGKILL)
+        time.sleep(0.1)
 
 
 def _key(path: Path) -> Path:
