@@ -140,10 +140,7 @@ def _of_ssh(address: Address, complaints: list[str], *, lost: bool) -> str:
     text = "\n".join(complaints)
     last = f" ssh: '{cut(complaints[-1], 200, 60)}'." if complaints else ""
     if lost:
-        return (
-            f"The connection to {name} was lost before the answer was complete, so nothing was shown.{last} Repeat the "
-            "command."
-        )
+        return f"The connection to {name} was lost before the answer was complete.{last} Repeat the command."
     if "Host key verification failed" in text or "host key is known" in text:
         if "IDENTIFICATION HAS CHANGED" in text:
             return (

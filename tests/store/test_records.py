@@ -118,6 +118,16 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "output": "no route to host",
     },
     records.ResourcesRecord: {"cpus": 2, "gpus": 0, "memory_gb": 4, "walltime_minutes": 1.5},
+    records.HostDeathRecord: {
+        "host": "node07",
+        "cause": "its node failed (node07)",
+        "backend": "slurm",
+        "experiment": "exp3",
+        "submission": "20261120-183012-slurm-k3f9",
+        "job": 17,
+        "start": 0,
+        "t": 1795199412.25,
+    },
     records.QueueLine: {
         "id": "123",
         "first": 0,
