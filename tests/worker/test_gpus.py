@@ -40,12 +40,13 @@ def driver(tmp_path, monkeypatch, processes):
     ("answer", "status", "lost"),
     [
         ("GPU 0: NVIDIA A100 (UUID: GPU-aaaa)", 0, False),
+        ("", 0, False),  # it does not say
         ("No devices were found", 0, True),
         ("No devices were found", 6, True),
         ("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver", 9, True),
     ],
 )
-def test_a_driver_that_fails_or_lists_nothing_has_lost_its_gpus(driver, answer, status, lost):
+def test_a_driver_that_fails_or_finds_nothing_has_lost_its_gpus(driver, answer, status, lost):
     driver(answer, status)
     assert gpus.are_lost() is lost
 
