@@ -172,22 +172,24 @@ def memory_available(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -
     limit = memory_limit(proc, groups)
     if limit is not None:
         rooms.append(max(limit - memory_used(proc), 0))
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in (proc / "meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                rooms.append(int(line.split()[1]) * 1024)
-    return min(rooms, default=None)
+    return min(rooms + _of_host("MemAvailable", proc), default=None)
 
 
 def memory_total(proc: Path = PROC, groups: Path = Path("/sys/fs/cgroup")) -> int | None:
     """The memory of this host, or this process's limit if that is less, in bytes; None if the kernel does not say."""
     limit = memory_limit(proc, groups)
     rooms = [] if limit is None else [limit]
+    return min(rooms + _of_host("MemTotal", proc), default=None)
+
+
+def _of_host(name: str, proc: Path) -> list[int]:
+    """An entry of the kernel's list of memory, in bytes; empty if it has none."""
+    found = []
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in (proc / "meminfo").read_text().splitlines():
-            if line.startswith("MemTotal:"):
-                rooms.append(int(line.split()[1]) * 1024)
-    return min(rooms, default=None)
+            if line.startswith(f"{name}:"):
+                found.append(int(line.split()[1]) * 1024)
+    return found
 
 
 def _of_control_groups(proc: Path, groups: Path) -> list[int]:

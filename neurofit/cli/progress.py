@@ -132,9 +132,8 @@ def _queue_and_watch(
     earlier = _queue_stages(before, as_json)
     queued = _queue(parts, needed, "" if as_json else "Queued as")
     runner = parts[0].runner
-    raised = summary([one for part in parts for one in part.raises])
     stages = [{**stage.summary(), **_answers(found)} for stage, found in earlier]
-    record = {**plan.summary(cost.jobs), **raised, "stages": stages, **_answers(queued)}
+    record = {**plan.summary(cost.jobs), **summary(parts), "stages": stages, **_answers(queued)}
     waits = wait_seconds is not None
     if not queued and not (waits and any(plan.counts[state] for state in ACTIVE)):
         code = _print_nothing_queued(plan, record, selector, as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from neurofit.backends.base import Limits, Resources
@@ -109,9 +109,15 @@ class Part:
         return len(self.plan.jobs(self.plan.options.tasks_per_job or self.runner.backend.tasks_per_job))
 
 
-def summary(raises: Collection[Raise]) -> dict[str, list[dict[str, object]]]:
-    """Raises as JSON; empty if there are none."""
-    return {"raised": [vars(one) for one in raises]} if raises else {}
+def raises(parts: Iterable[Part]) -> list[Raise]:
+    """The raises of all parts."""
+    return [one for part in parts for one in part.raises]
+
+
+def summary(parts: Iterable[Part]) -> dict[str, list[dict[str, object]]]:
+    """The raises of all parts as JSON; empty if there are none."""
+    found = raises(parts)
+    return {"raised": [vars(one) for one in found]} if found else {}
 
 
 def parts(plan: Plan, runner: Runner, given: Collection[str] = ()) -> list[Part]:

@@ -12,7 +12,7 @@ from neurofit.errors import NameUnknown, UsageError
 from neurofit.experiments import scripts
 from neurofit.experiments.experiment import Experiment
 from neurofit.orchestrate.plan import Plan, SubmitOptions, make, runs_of
-from neurofit.orchestrate.raises import Part, Raise, parts, summary
+from neurofit.orchestrate.raises import Part, parts, summary
 from neurofit.status.needs import NeedView, look
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
 from neurofit.store.records import Need
@@ -47,13 +47,9 @@ class Stage:
     needed: Needed
     parts: Sequence[Part] = ()  # of the plan
 
-    @property
-    def raises(self) -> list[Raise]:
-        return [one for part in self.parts for one in part.raises]
-
     def summary(self) -> dict[str, object]:
         jobs = sum(part.jobs for part in self.parts)
-        return {**self.plan.summary(jobs), "runner": self.runner.name, **summary(self.raises)}
+        return {**self.plan.summary(jobs), "runner": self.runner.name, **summary(self.parts)}
 
 
 def order(study: Study, experiment: Experiment) -> Needed:

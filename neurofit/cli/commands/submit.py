@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neurofit.orchestrate.forecast import Forecast
     from neurofit.orchestrate.hosts import Exclusion
     from neurofit.orchestrate.plan import Plan
-    from neurofit.orchestrate.raises import Part, Raise
+    from neurofit.orchestrate.raises import Part
     from neurofit.orchestrate.stages import Needed, Stage
     from neurofit.study import Study
 
@@ -165,9 +165,8 @@ def command(
         for sentence in dict.fromkeys(sentence for one in excluded for sentence in one.sentences):
             terminal.note(sentence)
         for stage in before:
-            _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "", stage.raises)
-        raises = [one for part in plan_parts for one in part.raises]
-        _print_plan(plan, chosen, cost, wording.resources(asked), raises)
+            _print_plan(stage.plan, stage.runner, forecast(stage.plan, stage.runner), "", stage.parts)
+        _print_plan(plan, chosen, cost, wording.resources(asked), plan_parts)
     if dry_run:
         for one in (*(stage.plan for stage in before), plan):
             if one.data_problem is not None:
@@ -277,7 +276,8 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
     ]
 
 
-def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, raises: Iterable[Raise]) -> None:
+def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: Iterable[Part]) -> None:
+    from neurofit.orchestrate.raises import raises
     from neurofit.orchestrate.sizing import proposal
 
     experiment = plan.experiment
@@ -292,7 +292,7 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, raises: 
         terminal.say(f"  {wording.count(plan.removed, 'run')} no longer on the grid; the results are kept.")
     if plan.tasks:
         terminal.say(wording.cost_line(plan, cost))
-        for one in raises:
+        for one in raises(parts):
             terminal.say(one.sentence)
         if (better := proposal(plan, chosen)) is not None:
             terminal.say(f"{better.sentence} Enough would be {' '.join(better.options)}.")
@@ -317,10 +317,9 @@ def _print_script(
     scripts = [(part, preview(part.plan, part.runner, after)) for part in plan_parts]
     if as_json:
         stages = [stage.summary() for stage in before]
-        raised = summary([one for part in plan_parts for one in part.raises])
         texts = [script for _, script in scripts]
         found = {"stages": stages, "after": list(after), "script": texts[0], "scripts": texts}
-        terminal.as_json({**plan.summary(cost.jobs), **raised, **found})
+        terminal.as_json({**plan.summary(cost.jobs), **summary(plan_parts), **found})
     elif any(script for _, script in scripts):
         for part, script in scripts:
             tasks = f" for {wording.count(len(part.plan.tasks), 'task')}" if len(scripts) > 1 else ""
