@@ -89,6 +89,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(_escape, text)
 
 
+def control_character(text: str) -> str | None:
+    """The first line break or other ASCII control character of a text, tabs aside; None if it has none."""
+    return next((sign for sign in text if (ord(sign) < 32 and sign != "\t") or ord(sign) == 127), None)
+
+
 def printable_json(text: str) -> str:
     """JSON with each control character inside a string as `\\u009b`, which has the same meaning."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

@@ -25,6 +25,7 @@ from neurofit.backends.base import Backend, Finding
 from neurofit.backends.commands import clean_environment
 from neurofit.errors import RunnerError, nearest
 from neurofit.study import Study
+from neurofit.text import control_character
 
 LIMIT_SECONDS = 30.0
 END_SECONDS = 2.0  # between asking a command to end and killing it
@@ -71,7 +72,7 @@ def words_of(setting: Any, place: Path | str) -> tuple[str, ...]:
         raise RunnerError(
             f"{place}: '{KEY}' is {setting!r}, expected the name of a program as its first word."
         )
-    if any((ord(sign) < 32 and sign != "\t") or ord(sign) == 127 for text in setting for sign in text):
+    if control_character("".join(setting)) is not None:
         raise RunnerError(
             f"{place}: '{KEY}' is {setting!r}, which contains a line break or another control character."
         )

@@ -26,6 +26,7 @@ from typing import Any
 from neurofit.backends import BUILT_IN, notify
 from neurofit.backends.base import Backend, minutes_of
 from neurofit.errors import RunnerError, UsageError, described, nearest
+from neurofit.text import control_character
 
 BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value, by the last part of a setting's name
     "workers": (1, 10_000),
@@ -352,7 +353,7 @@ def _expected(kinds: tuple[Any, ...], key: str) -> str:
 
 def _must_be_one_line(text: str, path: Path, key: str) -> None:
     """A line break in a setting would add a line to a job's script, or to the options of its queue."""
-    bad = next((sign for sign in text if (ord(sign) < 32 and sign != "\t") or ord(sign) == 127), None)
+    bad = control_character(text)
     if bad is not None:
         raise RunnerError(
             f"{path}: '{key}' is {_shown(text)}, which contains a line break or another control character "
