@@ -17,6 +17,12 @@ from .experiments.experiment import (
 )
 from .experiments.grid.grid import (
     grid as grid,
+    search as search,
+)
+from .experiments.grid.search import (
+    integers as integers,
+    log_uniform as log_uniform,
+    uniform as uniform,
 )
 from .plotting.curve_sets import (
     curves as curves,

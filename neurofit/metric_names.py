@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 _PREFERRED = ("validation/correlation", "validation/loss")
 _VALIDATION = frozenset({"validation", "val", "valid", "dev"})
-_OTHER_SETS = frozenset({"test", "testing", "train", "training"})
+_TEST = frozenset({"test", "testing"})
+_OTHER_SETS = _TEST | {"train", "training"}
 
 
 def deciding(names: Iterable[str]) -> list[str]:
@@ -22,7 +23,16 @@ def deciding(names: Iterable[str]) -> list[str]:
     list of str
         One name; none if there are only metrics of other sets; several if any of them could be meant.
     """
-    words = {name: set(re.split(r"[^a-z0-9]+", name.lower())) for name in names}
+    words = {name: _words(name) for name in names}
     validation = [name for name in words if words[name] & _VALIDATION]
     found = validation or [name for name in words if not words[name] & _OTHER_SETS]
     return next(([name] for name in _PREFERRED if name in found), found)
+
+
+def is_of_test(name: str) -> bool:
+    """Whether a metric is of the test set."""
+    return bool(_words(name) & _TEST)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from neurofit.experiments.fits import REQUIRED, FitAdapter, call
 from neurofit.experiments.grid.grid import Grid, grid
 from neurofit.experiments.grid.nodes import Row, Rule
 from neurofit.experiments.grid.params import identity, plain, short
+from neurofit.experiments.grid.search import Search
 from neurofit.experiments.seeds import Seeds
 
 __all__ = ["REQUIRED", "Experiment", "Run", "Seeds", "Task", "call"]
@@ -35,6 +36,8 @@ class Run:
     params: dict[str, Any] = field(compare=False)
     derived: dict[str, Any] = field(compare=False)
     rules: tuple[Rule, ...] = field(default=(), compare=False, repr=False)
+    trial: int | None = field(default=None, compare=False)  # of a search; `params` lacks what is suggested
+    group: str | None = field(default=None, compare=False)  # what the trials of one search have in common
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -147,6 +150,15 @@ class Experiment:
         """The names in `needs`, each once."""
         return [self.needs] if isinstance(self.needs, str) else list(dict.fromkeys(self.needs))
 
+    @property
+    def search(self) -> Search | None:
+        """What is searched for, if the grid has a search."""
+        return self.grid.search
+
+    def with_trials(self, trials: int) -> Experiment:
+        """This experiment with another number of trials in its search."""
+        return replace(self, grid=self.grid.with_trials(trials)).at(self.name, self.path, hint=self.hint)
+
     def runs(self) -> list[Run]:
         """Every run, with the numbers that the grid assigns.
 
@@ -208,6 +220,24 @@ class Experiment:
         self._check(varied.arguments, "These arguments")
         return self._by_id.get(varied.id, varied)
 
+    def suggested(self, run: Run, values: Mapping[str, Any]) -> Run:
+        """A trial with the arguments that were suggested for it, and those that are derived from them.
+
+        Raises
+        ------
+        GridError
+            The fit rejects the combination, or a function of the script does.
+        """
+        given = {name: plain(value, f"argument '{name}'") for name, value in values.items()}
+        row = Row({**run.params, **given}, {}, ())
+        for rule in run.rules:
+            row = rule.applied(row)
+        arguments = {**row.values, **row.derived}
+        self._check(arguments, f"Run {run.number}")
+        return replace(
+            run, architecture=self._architecture(row.values), params=row.values, derived=row.derived
+        )
+
     def restored(self, number: int, params: Mapping[str, Any], derived: Mapping[str, Any]) -> Run:
         """A run with these arguments, whether the grid has it or not.
 
@@ -227,7 +257,7 @@ class Experiment:
             raise ValueError("this experiment was not loaded from a script")
         return self.path
 
-    def at(self, name: str, path: Path, *, hint: str | None = None) -> Experiment:
+    def at(self, name: str, path: Path | None, *, hint: str | None = None) -> Experiment:
         """A copy of this experiment with the name and the path of its script."""
         placed = copy.copy(self)
         for attribute, value in (("name", name), ("path", path), ("hint", hint)):
@@ -259,14 +289,19 @@ class Experiment:
 
     @cached_property
     def _runs(self) -> tuple[Run, ...]:
-        return tuple(self._run(p.number, p.values, p.derived, p.rules) for p in self.grid.points())
+        return tuple(self._run(p.number, p.values, p.derived, p.rules, p.trial) for p in self.grid.points())
 
     @cached_property
     def _by_id(self) -> dict[str, Run]:
         return {run.id: run for run in reversed(self._runs)}
 
     def _run(
-        self, number: int | None, params: dict[str, Any], derived: dict[str, Any], rules: tuple[Rule, ...]
+        self,
+        number: int | None,
+        params: dict[str, Any],
+        derived: dict[str, Any],
+        rules: tuple[Rule, ...],
+        trial: int | None = None,
     ) -> Run:
         architecture = self._architecture(params)
         what: dict[str, Any] = {"architecture": architecture, "params": params, "settings": self._settings_id}
@@ -274,7 +309,10 @@ class Experiment:
             what["split_by"] = self.split_by
         if self.split_by == "fold":
             what["repetitions"] = self.repetitions
-        return Run(number, identity(what), architecture, params, derived, rules)
+        own = identity(what)
+        if trial is None:
+            return Run(number, own, architecture, params, derived, rules)
+        return Run(number, identity([own, trial]), architecture, params, derived, rules, trial, own)
 
     def _architecture(self, params: Mapping[str, Any]) -> str:
         default = self._arguments.get("architecture", REQUIRED)
@@ -285,10 +323,16 @@ class Experiment:
     def _check_runs(self) -> None:
         checked = set()
         for run in self._runs:
-            kind = (run.architecture, *run.arguments)
-            if kind not in checked:
-                checked.add(kind)
+            kind = (run.architecture, *run.arguments, run.trial is not None)
+            if kind in checked:
+                continue
+            checked.add(kind)
+            if run.trial is None:
                 self._check(run.arguments, f"Run {run.number}")
+                continue
+            assert self.search is not None  # a trial is of a search
+            for values in self.search.examples(run.arguments):
+                self.suggested(run, values)
 
     def _check(self, arguments: Mapping[str, Any], where: str) -> None:
         if not self.accepts_any:

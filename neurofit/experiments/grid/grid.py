@@ -10,6 +10,7 @@
     A.derive(epochs=lambda batch_size: …)       a derived argument: passed to the fit, not part of the run's id
     A.derive(epochs=…, in_id=True)              … a derived argument that is part of the id, like an axis
     grid(start=100, filters=[30])               the number of the first run
+    search(lr=log_uniform(1e-5, 1e-2), trials=100, metric="validation/correlation")     values that are suggested
 
 The parameters of a function name the arguments that it receives, of those before it. A name that is not a Python
 name is written with `_` (`training.l2` as `training_l2`, `lambda` as `lambda_`); a parameter `params`, or
@@ -31,8 +32,10 @@ from typing import Any
 
 from neurofit.errors import GridError
 from neurofit.experiments.grid import nodes
+from neurofit.experiments.grid.functions import function, values_of
 from neurofit.experiments.grid.nodes import Node, Row, Rule
 from neurofit.experiments.grid.params import canonical, short
+from neurofit.experiments.grid.search import Search, searched
 
 MOST_POINTS = 1_000_000
 
@@ -45,6 +48,7 @@ class Point:
     values: dict[str, Any]
     derived: dict[str, Any]
     rules: tuple[Rule, ...] = field(default=(), compare=False, repr=False)
+    trial: int | None = None  # of a search
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,16 @@ class Grid:
         """The names of all axes and derived arguments, in order of appearance."""
         return list(dict.fromkeys(name for part in self.parts for name in part.node.names))
 
+    @property
+    def search(self) -> Search | None:
+        """What is searched for, if the grid has a search."""
+        found = [search for part in self.parts for search in nodes.searches(part.node)]
+        return found[0] if found else None
+
+    def with_trials(self, trials: int) -> Grid:
+        """This grid with another number of trials in its search."""
+        return Grid(tuple(replace(part, node=nodes.with_trials(part.node, trials)) for part in self.parts))
+
     def axes(self) -> dict[str, list[Any]]:
         """The distinct values, over all points, of every argument that is part of the id."""
         seen: dict[str, dict[str, Any]] = {}
@@ -86,6 +100,7 @@ class Grid:
         Functions of the other grid can use the arguments of this one.
         """
         _both_grids(self, "*", other)
+        _one_search(self, "*", other)
         _no_common_names(self, other)
         inner = other._node
         if not any(part.start is not None for part in other.parts):
@@ -96,6 +111,7 @@ class Grid:
     def __add__(self, other: Grid) -> Grid:
         """The points of this grid, followed by those of the other."""
         _both_grids(self, "+", other)
+        _one_search(self, "+", other)
         return Grid(self.parts + other.parts)
 
     def zip(self, other: Grid) -> Grid:
@@ -107,6 +123,11 @@ class Grid:
             The grids have an axis of the same name. Different numbers of points raise when the points are computed.
         """
         _both_grids(self, ".zip", other)
+        if self.search or other.search:
+            raise GridError(
+                "A search cannot be zipped: its values are not known before. Multiply it with the grid, "
+                "grid(…) * search(…), for a search for each point."
+            )
         _no_common_names(self, other)
         return Grid((_Part(nodes.Zip(self._node, other._node), _only_start(self, other)),))
 
@@ -118,8 +139,13 @@ class Grid:
         keep : callable
             A function of arguments of the point, by the names of its parameters.
         """
-        function = nodes.function(keep, "where")
-        return Grid(tuple(replace(part, node=nodes.Where(part.node, function)) for part in self.parts))
+        if self.search:
+            raise GridError(
+                "A search has no .where: its values are not known before. Make the argument conditional, "
+                "search(momentum=lambda optimizer: …), or write grid(…).where(…) * search(…)."
+            )
+        condition = function(keep, "where")
+        return Grid(tuple(replace(part, node=nodes.Where(part.node, condition)) for part in self.parts))
 
     def derive(
         self,
@@ -146,12 +172,12 @@ class Grid:
             The grid already has an argument of this name.
         """
         grown = self
-        for name, function in _named(mapping, functions):
+        for name, call in _named(mapping, functions):
             if name in grown.names:
                 raise GridError(
                     f"derive cannot add '{name}': the grid already has an argument of that name. Choose another name."
                 )
-            rule = Rule(name, nodes.function(function, f"derived argument '{name}'"), in_id)
+            rule = Rule(name, function(call, f"derived argument '{name}'"), in_id)
             grown = Grid(tuple(replace(part, node=nodes.Derive(part.node, rule)) for part in grown.parts))
         return grown
 
@@ -198,10 +224,64 @@ def grid(mapping: Mapping[str, Any] | None = None, /, *, start: int | None = Non
     return Grid((_Part(nodes.Axes(tuple(_axis(*item) for item in _named(mapping, axes))), start),))
 
 
+def search(
+    mapping: Mapping[str, Any] | None = None,
+    /,
+    *,
+    trials: int | None = None,
+    metric: str | None = None,
+    direction: str = "maximize",
+    sampler: str = "tpe",
+    pruner: str | None = None,
+    at_once: int = 10,
+    **arguments: Any,
+) -> Grid:
+    """A search in place of a grid: values are suggested one trial after the other.
+
+    Parameters
+    ----------
+    mapping : dict, optional
+        Arguments whose names are not Python names, or are those of an option below.
+    trials : int, required
+        The number of trials, 1 to 100,000; of each point of a grid that the search is multiplied with.
+    metric : str, required
+        The metric that decides, of those that the fit returns; never one of the test set.
+    direction : {"maximize", "minimize"}, default "maximize"
+    sampler : {"tpe", "random", "qmc", "cmaes", "gp", "grid"}, default "tpe"
+        What suggests values. The first ten of "tpe" are spread evenly over the ranges, as all of "qmc" are.
+    pruner : {None, "median", "hyperband"}, default None
+        What ends trials early that look poor while they run.
+    at_once : int, default 10
+        The most trials that run at a time. More learn less from each other.
+    **arguments : uniform, log_uniform, integers, list or callable
+        The range of each argument, a list of values, or a function of the arguments before it that returns one
+        of these.
+
+    Returns
+    -------
+    Grid
+        To be used as a grid, or multiplied with one: `grid(architecture=[…]) * search(…)`.
+
+    Raises
+    ------
+    GridError
+        A range or an option is invalid, or the metric is of the test set.
+    """
+    options = {
+        "trials": trials,
+        "metric": metric,
+        "direction": direction,
+        "sampler": sampler,
+        "pruner": pruner,
+        "at_once": at_once,
+    }
+    return Grid((_Part(nodes.Trials(searched(_named(mapping, arguments), **options))),))
+
+
 def _axis(name: str, values: Any) -> nodes.Axis:
     if callable(values) and not isinstance(values, type):
-        return nodes.Axis(name, (), nodes.function(values, f"axis '{name}'"))
-    return nodes.Axis(name, tuple(nodes.values_of(values, f"axis '{name}'")))
+        return nodes.Axis(name, (), function(values, f"axis '{name}'"))
+    return nodes.Axis(name, tuple(values_of(values, f"axis '{name}'")))
 
 
 def _named(mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -227,6 +307,16 @@ def _both_grids(left: Grid, operator: str, right: Any) -> None:
         raise GridError(
             f"{left} {operator} {short(right)}: the right operand must be a Grid. Write grid(name=[values])."
         )
+
+
+def _one_search(left: Grid, operator: str, right: Grid) -> None:
+    if left.search and right.search:
+        advice = (
+            "Write all arguments into one search"
+            if operator == "*"
+            else "Make them two experiments, or one search for each point of a grid: grid(…) * search(…)"
+        )
+        raise GridError(f"{left} {operator} {right}: an experiment has one search. {advice}.")
 
 
 def _no_common_names(left: Grid, right: Grid) -> None:
@@ -265,7 +355,7 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
             number = start = part.start
             sequence = set()
         for row in part.node.rows(Row({}, {})):
-            key = canonical(row.values)
+            key = canonical(row.values) + ("" if row.trial is None else f" {row.trial}")
             _same_derived(row, derived_of.setdefault(key, row.derived))
             if len(points) + repeated == MOST_POINTS:
                 raise GridError(f"The grid has more than {MOST_POINTS:,} points. Shorten an axis.")
@@ -274,7 +364,7 @@ def _number(parts: tuple[_Part, ...]) -> tuple[tuple[Point, ...], int]:
                 continue
             _free(number, start, points)
             sequence.add(key)
-            points[number] = Point(number, row.values, row.derived, row.rules)
+            points[number] = Point(number, row.values, row.derived, row.rules, row.trial)
             number += 1
     return tuple(points.values()), repeated
 

@@ -1,4 +1,4 @@
-"""The nodes of a grid, which yield its rows, and the user's functions that nodes call.
+"""The nodes of a grid, which yield its rows.
 
 A node extends the row that it is given. A product yields the rows of its right factor for each row of its left
 factor, and a function can use every argument to its left.
@@ -6,125 +6,17 @@ factor, and a function can use every argument to its left.
 
 from __future__ import annotations
 
-import inspect
-import itertools
-import keyword
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from neurofit.errors import GridError, described, nearest
+from neurofit.errors import GridError
+from neurofit.experiments.grid.functions import Function, values_of
 from neurofit.experiments.grid.params import plain, short
+from neurofit.experiments.grid.search import Search
 
-LONGEST_AXIS = 1_000_000
 MOST_WALKED = 10_000_000  # combinations, including those that conditions remove
-
-
-@dataclass(frozen=True)
-class Function:
-    """A user's function, called with the arguments that its parameters name."""
-
-    call: Callable[..., Any]
-    role: str
-    parameters: tuple[inspect.Parameter, ...] = field(compare=False)
-
-    def __call__(self, known: Mapping[str, Any]) -> Any:
-        positional, keywords = self._arguments(known)
-        try:
-            return self.call(*positional, **keywords)
-        except Exception as error:  # a user's function may raise anything
-            raise GridError(
-                f"{self} raised {described(error)}. It was called with {short(dict(known), 200)}."
-            ) from error
-
-    def _arguments(self, known: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        spelt = {_spelt(name): name for name in known} | {name: name for name in known}
-        positional: list[Any] = []
-        keywords: dict[str, Any] = {}
-        for parameter in self.parameters:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                keywords |= {
-                    name: value for name, value in known.items() if not {name, _spelt(name)} & keywords.keys()
-                }
-            elif parameter.kind is parameter.VAR_POSITIONAL:
-                continue
-            elif parameter.name in spelt or parameter.name == "params":
-                value = known[spelt[parameter.name]] if parameter.name in spelt else dict(known)
-                if parameter.kind is parameter.POSITIONAL_ONLY:
-                    positional.append(value)
-                else:
-                    keywords[parameter.name] = value
-            elif parameter.default is parameter.empty:
-                raise GridError(
-                    f"{self} has a parameter '{parameter.name}', but no argument before it has that name."
-                    f"{nearest(parameter.name, spelt)} Arguments before it: {', '.join(known) or 'none'}."
-                )
-        return positional, keywords
-
-    def __str__(self) -> str:
-        code = getattr(self.call, "__code__", None)
-        place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-        return f"The function of {self.role}{place}"
-
-
-def _spelt(name: str) -> str:
-    """The name of the parameter that receives the argument of this name."""
-    name = name.replace(".", "_")
-    return f"{name}_" if keyword.iskeyword(name) else name
-
-
-def function(call: Any, role: str) -> Function:
-    if not callable(call):
-        raise GridError(f"{role} must be a function of the arguments before it, got {short(call)}.")
-    try:
-        return Function(call, role, tuple(inspect.signature(call).parameters.values()))
-    except (TypeError, ValueError):
-        raise GridError(
-            f"{role}: the parameters of {short(call)} cannot be determined. Wrap it: lambda filters: …"
-        ) from None
-
-
-def values_of(values: Any, where: str) -> list[Any]:
-    """The values of an axis as a list that JSON can represent.
-
-    Parameters
-    ----------
-    values : iterable
-    where : str
-        The axis, for error messages: "axis 'filters'".
-
-    Raises
-    ------
-    GridError
-        `values` is not a list, is empty, or has a value that JSON cannot represent.
-    """
-    if getattr(values, "ndim", None) is not None and hasattr(values, "tolist"):
-        if values.ndim != 1:
-            raise GridError(
-                f"{where} must have one dimension, got an array of {values.ndim} dimensions. "
-                "For an axis of lists, convert the array with .tolist()."
-            )
-        values = values.tolist()
-    if isinstance(values, (set, frozenset)):
-        raise GridError(
-            f"{where} must be a list, got a set, which has no order for numbering runs. Write sorted({short(values)})."
-        )
-    if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
-        raise GridError(
-            f"{where} must be a list, got {short(values)}. For a single value, write [{short(values)}]."
-        )
-    found = list(itertools.islice(values, LONGEST_AXIS + 1))
-    if not found:
-        raise GridError(
-            f"{where} is empty, which leaves the grid without points. Add a value, or remove the axis."
-        )
-    if len(found) > LONGEST_AXIS:
-        raise GridError(
-            f"{where} has more than {LONGEST_AXIS:,} values, the limit. "
-            "If it is an infinite iterator, take a part of it."
-        )
-    return [plain(value, where) for value in found]
 
 
 @dataclass(frozen=True)
@@ -139,8 +31,8 @@ class Rule:
         value = plain(self.function(row.known), f"derived argument '{self.name}'")
         rules = (*row.rules, self)
         if self.in_id:
-            return Row({**row.values, self.name: value}, row.derived, rules)
-        return Row(row.values, {**row.derived, self.name: value}, rules)
+            return replace(row, values={**row.values, self.name: value}, rules=rules)
+        return replace(row, derived={**row.derived, self.name: value}, rules=rules)
 
 
 @dataclass(frozen=True)
@@ -150,6 +42,7 @@ class Row:
     values: dict[str, Any]
     derived: dict[str, Any]
     rules: tuple[Rule, ...] = ()
+    trial: int | None = None  # of a search: its other arguments are suggested when it starts
 
     @property
     def known(self) -> dict[str, Any]:
@@ -165,7 +58,7 @@ class Axis:
     def extended(self, row: Row) -> Iterator[Row]:
         values = self.values if self.function is None else self._conditional(self.function, row)
         for value in values:
-            yield Row({**row.values, self.name: value}, row.derived, row.rules)
+            yield replace(row, values={**row.values, self.name: value})
 
     def _conditional(self, function: Function, row: Row) -> list[Any]:
         try:
@@ -196,6 +89,21 @@ class Axes:
             return
         for longer in self.axes[index].extended(row):
             yield from self._from(index + 1, longer)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of a search, of which only the numbers are known before they start."""
+
+    search: Search
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.search.names
+
+    def rows(self, before: Row) -> Iterator[Row]:
+        for number in range(self.search.trials):
+            yield replace(before, trial=number)
 
 
 @dataclass(frozen=True)
@@ -286,10 +194,13 @@ class Derive:
 
     def rows(self, before: Row) -> Iterator[Row]:
         for row in self.node.rows(before):
-            yield self.rule.applied(row)
+            if row.trial is None:
+                yield self.rule.applied(row)
+            else:  # computed when the trial's other arguments are known
+                yield replace(row, rules=(*row.rules, self.rule))
 
 
-Node = Axes | Product | Union | Zip | Where | Derive
+Node = Axes | Trials | Product | Union | Zip | Where | Derive
 
 
 @dataclass(frozen=True)
@@ -308,6 +219,8 @@ def least_size(node: Node) -> Size:
     if isinstance(node, Axes):
         number = math.prod(1 if axis.function else len(axis.values) for axis in node.axes)
         return Size(number, number)
+    if isinstance(node, Trials):
+        return Size(node.search.trials, node.search.trials)
     if isinstance(node, Where):
         return Size(0, least_size(node.node).walked)
     if isinstance(node, Derive):
@@ -322,3 +235,26 @@ def least_size(node: Node) -> Size:
 
 def _parts(node: Product | Zip | Union) -> tuple[Node, Node]:
     return (node.first, node.second) if isinstance(node, Union) else (node.left, node.right)
+
+
+def searches(node: Node) -> list[Search]:
+    """The searches in a node, from left to right."""
+    if isinstance(node, Trials):
+        return [node.search]
+    if isinstance(node, Axes):
+        return []
+    if isinstance(node, (Where, Derive)):
+        return searches(node.node)
+    return [search for part in _parts(node) for search in searches(part)]
+
+
+def with_trials(node: Node, trials: int) -> Node:
+    """The node with another number of trials in its search."""
+    if isinstance(node, Trials):
+        return Trials(replace(node.search, trials=trials))
+    if isinstance(node, Axes):
+        return node
+    if isinstance(node, (Where, Derive)):
+        return replace(node, node=with_trials(node.node, trials))
+    one, other = (with_trials(part, trials) for part in _parts(node))
+    return Union(one, other) if isinstance(node, Union) else type(node)(one, other)

@@ -1,0 +1,1 @@
+"""What a search tries next: what is known of its trials, and what Optuna suggests from it."""
