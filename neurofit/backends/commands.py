@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurofit.errors import QueueError
@@ -115,14 +115,3 @@ def ranges(jobs: int, most: int | None) -> Iterator[tuple[int, int]]:
     size = min(most or jobs, jobs)
     for first in range(0, jobs, max(size, 1)):
         yield first, min(first + size, jobs) - 1
-
-
-def spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of each run of consecutive numbers, sorted."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from neurofit.condition import Where, where
 from neurofit.errors import UsageError
+from neurofit.spans import spans
 from neurofit.text import one_line
 
 __all__ = ["Range", "Selection", "Where", "naming", "naming_all", "parse", "where"]
@@ -150,24 +151,14 @@ def naming(name: str, tasks: Collection[tuple[int, int]], repetitions: int | Non
         The number of repetitions of each run. If the tasks are fewer, and the same repetitions of every run, the
         selector names them: 'exp3:1,4-7/0'.
     """
-    runs = _spans({run for run, _ in tasks})
+    runs = spans({run for run, _ in tasks})
     chosen = {repetition for _, repetition in tasks}
     some = repetitions is not None and len(chosen) < repetitions and len(tasks) == len(chosen) * _length(runs)
     words = [*map(_words, runs)]
     if len(words) > _MOST_PARTS:
         return naming_all(name)
-    of_runs = f"/{','.join(map(_words, _spans(chosen)))}" if some else ""
+    of_runs = f"/{','.join(map(_words, spans(chosen)))}" if some else ""
     return f"{name}:{','.join(words)}{of_runs}"
-
-
-def _spans(numbers: Collection[int]) -> list[tuple[int, int]]:
-    parts: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][1] + 1:
-            parts[-1] = parts[-1][0], number
-        else:
-            parts.append((number, number))
-    return parts
 
 
 def _length(spans: Collection[tuple[int, int]]) -> int:

@@ -34,6 +34,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, runner: Runner) -> Forecast:
+    runner = plan.throttled(runner)
     jobs = len(plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job))
     at_a_time = runner.backend.jobs_at_a_time()
     seconds = _seconds_so_far(plan) if plan.tasks else {}

@@ -22,7 +22,7 @@ from neurofit.files import read_json
 from neurofit.orchestrate import stages
 from neurofit.orchestrate.plan import registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
-from neurofit.orchestrate.trials import tried_before
+from neurofit.orchestrate.trials import entry, tried_before
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
 from neurofit.status.live import Pace, look
@@ -138,12 +138,7 @@ def run(
             wanted = off_grid(
                 wanted.run, wanted.repetition, runs, status.registry
             )  # others may have taken its number
-            off = wanted.run
-            registry.append(
-                RegisteredRun(
-                    off.registered_number, off.id, off.architecture, off.params, off.derived, on_grid=False
-                )
-            )
+            registry.append(entry(wanted.run, on_grid=False))
         if not scratch:
             register(files.registry, status.registry, _without_repeats(registry))
         is_done = before.state is State.DONE

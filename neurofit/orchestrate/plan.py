@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.outdated import Outdated, outdated
-from neurofit.orchestrate.trials import off_grid, registered_off_grid, tried_before, varied_runs
+from neurofit.orchestrate.searches import check_sampler, with_trials
+from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
@@ -24,6 +27,7 @@ from neurofit.study import Study
 from neurofit.tables.query import nothing_matches
 
 if TYPE_CHECKING:
+    from neurofit.backends.runner import Runner
     from neurofit.experiments.experiment import Experiment, Run
 
 GO_ON = frozenset({State.NEW, State.STOPPED, State.LOST})
@@ -41,6 +45,7 @@ class SubmitOptions:
     rerun: bool = False  # also tasks that are done; all from scratch
     keep_going: bool = False  # also after identical failures of the first tasks
     tasks_per_job: int | None = None
+    trials: int | None = None  # of a search; None: as many as the script says
     changes: Mapping[str, Any] = field(default_factory=dict)  # arguments to replace in every run: a trial
     only: frozenset[TaskKey] | None = None  # of what the other options select
 
@@ -103,7 +108,8 @@ class Plan:
 
     def registered(self) -> list[RegisteredRun]:
         """The entries of `runs.jsonl` after this plan was queued: the grid, earlier runs, and a trial's."""
-        entries = [*registered(self.grid, self.status.registry), *registered_off_grid(self.off_grid())]
+        off_grid = [entry(run, on_grid=False) for run in self.off_grid()]
+        entries = [*registered(self.grid, self.status.registry), *off_grid]
         return list({run.number: run for run in entries}.values())
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
@@ -112,6 +118,14 @@ class Plan:
             return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
         starts = range(0, len(self.tasks), tasks_per_job)
         return [self.tasks[start : start + tasks_per_job] for start in starts]
+
+    def throttled(self, runner: Runner) -> Runner:
+        """The runner, with at most as many jobs at a time as a search has trials at once."""
+        search = self.experiment.search
+        if search is None or self.is_trial:
+            return runner
+        most = min(search.at_once, runner.backend.max_running or search.at_once)
+        return replace(runner, backend=replace(runner.backend, max_running=most))
 
     def summary(self, jobs: int) -> dict[str, Any]:
         """Counts of tasks, as `submit --dry-run --json` prints them."""
@@ -140,9 +154,8 @@ def load(study: Study, name: str) -> Experiment:
 
 def condition(experiment: Experiment, text: str) -> Where:
     """The condition `--where` on the arguments of the experiment's runs. Raises UsageError."""
-    return where(
-        text, dict.fromkeys(["architecture", *(name for run in experiment.runs() for name in run.arguments)])
-    )
+    names = [name for run in experiment.runs() for name in run.arguments]
+    return where(text, dict.fromkeys(["architecture", *names, *experiment.grid.names]))
 
 
 def make(
@@ -153,12 +166,13 @@ def make(
     from neurofit.experiments.experiment import must_be_manageable
 
     status = status or read_status(study, experiment.name)
+    experiment = with_trials(experiment, status.registry, options.trials)
     grid = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(grid), repetitions)
     code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
     earlier = [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
-    keys = list(_covered(grid, earlier, repetitions, options))
+    keys = list(_covered(grid, earlier, repetitions, options, status))
     if not keys:
         numbers = [run.registered_number for run in grid]
         raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
@@ -177,6 +191,8 @@ def make(
         for key, task in states.items()
         if task.state in wanted and (options.only is None or key in options.only)
     ]
+    if experiment.search is not None and tasks:
+        check_sampler(experiment.search)
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())
@@ -204,17 +220,10 @@ def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
 
 def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
     """The entries of `runs.jsonl`: these runs, and earlier runs marked as no longer in the grid."""
-    now = [
-        RegisteredRun(run.registered_number, run.id, run.architecture, run.params, run.derived)
-        for run in runs
-    ]
+    now = [entry(run) for run in runs]
     numbers = {run.number for run in now}
     left = [run for number, run in registry.runs.items() if number not in numbers and run.on_grid]
-    gone = [
-        RegisteredRun(run.number, run.id, run.architecture, run.params, run.derived, on_grid=False)
-        for run in left
-    ]
-    return now + gone
+    return now + [msgspec.structs.replace(run, on_grid=False, unknown={}) for run in left]
 
 
 def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where: Where | None) -> list[Run]:
@@ -231,18 +240,27 @@ def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where:
 
 
 def _covered(
-    grid: list[Run], earlier: list[Run], repetitions: int, options: SubmitOptions
+    grid: list[Run],
+    earlier: list[Run],
+    repetitions: int,
+    options: SubmitOptions,
+    status: ExperimentStatus,
 ) -> Iterable[tuple[int, int]]:
     numbers = [run.registered_number for run in grid]
     for run in grid + earlier:
         number = run.registered_number
-        if options.where is not None and not options.where(
-            {"architecture": run.architecture, **run.arguments}
-        ):
+        if options.where is not None and not options.where(_arguments(run, status)):
             continue
         for repetition in range(repetitions):
             if options.selection is None or options.selection.matches(number, repetition, numbers):
                 yield number, repetition
+
+
+def _arguments(run: Run, status: ExperimentStatus) -> dict[str, Any]:
+    """All arguments of a run; those of a trial only if they are suggested already."""
+    if run.trial is not None and run.number in status.registry.runs:
+        return status.arguments(run.number)
+    return {"architecture": run.architecture, **run.arguments}
 
 
 def _wanted(options: SubmitOptions) -> frozenset[State]:

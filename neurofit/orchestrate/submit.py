@@ -84,6 +84,7 @@ def submit(
         plan = make(plan.study, plan.experiment, plan.options)
         if not plan.tasks:
             return None
+        runner = plan.throttled(runner)
         needs = stages.needs_of(plan.study, needed.of(plan.experiment.name))
         left = stages.must_wait([look(plan.study, need) for need in needs], runner)
         register(files.registry, plan.status.registry, plan.registered())
@@ -107,6 +108,7 @@ def submit(
 
 def preview(plan: Plan, runner: Runner, after: tuple[str, ...] = ()) -> str:
     """What `submit` passes to the queue, as text; empty if no task will be queued."""
+    runner = plan.throttled(runner)
     jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
     if not jobs:
         return ""

@@ -92,9 +92,15 @@ def off_grid(runs: Iterable[Run], grid: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.number not in numbers]
 
 
-def registered_off_grid(runs: Iterable[Run]) -> list[RegisteredRun]:
-    """The entries of `runs.jsonl` of runs off the grid."""
-    return [
-        RegisteredRun(run.registered_number, run.id, run.architecture, run.params, run.derived, on_grid=False)
-        for run in runs
-    ]
+def entry(run: Run, *, on_grid: bool = True) -> RegisteredRun:
+    """The entry of a run in `runs.jsonl`."""
+    return RegisteredRun(
+        run.registered_number,
+        run.id,
+        run.architecture,
+        run.params,
+        run.derived,
+        on_grid=on_grid,
+        trial=run.trial,
+        group=run.group,
+    )

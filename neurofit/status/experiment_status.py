@@ -28,6 +28,7 @@ from neurofit.store.evidence import (
     read_journals,
 )
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
+from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry, read_registry
 from neurofit.store.state import ACTIVE, FAILED_OR_LOST, Evidence, Heartbeat, State, decide
 from neurofit.store.submissions import (
@@ -38,6 +39,7 @@ from neurofit.store.submissions import (
     read_stops,
     read_submission,
 )
+from neurofit.store.suggestions import with_suggestion
 from neurofit.study import Study
 
 # After a queue has answered without any cancelled job for this long, it is not asked about them again.
@@ -89,6 +91,7 @@ class ExperimentStatus:
     submissions: list[SubmissionStatus] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # sentences: what could not be read
+    _runs: dict[int, RegisteredRun] = field(default_factory=dict)  # trials with their arguments
 
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
@@ -97,6 +100,20 @@ class ExperimentStatus:
         """Whether the grid has the task's run; True for a run whose entry is damaged."""
         run = self.registry.runs.get(key[0])
         return run is None or run.on_grid
+
+    def run(self, number: int) -> RegisteredRun | None:
+        """A registered run with all its arguments, also those that a search has suggested."""
+        run = self.registry.runs.get(number)
+        if run is None or run.trial is None:
+            return run
+        if number not in self._runs:
+            self._runs[number] = with_suggestion(self.files, run)
+        return self._runs[number]
+
+    def arguments(self, number: int) -> dict[str, Any]:
+        """The arguments of a registered run, those derived from others, and `architecture`."""
+        run = self.run(number)
+        return {"architecture": run.architecture, **run.params, **run.derived} if run is not None else {}
 
     def submission(self, name: str | None) -> SubmissionStatus | None:
         return next((one for one in self.submissions if one.name == name), None)

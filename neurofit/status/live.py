@@ -47,7 +47,7 @@ class AtWork:
 def at_work(status: ExperimentStatus, keys: Sequence[TaskKey]) -> Iterator[AtWork]:
     """Look at tasks that are running."""
     for key in keys:
-        run = status.registry.runs.get(key[0])
+        run = status.run(key[0])
         if run is None:
             continue
         task = status.of(key)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from neurofit.backends import job_script, runner
 from neurofit.backends.base import Backend, Ending, JobKey, Queued, QueueState
-from neurofit.backends.commands import spans
 from neurofit.errors import NeurofitError, QueueError
 from neurofit.experiments.selector import naming
+from neurofit.spans import spans
 from neurofit.status.submission_status import SubmissionStatus, submit_again
 from neurofit.store.evidence import newest_ends, were_interrupted
 from neurofit.store.hosts import note_deaths

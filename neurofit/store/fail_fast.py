@@ -18,6 +18,7 @@ from neurofit.store.submissions import Planned, TaskKey, read_jobs
 from neurofit.structure import read_record
 
 ENOUGH = 5  # identical failures that stop a submission
+NO_SUCH_METRIC = "NoSuchMetric"  # the type of the error of a trial that lacks the metric of its search
 LEAST_RUNS = 2  # runs they must span, if the submission has as many: a single run may have invalid arguments
 
 
@@ -47,6 +48,8 @@ def judge(files: SubmissionFiles) -> FailFastStop | bool:
             return False
         if outcome.state == "failed":
             errors[outcome.key] = error = outcome.error or ErrorRecord()
+            if error.type == NO_SUCH_METRIC:  # of a search: no later trial can teach it anything
+                return FailFastStop(failures=1, message=" ".join(error_text(error).split())[:300])
             first = next(iter(errors.values()))
             if signature(error)[0] not in EXCEPTIONS or signature(error) != signature(first):
                 return False

@@ -25,6 +25,7 @@ from neurofit.structure import structured_lines
 from neurofit.transient import retry
 
 OUTCOME = b'{"outcome":'  # the start of a line with an outcome
+CLAIM = b'{"claim":'  # … with a claim
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
 UNMET_END = "unmet"  # the end of a job whose submission needs what will not get done: it has claimed nothing

@@ -15,6 +15,7 @@ training_data/
     │   ├── journal/000017.1.jsonl      one per start of a job
     │   ├── notice/                     claim.json digest.json result.json: what the notify command got
     │   └── logs/
+    ├── runs/012-3f9a1c2e/suggestion.json    the arguments of a trial of a search
     └── runs/012-3f9a1c2e/rep-03/
         ├── checkpoint/000400/
         ├── persistent-01/              what the attempts from this one on share, until one starts from scratch
@@ -220,6 +221,9 @@ class ExperimentFiles:
 
     def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")
+
+    def suggestion(self, number: int, run_id: str) -> Path:
+        return self.folder / f"runs/{number:03d}-{run_id[:8]}/suggestion.json"
 
     def outcome_text(self, number: int, run_id: str, repetition: int, attempt: int) -> str:
         """The path of an outcome, as text: a table needs thousands, and a Path is slower to create."""

@@ -239,6 +239,33 @@ class RegisteredRun(OpenRecord, frozen=True):
     params: Values
     derived: Values
     on_grid: bool = field(default=True)
+    trial: Whole | None = None  # of a search; `params` lacks the arguments that are suggested
+    group: RunId | None = None  # what the trials of one search have in common
+
+    def as_object(self) -> dict[str, Any]:
+        fields = super().as_object()
+        for name in ("trial", "group"):
+            if getattr(self, name) is None:
+                del fields[name]
+        return fields
+
+
+class SuggestionRecord(Record, frozen=True, kw_only=True):
+    """`suggestion.json`: the arguments of a trial of a search, and what was known when they were suggested."""
+
+    what: ClassVar[str] = "a suggestion"
+
+    trial: Whole
+    group: RunId
+    values: Values  # the arguments that the search varies
+    derived: Values  # arguments derived from these and those of the grid's point
+    sampler: str
+    seed: Whole
+    known: dict[str, list[tuple[Whole, Whole]]]  # state → first and last of consecutive trials
+    search: str  # hash of the ranges, the metric and the sampler
+    submission: str
+    versions: dict[str, str] = field(default_factory=dict)
+    t: Number | None = None  # when, in seconds
 
 
 class ChoiceRecord(Record, frozen=True, kw_only=True):

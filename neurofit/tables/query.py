@@ -79,10 +79,7 @@ class TaskQuery:
         return keys
 
     def _matching_runs(self, status: ExperimentStatus, condition: str) -> set[int]:
-        arguments = {
-            number: {"architecture": run.architecture, **run.params, **run.derived}
-            for number, run in status.registry.runs.items()
-        }
+        arguments = {number: status.arguments(number) for number in status.registry.runs}
         holds = where(condition, dict.fromkeys(name for values in arguments.values() for name in values))
         return {number for number, values in arguments.items() if holds(values)}
 

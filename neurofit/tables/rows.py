@@ -62,6 +62,8 @@ def _read_journals(status: ExperimentStatus) -> Outcomes:
 
 def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> TaskRow | None:
     run = status.registry.runs.get(key[0])
+    if run is not None and run.trial is not None and status.of(key).counted is None:
+        run = status.run(key[0])  # outcomes have all arguments
     if run is None:
         return None  # its line in runs.jsonl is damaged, which is already reported
     current = status.of(key)

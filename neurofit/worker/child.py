@@ -26,9 +26,17 @@ from neurofit.experiments import import_path
 from neurofit.experiments.fits import FitAdapter
 from neurofit.store.attempts import publish
 from neurofit.store.records import ErrorRecord, Outcome
+from neurofit.store.suggestions import PRUNED_AT
 from neurofit.worker import teardown
 from neurofit.worker.checkpoints import Superseded
-from neurofit.worker.outcome import BadMetrics, checked_metrics, exception_record, timestamp, users_part
+from neurofit.worker.outcome import (
+    BadMetrics,
+    checked_metrics,
+    exception_record,
+    must_have,
+    timestamp,
+    users_part,
+)
 from neurofit.worker.stopping import stop_reason
 from neurofit.worker.task_context import Stopped, StopRequest, TaskContext
 
@@ -64,6 +72,7 @@ class Work:
     asked: Callable[[], str | None] = lambda: None  # why these tasks were asked to stop
     inputs: Sequence[str | Path] = ()  # files that every task reads
     own_process: bool = True  # False: in the worker's own process, for a debugger
+    metric: str | None = None  # that a search improves, and the fit must return
 
 
 def do(work: Work) -> None:
@@ -112,7 +121,7 @@ def _outcomes(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> l
             returned = [work.fit.call(work.tasks[0])]
         _over(stop, end)
         return [
-            _done(task, record, metrics, work.code)
+            _done(task, record, metrics, work)
             for task, record, metrics in zip(work.tasks, work.records, returned)
         ]
     except Stopped as stopped:
@@ -169,12 +178,14 @@ class BadScript(Exception):
     """The submitted script cannot be loaded on this machine."""
 
 
-def _done(task: TaskContext, record: Outcome, returned: Any, code: Path) -> Outcome:
+def _done(task: TaskContext, record: Outcome, returned: Any, work: Work) -> Outcome:
     try:
         metrics = checked_metrics(returned)
+        if work.metric is not None and PRUNED_AT not in task.facts:
+            must_have(work.metric, metrics)
         return replace(record, state="done", metrics=metrics, facts=task.facts, progress=task.progress)
     except BadMetrics as error:
-        return _failed(task, record, error, code)
+        return _failed(task, record, error, work.code)
 
 
 def _stopped(

@@ -22,8 +22,9 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import Cancellation, ErrorRecord, JournalLine, Outcome
+from neurofit.store.records import Cancellation, ErrorRecord, JournalLine, Outcome, RegisteredRun
 from neurofit.store.submissions import Planned, read_job, read_stops
+from neurofit.store.suggestions import SUGGESTION
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, notices, supervisor
@@ -32,6 +33,7 @@ from neurofit.worker.outcome import death_record, limit_record, timestamp
 from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
 from neurofit.worker.task_context import TaskContext
+from neurofit.worker.trials import NoSuggestion, Trials
 
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
@@ -71,6 +73,10 @@ class Worker:
     descriptors: tuple[int, ...] = ()  # that a child has to close
     started: float | None = None  # when the queue started the job, in seconds since 1970; None: now
     has_seen_damage: bool = False  # a damaged file was not just late: do not wait for the next one
+    trials: Trials = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trials = Trials(self.assignment)
 
     def do_job(self, number: int, journal: Journal | None = None) -> str:
         """Run what is left of a job.
@@ -204,17 +210,32 @@ class _Job:
         claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
         if not claimed:
             return "not claimed"
-        lives = [self._live(task, attempt) for task, attempt in claimed]
-        records = [self._record(task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
         assignment = self.worker.assignment
-        fit = assignment.experiment.adapter if assignment.experiment else None
+        run, suggestion, problem = self._run(claimed[0][0])
+        lives = [self._live(run, task, attempt, suggestion) for task, attempt in claimed]
+        records = [self._record(run, task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
+        fit = assignment.experiment.adapter if assignment.experiment and problem is None else None
         over = _limit("timeout", self.limits)
         reason, own = SharedReason(), not self.worker.in_process
         code, modules = assignment.code, assignment.modules
         inputs = assignment.experiment.inputs if assignment.experiment else ()
         asked = reason.read
+        metric = (
+            self.worker.trials.search.metric if run.trial is not None and self.worker.trials.search else None
+        )
         work = child.Work(
-            fit, assignment.problem, lives, records, code, versions, over, modules, asked, inputs, own
+            fit,
+            problem or assignment.problem,
+            lives,
+            records,
+            code,
+            versions,
+            over,
+            modules,
+            asked,
+            inputs,
+            own,
+            metric,
         )
         if self.worker.in_process:
             child.do(work)
@@ -269,9 +290,20 @@ class _Job:
             checkpoints.discard(files, task.last_attempt)
         return attempt
 
-    def _live(self, task: Planned, attempt: AttemptFiles) -> TaskContext:
+    def _run(self, task: Planned) -> tuple[RegisteredRun, str | None, str | None]:
+        """The run of a task with all its arguments, the hash of their suggestion, and why it has none."""
+        run = self.worker.assignment.run(task.run)
+        if run.trial is None or self.worker.assignment.problem is not None:
+            return run, None, None
+        try:
+            return *self.worker.trials.with_arguments(run), None
+        except NoSuggestion as problem:
+            return run, None, str(problem)
+
+    def _live(
+        self, run: RegisteredRun, task: Planned, attempt: AttemptFiles, suggestion: str | None
+    ) -> TaskContext:
         assignment = self.worker.assignment
-        run = assignment.run(task.run)
         return TaskContext(
             params={**run.params, **run.derived},
             repetition=task.repetition,
@@ -282,12 +314,13 @@ class _Job:
             files=assignment.task_files(task.run, task.repetition),
             attempt=attempt,
             fresh_after=task.last_attempt if assignment.record.fresh else 0,
+            facts={SUGGESTION: suggestion} if suggestion else {},
         )
 
-    def _record(self, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
+    def _record(self, run: RegisteredRun, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
         """The outcome of an attempt as far as it is known before it starts."""
         assignment = self.worker.assignment
-        run, record = assignment.run(task.run), assignment.record
+        record = assignment.record
         experiment = assignment.experiment
         now = timestamp(time.time())
         return Outcome(
@@ -306,7 +339,7 @@ class _Job:
             attempt=live.attempt.number,
             state="failed",
             metrics={},
-            facts={},
+            facts=dict(live.facts),
             progress=None,
             error=None,
             submission=assignment.submission.name,
@@ -377,7 +410,9 @@ class _Job:
             return replace(record, state="failed", error=_limit(ending.limit, self.limits, ending.peak_gb))
         if ending.asked:
             why = stop_reason(ending.asked)
-            return replace(record, state="stopped", reason=why, facts={"ended_hard": True})
+            return replace(
+                record, state="stopped", reason=why, facts={**(record.facts or {}), "ended_hard": True}
+            )
         error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
         return replace(record, state="abandoned" if grouped else "failed", error=error)
 

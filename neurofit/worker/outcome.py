@@ -7,11 +7,12 @@ import math
 import numbers
 import signal
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neurofit.errors import NeurofitError, ProgramError, remedy, text_of
+from neurofit.errors import NeurofitError, ProgramError, nearest, remedy, text_of
 from neurofit.store.records import LARGEST_NUMBER, ErrorRecord, Frame
 
 CODE_FOLDER = ".code"  # see `layout.code_store`
@@ -24,6 +25,19 @@ def timestamp(seconds: float) -> str:
 
 class BadMetrics(NeurofitError):
     """A fit returned something other than a dict of finite numbers."""
+
+
+class NoSuchMetric(BadMetrics):
+    """A fit did not return the metric that a search improves."""
+
+
+def must_have(metric: str, metrics: Collection[str]) -> None:
+    """Raise NoSuchMetric if the metric that a search improves is missing."""
+    if metric not in metrics:
+        raise NoSuchMetric(
+            f"The search improves the metric '{metric}', and the fit did not return it.{nearest(metric, metrics)} "
+            f"It returned {', '.join(sorted(metrics))}. Return it, or name one of these in search(metric=…)."
+        )
 
 
 def checked_metrics(returned: Any) -> dict[str, float]:

@@ -21,11 +21,12 @@ from typing import ClassVar
 
 from neurofit.backends import job_script
 from neurofit.backends.base import Backend, Finding, JobKey, Queued, Submission
-from neurofit.backends.commands import Answer, ask, ranges, spans
+from neurofit.backends.commands import Answer, ask, ranges
 from neurofit.backends.job_script import SCRIPT, thread_environment
 from neurofit.errors import QueueError, SubmissionError
 from neurofit.exit_codes import NO_STUDY, NOT_BY_HAND, START_AGAIN
 from neurofit.files import write_whole
+from neurofit.spans import spans
 
 TARGETS_PER_CALL = 500  # of qdel, since the length of a command line is limited
 DIALECTS = {"sge": "Grid Engine", "pbs": "PBS", "torque": "TORQUE", "slurm": "SLURM's imitation of qsub"}

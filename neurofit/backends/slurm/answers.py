@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofit.backends.base import Ending, Limits, QueueState, minutes_of
-from neurofit.backends.commands import Answer, spans
+from neurofit.backends.commands import Answer
 from neurofit.backends.slurm.status_codes import ENDED, RUNNING, ending, reason
 from neurofit.errors import QueueError, SubmissionError
+from neurofit.spans import spans
 
 Element = tuple[str, int | None]  # id of an array, index in it; None: all elements
 

@@ -80,6 +80,12 @@ if TYPE_CHECKING:
     help="Queue N repetitions of each run (overrides the experiment).",
 )
 @click.option(
+    "--trials",
+    type=click.IntRange(min=1, max=100_000),
+    metavar="N",
+    help="Search with N trials instead of what the script says.",
+)
+@click.option(
     "--set",
     "changes",
     multiple=True,
