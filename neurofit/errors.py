@@ -134,6 +134,8 @@ EXTRAS = {
     "mlflow": "mlflow",
     "wandb": "wandb",
     "jinja2": "report",
+    "optuna": "search",
+    "cmaes": "search",
 }
 
 UNSPEAKABLE = "(no text: its __str__ raises an exception)"

@@ -57,7 +57,8 @@ MAY_IMPORT = {
     "tables": {"tables", "status", "store", "experiments"},
     "status": {"status", "store", "experiments", "backends"},
     "remote": {"remote", "store", "experiments"},
-    "worker": {"worker", "store", "experiments"},
+    "worker": {"worker", "suggestions", "store", "experiments"},
+    "suggestions": {"suggestions", "store", "experiments"},
     "programs": {"programs", "worker", "experiments"},
     "store": {"store", "experiments"},
     "experiments": {"experiments"},
@@ -98,7 +99,15 @@ ONLY_IN = {
     "tensorboard": ("plotting/events.py", "exports/tensorboard_logs.py"),
     "mlflow": ("exports/mlflow_store.py",),
     "wandb": ("exports/wandb_runs.py",),
-    "subprocess": ("backends/", "worker/", "orchestrate/provenance.py", "remote/connection.py"),  # git; ssh
+    "optuna": ("suggestions/replay.py",),
+    "cmaes": ("suggestions/suggesting.py",),
+    "subprocess": (
+        "backends/",
+        "worker/",
+        "orchestrate/provenance.py",  # git
+        "remote/connection.py",  # ssh
+        "suggestions/gaussian_process.py",  # torch, in a process of its own
+    ),
     "multiprocessing": ("backends/", "worker/"),
 }
 
