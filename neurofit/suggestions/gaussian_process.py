@@ -86,10 +86,10 @@ def _read(kind: str, *parts: Any) -> Range:
 
 def main() -> None:
     """Answer the request on standard input. What libraries print goes before the answer, which is the last line."""
-    from neurofit.suggestions.replay import asked
+    from neurofit.suggestions.replay import Replay
 
     request = json.load(sys.stdin)
     arguments = tuple(SearchedArgument(name, _read(*parts)) for name, *parts in request["ranges"])
     search = Search(arguments, trials=1, metric="metric", direction=request["direction"])
     known = [KnownTrial(**one) for one in request["known"]]
-    print("\n" + json.dumps(asked(search, {}, known, request["seed"], "gp")), flush=True)
+    print("\n" + json.dumps(Replay(search, {}).ask(known, request["seed"], "gp")), flush=True)

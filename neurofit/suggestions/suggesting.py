@@ -168,9 +168,9 @@ def _shuffled(size: int, position: int, seed: int) -> int:
 
 
 def _tpe(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
-    from neurofit.suggestions.replay import asked
+    from neurofit.suggestions.replay import Replay
 
-    return asked(request.search, request.given, known, request.seed)
+    return Replay(request.search, request.given).ask(known, request.seed, "tpe")
 
 
 def _gp(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
