@@ -81,6 +81,9 @@ class Task(Protocol):
     def should_stop(self) -> bool:
         """Whether the task was asked to stop."""
 
+    def should_prune(self) -> bool:
+        """Whether the task is a trial of a search that should end early, with the metrics so far."""
+
     def stop(self, step: int | None = None) -> NoReturn:
         """End the attempt as *stopped*."""
 

@@ -51,7 +51,6 @@ MAY_IMPORT = {
         "features",
         "remote",
     },
-    "suggestions": {"suggestions", "store", "experiments"},
     "report": {"report", "plotting", "orchestrate", "tables", "status", "store", "experiments"},
     "exports": {"exports", "tables", "status", "store", "experiments"},
     "orchestrate": {
@@ -69,6 +68,7 @@ MAY_IMPORT = {
     "status": {"status", "store", "experiments", "backends"},
     "remote": {"remote", "store", "experiments"},
     "worker": {"worker", "suggestions", "store", "experiments"},
+    "suggestions": {"suggestions", "store", "experiments"},
     "programs": {"programs", "worker", "experiments"},
     "store": {"store", "experiments"},
     "experiments": {"experiments"},
@@ -109,8 +109,15 @@ ONLY_IN = {
     "tensorboard": ("plotting/events.py", "exports/tensorboard_logs.py"),
     "mlflow": ("exports/mlflow_store.py",),
     "wandb": ("exports/wandb_runs.py",),
-    "optuna": ("suggestions/",),
-    "subprocess": ("backends/", "worker/", "orchestrate/provenance.py", "remote/connection.py"),  # git; ssh
+    "optuna": ("suggestions/replay.py",),
+    "cmaes": ("suggestions/suggesting.py",),
+    "subprocess": (
+        "backends/",
+        "worker/",
+        "orchestrate/provenance.py",  # git
+        "remote/connection.py",  # ssh
+        "suggestions/gaussian_process.py",  # torch, in a process of its own
+    ),
     "multiprocessing": ("backends/", "worker/"),
 }
 

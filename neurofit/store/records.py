@@ -261,7 +261,8 @@ class SuggestionRecord(Record, frozen=True, kw_only=True):
     derived: Values  # arguments derived from these and those of the grid's point
     sampler: str
     seed: Whole
-    known: dict[str, list[tuple[Whole, Whole]]]  # state → first and last of consecutive trials
+    # state → first and last of consecutive trials
+    known: dict[str, list[Annotated[list[Whole], Meta(min_length=2, max_length=2)]]]
     search: str  # hash of the ranges, the metric and the sampler
     submission: str
     versions: dict[str, str] = field(default_factory=dict)

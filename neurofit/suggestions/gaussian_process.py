@@ -16,8 +16,7 @@ from neurofit.suggestions.trial import KnownTrial
 
 ANSWER_SECONDS = 600
 _ROOT = str(Path(__file__).resolve().parents[2])
-# The path is set first, for a neurofit that is not installed; the current folder, which may hold a torch.py, is not on it.
-_PROGRAM = (
+_PROGRAM = (  # finds a neurofit that is not installed, and not a torch.py in the current folder
     "import sys; sys.path[0] = sys.argv[1]; from neurofit.suggestions.gaussian_process import main; main()"
 )
 
@@ -87,10 +86,10 @@ def _read(kind: str, *parts: Any) -> Range:
 
 def main() -> None:
     """Answer the request on standard input. What libraries print goes before the answer, which is the last line."""
-    from neurofit.suggestions.replay import asked
+    from neurofit.suggestions.replay import Replay
 
     request = json.load(sys.stdin)
     arguments = tuple(SearchedArgument(name, _read(*parts)) for name, *parts in request["ranges"])
     search = Search(arguments, trials=1, metric="metric", direction=request["direction"])
     known = [KnownTrial(**one) for one in request["known"]]
-    print("\n" + json.dumps(asked(search, {}, known, request["seed"], "gp")), flush=True)
+    print("\n" + json.dumps(Replay(search, {}).ask(known, request["seed"], "gp")), flush=True)

@@ -57,6 +57,7 @@ class Memory:
     _tasks: dict[tuple[int, int], _Repetition] = field(default_factory=dict)  # run and repetition
     _runs: dict[int, RegisteredRun] = field(default_factory=dict)
     _suggested: dict[int, Values] = field(default_factory=dict)
+    _final: dict[str, bool] = field(default_factory=dict)  # history → nothing more comes
     _steps: dict[str, tuple[int, dict[int, float]]] = field(default_factory=dict)  # history → size, numbers
 
     def trials(
@@ -162,18 +163,22 @@ class Memory:
     def _steps_of(self, run: RegisteredRun, task: _Repetition, metric: str) -> dict[int, float]:
         """The metric by step, of the attempt that counts or is running."""
         end = task.counted
-        attempt = end.attempt if end is not None and end.state == "done" else task.attempt
+        is_over = end is not None and end.state == "done"
+        attempt = end.attempt if end is not None and is_over else task.attempt
         history = self.files.task(run.number, run.id, 0).attempt(attempt).history
-        return self._history(history, metric)
+        return self._history(history, metric, is_over)
 
-    def _history(self, path: Path, metric: str) -> dict[int, float]:
+    def _history(self, path: Path, metric: str, is_over: bool) -> dict[int, float]:
         key = f"{metric} {path}"
+        if is_over and self._final.get(key):
+            return self._steps[key][1]
         try:
             size = os.stat(path).st_size
             if self._steps.get(key, (-1, {}))[0] != size:
                 columns = read_history(path)
                 steps, numbers = columns.get(metric, ([], []))
                 self._steps[key] = size, {int(step): number for step, number in zip(steps, numbers)}
+            self._final[key] = is_over
         except (OSError, StoreError):
             return {}  # nothing was logged yet, or the file is just being written
         return self._steps[key][1]

@@ -11,87 +11,148 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from neurofit.experiments.grid.search import Choices, Integers, Range, Search, SearchedArgument, Uniform
+from neurofit.experiments.grid.params import canonical
+from neurofit.experiments.grid.search import Choices, Integers, Range, Search, SearchedArgument
 from neurofit.suggestions.trial import KnownTrial
 
 if TYPE_CHECKING:
     import optuna
 
 
-def asked(
-    search: Search,
-    given: Mapping[str, Any],
-    known: Sequence[KnownTrial],
-    seed: int,
-    sampler: Literal["tpe", "gp"] = "tpe",
-) -> dict[str, Any]:
-    """What a sampler of Optuna suggests next.
+class Replay:
+    """What Optuna is told of a search.
 
     Parameters
     ----------
     search : Search
     given : mapping
         The arguments of the grid's point.
-    known : sequence of KnownTrial
-        By number; all inside the search's ranges.
-    seed : int
-    sampler : {"tpe", "gp"}
-        GP imports torch.
     """
-    import optuna
 
-    with _quiet():
-        study = optuna.create_study(direction=search.direction, sampler=_sampler(search, seed, sampler))
-        study.add_trials([frozen for one in known if (frozen := frozen_trial(search, given, one))])
-        trial = study.ask()
-        arguments = {one.name: one for one in search.arguments}
-        return search.chosen(lambda name, range: _value(trial, arguments[name], range), given)
+    def __init__(self, search: Search, given: Mapping[str, Any]) -> None:
+        self.search = search
+        self.given = given
+        self._fixed = {
+            one.name: _distribution(one, one.range) for one in search.arguments if one.range is not None
+        }
+
+    def ask(self, known: Sequence[KnownTrial], seed: int, sampler: Literal["tpe", "gp"]) -> dict[str, Any]:
+        """What a sampler suggests next.
+
+        Parameters
+        ----------
+        known : sequence of KnownTrial
+            By number.
+        seed : int
+        sampler : {"tpe", "gp"}
+            GP imports torch.
+        """
+        import optuna
+        from optuna.study import StudyDirection
+
+        with _quiet():
+            study = optuna.create_study(
+                direction=StudyDirection[self.search.direction.upper()], sampler=self._sampler(seed, sampler)
+            )
+            study.add_trials([told for one in known if (told := self.trial(_brief(one))) is not None])
+            trial = study.ask()
+            arguments = {one.name: one for one in self.search.arguments}
+            return self.search.chosen(
+                lambda name, range: self._value(trial, arguments[name], range), self.given
+            )
+
+    def trial(self, known: KnownTrial) -> optuna.trial.FrozenTrial | None:
+        """A trial as Optuna knows it; None where its arguments lie outside the search's ranges.
+
+        One that is done without a number counts as failed.
+        """
+        from optuna.trial import TrialState
+
+        ranges = self.search.ranges(known.values, self.given)
+        if ranges is None:
+            return None
+        value = known.value if known.state == "done" and known.value is not None else math.nan
+        state = {
+            "done": TrialState.FAIL if math.isnan(value) else TrialState.COMPLETE,
+            "pruned": TrialState.PRUNED,
+            "failed": TrialState.FAIL,
+            "open": TrialState.RUNNING,
+        }[known.state]
+        told = [(one, ranges[one.name], _parameter(one, ranges[one.name])) for one in self.search.arguments]
+        now = datetime.now()
+        return _trial_class()(
+            number=known.number,
+            trial_id=known.number,
+            state=state,
+            value=value if state is TrialState.COMPLETE else None,
+            datetime_start=now,
+            datetime_complete=now if state.is_finished() else None,
+            params={name: _told(one, range, known.values[one.name]) for one, range, name in told},
+            distributions={name: self._distribution(one, range) for one, range, name in told},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={step: float(value) for step, value in known.steps.items()},
+        )
+
+    def _sampler(self, seed: int, name: str) -> optuna.samplers.BaseSampler:
+        from optuna.samplers import GPSampler, TPESampler
+
+        if name == "gp":
+            return GPSampler(seed=seed, n_startup_trials=1)
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=1,
+            multivariate=True,
+            group=self.search.is_conditional,
+            constant_liar=True,  # what is running counts as bad, so that parallel trials do not try the same
+        )
+
+    def _distribution(
+        self, argument: SearchedArgument, range: Range
+    ) -> optuna.distributions.BaseDistribution:
+        return self._fixed.get(argument.name) or _distribution(argument, range)
+
+    def _value(self, trial: optuna.Trial, argument: SearchedArgument, range: Range) -> Any:
+        """What Optuna suggests for an argument, as its fit knows it."""
+        name = _parameter(argument, range)
+        if isinstance(range, Choices):
+            return range.values[range.texts.index(trial.suggest_categorical(name, range.texts))]
+        if _is_share(argument):
+            return range.at(trial.suggest_float(name, 0, 1))
+        if isinstance(range, Integers):
+            return trial.suggest_int(name, range.low, range.high, log=range.log)
+        return min(
+            max(trial.suggest_float(name, range.low, range.high, log=range.log), range.low), range.high
+        )
 
 
-def _sampler(search: Search, seed: int, name: str) -> optuna.samplers.BaseSampler:
-    from optuna.samplers import GPSampler, TPESampler
-
-    if name == "gp":
-        return GPSampler(seed=seed, n_startup_trials=1)
-    # constant_liar: the trials that are running count as bad, so that parallel ones do not all try the same.
-    return TPESampler(
-        seed=seed, n_startup_trials=1, multivariate=True, group=search.is_conditional, constant_liar=True
-    )
+def _brief(known: KnownTrial) -> KnownTrial:
+    """With the last step alone, which is all that a sampler looks at, and only of pruned trials."""
+    if known.state != "pruned" or not known.steps:
+        return replace(known, steps={})
+    last = max(known.steps)
+    return replace(known, steps={last: known.steps[last]})
 
 
-def frozen_trial(
-    search: Search, given: Mapping[str, Any], known: KnownTrial
-) -> optuna.trial.FrozenTrial | None:
-    """A trial as Optuna knows it; None where its arguments lie outside the search's ranges."""
-    from optuna.trial import TrialState, create_trial
+@cache
+def _trial_class() -> type[optuna.trial.FrozenTrial]:
+    from optuna.trial import FrozenTrial
 
-    ranges = search.ranges(known.values, given)
-    if ranges is None:
-        return None
-    value = known.value if known.state == "done" else None
-    state = {
-        "done": TrialState.COMPLETE,
-        "pruned": TrialState.PRUNED,
-        "failed": TrialState.FAIL,
-        "open": TrialState.RUNNING,
-    }[known.state]
-    if state is TrialState.COMPLETE and (value is None or math.isnan(value)):
-        state, value = TrialState.FAIL, None
-    names = {one.name: parameter(one, ranges[one.name]) for one in search.arguments}
-    return create_trial(
-        state=state,
-        value=value,
-        params={
-            names[one.name]: _told(one, ranges[one.name], known.values[one.name]) for one in search.arguments
-        },
-        distributions={names[one.name]: _distribution(one, ranges[one.name]) for one in search.arguments},
-        intermediate_values={step: float(value) for step, value in known.steps.items()},
-    )
+    class Replayed(FrozenTrial):
+        """A trial of a single study, which need not copy it: with 2,000 trials, that takes half of the time."""
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Replayed:
+            return self
+
+    return Replayed
 
 
-def parameter(argument: SearchedArgument, range: Range) -> str:
+def _parameter(argument: SearchedArgument, range: Range) -> str:
     """The name by which Optuna knows an argument.
 
     That of a conditional one tells a list from another and from numbers, between which a name must not change.
@@ -103,11 +164,11 @@ def parameter(argument: SearchedArgument, range: Range) -> str:
     return f"{argument.name} (share)"
 
 
-def _is_share(argument: SearchedArgument, range: Range) -> bool:
-    """Whether Optuna is told where in its range a number lies: a conditional range may change from trial to trial, and
-    a name's ends must not.
+def _is_share(argument: SearchedArgument) -> bool:
+    """Whether Optuna is told where in its range a number lies: the ends of a conditional range may change from trial
+    to trial, and those that belong to a name must not.
     """
-    return argument.range is None and not isinstance(range, Choices)
+    return argument.range is None
 
 
 def _distribution(argument: SearchedArgument, range: Range) -> optuna.distributions.BaseDistribution:
@@ -115,7 +176,7 @@ def _distribution(argument: SearchedArgument, range: Range) -> optuna.distributi
 
     if isinstance(range, Choices):
         return CategoricalDistribution(range.texts)
-    if _is_share(argument, range):
+    if _is_share(argument):
         return FloatDistribution(0.0, 1.0)
     if isinstance(range, Integers):
         return IntDistribution(range.low, range.high, log=range.log)
@@ -125,22 +186,10 @@ def _distribution(argument: SearchedArgument, range: Range) -> optuna.distributi
 def _told(argument: SearchedArgument, range: Range, value: Any) -> Any:
     """A value as Optuna knows it."""
     if isinstance(range, Choices):
-        return range.text(value)
-    if _is_share(argument, range):
+        return canonical(value)
+    if _is_share(argument):
         return range.share(value)
     return int(value) if isinstance(range, Integers) else float(value)
-
-
-def _value(trial: optuna.Trial, argument: SearchedArgument, range: Range) -> Any:
-    """What Optuna suggests for an argument, as its fit knows it."""
-    told = trial._suggest(parameter(argument, range), _distribution(argument, range))
-    if isinstance(range, Choices):
-        return range.values[range.texts.index(told)]
-    if _is_share(argument, range):
-        return range.at(told)
-    if isinstance(range, Uniform):
-        return min(max(float(told), range.low), range.high)
-    return int(told)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofit.errors import GridError, MissingExtra, install, missing_extra
-from neurofit.experiments.grid.search import Choices, Range, Search
+from neurofit.experiments.grid.search import Choices, Integers, Range, Search
 from neurofit.suggestions.trial import KnownTrial
 
 SPREAD_TRIALS = 10  # whose arguments are spread evenly before a sampler learns from them
@@ -144,15 +144,16 @@ def _random(request: Request) -> dict[str, Any]:
 
 def _combination(request: Request) -> dict[str, Any]:
     """Combination `number` of all, in a random order that the trials share."""
-    sizes = [len(argument.given(request.given)) for argument in request.search.arguments]
-    left = math.prod(sizes)
-    if request.number >= left:
-        raise GridError(f"search: a grid of {left:,} combinations has none for trial {request.number}.")
-    index = _shuffled(left, request.number, request.common_seed)
+    ranges = {one.name: one.range for one in request.search.arguments}
+    most = math.prod(range.size for range in ranges.values() if isinstance(range, (Integers, Choices)))
+    if request.number >= most:
+        raise GridError(f"search: a grid of {most:,} combinations has none for trial {request.number}.")
+    left = _shuffled(most, request.number, request.common_seed)
     values: dict[str, Any] = {}
-    for argument, size in zip(request.search.arguments, sizes, strict=True):
-        index, digit = divmod(index, size)
-        values[argument.name] = argument.given(request.given)[digit]
+    for name, range in ranges.items():
+        assert isinstance(range, (Integers, Choices))  # a search with the sampler 'grid' has no others
+        left, index = divmod(left, range.size)
+        values[name] = range.item(index)
     return values
 
 
@@ -167,9 +168,9 @@ def _shuffled(size: int, position: int, seed: int) -> int:
 
 
 def _tpe(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
-    from neurofit.suggestions.replay import asked
+    from neurofit.suggestions.replay import Replay
 
-    return asked(request.search, request.given, known, request.seed)
+    return Replay(request.search, request.given).ask(known, request.seed, "tpe")
 
 
 def _gp(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def _cmaes(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
 
     search = request.search
     ranges = {one.name: one.given(request.given) for one in search.arguments}
-    numbers = [name for name, range in ranges.items() if not isinstance(range, Choices)]
+    numbers = {name: range for name, range in ranges.items() if not isinstance(range, Choices)}
     lists = {} if len(numbers) == len(ranges) else _tpe(request, known)
     if not numbers:
         return lists
@@ -197,7 +198,7 @@ def _cmaes(request: Request, known: list[KnownTrial]) -> dict[str, Any]:
     state = CMA(np.full(len(numbers), 0.5), CMAES_STEP, bounds=box, seed=request.seed)
     sign = -1.0 if search.maximizes else 1.0
     told = [
-        (np.array([ranges[name].share(one.values[name]) for name in numbers]), sign * one.value)
+        (np.array([numbers[name].share(one.values[name]) for name in numbers]), sign * one.value)
         for one in known
         if one.state == "done" and one.value is not None and math.isfinite(one.value)
     ]

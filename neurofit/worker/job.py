@@ -22,14 +22,22 @@ from neurofit.process import Process
 from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_mine
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
-from neurofit.store.records import Cancellation, ErrorRecord, JournalLine, Outcome, RegisteredRun
+from neurofit.store.records import (
+    STEP_ARGUMENTS,
+    Cancellation,
+    ErrorRecord,
+    JournalLine,
+    Outcome,
+    RegisteredRun,
+)
 from neurofit.store.submissions import Planned, read_job, read_stops
-from neurofit.store.suggestions import SUGGESTION
+from neurofit.store.suggestions import PRUNED_AT, SUGGESTION
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, notices, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
+from neurofit.worker.pruning import Pruning, Teller
 from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
 from neurofit.worker.task_context import TaskContext
@@ -214,6 +222,8 @@ class _Job:
         run, suggestion, problem = self._run(claimed[0][0])
         lives = [self._live(run, task, attempt, suggestion) for task, attempt in claimed]
         records = [self._record(run, task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
+        if self._ends_with_the_first(run, claimed, records):
+            return "done"
         fit = assignment.experiment.adapter if assignment.experiment and problem is None else None
         over = _limit("timeout", self.limits)
         reason, own = SharedReason(), not self.worker.in_process
@@ -241,7 +251,7 @@ class _Job:
             child.do(work)
             ending = supervisor.Ending(0, 0.0)
         else:
-            ending = self._supervise(work, claimed, reason)
+            ending = self._supervise(work, claimed, reason, self._teller(run, lives))
         ends = self._settle(claimed, records, ending)
         if ending.asked == NEAR_LIMIT:
             return "near the limit"
@@ -251,8 +261,31 @@ class _Job:
             return "stopped"
         return "crashed" if "crashed" in ends else "done"
 
+    def _ends_with_the_first(
+        self, run: RegisteredRun, claimed: list[tuple[Planned, AttemptFiles]], records: list[Outcome]
+    ) -> bool:
+        """Whether these are repetitions of a trial whose first one was ended early: then they end at once."""
+        if claimed[0][0].repetition == 0 or (step := self.worker.trials.pruned_at(run)) is None:
+            return False
+        for (_, attempt), record in zip(claimed, records):
+            facts = {**(record.facts or {}), PRUNED_AT: step}
+            publish(attempt, replace(record, state="done", facts=facts))
+        self._settle(claimed, records, supervisor.Ending(0, 0.0))
+        return True
+
+    def _teller(self, run: RegisteredRun, lives: list[TaskContext]) -> Callable[[], None]:
+        """Tells a trial, while it runs, what becomes known of the others."""
+        pruning = lives[0].pruning
+        if pruning is None:
+            return lambda: None
+        return Teller(pruning.feed, lambda: self.worker.trials.known(run)).tell_if_due
+
     def _supervise(
-        self, work: child.Work, claimed: list[tuple[Planned, AttemptFiles]], reason: SharedReason
+        self,
+        work: child.Work,
+        claimed: list[tuple[Planned, AttemptFiles]],
+        reason: SharedReason,
+        meanwhile: Callable[[], None],
     ) -> supervisor.Ending:
         first = claimed[0][1]
         text = self.worker.status_line
@@ -266,6 +299,7 @@ class _Job:
             HEARTBEAT_SECONDS,
             self.worker.forked,
             reason,
+            meanwhile,
         )
         start = supervisor.Start(
             lambda: self._in_child(work), self.worker.environment, self.worker.descriptors
@@ -315,7 +349,15 @@ class _Job:
             attempt=attempt,
             fresh_after=task.last_attempt if assignment.record.fresh else 0,
             facts={SUGGESTION: suggestion} if suggestion else {},
+            pruning=self._pruning(run, task),
         )
+
+    def _pruning(self, run: RegisteredRun, task: Planned) -> Pruning | None:
+        if task.repetition:  # the first repetition decides for all
+            return None
+        arguments = {**self.worker.assignment.record.steps, **run.params, **run.derived}
+        steps = next((arguments[name] for name in STEP_ARGUMENTS if name in arguments), None)
+        return self.worker.trials.pruning(run, int(steps) if type(steps) in (int, float) else None)
 
     def _record(self, run: RegisteredRun, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
         """The outcome of an attempt as far as it is known before it starts."""

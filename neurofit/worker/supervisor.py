@@ -183,6 +183,7 @@ class Watch:
     heartbeat_seconds: float
     forked: Callable[[int], None]
     reason: SharedReason = field(default_factory=SharedReason)
+    meanwhile: Callable[[], None] = lambda: None  # called about every second
 
 
 @dataclass
@@ -263,6 +264,7 @@ class _Watcher:
         if now >= self.next_beat:
             self.watch.heartbeat()
             self.next_beat = now + self.watch.heartbeat_seconds * random.uniform(0.6, 1.0)
+        self.watch.meanwhile()
         if self.kill_at is not None:
             if now >= self.kill_at or self.watch.signals.hard:
                 self._signal(signal.SIGKILL)

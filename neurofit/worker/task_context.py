@@ -15,11 +15,13 @@ from typing import Any, NoReturn
 from neurofit.errors import UsageError, text_of
 from neurofit.experiments.experiment import Seeds
 from neurofit.store import inputs
-from neurofit.store.history import History
+from neurofit.store.history import History, read_history
 from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import CheckpointRecord
+from neurofit.store.suggestions import PRUNED_AT
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, persistent
+from neurofit.worker.pruning import Pruning
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
@@ -99,6 +101,7 @@ class TaskContext:
     stop_request: StopRequest = field(default_factory=StopRequest)
     facts: dict[str, Any] = field(default_factory=dict)
     progress: int | float | None = None
+    pruning: Pruning | None = None  # of a trial that may end early
 
     def __post_init__(self) -> None:
         self._history = History(self.attempt.history)
@@ -143,6 +146,8 @@ class TaskContext:
         step = _step(step)
         self._history.add(step, numbers)
         self.progress = step
+        if self.pruning is not None:
+            self.pruning.note(step, numbers)
 
     def record(self, **facts: Any) -> None:
         """Add facts that are not metrics to the outcome.
@@ -229,6 +234,26 @@ class TaskContext:
         self._history.close()
         self._history.take_up(checkpoints.take_up(folder, self.files, self.attempt))
         self.record(resumed_from=folder.name)
+        if self.pruning is not None:
+            self._note_earlier_steps(self.pruning)
+
+    def _note_earlier_steps(self, pruning: Pruning) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name, (steps, numbers) in read_history(self.attempt.history).items():
+                for step, number in zip(steps, numbers):
+                    pruning.note(step, {name: number})
+
+    def should_prune(self) -> bool:
+        """Whether this trial of a search should end early, because others were better at the last logged step.
+
+        If so, return the metrics so far: the trial ends as *done*, with the fact `pruned_at`, and is left out of
+        means and of the best. Always False without a search, without a pruner, and for every repetition of a trial
+        but the first.
+        """
+        if self.pruning is None or not self.pruning.should_prune():
+            return False
+        self.record(**{PRUNED_AT: self.pruning.pruned_at})
+        return True
 
     def should_stop(self) -> bool:
         """Whether this task was asked to stop (time limit near, Ctrl-C, cancelled).

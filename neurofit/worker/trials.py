@@ -7,15 +7,23 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from neurofit.errors import NeurofitError
+from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments.experiment import Experiment, Run
 from neurofit.experiments.grid.search import Search
 from neurofit.spans import spans
-from neurofit.store.records import RegisteredRun, SuggestionRecord
-from neurofit.store.suggestions import content_hash, merged, read_suggestion, write_suggestion
+from neurofit.store.records import Outcome, RegisteredRun, SuggestionRecord
+from neurofit.store.suggestions import (
+    PRUNED_AT,
+    content_hash,
+    merged,
+    read_suggestion,
+    write_suggestion,
+)
+from neurofit.structure import read_record
 from neurofit.suggestions.known import Memory, by_state
 from neurofit.transient import retry
 from neurofit.worker.assignment import Assignment
+from neurofit.worker.pruning import Feed, Pruning
 
 if TYPE_CHECKING:
     from neurofit.suggestions.trial import KnownTrial
@@ -76,6 +84,36 @@ class Trials:
         repetitions = self.assignment.record.repetitions
         return self.memory.trials(self.search, run.group, repetitions, without=run.trial)
 
+    def pruning(self, run: RegisteredRun, steps: int | None) -> Pruning | None:
+        """What decides whether a trial ends early, None if nothing does.
+
+        Parameters
+        ----------
+        run : RegisteredRun
+            The trial.
+        steps : int or None
+            The last step of its fit, if that is known.
+        """
+        search = self.search
+        if search is None or search.pruner is None or run.trial is None or run.group is None:
+            return None
+        known = self.known(run)
+        return Pruning(search, run.group, run.trial, known, Feed(known), steps)
+
+    def pruned_at(self, run: RegisteredRun) -> int | float | None:
+        """The step at which the first repetition of a trial was ended early; None if it was not."""
+        if run.trial is None:
+            return None
+        for attempt in reversed(self.assignment.task_files(run.number, 0).attempts()):
+            try:
+                outcome = retry(lambda path=attempt.outcome: read_record(path, Outcome))  # type: ignore[misc]
+            except (FileNotFoundError, StoreError):
+                continue
+            if outcome.state == "done":
+                step = (outcome.facts or {}).get(PRUNED_AT)
+                return step if isinstance(step, (int, float)) else None
+        return None
+
     def _trial(self, experiment: Experiment, run: RegisteredRun) -> Run:
         """The run as the script has it: with the rules of its derived arguments."""
         if not self._of_group:
@@ -105,7 +143,9 @@ class Trials:
             derived=experiment.suggested(trial, values).derived,
             sampler=search.sampler,
             seed=request.seed,
-            known={state: spans(numbers) for state, numbers in by_state(told).items()},
+            known={
+                state: [list(span) for span in spans(numbers)] for state, numbers in by_state(told).items()
+            },
             search=search.identity,
             submission=self.assignment.submission.name,
             versions=_versions(),

@@ -108,6 +108,19 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "inode": 12345,
         "changed": 1795199412.25,
     },
+    records.SuggestionRecord: {
+        "trial": 17,
+        "group": "72e0bf11da05cecf",
+        "values": {"learning_rate": 0.001, "optimizer": "adam"},
+        "derived": {"epochs": 20},
+        "sampler": "tpe",
+        "seed": 986504807,
+        "known": {"done": [[0, 13], [15, 15]], "open": [[14, 14], [16, 16]]},
+        "search": "7c37da2f0fc2187c",
+        "submission": "20261120-183012-local-k3f9",
+        "versions": {"optuna": "5.0.0"},
+        "t": 1795199412.25,
+    },
     records.NoticeClaim: {"process": PROCESS, "reason": "ended", "t": 1795199412.25},
     records.NoticeResult: {
         "problem": "It failed with exit code 3.",
@@ -150,6 +163,8 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "params": {"lr": 0.1},
         "derived": {},
         "on_grid": True,
+        "trial": 3,
+        "group": "72e0bf11da05cecf",
     },
     records.ChoiceRecord: {
         "run": 1,

@@ -24,6 +24,7 @@ from neurofit.metric_names import is_of_test
 
 DIRECTIONS = ("maximize", "minimize")
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "grid")
+UNCONDITIONAL = ("cmaes", "gp", "grid")  # samplers for ranges that depend on no other argument
 PRUNERS = ("median", "hyperband")
 MOST_TRIALS = 100_000
 LARGEST_INTEGER = 2**53  # beyond, samplers would round
@@ -47,6 +48,10 @@ class Uniform:
             low, high = math.log(self.low), math.log(self.high)
             return min(max(math.exp(low + share * (high - low)), self.low), self.high)
         return min(max(self.low + share * (self.high - self.low), self.low), self.high)
+
+    def share(self, value: float) -> float:
+        """The share of the range that lies below a value of it: the inverse of `at`."""
+        return _share(value, self.low, self.high, self.log)
 
     def ends(self) -> list[Any]:
         return [self.low, self.high]
@@ -76,6 +81,17 @@ class Integers:
             value = low + share * (high - low)
         return min(max(round(value), self.low), self.high)
 
+    def share(self, value: float) -> float:
+        """The share of the range that lies below a value of it: the inverse of `at`."""
+        return _share(value, self.low - 0.5, self.high + 0.5, self.log)
+
+    @property
+    def size(self) -> int:
+        return self.high - self.low + 1
+
+    def item(self, index: int) -> int:
+        return self.low + index
+
     def ends(self) -> list[Any]:
         return [self.low, self.high]
 
@@ -91,6 +107,13 @@ class Choices:
 
     def __contains__(self, value: object) -> bool:
         return canonical(value) in self.texts
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def item(self, index: int) -> Any:
+        return self.values[index]
 
     @cached_property
     def texts(self) -> list[str]:
@@ -109,6 +132,11 @@ class Choices:
 
 
 Range = Uniform | Integers | Choices
+
+
+def _share(value: float, low: float, high: float, log: bool) -> float:
+    low, value, high = (math.log(one) for one in (low, value, high)) if log else (low, value, high)
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def uniform(low: float, high: float) -> Uniform:
@@ -244,6 +272,33 @@ class Search:
     pruner: str | None = None
     at_once: int = 10
 
+    def __post_init__(self) -> None:
+        if self.sampler in UNCONDITIONAL and (argument := self._conditional()) is not None:
+            raise GridError(
+                f"search: the range of '{argument.name}' depends on other arguments, which the sampler "
+                f"'{self.sampler}' cannot search. Write sampler=\"tpe\"."
+            )
+        if self.sampler == "grid" and self.trials > (most := self._combinations()):
+            raise GridError(
+                f"search: {self.trials:,} trials, but the grid has {most:,} combination"
+                f"{'s' if most > 1 else ''}. Write trials={most}."
+            )
+
+    def _conditional(self) -> SearchedArgument | None:
+        return next((one for one in self.arguments if one.function is not None), None)
+
+    def _combinations(self) -> int:
+        """How many combinations there are of lists and integers."""
+        number = 1
+        for one in self.arguments:
+            if one.range is None or isinstance(one.range, Uniform):
+                raise GridError(
+                    f"search: {one.name}={one.range} has no end of values, and the sampler 'grid' tries each. "
+                    f'Write a list, {one.name}=[…], or another sampler, such as sampler="qmc".'
+                )
+            number *= one.range.size
+        return number
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(argument.name for argument in self.arguments)
@@ -255,7 +310,7 @@ class Search:
     @property
     def is_conditional(self) -> bool:
         """Whether the range of an argument depends on other arguments."""
-        return any(argument.function is not None for argument in self.arguments)
+        return self._conditional() is not None
 
     def chosen(
         self, choose: Callable[[str, Range], Any], given: Mapping[str, Any] | None = None

@@ -166,6 +166,10 @@ class _PointTask:
     def log(self, step: int, **numbers: float) -> None:
         self._task.log(step, strength=self._strength, **numbers)
 
+    def should_prune(self) -> bool:
+        """False: the points of a path cannot be compared with those of another at the same step."""
+        return False
+
     @contextlib.contextmanager
     def save_checkpoint(self, step: int) -> Iterator[Path]:
         with self._task.save_checkpoint(step) as folder:

@@ -29,7 +29,7 @@ from neurofit.models.training import Training
 from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.cotraining import CotrainingProgram
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
-from neurofit.models.training_loop.loop import Loop
+from neurofit.models.training_loop.loop import PRUNED, Loop
 from neurofit.models.training_loop.program import Program
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,9 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     if routed.training.path is None:
         loop = _loop(fit, routed, prepared, task)
         kept, facts = _trained(loop)
+        if facts["stop_reason"] == PRUNED:  # nothing of it will be used: the next trial can start
+            task.record(**facts)
+            return loop.last_seen
     else:
         loop, kept, facts = _trained_path(fit, routed, prepared, task)
     result = predict_and_score(loop.program, kept, prepared.parts, fit.scores, prepared.classes)

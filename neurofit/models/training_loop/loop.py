@@ -26,6 +26,7 @@ from neurofit.models.training_loop.checkpoint import Progress, Snapshot, Verdict
 from neurofit.models.training_loop.program import Program
 
 EVENTS = "events.out.tfevents*"  # files for TensorBoard
+PRUNED = "pruned"  # why a training ended early that is a trial of a search
 SECONDS_PER_CALL = 1.0  # of compiled epochs: how long a request to stop may wait
 ABOVE_ZERO = dict.fromkeys(
     ("poisson", "gamma"),
@@ -71,6 +72,7 @@ class Loop:
     # Seconds per epoch in the last call, if nothing was compiled in it
     _pace: float | None = field(default=None, init=False)
     _traced: bool = field(default=False, init=False)
+    _last_seen: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.training = self.program.training
@@ -91,7 +93,7 @@ class Loop:
 
         Returns
         -------
-        {"epochs", "patience", "converged"}
+        {"epochs", "patience", "converged", "pruned"}
             Why training ended.
         """
         self.task.keep(EVENTS)
@@ -121,6 +123,8 @@ class Loop:
                 return "patience"
             if self.program.converged:
                 return "converged"
+            if due and epoch < self.training.epochs and self.task.should_prune():
+                return PRUNED
             self._checkpoint()
         return "epochs"
 
@@ -159,6 +163,11 @@ class Loop:
             return left
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
 
+    @property
+    def last_seen(self) -> dict[str, float]:
+        """The numbers of the last validation, as in the history."""
+        return dict(self._last_seen)
+
     def _validate(self, cost: float, penalised: float) -> Verdict:
         """Record the losses, and decide what to do."""
         progress = self.snapshot.progress
@@ -170,6 +179,7 @@ class Loop:
             numbers |= {f"{self.name}/{key}": value for key, value in seen.items()}
             verdict = self._decide(seen["loss"])
         numbers["learning_rate"] = progress.learning_rate
+        self._last_seen = numbers
         self.task.log(self.first + progress.epoch, **numbers)
         self._scalars.write(self.first + progress.epoch, numbers)
         return verdict
