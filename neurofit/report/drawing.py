@@ -29,6 +29,7 @@ from neurofit.report.pictures import (
 from neurofit.report.tables import DecisiveMetric, RunTable
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.history import read_history
+from neurofit.tables.trials import is_counted
 
 if TYPE_CHECKING:
     from neurofit.tables.table import TaskRow
@@ -78,7 +79,7 @@ def _tasks_of(
     """The finished tasks of the best runs, by the label of their run."""
     found: dict[str, list[PlottedTask]] = {labels[run]: [] for run in best}
     for row in rows:
-        if row["state"] == "done" and row["run"] in best:
+        if is_counted(row) and row["run"] in best:
             files = status.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"] or 0)
             found[labels[row["run"]]].append(PlottedTask(row, {}, files.folder))
     return found

@@ -13,6 +13,7 @@ from neurofit.experiments.grid.params import short
 from neurofit.files import read_json
 from neurofit.report.tables import RunTable
 from neurofit.status.experiment_status import ExperimentStatus
+from neurofit.tables.trials import is_counted
 
 if TYPE_CHECKING:
     from neurofit.tables.table import TaskRow
@@ -32,7 +33,7 @@ class Setting:
 
 def recipe_of(status: ExperimentStatus, rows: list[TaskRow], table: RunTable) -> tuple[str, list[Setting]]:
     """The selector of a task of the best run and its recipe: `recipe.json`, the fact `recipe`, or its arguments."""
-    done = [row for row in rows if row.get("state") == "done"]
+    done = [row for row in rows if is_counted(row)]
     best = table.best_runs(1)
     row = next((row for row in done if row["run"] in best), done[0] if done else None)
     if row is None:

@@ -12,6 +12,7 @@ from neurofit.experiments.grid.params import short
 from neurofit.report.pictures import RunScore, difference_pictures
 from neurofit.report.svg import Svg
 from neurofit.tables.formats import SPREAD, Sheet, render, sheet
+from neurofit.tables.trials import is_counted
 from neurofit.text import command
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ def _best_value(rows: list[TaskRow], axis: str, metric: DecisiveMetric) -> Any:
     for row in rows:
         score = (row.get("metrics") or {}).get(metric.name)
         value = {"architecture": row.get("architecture"), **(row.get("params") or {})}.get(axis)
-        if row.get("state") == "done" and row.get("on_grid") is not False and score is not None:
+        if is_counted(row) and row.get("on_grid") is not False and score is not None:
             numbers.setdefault(repr(value), []).append(score)
             values[repr(value)] = value
     if not numbers:

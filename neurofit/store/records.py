@@ -264,6 +264,8 @@ class SuggestionRecord(Record, frozen=True, kw_only=True):
     # state → first and last of consecutive trials
     known: dict[str, list[Annotated[list[Whole], Meta(min_length=2, max_length=2)]]]
     search: str  # hash of the ranges, the metric and the sampler
+    metric: str  # that the search improves
+    direction: Literal["maximize", "minimize"]
     submission: str
     versions: dict[str, str] = field(default_factory=dict)
     t: Number | None = None  # when, in seconds

@@ -16,6 +16,7 @@ from neurofit.tables.comparison import by_run, lower_by_name
 from neurofit.tables.query import TaskQuery
 from neurofit.tables.rows import read_rows
 from neurofit.tables.table import TaskRow, is_model_score, metric_columns
+from neurofit.tables.trials import is_counted, searched_for
 from neurofit.text import command
 
 _ELSEWHERE = " (--best-by in results, plot and report)"
@@ -82,7 +83,8 @@ def resolved_selection(
     query = TaskQuery(status.name, Selection(status.name), condition=condition)
     matching = {number for number, _ in query.keys(status)} if condition is not None else None
     rows = [row for row in read_rows(status) if matching is None or row["run"] in matching]
-    best = best_of(rows, status.name, by)
+    target = searched_for(status)
+    best = best_of(rows, status.name, target.by if by is None and target else by)
     return selection.of_run(best.run), best
 
 
@@ -104,7 +106,7 @@ def best_of(rows: Iterable[TaskRow], name: str, by: str | None = None) -> Best:
         No task of the grid is done, or the metric is unknown, has no numbers, or cannot be chosen.
     """
     every = list(rows)
-    done = [row for row in every if row.get("state") == "done"]
+    done = [row for row in every if is_counted(row)]
     on_grid = [row for row in done if row.get("on_grid") is not False]
     if not on_grid:
         off = f" on the grid ({len(done)} off the grid)" if done else ""

@@ -31,6 +31,7 @@ from neurofit.tables.table import (
     to_series,
     valid_rows,
 )
+from neurofit.tables.trials import is_counted, is_pruned
 
 PREFERRED = ("test/correlation", "test/", "validation/correlation", "validation/", "")
 EVERY = object()  # of an axis: all pairs of its values
@@ -41,6 +42,7 @@ _OWN_COLUMNS = (
     "architecture",
     "repetitions",
     "missing",
+    "pruned",
     "on_grid",
     "interval",
     "varied",
@@ -117,7 +119,8 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
         - `interval` says what `low` and `high` are: a 95 % t-interval of the mean over repetitions (with the
           corrected variance if splits are resampled), or the lowest and the highest fold.
         - `on_grid` is there if some run is off the grid.
-        - `repetitions` counts the finished tasks, `missing` the others. If some of the finished tasks lack a
+        - `repetitions` counts the finished tasks, `pruned` those that a search ended early, which no mean
+          includes, `missing` the others. If some of the finished tasks lack a
           metric, `M n` counts those that have it.
         - `varied` says what differed between repetitions ("initialisation", "split"); `mixed` says what
           differed although it should not ("2 codes").
@@ -126,13 +129,16 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     """
     groups = [part for group in group_by_run(valid_rows(rows)) for part in _split_by_defaults(group)]
     ordered = [row for group in groups for row in group]
-    done = [[row for row in group if row.get("state") == "done"] for group in groups]
+    done = [[row for row in group if is_counted(row)] for group in groups]
+    pruned = np.array([sum(map(is_pruned, group)) for group in groups], dtype=int)
     count = np.array([len(group) for group in done], dtype=int)
-    missing = np.array([len(group) for group in groups], dtype=int) - count
+    missing = np.array([len(group) for group in groups], dtype=int) - count - pruned
     matrices = _metric_matrices(groups, ordered)
     replications = {name: [replication(group, name) for group in done] for name in matrices}
     spreads = {name: spread(matrix, replications[name]) for name, matrix in matrices.items()}
     columns: dict[str, Any] = {**_settings(groups, ordered), "repetitions": count, "missing": missing}
+    if pruned.any():
+        columns["pruned"] = pruned
     on_grid = [group[0].get("on_grid") is not False for group in groups]
     if not all(on_grid):
         columns["on_grid"] = on_grid
@@ -154,6 +160,7 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     frame.attrs["axes"] = axes_of(ordered, {"architecture": "architecture", **names})
     frame.attrs["scores"] = [f"{name} mean" for name in spreads]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
+    frame.attrs["first"] += ["pruned"] if pruned.any() else []
     frame.attrs["first"] += [] if all(on_grid) else ["on_grid"]
     return frame
 
@@ -269,7 +276,7 @@ def pair_values(
     axes = _axes(kept)
     levels = _levels(axes, axis, off_grid=len(every) - len(kept))
     finite = np.flatnonzero(np.isfinite(numbers)).tolist()
-    done = [i for i in finite if kept[i].get("state") == "done"]
+    done = [i for i in finite if is_counted(kept[i])]
     keys = {name: list(map(key, values)) for name, values in axes.items()}
     runs = list(map(run_key, kept))
     pairings = []
@@ -344,7 +351,7 @@ def _split_by_defaults(group: list[TaskRow]) -> list[list[TaskRow]]:
 
 def _metric_matrices(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[str, np.ndarray]:
     """Each metric as (run, place in its group); nan where a task is not done or has no such number."""
-    done = np.array([row.get("state") == "done" for row in rows], dtype=bool)
+    done = np.array([is_counted(row) for row in rows], dtype=bool)
     run = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     place = np.array([i for group in groups for i in range(len(group))], dtype=int)
     shape = len(groups), max(map(len, groups), default=0)

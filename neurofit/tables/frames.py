@@ -10,6 +10,7 @@ from neurofit.experiments.selector import Selection
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
+from neurofit.tables.trials import is_counted
 from neurofit.tables.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def neurons(name: str, *, best_by: str | None = None, study: Path | str | None =
     status, selection = _select(name, study, best_by)
     frames = []
     for row in read_rows(status, selection):
-        if row["state"] != "done" or not row["attempt"]:
+        if not is_counted(row) or not row["attempt"]:
             continue
         task = status.files.task(row["run"], row["id"], row["repetition"])
         path = task.attempt(row["attempt"]).folder / "neurons.csv"

@@ -16,6 +16,7 @@ from neurofit.tables.table import (
     nested_dicts,
     valid_rows,
 )
+from neurofit.tables.trials import is_counted, is_pruned
 
 _STATES = ("failed", "lost", "cancelled", "stopped", "running", "queued", "new")
 _SHOWN_RUNS = 3
@@ -33,10 +34,11 @@ def notes(rows: Iterable[TaskRow], *, grid_only: bool = False) -> list[str]:
     """
     every = list(rows)
     valid = valid_rows(every)
-    done = [row for row in valid if row.get("state") == "done"]
+    done = [row for row in valid if is_counted(row)]
     sentences = [
         _damaged(every, valid),
         _missing(valid),
+        _pruned(valid),
         _other_code(done),
         _mixed_runs(done),
         _other_defaults(done),
@@ -60,6 +62,14 @@ def _missing(rows: list[TaskRow]) -> str:
     known = [state for state in _STATES if state in states] + sorted(set(states) - set(_STATES))
     missing, listed = sum(states.values()), ", ".join(f"{states[state]} {state}" for state in known)
     return f"{missing} of {_count(len(rows), 'task')} {'is' if missing == 1 else 'are'} missing ({listed})."
+
+
+def _pruned(rows: list[TaskRow]) -> str:
+    pruned = sum(map(is_pruned, rows))
+    if not pruned:
+        return ""
+    verb, they = ("was", "counts") if pruned == 1 else ("were", "count")
+    return f"{pruned} of {_count(len(rows), 'task')} {verb} ended early by the search (pruned_at) and {they} in no mean."
 
 
 def _other_code(done: list[TaskRow]) -> str:

@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from neurofit.errors import UsageError, nearest
+from neurofit.store.suggestions import SUGGESTION
 
 Values = list[Any] | np.ndarray
 
 _MAIN_FACTS = ("best_epoch", "stop_reason", "neurons_scored", "neurons_silent")
 # Facts without a column of their own: they are shown elsewhere, or described in the notes.
-_NO_COLUMN = (*_MAIN_FACTS, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
+_NO_COLUMN = (*_MAIN_FACTS, SUGGESTION, "data_hash", "monitored", "monitored_test", "recipe", "warnings")
 _SETS = ("test", "validation", "train")
 
 

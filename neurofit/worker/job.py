@@ -269,7 +269,7 @@ class _Job:
             return False
         for (_, attempt), record in zip(claimed, records):
             facts = {**(record.facts or {}), PRUNED_AT: step}
-            publish(attempt, replace(record, state="done", facts=facts))
+            publish(attempt, replace(record, state="done", facts=facts, versions=versions()))
         self._settle(claimed, records, supervisor.Ending(0, 0.0))
         return True
 

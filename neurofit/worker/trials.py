@@ -147,6 +147,8 @@ class Trials:
                 state: [list(span) for span in spans(numbers)] for state, numbers in by_state(told).items()
             },
             search=search.identity,
+            metric=search.metric,
+            direction="maximize" if search.maximizes else "minimize",
             submission=self.assignment.submission.name,
             versions=_versions(),
             t=round(time.time(), 3),

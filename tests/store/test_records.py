@@ -117,6 +117,8 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "seed": 986504807,
         "known": {"done": [[0, 13], [15, 15]], "open": [[14, 14], [16, 16]]},
         "search": "7c37da2f0fc2187c",
+        "metric": "validation/correlation",
+        "direction": "maximize",
         "submission": "20261120-183012-local-k3f9",
         "versions": {"optuna": "5.0.0"},
         "t": 1795199412.25,

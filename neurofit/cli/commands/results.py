@@ -110,7 +110,7 @@ def command(
     """Print one row per task: arguments, state, metrics, cost, seeds and versions.
 
     Tables leave out columns that are the same in every row; csv, json and parquet have all columns. The script is not
-    loaded.
+    loaded. Trials of a search come best first.
     """
     is_csv = format == "csv" and not as_json
     _must_go_together(axis, by=by, metrics=metrics, off_grid=off_grid, raw=raw, csv=is_csv)
@@ -126,6 +126,7 @@ def command(
     from neurofit.tables import comparison, formats, notes, table
     from neurofit.tables.arrangement import arranged
     from neurofit.tables.rows import read_rows
+    from neurofit.tables.trials import best_first, searched_for
 
     study = options.here()
     query, status = select(study, selector, states, where, best_by)
@@ -137,6 +138,8 @@ def command(
         frame = comparison.compare(rows, axis, *metrics, off_grid=off_grid, lower_is_better=lower)
     else:
         frame = comparison.by_run(rows) if by == "run" else table.table(rows)
+    if sort is None and not axis and (target := searched_for(status)) is not None:
+        frame = best_first(frame, target)
     wanted = [name.strip() for names in columns for name in names.split(",") if name.strip()]
     frame = arranged(frame, sort=sort, reverse=reverse, lower_is_better=lower, top=top, columns=wanted)
     if is_parquet:
