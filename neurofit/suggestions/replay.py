@@ -172,15 +172,15 @@ def _is_share(argument: SearchedArgument) -> bool:
 
 
 def _distribution(argument: SearchedArgument, range: Range) -> optuna.distributions.BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna import distributions
 
     if isinstance(range, Choices):
-        return CategoricalDistribution(range.texts)
+        return distributions.CategoricalDistribution(range.texts)
     if _is_share(argument):
-        return FloatDistribution(0.0, 1.0)
+        return distributions.FloatDistribution(0.0, 1.0)
     if isinstance(range, Integers):
-        return IntDistribution(range.low, range.high, log=range.log)
-    return FloatDistribution(range.low, range.high, log=range.log)
+        return distributions.IntDistribution(range.low, range.high, log=range.log)
+    return distributions.FloatDistribution(range.low, range.high, log=range.log)
 
 
 def _told(argument: SearchedArgument, range: Range, value: Any) -> Any:

@@ -17,12 +17,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurofit.errors import GridError, MissingExtra, install, missing_extra
+from neurofit.errors import GridError, MissingExtra, install
 from neurofit.experiments.grid.search import Choices, Integers, Range, Search
 from neurofit.suggestions.trial import KnownTrial
 
 SPREAD_TRIALS = 10  # whose arguments are spread evenly before a sampler learns from them
 FEWEST_FINISHED = 5  # trials from which a sampler learns
+REMEDIES = {
+    "optuna": lambda: install("search"),
+    "cmaes": lambda: install("search"),
+    "torch": lambda: (
+        "pip install torch, or choose sampler='tpe'"
+    ),  # too large for an extra that most use without
+}
 CMAES_STEP = 0.3  # of all ranges as 0 to 1: about the standard deviation of points that are spread evenly
 
 
@@ -97,11 +104,11 @@ def suggest(request: Request, known: Sequence[KnownTrial]) -> dict[str, Any]:
     try:
         return learns(request, others)
     except ModuleNotFoundError as error:
-        if isinstance(error, MissingExtra) or missing_extra(error) is None:
+        if error.name not in REMEDIES:
             raise
         raise MissingExtra(
             f"The sampler '{request.search.sampler}' needs {error.name}, which is not installed: "
-            f"{install('search')}.",
+            f"{REMEDIES[error.name]()}.",
             name=error.name,
         ) from error
 
