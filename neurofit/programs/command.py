@@ -192,11 +192,13 @@ class Command:
             words,
             folder=task.study,
             environment=self._whole_environment(task),
-            should_stop=task.should_stop,
+            should_stop=lambda: reader.is_pruned or task.should_stop(),
             stop_signal=self._stop_signal,
             each_line=reader.line,
         )
         reader.close()
+        if reader.is_pruned and not task.should_stop():
+            return dict(reader.row)
         if ended.was_asked or task.should_stop():
             task.stop()
         try:
@@ -283,6 +285,8 @@ class _Reader:
         self.step = -1.0
         self.logged = 0.0
         self.waiting: tuple[float, dict[str, float]] | None = None  # a row that was not yet written
+        self.row: dict[str, float] = {}  # the last one that has numbers
+        self.is_pruned = False  # the program is a trial of a search, which ends it early
 
     def line(self, text: str) -> None:
         if self.pattern is not None:
@@ -303,6 +307,8 @@ class _Reader:
             step, numbers = self.waiting
             self.task.log(int(step), **numbers)
             self.waiting, self.logged = None, time.monotonic()
+            self.row = numbers or self.row
+            self.is_pruned = self.is_pruned or (bool(numbers) and self.task.should_prune())
 
 
 def _root(file: str) -> Path:

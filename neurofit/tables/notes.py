@@ -68,8 +68,9 @@ def _pruned(rows: list[TaskRow]) -> str:
     pruned = sum(map(is_pruned, rows))
     if not pruned:
         return ""
-    verb, they = ("was", "counts") if pruned == 1 else ("were", "count")
-    return f"{pruned} of {_count(len(rows), 'task')} {verb} ended early by the search (pruned_at) and {they} in no mean."
+    verb = "was" if pruned == 1 else "were"
+    of = _count(len(rows), "task")
+    return f"{pruned} of {of} {verb} ended early by the search (pruned_at) and left out of means."
 
 
 def _other_code(done: list[TaskRow]) -> str:

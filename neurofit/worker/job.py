@@ -356,8 +356,8 @@ class _Job:
         if task.repetition:  # the first repetition decides for all
             return None
         arguments = {**self.worker.assignment.record.steps, **run.params, **run.derived}
-        steps = next((arguments[name] for name in STEP_ARGUMENTS if name in arguments), None)
-        return self.worker.trials.pruning(run, int(steps) if type(steps) in (int, float) else None)
+        said = [arguments[name] for name in STEP_ARGUMENTS if isinstance(arguments.get(name), (int, float))]
+        return self.worker.trials.pruning(run, int(said[0]) if said else None)
 
     def _record(self, run: RegisteredRun, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
         """The outcome of an attempt as far as it is known before it starts."""

@@ -28,6 +28,8 @@ from neurofit.worker.pruning import Feed, Pruning
 if TYPE_CHECKING:
     from neurofit.suggestions.trial import KnownTrial
 
+_SUGGESTING = ("optuna", "cmaes", "scipy", "numpy")  # modules that may take part in a suggestion
+
 
 class NoSuggestion(NeurofitError):
     """No arguments could be suggested for a trial."""
@@ -157,7 +159,5 @@ class Trials:
 
 def _versions() -> dict[str, str]:
     """Versions of what may have suggested arguments, on which they depend."""
-    modules = {name: sys.modules.get(name) for name in ("optuna", "cmaes", "scipy", "numpy")}
-    return {
-        name: str(module.__version__) for name, module in modules.items() if hasattr(module, "__version__")
-    }
+    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in _SUGGESTING}
+    return {name: str(version) for name, version in found.items() if version is not None}
