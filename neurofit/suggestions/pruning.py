@@ -49,6 +49,7 @@ class Pruner:
     def __init__(
         self, search: Search, known: Sequence[KnownTrial], group: str, *, most_steps: int | None = None
     ) -> None:
+        self._most_steps = most_steps
         self._sign = 1.0 if search.maximizes else -1.0  # from here on, more is better
         signed = [(one, self._signed(one.steps)) for one in sorted(known, key=lambda one: one.number)]
         self._rule: _Median | _Hyperband | None = None
@@ -57,7 +58,7 @@ class Pruner:
         elif search.pruner == "hyperband":
             self._rule = _Hyperband(signed, group, most_steps)
 
-    def should_prune(self, number: int, steps: Steps) -> bool:
+    def should_prune(self, number: int, steps: Steps, asked: int | None = None) -> bool:
         """Whether the trial ends now.
 
         Parameters
@@ -66,10 +67,17 @@ class Pruner:
             Of the trial within its search.
         steps : mapping of int to float
             The metric at every step so far; nan counts as worst.
+        asked : int, optional
+            The last step about which this was asked before, -1 for none. Default: the step before the last one.
         """
         if self._rule is None or not steps:
             return False
-        return self._rule.ends(number, self._signed(steps))
+        *before, last = sorted(steps)
+        if self._most_steps is not None and last >= self._most_steps:
+            return False  # there is nothing left to save
+        if asked is None:
+            asked = before[-1] if before else -1
+        return self._rule.ends(number, self._signed(steps), asked)
 
     def _signed(self, steps: Steps) -> dict[int, float]:
         return {step: self._sign * steps[step] for step in sorted(steps)}
@@ -82,7 +90,7 @@ class _Median:
         self._done = [steps for one, steps in known if _has_ended(one)]
         self._medians: dict[int, float] = {}
 
-    def ends(self, number: int, steps: Steps) -> bool:
+    def ends(self, number: int, steps: Steps, asked: int) -> bool:
         if len(self._done) < FEWEST_DONE:
             return False
         best = max((value for value in steps.values() if not math.isnan(value)), default=None)
@@ -104,7 +112,6 @@ class _Hyperband:
 
     def __init__(self, known: Sequence[tuple[KnownTrial, Steps]], group: str, most_steps: int | None) -> None:
         self._group = group
-        self._end = most_steps
         lasts = [max(steps) + 1 for one, steps in known if steps and _has_ended(one)]
         self._most = max(1, most_steps or max(lasts, default=0))
         self._is_known = most_steps is not None or bool(lasts)
@@ -116,12 +123,12 @@ class _Hyperband:
             for rung, value in enumerate(self._reached(bracket, steps)):
                 self._rungs[bracket, rung][one.number] = value
 
-    def ends(self, number: int, steps: Steps) -> bool:
-        *before, last = steps
-        if not self._is_known or (self._end is not None and last >= self._end):
-            return False  # at the last step, there is nothing left to save
+    def ends(self, number: int, steps: Steps, asked: int) -> bool:
+        if not self._is_known:
+            return False
+        last = max(steps)
         bracket = self._bracket(number)
-        rung = len(self._reached(bracket, {step: steps[step] for step in before}))
+        rung = len(self._reached(bracket, {step: value for step, value in steps.items() if step <= asked}))
         while self._is_at(bracket, rung, last):
             if math.isnan(steps[last]):
                 return True

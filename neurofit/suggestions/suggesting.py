@@ -23,7 +23,7 @@ from neurofit.suggestions.trial import KnownTrial
 
 SPREAD_TRIALS = 10  # whose arguments are spread evenly before a sampler learns from them
 FEWEST_FINISHED = 5  # trials from which a sampler learns
-REMEDIES = {
+REMEDIES: dict[str, Callable[[], str]] = {
     "optuna": lambda: install("search"),
     "cmaes": lambda: install("search"),
     "torch": lambda: (
