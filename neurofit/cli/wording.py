@@ -76,9 +76,14 @@ def plan_rows(plan: Plan) -> list[tuple[str, int, str]]:
 
 
 def trial(plan: Plan) -> str:
-    """'a trial off the grid with epochs=5'; says how many runs are on the grid, if there are any"""
+    """'a trial off the grid with epochs=5'; says how many runs are on the grid, if there are any
+
+    'the best 3 trials again, off the grid' for those of a search.
+    """
     from neurofit.experiments.grid.params import short
 
+    if (best := plan.options.best) is not None:
+        return f"the best {f'{best} trials' if best > 1 else 'trial'} again, off the grid"
     changes = ", ".join(f"{name}={short(value)}" for name, value in plan.options.changes.items())
     off = len(plan.off_grid())
     where = "off the grid" if off == len(plan.runs) else f"({len(plan.runs) - off:,} on the grid)"
