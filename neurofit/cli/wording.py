@@ -201,6 +201,17 @@ def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> s
     return command(verb, *words, **{**kept, **changes})
 
 
+def results_command(selector: str) -> str:
+    """The command that shows what the running command has done: of a search's best trials, `search best`."""
+    context = click.get_current_context()
+    if context.params.get("best") is None:
+        return next_command("results", selector)
+    from neurofit.experiments.selector import parse
+
+    where = context.params.get("where")
+    return command("search best", parse(selector).experiment, top=context.params["best"], where=where)
+
+
 def _options(verb: str) -> dict[str, str]:
     """The name of each option of a command in its function → its name on the command line."""
     from neurofit.cli.application import group

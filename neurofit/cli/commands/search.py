@@ -134,26 +134,27 @@ def _optimistic(tried: int, *, confirmed: bool) -> str:
 
 
 def _table(metric: str, part: BestOfSearch) -> tuple[list[str], list[list[Any]]]:
-    from neurofit.experiments.grid.params import short
-
     names = list(dict.fromkeys(name for one in part.best for name in one.trial.known.values))
     has_confirmed = any(one.confirmed for one in part.best)
-    headers = ["rank", "run", "trial", metric, "repetitions", *names, *["confirmed"] * has_confirmed]
+    headers = ["rank", "run", "trial", metric, *["confirmed"] * has_confirmed, "repetitions", *names]
     rows = []
     for one in part.best:
         values = one.trial.known.values
-        row = [one.rank, one.trial.run, one.trial.number, _figures(one.value), one.repetitions]
-        row += [_shown(values[name], short) if name in values else "" for name in names]
-        rows.append([*row, *[_confirmed(one.confirmed)] * has_confirmed])
+        row = [one.rank, one.trial.run, one.trial.number, _figures(one.value)]
+        row += [*[_confirmed(one.confirmed)] * has_confirmed, one.repetitions]
+        rows.append([*row, *(_shown(values[name]) if name in values else "" for name in names)])
     return headers, rows
 
 
-def _shown(value: Any, short: Any) -> Any:
+def _shown(value: Any) -> Any:
+    from neurofit.experiments.grid.params import short
+
     return _figures(value) if isinstance(value, float) else value if type(value) is int else short(value)
 
 
-def _figures(value: float) -> str:
-    return f"{value:.4g}"
+def _figures(value: float) -> float:
+    """With four significant digits."""
+    return float(f"{value:.4g}")
 
 
 def _confirmed(one: Confirmed | None) -> str:
@@ -166,7 +167,7 @@ def _confirmed(one: Confirmed | None) -> str:
     if one.mean is None:
         return f"run {one.run}, none done{waiting}"
     half = f" ± {one.half_width:.2g}" if one.half_width is not None else ""
-    return f"{_figures(one.mean)}{half}, n={one.done}, run {one.run}{waiting}"
+    return f"{one.mean:.4g}{half}, n={one.done}, run {one.run}{waiting}"
 
 
 def _record(experiment: Experiment, found: list[BestOfSearch]) -> dict[str, Any]:
@@ -250,8 +251,6 @@ def export(name: str, output: Path, replace: bool, as_json: bool) -> None:
     if as_json:
         terminal.as_json({"file": str(output), "studies": written, "replaced": replaced, "open": opened})
         return
-    studies = f" in {wording.count(len(written), 'study')}".replace("studys", "studies")
-    terminal.say(
-        f"Saved {output}: {wording.count(sum(written.values()), 'trial')}{studies if len(written) > 1 else ''}."
-    )
+    studies = f" in {len(written):,} studies" if len(written) > 1 else ""
+    terminal.say(f"Saved {output}: {wording.count(sum(written.values()), 'trial')}{studies}.")
     terminal.hint(opened)
