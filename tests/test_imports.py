@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "remote",
     },
     "report": {"report", "plotting", "orchestrate", "tables", "status", "store", "experiments"},
-    "exports": {"exports", "tables", "status", "store", "experiments"},
+    "exports": {"exports", "suggestions", "tables", "status", "store", "experiments"},
     "orchestrate": {
         "orchestrate",
         "suggestions",
@@ -63,7 +63,7 @@ MAY_IMPORT = {
         "backends",
         "worker",
     },
-    "plotting": {"plotting", "tables", "status", "store", "experiments"},
+    "plotting": {"plotting", "suggestions", "tables", "status", "store", "experiments"},
     "tables": {"tables", "status", "store", "experiments"},
     "status": {"status", "store", "experiments", "backends"},
     "remote": {"remote", "store", "experiments"},
@@ -90,6 +90,7 @@ DRAWING = (
     "plotting/pictures.py",
     "plotting/recordings.py",
     "plotting/score_pictures.py",
+    "plotting/searches.py",
     "plotting/stimuli.py",
     "plotting/style.py",
 )
@@ -109,7 +110,12 @@ ONLY_IN = {
     "tensorboard": ("plotting/events.py", "exports/tensorboard_logs.py"),
     "mlflow": ("exports/mlflow_store.py",),
     "wandb": ("exports/wandb_runs.py",),
-    "optuna": ("suggestions/replay.py",),
+    "optuna": (
+        "suggestions/replay.py",
+        "suggestions/optuna_trials.py",
+        "suggestions/importances.py",
+        "exports/optuna_study.py",
+    ),
     "cmaes": ("suggestions/suggesting.py",),
     "subprocess": (
         "backends/",

@@ -35,6 +35,7 @@ COMMANDS = {
     "cancel": "Cancel queued and running tasks.",
     "choose": "Choose which attempt of a task counts.",
     "results": "Print the table of results.",
+    "search": "Show the best trials of a search, or export them.",
     "plot": "Plot results, training and models.",
     "export": "Write results for TensorBoard, MLflow or W&B.",
     "report": "Write an HTML file that shows experiments to others.",

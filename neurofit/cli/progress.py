@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofit import exit_codes
 from neurofit.cli import terminal, wording
-from neurofit.cli.wording import counted, duration, next_command, task
+from neurofit.cli.wording import counted, duration, next_command, results_command, task
 from neurofit.text import cell_width, clock, printable, roughly
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _print_nothing_queued(plan: Plan, record: dict[str, Any], selector: str, as_
         terminal.hint(next_command("failures", selector), next_command("submit", selector, retry=True))
     else:
         terminal.say("Nothing to queue.")
-        terminal.hint(next_command("results", selector))
+        terminal.hint(results_command(selector))
     return exit_codes.TASKS_FAILED if failed else exit_codes.OK
 
 
@@ -344,7 +344,7 @@ def _print_end(watched: WatchedStatus, selector: str, *, interrupted: bool) -> N
         )
     else:
         on_grid = all(map(watched.status.is_on_grid, watched.keys))
-        terminal.hint(next_command("results", selector if on_grid else naming(name, watched.keys)))
+        terminal.hint(results_command(selector if on_grid else naming(name, watched.keys)))
 
 
 def _print(rounds: Iterable[list[WatchedStatus]]) -> list[WatchedStatus]:

@@ -76,9 +76,14 @@ def plan_rows(plan: Plan) -> list[tuple[str, int, str]]:
 
 
 def trial(plan: Plan) -> str:
-    """'a trial off the grid with epochs=5'; says how many runs are on the grid, if there are any"""
+    """'a trial off the grid with epochs=5'; says how many runs are on the grid, if there are any
+
+    'the best 3 trials again, off the grid' for those of a search.
+    """
     from neurofit.experiments.grid.params import short
 
+    if (best := plan.options.best) is not None:
+        return f"the best {f'{best} trials' if best > 1 else 'trial'} again, off the grid"
     changes = ", ".join(f"{name}={short(value)}" for name, value in plan.options.changes.items())
     off = len(plan.off_grid())
     where = "off the grid" if off == len(plan.runs) else f"({len(plan.runs) - off:,} on the grid)"
@@ -194,6 +199,17 @@ def next_command(verb: str, selectors: str | Sequence[str], **changes: Any) -> s
             kept[known[name]] = _texts(ctx.params[name])
     words = [selectors] if isinstance(selectors, str) else list(selectors)
     return command(verb, *words, **{**kept, **changes})
+
+
+def results_command(selector: str) -> str:
+    """The command that shows what the running command has done: of a search's best trials, `search best`."""
+    context = click.get_current_context()
+    if context.params.get("best") is None:
+        return next_command("results", selector)
+    from neurofit.experiments.selector import parse
+
+    where = context.params.get("where")
+    return command("search best", parse(selector).experiment, top=context.params["best"], where=where)
 
 
 def _options(verb: str) -> dict[str, str]:

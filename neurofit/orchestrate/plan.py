@@ -15,6 +15,7 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
+from neurofit.orchestrate.best_trials import confirmation
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.searches import check_sampler, with_trials
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
@@ -47,6 +48,7 @@ class SubmitOptions:
     tasks_per_job: int | None = None
     trials: int | None = None  # of a search; None: as many as the script says
     changes: Mapping[str, Any] = field(default_factory=dict)  # arguments to replace in every run: a trial
+    best: int | None = None  # trials of a search to repeat with other seeds
     only: frozenset[TaskKey] | None = None  # of what the other options select
 
 
@@ -67,6 +69,7 @@ class Plan:
     code_hash: str
     covered: list[TaskKey] = field(repr=False)
     status: ExperimentStatus = field(repr=False)
+    first: int = 0  # repetition of each run
 
     @property
     def other_code(self) -> int:
@@ -99,8 +102,8 @@ class Plan:
 
     @property
     def is_trial(self) -> bool:
-        """Whether arguments are replaced, so that tasks may be off the grid."""
-        return bool(self.options.changes)
+        """Whether arguments are replaced, or trials of a search repeated, so that tasks may be off the grid."""
+        return bool(self.options.changes) or self.options.best is not None
 
     def off_grid(self) -> list[Run]:
         """The runs that the grid does not have."""
@@ -130,7 +133,11 @@ class Plan:
     def summary(self, jobs: int) -> dict[str, Any]:
         """Counts of tasks, as `submit --dry-run --json` prints them."""
         counts = {str(state): self.counts[state] for state in State}
-        trial = {"set": dict(self.options.changes), "off_grid": len(self.off_grid())} if self.is_trial else {}
+        trial: dict[str, Any] = {"off_grid": len(self.off_grid())} if self.is_trial else {}
+        if self.options.changes:
+            trial = {"set": dict(self.options.changes), **trial}
+        if self.options.best is not None:
+            trial = {"best": self.options.best, "first_repetition": self.first, **trial}
         return {
             "experiment": self.experiment.name,
             **trial,
@@ -171,12 +178,19 @@ def make(
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(grid), repetitions)
     code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
-    earlier = [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
-    keys = list(_covered(grid, earlier, repetitions, options, status))
+    first = 0
+    if options.best is not None:
+        _check_best(options)
+        found = confirmation(experiment, status, options.best, options.repetitions, grid, options.where)
+        runs, keys, first, repetitions = found.runs, found.keys(), found.first, found.repetitions
+        must_be_manageable(len(runs), first + repetitions)
+    else:
+        earlier = [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
+        keys = list(_covered(grid, earlier, repetitions, options, status))
+        runs = grid + earlier
     if not keys:
         numbers = [run.registered_number for run in grid]
         raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
-    runs = grid + earlier
     if options.changes:
         of_grid = {run.number: run for run in grid}
         bases = [of_grid[number] for number in dict.fromkeys(number for number, _ in keys)]
@@ -210,7 +224,23 @@ def make(
         code,
         keys,
         status,
+        first,
     )
+
+
+def _check_best(options: SubmitOptions) -> None:
+    """Raise UsageError if other options choose or change the runs that --best chooses."""
+    selection = options.selection
+    for name, is_given in (
+        ("--set", bool(options.changes)),
+        ("--trials", options.trials is not None),
+        ("a selection of tasks", selection is not None and (selection.runs or selection.repetitions)),
+    ):
+        if is_given:
+            raise UsageError(
+                f"--best {options.best} chooses the trials and repeats them as they are: it does not go with {name}. "
+                "Use --where to choose among fewer trials."
+            )
 
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:

@@ -20,6 +20,8 @@ from neurofit.plotting.pictures import (
 )
 from neurofit.plotting.references import reference
 from neurofit.plotting.score_pictures import histogram_picture, over_axis_picture, scatter_picture
+from neurofit.plotting.search_numbers import search_numbers
+from neurofit.plotting.search_pictures import search_picture
 from neurofit.plotting.tasks import select_tasks
 from neurofit.store.state import State
 from neurofit.study import Study
@@ -28,7 +30,8 @@ from neurofit.tables.table import join_words
 OVER_AXIS = "over-axis"
 OF_TASKS = ("curves", "progress", OVER_AXIS, "neurons", "histogram", "scatter", "predictions")
 OF_MODELS = ("filters", "receptive-fields", "readouts", "exciting-images", "tuning")
-KINDS = (*OF_TASKS, *OF_MODELS)
+SEARCH = "search"  # of an experiment, whose script is loaded
+KINDS = (*OF_TASKS, SEARCH, *OF_MODELS)
 EVENTS = "events"  # curves of files of other programs
 _CURVES = ("curves", EVENTS)
 _KINDS_OF_OPTION = {  # an option that is not listed goes with all kinds
@@ -45,9 +48,9 @@ _KINDS_OF_OPTION = {  # an option that is not listed goes with all kinds
     "--reference": _CURVES,
     "--bands": _CURVES,
     "--neurons": OF_MODELS,
-    "--best-by": KINDS,
+    "--best-by": (*OF_TASKS, *OF_MODELS),
     "--state": OF_TASKS,
-    "--where": OF_TASKS,
+    "--where": (*OF_TASKS, SEARCH),
 }
 
 
@@ -80,7 +83,7 @@ def check_kind(what: str, selectors: Iterable[str]) -> None:
     if what not in KINDS and not (len(selectors) == 1 and "/" in selectors[0].rpartition(":")[2]):
         raise UsageError(
             f"There is no picture '{what}'.{nearest(what, KINDS)} Pictures of experiments and runs: "
-            f"{', '.join(OF_TASKS)}. Pictures of the model of one task: {', '.join(OF_MODELS)}, and any view that "
+            f"{', '.join((*OF_TASKS, SEARCH))}. Pictures of the model of one task: {', '.join(OF_MODELS)}, and any view that "
             "its fit defines, such as exp3:0/0 --what NAME."
         )
 
@@ -92,7 +95,7 @@ def check_options(what: str, options: Iterable[str], *, events: bool = False) ->
     ------
     UsageError
     """
-    kind = EVENTS if events else what if what in OF_TASKS else OF_MODELS[0]
+    kind = EVENTS if events else what if what in (*OF_TASKS, SEARCH) else OF_MODELS[0]
     for option in options:
         kinds = _KINDS_OF_OPTION.get(option, (kind,))
         if kind not in kinds:
@@ -120,6 +123,8 @@ def make_picture(study: Study | None, request: PlotRequest) -> Picture:
     if request.events:
         return curves_picture(_event_curves(request.events, request.options), references, bands=request.bands)
     assert study is not None
+    if request.what == SEARCH:
+        return search_picture(search_numbers(study, request.selectors[0], request.where))
     if request.what not in OF_TASKS:
         return _view_picture(study, request)
     pairs = request.what == "scatter" and len(set(request.selectors)) == 2
@@ -211,6 +216,11 @@ def _check(request: PlotRequest) -> None:
         )
     if request.options.by and request.options.ensemble:
         raise UsageError("--by pools runs, --ensemble joins populations: give only one of them.")
+    if request.what == SEARCH and len(request.selectors) != 1:
+        raise UsageError(
+            f"--what {SEARCH} draws the search of one experiment, as in `neurofit plot {request.selectors[0]} --what "
+            f"{SEARCH}`."
+        )
     if request.what not in OF_TASKS and len(request.selectors) != 1:
         raise UsageError(
             f"--what {request.what} shows the model of one task, as in `neurofit plot exp3:0/0 --what "

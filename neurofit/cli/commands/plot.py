@@ -24,6 +24,7 @@ Values of --what:
   histogram    how many neurons have which score, an outline per run
   scatter      the scores of neurons in one run against those in another
   predictions  predicted responses of the best, median and worst neuron
+  search       a search: its history, and how its arguments matter
   filters, receptive-fields, readouts, exciting-images, tuning
                of the model of one task, for example exp3:17/0
 
@@ -33,6 +34,7 @@ Examples:
   neurofit plot exp3:best --what neurons -o neurons.pdf
   neurofit plot exp3 --what over-axis --over filters --by architecture
   neurofit plot exp3:0 exp3:2 --what scatter
+  neurofit plot exp3 --what search
   neurofit plot exp3:0/0 --what receptive-fields --neurons 0-8
 """
 LONGEST = 120  # characters of a file's stem, without `what`
@@ -230,6 +232,8 @@ def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     from neurofit.plotting.pictures import is_loss
     from neurofit.plotting.requests import OF_MODELS
 
+    if what == "search":
+        terminal.hint(suggested("search best", selectors[0]))
     if shown is None:
         return
     if what == "curves":

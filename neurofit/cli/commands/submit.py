@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         "neurofit submit exp3 --retry",
         "neurofit submit exp3:best --repetitions 20",
         "neurofit submit exp3 --set epochs=5 --repetitions 1",
+        "neurofit submit exp3 --best 3 --repetitions 10",
         "neurofit submit maps --backend features=slurm-gpu --backend slurm-cpu",
     )
 )
@@ -84,6 +85,13 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1, max=100_000),
     metavar="N",
     help="Search with N trials instead of what the script says.",
+)
+@click.option(
+    "--best",
+    type=click.IntRange(min=1, max=10_000),
+    metavar="N",
+    help="Repeat the N best trials of each search with seeds that it has not used, off the grid; 10 repetitions "
+    "unless --repetitions says otherwise.",
 )
 @click.option(
     "--set",
@@ -289,8 +297,10 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: I
     experiment = plan.experiment
     runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
     trial = f"{wording.trial(plan)}, " if plan.is_trial else ""
+    of_them = f" ({plan.first} to {plan.first + plan.repetitions - 1})" if plan.first else ""
     terminal.say(
-        f"{experiment.name}: {trial}{runs} × {repetitions}, runner {chosen.name}{asked and f' with {asked}'}"
+        f"{experiment.name}: {trial}{runs} × {repetitions}{of_them}, runner {chosen.name}"
+        f"{asked and f' with {asked}'}"
     )
     for state, number, action in wording.plan_rows(plan):
         terminal.say(f"  {number:>7,} {terminal.styled(f'{state:<9}', fg=terminal.STYLES[state])} {action}")

@@ -1,0 +1,369 @@
+"""Drawing a search: its history, the importance and a slice of each argument, and parallel coordinates."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofit.experiments.grid.params import short
+from neurofit.experiments.grid.search import Choices
+from neurofit.plotting.search_numbers import SearchNumbers, place, share
+from neurofit.plotting.style import COLOURS, GREY, SEQUENTIAL, styled
+from neurofit.suggestions.axes import Axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+
+WIDTH = 180  # mm
+COLUMNS = 4  # of slices
+TOP, SLICE, LINES, TITLE = 58, 46, 68, 6  # heights, in mm
+LONGEST = 14  # letters of a choice
+MOST_CHOICES = 12  # whose names are written at an axis
+VALUES, BEST, FAILED = COLOURS[0], COLOURS[1], COLOURS[6]
+_MARGIN = 0.06  # of the range of values
+_STRIP = 0.035  # height of the marks of trials without a value, as a share of the panel
+
+
+@styled
+def draw_searches(searches: Sequence[SearchNumbers]) -> Figure:
+    """A figure with the panels of each search, one search below the other.
+
+    Parameters
+    ----------
+    searches : sequence of SearchNumbers
+        Each has a finished trial.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    heights = [_height(one) for one in searches]
+    figure = Figure(figsize=(WIDTH / 25.4, sum(heights) / 25.4))
+    parts = figure.subfigures(len(searches), 1, squeeze=False, height_ratios=heights)
+    for part, one in zip(parts[:, 0], searches):
+        _draw_search(part, one)
+    return figure
+
+
+def _height(one: SearchNumbers) -> float:
+    return TOP + SLICE * _slice_rows(one) + LINES + TITLE * bool(one.label)
+
+
+def _slice_rows(one: SearchNumbers) -> int:
+    return -(-len(one.axes) // COLUMNS)
+
+
+def _draw_search(figure: SubFigure, one: SearchNumbers) -> None:
+    if one.label:
+        figure.suptitle(one.label, x=0.01, ha="left", fontsize=10)
+    rows = _slice_rows(one)
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(TOP, SLICE * rows, LINES))
+    history, bars = top.subplots(1, 2, width_ratios=(1.7, 1))
+    draw_history(one, history)
+    draw_importances(one, bars)
+    columns = min(COLUMNS, len(one.axes))
+    panels = middle.subplots(rows, columns, squeeze=False, sharey=True)
+    last = None
+    for panel, axis in zip(panels.flat, one.axes):
+        last = draw_slice(one, axis, panel) or last
+    for number, panel in enumerate(panels.flat):
+        panel.set_visible(number < len(one.axes))
+        if number % columns == 0:
+            panel.set_ylabel(_wrapped(one.metric, 24))
+    if last is not None:
+        middle.colorbar(last, ax=list(panels.flat), label="trial", aspect=25, fraction=0.03, pad=0.01)
+    draw_parallel(one, bottom.subplots(1, 1))
+
+
+@styled
+def draw_history(one: SearchNumbers, axes: Axes) -> Axes:
+    """Draw the value of each trial against its number, the best so far as a line, and trials without a value below.
+
+    Parameters
+    ----------
+    one : SearchNumbers
+    axes : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    numbers = [trial.number for trial in one.finished()]
+    _limited(one, axes)
+    axes.scatter(
+        numbers, _drawn(one, axes), s=_size(one), color=VALUES, alpha=0.7, linewidths=0, label="finished"
+    )
+    end = max([*numbers, *(trial.number for trial in one.point.trials)])
+    so_far = one.best_so_far()
+    axes.step([*numbers, end], [*so_far, so_far[-1]], where="post", color=BEST, label="best so far")
+    strip = axes.get_xaxis_transform()  # heights are shares of the panel
+    for state, marker, colour, height in (("pruned", "|", GREY, _STRIP), ("failed", "x", FAILED, 3 * _STRIP)):
+        if marked := one.numbers(state):
+            axes.scatter(
+                marked,
+                [height] * len(marked),
+                s=16,
+                marker=marker,
+                color=colour,
+                linewidths=0.9,
+                transform=strip,
+                label=state,
+            )
+    axes.set(xlabel="trial", ylabel=_wrapped(one.metric, 36), title="Optimisation history")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, handletextpad=0.3, columnspacing=1.2)
+    _whole_numbers(axes)
+    return axes
+
+
+@styled
+def draw_importances(one: SearchNumbers, axes: Axes) -> Axes:
+    """Draw the importance of each argument as a bar, the largest on top; or say why there is none.
+
+    Parameters
+    ----------
+    one : SearchNumbers
+    axes : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    axes.set_title("Importances (fANOVA)")
+    if not one.importances:
+        axes.set_axis_off()
+        axes.text(
+            0, 0.9, textwrap.fill(one.no_importances, 40), va="top", color=GREY, transform=axes.transAxes
+        )
+        return axes
+    names = [_cut(name, 22) for name in one.importances]
+    shares = list(one.importances.values())
+    heights = range(len(names))
+    axes.barh(heights, shares, height=0.65, color=VALUES)
+    for height, amount in zip(heights, shares):
+        axes.text(amount, height, f" {amount:.2f}", va="center", fontsize=6.5)
+    axes.set_yticks(list(heights), names)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1.18 * max(shares)), xlabel="share of the variance", ylim=(max(len(names), 4) - 0.5, -0.5))
+    axes.tick_params(axis="y", length=0)
+    return axes
+
+
+@styled
+def draw_slice(one: SearchNumbers, axis: Axis, axes: Axes) -> Any:
+    """Draw the value of each finished trial against one argument; the colour is the number of the trial.
+
+    Parameters
+    ----------
+    one : SearchNumbers
+    axis : Axis
+        The argument.
+    axes : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.collections.PathCollection or None
+        The points, for a colour bar; None if no finished trial has the argument.
+    """
+    _limited(one, axes)
+    axes.set_xlabel(_cut(axis.name, 26))
+    _x_axis(axis, axes)
+    chosen = [trial for trial in one.finished() if trial.number in axis.values]
+    if not chosen:
+        return None
+    heights = dict(zip((trial.number for trial in one.finished()), _drawn(one, axes)))
+    x = [_across(axis, axis.values[trial.number], trial.number) for trial in chosen]
+    y = [heights[trial.number] for trial in chosen]
+    colours = [trial.number for trial in chosen]
+    last = max(trial.number for trial in one.point.trials)
+    points = axes.scatter(
+        x, y, c=colours, cmap=SEQUENTIAL, vmin=0, vmax=max(last, 1), s=_size(one), linewidths=0, alpha=0.85
+    )
+    best = one.best()
+    if best is not None and best.number in axis.values:
+        axes.scatter(
+            [_across(axis, axis.values[best.number], best.number)],
+            [heights[best.number]],
+            s=3 * _size(one) + 12,
+            facecolors="none",
+            edgecolors=BEST,
+            linewidths=1.2,
+        )
+    return points
+
+
+@styled
+def draw_parallel(one: SearchNumbers, axes: Axes) -> Axes:
+    """Draw a line per finished trial through its arguments: the darker the better, and the best one on top.
+
+    Parameters
+    ----------
+    one : SearchNumbers
+    axes : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import Normalize
+
+    places = list(range(len(one.axes)))
+    low, high = one.limits()
+    colours = ScalarMappable(Normalize(low, high if high > low else low + 1), _darker_is_better(one))
+    worst_first = one.point.best_first()[::-1]
+    lines = [_line(one, trial.number) for trial in worst_first]
+    width = float(np.interp(len(lines), (10, 300), (1.2, 0.5)))
+    axes.add_collection(
+        LineCollection(
+            lines[:-1],
+            colors=colours.to_rgba([min(max(trial.score or 0, low), high) for trial in worst_first[:-1]]),
+            linewidths=width,
+            alpha=0.75,
+        )
+    )
+    axes.plot(*lines[-1].T, color=BEST, linewidth=2, marker="o", markersize=3, zorder=4)
+    for number, axis in zip(places, one.axes):
+        axes.axvline(number, color="black", linewidth=0.6, zorder=3)
+        _write_scale(axis, number, axes)
+    margin = 0.35 if len(places) > 1 else 0.5
+    axes.set(xlim=(-margin, places[-1] + margin + 0.25), ylim=(-0.07, 1.07), yticks=[])
+    crowded = len(places) > 6
+    axes.set_xticks(
+        places,
+        [_cut(axis.name, 18) for axis in one.axes],
+        rotation=25 if crowded else 0,
+        ha="right" if crowded else "center",
+    )
+    axes.tick_params(axis="x", length=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    best = one.best()
+    assert best is not None and best.score is not None  # there is a finished trial
+    axes.set_title(
+        f"Finished trials; the best is trial {best.number}, run {best.run}, with {best.score:.4g}"
+    )
+    bar = axes.figure.colorbar(colours, ax=axes, aspect=25, fraction=0.03, pad=0.01)
+    bar.set_label(f"{_wrapped(one.metric, 30)}\n(dark is better)")
+    if not one.maximizes:
+        bar.ax.invert_yaxis()
+    return axes
+
+
+def _darker_is_better(one: SearchNumbers) -> Colormap:
+    """Without the lightest colours, which are hard to see as lines on white."""
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
+    shades = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.93, 256))
+    return ListedColormap(shades[::-1] if one.maximizes else shades)
+
+
+def _line(one: SearchNumbers, number: int) -> np.ndarray:
+    """The corners of a trial's line; nan where it does not have the argument."""
+    heights = [share(axis, axis.values[number]) if number in axis.values else np.nan for axis in one.axes]
+    return np.column_stack([np.arange(len(heights)), heights])
+
+
+def _write_scale(axis: Axis, number: int, axes: Axes) -> None:
+    """The ends of an argument's range, or its choices, beside its line."""
+    if isinstance(axis.range, Choices):
+        shown = axis.range.values if len(axis.range.values) <= MOST_CHOICES else axis.range.values[:: len(axis.range.values) - 1]
+        marks = [(share(axis, value), _cut(_text(value), LONGEST)) for value in shown]
+    else:
+        marks = [(0.0, f"{axis.range.low:.4g}"), (1.0, f"{axis.range.high:.4g}")]
+    for height, text in marks:
+        axes.annotate(
+            text,
+            (number, height),
+            (3, 0),
+            textcoords="offset points",
+            fontsize=6,
+            va="center",
+            zorder=5,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
+        )
+
+
+def _x_axis(axis: Axis, axes: Axes) -> None:
+    if isinstance(axis.range, Choices):
+        texts = [_cut(_text(value), LONGEST) for value in axis.range.values]
+        axes.set_xlim(-0.5, len(texts) - 0.5)
+        if len(texts) <= MOST_CHOICES:
+            crowded = sum(map(len, texts)) > 22
+            axes.set_xticks(
+                range(len(texts)), texts, rotation=35 if crowded else 0, ha="right" if crowded else "center"
+            )
+        return
+    low, high = float(axis.range.low), float(axis.range.high)
+    if axis.is_log:
+        axes.set_xscale("log")
+        margin = (high / low) ** 0.04 if high > low else 1.1
+        axes.set_xlim(low / margin, high * margin)
+        _log_ticks(axes, low, high)
+    else:
+        margin = 0.04 * (high - low) or 0.5
+        axes.set_xlim(low - margin, high + margin)
+
+
+def _log_ticks(axes: Axes, low: float, high: float) -> None:
+    """Ticks at powers of ten; within less than two of them, at a few plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if high / low < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _across(axis: Axis, value: Any, number: int) -> float:
+    """Where a value is drawn; equal choices are spread a little, each trial at its own place."""
+    if isinstance(axis.range, Choices):
+        return place(axis, value) + 0.5 * (number * 0.618 % 1 - 0.5)
+    return float(value)
+
+
+def _limited(one: SearchNumbers, axes: Axes) -> None:
+    """Limits of the values, with room for the marks of trials without one."""
+    low, high = one.limits()
+    extent = high - low or max(abs(high), 1e-9)
+    room = 0.16 * extent if one.numbers("pruned") or one.numbers("failed") else 0.0
+    axes.set_ylim(low - _MARGIN * extent - room, high + _MARGIN * extent)
+
+
+def _drawn(one: SearchNumbers, axes: Axes) -> np.ndarray:
+    """The values of the finished trials; those far away at the edge of what is drawn."""
+    low, high = one.limits()
+    extent = high - low or max(abs(high), 1e-9)
+    edge = _MARGIN * extent / 2
+    values = one.values()
+    return np.where(values > high, high + edge, np.where(values < low, low - edge, values))
+
+
+def _size(one: SearchNumbers) -> float:
+    """The area of a point, smaller where there are many."""
+    return float(np.interp(len(one.point.trials), (20, 400), (16, 5)))
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else short(value)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width)) or text
