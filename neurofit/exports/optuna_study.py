@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurofit.errors import MissingExtra, NeurofitError, StoreError, UsageError, described, install
-from neurofit.exports.records import CURVES, TaskRecord, read_tasks
 from neurofit.experiments.selector import Selection
+from neurofit.exports.records import CURVES, TaskRecord, read_tasks
 from neurofit.files import check_place, explain_os_errors
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.state import State
@@ -64,7 +64,9 @@ def check(path: Path, study: Study, *, replace: bool) -> None:
             f"{path} is a file that is not an export of a search, and is not replaced. Choose another name."
         )
     if not replace:
-        raise UsageError(f"{path} is an earlier export. Add --replace to write it again, or choose another name.")
+        raise UsageError(
+            f"{path} is an earlier export. Add --replace to write it again, or choose another name."
+        )
 
 
 def _is_export(path: Path) -> bool:
@@ -134,7 +136,10 @@ def _written(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             partial.replace(whole)
         finally:
-            for name in (partial, *(partial.with_name(f"{partial.name}-{end}") for end in ("journal", "wal", "shm"))):
+            for name in (
+                partial,
+                *(partial.with_name(f"{partial.name}-{end}") for end in ("journal", "wal", "shm")),
+            ):
                 name.unlink(missing_ok=True)
 
 
@@ -160,7 +165,9 @@ def _write(
     try:
         for point in points:
             name = f"{experiment.name} {point.label}".rstrip()
-            study = optuna.create_study(storage=storage, study_name=name, direction=experiment.search.direction)  # type: ignore[union-attr]
+            study = optuna.create_study(
+                storage=storage, study_name=name, direction=experiment.search.direction
+            )  # type: ignore[union-attr]
             study.set_metric_names([point.search.metric])
             study.set_user_attr(MARK, "a copy of a search, which neurofit does not read")
             study.set_user_attr("experiment", experiment.name)

@@ -245,9 +245,7 @@ def _id_of_repeated(experiment: Experiment, point: PointSearch, trial: SearchedT
         return None
 
 
-def _confirmed(
-    experiment: Experiment, status: ExperimentStatus, runs: Sequence[int]
-) -> dict[int, Confirmed]:
+def _confirmed(experiment: Experiment, status: ExperimentStatus, runs: Sequence[int]) -> dict[int, Confirmed]:
     """Run → what its repetitions have found that the search has not used."""
     if not runs:
         return {}
@@ -268,9 +266,7 @@ def _confirmed(
     return found
 
 
-def _interval(
-    numbers: list[float], rows: Sequence[Any], metric: str
-) -> tuple[float | None, float | None]:
+def _interval(numbers: list[float], rows: Sequence[Any], metric: str) -> tuple[float | None, float | None]:
     import numpy as np  # not on the way to --help
 
     if not numbers:

@@ -185,7 +185,9 @@ def make(
         runs, keys, first, repetitions = found.runs, found.keys(), found.first, found.repetitions
         must_be_manageable(len(runs), first + repetitions)
     else:
-        earlier = [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
+        earlier = (
+            [] if options.changes else tried_before(experiment, options.selection, grid, status.registry)
+        )
         keys = list(_covered(grid, earlier, repetitions, options, status))
         runs = grid + earlier
     if not keys:

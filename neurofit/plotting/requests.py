@@ -83,8 +83,8 @@ def check_kind(what: str, selectors: Iterable[str]) -> None:
     if what not in KINDS and not (len(selectors) == 1 and "/" in selectors[0].rpartition(":")[2]):
         raise UsageError(
             f"There is no picture '{what}'.{nearest(what, KINDS)} Pictures of experiments and runs: "
-            f"{', '.join((*OF_TASKS, SEARCH))}. Pictures of the model of one task: {', '.join(OF_MODELS)}, and any view that "
-            "its fit defines, such as exp3:0/0 --what NAME."
+            f"{', '.join((*OF_TASKS, SEARCH))}. Pictures of the model of one task: {', '.join(OF_MODELS)}, and any "
+            "view that its fit defines, such as exp3:0/0 --what NAME."
         )
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
 
 MOST_SEARCHES = 4  # in one picture
-_FAR = 4.0  # times the distance from the best value to the upper quartile: values beyond are drawn at the edge
+_FAR = (
+    4.0  # times the distance from the best value to the upper quartile: values beyond are drawn at the edge
+)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def search_picture(searches: Sequence[SearchNumbers]) -> Picture:
         low, high = one.limits()
         if far := int(((one.values() < low) | (one.values() > high)).sum()):
             where = f"{one.label}: " if one.label else ""
-            notes.append(f"{where}{far} of the worst trials lie outside of the panels, and are drawn at their edge.")
+            notes.append(
+                f"{where}{far} of the worst trials lie outside of the panels, and are drawn at their edge."
+            )
     headers = [
         *(["search"] if has_points else []),
         *("trials", "finished", "pruned", "failed", "best run", searches[0].metric, "importances"),

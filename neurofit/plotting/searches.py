@@ -150,7 +150,9 @@ def draw_importances(one: SearchNumbers, axes: Axes) -> Axes:
         axes.text(amount, height, f" {amount:.2f}", va="center", fontsize=6.5)
     axes.set_yticks(list(heights), names)
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1.18 * max(shares)), xlabel="share of the variance", ylim=(max(len(names), 4) - 0.5, -0.5))
+    axes.set(
+        xlim=(0, 1.18 * max(shares)), xlabel="share of the variance", ylim=(max(len(names), 4) - 0.5, -0.5)
+    )
     axes.tick_params(axis="y", length=0)
     return axes
 
@@ -246,9 +248,7 @@ def draw_parallel(one: SearchNumbers, axes: Axes) -> Axes:
     axes.spines[["left", "bottom"]].set_visible(False)
     best = one.best()
     assert best is not None and best.score is not None  # there is a finished trial
-    axes.set_title(
-        f"Finished trials; the best is trial {best.number}, run {best.run}, with {best.score:.4g}"
-    )
+    axes.set_title(f"Finished trials; the best is trial {best.number}, run {best.run}, with {best.score:.4g}")
     bar = axes.figure.colorbar(colours, ax=axes, aspect=25, fraction=0.03, pad=0.01)
     bar.set_label(f"{_wrapped(one.metric, 30)}\n(dark is better)")
     if not one.maximizes:
@@ -274,7 +274,11 @@ def _line(one: SearchNumbers, number: int) -> np.ndarray:
 def _write_scale(axis: Axis, number: int, axes: Axes) -> None:
     """The ends of an argument's range, or its choices, beside its line."""
     if isinstance(axis.range, Choices):
-        shown = axis.range.values if len(axis.range.values) <= MOST_CHOICES else axis.range.values[:: len(axis.range.values) - 1]
+        shown = (
+            axis.range.values
+            if len(axis.range.values) <= MOST_CHOICES
+            else axis.range.values[:: len(axis.range.values) - 1]
+        )
         marks = [(share(axis, value), _cut(_text(value), LONGEST)) for value in shown]
     else:
         marks = [(0.0, f"{axis.range.low:.4g}"), (1.0, f"{axis.range.high:.4g}")]

@@ -90,9 +90,7 @@ class PointSearch:
     def that_meet(self, condition: Callable[[dict[str, Any]], bool]) -> PointSearch:
         """With the trials alone whose arguments meet a condition."""
         kept = tuple(
-            one
-            for one in self.trials
-            if condition({"architecture": self.base.architecture, **one.arguments})
+            one for one in self.trials if condition({"architecture": self.base.architecture, **one.arguments})
         )
         numbers = {one.number for one in kept}
         return replace(self, trials=kept, runs={n: run for n, run in self.runs.items() if n in numbers})

@@ -205,3 +205,11 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
+
+
+def preload() -> None:
+    """Import Optuna and its sampler. Raises ImportError."""
+    import optuna
+
+    with _quiet():
+        optuna.samplers.TPESampler(multivariate=True)  # the name alone loads it

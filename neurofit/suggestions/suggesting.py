@@ -10,6 +10,7 @@ enough trials are finished to learn from.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import random
@@ -111,6 +112,17 @@ def suggest(request: Request, known: Sequence[KnownTrial]) -> dict[str, Any]:
             f"{REMEDIES[error.name]()}.",
             name=error.name,
         ) from error
+
+
+def preload(search: Search) -> None:
+    """Import what suggests arguments, in a process whose children would each import it. Raises nothing."""
+    with contextlib.suppress(ImportError):
+        import scipy.stats.qmc  # noqa: F401
+    if search.sampler in ("tpe", "cmaes"):
+        with contextlib.suppress(ImportError):
+            from neurofit.suggestions import replay
+
+            replay.preload()
 
 
 def inside(search: Search, given: Mapping[str, Any], known: Sequence[KnownTrial]) -> list[KnownTrial]:

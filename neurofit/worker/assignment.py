@@ -91,6 +91,10 @@ class Assignment:
         except (NeurofitError, OSError) as error:
             self.problem = str(error)
             return
+        if experiment.search is not None:
+            from neurofit.suggestions.suggesting import preload
+
+            preload(experiment.search)
         try:
             experiment.adapter.prepare(self.files.study.root)
         except Exception:  # each task will meet the same error and record it
