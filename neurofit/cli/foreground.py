@@ -82,8 +82,10 @@ def run_task(
     from neurofit.store.registry import read_registry
     from neurofit.structure import structured
 
-    registry = read_registry(ExperimentFiles(study, experiment.name).registry)
-    point = foreground.point(experiment, registry, parsed(experiment, changes), number, repetition)
+    files = ExperimentFiles(study, experiment.name)
+    registry = read_registry(files.registry)
+    given = parsed(experiment, changes)
+    point = foreground.point(experiment, registry, given, number, repetition, files)
     print_task(experiment, point)
     if dry_run:
         terminal.note("Nothing was run.")

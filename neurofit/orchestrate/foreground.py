@@ -22,6 +22,7 @@ from neurofit.files import read_json
 from neurofit.orchestrate import stages
 from neurofit.orchestrate.plan import registered, runs_of
 from neurofit.orchestrate.submit import base_record, submission_name
+from neurofit.orchestrate.searches import with_suggested
 from neurofit.orchestrate.trials import entry, tried_before
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
@@ -61,6 +62,7 @@ def point(
     changes: Mapping[str, Any],
     number: int | None,
     repetition: int,
+    files: ExperimentFiles,
 ) -> Point:
     """The task of a run with some arguments changed; off the grid if the grid has no such run.
 
@@ -79,6 +81,8 @@ def point(
         raise UsageError(
             f"{experiment.name} has no run {number}; `{command('show', experiment.name)}` lists the runs."
         )
+    if changes and number is not None:  # without a number, a script's own arguments make a run of their own
+        base = with_suggested(experiment, files, base)
     wanted = experiment.varied(base, changes) if changes else base
     on_grid = next((run for run in runs if run.id == wanted.id), None)
     if base.id == wanted.id:

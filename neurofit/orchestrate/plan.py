@@ -17,7 +17,7 @@ from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate.best_trials import confirmation
 from neurofit.orchestrate.outdated import Outdated, outdated
-from neurofit.orchestrate.searches import check_sampler, with_trials
+from neurofit.orchestrate.searches import check_sampler, with_suggested, with_trials
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.records import RegisteredRun
@@ -195,7 +195,8 @@ def make(
         raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
     if options.changes:
         of_grid = {run.number: run for run in grid}
-        bases = [of_grid[number] for number in dict.fromkeys(number for number, _ in keys)]
+        selected = [of_grid[number] for number in dict.fromkeys(number for number, _ in keys)]
+        bases = [with_suggested(experiment, status.files, run) for run in selected]
         runs = varied_runs(experiment, bases, options.changes, grid, status.registry)
         tried = sorted({repetition for _, repetition in keys})
         keys = [(run.registered_number, repetition) for run in runs for repetition in tried]

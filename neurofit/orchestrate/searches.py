@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neurofit.errors import MissingExtra, UsageError, install
+from neurofit.store.layout import ExperimentFiles
+from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
+from neurofit.store.suggestions import read_suggestion
 from neurofit.text import command
 
 if TYPE_CHECKING:
-    from neurofit.experiments.experiment import Experiment
+    from neurofit.experiments.experiment import Experiment, Run
     from neurofit.experiments.grid.search import Search
 
 _NEEDED = {"tpe": ("optuna",), "cmaes": ("optuna", "cmaes"), "gp": ("optuna", "torch")}  # sampler → packages
@@ -49,6 +53,28 @@ def with_trials(experiment: Experiment, registry: Registry, asked: int | None) -
         )
     trials = max(before, asked if asked is not None else search.trials)
     return experiment if trials == search.trials else experiment.with_trials(trials)
+
+
+def with_suggested(experiment: Experiment, files: ExperimentFiles, run: Run) -> Run:
+    """A trial as an ordinary run with all its arguments, without a number; any other run as it is.
+
+    Raises
+    ------
+    UsageError
+        The trial has no arguments yet.
+    GridError
+        The fit does not take them any more.
+    """
+    if run.trial is None:
+        return run
+    registered = RegisteredRun(run.registered_number, run.id, run.architecture, run.params, run.derived)
+    suggestion = read_suggestion(files, registered)
+    if suggestion is None:
+        raise UsageError(
+            f"Run {run.number} of {experiment.name} is a trial of a search that has not started, so it has no "
+            f"arguments to change. `{command('submit', experiment.name)}` starts it."
+        )
+    return replace(experiment.suggested(run, suggestion.values), number=None, trial=None, group=None)
 
 
 def check_sampler(search: Search) -> None:

@@ -69,6 +69,11 @@ class Trials:
         trial = self._trial(experiment, run)
         try:
             suggestion = retry(lambda: read_suggestion(files, run))
+            if suggestion is None and self.assignment.record.scratch:
+                raise NoSuggestion(
+                    "This trial has not started, so it has no arguments. Submit it first: an attempt that does not "
+                    "count decides nothing for the search."
+                )
             if suggestion is None:
                 suggestion = write_suggestion(files, run, self._suggested(experiment, trial, run))
             derived = experiment.suggested(trial, suggestion.values).derived

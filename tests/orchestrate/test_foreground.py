@@ -31,7 +31,7 @@ INTERRUPTED = """
 
 def run(bench, name: str) -> dict:
     experiment = load(bench.study, name)
-    wanted = foreground.point(experiment, bench.status(name).registry, {}, None, 0)
+    wanted = foreground.point(experiment, bench.status(name).registry, {}, None, 0, bench.status(name).files)
     return foreground.run(bench.study, experiment, wanted)[1]
 
 

@@ -330,7 +330,9 @@ def test_a_task_at_work_cannot_be_tried_by_hand(tries):
     tries.submit("tries", rerun=True)
     tries.wait("tries", until=lambda counts: counts["running"])
     experiment = load(tries.study, "tries")
-    wanted = foreground.point(experiment, tries.status("tries").registry, {}, None, 0)
+    wanted = foreground.point(
+        experiment, tries.status("tries").registry, {}, None, 0, tries.status("tries").files
+    )
     with pytest.raises(UsageError, match="is running in"):
         foreground.run(tries.study, experiment, wanted)
     mode(tries, "longest")

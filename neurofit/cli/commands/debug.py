@@ -69,7 +69,7 @@ def command(
                 experiment, status, task = _present(study, selector, best_by)
                 recorded = None
             _must_have(experiment, status, task[1])
-            point = here.point(experiment, status.registry, {}, *task)
+            point = here.point(experiment, status.registry, {}, *task, status.files)
             key = point.run.registered_number, task[1]
             newest = _outcome(status, key, status.of(key).newest)
             counted = status.of(key).counted
