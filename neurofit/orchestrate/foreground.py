@@ -21,8 +21,8 @@ from neurofit.experiments.snapshot import code_hash
 from neurofit.files import read_json
 from neurofit.orchestrate import stages
 from neurofit.orchestrate.plan import registered, runs_of
-from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.orchestrate.searches import with_suggested
+from neurofit.orchestrate.submit import base_record, submission_name
 from neurofit.orchestrate.trials import entry, tried_before
 from neurofit.process import Process
 from neurofit.status.experiment_status import read_status
