@@ -22,6 +22,7 @@ from neurofit.suggestions.trial import KnownTrial
 from neurofit.transient import retry
 
 _TOLD = (CLAIM, OUTCOME)
+Asked = tuple[str, tuple[str, ...], bool, int]  # metric, arguments, whether steps are asked for, repetitions
 
 
 class _End(NamedTuple):
@@ -56,6 +57,8 @@ class Memory:
     _read: dict[str, int] = field(default_factory=dict)  # journal → bytes
     _tasks: dict[tuple[int, int], _Repetition] = field(default_factory=dict)  # run and repetition
     _runs: dict[int, RegisteredRun] = field(default_factory=dict)
+    # run → what was asked about it, and the answer, until a journal has more about it
+    _settled: dict[int, tuple[Asked, KnownTrial]] = field(default_factory=dict)
     _suggested: dict[int, Values] = field(default_factory=dict)
     _final: dict[str, bool] = field(default_factory=dict)  # history → nothing more comes
     _steps: dict[str, tuple[int, dict[int, float]]] = field(default_factory=dict)  # history → size, numbers
@@ -84,9 +87,14 @@ class Memory:
         for number in sorted({run for run, _ in self._tasks}):
             run = self._run(number)
             if run is not None and run.group == group and run.trial not in (None, without):
-                trial = self._trial(run, search, repetitions)
-                if trial is not None:
+                asked = (search.metric, search.names, search.pruner is not None, repetitions)
+                before = self._settled.get(number)
+                if before is not None and before[0] == asked:
+                    found.append(before[1])
+                elif (trial := self._trial(run, search, repetitions)) is not None:
                     found.append(trial)
+                    if trial.state != "open":
+                        self._settled[number] = asked, trial
         return sorted(found, key=lambda trial: trial.number)
 
     def _trial(self, run: RegisteredRun, search: Search, repetitions: int) -> KnownTrial | None:
@@ -147,9 +155,11 @@ class Memory:
 
     def _note(self, line: JournalLine) -> None:
         if line.claim is not None and line.attempt is not None:
+            self._settled.pop(line.claim[0], None)
             task = self._tasks.setdefault(line.claim, _Repetition())
             task.attempt = max(task.attempt, line.attempt)
         if (outcome := line.outcome) is not None:
+            self._settled.pop(outcome.run, None)
             task = self._tasks.setdefault(outcome.key, _Repetition())
             task.attempt = max(task.attempt, outcome.attempt)
             task.ends[outcome.attempt] = _End(
