@@ -73,7 +73,8 @@ def _draw_search(figure: SubFigure, one: SearchNumbers) -> None:
         figure.suptitle(one.label, x=0.01, ha="left", fontsize=10)
     rows = _slice_rows(one)
     heights = (TOP, SLICE * rows, *([LINES] if _has_lines(one) else []))
-    top, middle, *bottom = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    top, middle = parts[:2, 0]
     history, bars = top.subplots(1, 2, width_ratios=(1.7, 1))
     draw_history(one, history)
     draw_importances(one, bars)
@@ -89,7 +90,7 @@ def _draw_search(figure: SubFigure, one: SearchNumbers) -> None:
     if last is not None:
         bar = middle.colorbar(last, ax=list(panels.flat), label="trial", aspect=25, fraction=0.03, pad=0.01)
         bar.ax.yaxis.set_major_locator(_integers(6))
-    for part in bottom:
+    for part in parts[2:, 0]:
         draw_parallel(one, part.subplots(1, 1))
 
 
@@ -235,7 +236,7 @@ def draw_parallel(one: SearchNumbers, axes: Axes) -> Axes:
     axes.add_collection(
         LineCollection(
             lines[:-1],
-            colors=colours.to_rgba([min(max(trial.score or 0, low), high) for trial in worst_first[:-1]]),
+            colors=colours.to_rgba(np.clip([trial.score or 0.0 for trial in worst_first[:-1]], low, high)),
             linewidths=width,
             alpha=0.75,
         )
