@@ -152,6 +152,7 @@ def _write(
     repetitions: int,
 ) -> dict[str, int]:
     import optuna
+    from optuna.study import StudyDirection
 
     def connect() -> sqlite3.Connection:
         """Without waiting for the disk after each trial: the file is not in its place yet."""
@@ -165,9 +166,8 @@ def _write(
     try:
         for point in points:
             name = f"{experiment.name} {point.label}".rstrip()
-            study = optuna.create_study(
-                storage=storage, study_name=name, direction=experiment.search.direction
-            )  # type: ignore[union-attr]
+            direction = StudyDirection[point.search.direction.upper()]
+            study = optuna.create_study(storage=storage, study_name=name, direction=direction)
             study.set_metric_names([point.search.metric])
             study.set_user_attr(MARK, "a copy of a search, which neurofit does not read")
             study.set_user_attr("experiment", experiment.name)

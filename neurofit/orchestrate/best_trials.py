@@ -13,13 +13,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neurofit import t_interval
-from neurofit.errors import GridError, UsageError
+from neurofit.errors import GridError, StoreError, UsageError
+from neurofit.experiments import scripts
 from neurofit.experiments.selector import Range, Selection
-from neurofit.status.experiment_status import ExperimentStatus
+from neurofit.status.experiment_status import ExperimentStatus, read_status
+from neurofit.store.layout import ExperimentFiles
+from neurofit.store.registry import read_registry
 from neurofit.store.state import ACTIVE, State
+from neurofit.study import Study
 from neurofit.suggestions.point_searches import PointSearch, SearchedTrial, point_searches
 from neurofit.tables.intervals import FOLDS, replication
 from neurofit.tables.rows import read_rows
+from neurofit.tables.trials import searched_for
 from neurofit.text import command, count
 
 if TYPE_CHECKING:
@@ -98,7 +103,7 @@ def best_trials(
     points = _points(experiment, status, condition)
     known = {run.id: run.number for run in status.registry.runs.values() if run.trial is None}
     ranked = [(point, point.best_first()[:top]) for point in points]
-    numbers: dict[tuple[str | None, int], int] = {}
+    numbers: dict[tuple[str | None, int], int] = {}  # group and trial → run
     for point, trials in ranked:
         for trial in trials:
             number = known.get(_id_of_repeated(experiment, point, trial))
@@ -106,22 +111,17 @@ def best_trials(
                 numbers[point.base.group, trial.number] = number
     confirmed = _confirmed(experiment, status, sorted(set(numbers.values())))
     repetitions = _searched_repetitions(experiment, status)
-    return [
-        BestOfSearch(
-            point,
-            [
-                BestTrial(
-                    rank,
-                    trial,
-                    trial.score or 0.0,
-                    repetitions,
-                    confirmed.get(numbers.get((point.base.group, trial.number), -1)),
-                )
-                for rank, trial in enumerate(trials, start=1)
-            ],
-        )
-        for point, trials in ranked
-    ]
+    found = []
+    for point, trials in ranked:
+        best = []
+        for rank, trial in enumerate(trials, start=1):
+            assert trial.score is not None  # it is finished
+            run = numbers.get((point.base.group, trial.number))
+            best.append(
+                BestTrial(rank, trial, trial.score, repetitions, None if run is None else confirmed.get(run))
+            )
+        found.append(BestOfSearch(point, best))
+    return found
 
 
 def confirmation(
@@ -173,6 +173,34 @@ def confirmation(
                 free += run.id not in known
     runs = sorted(found.values(), key=lambda run: run.registered_number)
     return Confirmation(runs, _first_unused(experiment, status), repetitions or REPETITIONS)
+
+
+def searches(study: Study) -> list[dict[str, Any]]:
+    """The experiments whose submitted runs are trials of a search, as JSON records; no script is loaded."""
+    found = []
+    for entry in scripts.discover(study):
+        files = ExperimentFiles(study, entry.name)
+        try:
+            trials = [run for run in read_registry(files.registry).runs.values() if run.trial is not None]
+        except StoreError:
+            continue  # `status` names the damaged file
+        if not trials:
+            continue
+        status = read_status(study, entry.name, asking=False)
+        target = searched_for(status)
+        over = (State.DONE, State.FAILED)
+        ended = {run for (run, _), task in status.tasks.items() if task.state in over}
+        found.append(
+            {
+                "experiment": entry.name,
+                "searches": len({run.group for run in trials}),
+                "trials": len(trials),
+                "ended": sum(run.number in ended for run in trials),
+                "metric": target.metric if target else None,
+                "direction": None if target is None else "maximize" if target.maximizes else "minimize",
+            }
+        )
+    return found
 
 
 def must_have_search(experiment: Experiment) -> None:

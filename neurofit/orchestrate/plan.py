@@ -15,7 +15,6 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
-from neurofit.orchestrate.best_trials import confirmation
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.searches import check_sampler, with_suggested, with_trials
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
@@ -180,6 +179,8 @@ def make(
     code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
     first = 0
     if options.best is not None:
+        from neurofit.orchestrate.best_trials import confirmation  # loads NumPy
+
         _check_best(options)
         found = confirmation(experiment, status, options.best, options.repetitions, grid, options.where)
         runs, keys, first, repetitions = found.runs, found.keys(), found.first, found.repetitions

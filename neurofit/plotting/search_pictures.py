@@ -43,8 +43,11 @@ def search_picture(searches: Sequence[SearchNumbers]) -> Picture:
         low, high = one.limits()
         if far := int(((one.values() < low) | (one.values() > high)).sum()):
             where = f"{one.label}: " if one.label else ""
+            trials = "one trial lies" if far == 1 else f"{far} trials lie"
             notes.append(
-                f"{where}{far} of the worst trials lie outside of the panels, and are drawn at their edge."
+                f"{where}{trials} far below the others, and are drawn at the edge; importances count them."
+                if one.maximizes
+                else f"{where}{trials} far above the others, and are drawn at the edge; importances count them."
             )
     headers = [
         *(["search"] if has_points else []),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.ticker import Locator
 
 WIDTH = 180  # mm
 COLUMNS = 4  # of slices
@@ -26,6 +27,8 @@ LONGEST = 14  # letters of a choice
 MOST_CHOICES = 12  # whose names are written at an axis
 VALUES, BEST, FAILED = COLOURS[0], COLOURS[1], COLOURS[6]
 _MARGIN = 0.06  # of the range of values
+_SPREAD = 0.05  # of equal choices among parallel coordinates, as a share of the axis
+_ABSENT = -0.14  # height of trials that do not have a conditional argument, as a share of the axis
 _STRIP = 0.035  # height of the marks of trials without a value, as a share of the panel
 
 
@@ -53,7 +56,12 @@ def draw_searches(searches: Sequence[SearchNumbers]) -> Figure:
 
 
 def _height(one: SearchNumbers) -> float:
-    return TOP + SLICE * _slice_rows(one) + LINES + TITLE * bool(one.label)
+    return TOP + SLICE * _slice_rows(one) + LINES * _has_lines(one) + TITLE * bool(one.label)
+
+
+def _has_lines(one: SearchNumbers) -> bool:
+    """Whether there are parallel coordinates: of a single argument, the slice shows the same."""
+    return len(one.axes) > 1
 
 
 def _slice_rows(one: SearchNumbers) -> int:
@@ -64,7 +72,9 @@ def _draw_search(figure: SubFigure, one: SearchNumbers) -> None:
     if one.label:
         figure.suptitle(one.label, x=0.01, ha="left", fontsize=10)
     rows = _slice_rows(one)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(TOP, SLICE * rows, LINES))
+    heights = (TOP, SLICE * rows, *([LINES] if _has_lines(one) else []))
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    top, middle = parts[:2, 0]
     history, bars = top.subplots(1, 2, width_ratios=(1.7, 1))
     draw_history(one, history)
     draw_importances(one, bars)
@@ -78,8 +88,10 @@ def _draw_search(figure: SubFigure, one: SearchNumbers) -> None:
         if number % columns == 0:
             panel.set_ylabel(_wrapped(one.metric, 24))
     if last is not None:
-        middle.colorbar(last, ax=list(panels.flat), label="trial", aspect=25, fraction=0.03, pad=0.01)
-    draw_parallel(one, bottom.subplots(1, 1))
+        bar = middle.colorbar(last, ax=list(panels.flat), label="trial", aspect=25, fraction=0.03, pad=0.01)
+        bar.ax.yaxis.set_major_locator(_integers(6))
+    for part in parts[2:, 0]:
+        draw_parallel(one, part.subplots(1, 1))
 
 
 @styled
@@ -96,10 +108,8 @@ def draw_history(one: SearchNumbers, axes: Axes) -> Axes:
     matplotlib.axes.Axes
     """
     numbers = [trial.number for trial in one.finished()]
-    _limited(one, axes)
-    axes.scatter(
-        numbers, _drawn(one, axes), s=_size(one), color=VALUES, alpha=0.7, linewidths=0, label="finished"
-    )
+    _limited(one, axes, strip=bool(one.numbers("pruned") or one.numbers("failed")))
+    axes.scatter(numbers, _drawn(one), s=_size(one), color=VALUES, alpha=0.7, linewidths=0, label="finished")
     end = max([*numbers, *(trial.number for trial in one.point.trials)])
     so_far = one.best_so_far()
     axes.step([*numbers, end], [*so_far, so_far[-1]], where="post", color=BEST, label="best so far")
@@ -109,7 +119,7 @@ def draw_history(one: SearchNumbers, axes: Axes) -> Axes:
             axes.scatter(
                 marked,
                 [height] * len(marked),
-                s=16,
+                s=24,
                 marker=marker,
                 color=colour,
                 linewidths=0.9,
@@ -118,7 +128,7 @@ def draw_history(one: SearchNumbers, axes: Axes) -> Axes:
             )
     axes.set(xlabel="trial", ylabel=_wrapped(one.metric, 36), title="Optimisation history")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, handletextpad=0.3, columnspacing=1.2)
-    _whole_numbers(axes)
+    axes.xaxis.set_major_locator(_integers(8))
     return axes
 
 
@@ -179,7 +189,7 @@ def draw_slice(one: SearchNumbers, axis: Axis, axes: Axes) -> Any:
     chosen = [trial for trial in one.finished() if trial.number in axis.values]
     if not chosen:
         return None
-    heights = dict(zip((trial.number for trial in one.finished()), _drawn(one, axes)))
+    heights = dict(zip((trial.number for trial in one.finished()), _drawn(one)))
     x = [_across(axis, axis.values[trial.number], trial.number) for trial in chosen]
     y = [heights[trial.number] for trial in chosen]
     colours = [trial.number for trial in chosen]
@@ -226,17 +236,21 @@ def draw_parallel(one: SearchNumbers, axes: Axes) -> Axes:
     axes.add_collection(
         LineCollection(
             lines[:-1],
-            colors=colours.to_rgba([min(max(trial.score or 0, low), high) for trial in worst_first[:-1]]),
+            colors=colours.to_rgba(np.clip([trial.score or 0.0 for trial in worst_first[:-1]], low, high)),
             linewidths=width,
             alpha=0.75,
         )
     )
     axes.plot(*lines[-1].T, color=BEST, linewidth=2, marker="o", markersize=3, zorder=4)
     for number, axis in zip(places, one.axes):
-        axes.axvline(number, color="black", linewidth=0.6, zorder=3)
-        _write_scale(axis, number, axes)
+        axes.vlines(number, -0.04, 1.04, color="black", linewidth=0.6, zorder=3)
+        is_partial = any(trial.number not in axis.values for trial in one.finished())
+        marks = _marks(axis, LONGEST if len(places) <= 6 else LONGEST // 2)
+        _write_scale(number, [(_ABSENT, "none"), *marks] if is_partial else marks, axes)
     margin = 0.35 if len(places) > 1 else 0.5
-    axes.set(xlim=(-margin, places[-1] + margin + 0.25), ylim=(-0.07, 1.07), yticks=[])
+    is_absent = any(line[:, 1].min() <= _ABSENT for line in lines)
+    lowest = _ABSENT - 0.05 if is_absent else -0.07
+    axes.set(xlim=(-margin, places[-1] + margin + 0.25), ylim=(lowest, 1.07), yticks=[])
     crowded = len(places) > 6
     axes.set_xticks(
         places,
@@ -266,22 +280,27 @@ def _darker_is_better(one: SearchNumbers) -> Colormap:
 
 
 def _line(one: SearchNumbers, number: int) -> np.ndarray:
-    """The corners of a trial's line; nan where it does not have the argument."""
-    heights = [share(axis, axis.values[number]) if number in axis.values else np.nan for axis in one.axes]
+    """The corners of a trial's line, below an axis that it has no value on. Equal choices are spread a little."""
+    heights = [
+        share(axis, axis.values[number]) + _SPREAD * axis.is_list * _aside(number)
+        if number in axis.values
+        else _ABSENT
+        for axis in one.axes
+    ]
     return np.column_stack([np.arange(len(heights)), heights])
 
 
-def _write_scale(axis: Axis, number: int, axes: Axes) -> None:
-    """The ends of an argument's range, or its choices, beside its line."""
+def _marks(axis: Axis, longest: int) -> list[tuple[float, str]]:
+    """The ends of an argument's range, or its choices, with their heights."""
     if isinstance(axis.range, Choices):
-        shown = (
-            axis.range.values
-            if len(axis.range.values) <= MOST_CHOICES
-            else axis.range.values[:: len(axis.range.values) - 1]
-        )
-        marks = [(share(axis, value), _cut(_text(value), LONGEST)) for value in shown]
-    else:
-        marks = [(0.0, f"{axis.range.low:.4g}"), (1.0, f"{axis.range.high:.4g}")]
+        values = axis.range.values
+        shown = values if len(values) <= MOST_CHOICES else (values[0], values[-1])
+        return [(share(axis, value), _cut(_text(value), longest)) for value in shown]
+    ends = (float(axis.range.low), float(axis.range.high))
+    return [(height, f"{end:.4g}".replace("e-0", "e-")) for height, end in zip((0.0, 1.0), ends)]
+
+
+def _write_scale(number: int, marks: Sequence[tuple[float, str]], axes: Axes) -> None:
     for height, text in marks:
         axes.annotate(
             text,
@@ -329,25 +348,33 @@ def _log_ticks(axes: Axes, low: float, high: float) -> None:
 def _across(axis: Axis, value: Any, number: int) -> float:
     """Where a value is drawn; equal choices are spread a little, each trial at its own place."""
     if isinstance(axis.range, Choices):
-        return place(axis, value) + 0.5 * (number * 0.618 % 1 - 0.5)
+        return place(axis, value) + 0.5 * _aside(number)
     return float(value)
 
 
-def _limited(one: SearchNumbers, axes: Axes) -> None:
-    """Limits of the values, with room for the marks of trials without one."""
+def _aside(number: int) -> float:
+    """Where a trial is drawn among those with the same choice, from -1/2 to 1/2: spread evenly, always the same."""
+    return number * 0.618 % 1 - 0.5
+
+
+def _limited(one: SearchNumbers, axes: Axes, *, strip: bool = False) -> None:
+    """Limits of the values; `strip` leaves room for the marks of trials without one."""
     low, high = one.limits()
-    extent = high - low or max(abs(high), 1e-9)
-    room = 0.16 * extent if one.numbers("pruned") or one.numbers("failed") else 0.0
-    axes.set_ylim(low - _MARGIN * extent - room, high + _MARGIN * extent)
+    extent = _extent(low, high)
+    axes.set_ylim(low - (_MARGIN + 0.16 * strip) * extent, high + _MARGIN * extent)
 
 
-def _drawn(one: SearchNumbers, axes: Axes) -> np.ndarray:
+def _drawn(one: SearchNumbers) -> np.ndarray:
     """The values of the finished trials; those far away at the edge of what is drawn."""
     low, high = one.limits()
-    extent = high - low or max(abs(high), 1e-9)
-    edge = _MARGIN * extent / 2
+    edge = _MARGIN * _extent(low, high) / 2
     values = one.values()
     return np.where(values > high, high + edge, np.where(values < low, low - edge, values))
+
+
+def _extent(low: float, high: float) -> float:
+    """The distance of two values; for equal ones, some distance that can be drawn."""
+    return high - low or max(abs(high), 1e-9)
 
 
 def _size(one: SearchNumbers) -> float:
@@ -355,10 +382,10 @@ def _size(one: SearchNumbers) -> float:
     return float(np.interp(len(one.point.trials), (20, 400), (16, 5)))
 
 
-def _whole_numbers(axes: Axes) -> None:
+def _integers(most: int) -> Locator:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    return MaxNLocator(integer=True, nbins=most)
 
 
 def _text(value: Any) -> str:

@@ -35,6 +35,8 @@ EVERY_HELP = [
     [],
     *([name] for name in COMMANDS),
     ["runners", "check"],
+    ["search", "best"],
+    ["search", "export"],
     ["data", "add"],
     ["data", "make-example"],
     ["data", "convert"],
@@ -123,4 +125,5 @@ def test_names_complete_without_loading_a_script(study):
         "plain,show",
         "plain,submit",
         "plain,status",
+        "plain,search",
     ]

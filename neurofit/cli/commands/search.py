@@ -1,4 +1,4 @@
-"""`neurofit search`: print the best trials of a search, or write its trials as a study of Optuna."""
+"""`neurofit search`: list searches, print the best trials of one, or write its trials as a study of Optuna."""
 
 from __future__ import annotations
 
@@ -20,17 +20,43 @@ _CONFIRMED = {"best": 3, "repetitions": 10}  # what is suggested
 
 
 @click.group(
+    invoke_without_command=True,
     epilog=options.examples(
-        "neurofit search best exp3",
-        "neurofit search export exp3 --optuna exp3.db",
-    )
+        "neurofit search", "neurofit search best exp3", "neurofit search export exp3 --optuna exp3.db"
+    ),
 )
-def command() -> None:
-    """Look at what a search has found.
+@options.as_json
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the searches of this study that have been submitted.
 
-    `neurofit search best` prints its best trials; `neurofit search export` writes all of them for Optuna's
-    dashboard. `neurofit plot exp3 --what search` draws them.
+    `neurofit search best` prints the best trials of one; `neurofit search export` writes all of them for Optuna's
+    dashboard. `neurofit plot EXPERIMENT --what search` draws them.
     """
+    if ctx.invoked_subcommand is not None:
+        return
+    from neurofit.orchestrate.best_trials import searches
+
+    records = searches(options.here())
+    if as_json:
+        terminal.as_json({"searches": records})
+        return
+    if not records:
+        terminal.say("No search has been submitted. grid=nf.search(…) in an experiment's script makes one.")
+        terminal.hint("neurofit list")
+        return
+    rows = [
+        [
+            one["experiment"],
+            one["searches"],
+            f"{one['ended']:,}/{one['trials']:,}",
+            one["metric"],
+            one["direction"],
+        ]
+        for one in records
+    ]
+    terminal.table(["experiment", "searches", "trials", "metric", "direction"], rows, styles=["bold"])
+    terminal.hint(suggested("search best", records[0]["experiment"]))
 
 
 @command.command(
@@ -140,7 +166,7 @@ def _table(metric: str, part: BestOfSearch) -> tuple[list[str], list[list[Any]]]
     rows = []
     for one in part.best:
         values = one.trial.known.values
-        row = [one.rank, one.trial.run, one.trial.number, _figures(one.value)]
+        row: list[Any] = [one.rank, one.trial.run, one.trial.number, _figures(one.value)]
         row += [*[_confirmed(one.confirmed)] * has_confirmed, one.repetitions]
         rows.append([*row, *(_shown(values[name]) if name in values else "" for name in names)])
     return headers, rows
