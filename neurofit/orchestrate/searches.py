@@ -98,7 +98,7 @@ def check_sampler(search: Search) -> None:
     """Raise MissingExtra if nodes would lack what suggests arguments, as far as this host tells."""
     needed = [*_NEEDED.get(search.sampler, ()), *(["optuna"] if search.pruner else [])]
     for name in needed:
-        if importlib.util.find_spec(name) is None:
+        if not _is_installed(name):
             what = (
                 f"The pruner '{search.pruner}'"
                 if search.sampler not in _NEEDED
@@ -109,6 +109,13 @@ def check_sampler(search: Search) -> None:
                 'sampler="random" or "qmc", which need nothing more.',
                 name=name,
             )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def outside(files: ExperimentFiles, experiment: Experiment) -> int:
