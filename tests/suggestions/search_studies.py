@@ -68,7 +68,7 @@ def check(bench, name: str, trials: int, repetitions: int = 1) -> None:
     ended: dict[int, float] = {}
     for path in (folder / "runs").glob("*/*/attempt-*/outcome.json"):
         outcome = read_json(path)
-        if outcome["state"] == "lost":  # noted by whoever took over: its worker left no word
+        if outcome["state"] == "abandoned":  # noted by whoever took over: its worker left no word
             continue
         suggestion = found[outcome["run"]]
         assert outcome["params"] == suggestion.values, path
