@@ -16,7 +16,6 @@ from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
 from neurofit.orchestrate import searches
-from neurofit.orchestrate.best_trials import confirmation
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -190,6 +189,9 @@ def make(
     first = 0
     if options.best is not None:
         _check_best(options)
+        # its tables need NumPy, which no other submit does
+        from neurofit.orchestrate.best_trials import confirmation
+
         found = confirmation(experiment, status, options.best, options.repetitions, grid, options.where)
         runs, keys, first, repetitions = found.runs, found.keys(), found.first, found.repetitions
         must_be_manageable(len(runs), first + repetitions)
