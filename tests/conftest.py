@@ -27,7 +27,7 @@ from neurofit.study import CODE_ROOT, Study
 
 pytest_plugins = ["tiers"]
 pytest.register_assert_rewrite(
-    "contract", "held", "numpy_network", "queue_tests", "studies"
+    "contract", "held", "numpy_network", "queue_tests", "search_studies", "studies"
 )  # say what differs
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -17,7 +17,7 @@ from neurofit.store.error_fingerprint import Signature, error_text, signature
 from neurofit.store.evidence import TaskFacts
 from neurofit.store.fail_fast import read_fail_fast
 from neurofit.store.journal import journals
-from neurofit.store.records import ErrorRecord, JournalLine, Outcome, Reason
+from neurofit.store.records import ErrorRecord, FailFastStop, JournalLine, Outcome, Reason
 from neurofit.store.state import UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.structure import read_record, structured_lines
@@ -224,9 +224,14 @@ def fail_fast_notes(status: ExperimentStatus) -> list[str]:
                     status.name, tasks, whole=everything, backend=submission.runner_option, retry=True
                 )
                 notes.append(
-                    f"{status.name} stopped after {stop.failures} identical failures: {stop.message}\n"
+                    f"{status.name} stopped after {stopped_after(stop)}: {stop.message}\n"
                     f"{not_started:,} task(s) were not started. Fix the cause, then run `{again}`. "
                     "--keep-going runs all tasks regardless."
                 )
         later.update(task.key for task in planned)
     return notes[::-1]
+
+
+def stopped_after(stop: FailFastStop) -> str:
+    """What stopped a submission: '5 identical failures', or the first trial of a search without its metric."""
+    return "its first finished trial" if stop.failures == 1 else f"{stop.failures} identical failures"

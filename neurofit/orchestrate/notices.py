@@ -24,7 +24,7 @@ from neurofit.backends import notify
 from neurofit.backends.base import Finding
 from neurofit.errors import NeurofitError, UsageError
 from neurofit.files import to_json
-from neurofit.orchestrate.failures import JobEnds, failures
+from neurofit.orchestrate.failures import JobEnds, failures, stopped_after
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.submission_status import SubmissionStatus, submit_again
 from neurofit.store import notices
@@ -255,9 +255,7 @@ def digest(status: ExperimentStatus, submission: SubmissionStatus, reason: str) 
 def _detail(submission: SubmissionStatus, reason: str) -> str | None:
     """What stopped the submission, if something has."""
     if reason == IDENTICAL and (stop := read_fail_fast(submission.files)):
-        return one_line(
-            f"{stop.failures} identical failures, no further task starts: {stop.message}", _CAUSE_WIDTH
-        )
+        return one_line(f"{stopped_after(stop)}, no further task starts: {stop.message}", _CAUSE_WIDTH)
     if reason == NEEDS and (unmet := read_need_stop(submission.files)):
         return one_line(unmet.message, _CAUSE_WIDTH)
     return None

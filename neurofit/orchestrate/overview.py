@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neurofit.backends import BUILT_IN, runner
 from neurofit.errors import NeurofitError
 from neurofit.experiments import scripts
-from neurofit.orchestrate import failures, plan
+from neurofit.orchestrate import failures, plan, searches
 from neurofit.orchestrate.outdated import Outdated, outdated_now
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.status.queues import JobsView, silent_seconds
@@ -142,15 +142,25 @@ def of_script(study: Study, entry: scripts.Entry) -> dict[str, Any]:
 
 
 def of_grid(experiment: Experiment, runs: Collection[Run]) -> dict[str, Any]:
-    """An experiment's axes, and some of its runs."""
+    """An experiment's axes, what it searches for, and some of its runs."""
+    search = searches.summary(experiment)
+    found = {} if search is None else {"search": search}
     return {
         "name": experiment.name,
         "architectures": experiment.architectures(),
         "axes": experiment.grid.axes(),
+        **found,
         "repetitions": experiment.repetitions,
         "needs": experiment.needed(),
         "runs": [
-            {"run": run.number, "id": run.id, "params": run.params, "derived": run.derived} for run in runs
+            {
+                "run": run.number,
+                "id": run.id,
+                "params": run.params,
+                "derived": run.derived,
+                **({} if run.trial is None else {"trial": run.trial}),
+            }
+            for run in runs
         ],
     }
 

@@ -15,8 +15,8 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
+from neurofit.orchestrate import searches
 from neurofit.orchestrate.outdated import Outdated, outdated
-from neurofit.orchestrate.searches import check_sampler, with_suggested, with_trials
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store.records import RegisteredRun
@@ -90,6 +90,13 @@ class Plan:
             return problem
         return None
 
+    @cached_property
+    def outside(self) -> int:
+        """How many finished trials of a search lie outside the ranges that the script has now; read once."""
+        if self.experiment.search is None or not self.counts[State.DONE] + self.counts[State.FAILED]:
+            return 0
+        return searches.outside(self.status.files, self.experiment)
+
     def check_data(self) -> None:
         """Raise NeurofitError if a task that would be queued would not find its data."""
         if self.data_problem is not None:
@@ -137,6 +144,8 @@ class Plan:
             trial = {"set": dict(self.options.changes), **trial}
         if self.options.best is not None:
             trial = {"best": self.options.best, "first_repetition": self.first, **trial}
+        if (search := searches.summary(self.experiment)) is not None:
+            trial["search"] = {**search, "finished_outside": self.outside}
         return {
             "experiment": self.experiment.name,
             **trial,
@@ -172,7 +181,7 @@ def make(
     from neurofit.experiments.experiment import must_be_manageable
 
     status = status or read_status(study, experiment.name)
-    experiment = with_trials(experiment, status.registry, options.trials)
+    experiment = searches.with_trials(experiment, status.registry, options.trials)
     grid = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(grid), repetitions)
@@ -197,7 +206,7 @@ def make(
     if options.changes:
         of_grid = {run.number: run for run in grid}
         selected = [of_grid[number] for number in dict.fromkeys(number for number, _ in keys)]
-        bases = [with_suggested(experiment, status.files, run) for run in selected]
+        bases = [searches.with_suggested(experiment, status.files, run) for run in selected]
         runs = varied_runs(experiment, bases, options.changes, grid, status.registry)
         tried = sorted({repetition for _, repetition in keys})
         keys = [(run.registered_number, repetition) for run in runs for repetition in tried]
@@ -210,7 +219,7 @@ def make(
         if task.state in wanted and (options.only is None or key in options.only)
     ]
     if experiment.search is not None and tasks:
-        check_sampler(experiment.search)
+        searches.check_sampler(experiment.search)
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())
     counts = Counter(task.state for task in states.values())

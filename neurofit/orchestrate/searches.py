@@ -1,17 +1,22 @@
-"""What a submit asks of a search: how many trials there are, and what suggests their arguments."""
+"""What a submit asks of a search: how many trials there are, what suggests their arguments, and which of the
+trials that are finished its ranges no longer have.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurofit.errors import MissingExtra, UsageError, install
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
-from neurofit.store.suggestions import read_suggestion
-from neurofit.text import command
+from neurofit.store.suggestions import read_suggestion, with_suggestion
+from neurofit.suggestions.known import Memory
+from neurofit.suggestions.suggesting import inside
+from neurofit.text import command, count
 
 if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment, Run
@@ -77,11 +82,23 @@ def with_suggested(experiment: Experiment, files: ExperimentFiles, run: Run) -> 
     return replace(experiment.suggested(run, suggestion.values), number=None, trial=None, group=None)
 
 
+def with_suggestions(files: ExperimentFiles, registry: Registry, runs: Iterable[Run]) -> list[Run]:
+    """The runs; trials with the arguments that were suggested for them, where they were."""
+    found = []
+    for run in runs:
+        entry = registry.runs.get(run.registered_number) if run.trial is not None else None
+        if entry is not None:
+            entry = with_suggestion(files, entry)
+            run = replace(run, architecture=entry.architecture, params=entry.params, derived=entry.derived)
+        found.append(run)
+    return found
+
+
 def check_sampler(search: Search) -> None:
     """Raise MissingExtra if nodes would lack what suggests arguments, as far as this host tells."""
     needed = [*_NEEDED.get(search.sampler, ()), *(["optuna"] if search.pruner else [])]
     for name in needed:
-        if importlib.util.find_spec(name) is None:
+        if not _is_installed(name):
             what = (
                 f"The pruner '{search.pruner}'"
                 if search.sampler not in _NEEDED
@@ -92,3 +109,70 @@ def check_sampler(search: Search) -> None:
                 'sampler="random" or "qmc", which need nothing more.',
                 name=name,
             )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
+def outside(files: ExperimentFiles, experiment: Experiment) -> int:
+    """How many finished trials lie outside the ranges that the script has now, so that no suggestion uses them."""
+    if experiment.search is None:
+        return 0
+    search = replace(experiment.search, pruner=None)  # histories are not needed
+    given = {run.group: run.params for run in experiment.runs() if run.group is not None}
+    memory, found = Memory(files), 0
+    for group, params in given.items():
+        trials = memory.trials(search, group, experiment.repetitions)
+        finished = [trial for trial in trials if trial.state != "open"]
+        found += len(finished) - len(inside(search, params, finished))
+    return found
+
+
+def outside_sentence(number: int) -> str:
+    """What becomes of finished trials outside the ranges; empty if there are none."""
+    if not number:
+        return ""
+    verb = "lies" if number == 1 else "lie"
+    return (
+        f"{count(number, 'finished trial')} {verb} outside the ranges that the script has now: kept, shown, not used "
+        "for suggestions."
+    )
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """What is searched for and how: 'Search for the highest validation/correlation: sampler tpe, …'.
+
+    Parameters
+    ----------
+    record : mapping
+        From `summary`.
+    """
+    what = "Search" if record["searches"] == 1 else f"{record['searches']:,} searches"
+    most = "highest" if record["direction"] == "maximize" else "lowest"
+    pruner = f", pruner {record['pruner']}" if record["pruner"] else ""
+    return (
+        f"{what} for the {most} {record['metric']}: sampler {record['sampler']}{pruner}, at most "
+        f"{record['at_once']:,} at a time (at_once)."
+    )
+
+
+def summary(experiment: Experiment) -> dict[str, Any] | None:
+    """What is searched for and how, as `show --json` and `submit --dry-run --json` print it."""
+    search = experiment.search
+    if search is None:
+        return None
+    searches = len({run.group for run in experiment.runs() if run.group is not None})
+    return {
+        "arguments": search.described(),
+        "trials": search.trials,
+        "searches": searches,
+        "metric": search.metric,
+        "direction": search.direction,
+        "sampler": search.sampler,
+        "pruner": search.pruner,
+        "at_once": search.at_once,
+    }

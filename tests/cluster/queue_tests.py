@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from search_studies import branin, check
 from studies import (
     ALL_FAIL,
     COUNT,
@@ -34,6 +35,7 @@ from studies import (
     STEPS,
     WAITS,
     attempts,
+    kill_a_process,
     like_an_undisturbed_one,
     until,
 )
@@ -95,6 +97,10 @@ class Queue(ABC):
     @abstractmethod
     def split_at_three(self, bench, tmp_path: Path) -> AbstractContextManager[str]:
         """A profile of a site that takes arrays of three."""
+
+    @abstractmethod
+    def running(self) -> int:
+        """How many jobs run, each element of an array counted."""
 
     @abstractmethod
     def server(self) -> int:
@@ -423,3 +429,39 @@ class QueueTests:
         (tmp_path / "go").touch()
         assert bench.wait("second", seconds=60) == {"done": 3}
         assert min(row["metrics"]["seen"] for row in bench.outcomes("second")) >= 2
+
+    def test_a_search_of_sixty_trials_loses_none_to_ten_kills_and_does_none_twice(self, queue, bench):
+        bench.script("search", branin(60, at_once=6, seconds=0.5))
+        bench.runner("queue", f"{queue.profile}tasks_per_job: 4\n")
+        generator, kills, most = random.Random(5), Counter(), 0
+        kinds = ["worker", "child"] * 5
+        deadline = time.monotonic() + 150
+        while (counts := bench.counts("search")) != {"done": 60}:
+            assert time.monotonic() < deadline, (counts, kills)
+            if not counts["queued"] and not counts["running"]:
+                said = bench.command("submit", "search", "--backend", "queue", "--retry")
+                assert said.returncode == 0, said.stderr
+            most = max(most, counts["running"])
+            time.sleep(generator.uniform(0.05, 0.4))
+            due = bool(kinds) and counts["done"] >= 4 * sum(kills.values())
+            if due and kill_a_process(bench.study.training_data / "search", kinds[0], generator):
+                kills[kinds.pop(0)] += 1
+        assert kills == {"worker": 5, "child": 5}
+        assert 2 <= most <= 6, "at_once is the throttle of the array"
+        check(bench, "search", 60)
+
+    def test_no_more_trials_run_at_a_time_than_the_search_says(self, queue, bench):
+        bench.script("search", branin(9, at_once=3, seconds=1.0))
+        bench.runner("queue", queue.profile)
+        said = bench.command("submit", "search", "--backend", "queue")
+        assert said.returncode == 0, said.stderr
+        assert (
+            "at most 3 at a time (at_once)" in said.stdout and "9 tasks in 9 jobs, 3 at a time" in said.stdout
+        )
+        seen, deadline = Counter(), time.monotonic() + 90
+        while (counts := bench.counts("search")) != {"done": 9}:
+            assert time.monotonic() < deadline, counts
+            seen[max(counts["running"], queue.running())] += 1
+            time.sleep(0.1)
+        assert max(seen) == 3, seen
+        check(bench, "search", 9)

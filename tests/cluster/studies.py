@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -182,6 +183,23 @@ def kill_job(folder: Path) -> None:
             starts_one = b"submitit" in words and os.readlink(path.with_name("cwd")) == str(folder)
             if starts_one or str(folder).encode() in words:
                 os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def kill_a_process(folder: Path, kind: str, generator: random.Random) -> bool:
+    """Kill -9 a worker of an experiment's jobs, or a child of one; False if there is none."""
+    workers: dict[int, int] = {}  # process → its parent
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes()
+            if b"neurofit.worker" in words and f"{folder}/".encode() in words:
+                state = path.with_name("stat").read_text().rpartition(")")[2].split()
+                workers[int(path.parent.name)] = int(state[1])
+    victims = [pid for pid, parent in workers.items() if (parent in workers) == (kind == "child")]
+    with contextlib.suppress(ProcessLookupError):
+        if victims:
+            os.kill(generator.choice(sorted(victims)), signal.SIGKILL)
+            return True
+    return False
 
 
 def attempts(bench, name: str) -> dict[str, Counter[str]]:

@@ -66,6 +66,9 @@ class GridEngine(Queue):
         (tmp_path / "global").write_text(text)
         gridengine_says("qconf", "-Mconf", str(tmp_path / "global"))
 
+    def running(self):
+        return gridengine_says("qstat", "-xml", "-s", "r", "-u", "*").count("<job_list")
+
     def server(self):
         return int(Path("/var/run/gridengine/qmaster.pid").read_text())
 

@@ -65,6 +65,9 @@ class Slurm(Queue):
         (bench.study.runners / "mysite.py").write_text(SMALL_SITE)
         yield f"backend: mysite.py:Small\nqueue: cpu\n{SMALL}"
 
+    def running(self):
+        return len(slurm_says("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split())
+
     def server(self):
         return int((RUN / "slurmctld.pid").read_text())
 

@@ -58,8 +58,8 @@ class Shared:
             stdin=subprocess.DEVNULL,
         )
 
-    def counts(self, user: str) -> dict[str, int]:
-        said = self.command(user, "status", "waits", "--json")
+    def counts(self, user: str, name: str = "waits") -> dict[str, int]:
+        said = self.command(user, "status", name, "--json")
         (one,) = json.loads(said.stdout)["experiments"]
         return {state: number for state, number in one.items() if isinstance(number, int) and number}
 
@@ -126,3 +126,43 @@ def test_each_sees_the_others_tasks_queues_only_the_rest_and_may_cancel(study):
     said = study.command(ben, "submit", "waits", "--backend", "queue", "--retry")  # attempts after another's
     assert said.returncode == 0, said.stderr
     until(lambda: study.counts(anna) == {"done": 8, "total": 8})
+
+
+SEARCH = """
+import time
+import neurofit as nf
+def fit(task, *, x=0, y=0):
+    time.sleep(0.3)
+    if x == 3 and task.attempt.number == 1:
+        raise ValueError("x=3 is too much")
+    return {"validation/score": x - y}
+experiment = nf.Experiment(
+    fit, nf.search(x=[1, 2, 3, 4], y=[1, 2, 3], trials=12, metric="validation/score", sampler="grid")
+)
+"""
+
+
+def test_two_users_share_a_search(study):
+    anna, ben = PEOPLE
+    assert study.command(anna, "init", ".").returncode == 0
+    (study.root / "jobs" / "search.py").write_text(SEARCH)
+    setup = f"setup: [umask 002, 'export PYTHONPATH={study.packages}']"
+    profile = f"backend: slurm\nqueue: cpu\nresources: {{cpus: 1, memory_gb: 0.25}}\n{setup}\n"
+    (study.root / "runners" / "queue.yaml").write_text(profile)
+
+    assert study.command(anna, "submit", "search:0-5", "--backend", "queue").returncode == 0
+    said = study.command(ben, "submit", "search", "--backend", "queue")
+    assert said.returncode == 0 and "6 tasks in 6 jobs" in said.stdout, said
+    until(lambda: study.counts(ben, "search") == {"done": 9, "failed": 3, "total": 12}, 90)
+    said = study.command(ben, "submit", "search", "--backend", "queue", "--retry")  # also those of Anna
+    assert said.returncode == 0 and "3 tasks in 3 jobs" in said.stdout, said
+    until(lambda: study.counts(anna, "search") == {"done": 12, "total": 12})
+    found = [
+        json.loads(path.read_text())
+        for path in study.root.glob("training_data/search/runs/*/suggestion.json")
+    ]
+    assert sorted(one["trial"] for one in found) == list(range(12))
+    values = {(one["values"]["x"], one["values"]["y"]) for one in found}
+    assert values == {(x, y) for x in (1, 2, 3, 4) for y in (1, 2, 3)}, "each combination once"
+    owners = {path.owner() for path in study.root.glob("training_data/search/runs/*/suggestion.json")}
+    assert owners == {anna, ben}

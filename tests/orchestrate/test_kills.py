@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pool_processes import family, kill_one
 
 from neurofit.files import read_json
 
@@ -38,36 +39,6 @@ WALK = """
         return {"value": value}
     experiment = nf.Experiment(fit=fit, grid=nf.grid(run=list(range(%d))), repetitions=4)
 """
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def family(pool: int) -> dict[str, list[int]]:
-    """Everything below a pool: its fork server, the workers, their children."""
-    servers = children(pool)
-    workers = [pid for server in servers for pid in children(server)]
-    return {
-        "pool": [pool],
-        "server": servers,
-        "worker": workers,
-        "child": [pid for one in workers for pid in children(one)],
-    }
-
-
-def kill_one(pool: int, kind: str, generator: random.Random) -> bool:
-    victims = family(pool)[kind]
-    if not victims:
-        return False
-    try:
-        os.kill(generator.choice(victims), signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def undisturbed(runs: int) -> dict[tuple[int, int], float]:

@@ -291,21 +291,27 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: Iterable[Part]) -> None:
+    from neurofit.orchestrate import searches
     from neurofit.orchestrate.raises import raises
     from neurofit.orchestrate.sizing import proposal
 
     experiment = plan.experiment
-    runs, repetitions = wording.count(len(plan.runs), "run"), wording.count(plan.repetitions, "repetition")
+    what = "trial" if all(run.trial is not None for run in plan.runs) else "run"
+    runs, repetitions = wording.count(len(plan.runs), what), wording.count(plan.repetitions, "repetition")
     trial = f"{wording.trial(plan)}, " if plan.is_trial else ""
     of_them = f" ({plan.first} to {plan.first + plan.repetitions - 1})" if plan.first else ""
     terminal.say(
         f"{experiment.name}: {trial}{runs} × {repetitions}{of_them}, runner {chosen.name}"
         f"{asked and f' with {asked}'}"
     )
+    if (search := searches.summary(experiment)) is not None and not plan.is_trial:
+        terminal.say(f"  {searches.sentence(search)}")
     for state, number, action in wording.plan_rows(plan):
         terminal.say(f"  {number:>7,} {terminal.styled(f'{state:<9}', fg=terminal.STYLES[state])} {action}")
     if plan.removed:
         terminal.say(f"  {wording.count(plan.removed, 'run')} no longer on the grid; the results are kept.")
+    if sentence := searches.outside_sentence(plan.outside):
+        terminal.say(f"  {sentence}")
     if plan.tasks:
         terminal.say(wording.cost_line(plan, cost))
         for one in raises(parts):
