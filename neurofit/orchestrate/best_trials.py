@@ -106,7 +106,7 @@ def best_trials(
     numbers: dict[tuple[str | None, int], int] = {}  # group and trial → run
     for point, trials in ranked:
         for trial in trials:
-            number = known.get(_id_of_repeated(experiment, point, trial))
+            number = known.get(_id_of_repeated(experiment, point, trial) or "")
             if number is not None:
                 numbers[point.base.group, trial.number] = number
     confirmed = _confirmed(experiment, status, sorted(set(numbers.values())))

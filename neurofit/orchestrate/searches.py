@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neurofit.errors import MissingExtra, UsageError, install
+from neurofit.errors import MissingExtra, UsageError
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
 from neurofit.store.suggestions import read_suggestion, with_suggestion
 from neurofit.suggestions.known import Memory
-from neurofit.suggestions.suggesting import inside
+from neurofit.suggestions.suggesting import REMEDIES, inside
 from neurofit.text import command, count
 
 if TYPE_CHECKING:
@@ -96,17 +96,11 @@ def with_suggestions(files: ExperimentFiles, registry: Registry, runs: Iterable[
 
 def check_sampler(search: Search) -> None:
     """Raise MissingExtra if nodes would lack what suggests arguments, as far as this host tells."""
-    needed = [*_NEEDED.get(search.sampler, ()), *(["optuna"] if search.pruner else [])]
-    for name in needed:
+    for name in _NEEDED.get(search.sampler, ()):
         if not _is_installed(name):
-            what = (
-                f"The pruner '{search.pruner}'"
-                if search.sampler not in _NEEDED
-                else f"The sampler '{search.sampler}'"
-            )
             raise MissingExtra(
-                f"{what} of a search needs {name}, which is not installed: {install('search')}. Or search with "
-                'sampler="random" or "qmc", which need nothing more.',
+                f"The sampler '{search.sampler}' of a search needs {name}, which is not installed: "
+                f'{REMEDIES[name]()}. Or search with sampler="random" or "qmc", which need nothing more.',
                 name=name,
             )
 
