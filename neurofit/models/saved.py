@@ -71,6 +71,11 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
             f"{folder}: its weights are {_shapes(record['weights'])}, but '{name}' now makes "
             f"{_shapes(now)}. Use the code that was submitted."
         )
+    if not (folder / WEIGHTS).exists():
+        raise StoreError(
+            f"{folder}: {WEIGHTS} is missing. A trial that its search ended early (fact pruned_at) keeps no weights; "
+            "choose one that ran to its end, such as EXPERIMENT:best/0."
+        )
     try:
         model.load_weights(folder / WEIGHTS)
     except (OSError, ValueError, KeyError) as error:

@@ -63,7 +63,7 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
         kept, facts = _trained(loop)
         if facts["stop_reason"] == PRUNED:  # nothing of it will be used: the next trial can start
             task.record(**facts)
-            return loop.last_seen
+            return loop.last_seen()
     else:
         loop, kept, facts = _trained_path(fit, routed, prepared, task)
     result = predict_and_score(loop.program, kept, prepared.parts, fit.scores, prepared.classes)

@@ -163,10 +163,9 @@ class Loop:
             return left
         return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
 
-    @property
     def last_seen(self) -> dict[str, float]:
-        """The numbers of the last validation, as in the history."""
-        return dict(self._last_seen)
+        """What the last validation found on the monitored part, as in the history."""
+        return {name: value for name, value in self._last_seen.items() if name.startswith(f"{self.name}/")}
 
     def _validate(self, cost: float, penalised: float) -> Verdict:
         """Record the losses, and decide what to do."""
