@@ -14,7 +14,7 @@ from neurofit.errors import NeurofitError
 from neurofit.experiments.grid.search import Choices, Integers, Range, Search, SearchedArgument, Uniform
 from neurofit.suggestions.trial import KnownTrial
 
-ANSWER_SECONDS = 600
+ANSWER_SECONDS = 240  # below the silence after which another worker takes a task over
 _ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = (  # finds a neurofit that is not installed, and not a torch.py in the current folder
     "import sys; sys.path[0] = sys.argv[1]; from neurofit.suggestions.gaussian_process import main; main()"
