@@ -41,7 +41,13 @@ class Replay:
             one.name: _distribution(one, one.range) for one in search.arguments if one.range is not None
         }
 
-    def ask(self, known: Sequence[KnownTrial], seed: int, sampler: Literal["tpe", "gp"]) -> dict[str, Any]:
+    def ask(
+        self,
+        known: Sequence[KnownTrial],
+        seed: int,
+        sampler: Literal["tpe", "gp"],
+        candidates: int = 24,
+    ) -> dict[str, Any]:
         """What a sampler suggests next.
 
         Parameters
@@ -51,13 +57,16 @@ class Replay:
         seed : int
         sampler : {"tpe", "gp"}
             GP imports torch.
+        candidates : int
+            Of which TPE takes the most promising.
         """
         import optuna
         from optuna.study import StudyDirection
 
         with _quiet():
             study = optuna.create_study(
-                direction=StudyDirection[self.search.direction.upper()], sampler=self._sampler(seed, sampler)
+                direction=StudyDirection[self.search.direction.upper()],
+                sampler=self._sampler(seed, sampler, candidates),
             )
             study.add_trials([told for one in known if (told := self.trial(_brief(one))) is not None])
             trial = study.ask()
@@ -99,7 +108,7 @@ class Replay:
             intermediate_values={step: float(value) for step, value in known.steps.items()},
         )
 
-    def _sampler(self, seed: int, name: str) -> optuna.samplers.BaseSampler:
+    def _sampler(self, seed: int, name: str, candidates: int) -> optuna.samplers.BaseSampler:
         from optuna.samplers import GPSampler, TPESampler
 
         if name == "gp":
@@ -107,6 +116,7 @@ class Replay:
         return TPESampler(
             seed=seed,
             n_startup_trials=1,
+            n_ei_candidates=candidates,
             multivariate=True,
             group=self.search.is_conditional,
             constant_liar=True,  # what is running counts as bad, so that parallel trials do not try the same

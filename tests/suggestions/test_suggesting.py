@@ -161,7 +161,7 @@ def test_the_share_of_a_value_is_where_it_came_from(search, share):
 
 
 def test_first_trials_are_spread_evenly_together():
-    search = searching("tpe", x=nf.uniform(0, 1), y=nf.uniform(0, 1))
+    search = searching("qmc", x=nf.uniform(0, 1), y=nf.uniform(0, 1))
     for name in "xy":
         values = sorted(asked(search, number)[name] for number in range(8))
         assert [int(8 * value) for value in values] == list(range(8))  # one in each eighth
@@ -173,7 +173,9 @@ def test_samplers_go_on_spreading_until_there_is_something_to_learn_from(sampler
     spread = replace(search, sampler="qmc")
     failed = history(search, 40, ("failed", "open", "failed"))
     assert asked(search, 40, failed) == asked(spread, 40)
-    assert asked(search, SPREAD_TRIALS - 1, history(search, 9, ("done",))) == asked(spread, SPREAD_TRIALS - 1)
+    assert asked(search, SPREAD_TRIALS - 1, history(search, SPREAD_TRIALS - 1, ("done",))) == asked(
+        spread, SPREAD_TRIALS - 1
+    )
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
