@@ -38,6 +38,18 @@ def test_a_script_has_its_runs_and_says_what_it_asks(name):
     assert scripts.head(scripts.find(STUDY, name).path).endswith((".", "?"))
 
 
+def test_the_search_is_over_the_learning_rate_and_the_optimiser_with_a_median_pruner():
+    found = experiment("it/cnn_search")
+    search = found.search
+    assert {"learning_rate", "optimizer"} <= set(search.names)
+    assert (search.sampler, search.pruner) == ("tpe", "median")
+    assert search.metric == "validation/correlation", "which the history has of every epoch, for the pruner"
+    assert len(found.runs()) == search.trials and {run.params == {} for run in found.runs()} == {True}
+    given = found.arguments()
+    assert (given["loss"], given["split"]["validation"]) == ("mean_squared", 0.1)
+    assert scripts.head(scripts.find(STUDY, "it/cnn_search").path).endswith("?")
+
+
 def test_every_layer_has_every_weights_and_every_map():
     runs = [run.params for run in experiment("it/layers").runs()]
     assert Counter(run["layer"] for run in runs) == dict.fromkeys(LAYERS, 8)

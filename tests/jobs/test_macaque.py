@@ -82,3 +82,15 @@ def test_the_sweeps_are_the_authors():
     assert {(run.params["units"], run.params["epochs"]) for run in chosen} == {(250, 8_750)}
     assert len(experiment("kindel_gabor").runs()) == 25
     assert {experiment(name).repetitions for name in ("kindel_lnln", "kindel_gabor")} == {7}
+
+
+def test_the_search_varies_the_readout_and_the_validation_set_decides():
+    found = experiment("macaque_search")
+    search = found.search
+    assert set(search.names) <= set(found.arguments()) and {"smoothness", "where_l1"} <= set(search.names)
+    assert (search.metric, search.direction, search.pruner) == (
+        "validation/correlation",
+        "maximize",
+        "median",
+    )
+    assert len(found.runs()) == search.trials == 60

@@ -363,7 +363,6 @@ def without(tmp_path: Path, name: str) -> dict[str, str]:
     [
         ("optuna", "", "The sampler 'tpe' of a search needs optuna"),
         ("cmaes", ', sampler="cmaes"', "The sampler 'cmaes' of a search needs cmaes"),
-        ("optuna", ', sampler="random", pruner="median"', "The pruner 'median' of a search needs optuna"),
     ],
 )
 def test_a_sampler_whose_library_is_absent_is_refused_before_anything_is_queued(
@@ -378,7 +377,7 @@ def test_a_sampler_whose_library_is_absent_is_refused_before_anything_is_queued(
     )
 
 
-def test_a_random_search_needs_no_optuna(bench, tmp_path):
-    bench.script("search", line(trials=3))
+def test_a_random_search_and_its_pruner_need_no_optuna(bench, tmp_path):
+    bench.script("search", line(trials=3, more=', sampler="random", pruner="hyperband"'))
     assert bench.command("submit", "search", env=without(tmp_path, "optuna")).returncode == 0
     check(bench, "search", 3)
