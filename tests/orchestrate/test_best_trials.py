@@ -96,7 +96,9 @@ def test_the_confirmed_mean_is_of_the_new_seeds_alone_with_its_interval(searched
     assert confirmed is not None and second.confirmed is None
     assert (confirmed.run, confirmed.done) == (8, 3)
     assert confirmed.mean == pytest.approx(first.value + 0.02)
-    assert confirmed.half_width == pytest.approx(4.302653 * 0.01 / 3**0.5)  # Student's t, 2 degrees of freedom
+    assert confirmed.half_width == pytest.approx(
+        4.302653 * 0.01 / 3**0.5
+    )  # Student's t, 2 degrees of freedom
     best = nf.results("exp3:best", best_by="min:validation/loss", study=searched.root)
     assert set(best["run"]) == {first.trial.run}, "what is off the grid is not the best run"
 
@@ -113,7 +115,9 @@ def test_10_repetitions_are_usual_and_the_same_trials_are_chosen_while_none_is_b
     again = plan(searched, best=2)
     assert sorted(run.arguments["x"] for run in again.runs) == sorted(x)
     numbers = [run.registered_number for run in again.runs]
-    assert all(number in (8, 9) or number > 25 for number in numbers), "a better trial has a number of its own"
+    assert all(number in (8, 9) or number > 25 for number in numbers), (
+        "a better trial has a number of its own"
+    )
     (shown,) = ranked(searched, top=24)
     assert {one.confirmed.run for one in shown.best if one.confirmed} == {8, 9}, "what is confirmed stays"
 
@@ -138,7 +142,9 @@ def test_each_point_of_a_grid_has_its_best_trials_and_a_condition_chooses_among_
     assert len(plan(bench, best=2, repetitions=1).runs) == 4
     where = condition(load(bench.study, "exp3"), "kind == 'b'")
     assert [run.params["kind"] for run in plan(bench, best=1, where=where).runs] == ["b"]
-    assert [len(one.best) for one in best_trials(load(bench.study, "exp3"), bench.status("exp3"), 2, where)] == [2]
+    assert [
+        len(one.best) for one in best_trials(load(bench.study, "exp3"), bench.status("exp3"), 2, where)
+    ] == [2]
     (listed,) = searches(bench.study)
     assert listed == {
         "experiment": "exp3",
@@ -155,7 +161,9 @@ def test_trials_with_the_same_arguments_are_repeated_once(bench):
     script(bench, grid)
     bench.run("exp3")
     assert sorted(run.params["x"] for run in plan(bench, best=2).runs) == [0.1, 0.2]
-    with pytest.raises(UsageError, match="only 2 trials with different arguments of exp3 are finished. Write --best 2"):
+    with pytest.raises(
+        UsageError, match=r"only 2 trials with different arguments of exp3 are finished\. Write --best 2"
+    ):
         plan(bench, best=3)
 
 
@@ -165,7 +173,9 @@ def test_what_cannot_be_repeated_is_said(bench):
         plan(bench, best=1)
     bench.run("exp3")
     many = len(finished(bench))
-    with pytest.raises(UsageError, match=f"--best 8: only {many} trials of exp3 are finished. Write --best {many}"):
+    with pytest.raises(
+        UsageError, match=f"--best 8: only {many} trials of exp3 are finished. Write --best {many}"
+    ):
         plan(bench, best=8)
     for options, word in (
         ({"changes": {"x": 0.5}}, "--set"),
@@ -176,7 +186,7 @@ def test_what_cannot_be_repeated_is_said(bench):
         with pytest.raises(UsageError, match=f"does not go with {word}"):
             plan(bench, best=1, **options)
     where = condition(load(bench.study, "exp3"), "x > 5")
-    with pytest.raises(UsageError, match="No trial of exp3 .* meets --where"):
+    with pytest.raises(UsageError, match=r"No trial of exp3 .* meets --where"):
         plan(bench, best=1, where=where)
     bench.script("exp3", "experiment = nf.Experiment(lambda task: {'m': 1})")
     with pytest.raises(UsageError, match="exp3 has no search"):

@@ -25,7 +25,9 @@ CONDITIONAL = {
 
 
 def searching(**arguments) -> Search:
-    return nf.search(arguments, trials=2, metric="validation/loss", direction="minimize", sampler="random").search
+    return nf.search(
+        arguments, trials=2, metric="validation/loss", direction="minimize", sampler="random"
+    ).search
 
 
 def trials(*values: dict) -> list[KnownTrial]:
@@ -42,7 +44,12 @@ def point(search: Search, known: list[KnownTrial]) -> PointSearch:
 def test_an_axis_has_the_range_of_the_script_and_the_values_by_trial():
     search = searching(x=nf.log_uniform(1e-3, 1), n=nf.integers(1, 8), kind=["a", "b"])
     x, n, kind = axes(search, {}, trials({"x": 0.1, "n": 2, "kind": "b"}, {"x": 0.2, "n": 3, "kind": "a"}))
-    assert (x.range, x.values, x.is_log, x.is_list) == (Uniform(1e-3, 1, log=True), {0: 0.1, 1: 0.2}, True, False)
+    assert (x.range, x.values, x.is_log, x.is_list) == (
+        Uniform(1e-3, 1, log=True),
+        {0: 0.1, 1: 0.2},
+        True,
+        False,
+    )
     assert (n.range, kind.range) == (Integers(1, 8), Choices(("a", "b")))
     assert kind.is_list and not kind.is_log
 
@@ -57,7 +64,9 @@ def test_values_outside_of_what_the_script_says_now_widen_the_axis():
 
 
 def test_an_argument_that_the_script_has_added_since_is_an_axis_of_the_later_trials():
-    x, y = axes(searching(x=nf.uniform(0, 1), y=nf.uniform(0, 1)), {}, trials({"x": 0.5}, {"x": 0.5, "y": 1.0}))
+    x, y = axes(
+        searching(x=nf.uniform(0, 1), y=nf.uniform(0, 1)), {}, trials({"x": 0.5}, {"x": 0.5, "y": 1.0})
+    )
     assert (x.values, y.values) == ({0: 0.5, 1: 0.5}, {1: 1.0})
 
 
@@ -76,7 +85,10 @@ def test_a_function_that_fails_for_earlier_values_leaves_them_on_an_axis_of_thei
         return {"a": nf.log_uniform(1, 2)}[kind]
 
     found = axes(searching(kind=["a"], x=of), {}, trials({"kind": "a", "x": 1.5}, {"kind": "b", "x": -3.0}))
-    assert {one.name: one.values for one in found[1:]} == {"x (numbers)": {1: -3.0}, "x (numbers, logarithmic)": {0: 1.5}}
+    assert {one.name: one.values for one in found[1:]} == {
+        "x (numbers)": {1: -3.0},
+        "x (numbers, logarithmic)": {0: 1.5},
+    }
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=8, unique=True))
@@ -123,7 +135,7 @@ def test_the_argument_that_matters_has_the_greatest_importance():
 
     of = point(searching(**THREE), [scored(number) for number in range(60)])
     found = importances(of, axes(of.search, {}, [one.known for one in of.trials]))
-    assert list(found)[0] == "strong" and found["strong"] > 0.8
+    assert next(iter(found)) == "strong" and found["strong"] > 0.8
     assert sum(found.values()) == pytest.approx(1)
     assert importances(of, axes(of.search, {}, [one.known for one in of.trials])) == found, "no chance in it"
 
@@ -173,4 +185,7 @@ def test_the_best_trial_has_the_best_finite_value_and_of_equals_comes_first():
     assert of.counts() == {"finished": 3, "pruned": 1, "failed": 3, "open": 1, "new": 0}
     highest = replace(of, search=replace(of.search, direction="maximize"))
     assert [one.number for one in highest.best_first()] == [1, 3, 4]
-    assert [one.number for one in of.that_meet(lambda arguments: arguments["weak"] > 0.4).best_first()] == [4, 1]
+    assert [one.number for one in of.that_meet(lambda arguments: arguments["weak"] > 0.4).best_first()] == [
+        4,
+        1,
+    ]
