@@ -218,7 +218,7 @@ def make(
         for key, task in states.items()
         if task.state in wanted and (options.only is None or key in options.only)
     ]
-    if experiment.search is not None and tasks:
+    if experiment.search is not None and tasks and options.best is None:  # what is repeated has its arguments
         searches.check_sampler(experiment.search)
     on_grid = {run.number for run in grid}
     removed = sum(run.on_grid and number not in on_grid for number, run in status.registry.runs.items())

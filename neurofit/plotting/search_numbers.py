@@ -10,7 +10,7 @@ import numpy as np
 
 from neurofit.errors import UsageError
 from neurofit.experiments import scripts
-from neurofit.experiments.grid.params import canonical, plain
+from neurofit.experiments.grid.params import canonical
 from neurofit.experiments.grid.search import Choices
 from neurofit.experiments.selector import parse, where as condition
 from neurofit.status.experiment_status import read_status
@@ -159,9 +159,10 @@ def search_numbers(study: Study, selector: str, where: str | None = None) -> lis
         )
     if len(found) > MOST_SEARCHES:
         name, value = next(iter(found[0].given.items()))
+        one = command("plot", experiment.name, what="search", where=f"{name} == {value!r}")
         raise UsageError(
             f"{experiment.name} has {len(found)} searches, one for each point of its grid, and one picture shows at "
-            f"most {MOST_SEARCHES}. Choose some, as in --where '{name} == {plain(value, name)!r}'."
+            f"most {MOST_SEARCHES}. Choose some of them with --where: `{one}`."
         )
     return [_numbers(point) for point in found]
 

@@ -5,6 +5,7 @@ Samplers are told of trials in another way (`replay.py`), by which a conditional
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,11 +59,15 @@ def shown_trial(
         "intermediate_values": {step: float(value) for step, value in known.steps.items()},
         **details,
     }
+    value = None
+    if state is TrialState.PRUNED and (steps := given["intermediate_values"]):
+        last = steps[max(steps)]  # as Optuna itself notes it
+        value = None if math.isnan(last) else last
     return FrozenTrial(
         number=known.number,
         trial_id=known.number,
         state=state,
-        value=trial.score if state is TrialState.COMPLETE else None,
+        value=trial.score if state is TrialState.COMPLETE else value,
         params={axis.name: _told(axis, axis.values[known.number]) for axis in own},
         distributions={axis.name: distribution(axis) for axis in own},
         **given,
