@@ -248,7 +248,7 @@ def search(
         The metric that decides, of those that the fit returns; never one of the test set.
     direction : {"maximize", "minimize"}, default "maximize"
     sampler : {"tpe", "random", "qmc", "cmaes", "gp", "grid"}, default "tpe"
-        What suggests values. The first ten of "tpe" are spread evenly over the ranges, as all of "qmc" are.
+        What suggests values. The first six of "tpe" are spread evenly over the ranges, as all of "qmc" are.
     pruner : {None, "median", "hyperband"}, default None
         What ends trials early that look poor while they run.
     at_once : int, default 10
