@@ -281,11 +281,10 @@ def _best(status: ExperimentStatus) -> dict[str, Any] | None:
     room = process.memory_available()
     if room is not None and room < BEST_BYTES:  # a job with little memory must not be ended for this
         return None
-    from neurofit.tables.best import best_of  # pandas
-    from neurofit.tables.rows import read_rows
+    from neurofit.tables.best import best_run  # pandas
 
     try:
-        best = best_of(read_rows(status), status.name)
+        best = best_run(status)
     except (UsageError, NeurofitError, OSError):
         return None
     return {
@@ -300,7 +299,7 @@ _VERBS = {
     ENDED: "has ended",
     CANCELLED: "was cancelled",
     NEEDS: "was not started",
-    IDENTICAL: "was stopped after identical failures",
+    IDENTICAL: "was stopped early",
     TEST: "is a test",
 }
 

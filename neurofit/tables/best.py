@@ -5,7 +5,7 @@ A test metric never decides unless the user names it: whoever picks a run by its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from neurofit.errors import UsageError, nearest
@@ -82,10 +82,24 @@ def resolved_selection(
         return selection, None
     query = TaskQuery(status.name, Selection(status.name), condition=condition)
     matching = {number for number, _ in query.keys(status)} if condition is not None else None
-    rows = [row for row in read_rows(status) if matching is None or row["run"] in matching]
-    target = searched_for(status)
-    best = best_of(rows, status.name, target.by if by is None and target else by)
+    best = best_run(status, by, matching)
     return selection.of_run(best.run), best
+
+
+def best_run(
+    status: ExperimentStatus, by: str | None = None, matching: Collection[int] | None = None
+) -> Best:
+    """The best run of an experiment, as `best_of`; of a search by its own metric.
+
+    Parameters
+    ----------
+    matching : collection of int, optional
+        The runs to choose among. Default: all.
+    """
+    rows = [row for row in read_rows(status) if matching is None or row["run"] in matching]
+    if by is None and (target := searched_for(status)) is not None:
+        by = target.by
+    return best_of(rows, status.name, by)
 
 
 def best_of(rows: Iterable[TaskRow], name: str, by: str | None = None) -> Best:
