@@ -257,8 +257,9 @@ def _check_best(options: SubmitOptions) -> None:
 
 
 def runs_of(experiment: Experiment, registry: Registry) -> list[Run]:
-    """The grid's runs under their registered numbers, by number."""
-    return sorted(numbered(experiment.runs(), registry.pairs()), key=lambda run: run.registered_number)
+    """The grid's runs under their registered numbers, by number; also trials beyond those that the script asks for."""
+    runs = searches.with_trials(experiment, registry, None).runs()
+    return sorted(numbered(runs, registry.pairs()), key=lambda run: run.registered_number)
 
 
 def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -23,25 +23,23 @@ from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_min
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.records import (
-    STEP_ARGUMENTS,
     Cancellation,
     ErrorRecord,
     JournalLine,
     Outcome,
-    RegisteredRun,
 )
 from neurofit.store.submissions import Planned, read_job, read_stops
-from neurofit.store.suggestions import PRUNED_AT, SUGGESTION
+from neurofit.store.suggestions import PRUNED_AT
 from neurofit.structure import read_record, structured
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, notices, supervisor
 from neurofit.worker.assignment import Assignment, versions
 from neurofit.worker.outcome import death_record, limit_record, timestamp
-from neurofit.worker.pruning import Pruning, Teller
+from neurofit.worker.prepared import Prepared, prepare
+from neurofit.worker.pruning import Teller
 from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
-from neurofit.worker.task_context import TaskContext
-from neurofit.worker.trials import NoSuggestion, Trials
+from neurofit.worker.trials import Trials
 
 STOP_MARGIN_SECONDS = 60.0
 MOST_STARTS_WITHOUT_PROGRESS = 5
@@ -218,41 +216,32 @@ class _Job:
         claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
         if not claimed:
             return "not claimed"
-        assignment = self.worker.assignment
-        run, suggestion, problem = self._run(claimed[0][0])
-        lives = [self._live(run, task, attempt, suggestion) for task, attempt in claimed]
-        records = [self._record(run, task, live, claimed[0][1]) for (task, _), live in zip(claimed, lives)]
-        if self._ends_with_the_first(run, claimed, records):
+        ready = prepare(self.worker.trials, self.claimant, claimed)
+        if self._ends_with_the_first(ready, claimed):
             return "done"
-        fit = assignment.experiment.adapter if assignment.experiment and problem is None else None
-        over = _limit("timeout", self.limits)
-        reason, own = SharedReason(), not self.worker.in_process
-        code, modules = assignment.code, assignment.modules
-        inputs = assignment.experiment.inputs if assignment.experiment else ()
-        asked = reason.read
-        metric = (
-            self.worker.trials.search.metric if run.trial is not None and self.worker.trials.search else None
-        )
+        assignment, reason = self.worker.assignment, SharedReason()
+        fit = assignment.experiment.adapter if assignment.experiment and not ready.problem else None
         work = child.Work(
             fit,
-            problem or assignment.problem,
-            lives,
-            records,
-            code,
+            ready.problem,
+            ready.tasks,
+            ready.records,
+            assignment.code,
             versions,
-            over,
-            modules,
-            asked,
-            inputs,
-            own,
-            metric,
+            _limit("timeout", self.limits),
+            assignment.modules,
+            reason.read,
+            assignment.experiment.inputs if assignment.experiment else (),
+            not self.worker.in_process,
+            ready.metric,
         )
         if self.worker.in_process:
             child.do(work)
             ending = supervisor.Ending(0, 0.0)
         else:
-            ending = self._supervise(work, claimed, reason, self._teller(run, lives))
-        ends = self._settle(claimed, records, ending)
+            with self._telling(ready) as meanwhile:
+                ending = self._supervise(work, claimed, reason, meanwhile)
+        ends = self._settle(claimed, ready.records, ending)
         if ending.asked == NEAR_LIMIT:
             return "near the limit"
         # a queue may signal every process of a job: then a task may have stopped before its worker asked it
@@ -261,24 +250,27 @@ class _Job:
             return "stopped"
         return "crashed" if "crashed" in ends else "done"
 
-    def _ends_with_the_first(
-        self, run: RegisteredRun, claimed: list[tuple[Planned, AttemptFiles]], records: list[Outcome]
-    ) -> bool:
+    def _ends_with_the_first(self, group: Prepared, claimed: list[tuple[Planned, AttemptFiles]]) -> bool:
         """Whether these are repetitions of a trial whose first one was ended early: then they end at once."""
-        if claimed[0][0].repetition == 0 or (step := self.worker.trials.pruned_at(run)) is None:
+        if claimed[0][0].repetition == 0 or (step := self.worker.trials.pruned_at(group.run)) is None:
             return False
-        for (_, attempt), record in zip(claimed, records):
+        for (_, attempt), record in zip(claimed, group.records):
             facts = {**(record.facts or {}), PRUNED_AT: step}
             publish(attempt, replace(record, state="done", facts=facts, versions=versions()))
-        self._settle(claimed, records, supervisor.Ending(0, 0.0))
+        self._settle(claimed, group.records, supervisor.Ending(0, 0.0))
         return True
 
-    def _teller(self, run: RegisteredRun, lives: list[TaskContext]) -> Callable[[], None]:
-        """Tells a trial, while it runs, what becomes known of the others."""
-        pruning = lives[0].pruning
+    @contextlib.contextmanager
+    def _telling(self, group: Prepared) -> Iterator[Callable[[], None]]:
+        """Tell a trial, while it runs, what becomes known of the others: yields what is called meanwhile."""
+        pruning = group.tasks[0].pruning
         if pruning is None:
-            return lambda: None
-        return Teller(pruning.feed, lambda: self.worker.trials.known(run)).tell_if_due
+            yield lambda: None
+            return
+        try:
+            yield Teller(pruning.feed, lambda: self.worker.trials.known(group.run)).tell_if_due
+        finally:
+            pruning.feed.close()
 
     def _supervise(
         self,
@@ -323,83 +315,6 @@ class _Job:
         if self.worker.assignment.record.fresh:
             checkpoints.discard(files, task.last_attempt)
         return attempt
-
-    def _run(self, task: Planned) -> tuple[RegisteredRun, str | None, str | None]:
-        """The run of a task with all its arguments, the hash of their suggestion, and why it has none."""
-        run = self.worker.assignment.run(task.run)
-        if run.trial is None or self.worker.assignment.problem is not None:
-            return run, None, None
-        try:
-            return *self.worker.trials.with_arguments(run), None
-        except NoSuggestion as problem:
-            return run, None, str(problem)
-
-    def _live(
-        self, run: RegisteredRun, task: Planned, attempt: AttemptFiles, suggestion: str | None
-    ) -> TaskContext:
-        assignment = self.worker.assignment
-        return TaskContext(
-            params={**run.params, **run.derived},
-            repetition=task.repetition,
-            repetitions=assignment.record.repetitions,
-            split_by=assignment.record.split_by,
-            study=assignment.files.study.root,
-            code=assignment.code,
-            files=assignment.task_files(task.run, task.repetition),
-            attempt=attempt,
-            fresh_after=task.last_attempt if assignment.record.fresh else 0,
-            facts={SUGGESTION: suggestion} if suggestion else {},
-            pruning=self._pruning(run, task),
-        )
-
-    def _pruning(self, run: RegisteredRun, task: Planned) -> Pruning | None:
-        if task.repetition:  # the first repetition decides for all
-            return None
-        arguments = {**self.worker.assignment.record.steps, **run.params, **run.derived}
-        said = [arguments[name] for name in STEP_ARGUMENTS if isinstance(arguments.get(name), (int, float))]
-        return self.worker.trials.pruning(run, int(said[0]) if said else None)
-
-    def _record(self, run: RegisteredRun, task: Planned, live: TaskContext, log: AttemptFiles) -> Outcome:
-        """The outcome of an attempt as far as it is known before it starts."""
-        assignment = self.worker.assignment
-        record = assignment.record
-        experiment = assignment.experiment
-        now = timestamp(time.time())
-        return Outcome(
-            experiment=assignment.files.name,
-            run=run.number,
-            id=run.id,
-            architecture=run.architecture,
-            params=run.params,
-            derived=run.derived,
-            on_grid=run.on_grid,
-            defaults=experiment.defaults(live.params) if experiment else {},
-            repetition=task.repetition,
-            repetitions=live.repetitions,
-            split_by=live.split_by,
-            seeds=live.seeds.record(),
-            attempt=live.attempt.number,
-            state="failed",
-            metrics={},
-            facts=dict(live.facts),
-            progress=None,
-            error=None,
-            submission=assignment.submission.name,
-            job=self.claimant.job,
-            host=self.claimant.process.host,
-            pid=os.getpid(),
-            started=now,
-            ended=now,
-            wall_seconds=0.0,
-            cpu_seconds=0.0,
-            peak_memory_gb=0.0,
-            code=record.code_hash,
-            commit=record.commit,
-            dirty=record.dirty,
-            versions=record.versions,
-            scratch=record.scratch,
-            log=log.folder.relative_to(assignment.files.folder).as_posix(),
-        )
 
     def _settle(
         self,

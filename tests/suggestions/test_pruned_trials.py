@@ -147,6 +147,29 @@ def test_what_is_told_reaches_a_forked_process_in_order_and_once():
     feed.close()
 
 
+@pytest.mark.process
+def test_a_worker_of_many_trials_keeps_no_descriptor_of_them(bench):
+    name = bench.script(
+        "many",
+        """
+        import os
+
+        def fit(task, x):
+            task.log(1, score=x)
+            task.should_prune()
+            return {"score": x, "descriptors": len(os.listdir("/proc/self/fd"))}
+
+        experiment = nf.Experiment(
+            fit, nf.search(x=nf.uniform(0, 1), trials=12, metric="score", pruner="median", sampler="random")
+        )
+        """,
+    )
+    bench.submit(name, bench.runner(text="backend: local\nworkers: 1\n"))
+    bench.wait(name)
+    open_files = [row["metrics"]["descriptors"] for row in read_rows(read_status(bench.study, name))]
+    assert len(open_files) == 12 and max(open_files) - min(open_files) <= 1
+
+
 def test_a_worker_looks_rarely_if_looking_takes_long(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("neurofit.worker.pruning.time.monotonic", lambda: clock[0])

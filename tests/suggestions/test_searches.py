@@ -109,6 +109,14 @@ def test_more_trials_are_asked_for_and_stay_until_the_script_asks_for_more(bench
     check(bench, "search", 8)
     again = plan(bench, "search")
     assert (again["to_queue"], again["runs"], again["done"]) == (0, 8, 8)
+    shown = json.loads(bench.command("show", "search", "--json").stdout)
+    assert [run["run"] for run in shown["runs"]] == list(range(8)), (
+        "also those that the script does not ask for"
+    )
+    (listed,) = json.loads(bench.command("list", "--json").stdout)["experiments"]
+    assert (listed["runs"], listed["done"], listed["total"]) == (8, 8, 8)
+    assert bench.command("run", "search:7").returncode == 0, "in an attempt that does not count"
+    assert all(run.on_grid for run in bench.status("search").registry.runs.values())
     fewer = bench.command("submit", "search", "--trials", "7")
     assert fewer.returncode != 0 and "Traceback" not in fewer.stderr
     assert "search has 8 trials already, and a trial keeps its number. Give 8 or more" in said(fewer)
