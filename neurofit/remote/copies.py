@@ -39,6 +39,7 @@ _RECORDS = (
     "*/submissions/*/stops/*.json",
     "*/submissions/*/journal/*.jsonl",
     "*/submissions/*/notice/*.json",
+    "*/runs/*/suggestion.json",
     "*/attempt-*/outcome.json",
     "*/attempt-*/claim.json",
     f"*/{MARKER}",

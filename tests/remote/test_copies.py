@@ -153,9 +153,14 @@ def test_bytes_that_are_no_archive_are_an_error_or_nothing(tmp_path_factory, dat
 )
 def test_logs_are_fetched_of_the_selected_runs(selectors, patterns):
     found = set(copies.wanted("logs", selectors))
-    assert {one for one in found if one.startswith("*/runs/")} == patterns
+    assert {one for one in found if one.startswith("*/runs/") and one.endswith(".log")} == patterns
 
 
 def test_logs_and_histories_are_fetched_only_where_they_are_asked_for():
     assert not [one for one in copies.wanted("results", ["exp"]) if one.endswith(("log", "csv"))]
     assert [one for one in copies.wanted("report", ["exp"]) if one.endswith("history.csv")]
+
+
+@pytest.mark.parametrize("command", ["status", "results", "logs", "report"])
+def test_arguments_of_trials_are_fetched(command):
+    assert "*/runs/*/suggestion.json" in copies.wanted(command, ["exp:3"])

@@ -38,6 +38,16 @@ def fit(task):
 
 experiment = nf.Experiment(fit)
 """
+TRIED = """
+import neurofit as nf
+
+def fit(task, x):
+    return {"m": x}
+
+experiment = nf.Experiment(
+    fit, nf.search(x=nf.uniform(0, 1), trials=3, metric="m", direction="minimize", sampler="random")
+)
+"""
 COMMANDS = [
     ["status", "mixed", "--json"],
     ["results", "mixed", "--by", "run", "--where", "x == 1"],
@@ -53,14 +63,18 @@ def study(sshd, processes):
         (root / name).mkdir(parents=True)
     (root / "jobs" / "mixed.py").write_text(MIXED)
     (root / "jobs" / "held.py").write_text(HELD)
+    (root / "jobs" / "tried.py").write_text(TRIED)
     (root / "hold").write_text("")
     own = root / ".venv" / "bin" / "neurofit"
     own.write_text(f"#!{sys.executable}\nimport sys\nfrom neurofit.cli import main\nsys.exit(main())\n")
     own.chmod(0o755)
     sshd.give(sshd.home)
     tool = "cd study && .venv/bin/neurofit"
-    done = sshd.there(f"{tool} submit mixed -y --wait 60; .venv/bin/neurofit submit held -y --detach")
-    assert done.stderr.count("Queued as") + done.stdout.count("Queued as") == 2, done
+    submit = ".venv/bin/neurofit submit"
+    done = sshd.there(
+        f"{tool} submit mixed -y --wait 60; {submit} tried -y --wait 60; {submit} held -y --detach"
+    )
+    assert done.stderr.count("Queued as") + done.stdout.count("Queued as") == 3, done
     deadline = time.monotonic() + 20
     while not list(root.glob("training_data/held/runs/*/*/*/stdout.log")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -118,6 +132,10 @@ def test_where_no_neurofit_is_the_files_are_read_and_the_queue_is_not_asked(sshd
     assert "its queue was not asked" in err and "neurofit-" not in err.replace("--neurofit-there", "")
     whole = neurofit("results", "mixed", "--json")
     assert neurofit("results", "mixed", "--json", "--neurofit-there", "none")[:2] == whole[:2]
+    tried = ("results", "tried", "--where", "x >= 0")
+    assert neurofit(*tried, "--neurofit-there", "none")[:2] == neurofit(*tried)[:2], (
+        "the best trial comes first"
+    )
     code, out, err = neurofit("logs", "mixed:0/0", "--neurofit-there", "none")
     assert out == "x is 1\n" and "Folder: training_data/mixed" in err
 
