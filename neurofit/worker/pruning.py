@@ -109,18 +109,23 @@ class Pruning:
         if self.search.metric in numbers:
             self._steps[int(step)] = float(numbers[self.search.metric])
 
+    def go_on_after(self, steps: Mapping[int, float]) -> None:
+        """Take into account what an earlier attempt has logged, at which it was not ended."""
+        self._steps.update(steps)
+        self._asked = max(steps, default=None)
+
     def should_prune(self) -> bool:
         """Whether the trial ends now. Once it does, it does."""
         if self.pruned_at is not None:
             return True
         if not self._steps or (last := max(self._steps)) == self._asked:
             return False
-        self._asked = last
+        asked, self._asked = self._asked, last
         self._hear()
         if self._pruner is None:
             others = list(self._others.values())
             self._pruner = Pruner(self.search, others, self.group, most_steps=self.most_steps)
-        if self._pruner.should_prune(self.number, self._steps):
+        if self._pruner.should_prune(self.number, self._steps, -1 if asked is None else asked):
             self.pruned_at = last
         return self.pruned_at is not None
 

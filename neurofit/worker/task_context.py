@@ -239,9 +239,8 @@ class TaskContext:
 
     def _note_earlier_steps(self, pruning: Pruning) -> None:
         with contextlib.suppress(FileNotFoundError):
-            for name, (steps, numbers) in read_history(self.attempt.history).items():
-                for step, number in zip(steps, numbers):
-                    pruning.note(step, {name: number})
+            steps, numbers = read_history(self.attempt.history).get(pruning.search.metric, ([], []))
+            pruning.go_on_after({int(step): number for step, number in zip(steps, numbers)})
 
     def should_prune(self) -> bool:
         """Whether this trial of a search should end early, because others were better at the last logged step.
