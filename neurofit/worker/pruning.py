@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Feed:
     """What a worker knows of the other trials, in memory that it shares with the process of its task."""
 
     def __init__(self, known: Sequence[KnownTrial]) -> None:
-        self._descriptor = os.memfd_create("neurofit-trials")
+        self._descriptor = _file_in_memory()
         self._told = {trial.number: trial for trial in known}
         self._read = 0
         self._encoder, self._decoder = msgspec.json.Encoder(), msgspec.json.Decoder(_Update)
@@ -68,6 +69,14 @@ class Feed:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _file_in_memory() -> int:
+    """The descriptor of a file that has no name. Python for old systems, as conda has it, cannot keep it in memory."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("neurofit-trials")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 @dataclass

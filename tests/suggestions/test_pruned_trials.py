@@ -111,7 +111,10 @@ def test_a_program_is_ended_early_by_what_it_prints(bench):
     )
 
 
-def test_a_trial_hears_of_what_others_have_got_to_since_it_started():
+@pytest.mark.parametrize("python", ["has memfd_create", "has none"])
+def test_a_trial_hears_of_what_others_have_got_to_since_it_started(monkeypatch, python):
+    if python == "has none":
+        monkeypatch.delattr(os, "memfd_create", raising=False)
     feed = Feed([known(number, 1.0, "open", steps=2) for number in range(5)])
     trial = Pruning(search(), "group", 9, [known(number, 1.0, "open", steps=2) for number in range(5)], feed)
     trial.note(1, {"score": 0.0})
