@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import math
@@ -316,3 +317,22 @@ def test_every_sampler_is_one_of_those_that_a_search_may_name():
     from neurofit.suggestions import suggesting
 
     assert {*suggesting._LEARNING, *suggesting._NOT_LEARNING} == set(SAMPLERS)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_gaussian_process_answers_from_a_process_of_its_own():
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("the sampler 'gp' needs PyTorch, which is no dependency of the tests")
+    arguments = {"x": nf.uniform(0, 1), "n": nf.integers(1, 9), "kind": ["a", {"b": 1}]}
+    search = nf.search(arguments, trials=20, metric="score", sampler="gp").search
+    assert search is not None
+    known: list[KnownTrial] = []
+    for number in range(12):
+        values = suggest(Request(search, {}, number, "exp", "group"), known)
+        assert search.ranges(values, {}) is not None
+        score = -((values["x"] - 0.3) ** 2) - abs(values["n"] - 4) / 20 - 0.2 * (values["kind"] != "a")
+        known.append(KnownTrial(number, "done", values, score))
+    last = Request(search, {}, 12, "exp", "group")
+    assert suggest(last, known) == suggest(last, known[::-1])
+    assert "torch" not in sys.modules
