@@ -19,7 +19,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from statistics import median
 
 from neurofit.experiments.grid.search import Search
 from neurofit.suggestions.trial import KnownTrial
@@ -100,7 +99,7 @@ class _Median:
         """-inf where no trial has a value at this step."""
         if step not in self._medians:
             values = [steps[step] for steps in self._done if not math.isnan(steps.get(step, math.nan))]
-            self._medians[step] = median(values) if values else -math.inf
+            self._medians[step] = _median(values) if values else -math.inf
         return self._medians[step]
 
 
@@ -155,6 +154,12 @@ class _Hyperband:
         """By a hash, as in Optuna: the trials of a bracket need not be counted."""
         ends = list(accumulate(self._budgets))
         return bisect_right(ends, binascii.crc32(f"{self._group}_{number}".encode()) % ends[-1])
+
+
+def _median(values: list[float]) -> float:
+    # not by `statistics`: a script that is started by `python` may have a helper of that name
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _budgets(most_steps: int) -> list[int]:

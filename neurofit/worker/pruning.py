@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +74,8 @@ def _file_in_memory() -> int:
     """The descriptor of a file that has no name. Python for old systems, as conda has it, cannot keep it in memory."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("neurofit-trials")
+    import tempfile  # rarely needed
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

@@ -128,9 +128,17 @@ def test_a_terminal_gets_colours_and_widths_of_its_own(far, ssh):
 
 
 def test_what_start_up_files_print_is_passed_over(far, here, ssh):
-    plain = here("status", "old")
+    def shown() -> tuple[int, str, str]:
+        code, out, err = here("status", "old")
+        return (
+            code,
+            re.sub(r"heartbeat is [\d.]+ s old", "", out),
+            re.sub(r"heartbeat is [\d.]+ s old", "", err),
+        )
+
+    plain = shown()
     ssh(SERVER.format(before="""echo Welcome; echo '{"say": "hacked"}'; printf 'no newline'"""))
-    assert here("status", "old") == plain
+    assert shown() == plain
 
 
 def test_hints_work_here_or_say_where_they_do(far, here):
@@ -175,7 +183,8 @@ def test_a_report_needs_no_neurofit_there_even_if_the_environment_names_one(far,
     code, _, err = here("report", "old", "-o", str(tmp_path / "report.html"))
     assert code == 0 and (tmp_path / "report.html").exists() and "/opt" not in err
     monkeypatch.chdir(far)  # without --host, the variable is for nobody
-    assert run(group, "neurofit", ["status", "old"]) == 3
+    # 5: the queue is login1's, which only a machine of that name can ask
+    assert run(group, "neurofit", ["status", "old"]) in (3, 5)
 
 
 def test_copies_cannot_be_waited_for(far, here):

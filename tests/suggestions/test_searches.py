@@ -148,7 +148,7 @@ def test_a_failed_trial_is_reported_as_failed_and_its_retry_has_the_same_argumen
     bench.script("search", line(trials=16, body=FAILS_ABOVE_HALF, value="x", more=', sampler="tpe"'))
     assert bench.command("submit", "search", "--workers", "1").returncode == 3
     counts = bench.counts("search")
-    assert counts["failed"] >= 5 and counts["done"] >= 5 and sum(counts.values()) == 16
+    assert counts["failed"] >= 3 and counts["done"] >= 3 and sum(counts.values()) == 16
     failed = {record["run"] for record in bench.outcomes("search") if record["state"] == "failed"}
     before = {run: path.read_bytes() for run, path in suggestion_files(bench, "search").items()}
     known = suggestions(bench, "search")[15].known
