@@ -103,7 +103,7 @@ class Loop:
             *state,
             self._step,
             self._other,
-            tf.constant(rate),
+            tf.constant(rate, self._images.dtype),
         )
         if not self._fused:
             self._weights, self._moments = weights, moments
@@ -122,7 +122,7 @@ class Loop:
             count = tf.shape(rows)[0]
             return tf.while_loop(lambda index, *_: index < count, body, (0, *state))[1:]
 
-        state = (weights, moments, step, other, tf.constant(0.0))
+        state = (weights, moments, step, other, tf.zeros((), self._images.dtype))
         if not self.parts.nested:
             return steps(rows, *state)
         epochs = tf.shape(rows)[0]
@@ -152,7 +152,7 @@ class Loop:
                 cost += penalty
         slopes = tape.gradient(cost, held)
         step += 1
-        one, two = (-tf.math.expm1(tf.cast(step, tf.float32) * math.log(beta)) for beta in (BETA_1, BETA_2))
+        one, two = (-tf.math.expm1(tf.cast(step, cost.dtype) * math.log(beta)) for beta in (BETA_1, BETA_2))
         if self._fused:
             self._apply(slopes, one, two, rate)
         else:
@@ -202,20 +202,21 @@ def hsm(weights, other, images):
     gaussians, bias, kernel_1, bias_1, kernel_2, bias_2 = weights
     height, width = images.shape[1:3]
     smallest = np.finfo(np.float64).eps
-    low = np.array([[smallest], [1], [2], [2], [smallest], [1]], np.float32)
-    high = np.array([[np.inf], [25], [width - 2], [height - 2], [np.inf], [25]], np.float32)
+    low = np.array([[smallest], [1], [2], [2], [smallest], [1]])
+    high = np.array([[np.inf], [25], [width - 2], [height - 2], [np.inf], [25]])
+    low, high = (tf.constant(one, images.dtype) for one in (low, high))
     centre, variance, x, y, surround, added = tf.unstack(tf.clip_by_value(gaussians, low, high))
     variances = tf.concat([variance, variance + added], 0)
     amplitudes = tf.concat([centre, -surround], 0) / (2 * np.pi * variances)
-    down = tf.range(height, dtype=tf.float32)[:, None] - tf.concat([y, y], 0)
-    along = tf.range(width, dtype=tf.float32)[:, None] - tf.concat([x, x], 0)
+    down = tf.range(height, dtype=images.dtype)[:, None] - tf.concat([y, y], 0)
+    along = tf.range(width, dtype=images.dtype)[:, None] - tf.concat([x, x], 0)
     along_y = tf.exp(-tf.square(down) / (2 * variances)) * amplitudes
     along_x = tf.exp(-tf.square(along) / (2 * variances))
     seen = tf.reduce_sum(tf.tensordot(images[..., 0], along_x, 1) * along_y, axis=1)
     filters = bias.shape[0]
     dogs = seen[:, :filters] + seen[:, filters:] + bias
     hidden = tf.nn.softplus(dogs @ kernel_1 + bias_1)
-    return tf.nn.softplus(hidden @ kernel_2 + bias_2), other, tf.constant(0.0)
+    return tf.nn.softplus(hidden @ kernel_2 + bias_2), other, tf.zeros((), images.dtype)
 
 
 def what_where(weights, other, images):
