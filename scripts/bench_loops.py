@@ -36,6 +36,8 @@ class Parts:
         False: the same batch in every step.
     penalties : bool
         False: without them.
+    missing : bool
+        Leave out responses that are NaN, as our loss does.
     forward : callable, optional
         Instead of the hand-written model: (weights, other, images) → (predictions, other, penalty).
     """
@@ -44,6 +46,7 @@ class Parts:
     nested: bool = False
     gather: bool = True
     penalties: bool = True
+    missing: bool = False
     forward: Forward | None = None
 
 
@@ -147,6 +150,9 @@ class Loop:
             tape.watch(held)
             used = self._pieces(held[0]) if self.parts.adam == "vector" else held
             rates, other, penalty = self._forward(used, other, images)
+            if self.parts.missing:
+                there = tf.math.is_finite(responses)
+                responses, rates = (tf.where(there, one, tf.zeros_like(one)) for one in (responses, rates))
             cost = -tf.reduce_sum(responses * tf.math.log(1e-6 + rates) - rates) / BATCH
             if self.parts.penalties:
                 cost += penalty
