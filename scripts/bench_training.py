@@ -7,10 +7,11 @@ scripts/bench training --ndn3 PATH          also NDN3: PATH is its folder, that 
 scripts/bench training --product            also through `neurofit submit`
 scripts/bench training --json FILE --plot FILE
 
-The ways take turns, since machines are shared and noisy; the table has medians. CPU time is that of the whole process,
-and says more than time on the clock where others work as well. The arithmetic is counted from the layers' products,
-forward and twice that backward, and the bytes from weights, moments, batches and activations; it takes as long as a
-large product of float32 matrices, or a large copy, of this machine in the same run.
+The ways take turns, in a random order in each round, since machines are shared and noisy; the table has medians,
+also of the ratios within each round. CPU time is that of the whole process, and says more than time on the clock
+where others work as well. The arithmetic is counted from the layers' products, forward and twice that backward, and
+the bytes from weights, moments, batches and activations; it takes as long as a large product of float32 matrices, or
+a large copy, of this machine in the same run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -94,11 +96,18 @@ class Measured:
         """Microseconds that a step's arithmetic, or its bytes, would take."""
         return 1e6 * max(self.flops / machine.flops, self.bytes / machine.bytes)
 
+    def beside_hand(self, way: str) -> float:
+        """How much more CPU time a way takes than the hand-written loop in the same round, median of rounds."""
+        return statistics.median(
+            cpu / by_hand for cpu, by_hand in zip(self.cpus[way], self.cpus[HAND], strict=True)
+        )
+
     def as_json(self, machine: Machine) -> dict[str, object]:
         medians = {
             way: {
                 "wall": statistics.median(walls),
                 "cpu": statistics.median(self.cpus[way]) if self.cpus[way] else None,
+                "beside_hand": self.beside_hand(way) if self.cpus[way] else None,
             }
             for way, walls in self.walls.items()
         }
@@ -338,7 +347,7 @@ def changes(model) -> dict[str, object]:
 
 def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float, machine: Machine) -> None:
     """Let the ways take turns; each trains as many epochs as take it about so many seconds."""
-    found, epochs = setting.measured, {}
+    found, epochs, shuffled = setting.measured, {}, random.Random(0)
     for name, way in ways.items():
         progress(f"{setting.name}: {name}")
         way(1)  # compiles
@@ -347,7 +356,7 @@ def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float
     for number in range(repeats):
         progress(f"{setting.name}: round {number + 1} of {repeats}")
         machine.measure()
-        for name in list(ways)[:: -1 if number % 2 else 1]:
+        for name in shuffled.sample(list(ways), len(ways)):
             took, steps = ways[name](epochs[name]), epochs[name] * setting.steps
             found.walls.setdefault(name, []).append(1e6 * took.wall / steps)
             found.cpus.setdefault(name, []).append(1e6 * took.cpu / steps)
@@ -428,7 +437,7 @@ def main(words: list[str]) -> None:
                 found[name].walls[SUBMIT], found[name].cpus[SUBMIT] = [took], []
     load.append(os.getloadavg()[0])
     about = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": load, "gpu": False},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": load},
         "versions": versions(),
         "threads": options.threads,
         "repeats": options.repeats,
@@ -454,7 +463,7 @@ def table(about: dict[str, Any], found: dict[str, Measured], machine: Machine) -
         ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
         f"threads: {about['threads']}, medians of {about['repeats']} rounds; "
         f"{machine.flops / 1e9:.0f} GFLOP/s, {machine.bytes / 1e9:.1f} GB/s per CPU second",
-        "µs per step of one model, 16 images; ratios are of CPU time",
+        "µs per step of one model, 16 images; ratios are of CPU time, × by hand within each round",
     ]
     for one in found.values():
         arithmetic = one.arithmetic(machine)
@@ -465,12 +474,11 @@ def table(about: dict[str, Any], found: dict[str, Measured], machine: Machine) -
             f"{one.bytes / 1e6:.2f} MB: {1e6 * one.bytes / machine.bytes:,.0f} µs",
             f"{'':<40}{'clock':>9}{'CPU time':>10}{'× by hand':>12}{'× arithmetic':>14}",
         ]
-        by_hand = statistics.median(one.cpus[HAND])
         for way, walls in one.walls.items():
             row = f"{way:<40}{statistics.median(walls):>9,.0f}"
             if one.cpus[way]:
                 cpu = statistics.median(one.cpus[way])
-                row += f"{cpu:>10,.0f}{cpu / by_hand:>12.2f}{cpu / arithmetic:>14.1f}"
+                row += f"{cpu:>10,.0f}{one.beside_hand(way):>12.2f}{cpu / arithmetic:>14.1f}"
             lines.append(row)
         lines += [f"{way:<40} not measured: {why}" for way, why in one.skipped.items()]
     return lines
