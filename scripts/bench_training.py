@@ -350,6 +350,7 @@ def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float
     found, epochs, shuffled = setting.measured, {}, random.Random(0)
     for name, way in ways.items():
         progress(f"{setting.name}: {name}")
+        found.walls[name], found.cpus[name] = [], []
         way(1)  # compiles
         epochs[name] = max(1, min(LONGEST, round(seconds / way(1).wall)))
         way(epochs[name])  # compiles a loop for any number of epochs
@@ -358,8 +359,8 @@ def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float
         machine.measure()
         for name in shuffled.sample(list(ways), len(ways)):
             took, steps = ways[name](epochs[name]), epochs[name] * setting.steps
-            found.walls.setdefault(name, []).append(1e6 * took.wall / steps)
-            found.cpus.setdefault(name, []).append(1e6 * took.cpu / steps)
+            found.walls[name].append(1e6 * took.wall / steps)
+            found.cpus[name].append(1e6 * took.cpu / steps)
 
 
 def through_the_product(name: str, folder: Path, threads: int) -> float:

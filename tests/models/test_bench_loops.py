@@ -93,3 +93,36 @@ def test_without_penalties_a_hand_written_loop_ends_elsewhere(loops, trained):
     loop.run(trained.orders, RATE)
     apart = max(np.abs(one - other).max() for one, other in zip(loop.weights(), trained.weights))
     assert (apart > 1e-3) == (trained.name != "hsm"), "the HSM has none"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [False, True], ids=["plain", "xla"])
+def test_the_loop_knows_the_size_of_each_batch_and_it_changes_no_bit(jit):
+    from neurofit.models.building import Shapes, build
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
+
+    class WithoutSizes(Program):
+        def _one_step(self, rows, *state):
+            seen.add(rows.shape[0])
+            unknown = tf.gather(rows, tf.where(rows >= 0)[:, 0])  # all of them
+            assert unknown.shape[0] is None
+            return super()._one_step(unknown, *state)
+
+    import tensorflow as tf
+
+    seen: set[int] = set()
+    draw = np.random.default_rng(0)
+    images = draw.standard_normal((40, 31, 31, 1)).astype(np.float32)
+    data = Arrays({"image": images}, draw.poisson(1.0, (40, NEURONS)).astype(np.float32), None)
+    orders = np.stack([draw.permutation(40) for _ in range(3)]).astype(np.int32)
+    shapes, seeds = Shapes({"image": (31, 31, 1)}, {"neurons": NEURONS}), SimpleNamespace(init=1, noise=2)
+    ends = []
+    for kind in (Program, WithoutSizes):
+        model = build(nf.models.architectures.what_where, shapes, {"filters": 4}, seeds)
+        program = kind(model, nf.models.Training(batch_size=BATCH, jit=jit), data)
+        state, cost, penalised = program.epochs(program.start(), orders, RATE)
+        ends.append((state.weights, *state.moments, cost, penalised))
+    assert seen == {16, 8}
+    for one, other in zip(*ends):
+        np.testing.assert_array_equal(one, other)

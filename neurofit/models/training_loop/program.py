@@ -151,7 +151,8 @@ class Program:
         full = images // size
 
         def body(index, total, *state):
-            *state, lost = self._one_step(order[index * size : (index + 1) * size], *state, rate)
+            # tf.slice, unlike order[a:b], knows the length: with an unknown one, gradients take a fifth more time
+            *state, lost = self._one_step(tf.slice(order, [index * size], [size]), *state, rate)
             return index + 1, total + lost * size, *state
 
         state = (0, tf.zeros((self.columns,), weights.dtype), weights, moments, step, other)
