@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from neurofit.errors import NeurofitError, StoreError
@@ -113,7 +114,7 @@ class Trials:
             return None
         for attempt in reversed(self.assignment.task_files(run.number, 0).attempts()):
             try:
-                outcome = retry(lambda path=attempt.outcome: read_record(path, Outcome))  # type: ignore[misc]
+                outcome = retry(partial(read_record, attempt.outcome, Outcome))
             except (FileNotFoundError, StoreError):
                 continue
             if outcome.state == "done":
