@@ -82,9 +82,9 @@ def test_hyperband_ends_trials_early_and_what_they_got_to_does_not_count(bench):
 def test_a_program_is_ended_early_by_what_it_prints(bench):
     (bench.root / "program.py").write_text(
         "import sys, time\n"
-        "for step in range(1, 200):\n"
+        "for step in range(1, 21):\n"
         "    print('step', step, 'score', float(sys.argv[1]) * step, flush=True)\n"
-        "    time.sleep(0.01 if float(sys.argv[1]) > 0 else 0.5)\n"
+        "    time.sleep(0.02)\n"
         "print('score', sys.argv[1])\n"
     )
     bench.script(
@@ -95,7 +95,7 @@ def test_a_program_is_ended_early_by_what_it_prints(bench):
             progress=r"step (?P<step>\d+) score (?P<score>\S+)", pattern=r"^score (?P<score>\S+)",
         )
         grid = nf.search(
-            {"quality": [3, 4, 5, 6, 7, -1]}, trials=6, metric="score", pruner="median", sampler="grid", at_once=1
+            quality=nf.uniform(-1, 1), trials=16, metric="score", pruner="median", sampler="qmc", at_once=1
         )
         experiment = nf.Experiment(fit, grid)
         """,
@@ -103,12 +103,13 @@ def test_a_program_is_ended_early_by_what_it_prints(bench):
     bench.run("program")
     rows = read_rows(read_status(bench.study, "program"))
     assert {row["state"] for row in rows} == {"done"}
-    (worst,) = [row for row in rows if row["params"]["quality"] == -1]
-    if worst["run"] == 5:  # the last one, so that five others were done
-        assert worst["facts"]["pruned_at"] == 1 and worst["metrics"] == {"score": -1.0}
-    assert all(
-        row["metrics"]["score"] == row["params"]["quality"] for row in rows if "pruned_at" not in row["facts"]
+    pruned = [row for row in rows if "pruned_at" in row["facts"]]
+    assert len(pruned) >= 3 and len(rows) - len(pruned) >= 5, (
+        "points that are spread evenly lie on both sides"
     )
+    for row in rows:
+        steps = row["facts"].get("pruned_at", 1)  # the last line has the score of a single step
+        assert row["metrics"]["score"] == pytest.approx(row["params"]["quality"] * steps)
 
 
 @pytest.mark.parametrize("python", ["has memfd_create", "has none"])
