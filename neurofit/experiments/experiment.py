@@ -155,6 +155,15 @@ class Experiment:
         """What is searched for, if the grid has a search."""
         return self.grid.search
 
+    @cached_property
+    def searches(self) -> dict[str, Run]:
+        """What the trials of a search have in common → the first of them, for each point of a grid in its order."""
+        found: dict[str, Run] = {}
+        for run in self._runs:
+            if run.group is not None:
+                found.setdefault(run.group, run)
+        return found
+
     def with_trials(self, trials: int) -> Experiment:
         """This experiment with another number of trials in its search."""
         return replace(self, grid=self.grid.with_trials(trials)).at(self.name, self.path, hint=self.hint)
@@ -212,10 +221,7 @@ class Experiment:
             The fit has no argument of a given name, or it rejects the combination.
         """
         given = {name: plain(value, f"argument '{name}'") for name, value in changes.items()}
-        row = Row({**run.params, **given}, {}, ())
-        for rule in run.rules:
-            if rule.name not in given:
-                row = rule.applied(row)
+        row = _with(run, given)
         varied = self._run(None, row.values, row.derived, run.rules)
         self._check(varied.arguments, "These arguments")
         return self._by_id.get(varied.id, varied)
@@ -229,9 +235,7 @@ class Experiment:
             The fit rejects the combination, or a function of the script does.
         """
         given = {name: plain(value, f"argument '{name}'") for name, value in values.items()}
-        row = Row({**run.params, **given}, {}, ())
-        for rule in run.rules:
-            row = rule.applied(row)
+        row = _with(run, given)
         arguments = {**row.values, **row.derived}
         self._check(arguments, f"Run {run.number}")
         return replace(
@@ -354,6 +358,15 @@ class Experiment:
             self.adapter.check(arguments)
         except GridError as error:
             raise GridError(f"{where}: {error}") from error
+
+
+def _with(run: Run, given: Mapping[str, Any]) -> Row:
+    """The arguments of a run with others in their place, and those derived from them that are not given."""
+    row = Row({**run.params, **given}, {}, ())
+    for rule in run.rules:
+        if rule.name not in given:
+            row = rule.applied(row)
+    return row
 
 
 def must_be_manageable(runs: int, repetitions: int) -> None:

@@ -46,9 +46,10 @@ def with_trials(experiment: Experiment, registry: Registry, asked: int | None) -
                 "grid=nf.search(…) in its script makes it one."
             )
         return experiment
-    groups = {run.group for run in experiment.runs() if run.group is not None}
     registered = [
-        run.trial for run in registry.runs.values() if run.trial is not None and run.group in groups
+        run.trial
+        for run in registry.runs.values()
+        if run.trial is not None and run.group in experiment.searches
     ]
     before = max(registered, default=-1) + 1
     if asked is not None and asked < before:
@@ -117,12 +118,11 @@ def outside(files: ExperimentFiles, experiment: Experiment) -> int:
     if experiment.search is None:
         return 0
     search = replace(experiment.search, pruner=None)  # histories are not needed
-    given = {run.group: run.params for run in experiment.runs() if run.group is not None}
     memory, found = Memory(files), 0
-    for group, params in given.items():
+    for group, base in experiment.searches.items():
         trials = memory.trials(search, group, experiment.repetitions)
         finished = [trial for trial in trials if trial.state != "open"]
-        found += len(finished) - len(inside(search, params, finished))
+        found += len(finished) - len(inside(search, base.params, finished))
     return found
 
 
@@ -159,11 +159,10 @@ def summary(experiment: Experiment) -> dict[str, Any] | None:
     search = experiment.search
     if search is None:
         return None
-    searches = len({run.group for run in experiment.runs() if run.group is not None})
     return {
         "arguments": search.described(),
         "trials": search.trials,
-        "searches": searches,
+        "searches": len(experiment.searches),
         "metric": search.metric,
         "direction": search.direction,
         "sampler": search.sampler,

@@ -119,10 +119,7 @@ def point_searches(
     assert search is not None  # the caller has looked
     told = replace(search, pruner=search.pruner or "median") if histories else search
     memory = Memory(files)
-    bases: dict[str, Run] = {}
-    for run in experiment.runs():
-        if run.group is not None:
-            bases.setdefault(run.group, run)
+    bases = experiment.searches
     runs: dict[str, dict[int, int]] = {}
     for entry in registry.runs.values():
         if entry.group in bases and entry.trial is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,6 @@ class Trials:
 
     assignment: Assignment
     _memory: Memory | None = None
-    _of_group: dict[str, Run] = field(default_factory=dict)  # a trial of the script for each search
 
     @property
     def search(self) -> Search | None:
@@ -124,11 +123,9 @@ class Trials:
 
     def _trial(self, experiment: Experiment, run: RegisteredRun) -> Run:
         """The run as the script has it: with the rules of its derived arguments."""
-        if not self._of_group:
-            self._of_group = {one.group: one for one in experiment.runs() if one.group is not None}
         assert run.group is not None and run.trial is not None  # the run is a trial
         try:
-            return self._of_group[run.group]
+            return experiment.searches[run.group]
         except KeyError:
             raise NoSuggestion(
                 "The submitted script has no search with the arguments and settings of this trial."

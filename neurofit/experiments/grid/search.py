@@ -347,17 +347,15 @@ class Search:
         centre = self.chosen(lambda name, range: range.at(0.5), given)
         yield centre
         left = _MOST_EXAMPLES
-        for changed in self.names:
-            known = {**given, **centre}
-            argument = next(one for one in self.arguments if one.name == changed)
-            for end in argument.given(known).ends():
+        for argument in self.arguments:
+            for end in argument.given({**given, **centre}).ends():
                 left -= 1
                 if left < 0:
                     return
-                yield self.chosen(_at(changed, end), given)
+                yield self.chosen(_at(argument.name, end), given)
 
     def described(self) -> dict[str, str]:
-        """Argument → its range as it would be written in a script; 'function' for a conditional one."""
+        """Argument → its range as it would be written in a script, or that it depends on others."""
         return {
             one.name: "depends on others" if one.range is None else str(one.range) for one in self.arguments
         }
