@@ -180,5 +180,10 @@ class MakesEnsembles(Protocol):
 
 
 class TrainsTogether(Protocol):
-    def together(self, tasks: list[Any], /) -> Sequence[Mapping[str, float]]:
-        """Train several repetitions of one run at once."""
+    def together(self, tasks: list[Any], /) -> Sequence[Mapping[str, float] | Exception]:
+        """Train several repetitions of one run at once; an exception is why that task failed."""
+
+
+class TrainsGroups(TrainsTogether, Protocol):
+    def repetitions_together(self, params: Mapping[str, Any], /) -> int:
+        """How many repetitions of such a run are trained together: a job gets whole groups, from repetition k·N."""

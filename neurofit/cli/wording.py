@@ -105,6 +105,21 @@ def cost_line(plan: Plan, cost: Forecast) -> str:
     return f"{count(len(plan.tasks), 'task')} in {jobs}{at_a_time}{_cost(cost)}."
 
 
+def together_sentence(plan: Plan) -> str:
+    """How many repetitions are trained together, and how many of them without being kept; empty if none are."""
+    sizes = sorted(set(plan.trained_together.values()))
+    if not sizes:
+        return ""
+    numbers = " or ".join(map(str, sizes))
+    left = plan.not_kept
+    more = (
+        f"; a group is trained whole, so {count(left, 'repetition')} that no task needs will be trained and dropped"
+        if left
+        else ""
+    )
+    return f"{numbers} repetitions of a run are trained together{more}."
+
+
 def resources(requested: Mapping[str, float | None]) -> str:
     """'16 GB, 120 min, 2 cores'; only what the user requested."""
     units = {"memory_gb": "GB", "walltime_minutes": "min", "cpus": "cores"}

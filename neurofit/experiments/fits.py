@@ -28,6 +28,7 @@ from neurofit.protocols import (
     PredictedResponses,
     Predicts,
     Prepares,
+    TrainsGroups,
     TrainsTogether,
 )
 
@@ -148,8 +149,20 @@ class FitAdapter:
 
     @property
     def together(self) -> Callable[[list[Any]], Sequence[Any]] | None:
-        """The function that trains several repetitions of one run at once, or None."""
+        """The function that trains several repetitions of one run at once, or None.
+
+        It returns the metrics of each, or the exception with which it failed.
+        """
         return cast(TrainsTogether, self.fit).together if self._has("together") else None
+
+    def repetitions_together(self, params: Mapping[str, Any]) -> int | None:
+        """How many repetitions of a run with these arguments are trained together, in groups from repetition k·N.
+
+        None: as many as a job holds, if the fit has `together`.
+        """
+        if self._has("repetitions_together"):
+            return cast(TrainsGroups, self.fit).repetitions_together(params)
+        return None if self._has("together") else 1
 
     @property
     def load(self) -> Callable[[Path], Any] | None:

@@ -16,7 +16,7 @@ A task leaves these files in its folder:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,12 @@ class Fit(ReadyMade):
         """Raise GridError if these arguments do not go together."""
         routed = self.router.route(params)
         _check_label(self.label, routed.training)
+        if routed.training.together > 1 and type(self).__call__ is not Fit.__call__:
+            raise GridError(
+                f"Training: together={routed.training.together} with {type(self).__name__}, which overrides "
+                "__call__ and so trains one task at a time. Override `scored(task, metrics)` instead, or leave "
+                "together out."
+            )
         if self.label is not None:
             _check_outputs(routed.architecture, self.built[routed.architecture], self.label)
         needed = getattr(self.built[routed.architecture], "standardise", None)
@@ -121,7 +127,61 @@ class Fit(ReadyMade):
         from neurofit.models.fitting.task import fit
 
         self.check(task.params)
+        if self.repetitions_together(task.params) > 1:
+            (result,) = self.together([task])
+            if isinstance(result, Exception):
+                raise result
+            return result
         return fit(self, task)
+
+    def scored(self, task: Any, metrics: dict[str, float]) -> dict[str, float]:
+        """The metrics of a task whose model is trained and saved: what a subclass adds scores to.
+
+        Parameters
+        ----------
+        task : Task
+        metrics : dict of str to float
+            "part/score" → value.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        return metrics
+
+    def repetitions_together(self, params: Mapping[str, Any]) -> int:
+        """How many repetitions of a run with these arguments are trained together.
+
+        Parameters
+        ----------
+        params : mapping of str to object
+
+        Returns
+        -------
+        int
+            `Training.together`.
+        """
+        if not params.keys() & {"together", "training.together"}:  # most runs: plans ask for thousands
+            return self.training.together
+        return int(self.router.route(params).training.together)
+
+    def together(self, tasks: Sequence[Any]) -> list[dict[str, float] | Exception]:
+        """Train repetitions of one run together.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            Of one group: repetitions k·N to k·N + N − 1, or some of them.
+
+        Returns
+        -------
+        list of dict or Exception
+            The metrics of each task, or why it failed.
+        """
+        from neurofit.models.fitting.together import fit_together
+
+        self.check(tasks[0].params)
+        return fit_together(self, tasks)
 
     def load(self, folder: Path) -> Any:
         """Load the trained model of a task.

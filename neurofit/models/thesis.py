@@ -196,15 +196,26 @@ class SyntheticFit(Fit):
     correlation of noised with generated responses: how much the noise left.
     """
 
-    def __call__(self, task: Any) -> dict[str, float]:
+    def scored(self, task: Any, metrics: dict[str, float]) -> dict[str, float]:
+        """Add the scores to the metrics of a task.
+
+        Parameters
+        ----------
+        task : Task
+        metrics : dict of str to float
+
+        Returns
+        -------
+        dict of str to float
+        """
         from neurofit.models import data
 
-        metrics = super().__call__(task)
         arguments = self.router.route(task.params).data
         parts = data.prepared(self.data, arguments, self.router.data, task).parts
         model = self.load(task.folder)
         for name, part in parts.items():
-            metrics |= {f"{name}/{key}": value for key, value in _six(part, _predicted(model, part)).items()}
+            six = _six(part, _predicted(model, part))
+            metrics = metrics | {f"{name}/{key}": value for key, value in six.items()}
         return metrics
 
 

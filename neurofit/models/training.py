@@ -81,6 +81,11 @@ class Training:
     jit : bool, default False
         Compile each step with XLA. On a CPU, small models make up to twice as many steps per second;
         compilation takes about 2 s.
+    together : int, default 1
+        How many repetitions of a run one program trains: repetitions 0 to together − 1, then the next ones. Each has
+        the weights that it has alone, but for rounding. A group is always trained whole, even if the experiment has
+        fewer repetitions, so choose a divisor of their number. Small models without convolutions are trained several
+        times as fast; others in turn, which saves only the start of their processes.
 
     Raises
     ------
@@ -111,6 +116,7 @@ class Training:
     decay_every: int | None = field(default=None, metadata={"in_settings": "if changed"})
     label_weight: float = field(default=1.0, metadata={"in_settings": "if changed"})
     rate_factors: tuple[tuple[str, float], ...] = field(default=(), metadata={"in_settings": "if changed"})
+    together: int = field(default=1, metadata={"in_settings": "if changed"})
 
     @classmethod
     def klindt(cls, **changes: Any) -> Training:
@@ -162,7 +168,7 @@ class Training:
             _one_of(name, getattr(self, name), known)
         if self.start is not None and not isinstance(self.start, str):
             raise GridError(f"Training: start={self.start!r}; expected the path of a task's folder, as text.")
-        for name in ("epochs", "batch_size", "validate_every"):
+        for name in ("epochs", "batch_size", "validate_every", "together"):
             _number(name, getattr(self, name), int, above=0)
         for name in ("learning_rate", "decay", "checkpoint_minutes"):
             _number(name, getattr(self, name), float, above=0)
@@ -193,6 +199,11 @@ class Training:
         }
         if self.optimizer == "lbfgs":
             self._check_lbfgs()
+        if self.together > 1 and self.path is not None:
+            raise GridError(
+                f"Training: together={self.together} and path={self.path!r} do not go together: the repetitions of a "
+                "regularisation path choose their strengths at different times. Leave together out."
+            )
         if self.decays and self.decay_every is not None:
             raise GridError(
                 f"Training: decays={self.decays} and decay_every={self.decay_every} both lower the learning rate. "

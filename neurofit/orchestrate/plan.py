@@ -125,8 +125,41 @@ class Plan:
         """Tasks by job: one run per job, its repetitions in sequence, or `tasks_per_job` tasks per job."""
         if tasks_per_job is None:
             return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
-        starts = range(0, len(self.tasks), tasks_per_job)
-        return [self.tasks[start : start + tasks_per_job] for start in starts]
+        found: list[list[Planned]] = []
+        for group in self._groups():
+            if not found or len(found[-1]) + len(group) > tasks_per_job:
+                found.append([])
+            found[-1] += group
+        return found
+
+    def _groups(self) -> Iterable[list[Planned]]:
+        """Tasks that cannot be divided: of a run whose repetitions are trained together, those of a group."""
+        sizes = self.trained_together
+
+        def group_of(task: Planned) -> tuple[int, int]:
+            return task.run, task.repetition // sizes.get(task.run, 1)
+
+        return (list(group) for _, group in itertools.groupby(self.tasks, key=group_of))
+
+    @cached_property
+    def trained_together(self) -> dict[int, int]:
+        """How many repetitions one process trains together, of the runs that have more than one; run → number."""
+        sizes = {
+            run.registered_number: self.experiment.adapter.repetitions_together(run.arguments)
+            for run in self.runs
+        }
+        return {run: size for run, size in sizes.items() if size is not None and size > 1}
+
+    @property
+    def not_kept(self) -> int:
+        """How many repetitions of groups are trained although no task needs them."""
+        sizes = self.trained_together
+        queued = Counter((task.run, task.repetition // sizes[task.run]) for task in self.tasks if task.run in sizes)
+        folds = self.repetitions if self.experiment.split_by == "fold" else None
+        return sum(
+            min(sizes[run], sizes[run] if folds is None else folds - group * sizes[run]) - tasks
+            for (run, group), tasks in queued.items()
+        )
 
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""

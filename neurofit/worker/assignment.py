@@ -17,7 +17,7 @@ from neurofit.experiments.experiment import Experiment
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles, TaskFiles, code_store
 from neurofit.store.records import RegisteredRun, SubmissionRecord
 from neurofit.store.registry import read_registry
-from neurofit.store.submissions import read_submission, study_of
+from neurofit.store.submissions import Planned, read_submission, study_of
 from neurofit.study import CODE_ROOT
 from neurofit.transient import retry
 from neurofit.worker import teardown
@@ -106,6 +106,16 @@ class Assignment:
             return TaskFiles(self.submission.folder)
         run = self.run(number)
         return self.files.task(run.number, run.id, repetition)
+
+    def group_of(self, task: Planned) -> tuple[int, int | None]:
+        """What the tasks that one process does have in common: the run, and the number of the group of repetitions.
+
+        None in place of the number: a process does all repetitions of the run that its job has.
+        """
+        assert self.experiment is not None  # without a script, nothing is done together
+        run = self.run(task.run)
+        size = self.experiment.adapter.repetitions_together({**run.params, **run.derived})
+        return task.run, None if size is None else task.repetition // size
 
     def run(self, number: int) -> RegisteredRun:
         try:

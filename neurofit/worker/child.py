@@ -97,7 +97,8 @@ def do(work: Work) -> None:
     for task, outcome in zip(work.tasks, outcomes):
         task.close()
         outcome = replace(outcome, versions=work.versions(), environment=environment.record())
-        finish(task, _with_usage(outcome, started, clock), own_process=work.own_process)
+        usage = _with_usage(outcome, started, clock, len(work.tasks))
+        finish(task, usage, own_process=work.own_process)
 
 
 def _outcomes(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> list[Outcome]:
@@ -115,14 +116,17 @@ def _outcomes(work: Work, stop: StopRequest, end: teardown.Teardown | None) -> l
             returned = work.fit.together(work.tasks)
             if not isinstance(returned, (list, tuple)) or len(returned) != len(work.tasks):
                 raise BadMetrics(
-                    f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task."
+                    f"together(tasks) must return a list of {len(work.tasks)} dicts, one per task; an exception in "
+                    "place of a dict is why that task failed."
                 )
         else:
             returned = [work.fit.call(work.tasks[0])]
         _over(stop, end)
         return [
-            _done(task, record, metrics, work)
-            for task, record, metrics in zip(work.tasks, work.records, returned)
+            _failed(task, record, found, work.code)
+            if isinstance(found, Exception) and len(work.tasks) > 1
+            else _done(task, record, found, work)
+            for task, record, found in zip(work.tasks, work.records, returned)
         ]
     except Stopped as stopped:
         _over(stop, end)
@@ -235,15 +239,16 @@ def finish(task: TaskContext, outcome: Outcome, *, own_process: bool) -> None:
         shutil.rmtree(task.files.checkpoints, ignore_errors=True)
 
 
-def _with_usage(outcome: Outcome, started: float, clock: float) -> Outcome:
+def _with_usage(outcome: Outcome, started: float, clock: float, tasks: int) -> Outcome:
+    """The outcome with what its process has used: a task of several has an equal share, so that sums are right."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return replace(
         outcome,
         started=timestamp(started),
         ended=timestamp(time.time()),
         # not from the system's clock, which may be changed meanwhile
-        wall_seconds=round(time.monotonic() - clock, 4),
-        cpu_seconds=round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 4),
+        wall_seconds=round((time.monotonic() - clock) / tasks, 4),
+        cpu_seconds=round((own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime) / tasks, 4),
         peak_memory_gb=round(max(own.ru_maxrss, below.ru_maxrss) / 2**20, 4),
     )
 

@@ -184,7 +184,7 @@ class _Job:
             if not group:
                 continue
             ending = self._do_group(group)
-            if ending == "crashed" and len(group) > 1:
+            if ending == "crashed" and self._may_run_alone(group):
                 waiting = [[task] for task in group] + waiting  # one of them caused it: run each alone
             elif ending in ("near the limit", "stopped"):
                 return self._interrupted([group, *waiting], near_limit=ending == "near the limit")
@@ -210,7 +210,12 @@ class _Job:
         experiment = self.worker.assignment.experiment
         if experiment is None or experiment.adapter.together is None:
             return ([task] for task in tasks)
-        return (list(group) for _, group in itertools.groupby(tasks, key=lambda task: task.run))
+        groups = itertools.groupby(tasks, key=lambda task: self.worker.assignment.group_of(task))
+        return (list(group) for _, group in groups)
+
+    def _may_run_alone(self, group: list[Planned]) -> bool:
+        """Whether these tasks could be done one by one, which a group that is always trained whole cannot."""
+        return len(group) > 1 and self.worker.assignment.group_of(group[0])[1] is None
 
     def _do_group(self, group: list[Planned]) -> str:
         claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
@@ -330,9 +335,10 @@ class _Job:
             States of the outcomes, and `crashed` if it died without being asked to stop.
         """
         ends = set()
+        tasks = [task for task, _ in claimed]
         for (task, attempt), record in zip(claimed, records):
             if still_mine(attempt):
-                died = publish(attempt, self._death(ending, record, grouped=len(claimed) > 1))
+                died = publish(attempt, self._death(ending, record, again=self._may_run_alone(tasks)))
                 if died and not ending.asked:
                     ends.add("crashed")
             try:
@@ -354,8 +360,8 @@ class _Job:
                     attempt.stderr.unlink()
         return ends
 
-    def _death(self, ending: supervisor.Ending, record: Outcome, *, grouped: bool) -> Outcome:
-        """The outcome of a task whose process ended without one."""
+    def _death(self, ending: supervisor.Ending, record: Outcome, *, again: bool) -> Outcome:
+        """The outcome of a task whose process ended without one, and which is run again alone or not."""
         now = time.time()
         record = replace(
             record,
@@ -371,7 +377,7 @@ class _Job:
                 record, state="stopped", reason=why, facts={**(record.facts or {}), "ended_hard": True}
             )
         error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
-        return replace(record, state="abandoned" if grouped else "failed", error=error)
+        return replace(record, state="abandoned" if again else "failed", error=error)
 
     def _cancelled(self, task: Planned) -> bool:
         retry(self._read_stops)

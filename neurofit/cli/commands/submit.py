@@ -313,6 +313,8 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: I
     if sentence := searches.outside_sentence(plan.outside):
         terminal.say(f"  {sentence}")
     if plan.tasks:
+        if sentence := wording.together_sentence(plan):
+            terminal.say(f"  {sentence}")
         terminal.say(wording.cost_line(plan, cost))
         for one in raises(parts):
             terminal.say(one.sentence)

@@ -54,18 +54,41 @@ def prepare(fit: FitSettings, study: Path) -> None:
 def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     """Run one task: train, score, and save. Returns its metrics."""
     routed = fit.router.route(task.params)
+    prepared = prepared_data(fit, routed, task)
+    if routed.training.path is None:
+        loop = _loop(fit, routed, prepared, task)
+        reason = loop.run()
+        return finished(fit, loop, prepared, task, loop.kept_weights(), end(reason, loop.snapshot.progress))
+    loop, kept, facts = _trained_path(fit, routed, prepared, task)
+    return finished(fit, loop, prepared, task, kept, facts)
+
+
+def prepared_data(fit: FitSettings, routed: Routed, task: Any) -> PreparedData:
+    """The data of a task, after a look for problems that would otherwise appear only after the training, or never."""
     prepared = data.prepared(fit.data, routed.data, fit.router.data, task, on_disk_above=data.ON_DISK_ABOVE)
     if fit.label is not None:
         prepared = replace(prepared, classes=classes_of(prepared.parts, fit.label))
-    _check(fit, routed, prepared.parts)
-    if routed.training.path is None:
-        loop = _loop(fit, routed, prepared, task)
-        kept, facts = _trained(loop)
-        if facts["stop_reason"] == PRUNED:  # nothing of it will be used: the next trial can start
-            task.record(**facts)
-            return loop.last_seen()
-    else:
-        loop, kept, facts = _trained_path(fit, routed, prepared, task)
+    check_scorable(prepared.parts.test, fit.scores)
+    for name, part in prepared.parts.items():
+        losses.check_responses(routed.training.loss, np.where(part.valid, part.responses, np.nan), name)
+    return prepared
+
+
+def finished(
+    fit: FitSettings,
+    loop: Loop,
+    prepared: PreparedData,
+    task: Any,
+    kept: regularization_path.Weights,
+    facts: dict[str, Any],
+) -> dict[str, float]:
+    """Score and save what was trained, if it was not ended early; returns the metrics.
+
+    The model of the loop's program has the kept weights, and `facts` says how training ended.
+    """
+    if facts["stop_reason"] == PRUNED:  # nothing of it will be used: the next trial can start
+        task.record(**facts)
+        return loop.last_seen()
     result = predict_and_score(loop.program, kept, prepared.parts, fit.scores, prepared.classes)
     loop.program.model.save_weights(task.folder / saved.WEIGHTS)
     write_predictions(task.folder, prepared.parts, result, prepared.classes)
@@ -77,39 +100,50 @@ def fit(fit: FitSettings, task: Any) -> dict[str, float]:
         result, prepared.dataset.neurons["recording"].to_numpy().astype(str)
     )
     print(saved.summary(saved.recipe(task.folder), facts, metrics))
-    return metrics
-
-
-def _check(fit: FitSettings, routed: Routed, parts: datasets.Parts) -> None:
-    """Find problems that would otherwise appear only after the training, or never."""
-    check_scorable(parts.test, fit.scores)
-    for name, part in parts.items():
-        losses.check_responses(routed.training.loss, np.where(part.valid, part.responses, np.nan), name)
+    return fit.scored(task, metrics)
 
 
 def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, first: int = 0) -> Loop:
     """The training of a new model, not started; its recipe is written."""
-    training, parts = routed.training, prepared.parts
-    classes = prepared.classes
-    model = _model(fit, routed, parts.train, task, classes)
-    data.record_split(parts, task)
+    model = new_model(fit, routed, prepared, task)
+    write_recipe(fit, routed, prepared, model, task)
+    return Loop(program_of(routed, prepared, model), task, *monitored(routed, prepared), first)
+
+
+def new_model(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any) -> keras.Model:
+    """The model of a task before its training, with what is frozen."""
+    model = _model(fit, routed, prepared.parts.train, task, prepared.classes)
+    warm_start.freeze(model, routed.training.freeze)
+    return model
+
+
+def write_recipe(
+    fit: FitSettings, routed: Routed, prepared: PreparedData, model: keras.Model, task: Any
+) -> None:
+    """Write what determines the model, and record how its data were divided."""
+    data.record_split(prepared.parts, task)
     saved.write_recipe(fit, routed, prepared, model, task)
-    warm_start.freeze(model, training.freeze)
-    kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
+
+
+def program_of(
+    routed: Routed, prepared: PreparedData, model: keras.Model, kind: type[Program] = Program
+) -> Program:
+    """The compiled training of a model, of the kind that its training needs."""
+    training, parts, classes = routed.training, prepared.parts, prepared.classes
+    if training.optimizer == "lbfgs":
+        kind = LbfgsProgram
     train, rates = data.arrays(parts.train, training.dtype, classes), _rates(training, parts)
     if classes is None:
-        program = kind(model, training, train, rates)
-    else:
-        program = CotrainingProgram(model, training, train, rates, classes)
-    monitored = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype, classes)
-    name = "" if monitored is None else "test" if parts.monitors_test else "validation"
-    turns = data.turns(parts.train) if training.turns == "recording" else None
-    return Loop(program, task, monitored, name, turns, first)
+        return kind(model, training, train, rates)
+    return CotrainingProgram(model, training, train, rates, classes)
 
 
-def _trained(loop: Loop) -> tuple[regularization_path.Weights, dict[str, Any]]:
-    reason = loop.run()
-    return loop.kept_weights(), _end(reason, loop.snapshot.progress)
+def monitored(routed: Routed, prepared: PreparedData) -> tuple[data.Arrays | None, str, np.ndarray | None]:
+    """What a loop needs of the data beside the program: the monitored part, its name, and recordings that take turns."""
+    training, parts = routed.training, prepared.parts
+    part = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype, prepared.classes)
+    name = "" if part is None else "test" if parts.monitors_test else "validation"
+    return part, name, data.turns(parts.train) if training.turns == "recording" else None
 
 
 def _trained_path(
@@ -133,13 +167,13 @@ def _trained_path(
     chosen = path.chosen
     saved.set_argument(task.folder, argument, chosen.strength)
     points = [
-        {argument: one.strength, "validation/loss": one.loss, **_end(one.reason, one.progress)}
+        {argument: one.strength, "validation/loss": one.loss, **end(one.reason, one.progress)}
         for one in path.points
     ]
     return (
         loop,
         path.best_weights,
-        {**_end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength},
+        {**end(chosen.reason, chosen.progress), "path": points, "path_chose": chosen.strength},
     )
 
 
@@ -180,7 +214,8 @@ def _rates(training: Training, parts: datasets.Parts) -> np.ndarray | None:
     return losses.mean_rates([part.responses for part in used], [part.valid for part in used], own)
 
 
-def _end(reason: str, progress: Progress) -> dict[str, Any]:
+def end(reason: str, progress: Progress) -> dict[str, Any]:
+    """Facts about how a training ended."""
     return {
         "best_epoch": progress.best_epoch or progress.epoch,
         "epochs": progress.epoch,

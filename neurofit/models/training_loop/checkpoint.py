@@ -1,13 +1,14 @@
 """Where a training is: its progress, when it ends, and the files of a checkpoint.
 
-A checkpoint has `state.npz` with every array and `progress.json` with every number. No pickles.
+A checkpoint has `state.npz` with every array and `progress.json` with every number; that of a group of repetitions has
+`group.npz` and `group.json` instead. No pickles.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,8 @@ import tensorflow as tf
 
 from neurofit.models.training import Training
 from neurofit.models.training_loop.program import State
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # a damaged checkpoint
 
 
 class Verdict(Enum):
@@ -75,12 +78,7 @@ class Snapshot:
 
 def save(folder: Path, snapshot: Snapshot) -> None:
     """Write the snapshot into this folder."""
-    state = snapshot.state
-    arrays = {"weights": state.weights, "step": state.step}
-    arrays |= _numbered("moment", state.moments) | _numbered("other", state.other)
-    if snapshot.best is not None:
-        arrays |= {"best_weights": snapshot.best[0]} | _numbered("best_other", snapshot.best[1])
-    np.savez(folder / "state.npz", **{name: array.numpy() for name, array in arrays.items()})
+    np.savez(folder / "state.npz", **_arrays(snapshot))
     (folder / "progress.json").write_text(json.dumps(asdict(snapshot.progress)))
 
 
@@ -89,20 +87,105 @@ def load(folder: Path, like: State) -> Snapshot | None:
     try:
         progress = Progress(**json.loads((folder / "progress.json").read_text()))
         with np.load(folder / "state.npz", allow_pickle=False) as arrays:
-            state = State(
-                _checked(arrays["weights"], like.weights),
-                _listed(arrays, "moment", like.moments),
-                _checked(arrays["step"], like.step),
-                _listed(arrays, "other", like.other),
-            )
-            best = None
-            if "best_weights" in arrays:
-                best = (
-                    _checked(arrays["best_weights"], like.weights),
-                    _listed(arrays, "best_other", like.other),
-                )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return _snapshot(arrays, progress, like)
+    except UNREADABLE:
         return None
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where the training of one repetition of a group is.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    reason : str or None
+        Why its training ended, None if it goes on.
+    error : str or None
+        Why it failed.
+    """
+
+    snapshot: Snapshot
+    reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupSnapshot:
+    """Where the training of a group of repetitions is.
+
+    Parameters
+    ----------
+    members : tuple of Member
+    batches : tuple of tuple of int
+        The members that a vectorised program trains at once.
+    why_in_turn : str
+        Why they are trained in turn instead; empty if they are not.
+    """
+
+    members: tuple[Member, ...]
+    batches: tuple[tuple[int, ...], ...] = ()
+    why_in_turn: str = ""
+
+
+GROUP = ("group.npz", "group.json")
+
+
+def save_group(folder: Path, group: GroupSnapshot) -> None:
+    """Write the snapshot of a group into this folder: arrays have the member's number in front of their names."""
+    arrays, records = {}, []
+    for number, member in enumerate(group.members):
+        named = _arrays(member.snapshot)
+        arrays |= {f"{number:04}.{name}": array for name, array in named.items()}
+        progress = asdict(member.snapshot.progress)
+        records.append({"progress": progress, "reason": member.reason, "error": member.error})
+    numbers, record = (folder / name for name in GROUP)
+    np.savez(numbers, **arrays)
+    record.write_text(
+        json.dumps({"members": records, "batches": group.batches, "why_in_turn": group.why_in_turn})
+    )
+
+
+def load_group(folder: Path, like: Sequence[State]) -> GroupSnapshot | None:
+    """What `save_group` wrote, or None if it is damaged or of another group than `like`."""
+    numbers, record = (folder / name for name in GROUP)
+    try:
+        saved = json.loads(record.read_text())
+        members = []
+        with np.load(numbers, allow_pickle=False) as arrays:
+            for number, (one, state) in enumerate(zip(saved["members"], like, strict=True)):
+                start = f"{number:04}."
+                own = {name[len(start) :]: arrays[name] for name in arrays.files if name.startswith(start)}
+                snapshot = _snapshot(own, Progress(**one["progress"]), state)
+                members.append(Member(snapshot, one["reason"], one["error"]))
+        batches = tuple(tuple(int(number) for number in batch) for batch in saved["batches"])
+        return GroupSnapshot(tuple(members), batches, str(saved["why_in_turn"]))
+    except UNREADABLE:
+        return None
+
+
+def _arrays(snapshot: Snapshot) -> dict[str, np.ndarray]:
+    state = snapshot.state
+    arrays = {"weights": state.weights, "step": state.step}
+    arrays |= _numbered("moment", state.moments) | _numbered("other", state.other)
+    if snapshot.best is not None:
+        arrays |= {"best_weights": snapshot.best[0]} | _numbered("best_other", snapshot.best[1])
+    return {name: array.numpy() for name, array in arrays.items()}
+
+
+def _snapshot(arrays: Mapping[str, np.ndarray], progress: Progress, like: State) -> Snapshot:
+    state = State(
+        _checked(arrays["weights"], like.weights),
+        _listed(arrays, "moment", like.moments),
+        _checked(arrays["step"], like.step),
+        _listed(arrays, "other", like.other),
+    )
+    best = None
+    if "best_weights" in arrays:
+        best = (
+            _checked(arrays["best_weights"], like.weights),
+            _listed(arrays, "best_other", like.other),
+        )
     return Snapshot(state, progress, best)
 
 

@@ -23,7 +23,7 @@ from neurofit.errors import DataError, Diverged
 from neurofit.models.data import Arrays
 from neurofit.models.training_loop import checkpoint
 from neurofit.models.training_loop.checkpoint import Progress, Snapshot, Verdict
-from neurofit.models.training_loop.program import Program
+from neurofit.models.training_loop.program import Program, State
 
 EVENTS = "events.out.tfevents*"  # files for TensorBoard
 PRUNED = "pruned"  # why a training ended early that is a trial of a search
@@ -69,8 +69,9 @@ class Loop:
     recordings: np.ndarray | None = None
     first: int = 0
     clock: Any = time.monotonic
+    silent: bool = False  # of a repetition that is trained with others and not kept: no events
     # Seconds per epoch in the last call, if nothing was compiled in it
-    _pace: float | None = field(default=None, init=False)
+    pace: float | None = field(default=None, init=False)
     _traced: bool = field(default=False, init=False)
     _last_seen: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -98,12 +99,16 @@ class Loop:
         """
         self.task.keep(EVENTS)
         self._resume()
-        self._scalars = Scalars(self.task.folder)
+        self.open()
         self._saved = self.clock()
         reason = self._until_done()
-        self._scalars.close()
+        self.scalars.close()
         self.program.install(*self.kept_weights())
         return reason
+
+    def open(self) -> None:
+        """Open the file of events, which continues those of earlier attempts."""
+        self.scalars: Scalars | NoScalars = NoScalars() if self.silent else Scalars(self.task.folder)
 
     def kept_weights(self) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """The weights to keep, and the other variables: the best if there is a patience, else the last."""
@@ -112,36 +117,56 @@ class Loop:
 
     def _until_done(self) -> str:
         while self.snapshot.progress.epoch < self.training.epochs:
-            cost, penalised = self._train()
-            epoch = self.snapshot.progress.epoch
-            due = (
-                epoch % self.training.validate_every == 0
-                or epoch == self.training.epochs
-                or self.program.converged
-            )
-            if due and self._validate(cost, penalised) is Verdict.STOP:
-                return "patience"
-            if self.program.converged:
-                return "converged"
-            if due and epoch < self.training.epochs and self.task.should_prune():
-                return PRUNED
+            reason = self.judged(*self.train(self.how_many()))
+            if reason is not None:
+                return reason
             self._checkpoint()
         return "epochs"
 
-    def _train(self) -> tuple[float, float]:
-        """Train some epochs in one call; returns the losses of the last one."""
-        progress, seed = self.snapshot.progress.scheduled(self.training), self.task.seeds.shuffle
-        count = self._how_many(progress.epoch)
+    def judged(self, cost: float, penalised: float) -> str | None:
+        """Validate if that is due, after the epochs whose last losses are given; why training ends, if it does."""
+        epoch = self.snapshot.progress.epoch
+        due = (
+            epoch % self.training.validate_every == 0
+            or epoch == self.training.epochs
+            or self.program.converged
+        )
+        if due and self._validate(cost, penalised) is Verdict.STOP:
+            return "patience"
+        if self.program.converged:
+            return "converged"
+        if due and epoch < self.training.epochs and self.task.should_prune():
+            return PRUNED
+        return None
+
+    def train(self, count: int) -> tuple[float, float]:
+        """Train `count` epochs in one call; returns the losses of the last one."""
+        orders, rate = self.next_epochs(count)
         started = self.clock()
-        rows = self._orders(seed, progress.epoch, count)
-        state, cost, penalised = self.program.epochs(self.snapshot.state, rows, progress.learning_rate)
-        count = len(cost)
-        self._pace = (self.clock() - started) / count if self._traced else None
+        state, cost, penalised = self.program.epochs(self.snapshot.state, orders, rate)
+        self.pace = (self.clock() - started) / len(cost) if self._traced else None
         self._traced = True
+        return self.took(state, cost, penalised)
+
+    def next_epochs(self, count: int) -> tuple[np.ndarray, float]:
+        """The orders of the images in the next epochs, (epoch, image), and their learning rate."""
+        progress = self.snapshot.progress.scheduled(self.training)
+        self.snapshot = replace(self.snapshot, progress=progress)
+        return self._orders(self.task.seeds.shuffle, progress.epoch, count), progress.learning_rate
+
+    def took(self, state: State, cost: np.ndarray, penalised: np.ndarray) -> tuple[float, float]:
+        """Go on from this state, after epochs with these losses, (epoch,); returns those of the last one.
+
+        Raises
+        ------
+        Diverged
+            A loss is not a number.
+        """
+        progress = self.snapshot.progress
         if not np.isfinite(penalised).all():
             self._diverged(progress.epoch + 1 + int(np.argmin(np.isfinite(penalised))), "training")
         self.snapshot = replace(
-            self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + count)
+            self.snapshot, state=state, progress=replace(progress, epoch=progress.epoch + len(cost))
         )
         return float(cost[-1]), float(penalised[-1])
 
@@ -150,18 +175,18 @@ class Loop:
             return orders(seed, first, count, self.program.n_images)
         return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
 
-    def _how_many(self, epoch: int) -> int:
-        """Epochs that take about a second; never beyond the next validation or decay.
+    def how_many(self, seconds: float = SECONDS_PER_CALL) -> int:
+        """Epochs that take about so long; never beyond the next validation or decay.
 
         Results do not depend on this number.
         """
-        every = self.training.validate_every
+        epoch, every = self.snapshot.progress.epoch, self.training.validate_every
         left = min(every - epoch % every, self.training.epochs - epoch)
         if self.training.decay_every is not None:
             left = min(left, self.training.decay_every - epoch % self.training.decay_every)
         if self.program.whole_rounds:
             return left
-        return min(left, max(1, int(SECONDS_PER_CALL / self._pace))) if self._pace else 1
+        return min(left, max(1, int(seconds / self.pace))) if self.pace else 1
 
     def last_seen(self) -> dict[str, float]:
         """What the last validation found on the monitored part, as in the history."""
@@ -180,7 +205,7 @@ class Loop:
         numbers["learning_rate"] = progress.learning_rate
         self._last_seen = numbers
         self.task.log(self.first + progress.epoch, **numbers)
-        self._scalars.write(self.first + progress.epoch, numbers)
+        self.scalars.write(self.first + progress.epoch, numbers)
         return verdict
 
     def _monitor(self, part: Arrays) -> dict[str, float]:
@@ -219,12 +244,12 @@ class Loop:
         epoch = self.snapshot.progress.epoch
         stop = self.task.should_stop() and epoch < self.training.epochs
         if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
-            self._scalars.flush()
+            self.scalars.flush()
             with self.task.save_checkpoint(self.first + epoch) as folder:
                 checkpoint.save(folder, self.snapshot)
             self._saved = self.clock()
         if stop:
-            self._scalars.close()
+            self.scalars.close()
             self.task.stop(self.first + epoch)
 
     def _resume(self) -> None:
@@ -317,3 +342,16 @@ class Scalars:
 
     def _add(self, event: Any) -> None:
         self._file.write(event.SerializeToString())
+
+
+class NoScalars:
+    """In place of `Scalars`, for a repetition of which nothing is kept."""
+
+    def write(self, epoch: int, numbers: Mapping[str, float]) -> None:
+        """Write nothing."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Write nothing."""

@@ -1,8 +1,8 @@
 """The compiled training of a model: many epochs per call, without Python between steps.
 
 All trainable weights are one vector, (weight,), in the order of `model.trainable_variables`; so is each
-moment. The optimiser then has a dozen operations however many layers there are, and a repetition axis would
-go in front.
+moment. The optimiser then has a dozen operations however many layers there are. `training_loop.vectorised` puts a
+repetition axis in front of everything.
 """
 
 from __future__ import annotations
@@ -80,10 +80,11 @@ class Program:
 
     # States
 
-    def start(self) -> State:
-        """The model's own weights, moments 0, no steps."""
-        weights = self._vector([tf.convert_to_tensor(one.value) for one in self.model.trainable_variables])
-        other = tuple(tf.convert_to_tensor(one.value) for one in self.model.non_trainable_variables)
+    def start(self, model: keras.Model | None = None) -> State:
+        """The weights of a model, moments 0, no steps. Default: the program's own model."""
+        model = model or self.model
+        weights = self._vector([tf.convert_to_tensor(one.value) for one in model.trainable_variables])
+        other = tuple(tf.convert_to_tensor(one.value) for one in model.non_trainable_variables)
         return self.fresh(weights, other)
 
     def fresh(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> State:
@@ -119,11 +120,12 @@ class Program:
             images, each before its own update.
         """
         state, rows = self._rows(state, orders, learning_rate)
-        cost, penalised = rows.T
-        return state, cost, penalised
+        return state, rows[..., 0], rows[..., 1]
 
-    def _rows(self, state: State, orders: np.ndarray, learning_rate: float) -> tuple[State, np.ndarray]:
-        """Train; the state and the numbers of each epoch, (epoch, column)."""
+    def _rows(
+        self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
+    ) -> tuple[State, np.ndarray]:
+        """Train; the state and the numbers of each epoch, (epoch, …, column)."""
         orders = tf.convert_to_tensor(orders, tf.int32)  # the length of a row is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         try:
@@ -136,7 +138,9 @@ class Program:
 
     def _many_epochs(self, orders, weights, moments, step, other, rate):
         count = tf.shape(orders)[0]
-        rows = tf.TensorArray(weights.dtype, size=count, element_shape=(self.columns,))
+        rows = tf.TensorArray(
+            weights.dtype, size=count, element_shape=(*weights.shape[:-1], self.columns)
+        )
 
         def body(index, rows, *state):
             *state, lost = self._one_epoch(orders[index], *state, rate)
@@ -147,22 +151,24 @@ class Program:
         return *state, rows.stack()
 
     def _one_epoch(self, order, weights, moments, step, other, rate):
-        size, images = self.training.batch_size, order.shape[0]
+        *repetitions, images = order.shape  # no repetitions, unless several are trained together
+        size = self.training.batch_size
         full = images // size
 
         def body(index, total, *state):
             # tf.slice, unlike order[a:b], knows the length: with an unknown one, gradients take a fifth more time
-            *state, lost = self._one_step(tf.slice(order, [index * size], [size]), *state, rate)
+            rows = tf.slice(order, [*[0] * len(repetitions), index * size], [*repetitions, size])
+            *state, lost = self._one_step(rows, *state, rate)
             return index + 1, total + lost * size, *state
 
-        state = (0, tf.zeros((self.columns,), weights.dtype), weights, moments, step, other)
+        state = (0, tf.zeros((*repetitions, self.columns), weights.dtype), weights, moments, step, other)
         ahead = READ_AHEAD if self._on_disk else 10  # TensorFlow's default
         _, total, *state = tf.while_loop(
             lambda index, *_: index < full, body, state, parallel_iterations=ahead
         )
         rest = images - full * size
         if rest:
-            *state, lost = self._one_step(order[full * size :], *state, rate)
+            *state, lost = self._one_step(order[..., full * size :], *state, rate)
             total = total + lost * rest
         return *state, total / images
 

@@ -1,0 +1,235 @@
+"""The loop around a group: repetitions of a run that one program trains together.
+
+Every repetition has its own `Loop`, which validates, decides and logs as it does alone. A group is trained vectorised,
+or, where its model does not vectorise or its data differ, in turn: each repetition up to the next validation, by one
+compiled program. Every repetition that is kept has the checkpoint of the whole group, since its weights depend in their
+last digits on the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurofit.errors import Diverged
+from neurofit.models.training_loop import checkpoint
+from neurofit.models.training_loop.checkpoint import GROUP, GroupSnapshot, Member
+from neurofit.models.training_loop.loop import EVENTS, PRUNED, SECONDS_PER_CALL, Loop
+from neurofit.models.training_loop.program import State
+from neurofit.models.training_loop.vectorised import NotVectorised, VectorisedProgram, stacked, unstacked
+
+AT_ONCE = 32  # repetitions per vectorised step: more take longer each on a CPU, whose cache they leave
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Group:
+    """One training of several repetitions.
+
+    Parameters
+    ----------
+    loops : sequence of Loop
+        Of all repetitions, not started.
+    kept : sequence of int
+        Places of the repetitions that tasks of this process keep.
+    vectorised : VectorisedProgram, optional
+        None to train in turn.
+    why_in_turn : str, default ""
+        Why there is no vectorised program.
+    clock : callable
+        Returns seconds.
+    """
+
+    loops: Sequence[Loop]
+    kept: Sequence[int]
+    vectorised: VectorisedProgram | None = None
+    why_in_turn: str = ""
+    clock: Any = time.monotonic
+    reasons: dict[int, str] = field(default_factory=dict, init=False)  # place → why its training ended
+    errors: dict[int, Diverged] = field(default_factory=dict, init=False)
+    _batches: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    _is_first: bool = field(default=True, init=False)  # whether the next call compiles
+
+    def __post_init__(self) -> None:
+        self.training = self.loops[0].training
+
+    @property
+    def active(self) -> list[int]:
+        """Places of the repetitions whose training goes on."""
+        return [
+            place for place in range(len(self.loops)) if place not in self.reasons and place not in self.errors
+        ]
+
+    def run(self) -> None:
+        """Train all repetitions to their ends. Weights are not put into a model."""
+        tasks = [self.loops[place].task for place in self.kept]
+        for task in tasks:
+            task.keep(EVENTS)
+        self._resume(tasks)
+        for loop in self.loops:
+            loop.open()
+        self._saved = self.clock()
+        while self.active:
+            for place, losses in self._train().items():
+                self._judge(place, losses)
+            self._prune()
+            self._checkpoint(tasks)
+        for loop in self.loops:
+            loop.scalars.close()
+
+    # Training
+
+    def _train(self) -> dict[int, tuple[float, float]]:
+        """Train the active repetitions for some epochs; place → the losses of the last one."""
+        if self.vectorised is not None:
+            try:
+                return self._train_vectorised(self.vectorised)
+            except NotVectorised as reason:
+                self.vectorised, self.why_in_turn, self._batches = None, str(reason), []
+        active = self.active
+        count = self.loops[active[0]].how_many(SECONDS_PER_CALL / len(active))
+        found = {}
+        for place in active:
+            try:
+                found[place] = self.loops[place].train(count)
+            except Diverged as error:
+                self.errors[place] = error
+        return found
+
+    def _train_vectorised(self, program: VectorisedProgram) -> dict[int, tuple[float, float]]:
+        active = self.active
+        is_new = 2 * len(active) <= len({place for batch in self._batches for place in batch})
+        is_new = is_new or not self._batches
+        if is_new:  # half have ended: a smaller program for the others
+            self._batches = batches(active)
+        first = self.loops[active[0]]
+        count, started = first.how_many(), self.clock()
+        given = {place: self.loops[place].next_epochs(count) for place in active}
+        ended = given[active[0]]  # of those that have ended, which are trained on and left as they were
+        after: dict[int, tuple[State, np.ndarray, np.ndarray]] = {}
+        for batch in self._batches:
+            orders, rates = zip(*(given.get(place, ended) for place in batch))
+            state = stacked([self.loops[place].snapshot.state for place in batch])
+            state, cost, penalised = program.epochs(state, np.stack(orders, axis=1), np.array(rates))
+            after |= dict(zip(batch, zip(unstacked(state), cost.T, penalised.T)))
+        pace = None if is_new or self._is_first else (self.clock() - started) / count
+        self._is_first = False
+        found = {}
+        for place in active:
+            self.loops[place].pace = pace
+            try:
+                found[place] = self.loops[place].took(*after[place])
+            except Diverged as error:
+                self.errors[place] = error
+        return found
+
+    def _judge(self, place: int, losses: tuple[float, float]) -> None:
+        loop = self.loops[place]
+        try:
+            reason = loop.judged(*losses)
+        except Diverged as error:
+            self.errors[place] = error
+            return
+        if reason is None and loop.snapshot.progress.epoch >= self.training.epochs:
+            reason = "epochs"
+        if reason is not None:
+            self.reasons[place] = reason
+
+    def _prune(self) -> None:
+        """End all repetitions of a trial if its first one was ended early, which decides for the others."""
+        pruned = next((place for place, reason in self.reasons.items() if reason == PRUNED), None)
+        if pruned is None:
+            return
+        facts = self.loops[pruned].task.facts
+        for place in self.active:
+            self.reasons[place] = PRUNED
+            self.loops[place].task.record(pruned_at=facts["pruned_at"])
+
+    # Checkpoints
+
+    def _checkpoint(self, tasks: Sequence[Any]) -> None:
+        if not self.active:
+            return
+        epoch = self.loops[self.active[0]].snapshot.progress.epoch
+        stop = tasks[0].should_stop()  # a request is made to the process, and so to all
+        if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
+            for loop in self.loops:
+                loop.scalars.flush()
+            with ExitStack() as published:
+                first, *others = [published.enter_context(task.save_checkpoint(epoch)) for task in tasks]
+                checkpoint.save_group(first, self._snapshot())
+                for other in others:
+                    _link(first, other)
+            self._saved = self.clock()
+        if stop:
+            for loop in self.loops:
+                loop.scalars.close()
+            tasks[0].stop(epoch)
+
+    def _snapshot(self) -> GroupSnapshot:
+        members = [
+            Member(
+                loop.snapshot,
+                self.reasons.get(place),
+                str(self.errors[place]) if place in self.errors else None,
+            )
+            for place, loop in enumerate(self.loops)
+        ]
+        return GroupSnapshot(tuple(members), tuple(self._batches), self.why_in_turn)
+
+    def _resume(self, tasks: Sequence[Any]) -> None:
+        """Go on from the newest checkpoint that all kept repetitions have."""
+        named = [{folder.name: folder for folder in task.checkpoints} for task in tasks]
+        for name, folder in named[0].items():
+            if not all(name in folders for folders in named):
+                continue
+            group = checkpoint.load_group(folder, [loop.snapshot.state for loop in self.loops])
+            if group is None:
+                log.warning("Checkpoint %s is damaged, or of another group: skipped.", folder)
+                continue
+            for task, folders in zip(tasks, named):
+                task.resume(folders[name])
+            self._take_up(group)
+            return
+
+    def _take_up(self, group: GroupSnapshot) -> None:
+        for place, (loop, member) in enumerate(zip(self.loops, group.members)):
+            loop.snapshot = member.snapshot
+            if member.reason is not None:
+                self.reasons[place] = member.reason
+            if member.error is not None:
+                self.errors[place] = Diverged(member.error)
+        self._batches, self.why_in_turn = list(group.batches), group.why_in_turn
+        if self.why_in_turn:
+            self.vectorised = None
+
+
+def batches(places: Sequence[int], at_once: int = AT_ONCE) -> list[tuple[int, ...]]:
+    """The repetitions of each vectorised step, as few and as equal as possible.
+
+    All have the same number, so that one program trains them: the last one repeats its last repetition.
+    """
+    number = math.ceil(len(places) / at_once)
+    size = math.ceil(len(places) / number)
+    cut = [tuple(places[start : start + size]) for start in range(0, len(places), size)]
+    return [one + (one[-1],) * (size - len(one)) for one in cut]
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a checkpoint the files of another one, which take their space once if the file system can."""
+    for name in GROUP:
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copy(source / name, target / name)

@@ -1,0 +1,110 @@
+"""Compiled training of several repetitions of a model at once, with a repetition axis in front of every weight.
+
+TensorFlow vectorises the update of one model (`tf.vectorized_map`): each operation then computes all repetitions, which
+so share the overhead of a step, most of a small model's time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from neurofit.errors import NeurofitError
+from neurofit.models.training_loop.program import Program, State, compiled
+
+_OPERATION = re.compile(r"(?:vectorization defined for |of op ')(\w+)")  # in TensorFlow's errors
+
+
+class NotVectorised(NeurofitError):
+    """TensorFlow cannot vectorise the update of this model; the message says which operation stands in the way."""
+
+
+class VectorisedProgram(Program):
+    """Compiled epochs of several repetitions of one model, on one training set.
+
+    States have the repetition as first axis: weights (repetition, weight), step (repetition,). Predictions are those of
+    a single repetition.
+
+    Parameters
+    ----------
+    single : Program
+        The program of one repetition.
+    """
+
+    def __init__(self, single: Program) -> None:
+        vars(self).update(vars(single))  # the same model, data and predictions
+        self._update = self._vectorised
+        if self.training.jit:
+            self._update = compiled(self._vectorised, jit_compile=True)
+        self._epochs = compiled(self._many_epochs)
+
+    def epochs(
+        self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
+    ) -> tuple[State, np.ndarray, np.ndarray]:
+        """Train one epoch for each row of `orders`.
+
+        Parameters
+        ----------
+        state : State
+        orders : ndarray of int, shape (epoch, repetition, image)
+        learning_rate : ndarray, shape (repetition,)
+
+        Returns
+        -------
+        state : State
+        cost, penalised : ndarray, shape (epoch, repetition)
+
+        Raises
+        ------
+        NotVectorised
+            TensorFlow cannot vectorise an operation of the model.
+        """
+        return super().epochs(state, orders, learning_rate)
+
+    def _vectorised(self, batch, weights, moments, step, other, rate):
+        parts = tf.nest.flatten(batch)
+        given = [one for one in parts if one is not None]  # no mask if every response counts
+
+        def update(of_one: tuple[Any, ...]) -> Any:
+            own, *state = of_one
+            own = iter(own)
+            whole = tf.nest.pack_sequence_as(batch, [None if one is None else next(own) for one in parts])
+            return self._one_update(whole, *state)
+
+        try:
+            return tf.vectorized_map(
+                update, (given, weights, moments, step, other, rate), fallback_to_while_loop=False
+            )
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise NotVectorised(_reason(error)) from error
+
+
+def stacked(states: Sequence[State]) -> State:
+    """One state of several repetitions."""
+    first, *_ = states
+    return State(
+        tf.stack([one.weights for one in states]),
+        tuple(tf.stack([one.moments[index] for one in states]) for index in range(len(first.moments))),
+        tf.stack([one.step for one in states]),
+        tuple(tf.stack([one.other[index] for one in states]) for index in range(len(first.other))),
+    )
+
+
+def unstacked(state: State) -> list[State]:
+    """The states of the single repetitions."""
+    moments = [tf.unstack(one) for one in state.moments]
+    other = [tf.unstack(one) for one in state.other]
+    return [
+        State(weights, tuple(one[index] for one in moments), step, tuple(one[index] for one in other))
+        for index, (weights, step) in enumerate(zip(tf.unstack(state.weights), tf.unstack(state.step)))
+    ]
+
+
+def _reason(error: Exception) -> str:
+    found = _OPERATION.search(str(error))
+    what = f"its operation {found[1]}" if found else "this model"
+    return f"TensorFlow cannot vectorise {what}"
