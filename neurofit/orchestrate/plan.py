@@ -154,7 +154,9 @@ class Plan:
     def not_kept(self) -> int:
         """How many repetitions of groups are trained although no task needs them."""
         sizes = self.trained_together
-        queued = Counter((task.run, task.repetition // sizes[task.run]) for task in self.tasks if task.run in sizes)
+        queued = Counter(
+            (task.run, task.repetition // sizes[task.run]) for task in self.tasks if task.run in sizes
+        )
         folds = self.repetitions if self.experiment.split_by == "fold" else None
         return sum(
             min(sizes[run], sizes[run] if folds is None else folds - group * sizes[run]) - tasks

@@ -173,7 +173,9 @@ def _is_same(program: Program, model: keras.Model, prepared: PreparedData) -> bo
     part = prepared.parts.train
     few = {name: np.asarray(values[:IMAGES_COMPARED]) for name, values in part.inputs.items()}
     few = {name: values.astype(program.training.dtype) for name, values in few.items()}
-    theirs, _ = program.predict(start.weights, start.other, data.Arrays(few, part.responses[:IMAGES_COMPARED], None))
+    theirs, _ = program.predict(
+        start.weights, start.other, data.Arrays(few, part.responses[:IMAGES_COMPARED], None)
+    )
     outputs = keras.tree.flatten(model(as_model_takes(few), training=False))
     alone = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
     least = 1e-5 * float(np.abs(alone).max(initial=0.0))

@@ -24,7 +24,7 @@ import numpy as np
 from neurofit.errors import Diverged
 from neurofit.models.training_loop import checkpoint
 from neurofit.models.training_loop.checkpoint import GROUP, GroupSnapshot, Member
-from neurofit.models.training_loop.loop import EVENTS, PRUNED, SECONDS_PER_CALL, Loop
+from neurofit.models.training_loop.loop import EVENTS, PRUNED, Loop
 from neurofit.models.training_loop.program import State
 from neurofit.models.training_loop.vectorised import NotVectorised, VectorisedProgram, stacked, unstacked
 
@@ -68,7 +68,9 @@ class Group:
     def active(self) -> list[int]:
         """Places of the repetitions whose training goes on."""
         return [
-            place for place in range(len(self.loops)) if place not in self.reasons and place not in self.errors
+            place
+            for place in range(len(self.loops))
+            if place not in self.reasons and place not in self.errors
         ]
 
     def run(self) -> None:
@@ -98,7 +100,7 @@ class Group:
             except NotVectorised as reason:
                 self.vectorised, self.why_in_turn, self._batches = None, str(reason), []
         active = self.active
-        count = self.loops[active[0]].how_many(SECONDS_PER_CALL / len(active))
+        count = self.loops[active[0]].how_many(1 / len(active))
         found = {}
         for place in active:
             try:

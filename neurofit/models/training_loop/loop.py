@@ -175,8 +175,8 @@ class Loop:
             return orders(seed, first, count, self.program.n_images)
         return orders_in_turn(seed, first, count, self.recordings, self.training.batch_size)
 
-    def how_many(self, seconds: float = SECONDS_PER_CALL) -> int:
-        """Epochs that take about so long; never beyond the next validation or decay.
+    def how_many(self, share: float = 1.0) -> int:
+        """Epochs that take about this part of a second; never beyond the next validation or decay.
 
         Results do not depend on this number.
         """
@@ -186,7 +186,7 @@ class Loop:
             left = min(left, self.training.decay_every - epoch % self.training.decay_every)
         if self.program.whole_rounds:
             return left
-        return min(left, max(1, int(seconds / self.pace))) if self.pace else 1
+        return min(left, max(1, int(SECONDS_PER_CALL * share / self.pace))) if self.pace else 1
 
     def last_seen(self) -> dict[str, float]:
         """What the last validation found on the monitored part, as in the history."""

@@ -138,9 +138,7 @@ class Program:
 
     def _many_epochs(self, orders, weights, moments, step, other, rate):
         count = tf.shape(orders)[0]
-        rows = tf.TensorArray(
-            weights.dtype, size=count, element_shape=(*weights.shape[:-1], self.columns)
-        )
+        rows = tf.TensorArray(weights.dtype, size=count, element_shape=(*weights.shape[:-1], self.columns))
 
         def body(index, rows, *state):
             *state, lost = self._one_epoch(orders[index], *state, rate)
