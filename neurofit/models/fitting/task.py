@@ -139,7 +139,7 @@ def program_of(
 
 
 def monitored(routed: Routed, prepared: PreparedData) -> tuple[data.Arrays | None, str, np.ndarray | None]:
-    """What a loop needs of the data beside the program: the monitored part, its name, and recordings that take turns."""
+    """What a loop needs of the data: the monitored part, its name, and recordings that take turns."""
     training, parts = routed.training, prepared.parts
     part = None if parts.monitored is None else data.arrays(parts.monitored, training.dtype, prepared.classes)
     name = "" if part is None else "test" if parts.monitors_test else "validation"

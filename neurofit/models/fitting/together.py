@@ -1,7 +1,7 @@
 """Repetitions of one run that are trained together, from their arguments to the metrics of each.
 
-A group has the repetitions k·N … k·N + N − 1, and is trained whole whatever tasks this process has, so that a result does
-not depend on what else a job was given. Those without a task are trained as companions, of which nothing is kept.
+A group has the repetitions k·N … k·N + N − 1, and is trained whole whatever tasks this process has: a result does not
+depend on what else a job was given. Repetitions without a task are companions, of which nothing is kept.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Companion:
 
     def uses(self, path: Path | str) -> Path:
         """The path of data."""
-        return self.study / Path(path)
+        study: Path = self.study
+        return study / path
 
     def log(self, step: int, **numbers: float) -> None:
         """Write nothing."""
@@ -143,7 +144,8 @@ def _loops(
         programs.append(program)
         if id(of_member) not in seen:
             seen[id(of_member)] = monitored(routed, of_member)
-        loop = Loop(program, member, *seen[id(of_member)], silent=isinstance(member, Companion))
+        part, name, recordings = seen[id(of_member)]
+        loop = Loop(program, member, part, name, recordings, silent=isinstance(member, Companion))
         start = program.start(model)
         loop.begin(start.weights, start.other)
         loops.append(loop)
@@ -171,8 +173,10 @@ def _is_same(program: Program, model: keras.Model, prepared: PreparedData) -> bo
     ]:
         return False
     part = prepared.parts.train
-    few = {name: np.asarray(values[:IMAGES_COMPARED]) for name, values in part.inputs.items()}
-    few = {name: values.astype(program.training.dtype) for name, values in few.items()}
+    few: dict[str, np.ndarray | DiskImages] = {
+        name: np.asarray(values[:IMAGES_COMPARED], program.training.dtype)
+        for name, values in part.inputs.items()
+    }
     theirs, _ = program.predict(
         start.weights, start.other, data.Arrays(few, part.responses[:IMAGES_COMPARED], None)
     )

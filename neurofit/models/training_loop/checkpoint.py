@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +79,7 @@ class Snapshot:
 
 def save(folder: Path, snapshot: Snapshot) -> None:
     """Write the snapshot into this folder."""
-    np.savez(folder / "state.npz", **_arrays(snapshot))
+    _write(folder / "state.npz", _arrays(snapshot))
     (folder / "progress.json").write_text(json.dumps(asdict(snapshot.progress)))
 
 
@@ -133,14 +134,15 @@ GROUP = ("group.npz", "group.json")
 
 def save_group(folder: Path, group: GroupSnapshot) -> None:
     """Write the snapshot of a group into this folder: arrays have the member's number in front of their names."""
-    arrays, records = {}, []
+    arrays: dict[str, np.ndarray] = {}
+    records = []
     for number, member in enumerate(group.members):
         named = _arrays(member.snapshot)
         arrays |= {f"{number:04}.{name}": array for name, array in named.items()}
         progress = asdict(member.snapshot.progress)
         records.append({"progress": progress, "reason": member.reason, "error": member.error})
     numbers, record = (folder / name for name in GROUP)
-    np.savez(numbers, **arrays)
+    _write(numbers, arrays)
     record.write_text(
         json.dumps({"members": records, "batches": group.batches, "why_in_turn": group.why_in_turn})
     )
@@ -162,6 +164,11 @@ def load_group(folder: Path, like: Sequence[State]) -> GroupSnapshot | None:
         return GroupSnapshot(tuple(members), batches, str(saved["why_in_turn"]))
     except UNREADABLE:
         return None
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    names: dict[str, Any] = dict(arrays)  # NumPy's own arguments have other names
+    np.savez(path, **names)
 
 
 def _arrays(snapshot: Snapshot) -> dict[str, np.ndarray]:

@@ -49,7 +49,7 @@ class CotrainingProgram(Program):
         self._last: dict[str, float] = {}
 
     def epochs(
-        self, state: State, orders: np.ndarray, learning_rate: float
+        self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
     ) -> tuple[State, np.ndarray, np.ndarray]:
         """As `Program.epochs`; the penalised loss includes the weighted cross-entropy."""
         state, rows = self._rows(state, orders, learning_rate)

@@ -47,7 +47,7 @@ class LbfgsProgram(Program):
         self._slope = compiled(self._loss_and_gradient)
 
     def epochs(
-        self, state: State, orders: np.ndarray, learning_rate: float
+        self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
     ) -> tuple[State, np.ndarray, np.ndarray]:
         """Do one iteration per row of `orders`, fewer if it converges; losses are after each."""
         losses: list[tuple[float, float]] = []

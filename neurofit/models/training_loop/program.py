@@ -102,7 +102,7 @@ class Program:
     # Training
 
     def epochs(
-        self, state: State, orders: np.ndarray, learning_rate: float
+        self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
     ) -> tuple[State, np.ndarray, np.ndarray]:
         """Train one epoch for each row of `orders`.
 
