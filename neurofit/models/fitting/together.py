@@ -7,11 +7,13 @@ depend on what else a job was given. Repetitions without a task are companions, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from neurofit.datasets.disk_images import DiskImages
 from neurofit.errors import NeurofitError
@@ -78,10 +80,21 @@ def fit_together(fit: FitSettings, tasks: Sequence[Any]) -> list[dict[str, float
     """Train the group of these tasks, all repetitions of it; the metrics of each task, or why it failed."""
     routed = fit.router.route(tasks[0].params)
     members = group_of(tasks, routed.training.together)
-    prepared = _prepared(fit, routed, members)
-    loops, why = _loops(fit, routed, members, prepared)
     kept = [place for place, member in enumerate(members) if not isinstance(member, Companion)]
-    group = Group(loops, kept, None if why else VectorisedProgram(loops[0].program), why)
+    prepared, absent = _prepared(fit, routed, members)
+    loops, why = _loops(fit, routed, members, prepared, absent)
+    if all(place in absent for place in kept):  # of the others nothing is kept
+        of_task = {members[place].repetition: absent[place] for place in kept}
+        return [of_task[task.repetition] for task in tasks]
+    vectorised = None if why else VectorisedProgram(next(loop.program for loop in loops if loop))
+    stand_in = next(loop for loop in loops if loop)
+    group = Group(
+        [loop or replace(stand_in, task=member, silent=True) for loop, member in zip(loops, members)],
+        kept,
+        vectorised,
+        why,
+        absent,
+    )
     group.run()
     how = {"repetitions": [members[0].repetition, members[-1].repetition], "how": "vectorised"}
     if group.why_in_turn:
@@ -105,9 +118,11 @@ def group_of(tasks: Sequence[Any], size: int) -> list[Any]:
     return [own.get(number) or Companion(first, number) for number in range(start, stop)]
 
 
-def _prepared(fit: FitSettings, routed: Routed, members: Sequence[Any]) -> list[PreparedData]:
-    """The data of each repetition; the same object if they are split in the same way."""
-    made: dict[Any, tuple[Any, PreparedData]] = {}
+def _prepared(
+    fit: FitSettings, routed: Routed, members: Sequence[Any]
+) -> tuple[list[PreparedData | None], dict[int, Exception]]:
+    """The data of each repetition, the same object if they are split in the same way; and why some have none."""
+    made: dict[Any, tuple[Any, PreparedData | NeurofitError]] = {}
     split = data.as_split({**fit.router.data, **routed.data}["split"])
 
     def key(member: Any) -> tuple[int, int | None]:
@@ -115,40 +130,68 @@ def _prepared(fit: FitSettings, routed: Routed, members: Sequence[Any]) -> list[
 
     for member in sorted(members, key=lambda one: isinstance(one, Companion)):  # tasks record what they read
         if key(member) not in made:
-            made[key(member)] = member, prepared_data(fit, routed, member)
-    for member in members:
-        read = made[key(member)][0].facts.get("inputs", {})
-        if read:
+            made[key(member)] = member, _prepared_or_error(fit, routed, member)
+    found: list[PreparedData | None] = []
+    absent: dict[int, Exception] = {}
+    for place, member in enumerate(members):
+        reader, prepared = made[key(member)]
+        if read := reader.facts.get("inputs", {}):
             member.record(inputs={**member.facts.get("inputs", {}), **read})
-    return [made[key(member)][1] for member in members]
+        if isinstance(prepared, NeurofitError):
+            absent[place] = prepared
+        found.append(None if place in absent else prepared)
+    return found, absent
+
+
+def _prepared_or_error(fit: FitSettings, routed: Routed, member: Any) -> PreparedData | NeurofitError:
+    try:
+        return prepared_data(fit, routed, member)
+    except NeurofitError as error:
+        return error
 
 
 def _loops(
-    fit: FitSettings, routed: Routed, members: Sequence[Any], prepared: Sequence[PreparedData]
-) -> tuple[list[Loop], str]:
-    """The loop of each repetition, and why they must be trained in turn, if they must."""
-    why = _why_in_turn(routed, prepared)
-    programs: list[Program] = []
+    fit: FitSettings,
+    routed: Routed,
+    members: Sequence[Any],
+    prepared: Sequence[PreparedData | None],
+    absent: dict[int, Exception],
+) -> tuple[list[Loop | None], str]:
+    """The loop of each repetition, and why they must be trained in turn, if they must.
+
+    None in place of one that cannot start; `absent` then has the reason.
+    """
+    present = [one for one in prepared if one is not None]
+    why = _why_in_turn(routed, present) if present else ""
+    first: tuple[Likeness, PreparedData] | None = None
     seen: dict[int, Any] = {}  # what loops need of the same data, made once
-    loops = []
-    for member, of_member in zip(members, prepared):
-        model = new_model(fit, routed, of_member, member)
-        if not isinstance(member, Companion):
-            write_recipe(fit, routed, of_member, model, member)
-        program = programs[0] if programs else program_of(routed, of_member, model)
-        if programs and of_member is not prepared[0]:
-            program = program_of(routed, of_member, model)
-        elif programs and not _is_same(program, model, of_member):
-            program = program_of(routed, of_member, model)
-            why = why or "its repetitions have models that differ in more than their weights"
-        programs.append(program)
-        if id(of_member) not in seen:
-            seen[id(of_member)] = monitored(routed, of_member)
-        part, name, recordings = seen[id(of_member)]
-        loop = Loop(program, member, part, name, recordings, silent=isinstance(member, Companion))
+    loops: list[Loop | None] = []
+    for place, (member, of_member) in enumerate(zip(members, prepared)):
+        loops.append(None)
+        if of_member is None:
+            continue
+        try:
+            model = new_model(fit, routed, of_member, member)
+            if not isinstance(member, Companion):
+                write_recipe(fit, routed, of_member, model, member)
+            same_data = first is not None and of_member is first[1]
+            if first is not None and same_data and first[0].holds_for(model):
+                program = first[0].program
+            else:
+                program = program_of(routed, of_member, model)
+                if same_data:
+                    why = why or "its repetitions have models that differ in more than their weights"
+            first = first or (Likeness(program, of_member), of_member)
+            if id(of_member) not in seen:
+                seen[id(of_member)] = monitored(routed, of_member)
+            part, name, recordings = seen[id(of_member)]
+            loop = Loop(program, member, part, name, recordings, silent=isinstance(member, Companion))
+        except NeurofitError as error:  # such as no weights of this repetition to start from
+            absent[place] = error
+            continue
         start = program.start(model)
         loop.begin(start.weights, start.other)
-        loops.append(loop)
+        loops[-1] = loop
     return loops, why
 
 
@@ -165,32 +208,64 @@ def _why_in_turn(routed: Routed, prepared: Sequence[PreparedData]) -> str:
     return ""
 
 
-def _is_same(program: Program, model: keras.Model, prepared: PreparedData) -> bool:
-    """Whether a model differs from that of the program in its weights only: it predicts the same with them."""
-    own, start = program.start(), program.start(model)
-    if own.weights.shape != start.weights.shape or [one.shape for one in own.other] != [
-        one.shape for one in start.other
-    ]:
+class Likeness:
+    """Whether other models differ from that of a program in their weights only.
+
+    All are called with the same weights, in training and not: predictions, penalties and other variables must agree.
+    The weights are near those that the program's model starts from: a weight of 0 would hide what it multiplies.
+
+    Parameters
+    ----------
+    program : Program
+    prepared : PreparedData
+    """
+
+    def __init__(self, program: Program, prepared: PreparedData) -> None:
+        few = {
+            name: np.asarray(values[:IMAGES_COMPARED], program.training.dtype)
+            for name, values in prepared.parts.train.inputs.items()
+        }
+        self.program, self._inputs, random = program, as_model_takes(few), np.random.default_rng(0)
+        self._weights = [
+            tf.convert_to_tensor(np.asarray(one) + random.normal(0, 0.01, one.shape).astype(one.dtype))
+            for one in program.model.trainable_variables
+        ]
+        self._other = [tf.convert_to_tensor(one.value) for one in program.model.non_trainable_variables]
+        self._shapes, self._expected = _shapes(program.model), self._returned(program.model)
+
+    def holds_for(self, model: keras.Model) -> bool:
+        """Whether this model differs in its weights only."""
+        if _shapes(model) != self._shapes:
+            return False
+        found = self._returned(model)
+        return len(found) == len(self._expected) and all(map(_agree, found, self._expected))
+
+    def _returned(self, model: keras.Model) -> list[np.ndarray]:
+        called = [
+            model.stateless_call(
+                self._weights, self._other, self._inputs, training=training, return_losses=True
+            )
+            for training in (False, True)
+        ]
+        return [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(called)]
+
+
+def _shapes(model: keras.Model) -> list[tuple[int, ...]]:
+    return [tuple(one.shape) for one in (*model.trainable_variables, *model.non_trainable_variables)]
+
+
+def _agree(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape:
         return False
-    part = prepared.parts.train
-    few: dict[str, np.ndarray | DiskImages] = {
-        name: np.asarray(values[:IMAGES_COMPARED], program.training.dtype)
-        for name, values in part.inputs.items()
-    }
-    theirs, _ = program.predict(
-        start.weights, start.other, data.Arrays(few, part.responses[:IMAGES_COMPARED], None)
-    )
-    outputs = keras.tree.flatten(model(as_model_takes(few), training=False))
-    alone = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
-    least = 1e-5 * float(np.abs(alone).max(initial=0.0))
-    return np.allclose(theirs, alone, rtol=1e-3, atol=least, equal_nan=True)
+    least = 1e-5 * float(np.abs(other).max(initial=0.0))
+    return np.allclose(one, other, rtol=1e-3, atol=least, equal_nan=True)
 
 
 def _result(
-    fit: FitSettings, group: Group, place: int, prepared: PreparedData, task: Any
+    fit: FitSettings, group: Group, place: int, prepared: PreparedData | None, task: Any
 ) -> dict[str, float] | Exception:
     """The metrics of one repetition after its training, or why it failed."""
-    if place in group.errors:
+    if place in group.errors or prepared is None:
         return group.errors[place]
     loop = group.loops[place]
     kept = loop.kept_weights()
@@ -199,7 +274,7 @@ def _result(
     try:
         facts = end(group.reasons[place], loop.snapshot.progress)
         return finished(fit, loop, prepared, task, kept, facts)
-    except (NeurofitError, OSError) as error:
+    except Exception as error:  # also one of the user's own `scored`: the others are scored all the same
         return error
 
 

@@ -122,11 +122,14 @@ class GroupSnapshot:
         The members that a vectorised program trains at once.
     why_in_turn : str
         Why they are trained in turn instead; empty if they are not.
+    absent : tuple of int
+        The members that could not start.
     """
 
     members: tuple[Member, ...]
     batches: tuple[tuple[int, ...], ...] = ()
     why_in_turn: str = ""
+    absent: tuple[int, ...] = ()
 
 
 GROUP = ("group.npz", "group.json")
@@ -143,9 +146,8 @@ def save_group(folder: Path, group: GroupSnapshot) -> None:
         records.append({"progress": progress, "reason": member.reason, "error": member.error})
     numbers, record = (folder / name for name in GROUP)
     _write(numbers, arrays)
-    record.write_text(
-        json.dumps({"members": records, "batches": group.batches, "why_in_turn": group.why_in_turn})
-    )
+    how = {"batches": group.batches, "why_in_turn": group.why_in_turn, "absent": group.absent}
+    record.write_text(json.dumps({"members": records, **how}))
 
 
 def load_group(folder: Path, like: Sequence[State]) -> GroupSnapshot | None:
@@ -161,7 +163,7 @@ def load_group(folder: Path, like: Sequence[State]) -> GroupSnapshot | None:
                 snapshot = _snapshot(own, Progress(**one["progress"]), state)
                 members.append(Member(snapshot, one["reason"], one["error"]))
         batches = tuple(tuple(int(number) for number in batch) for batch in saved["batches"])
-        return GroupSnapshot(tuple(members), batches, str(saved["why_in_turn"]))
+        return GroupSnapshot(tuple(members), batches, str(saved["why_in_turn"]), tuple(saved["absent"]))
     except UNREADABLE:
         return None
 

@@ -8,13 +8,13 @@ last digits on the others.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Group:
         None to train in turn.
     why_in_turn : str, default ""
         Why there is no vectorised program.
+    absent : mapping of int to Exception, optional
+        Repetitions that cannot start, and why. Their loops only hold their places.
     clock : callable
         Returns seconds.
     """
@@ -55,14 +57,16 @@ class Group:
     kept: Sequence[int]
     vectorised: VectorisedProgram | None = None
     why_in_turn: str = ""
+    absent: Mapping[int, Exception] = field(default_factory=dict)
     clock: Any = time.monotonic
     reasons: dict[int, str] = field(default_factory=dict, init=False)  # place → why its training ended
-    errors: dict[int, Diverged] = field(default_factory=dict, init=False)
+    errors: dict[int, Exception] = field(default_factory=dict, init=False)
     _batches: list[tuple[int, ...]] = field(default_factory=list, init=False)
     _is_first: bool = field(default=True, init=False)  # whether the next call compiles
 
     def __post_init__(self) -> None:
         self.training = self.loops[0].training
+        self.errors |= self.absent
 
     @property
     def active(self) -> list[int]:
@@ -83,8 +87,7 @@ class Group:
             loop.open()
         self._saved = self.clock()
         while self.active:
-            for place, losses in self._train().items():
-                self._judge(place, losses)
+            self._train()
             self._prune()
             self._checkpoint(tasks)
         for loop in self.loops:
@@ -92,29 +95,27 @@ class Group:
 
     # Training
 
-    def _train(self) -> dict[int, tuple[float, float]]:
-        """Train the active repetitions for some epochs; place → the losses of the last one."""
+    def _train(self) -> None:
+        """Train the active repetitions for some epochs, and validate those for which that is due."""
         if self.vectorised is not None:
             try:
-                return self._train_vectorised(self.vectorised)
+                self._train_vectorised(self.vectorised)
+                return
             except NotVectorised as reason:
                 self.vectorised, self.why_in_turn, self._batches = None, str(reason), []
         active = self.active
-        count = self.loops[active[0]].how_many(1 / len(active))
-        found = {}
-        for place in active:
-            try:
-                found[place] = self.loops[place].train(count)
-            except Diverged as error:
-                self.errors[place] = error
-        return found
+        lowest = self._epoch(active)
+        # L-BFGS may do fewer iterations than it was asked for: the others then wait
+        behind = [place for place in active if self._epoch([place]) == lowest]
+        count = self.loops[behind[0]].how_many(1 / len(behind))
+        for place in behind:
+            # each is judged before the next one is trained: they may share a program, which knows the last call only
+            with self._failing(place):
+                self._judge(place, self.loops[place].train(count))
 
-    def _train_vectorised(self, program: VectorisedProgram) -> dict[int, tuple[float, float]]:
+    def _train_vectorised(self, program: VectorisedProgram) -> None:
         active = self.active
-        is_new = 2 * len(active) <= len({place for batch in self._batches for place in batch})
-        is_new = is_new or not self._batches
-        if is_new:  # half have ended: a smaller program for the others
-            self._batches = batches(active)
+        is_new = self._regrouped(active)
         first = self.loops[active[0]]
         count, started = first.how_many(), self.clock()
         given = {place: self.loops[place].next_epochs(count) for place in active}
@@ -127,22 +128,42 @@ class Group:
             after |= dict(zip(batch, zip(unstacked(state), cost.T, penalised.T)))
         pace = None if is_new or self._is_first else (self.clock() - started) / count
         self._is_first = False
-        found = {}
         for place in active:
             self.loops[place].pace = pace
-            try:
-                found[place] = self.loops[place].took(*after[place])
-            except Diverged as error:
-                self.errors[place] = error
-        return found
+            with self._failing(place):
+                self._judge(place, self.loops[place].took(*after[place]))
+
+    def _regrouped(self, active: Sequence[int]) -> bool:
+        """Whether the repetitions of each step are other ones than before: at the start, and when half have ended.
+
+        Only where a validation is due: how many epochs a call has depends on the clock, and results must not.
+        """
+        if not self._batches:
+            self._batches = batches(range(len(self.loops)))
+            if len(active) == len(self.loops):
+                return True
+        together = {place for batch in self._batches for place in batch}
+        due = self._epoch(active) % self.training.validate_every == 0
+        if due and 2 * len(active) <= len(together):
+            self._batches = batches(active)
+            return True
+        return False
+
+    def _epoch(self, places: Iterable[int]) -> int:
+        """The epoch of those that are least far."""
+        return min(self.loops[place].snapshot.progress.epoch for place in places)
+
+    @contextlib.contextmanager
+    def _failing(self, place: int) -> Iterator[None]:
+        """A repetition that diverges fails; the others go on."""
+        try:
+            yield
+        except Diverged as error:
+            self.errors[place] = error
 
     def _judge(self, place: int, losses: tuple[float, float]) -> None:
         loop = self.loops[place]
-        try:
-            reason = loop.judged(*losses)
-        except Diverged as error:
-            self.errors[place] = error
-            return
+        reason = loop.judged(*losses)
         if reason is None and loop.snapshot.progress.epoch >= self.training.epochs:
             reason = "epochs"
         if reason is not None:
@@ -154,21 +175,24 @@ class Group:
         if pruned is None:
             return
         facts = self.loops[pruned].task.facts
-        for place in self.active:
-            self.reasons[place] = PRUNED
-            self.loops[place].task.record(pruned_at=facts["pruned_at"])
+        for place, loop in enumerate(
+            self.loops
+        ):  # also those that have ended: alone, they would not have begun
+            if place not in self.errors:
+                self.reasons[place] = PRUNED
+                loop.task.record(pruned_at=facts["pruned_at"])
 
     # Checkpoints
 
     def _checkpoint(self, tasks: Sequence[Any]) -> None:
         if not self.active:
             return
-        epoch = self.loops[self.active[0]].snapshot.progress.epoch
+        epoch = self._epoch(self.active)
         stop = tasks[0].should_stop()  # a request is made to the process, and so to all
         if stop or self.clock() - self._saved >= 60 * self.training.checkpoint_minutes:
             for loop in self.loops:
                 loop.scalars.flush()
-            with ExitStack() as published:
+            with contextlib.ExitStack() as published:
                 first, *others = [published.enter_context(task.save_checkpoint(epoch)) for task in tasks]
                 checkpoint.save_group(first, self._snapshot())
                 for other in others:
@@ -188,22 +212,36 @@ class Group:
             )
             for place, loop in enumerate(self.loops)
         ]
-        return GroupSnapshot(tuple(members), tuple(self._batches), self.why_in_turn)
+        return GroupSnapshot(
+            tuple(members), tuple(self._batches), self.why_in_turn, tuple(sorted(self.absent))
+        )
 
     def _resume(self, tasks: Sequence[Any]) -> None:
         """Go on from the newest checkpoint that all kept repetitions have."""
-        named = [{folder.name: folder for folder in task.checkpoints} for task in tasks]
-        for name, folder in named[0].items():
-            if not all(name in folders for folders in named):
+        lists = [task.checkpoints for task in tasks]
+        named = [{folder.name: folder for folder in folders} for folders in lists]
+        for name in named[0]:
+            copies = [folders[name] for folders in named if name in folders]
+            if len(copies) < len(tasks) or (group := self._loaded(copies)) is None:
                 continue
-            group = checkpoint.load_group(folder, [loop.snapshot.state for loop in self.loops])
-            if group is None:
-                log.warning("Checkpoint %s is damaged, or of another group: skipped.", folder)
-                continue
-            for task, folders in zip(tasks, named):
-                task.resume(folders[name])
+            for task, folders, folder in zip(tasks, lists, copies):
+                for newer in folders[
+                    : folders.index(folder)
+                ]:  # which others lack: it would displace what all have
+                    shutil.rmtree(newer, ignore_errors=True)
+                task.resume(folder)
             self._take_up(group)
             return
+
+    def _loaded(self, copies: Sequence[Path]) -> GroupSnapshot | None:
+        """What a checkpoint has, from the first of its copies that is whole."""
+        like = [loop.snapshot.state for loop in self.loops]
+        for folder in copies:
+            group = checkpoint.load_group(folder, like)
+            if group is not None and group.absent == tuple(sorted(self.absent)):
+                return group
+            log.warning("Checkpoint %s is damaged, or of another group: skipped.", folder)
+        return None
 
     def _take_up(self, group: GroupSnapshot) -> None:
         for place, (loop, member) in enumerate(zip(self.loops, group.members)):
@@ -211,7 +249,7 @@ class Group:
             if member.reason is not None:
                 self.reasons[place] = member.reason
             if member.error is not None:
-                self.errors[place] = Diverged(member.error)
+                self.errors.setdefault(place, Diverged(member.error))
         self._batches, self.why_in_turn = list(group.batches), group.why_in_turn
         if self.why_in_turn:
             self.vectorised = None

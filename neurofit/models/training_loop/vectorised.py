@@ -6,8 +6,9 @@ so share the overhead of a step, most of a small model's time.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,9 +77,10 @@ class VectorisedProgram(Program):
             return self._one_update(whole, *state)
 
         try:
-            return tf.vectorized_map(
-                update, (given, weights, moments, step, other, rate), fallback_to_while_loop=False
-            )
+            with _silent():
+                return tf.vectorized_map(
+                    update, (given, weights, moments, step, other, rate), fallback_to_while_loop=False
+                )
         except (ValueError, TypeError, NotImplementedError) as error:
             raise NotVectorised(_reason(error)) from error
 
@@ -102,6 +104,18 @@ def unstacked(state: State) -> list[State]:
         State(weights, tuple(one[index] for one in moments), step, tuple(one[index] for one in other))
         for index, (weights, step) in enumerate(zip(tf.unstack(state.weights), tf.unstack(state.step)))
     ]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without TensorFlow's own pages about an operation that it cannot vectorise: the error says which it is."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("CRITICAL")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
