@@ -227,7 +227,9 @@ class Likeness:
         }
         self.program, self._inputs, random = program, as_model_takes(few), np.random.default_rng(0)
         self._weights = [
-            tf.convert_to_tensor(np.asarray(one) + random.normal(0, 0.01, one.shape).astype(one.dtype))
+            tf.convert_to_tensor(
+                keras.ops.convert_to_numpy(one) + random.normal(0, 0.01, one.shape).astype(one.dtype)
+            )
             for one in program.model.trainable_variables
         ]
         self._other = [tf.convert_to_tensor(one.value) for one in program.model.non_trainable_variables]

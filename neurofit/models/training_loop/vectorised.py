@@ -38,10 +38,7 @@ class VectorisedProgram(Program):
 
     def __init__(self, single: Program) -> None:
         vars(self).update(vars(single))  # the same model, data and predictions
-        self._update = self._vectorised
-        if self.training.jit:
-            self._update = compiled(self._vectorised, jit_compile=True)
-        self._epochs = compiled(self._many_epochs)
+        self._number = 0  # of repetitions in the compiled functions
 
     def epochs(
         self, state: State, orders: np.ndarray, learning_rate: float | np.ndarray
@@ -64,6 +61,12 @@ class VectorisedProgram(Program):
         NotVectorised
             TensorFlow cannot vectorise an operation of the model.
         """
+        number = orders.shape[1]
+        if number != self._number:  # it is compiled in; TensorFlow would make an unknown number of several
+            self._number, self._update = number, self._vectorised
+            if self.training.jit:
+                self._update = compiled(self._vectorised, jit_compile=True)
+            self._epochs = compiled(self._many_epochs)
         return super().epochs(state, orders, learning_rate)
 
     def _vectorised(self, batch, weights, moments, step, other, rate):
