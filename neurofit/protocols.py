@@ -185,5 +185,8 @@ class TrainsTogether(Protocol):
 
 
 class TrainsGroups(TrainsTogether, Protocol):
-    def repetitions_together(self, params: Mapping[str, Any], /) -> int:
-        """How many repetitions of such a run are trained together: a job gets whole groups, from repetition k·N."""
+    def repetitions_together(self, params: Mapping[str, Any], /) -> int | None:
+        """How many repetitions of such a run are trained together: a job gets whole groups, from repetition k·N.
+
+        None: as many as a job holds.
+        """

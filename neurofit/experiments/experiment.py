@@ -335,8 +335,19 @@ class Experiment:
                 self._check(run.arguments, f"Run {run.number}")
                 continue
             assert self.search is not None  # a trial is of a search
-            for values in self.search.examples(run.arguments):
-                self.suggested(run, values)
+            suggested = [self.suggested(run, values) for values in self.search.examples(run.arguments)]
+            self._check_groups(suggested)
+
+    def _check_groups(self, suggested: Sequence[Run]) -> None:
+        """Raise GridError if a search changes how many repetitions are trained together."""
+        sizes = {self.adapter.repetitions_together(run.arguments) for run in suggested}
+        if len(sizes) > 1:
+            numbers = " or ".join(str(size) for size in sorted(sizes, key=lambda size: size or 0))
+            raise GridError(
+                f"The search changes how many repetitions of a trial are trained together ({numbers}), which must be "
+                "known when its tasks are divided among jobs, before its arguments are suggested. Give 'together' one "
+                "value, such as Training(together=3), or make it an axis of a grid."
+            )
 
     def _check(self, arguments: Mapping[str, Any], where: str) -> None:
         if not self.accepts_any:

@@ -17,7 +17,7 @@ A task leaves these files in its folder:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,7 @@ class Fit(ReadyMade):
         from neurofit.models.fitting.task import fit
 
         self.check(task.params)
-        if self.repetitions_together(task.params) > 1:
+        if (self.repetitions_together(task.params) or 1) > 1:
             (result,) = self.together([task])
             if isinstance(result, Exception):
                 raise result
@@ -149,7 +149,7 @@ class Fit(ReadyMade):
         """
         return metrics
 
-    def repetitions_together(self, params: Mapping[str, Any]) -> int:
+    def repetitions_together(self, params: Mapping[str, Any]) -> int | None:
         """How many repetitions of a run with these arguments are trained together.
 
         Parameters
@@ -158,12 +158,22 @@ class Fit(ReadyMade):
 
         Returns
         -------
-        int
-            `Training.together`.
+        int or None
+            `Training.together`. None: as many as a job holds, for a subclass with a `together(tasks)` of its own.
+
+        Raises
+        ------
+        GridError
+            The number is not valid.
         """
-        if not params.keys() & {"together", "training.together"}:  # most runs: plans ask for thousands
-            return self.training.together
-        return int(self.router.route(params).training.together)
+        training = self.training
+        if params.keys() & {"together", "training.together"}:  # few runs: plans ask for thousands
+            for name in ("together", "training.together"):
+                if name in params and name in self.arguments():  # not one of an architecture's of this name
+                    training = replace(training, together=params[name])
+        if training.together == 1 and type(self).together is not Fit.together:
+            return None
+        return training.together
 
     def together(self, tasks: Sequence[Any]) -> list[dict[str, float] | Exception]:
         """Train repetitions of one run together.

@@ -264,13 +264,7 @@ def test_several_recordings_may_take_turns(turns, small, tables):
 def test_l_bfgs_ends_for_each_repetition_where_it_ends_alone(small, tables):
     """In float64, and converged at different iterations."""
     training = {"optimizer": "lbfgs", "loss": "mean_squared", "validate_every": 10, "epochs": 400}
-    fit = fit_of(
-        with_layers(lambda k: k.layers.Dense(2, kernel_regularizer=k.regularizers.L2(3.0))),
-        small,
-        batch_size=16,
-        learning_rate=1e-3,
-        **{name: value for name, value in training.items()},
-    )
+    fit = fit_of(with_layers(kernel_regularizer="l2"), small, **training, batch_size=16, learning_rate=1e-3)
     group, single = both(fit, tables)
     must_agree(group, single)
     assert "L-BFGS" in group.facts(0)["together"]["why"]
