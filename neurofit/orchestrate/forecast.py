@@ -41,7 +41,9 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
     if not seconds:
         return Forecast(jobs, at_a_time, None, None)
     typical = fmean(one for of_run in seconds.values() for one in of_run)
-    total = sum(fmean(seconds.get(task.run, [typical])) for task in plan.tasks)
+    # a task of a group has an equal share of its time; the group is trained whole, also for a part of its tasks
+    of_run = {run: fmean(found) for run, found in seconds.items()}
+    total = sum(of_run.get(group[0].run, typical) * plan.trained(group) for group in plan.groups())
     return Forecast(jobs, at_a_time, typical, total)
 
 

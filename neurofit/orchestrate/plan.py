@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -126,20 +126,18 @@ class Plan:
         if tasks_per_job is None:
             return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
         found: list[list[Planned]] = []
-        for group in self._groups():
+        for group in self.groups():
             if not found or len(found[-1]) + len(group) > tasks_per_job:
                 found.append([])
             found[-1] += group
         return found
 
-    def _groups(self) -> Iterable[list[Planned]]:
+    def groups(self) -> Iterable[list[Planned]]:
         """Tasks that cannot be divided: of a run whose repetitions are trained together, those of a group."""
-        sizes = self.trained_together
+        return (list(group) for _, group in itertools.groupby(self.tasks, key=self._group_of))
 
-        def group_of(task: Planned) -> tuple[int, int]:
-            return task.run, task.repetition // sizes.get(task.run, 1)
-
-        return (list(group) for _, group in itertools.groupby(self.tasks, key=group_of))
+    def _group_of(self, task: Planned) -> tuple[int, int]:
+        return task.run, task.repetition // self.trained_together.get(task.run, 1)
 
     @cached_property
     def trained_together(self) -> dict[int, int]:
@@ -150,18 +148,22 @@ class Plan:
         }
         return {run: size for run, size in sizes.items() if size is not None and size > 1}
 
+    def trained(self, tasks: Sequence[Planned]) -> int:
+        """How many repetitions are trained for these tasks: of groups, all."""
+        sizes = self.trained_together
+        if not sizes:
+            return len(tasks)
+        folds = self.repetitions if self.experiment.split_by == "fold" else None
+        total = 0
+        for run, group in {self._group_of(task) for task in tasks}:
+            size = sizes.get(run, 1)
+            total += size if folds is None else min(size, folds - group * size)
+        return total
+
     @property
     def not_kept(self) -> int:
         """How many repetitions of groups are trained although no task needs them."""
-        sizes = self.trained_together
-        queued = Counter(
-            (task.run, task.repetition // sizes[task.run]) for task in self.tasks if task.run in sizes
-        )
-        folds = self.repetitions if self.experiment.split_by == "fold" else None
-        return sum(
-            min(sizes[run], sizes[run] if folds is None else folds - group * sizes[run]) - tasks
-            for (run, group), tasks in queued.items()
-        )
+        return self.trained(self.tasks) - len(self.tasks)
 
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""

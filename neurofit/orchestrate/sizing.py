@@ -89,7 +89,7 @@ def proposal(plan: Plan, runner: Runner) -> Proposal | None:
     if known is None:
         return None
     jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
-    return proposed(known, asked.memory_gb, asked.walltime_minutes, max(map(len, jobs)))
+    return proposed(known, asked.memory_gb, asked.walltime_minutes, max(map(plan.trained, jobs)))
 
 
 def proposed(
