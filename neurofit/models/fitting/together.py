@@ -139,7 +139,9 @@ def _prepared(
             member.record(inputs={**member.facts.get("inputs", {}), **read})
         if isinstance(prepared, NeurofitError):
             absent[place] = prepared
-        found.append(None if place in absent else prepared)
+            found.append(None)
+        else:
+            found.append(prepared)
     return found, absent
 
 
