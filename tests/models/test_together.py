@@ -635,3 +635,21 @@ def test_a_fit_that_overrides_call_is_refused(small):
 
     with pytest.raises(GridError, match=r"together=3 with Own, which overrides __call__"):
         nf.Experiment(Own(with_layers(core), data=small, training=Training(together=3)))
+
+
+def test_more_repetitions_than_a_step_takes_are_trained_in_several_steps(small, tables, monkeypatch):
+    """Four per step: of six, the second step repeats its last one; then the group shrinks to one step."""
+    from neurofit.models.training_loop import group as module
+
+    whole = module.batches
+    monkeypatch.setattr(module, "batches", lambda places, *_: whole(list(places), 4))
+    assert module.batches(range(6)) == [(0, 1, 2), (3, 4, 5)]
+    assert module.batches([0, 2, 3, 5, 6]) == [(0, 2, 3), (5, 6, 6)]
+    fit = fit_of(with_layers(core), small, together=5, **ending(20), checkpoint_minutes=1e-9)
+    group, single = both(fit, tables, range(5))
+    must_agree(group, single, range(5))
+    parted = tables("parted")
+    assert parted.run(fit, range(5), stop_after=3) is None
+    parted.run(fit, range(5))
+    for number in range(5):
+        must_equal(parted, group, number)
