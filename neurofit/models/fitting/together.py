@@ -27,6 +27,7 @@ from neurofit.models.fitting.task import (
     program_of,
     write_recipe,
 )
+from neurofit.models.fitting.warm_start import freeze
 from neurofit.models.ready_made import FitSettings, Routed
 from neurofit.models.training_loop.group import Group
 from neurofit.models.training_loop.loop import Loop
@@ -135,6 +136,7 @@ def _loops(
         model = new_model(fit, routed, of_member, member)
         if not isinstance(member, Companion):
             write_recipe(fit, routed, of_member, model, member)
+        freeze(model, routed.training.freeze)
         program = programs[0] if programs else program_of(routed, of_member, model)
         if programs and of_member is not prepared[0]:
             program = program_of(routed, of_member, model)
