@@ -15,7 +15,7 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
-from neurofit.orchestrate import searches
+from neurofit.orchestrate import job_sizes, searches
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -27,6 +27,7 @@ from neurofit.study import Study
 from neurofit.tables.query import nothing_matches
 
 if TYPE_CHECKING:
+    from neurofit.backends.base import Backend
     from neurofit.backends.runner import Runner
     from neurofit.experiments.experiment import Experiment, Run
 
@@ -163,12 +164,28 @@ class Plan:
             for (run, group), tasks in queued.items()
         )
 
+    def jobs_of(self, backend: Backend) -> list[list[Planned]]:
+        """Tasks by job, as this backend runs them: enough of them in each to fill a GPU that they share."""
+        per_job = self.options.tasks_per_job or backend.tasks_per_job
+        if per_job is not None:
+            return self.jobs(per_job)
+        search = None if self.is_trial else self.experiment.search
+        most_runs = None if search is None else search.at_once
+        return job_sizes.filled(self.jobs(None), backend, together=self.trains_together, most_runs=most_runs)
+
+    @property
+    def trains_together(self) -> bool:
+        """Whether the fit trains the repetitions of a run in one process."""
+        return self.experiment.adapter.together is not None
+
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""
         search = self.experiment.search
         if search is None or self.is_trial:
             return runner
-        most = min(search.at_once, runner.backend.max_running or search.at_once)
+        in_a_job = job_sizes.trials_at_a_time(self.jobs_of(runner.backend), runner.backend)
+        jobs = max(1, search.at_once // in_a_job)
+        most = min(jobs, runner.backend.max_running or jobs)
         return replace(runner, backend=replace(runner.backend, max_running=most))
 
     def summary(self, jobs: int) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class SlurmBackend(Backend):
 
     def script(self, submission: Submission) -> str:
         """The submission's job.sh, which starts a worker."""
-        threads = thread_environment(self.resources.cpus)
+        threads = thread_environment(self.threads())
         environment = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
         early = "trap '' USR1 USR2  # until the worker listens"
         lines = ["#!/bin/bash", early, *environment, f"cd -- {shlex.quote(str(submission.study))} || exit 66"]
