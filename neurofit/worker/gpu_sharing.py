@@ -113,6 +113,13 @@ class Sharing:
         print(f"neurofit: {text}.", file=sys.stderr, flush=True)
 
 
+def forget() -> None:
+    """Remove what this process has inherited from a task that submitted it, whose share is not its own."""
+    if TASKS in os.environ:
+        for name in (TASKS, MEMORY_GB, JAX_SHARE, JAX_RESERVES):
+            os.environ.pop(name, None)
+
+
 def memory_gb() -> float | None:
     """What this task may use of its GPU's memory, in GB; None if that is not limited."""
     try:

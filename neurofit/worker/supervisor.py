@@ -257,6 +257,7 @@ def _be_child(start: Start, capture: Capture, parent: int) -> None:
 class _Watcher:
     def __init__(self, pid: int, capture: Capture, limits: Limits, watch: Watch) -> None:
         self.pid, self.capture, self.limits, self.watch = pid, capture, limits, watch
+        self.process = os.getpid()
         self.began = time.monotonic()
         self.next_beat = self.began + watch.heartbeat_seconds * random.uniform(0.6, 1.0)
         self.kill_at: float | None = None
@@ -278,10 +279,11 @@ class _Watcher:
                 if now - self.began > 0.5 * POLL_SECONDS:
                     self._check(now)
         finally:  # also if the job gives it up
-            # what the child has left behind; its process number is not reused until it is reaped
-            self._signal(signal.SIGKILL)
-            _, status, usage = os.wait4(self.pid, 0)
-            self.is_over = True
+            if os.getpid() == self.process:  # a child of the job has a copy of this generator
+                # what the child has left behind; its process number is not reused until it is reaped
+                self._signal(signal.SIGKILL)
+                _, status, usage = os.wait4(self.pid, 0)
+                self.is_over = True
         return Ending(
             os.waitstatus_to_exitcode(status),
             usage.ru_maxrss / 2**20,
