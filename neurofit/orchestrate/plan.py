@@ -171,12 +171,13 @@ class Plan:
             return self.jobs(per_job)
         search = None if self.is_trial else self.experiment.search
         most_runs = None if search is None else search.at_once
-        return job_sizes.filled(self.jobs(None), backend, together=self.trains_together, most_runs=most_runs)
+        return job_sizes.filled(self.jobs(None), backend, self.processes, most_runs=most_runs)
 
-    @property
-    def trains_together(self) -> bool:
-        """Whether the fit trains the repetitions of a run in one process."""
-        return self.experiment.adapter.together is not None
+    def processes(self, tasks: list[Planned]) -> int:
+        """In how many processes a job runs these tasks: one each, unless the fit trains repetitions together."""
+        if self.experiment.adapter.together is None:
+            return len(tasks)
+        return len({task.run for task in tasks})
 
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""

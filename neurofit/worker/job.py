@@ -203,9 +203,8 @@ class _Job:
                     continue
                 for group, ending in self.lanes.step():
                     if ending == "crashed" and self._may_run_alone(group):
-                        waiting = [
-                            [task] for task in group
-                        ] + waiting  # one of them caused it: run each alone
+                        # one of them caused it: run each alone
+                        waiting = [[task] for task in group] + waiting
                     elif ending in ("near the limit", "stopped"):
                         interrupted.append(group)
                         near_limit = near_limit or ending == "near the limit"

@@ -316,9 +316,7 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: I
         if sentence := wording.together_sentence(plan):
             terminal.say(f"  {sentence}")
         terminal.say(wording.cost_line(plan, cost))
-        for sentence in job_sizes.sentences(
-            plan.jobs_of(chosen.backend), chosen.backend, together=plan.trains_together
-        ):
+        for sentence in job_sizes.sentences(plan.jobs_of(chosen.backend), chosen.backend, plan.processes):
             terminal.say(f"  {sentence}")
         for one in raises(parts):
             terminal.say(one.sentence)
