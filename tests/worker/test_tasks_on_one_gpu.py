@@ -24,7 +24,7 @@ from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import submission_record
 from neurofit.process import Process
 from neurofit.store.layout import ExperimentFiles, SubmissionFiles
-from neurofit.store.registry import register
+from neurofit.store.registry import read_registry, register
 from neurofit.store.submissions import write_submission
 
 pytestmark = pytest.mark.process
@@ -337,12 +337,12 @@ def test_an_error_of_the_job_stops_its_other_tasks_in_their_own_way(bench, gpu, 
     """,
     )
     queue = Queue(bench, "one")
-    process = queue.start()
-    wait_for(lambda: len(os.listdir(tmp_path / "here")) >= 1)
-    registered = next((bench.study.training_data / "one" / "runs").iterdir())
-    (registered / "rep-03").write_text("no folder")  # where the next task would be claimed
-    process.communicate(timeout=120)
-    assert process.returncode == 1
+    files = ExperimentFiles(bench.study, "one")
+    (run,) = read_registry(files.registry).runs.values()
+    folder = files.task(run.number, run.id, 3).folder
+    folder.parent.mkdir(parents=True)
+    folder.write_text("no folder")  # where the next task would be claimed
+    assert queue.run()[0] == 1
     states = Counter(line["outcome"]["state"] for line in journal(queue.submission) if "outcome" in line)
     assert states == {"done": 1, "stopped": 2}
     assert not any("end" in line for line in journal(queue.submission))
