@@ -506,3 +506,48 @@ def test_a_pool_whose_processes_are_killed_does_each_task_of_a_measured_job_once
         bench.submit("one", runner, retry=True)
         bench.wait("one")
     assert bench.counts("one") == {"done": 32}
+
+
+def test_tasks_go_on_while_the_whole_tree_is_away(bench, gpu):
+    bench.script("one", WALK.replace("0.01", "0.1").replace("[1, 2, 3, 4]", "[1]"))
+    queue = Queue(bench, "one")
+    process = queue.start()
+    wait_for(lambda: bench.counts("one")["running"] == 3)
+    tree, away = bench.study.training_data, bench.root / "away"
+    for pause in (0.8, 1.5, 2.5):
+        tree.rename(away)
+        time.sleep(pause)
+        assert not tree.exists(), "nobody made another tree in its place"
+        away.rename(tree)
+        time.sleep(0.4)
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert bench.counts("one") == {"done": 8}
+    assert {row["attempt"] for row in bench.outcomes("one")} == {1}
+
+
+def test_repetitions_of_a_trial_that_may_end_early_wait_for_the_first(bench, gpu):
+    bench.script(
+        "one",
+        """
+        def fit(task, *, x=0.0):
+            for step in range(3):
+                task.log(step, score=x)
+            return {"score": x}
+        experiment = nf.Experiment(
+            fit, nf.search(x=nf.uniform(0, 1), trials=6, metric="score", pruner="median", sampler="random", at_once=3),
+            repetitions=3,
+        )
+        """,
+    )
+    queue = Queue(bench, "one")
+    assert queue.jobs == [3] * 6, "the repetitions of one trial fill the GPU"
+    assert [queue.run(job)[0] for job in range(6)] == [0] * 6
+    assert bench.counts("one") == {"done": 18}
+    for job in range(6):
+        lines = journal(queue.submission, job=job)
+        assert [name for line in lines[1:3] for name in ("claim", "outcome") if name in line] == [
+            "claim",
+            "outcome",
+        ]
+        assert most_at_a_time(lines) <= 2
