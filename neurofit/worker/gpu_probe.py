@@ -15,7 +15,7 @@ from neurofit.worker import gpus
 
 MOST = 8  # tasks on one GPU
 MARGIN = 1.25  # of the memory that the first task was seen to use
-USABLE = 0.9  # of the GPU's memory
+USABLE = 0.9  # of the GPU's memory: the driver and each program's libraries need some
 WATCHED_SECONDS = 30.0  # from when the task is first seen on the GPU
 PATIENCE_SECONDS = 300.0  # until then
 PAUSE_SECONDS = 2.0
@@ -38,6 +38,8 @@ class Probe:
         The GPU; None if nvidia-smi does not show it.
     cpus : int
         Cores of the job: at most one task for each.
+    task_gb : float or None, optional
+        What a task may use, if that is given: then nothing has to be measured.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Probe:
         device: gpus.Device | None,
         cpus: int,
         *,
+        task_gb: float | None = None,
         watched_seconds: float = WATCHED_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
@@ -62,6 +65,8 @@ class Probe:
             self._give_up("resources.cpus is 1, and auto starts at most one task per core")
         elif device is None or device.memory_gb is None:
             self._give_up("nvidia-smi does not say how much memory this job's GPU has")
+        elif task_gb is not None:
+            self._decide(task_gb, f"a task may use {task_gb:.3g} of the GPU's {device.memory_gb:.3g} GB")
 
     def look(self, pids: Collection[int]) -> None:
         """Hear what nvidia-smi has answered, and ask it again.
@@ -77,7 +82,7 @@ class Probe:
         self._hear(pids, now)
         is_over = self._seen is not None and (now - self._seen >= self.watched_seconds or not pids)
         if is_over:
-            self._decide()
+            self._decide(MARGIN * self.peak_gb, self._measured())
         elif self.found is None and self._seen is None and now - self._began > self.patience_seconds:
             self._give_up("the first task used no memory of the GPU that nvidia-smi shows")
         elif pids and self._memory is None and now - self._asked >= PAUSE_SECONDS:
@@ -106,20 +111,21 @@ class Probe:
         own = [row for row in use or () if len(row) == 2 and self.device and row[0] == self.device.uuid]
         self.busy += [busy for row in own if (busy := gpus.number(row[1])) is not None]
 
-    def _decide(self) -> None:
+    def _decide(self, task_gb: float, why: str) -> None:
+        """As many as have room, if each may need so much."""
         assert self.device is not None and self.device.memory_gb is not None  # otherwise it has given up
-        fit = int(USABLE * self.device.memory_gb / (MARGIN * self.peak_gb))
+        fit = int(USABLE * self.device.memory_gb / task_gb)
         tasks = max(1, min(fit, MOST, self.cpus))
-        busy = (
-            f", and kept it busy for {sum(self.busy) / len(self.busy):.0f} % of the time" if self.busy else ""
-        )
-        bound = ""
         if tasks < fit:
-            bound = f"; its cores allow {tasks}" if tasks == self.cpus else f"; at most {tasks} share a GPU"
-        self.found = Found(
-            tasks,
-            f"the first task used {self.peak_gb:.3g} of the GPU's {self.device.memory_gb:.3g} GB{busy}{bound}",
-        )
+            why += f"; its cores allow {tasks}" if tasks == self.cpus else f"; at most {tasks} share a GPU"
+        self.found = Found(tasks, why)
+
+    def _measured(self) -> str:
+        assert self.device is not None  # otherwise it has given up
+        used = f"the first task used {self.peak_gb:.3g} of the GPU's {self.device.memory_gb:.3g} GB"
+        if not self.busy:
+            return used
+        return f"{used}, and kept it busy for {sum(self.busy) / len(self.busy):.0f} % of the time"
 
     def _give_up(self, why: str) -> None:
         for question in (self._memory, self._use):

@@ -12,9 +12,8 @@ from typing import Any
 
 from neurofit.store.records import SubmissionRecord
 from neurofit.worker import gpus
-from neurofit.worker.gpu_probe import Probe
+from neurofit.worker.gpu_probe import USABLE, Probe
 
-USABLE = 0.9  # of a GPU's memory: the driver and each program's libraries need some
 TASKS = "NEUROFIT_TASKS_PER_GPU"  # in the environment of a task, as the names below
 MEMORY_GB = "NEUROFIT_GPU_MEMORY_GB"
 JAX_SHARE, JAX_RESERVES = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"
@@ -36,20 +35,15 @@ class Sharing:
         The submission, whose runner says how many tasks share a GPU.
     environment : mapping of str to str
         What the tasks get in addition to this process's environment, for example their GPU.
-    at_a_time : int or "auto", optional
-        How many groups of tasks this worker runs at a time; None: as the submission says.
     """
 
-    def __init__(
-        self, record: SubmissionRecord, environment: Mapping[str, str], at_a_time: int | str | None = None
-    ) -> None:
-        wanted = record.tasks_at_a_time if at_a_time is None else at_a_time
+    def __init__(self, record: SubmissionRecord, environment: Mapping[str, str]) -> None:
+        wanted = record.tasks_at_a_time
         self.cpus = record.resources.cpus or 1
         self.memory_gb = record.gpu_memory_gb  # of one task; None: a share
         self.probe: Probe | None = None
         self.tasks = record.tasks_per_gpu if isinstance(record.tasks_per_gpu, int) else 1
         self.lanes = wanted if isinstance(wanted, int) else 1
-        self.is_measured = False
         self._visible = {**os.environ, **environment}.get("CUDA_VISIBLE_DEVICES")
         self._device: gpus.Device | None = None
         self._is_told = False
@@ -62,7 +56,8 @@ class Sharing:
         self._is_told = True
         self._device = gpus.device(self._visible)
         if self._is_auto:
-            self.probe = Probe(self._device, self.cpus)
+            self.probe = Probe(self._device, self.cpus, task_gb=self.memory_gb)
+            self.look(())
         elif self.tasks > 1:
             self._say(f"{self.tasks} tasks share this GPU, {self._each()}")
 
@@ -72,7 +67,7 @@ class Sharing:
             return
         self.probe.look(pids)
         if (found := self.probe.found) is not None:
-            self.probe, self.is_measured = None, True
+            self.probe = None
             self.tasks = self.lanes = found.tasks
             self._say(
                 f"{found.why}: {found.tasks} at a time" + (f", {self._each()}" if found.tasks > 1 else "")
@@ -107,7 +102,9 @@ class Sharing:
         share = self.share_gb()
         if share is None:
             return "without a limit of memory, because nvidia-smi does not say how much it has"
-        return f"{share:.3g} GB of its memory each"
+        total = self._device.memory_gb if self._device is not None else None
+        more = f", together more than its {total:.3g} GB" if total and self.tasks * share > total else ""
+        return f"{share:.3g} GB of its memory each{more}"
 
     def _say(self, text: str) -> None:
         print(f"neurofit: {text}.", file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neurofit.worker import gpus
-from neurofit.worker.gpu_probe import Probe
+from neurofit.worker.gpu_probe import Found, Probe
 
 pytestmark = pytest.mark.process
 DEVICE = gpus.Device("GPU-aaaa", 80.0)
@@ -167,3 +167,19 @@ def test_the_real_tensorflow_goes_on_without_a_gpu(bench):
         timeout=300,
     )
     assert done.stdout == "3.0 1\n" and "could not be limited" not in done.stderr
+
+
+def test_what_a_task_may_use_needs_no_measurement():
+    probe = Probe(DEVICE, 16, task_gb=12.0)
+    assert probe.found == Found(6, "a task may use 12 of the GPU's 80 GB")
+
+
+def test_a_worker_and_the_settings_of_runners_agree():
+    """The worker does not import the backends."""
+    from neurofit.backends import sharing
+    from neurofit.backends.job_script import thread_environment
+    from neurofit.worker import gpu_probe
+    from neurofit.worker.gpu_sharing import THREADS
+
+    assert gpu_probe.MOST == sharing.MOST
+    assert {name for name, value in thread_environment(17).items() if value == "17"} == set(THREADS)
