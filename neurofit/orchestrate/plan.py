@@ -145,11 +145,13 @@ class Plan:
     @cached_property
     def trained_together(self) -> dict[int, int]:
         """How many repetitions one process trains together, of the runs that have more than one; run → number."""
-        sizes = {
-            run.registered_number: self.experiment.adapter.repetitions_together(run.arguments)
-            for run in self.runs
-        }
-        return {run: size for run, size in sizes.items() if size is not None and size > 1}
+        return {run: size for run, size in self._sizes.items() if size is not None and size > 1}
+
+    @cached_property
+    def _sizes(self) -> dict[int, int | None]:
+        """How many repetitions of each run one process trains together, None for all that a job has; run → number."""
+        of = self.experiment.adapter.repetitions_together
+        return {run.registered_number: of(run.arguments) for run in self.runs}
 
     @property
     def not_kept(self) -> int:
@@ -175,9 +177,13 @@ class Plan:
 
     def processes(self, tasks: list[Planned]) -> int:
         """In how many processes a job runs these tasks: one each, unless the fit trains repetitions together."""
-        if self.experiment.adapter.together is None:
-            return len(tasks)
-        return len({task.run for task in tasks})
+        sizes = self._sizes
+
+        def process_of(task: Planned) -> tuple[int, int | None]:
+            size = sizes.get(task.run, 1)
+            return task.run, None if size is None else task.repetition // size
+
+        return len({process_of(task) for task in tasks})
 
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""
