@@ -88,6 +88,8 @@ WATCHED = (
     "MKL_",
     "NPY_",
     "NUMEXPR_",
+    "NEUROFIT_GPU_MEMORY_GB",  # with less memory, libraries may choose other algorithms
+    "NEUROFIT_TASKS_PER_GPU",
     "NUMPY_",
     "NVIDIA_TF32_",
     "OMP_",

@@ -5,6 +5,7 @@ scripts/bench training --models what_where  one of them
 scripts/bench training --parts              also the hand-written loop, changed in one part at a time
 scripts/bench training --ndn3 PATH          also NDN3: PATH is its folder, that with NDN.py
 scripts/bench training --product            also through `neurofit submit`
+scripts/bench training --together 10 100    so many repetitions in one program, and in two of them at once
 scripts/bench training --json FILE --plot FILE
 
 The ways take turns, in a random order in each round, since machines are shared and noisy; the table has medians,
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,15 +41,18 @@ BATCH = 16
 RATE = 1e-3
 MATRIX = 1024  # rows and columns, for FLOP/s
 COPY = 64 * 2**20  # float32 numbers, for bytes/s
+IN_TURN = ("what_where", "klindt")  # TensorFlow does not vectorise their convolutions
 LONGEST = 200  # epochs of one measurement
 HAND, SUBMIT = "hand-written loop", "through neurofit submit (one run)"
+TOGETHER = 10  # repetitions of a run, through `neurofit submit`
+BOTH = f"through submit, 2 runs of {TOGETHER} together"
 PRODUCT = """
 import neurofit as nf
 def data():
     return nf.datasets.simulate(n_images={images} + 300, n_neurons={neurons}, n_test=150)
 fit = nf.models.Fit(nf.models.architectures.{name}, data=data, split={{"train": {images}, "validation": 150}},
-    training=nf.models.Training(epochs={epochs}, batch_size=16, validate_every={every}))
-experiment = nf.Experiment(fit=fit)
+    training=nf.models.Training(epochs={epochs}, batch_size=16, validate_every={every}, together={together}))
+experiment = nf.Experiment(fit=fit, grid=nf.grid(learning_rate={rates}), repetitions={together})
 """
 
 
@@ -88,6 +92,7 @@ class Measured:
     weights: int
     flops: int
     bytes: int
+    memory: dict[str, float] = field(default_factory=dict)  # of a GPU, at most [bytes]
     walls: dict[str, list[float]] = field(default_factory=dict)
     cpus: dict[str, list[float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -158,7 +163,7 @@ def multiply_adds(layer) -> int:
     if kind == "Convolution":
         return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
     if kind == "DifferenceOfGaussians":
-        return (math.prod(given) + given[0]) * 2 * layer.filters
+        return math.prod(given) * layer.filters
     if kind == "FactorisedReadout":
         return (math.prod(given) + given[-1]) * layer.neurons
     return 0
@@ -216,13 +221,20 @@ class Setting:
         training = Training(batch_size=BATCH, learning_rate=RATE, **how)
         return Program(self.model(), training, Arrays({"image": self.images}, self.responses, None))
 
-    def ways(self, parts: bool, ndn3: Path | None) -> Iterator[tuple[str, Way]]:
+    def ways(self, parts: bool, ndn3: Path | None, together: Sequence[int] = ()) -> Iterator[tuple[str, Way]]:
         yield HAND, self.by_hand()
         yield f"{HAND}, jit", self.by_hand(jit=True)
         yield "neurofit's loop", self.our_loop()
         yield "neurofit's loop, jit", self.our_loop(jit=True)
         yield "its update, called alone", self.update_alone()
         yield "Keras fit", self.keras_fit()
+        for number in together:
+            if self.name in IN_TURN:
+                self.measured.skipped[f"{number} together"] = "convolutions are trained in turn"
+                continue
+            yield f"{number} together", self.together(number, 1)
+            yield f"{number} together, jit", self.together(number, 1, jit=True)
+            yield f"{number} together, jit, two processes", self.together(number, 2, jit=True)
         if parts:
             for name, changed in changes(self.model()).items():
                 yield f"{HAND}: {name}", self.by_hand(changed)
@@ -288,32 +300,63 @@ class Setting:
         return lambda epochs: timed(lambda: train(epochs=epochs))
 
     def ndn3(self, path: Path) -> Way:
+        ask = self._process("bench_ndn3.py", str(path), self.name, str(self.threads))
+
+        def train(epochs: int) -> Took:
+            ask(epochs)
+            return Took(**ask())
+
+        return train
+
+    def together(self, number: int, processes: int, *, jit: bool = False) -> Way:
+        """Repetitions in one program, in each of so many processes at once: seconds per repetition."""
+        words = self.name, str(number), str(self.threads), "jit" if jit else "plain"
+        asked = [self._process("bench_together.py", *words) for _ in range(processes)]
+        way = f"{number} together{', jit' if jit else ''}{', two processes' if processes > 1 else ''}"
+
+        def train(epochs: int) -> Took:
+            for ask in asked:
+                ask(epochs)
+            took = [ask() for ask in asked]
+            if "memory" in took[0]:
+                self.measured.memory[way] = max(one["memory"] for one in took)
+            models = number * processes
+            return Took(max(one["wall"] for one in took) / models, sum(one["cpu"] for one in took) / models)
+
+        return train
+
+    def _process(self, script: str, *words: str) -> Callable[..., Any]:
+        """Start a program that trains when asked: called with epochs it asks, and without them it has the answer."""
         import numpy as np
 
         data = self.folder / f"{self.name}.npz"
-        np.savez(data, images=self.images, responses=self.responses)
-        script = Path(__file__).with_name("bench_ndn3.py")
-        log = self.folder / f"ndn3_{self.name}"
-        words = [sys.executable, str(script), str(path), self.name, str(self.threads)]
+        if not data.exists():
+            np.savez(data, images=self.images, responses=self.responses)
+        log = self.folder / f"{script}_{len(self._started)}"
         with open(log, "w", encoding="utf-8") as errors:
             process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                [sys.executable, str(Path(__file__).with_name(script)), *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             )
         self._started.append(process)
         assert process.stdin is not None and process.stdout is not None
         print(data, file=process.stdin, flush=True)
 
-        def train(epochs: int) -> Took:
-            print(epochs, file=process.stdin, flush=True)
+        def ask(epochs: int | None = None) -> Any:
+            if epochs is not None:
+                return print(epochs, file=process.stdin, flush=True)
             line = process.stdout.readline()
             if not line:
-                sys.exit(f"NDN3 at {path} failed:\n{log.read_text(encoding='utf-8')[-2000:]}")
-            return Took(**json.loads(line))
+                sys.exit(f"{script} {' '.join(words)} failed:\n{log.read_text(encoding='utf-8')[-2000:]}")
+            return json.loads(line)
 
-        return train
+        return ask
 
     def close(self) -> None:
-        """End the processes of NDN3."""
+        """End the processes that were started."""
         for process in self._started:
             process.communicate()
 
@@ -363,32 +406,40 @@ def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float
             found.cpus[name].append(1e6 * took.cpu / steps)
 
 
-def through_the_product(name: str, folder: Path, threads: int) -> float:
-    """Microseconds per step of one run that `neurofit submit` trains: the time between events of the second half.
+def through_the_product(name: str, folder: Path, threads: int, together: int = 1, runs: int = 1) -> float:
+    """Microseconds per step of one model that `neurofit submit` trains: the time between events of the second half.
 
-    With its validations, event file, history and checkpoints; without the start of its process.
+    With its validations, event file, history and checkpoints; without the start of its process. Of several runs at
+    once, and repetitions together, the time is divided by their number.
     """
     import tensorflow as tf
 
-    model, study = STUDIES[name], folder / f"study_{name}"
+    model, study = STUDIES[name], folder / f"study_{name}_{together}_{runs}"
     every = model.epochs // 20
     for part in ("jobs", "runners"):
         (study / part).mkdir(parents=True)
-    (study / "jobs" / "bench.py").write_text(PRODUCT.format(name=name, every=every, **asdict(model)))
+    rates = [RATE * (1 + 0.1 * number) for number in range(runs)]
+    (study / "jobs" / "bench.py").write_text(
+        PRODUCT.format(name=name, every=every, rates=rates, together=together, **asdict(model))
+    )
     (study / "runners" / "local.yaml").write_text(f"backend: local\nresources:\n  cpus: {threads}\n")
     environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(HERE)}
-    words = [sys.executable, "-m", "neurofit", "submit", "bench", "--yes", "--workers", "1"]
+    words = [sys.executable, "-m", "neurofit", "submit", "bench", "--yes", "--workers", str(runs)]
     ran = subprocess.run(words, cwd=study, env=environment, capture_output=True, text=True)
     events = list(study.glob("training_data/bench/**/events.out.tfevents.*"))
     if ran.returncode or not events:
         sys.exit(f"neurofit submit failed with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
-    times = {
-        one.step: one.wall_time
-        for one in tf.compat.v1.train.summary_iterator(str(events[0]))
-        if one.WhichOneof("what") == "summary"
-    }
     half = every * 10  # an epoch after which the loop validated: others are written with the next such one
-    return 1e6 * (times[model.epochs] - times[half]) / ((model.epochs - half) * model.images / BATCH)
+    took = []
+    for path in events:
+        times = {
+            one.step: one.wall_time
+            for one in tf.compat.v1.train.summary_iterator(str(path))
+            if one.WhichOneof("what") == "summary"
+        }
+        took.append(times[model.epochs] - times[half])
+    steps = (model.epochs - half) * model.images / BATCH
+    return 1e6 * statistics.mean(took) / steps / together / runs
 
 
 def progress(text: str) -> None:
@@ -407,6 +458,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("--product", action="store_true")
+    parser.add_argument("--together", type=int, nargs="+", default=[], metavar="N")
     parser.add_argument("--ndn3", type=Path, metavar="PATH")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE")
@@ -428,7 +480,7 @@ def main(words: list[str]) -> None:
             setting = Setting(name, options.threads, Path(folder))
             found[name] = setting.measured
             try:
-                ways = dict(setting.ways(options.parts, options.ndn3))
+                ways = dict(setting.ways(options.parts, options.ndn3, options.together))
                 measure(setting, ways, options.repeats, options.seconds, machine)
             finally:
                 setting.close()
@@ -436,6 +488,9 @@ def main(words: list[str]) -> None:
                 progress(f"{name}: {SUBMIT}")
                 took = through_the_product(name, Path(folder), options.threads)
                 found[name].walls[SUBMIT], found[name].cpus[SUBMIT] = [took], []
+                if options.together and name not in IN_TURN:
+                    took = through_the_product(name, Path(folder), options.threads, TOGETHER, runs=2)
+                    found[name].walls[BOTH], found[name].cpus[BOTH] = [took], []
     load.append(os.getloadavg()[0])
     about = {
         "machine": {"processor": processor(), "cores": os.cpu_count(), "load": load},

@@ -20,6 +20,9 @@ WAYS = {
     "neurofit's loop, jit",
     "its update, called alone",
     "Keras fit",
+    "3 together",
+    "3 together, jit",
+    "3 together, jit, two processes",
 }
 
 
@@ -56,12 +59,12 @@ def test_products_are_counted_from_the_layers(training):
     assert flops == 16 * 2 * 3 * (convolution + readout)
     model = architectures.hsm(SimpleNamespace(image=(31, 31, 1), neurons=103))
     flops, _ = training.flops_and_bytes(model, 103)
-    assert flops == 16 * 2 * 3 * ((31 * 31 + 31) * 18 + 9 * 20 + 20 * 103)
+    assert flops == 16 * 2 * 3 * (31 * 31 * 9 + 9 * 20 + 20 * 103)
 
 
 @pytest.mark.slow
 def test_a_table_and_json_have_every_way(tmp_path):
-    words = ["training", "--models", "hsm", "--repeats", "3", "--seconds", "0.01"]
+    words = ["training", "--models", "hsm", "--repeats", "3", "--seconds", "0.01", "--together", "3"]
     files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
     ran = subprocess.run(
         [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True

@@ -15,7 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from neurofit.backends import sharing
 
 JobKey = tuple[str, int]  # name of the submission, number of the job in it
 
@@ -176,6 +178,8 @@ class Backend(ABC):
     )
     # a command that is run once when a submission ends; None: the study's, see `backends/notify.py`
     notify: str | tuple[str, ...] | None = None
+    tasks_per_gpu: int | Literal["auto"] = 1  # that share the GPU of a job; auto: as a job measures
+    gpu_memory_gb: float | None = None  # that a task may use; None: its share, if the GPU is shared
 
     @abstractmethod
     def preview(self, submission: Submission) -> str:
@@ -253,6 +257,22 @@ class Backend(ABC):
         Calls that are on another cluster or server, or may be, are left out: there, an id may be another job's.
         """
         return ()
+
+    def misfit(self) -> str | None:
+        """Why these settings do not go together, as a sentence; None if they do.
+
+        A subclass that adds rules of its own asks this one first.
+        """
+        return sharing.misfit(self.tasks_per_gpu, self.gpu_memory_gb, self.resources.gpus)
+
+    def tasks_at_a_time(self) -> int | Literal["auto"]:
+        """How many of its tasks a job runs at a time. Default: `tasks_per_gpu`, as a job has one GPU."""
+        return self.tasks_per_gpu
+
+    def threads(self) -> int:
+        """How many threads the libraries of a task may use: a share of the job's cores."""
+        number = self.tasks_at_a_time()
+        return max(1, self.resources.cpus // number) if isinstance(number, int) else self.resources.cpus
 
     def jobs_at_a_time(self) -> int | None:
         """How many jobs run at a time; None if it is not known. Default: `max_running`."""

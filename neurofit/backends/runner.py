@@ -34,6 +34,8 @@ BOUNDS: dict[str, tuple[float, float]] = {  # smallest and largest value, by the
     "tasks_per_job": (1, 1_000_000),
     "cpus": (1, 100_000),
     "gpus": (0, 10_000),
+    "tasks_per_gpu": (1, 64),
+    "gpu_memory_gb": (1 / 1024, 10_000),
     "memory_gb": (1 / 1024, 1_000_000),
     "walltime_minutes": (1 / 60, 5_256_000),  # ten years
     "task_minutes": (1 / 60, 5_256_000),
@@ -105,6 +107,8 @@ def load(folder: Path, name: str) -> Runner:
             )
         backend = _built(find_backend(kind, folder, path), settings, path)
         notify.words_of(backend.notify, path)
+        if (misfit := backend.misfit()) is not None:
+            raise RunnerError(f"{path}: {misfit}")
         return Runner(name, kind, backend, path)
     if name in BUILT_IN:
         return Runner(name, name, find_backend(name, folder, None)(), None)
@@ -134,6 +138,8 @@ def with_workers(runner: Runner, workers: int | None) -> Runner:
             f"--workers is for pools of this machine; runner '{runner.name}' queues to {runner.kind}, where "
             "its max_running limits the jobs."
         )
+    if (misfit := backend.misfit()) is not None:
+        raise UsageError(f"--workers {workers} does not fit runner '{runner.name}': {misfit}")
     return dataclasses.replace(runner, backend=backend)
 
 

@@ -221,8 +221,13 @@ def plain(value: Any) -> Any:
 
 
 def _changed(recipe: Any) -> dict[str, Any]:
-    now = {one.name: getattr(recipe, one.name) for one in fields(recipe) if one.name not in NOT_IN_ID}
-    return {name: value for name, value in now.items() if value != _default(recipe, name)}
+    changed = {}
+    for one in fields(recipe):
+        value = getattr(recipe, one.name)
+        defaults = [one.default, *one.metadata.get("also_default", ())]
+        if one.name not in NOT_IN_ID and value not in defaults:
+            changed[one.name] = value
+    return changed
 
 
 def _default(value: Any, name: str) -> Any:

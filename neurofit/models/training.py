@@ -78,9 +78,10 @@ class Training:
         images that have one). 0 trains as without the label. Validation and patience see the response loss alone.
     checkpoint_minutes : float, default 1
         Minutes between checkpoints.
-    jit : bool, default False
-        Compile each step with XLA. On a CPU, small models make up to twice as many steps per second;
-        compilation takes about 2 s.
+    jit : bool, optional
+        Compile each step with XLA. On a CPU, models without convolutions make up to twice as many steps per second,
+        and convolutions are often slower; compilation takes 1 to 2 s. None: where that was measured to be faster, see
+        `training_loop.program.is_faster_compiled`. The fact `jit` says what was done.
     together : int, default 1
         How many repetitions of a run one program trains: repetitions 0 to together − 1, then the next ones. Each has
         the weights that it has alone, but for rounding. A group is always trained whole, even if the experiment has
@@ -112,7 +113,8 @@ class Training:
     strengths: tuple[float, ...] = ()
     freeze: tuple[str, ...] = ()
     checkpoint_minutes: float = 1.0
-    jit: bool = False
+    # False was the default, and stays no part of ids
+    jit: bool | None = field(default=None, metadata={"also_default": (False,)})
     decay_every: int | None = field(default=None, metadata={"in_settings": "if changed"})
     label_weight: float = field(default=1.0, metadata={"in_settings": "if changed"})
     rate_factors: tuple[tuple[str, float], ...] = field(default=(), metadata={"in_settings": "if changed"})
@@ -179,8 +181,10 @@ class Training:
             raise GridError(
                 f"Training: decay={self.decay!r}; expected a number ≤ 1, by which the rate is multiplied."
             )
-        if not isinstance(self.jit, bool):
-            raise GridError(f"Training: jit={self.jit!r}; expected True or False.")
+        if self.jit is not None and not isinstance(self.jit, bool):
+            raise GridError(
+                f"Training: jit={self.jit!r}; expected True or False, or None to let neurofit choose."
+            )
         for name in ("patience", "decay_every"):
             if getattr(self, name) is not None:
                 _number(name, getattr(self, name), int, above=0)
@@ -215,7 +219,7 @@ class Training:
 
     def _check_lbfgs(self) -> None:
         for name in ("batch_size", "learning_rate", "decays", "decay_every", "rate_factors", "jit", "turns"):
-            if getattr(self, name) != FIELDS[name]:
+            if getattr(self, name) not in (FIELDS[name], False):
                 raise GridError(
                     f"Training: {name}={getattr(self, name)!r} has no effect with optimizer 'lbfgs', which "
                     "takes all images at once and computes its own step sizes."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ LEAST_SHARE_OF_FAILED = 0.9
 MOST_SHARE_OF_DONE = 1 / 3
 # … and a task with it is this many times as likely to fail as a task without it.
 LEAST_RISK_RATIO = 3.0
+_NO_GPU_MEMORY = re.compile(
+    r"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|\bOOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted"
+    r"|C(UBLAS|UDNN)_STATUS_ALLOC_FAILED|(cuda|torch)\S*OutOfMemoryError|^OutOfMemoryError"
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ def _explanation(
     own = [rows[key] for key in failure.tasks if key in rows]
     known_by_queue = failure.error.kind == QUEUE
     submission = status.submission(task.submission)
+    shared = submission.record.tasks_per_gpu if submission else 1
     what = remedy(
         status.name,
         failure.error,
@@ -139,6 +145,7 @@ def _explanation(
         peak_gb=0.0
         if known_by_queue
         else max((row.get("peak_memory_gb") or 0.0 for row in own), default=0.0),
+        tasks_per_gpu=shared,
     )
     hosts = {key: _host(status, key) for key in failure.tasks} if known_by_queue else {}
     traits = [
@@ -234,6 +241,7 @@ def remedy(
     runner: str | None,
     resources: ResourcesRecord,
     peak_gb: float,
+    tasks_per_gpu: int | str = 1,
 ) -> Remedy:
     """What helps these tasks.
 
@@ -252,6 +260,8 @@ def remedy(
         With which the tasks were queued.
     peak_gb : float
         Highest memory use measured for one of them, in GB; 0 if unknown.
+    tasks_per_gpu : int or "auto", optional
+        How many tasks shared a GPU.
     """
     kind = kind_of(error)
     run, repetition = min(tasks)
@@ -279,6 +289,23 @@ def remedy(
         return Remedy("free space on the disk, for example with `neurofit clean`", submit(retry=True))
     if state is State.LOST:
         return Remedy("", submit())
+    if kind in EXCEPTIONS and tasks_per_gpu != 1 and ran_out_of_gpu_memory(error):
+        return Remedy(_smaller_share(tasks_per_gpu, runner), submit(retry=True))
     if kind in EXCEPTIONS:
         return Remedy(f"fix the error that `{log}` shows", submit(retry=True))
     return Remedy(f"find the cause in `{log}`", submit(retry=True))
+
+
+def ran_out_of_gpu_memory(error: ErrorRecord) -> bool:
+    """Whether an exception says that a GPU had too little memory, as TensorFlow, PyTorch and JAX say it."""
+    return _NO_GPU_MEMORY.search(f"{error.type}: {error.message}") is not None
+
+
+def _smaller_share(tasks_per_gpu: int | str, runner: str | None) -> str:
+    where = f"in runner '{runner}'" if runner else "in the runner"
+    if tasks_per_gpu == "auto":
+        return (
+            f"give a number as tasks_per_gpu {where}: a task needed more of the GPU's memory than the first one, "
+            "by which `auto` decides"
+        )
+    return f"lower tasks_per_gpu {where}, which was {tasks_per_gpu}: a task's share of the GPU's memory was too small"

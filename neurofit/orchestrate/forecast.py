@@ -25,17 +25,18 @@ class Forecast:
     at_a_time: int | None  # None: as many as the queue allows
     task_seconds: float | None  # mean of the tasks that are done; None if there is none
     total_seconds: float | None  # of all tasks, run one after another
+    tasks_at_a_time: int = 1  # of a job; those that a job measures are not known
 
     @property
     def wall_seconds(self) -> float | None:
         if self.total_seconds is None or self.at_a_time is None:
             return None
-        return self.total_seconds / min(self.at_a_time, max(1, self.jobs))
+        return self.total_seconds / min(self.at_a_time, max(1, self.jobs)) / self.tasks_at_a_time
 
 
 def forecast(plan: Plan, runner: Runner) -> Forecast:
     runner = plan.throttled(runner)
-    jobs = len(plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job))
+    jobs = len(plan.jobs_of(runner.backend))
     at_a_time = runner.backend.jobs_at_a_time()
     seconds = _seconds_so_far(plan) if plan.tasks else {}
     if not seconds:
@@ -44,7 +45,8 @@ def forecast(plan: Plan, runner: Runner) -> Forecast:
     # a task of a group has an equal share of its time; the group is trained whole, also for a part of its tasks
     of_run = {run: fmean(found) for run, found in seconds.items()}
     total = sum(of_run.get(group[0].run, typical) * plan.trained(group) for group in plan.groups())
-    return Forecast(jobs, at_a_time, typical, total)
+    together = runner.backend.tasks_at_a_time()
+    return Forecast(jobs, at_a_time, typical, total, together if isinstance(together, int) else 1)
 
 
 def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:

@@ -15,7 +15,7 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
-from neurofit.orchestrate import searches
+from neurofit.orchestrate import job_sizes, searches
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -27,6 +27,7 @@ from neurofit.study import Study
 from neurofit.tables.query import nothing_matches
 
 if TYPE_CHECKING:
+    from neurofit.backends.base import Backend
     from neurofit.backends.runner import Runner
     from neurofit.experiments.experiment import Experiment, Run
 
@@ -142,11 +143,13 @@ class Plan:
     @cached_property
     def trained_together(self) -> dict[int, int]:
         """How many repetitions one process trains together, of the runs that have more than one; run → number."""
-        sizes = {
-            run.registered_number: self.experiment.adapter.repetitions_together(run.arguments)
-            for run in self.runs
-        }
-        return {run: size for run, size in sizes.items() if size is not None and size > 1}
+        return {run: size for run, size in self._sizes.items() if size is not None and size > 1}
+
+    @cached_property
+    def _sizes(self) -> dict[int, int | None]:
+        """How many repetitions of each run one process trains together, None for all that a job has; run → number."""
+        of = self.experiment.adapter.repetitions_together
+        return {run.registered_number: of(run.arguments) for run in self.runs}
 
     def trained(self, tasks: Sequence[Planned]) -> int:
         """How many repetitions are trained for these tasks: of groups, all."""
@@ -165,12 +168,33 @@ class Plan:
         """How many repetitions of groups are trained although no task needs them."""
         return self.trained(self.tasks) - len(self.tasks)
 
+    def jobs_of(self, backend: Backend) -> list[list[Planned]]:
+        """Tasks by job, as this backend runs them: enough of them in each to fill a GPU that they share."""
+        per_job = self.options.tasks_per_job or backend.tasks_per_job
+        if per_job is not None:
+            return self.jobs(per_job)
+        search = None if self.is_trial else self.experiment.search
+        most_runs = None if search is None else search.at_once
+        return job_sizes.filled(self.jobs(None), backend, self.processes, most_runs=most_runs)
+
+    def processes(self, tasks: list[Planned]) -> int:
+        """In how many processes a job runs these tasks: one each, unless the fit trains repetitions together."""
+        sizes = self._sizes
+
+        def process_of(task: Planned) -> tuple[int, int | None]:
+            size = sizes.get(task.run, 1)
+            return task.run, None if size is None else task.repetition // size
+
+        return len({process_of(task) for task in tasks})
+
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""
         search = self.experiment.search
         if search is None or self.is_trial:
             return runner
-        most = min(search.at_once, runner.backend.max_running or search.at_once)
+        in_a_job = job_sizes.trials_at_a_time(self.jobs_of(runner.backend), runner.backend)
+        jobs = max(1, search.at_once // in_a_job)
+        most = min(jobs, runner.backend.max_running or jobs)
         return replace(runner, backend=replace(runner.backend, max_running=most))
 
     def summary(self, jobs: int) -> dict[str, Any]:

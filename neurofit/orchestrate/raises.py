@@ -106,7 +106,7 @@ class Part:
 
     @property
     def jobs(self) -> int:
-        return len(self.plan.jobs(self.plan.options.tasks_per_job or self.runner.backend.tasks_per_job))
+        return len(self.plan.jobs_of(self.runner.backend))
 
 
 def raises(parts: Iterable[Part]) -> list[Raise]:

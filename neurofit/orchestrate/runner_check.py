@@ -291,6 +291,15 @@ def _gpus(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
     yield Finding(
         fits, f"{visible} GPU(s) given ({there})", "" if fits else f"resources.gpus asks for {wanted}"
     )
+    if runner.backend.tasks_per_gpu not in (1, "auto"):
+        share = facts.get("gpu_memory_gb")
+        what = (
+            "a task has no limit of GPU memory"
+            if share is None
+            else f"a task gets {share:g} GB of GPU memory"
+        )
+        advice = "nvidia-smi does not say how much this GPU has; set gpu_memory_gb" if share is None else ""
+        yield Finding(share is not None, what, advice)
     seen = facts["imports"].get("tensorflow", {}).get("gpus")
     if wanted and seen is not None:
         few = "its CUDA libraries are missing: `pip install 'tensorflow[and-cuda]'`, or a module of your site in setup"

@@ -88,28 +88,34 @@ def proposal(plan: Plan, runner: Runner) -> Proposal | None:
     known = used(plan)
     if known is None:
         return None
-    jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
-    return proposed(known, asked.memory_gb, asked.walltime_minutes, max(map(plan.trained, jobs)))
+    jobs = plan.jobs_of(runner.backend)
+    trained, processes = max(map(plan.trained, jobs)), max(map(plan.processes, jobs))
+    if (at_a_time := runner.backend.tasks_at_a_time()) == "auto":
+        return None  # a job measures how many tasks it runs at a time
+    return proposed(known, asked.memory_gb, asked.walltime_minutes, trained, min(at_a_time, processes))
 
 
 def proposed(
-    known: Used, memory_gb: float | None, minutes: float | None, tasks_in_a_job: int
+    known: Used, memory_gb: float | None, minutes: float | None, tasks_in_a_job: int, at_a_time: int = 1
 ) -> Proposal | None:
-    """As `proposal`, from what was used and what is asked for."""
-    enough_gb = max(LEAST_GB, _rounded(MEMORY_FACTOR * known.peak_gb, 10, 0.1, 1))
-    job_minutes = known.seconds * tasks_in_a_job / 60
+    """As `proposal`, from what was used and what is asked for by a job that runs so many of its tasks at a time."""
+    job_gb = at_a_time * known.peak_gb
+    enough_gb = max(LEAST_GB, _rounded(MEMORY_FACTOR * job_gb, 10, 0.1, 1))
+    job_minutes = known.seconds * math.ceil(tasks_in_a_job / at_a_time) / 60
     enough_minutes = max(LEAST_MINUTES, _rounded(TIME_FACTOR * job_minutes, 60, 1, 10))
-    of_memory = _verdict(memory_gb, known.peak_gb, enough_gb)
+    of_memory = _verdict(memory_gb, job_gb, enough_gb)
     of_time = _verdict(minutes, job_minutes, enough_minutes)
     if not (of_memory or of_time):
         return None
     said = []
+    in_turns = f", {at_a_time} at a time," if at_a_time > 1 else ""
     if of_memory:
         said.append(
-            f"used at most {known.peak_gb:.3g} GB, and a job asks for {memory_gb:g} GB{_warning(of_memory)}"
+            f"used at most {known.peak_gb:.3g} GB, and a job{in_turns and f' of them{in_turns}'} asks for "
+            f"{memory_gb:g} GB{_warning(of_memory)}"
         )
     if of_time:
-        job = f"a job of {tasks_in_a_job} tasks" if tasks_in_a_job > 1 else "a job"
+        job = f"a job of {tasks_in_a_job} tasks{in_turns}" if tasks_in_a_job > 1 else "a job"
         most = _minutes(known.seconds)
         said.append(
             f"took at most {most} (95 % of them), and {job} asks for {minutes:g} min{_warning(of_time)}"

@@ -88,7 +88,7 @@ def submit(
         needs = stages.needs_of(plan.study, needed.of(plan.experiment.name))
         left = stages.must_wait([look(plan.study, need) for need in needs], runner)
         register(files.registry, plan.status.registry, plan.registered())
-        jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
+        jobs = plan.jobs_of(runner.backend)
         after = stages.dependencies(left, runner)
         record = submission_record(plan, runner, needs)
         submission = write_submission(files, submission_name(files, runner.name), record, jobs)
@@ -109,7 +109,7 @@ def submit(
 def preview(plan: Plan, runner: Runner, after: tuple[str, ...] = ()) -> str:
     """What `submit` passes to the queue, as text; empty if no task will be queued."""
     runner = plan.throttled(runner)
-    jobs = plan.jobs(plan.options.tasks_per_job or runner.backend.tasks_per_job)
+    jobs = plan.jobs_of(runner.backend)
     if not jobs:
         return ""
     folder = ExperimentFiles(plan.study, plan.experiment.name).submission("SUBMISSION").folder
@@ -214,6 +214,9 @@ def submission_record(plan: Plan, runner: Runner, needs: list[Need]) -> Submissi
         backend=runner.kind,
         resources=runner.backend.resources,
         task_minutes=runner.backend.task_minutes,
+        tasks_per_gpu=runner.backend.tasks_per_gpu,
+        tasks_at_a_time=runner.backend.tasks_at_a_time(),
+        gpu_memory_gb=runner.backend.gpu_memory_gb,
         notify=list(notify.command_of(runner.backend, plan.study)),
         needs=needs,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import median
@@ -28,31 +30,65 @@ class Cost:
 def costs(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Cost]:
     """What attempts at these tasks cost, by how they ended, and in total if they ended in several ways.
 
-    Attempts without an outcome (still running, or lost) are not known.
+    A GPU that several tasks share is counted once. Attempts without an outcome (still running, or lost) are not known.
     """
     wanted = set(keys)
-    found: dict[tuple[int, int, int], tuple[TaskOutcome, int]] = {}
+    found: dict[tuple[int, int, int], tuple[TaskOutcome, float]] = {}
     for submission in status.submissions:
-        gpus = submission.record.resources.gpus or 0
+        gpus = _gpus_of_a_task(submission.record)
         for entry in journals(submission.files).values():
-            for outcome, _ in read_outcomes(entry.path)[0]:
+            outcomes = [outcome for outcome, _ in read_outcomes(entry.path)[0]]
+            for outcome, seconds in zip(outcomes, _alone(outcomes) if gpus else [0.0] * len(outcomes)):
                 if outcome.key in wanted:
-                    found[(*outcome.key, outcome.attempt)] = outcome, gpus
-    by_state: dict[str, list[tuple[TaskOutcome, int]]] = {}
-    for outcome, gpus in found.values():
-        by_state.setdefault(outcome.state, []).append((outcome, gpus))
+                    found[(*outcome.key, outcome.attempt)] = outcome, gpus * seconds
+    by_state: dict[str, list[tuple[TaskOutcome, float]]] = {}
+    for outcome, gpu_seconds in found.values():
+        by_state.setdefault(outcome.state, []).append((outcome, gpu_seconds))
     rows = [_cost(state, by_state[state]) for state in sorted(by_state)]
     return rows if len(rows) < 2 else [*rows, _cost("total", list(found.values()))]
 
 
-def _cost(what: str, attempts: list[tuple[TaskOutcome, int]]) -> Cost:
+def _gpus_of_a_task(record: SubmissionRecord) -> float:
+    """GPUs of one task: a part of one if the jobs of a pool share it."""
+    shared = record.tasks_per_gpu if record.tasks_at_a_time == 1 else 1  # tasks of one job: see `_alone`
+    return (record.resources.gpus or 0) / (shared if isinstance(shared, int) else 1)
+
+
+def _alone(outcomes: list[TaskOutcome]) -> list[float]:
+    """The seconds of the attempts of one start of a job; attempts that ran at a time share each second."""
+    seconds = [outcome.wall_seconds or 0.0 for outcome in outcomes]
+    changes: dict[float, list[tuple[int, bool]]] = {}  # moment → attempts that begin or end then
+    for number, outcome in enumerate(outcomes):
+        began = _began(outcome)
+        if began is not None and seconds[number]:
+            changes.setdefault(began, []).append((number, True))
+            changes.setdefault(began + seconds[number], []).append((number, False))
+            seconds[number] = 0.0
+    running: set[int] = set()
+    for moment, later in itertools.pairwise(sorted(changes)):
+        for number, begins in changes[moment]:
+            (running.add if begins else running.discard)(number)
+        for number in running:
+            seconds[number] += (later - moment) / len(running)
+    return seconds
+
+
+def _began(outcome: TaskOutcome) -> float | None:
+    """When an attempt began, in seconds; None if that is not known."""
+    try:
+        return datetime.datetime.fromisoformat(outcome.started or "").timestamp()
+    except ValueError:
+        return None
+
+
+def _cost(what: str, attempts: list[tuple[TaskOutcome, float]]) -> Cost:
     memory = [outcome.peak_memory_gb for outcome, _ in attempts if outcome.peak_memory_gb]
     return Cost(
         what,
         len(attempts),
         sum(outcome.wall_seconds or 0.0 for outcome, _ in attempts) / 3600,
         sum(outcome.cpu_seconds or 0.0 for outcome, _ in attempts) / 3600,
-        sum((outcome.wall_seconds or 0.0) * gpus for outcome, gpus in attempts) / 3600,
+        sum(gpu_seconds for _, gpu_seconds in attempts) / 3600,
         median(memory) if memory else None,
         max(memory, default=None),
     )

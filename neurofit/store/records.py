@@ -25,6 +25,7 @@ _BELOW = r"^(?!/)(?!(?:[^/]*/)*\.\.(?:/|\Z))[^\0]+\Z"
 
 Whole = Annotated[int, Meta(ge=0, le=LARGEST, description="a whole number of at least 0")]
 Positive = Annotated[int, Meta(ge=1, le=LARGEST, description="a whole number of at least 1")]
+TasksAtATime = Positive | Literal["auto"]
 Number = int | float  # finite: JSON has no other
 Inode = Annotated[int, Meta(ge=0, description="an inode, a whole number of at least 0")]
 JobNumber = Annotated[int, Meta(ge=0, lt=MOST_JOBS, description=f"the number of a job, below {MOST_JOBS:,}")]
@@ -118,6 +119,9 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
     task_minutes: Number | None = None
     notify: list[str] = field(default_factory=list)  # words of the command that is run once when it ends
     needs: list[Need] = field(default_factory=list)
+    tasks_per_gpu: TasksAtATime = 1
+    tasks_at_a_time: TasksAtATime = 1  # of a job; 1 if the jobs share a GPU, not the tasks of a job
+    gpu_memory_gb: Number | None = None  # that a task may use
     name: str = ""  # this field and the next are known when it is written
     jobs: Whole = 0
     inode: Inode | None = None  # this, `changed` and `machine` show a copy: see `submissions.is_at_home`
@@ -126,6 +130,7 @@ class SubmissionRecord(OpenRecord, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _must_be_an_amount("task_minutes", self.task_minutes)
+        _must_be_an_amount("gpu_memory_gb", self.gpu_memory_gb)
 
 
 class QueueLine(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from neurofit import environment, transient
 from neurofit.errors import NeurofitError
 from neurofit.exit_codes import DAMAGED, NO_DEVICE, NO_ROOM, START_AGAIN
 from neurofit.store.journal import Journal
-from neurofit.worker import gpus, notices
+from neurofit.worker import gpu_sharing, gpus, notices
 from neurofit.worker.assignment import Assignment
 from neurofit.worker.job import Worker, is_damage
 from neurofit.worker.supervisor import Signals
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="neurofit: %(message)s")
     environment.enter()
+    gpu_sharing.forget()
     try:
         with transient.patience(transient.worker(options.submission)):
             assignment = Assignment.read(options.submission)

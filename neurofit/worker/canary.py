@@ -59,6 +59,7 @@ def look(task: Any, *, job_memory_gb: float | None = None, notify: str = "") -> 
         memory_gb=memory_gb(),
         cuda_visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
         gpus=gpu_names(),
+        gpu_memory_gb=task.gpu_memory_gb,
         study=str(training_data.parent),
         study_seen=(training_data.parent / "jobs").is_dir(),
         writable=is_writable(training_data),

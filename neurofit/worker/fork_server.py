@@ -2,7 +2,9 @@
 
 Its standard input is a socket that carries lines of JSON. {"slot": 2, "environment": {…}} with the descriptor of
 another socket asks for a worker. The worker reads job numbers from that socket, one per line, and answers `done`,
-`stopped` or `again`, or `damaged` and why. A worker dies with this process, and this process with the pool.
+`stopped` or `again`, or `damaged` and why. Before that it says which children it forks (`child 71`) and, if a job runs
+several tasks at a time, which of them have ended (`gone 71`). A worker dies with this process, and this process with
+the pool.
 """
 
 from __future__ import annotations
@@ -65,6 +67,8 @@ def _be_worker(assignment: Assignment, request: dict[str, Any], jobs: socket.soc
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         worker = Worker(assignment, signals, environment=request["environment"])
         worker.forked = lambda pid: jobs.sendall(f"child {pid}\n".encode())
+        if assignment.record.tasks_at_a_time != 1:
+            worker.reaped = lambda pid: jobs.sendall(f"gone {pid}\n".encode())
         worker.descriptors = (jobs.fileno(),)
         with jobs.makefile("r") as lines:
             for line in lines:

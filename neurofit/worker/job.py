@@ -34,6 +34,8 @@ from neurofit.structure import read_record, structured
 from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, notices, supervisor
 from neurofit.worker.assignment import Assignment, versions
+from neurofit.worker.gpu_sharing import Sharing, limit_tensorflow
+from neurofit.worker.lanes import Lanes, Work
 from neurofit.worker.outcome import death_record, limit_record, timestamp
 from neurofit.worker.prepared import Prepared, prepare
 from neurofit.worker.pruning import Teller
@@ -47,6 +49,7 @@ NO_PROGRESS = (
     "The job's time limit is near, and no task got further than before, so it is not started again. Save checkpoints "
     "more often in the fit, or give it more time: `submit --retry` doubles resources.walltime_minutes."
 )
+NEIGHBOUR = "because its job ended after an error, which the job's log shows"
 NOT_OURS = "another worker has taken over its attempt"
 INTERRUPTED = (
     f"The queue interrupted this job {MOST_STARTS_WITHOUT_PROGRESS} times before any task got further; submit it "
@@ -76,13 +79,16 @@ class Worker:
     )  # of tasks, for example the GPU that they may use
     in_process: bool = False  # for a debugger: no child process, no captured output
     forked: Callable[[int], None] = field(default=lambda pid: None)  # called with each child's process number
+    reaped: Callable[[int], None] = field(default=lambda pid: None)  # … once it has ended
     descriptors: tuple[int, ...] = ()  # that a child has to close
     started: float | None = None  # when the queue started the job, in seconds since 1970; None: now
     has_seen_damage: bool = False  # a damaged file was not just late: do not wait for the next one
     trials: Trials = field(init=False)
+    sharing: Sharing = field(init=False)
 
     def __post_init__(self) -> None:
         self.trials = Trials(self.assignment)
+        self.sharing = Sharing(self.assignment.record, self.environment)
 
     def do_job(self, number: int, journal: Journal | None = None) -> str:
         """Run what is left of a job.
@@ -110,13 +116,14 @@ class Worker:
         if journal is None:
             with transient.patience(transient.worker(submission.folder)):
                 journal = Journal(submission, number, host=socket.gethostname())
-        patience = transient.worker(submission.folder, _Waiting(journal, self.signals).beat)
+        lanes = Lanes(self.signals)
+        patience = transient.worker(submission.folder, _Waiting(journal, self.signals, lanes).beat)
         if self.has_seen_damage:
             patience = dataclasses.replace(patience, late_seconds=0.0)
         with transient.patience(patience):
             claimant = Claimant(submission, number, journal.start, Process.here())
             fail_fast = FailFast(submission, self.assignment.record.keep_going)
-            job = _Job(self, journal, claimant, self._limits(), fail_fast)
+            job = _Job(self, journal, claimant, self._limits(), fail_fast, lanes)
             try:
                 end = job.do(read_job(submission, number))
                 journal.write(JournalLine(end=end, why=job.why))
@@ -127,6 +134,7 @@ class Worker:
                     journal.write(JournalLine(end="damaged", why=str(error)))
                 raise
             finally:
+                lanes.close()
                 journal.close()
 
     def _limits(self) -> supervisor.Limits:
@@ -147,6 +155,7 @@ class _Waiting:
 
     journal: Journal
     signals: supervisor.Signals
+    lanes: Lanes
     beaten: float = 0.0
     asked: float | None = None  # when it was first seen that this worker should stop
 
@@ -156,6 +165,7 @@ class _Waiting:
         if now - self.beaten > HEARTBEAT_SECONDS / 2:
             self.journal.touch()
             self.beaten = now
+        self.lanes.enforce()  # tasks that run meanwhile
         if self.signals.stop and self.asked is None:
             self.asked = now
         return self.signals.hard or (self.asked is not None and now - self.asked > supervisor.GRACE_SECONDS)
@@ -168,27 +178,61 @@ class _Job:
     claimant: Claimant
     limits: supervisor.Limits
     fail_fast: FailFast
+    lanes: Lanes
     _stops: tuple[frozenset[str] | None, list[Cancellation]] = (
         frozenset(),
         [],
     )  # names of the files that were read, and the cancellations in them
     why: str | None = None  # why this job is not started again
     _made_progress: bool = False  # whether this start of the job got further than earlier ones
+    _error: bool = False  # whether this job ends because of an error of its own
 
     def do(self, tasks: list[Planned]) -> str:
-        waiting = list(self._groups(tasks))
-        while waiting and not self.worker.signals.stop:
-            if self.fail_fast.has_stopped():
-                return "done"
-            group = [task for task in waiting.pop(0) if not self._cancelled(task)]
-            if not group:
-                continue
-            ending = self._do_group(group)
-            if ending == "crashed" and self._may_run_alone(group):
-                waiting = [[task] for task in group] + waiting  # one of them caused it: run each alone
-            elif ending in ("near the limit", "stopped"):
-                return self._interrupted([group, *waiting], near_limit=ending == "near the limit")
-        return self._interrupted(waiting, near_limit=False) if waiting else "done"
+        """Run groups of tasks, as many at a time as share the GPU; no more begin once one was interrupted."""
+        waiting, interrupted, near_limit = list(self._groups(tasks)), list[list[Planned]](), False
+        self.worker.sharing.begin()
+        try:
+            while self.lanes or (waiting and not interrupted and not self.worker.signals.stop):
+                if not interrupted and not self.worker.signals.stop and (chosen := self._next(waiting)):
+                    if self.fail_fast.has_stopped():
+                        waiting = []
+                        continue
+                    waiting.remove(chosen)
+                    if group := [task for task in chosen if not self._cancelled(task)]:
+                        self.lanes.start(group, self._do_group(group))
+                    continue
+                for group, ending in self.lanes.step():
+                    if ending == "crashed" and self._may_run_alone(group):
+                        # one of them caused it: run each alone
+                        waiting = [[task] for task in group] + waiting
+                    elif ending in ("near the limit", "stopped"):
+                        interrupted.append(group)
+                        near_limit = near_limit or ending == "near the limit"
+                self.worker.sharing.look(self.lanes.pids())
+        except Exception:
+            self._end_because_of_an_error()
+            raise
+        left = [*interrupted, *waiting]
+        return self._interrupted(left, near_limit=near_limit) if left else "done"
+
+    def _next(self, waiting: list[list[Planned]]) -> list[Planned] | None:
+        """The group that may start now; None if there is none.
+
+        A repetition of a trial that may end early waits for the first one, which decides for all.
+        """
+        if len(self.lanes) >= self.worker.sharing.lanes:
+            return None
+        search = self.worker.trials.search
+        if search is None or search.pruner is None or not self.lanes:
+            return waiting[0] if waiting else None
+        first = {group[0].run for group in self.lanes.groups() if group[0].repetition == 0}
+        return next((group for group in waiting if group[0].run not in first), None)
+
+    def _end_because_of_an_error(self) -> None:
+        """Have the other tasks save a checkpoint and stop, without waiting for a storage that is away."""
+        self._error = True
+        with transient.patience(transient.at_once(self.claimant.submission.folder)):
+            self.lanes.finish()
 
     def _interrupted(self, waiting: list[list[Planned]], *, near_limit: bool) -> str:
         """How a job ends that was interrupted: `again` if its queue should start it again.
@@ -217,7 +261,8 @@ class _Job:
         """Whether these tasks could be done one by one, which a group that is always trained whole cannot."""
         return len(group) > 1 and self.worker.assignment.group_of(group[0])[1] is None
 
-    def _do_group(self, group: list[Planned]) -> str:
+    def _do_group(self, group: list[Planned]) -> Work:
+        """Claim a group of tasks, run it, and record its outcomes; the value of the generator is how it ended."""
         claimed = [(task, attempt) for task in group if (attempt := self._claim(task))]
         if not claimed:
             return "not claimed"
@@ -245,7 +290,7 @@ class _Job:
             ending = supervisor.Ending(0, 0.0)
         else:
             with self._telling(ready) as meanwhile:
-                ending = self._supervise(work, claimed, reason, meanwhile)
+                ending = yield from self._supervise(work, claimed, reason, meanwhile)
         ends = self._settle(claimed, ready.records, ending)
         if ending.asked == NEAR_LIMIT:
             return "near the limit"
@@ -283,7 +328,7 @@ class _Job:
         claimed: list[tuple[Planned, AttemptFiles]],
         reason: SharedReason,
         meanwhile: Callable[[], None],
-    ) -> supervisor.Ending:
+    ) -> supervisor.Watched:
         first = claimed[0][1]
         text = self.worker.status_line
         line = StatusLine(lambda: text(first)) if text else None
@@ -292,21 +337,23 @@ class _Job:
         watch = supervisor.Watch(
             self.worker.signals,
             self.journal.touch,
-            lambda: CANCELLED if self._are_cancelled(keys) else None,
+            lambda: CANCELLED if self._are_cancelled(keys) else NEIGHBOUR if self._error else None,
             HEARTBEAT_SECONDS,
             self.worker.forked,
             reason,
             meanwhile,
+            self.worker.reaped,
+            self.lanes.pids,
         )
-        start = supervisor.Start(
-            lambda: self._in_child(work), self.worker.environment, self.worker.descriptors
-        )
+        environment = {**self.worker.environment, **self.worker.sharing.environment()}
+        start = supervisor.Start(lambda: self._in_child(work), environment, self.worker.descriptors)
         return supervisor.run(start, capture, self.limits, watch)
 
     def _in_child(self, work: child.Work) -> None:
         with transient.patience(
             transient.worker(self.claimant.submission.folder)
         ):  # its parent writes the heartbeat
+            limit_tensorflow()
             child.do(work)
 
     def _claim(self, task: Planned) -> AttemptFiles | None:
@@ -370,7 +417,11 @@ class _Job:
             wall_seconds=round(now - _seconds(record.started or ""), 3),
         )
         if ending.limit:
-            return replace(record, state="failed", error=_limit(ending.limit, self.limits, ending.peak_gb))
+            return replace(
+                record,
+                state="failed",
+                error=_limit(ending.limit, self.limits, ending.peak_gb, ending.is_shared),
+            )
         if ending.asked:
             why = stop_reason(ending.asked)
             return replace(
@@ -422,13 +473,21 @@ def _seconds(timestamp: str) -> float:
     return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
-def _limit(kind: str, limits: supervisor.Limits, peak_gb: float = 0.0) -> ErrorRecord:
+def _limit(
+    kind: str, limits: supervisor.Limits, peak_gb: float = 0.0, is_shared: bool = False
+) -> ErrorRecord:
     if kind == "timeout":
         minutes = (limits.task_seconds or 0) / 60
         return limit_record(
             "timeout",
             f"The task took longer than task_minutes ({minutes:g}). Its last checkpoint is kept; "
             "`submit --retry` gives it twice as long.",
+        )
+    if is_shared:
+        return limit_record(
+            "memory",
+            f"The tasks that the job ran at a time used more than resources.memory_gb ({limits.memory_gb:g}) together; "
+            f"this one, the largest, used {peak_gb:.2f} GB. `submit --retry` gives the job more.",
         )
     return limit_record(
         "memory",

@@ -11,11 +11,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from neurofit.transient import retry
 from neurofit.worker import child, teardown
@@ -171,6 +171,7 @@ class Ending:
     memory: bool = False  # whether the kernel killed it because memory ran out
     limit: str | None = None  # "timeout" or "memory" if this process enforced that limit
     asked: str | None = None  # why it was asked to stop
+    is_shared: bool = False  # whether it exceeded the limit of memory only together with others
 
 
 @dataclass
@@ -184,6 +185,8 @@ class Watch:
     forked: Callable[[int], None]
     reason: SharedReason = field(default_factory=SharedReason)
     meanwhile: Callable[[], None] = lambda: None  # called about every second
+    ended: Callable[[int], None] = lambda pid: None  # called once the child and its processes are gone
+    beside: Callable[[], Collection[int]] = lambda: ()  # other children of the job, which share its memory
 
 
 @dataclass
@@ -195,8 +198,24 @@ class Start:
     closed: tuple[int, ...]  # descriptors that it has to close
 
 
-def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
-    """Run it in a forked child, and wait until the child and all its processes have ended."""
+class Wait(NamedTuple):
+    """What a watched child waits for."""
+
+    pid: int
+    seconds: float  # at most
+    descriptors: list[int]  # input that comes from it
+    enforce: Callable[[], None]  # ends or kills it if its time is over, also while the storage is away
+
+
+Watched = Generator[Wait, list[int], Ending]
+
+
+def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Watched:
+    """Run it in a forked child, until the child and all its processes have ended.
+
+    A generator, so that one process can watch several children: it yields what it waits for, and is sent the
+    descriptors that have input. If it is closed, the child is killed.
+    """
     capture.open()
     kills = _kernel_kills()
     parent = os.getpid()
@@ -208,8 +227,9 @@ def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Ending:
     capture.in_parent()
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)  # parent and child both set it, so that it is set before either goes on
-    ending = _Watcher(pid, capture, limits, watch).until_it_ends()
+    ending = yield from _Watcher(pid, capture, limits, watch).until_it_ends()
     capture.finish()
+    watch.ended(pid)
     ending.memory = ending.status == -signal.SIGKILL and _kernel_kills() > kills
     return ending
 
@@ -237,27 +257,39 @@ def _be_child(start: Start, capture: Capture, parent: int) -> None:
 class _Watcher:
     def __init__(self, pid: int, capture: Capture, limits: Limits, watch: Watch) -> None:
         self.pid, self.capture, self.limits, self.watch = pid, capture, limits, watch
+        self.process = os.getpid()
         self.began = time.monotonic()
         self.next_beat = self.began + watch.heartbeat_seconds * random.uniform(0.6, 1.0)
         self.kill_at: float | None = None
         self.limit: str | None = None
+        self.is_shared = False
         self.asked: str | None = None
+        self.is_over = False  # its process number may be another's
 
-    def until_it_ends(self) -> Ending:
+    def until_it_ends(self) -> Watched:
         pause = 0.0
-        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            self.capture.pass_on(self.watch.signals.wait(pause, self.capture.descriptors()))
-            pause = POLL_SECONDS
-            self.capture.draw()
-            now = time.monotonic()
-            if now - self.began > 0.5 * POLL_SECONDS:
-                self._check(now)
-        self._signal(
-            signal.SIGKILL
-        )  # what the child has left behind; its process number is not reused until it is reaped
-        _, status, usage = os.wait4(self.pid, 0)
+        try:
+            while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                self.capture.pass_on(
+                    (yield Wait(self.pid, pause, self.capture.descriptors(), self._enforce_now))
+                )
+                pause = POLL_SECONDS
+                self.capture.draw()
+                now = time.monotonic()
+                if now - self.began > 0.5 * POLL_SECONDS:
+                    self._check(now)
+        finally:  # also if the job gives it up
+            if os.getpid() == self.process:  # a child of the job has a copy of this generator
+                # what the child has left behind; its process number is not reused until it is reaped
+                self._signal(signal.SIGKILL)
+                _, status, usage = os.wait4(self.pid, 0)
+                self.is_over = True
         return Ending(
-            os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20, limit=self.limit, asked=self.asked
+            os.waitstatus_to_exitcode(status),
+            usage.ru_maxrss / 2**20,
+            limit=self.limit,
+            asked=self.asked,
+            is_shared=self.is_shared,
         )
 
     def _check(self, now: float) -> None:
@@ -265,14 +297,22 @@ class _Watcher:
             self.watch.heartbeat()
             self.next_beat = now + self.watch.heartbeat_seconds * random.uniform(0.6, 1.0)
         self.watch.meanwhile()
+        self._enforce(now, self.watch.cancelled)
+
+    def _enforce_now(self) -> None:
+        """As in a check, but without a look at files."""
+        if not self.is_over:
+            self._enforce(time.monotonic(), lambda: None)
+
+    def _enforce(self, now: float, cancelled: Callable[[], str | None]) -> None:
         if self.kill_at is not None:
             if now >= self.kill_at or self.watch.signals.hard:
                 self._signal(signal.SIGKILL)
             return
-        reason = self.watch.signals.stop or self.watch.cancelled() or self._limit(now)
+        reason = self.watch.signals.stop or cancelled() or self._limit(now)
         if reason:
             self.asked = reason
-            self.watch.reason.write(self.watch.cancelled() or reason)  # a cancellation may come with a signal
+            self.watch.reason.write(cancelled() or reason)  # a cancellation may come with a signal
             self.kill_at = now + GRACE_SECONDS
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGXCPU if self.limit == "timeout" else signal.SIGTERM)
@@ -282,13 +322,23 @@ class _Watcher:
         if limits.task_seconds is not None and now - self.began > limits.task_seconds:
             self.limit = "timeout"
             return "its time limit is exceeded"
-        if limits.memory_gb is not None and memory_gb(self.pid) > limits.memory_gb:
+        if limits.memory_gb is not None and self._uses_too_much(limits.memory_gb):
             self.limit = "memory"
             self._signal(signal.SIGKILL)
             return "its memory limit is exceeded"
         if limits.deadline is not None and now > limits.deadline:
             return NEAR_LIMIT
         return None
+
+    def _uses_too_much(self, most_gb: float) -> bool:
+        """Whether this child exceeds the job's memory, or is the largest of those that do together."""
+        own, others = memory_gb(self.pid), [pid for pid in self.watch.beside() if pid != self.pid]
+        if not others or own + sum(map(memory_gb, others)) <= most_gb:
+            return own > most_gb
+        # what they share since they were forked counts once
+        own, *rest = (memory_gb(pid, proportional_kb) for pid in (self.pid, *others))
+        self.is_shared = own <= most_gb
+        return own + sum(rest) > most_gb and own >= max(rest)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -304,14 +354,28 @@ def _kernel_kills() -> int:
         return 0
 
 
-def memory_gb(pid: int) -> float:
-    """Resident memory of a process and its descendants, in GB."""
+def resident_kb(pid: int) -> int:
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def proportional_kb(pid: int) -> int:
+    """Its share of the memory that it has with other processes, and its own; resident memory if that is not known."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return resident_kb(pid)
+
+
+def memory_gb(pid: int, kilobytes: Callable[[int], int] = resident_kb) -> float:
+    """Memory of a process and its descendants, in GB."""
     total = 0.0
     try:
-        with open(f"/proc/{pid}/statm") as file:
-            total = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
+        total = kilobytes(pid) / 2**20
         with open(f"/proc/{pid}/task/{pid}/children") as file:
             below = [int(word) for word in file.read().split()]
     except OSError:
         return total
-    return total + sum(memory_gb(number) for number in below)
+    return total + sum(memory_gb(number, kilobytes) for number in below)

@@ -20,7 +20,7 @@ from neurofit.store.layout import AttemptFiles, TaskFiles
 from neurofit.store.records import CheckpointRecord
 from neurofit.store.suggestions import PRUNED_AT
 from neurofit.transient import retry
-from neurofit.worker import checkpoints, persistent
+from neurofit.worker import checkpoints, gpu_sharing, persistent
 from neurofit.worker.pruning import Pruning
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -132,6 +132,14 @@ class TaskContext:
     def checkpoints(self) -> list[Path]:
         """Folders to resume from, newest first; empty on a first attempt."""
         return checkpoints.published(self.files, self.fresh_after)
+
+    @property
+    def gpu_memory_gb(self) -> float | None:
+        """What this task may use of its GPU's memory, in GB; None if it has the GPU to itself.
+
+        TensorFlow and JAX keep to it. With PyTorch, call `torch.cuda.set_per_process_memory_fraction`.
+        """
+        return gpu_sharing.memory_gb()
 
     def log(self, step: int | float, **numbers: float) -> None:
         """Add a row to `history.csv`.

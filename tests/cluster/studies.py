@@ -102,6 +102,50 @@ STEPS = """
 """
 
 
+SHARED = """
+    import json, os, time
+    from pathlib import Path
+    here = Path({here!r})
+    def fit(task, *, run=0):
+        first = 0
+        for folder in task.checkpoints[:1]:
+            first = json.loads((folder / "step.json").read_text())
+            task.resume(folder)
+        (here / f"{{task.repetition}}-{{task.attempt.number}}").touch()
+        for step in range(first, 20):
+            task.log(step, value=step)
+            until = time.monotonic() + 120
+            while step == 10 and not (here / "go").exists() and time.monotonic() < until:
+                if task.should_stop():
+                    with task.save_checkpoint(step) as folder:
+                        (folder / "step.json").write_text(str(step))
+                    task.stop()
+                time.sleep(0.02)
+        task.record(gpu=os.environ["CUDA_VISIBLE_DEVICES"], gb=task.gpu_memory_gb)
+        return {{"first": first}}
+    experiment = nf.Experiment(fit=fit, repetitions=4)
+"""
+
+
+def three_share_a_gpu(bench, tmp_path: Path, profile: str, interrupt) -> None:
+    """A job of four tasks, three at a time, which its queue interrupts and starts again."""
+    bench.script("shared", SHARED.format(here=str(tmp_path)))
+    shared = "tasks_per_gpu: 3\ngpu_memory_gb: 2\n"
+    (id,) = bench.submit("shared", bench.runner("queue", profile + shared)).ids
+    until(lambda: bench.counts("shared")["running"] == 3 and len(list(tmp_path.glob("?-1"))) == 3)
+    interrupt(id)
+    until(lambda: len(list(tmp_path.glob("?-2"))) == 3)  # the same three go on
+    (tmp_path / "go").touch()
+    assert bench.wait("shared") == {"done": 4}
+    rows = bench.outcomes("shared")
+    assert Counter(row["metrics"]["first"] for row in rows) == {10: 3, 0: 1}
+    assert {row["facts"]["gb"] for row in rows} == {2.0}
+    assert len({(row["attempt"], row["facts"]["gpu"]) for row in rows}) == 2  # on one GPU at each start
+    assert sorted(map(dict, attempts(bench, "shared").values()), key=len) == [{"done": 1}] + 3 * [
+        {"done": 1, "stopped": 1}
+    ]
+
+
 MODEL = """
     import time
 

@@ -13,7 +13,7 @@ import pytest
 from contract import BackendContract
 from held import Held
 from queue_tests import Queue, QueueTests
-from studies import QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, until
+from studies import QUICK, STEPS, WAITS, attempts, like_an_undisturbed_one, three_share_a_gpu, until
 
 from neurofit.backends.qsub.gridengine import SgeBackend
 from neurofit.store.hosts import read_hosts
@@ -147,6 +147,18 @@ def test_jobs_on_gpus_see_one_each_and_never_the_same(bench, tmp_path, monkeypat
     bench.submit("gpu", bench.runner("queue", text))
     assert bench.wait("gpu") == {"done": 4}
     assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}
+
+
+def test_tasks_that_share_the_gpu_of_a_job_stop_and_go_on_together(bench, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "nvidia-smi").write_text(
+        "#!/bin/sh\ncase $1 in --query-gpu*) printf '0, GPU-a\\n1, GPU-b\\n' ;; esac\n",
+    )
+    (programs / "nvidia-smi").chmod(0o755)
+    setup = f"setup: ['export PATH={programs}:$PATH NEUROFIT_DEVICES={tmp_path}/devices']\n"
+    text = f"backend: sge\nqueue: gpu.q\nresources: {{cpus: 1, gpus: 1}}\n{setup}"
+    three_share_a_gpu(bench, tmp_path, text, lambda id: gridengine_says("qmod", "-rj", id))
 
 
 def test_a_job_deleted_by_hand_is_reported_and_not_started_again(bench, tmp_path):

@@ -14,7 +14,16 @@ import pytest
 from contract import BackendContract
 from held import Held
 from queue_tests import Queue, QueueTests
-from studies import QUICK, STEPS, WAITS, attempts, kill_job, like_an_undisturbed_one, until
+from studies import (
+    QUICK,
+    STEPS,
+    WAITS,
+    attempts,
+    kill_job,
+    like_an_undisturbed_one,
+    three_share_a_gpu,
+    until,
+)
 
 from neurofit.backends.slurm.backend import SlurmBackend
 from neurofit.store.hosts import read_hosts
@@ -122,6 +131,15 @@ def test_a_job_on_a_gpu_sees_that_one(bench):
     bench.submit("gpu", bench.runner("queue", text))
     assert bench.wait("gpu") == {"done": 3}
     assert {record["metrics"]["gpu"] for record in bench.outcomes("gpu")} == {0, 1}
+
+
+def test_tasks_that_share_the_gpu_of_a_job_stop_and_go_on_together(bench, tmp_path):
+    text = "backend: slurm\nqueue: gpu\ngrace_seconds: 20\nresources: {cpus: 3, gpus: 1, memory_gb: 1}\n"
+
+    def give_notice(id: str) -> None:
+        slurm_says("scancel", "--batch", "--signal=USR2", f"{id}_0")
+
+    three_share_a_gpu(bench, tmp_path, text, give_notice)
 
 
 def test_the_throttle_is_shared_out_among_the_parts(bench, tmp_path):

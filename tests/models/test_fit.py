@@ -124,6 +124,12 @@ def test_an_architecture_that_hides_its_arguments_is_refused():
         Fit(hidden)
 
 
+def test_jit_is_part_of_an_id_only_where_it_is_asked_for():
+    """Its default was False: a script that says so keeps the ids of its runs."""
+    found = [Fit(dog, training=Training(jit=jit)).settings()["training"] for jit in (None, False, True)]
+    assert found == [{}, {}, {"jit": True}]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -426,6 +426,34 @@ def test_constraints_of_weights_hold_after_every_step(small, desk):
     assert weights(desk, fit)[0].min() == 0
 
 
+def test_xla_is_chosen_where_it_was_measured_to_be_faster(small, desks, monkeypatch):
+    from neurofit.models.training_loop import program
+
+    def own(shapes):
+        import keras
+
+        class Own(keras.layers.Dense):
+            """XLA may not know what it does."""
+
+        return keras.Sequential(
+            [keras.Input(shapes.image), keras.layers.Flatten(), Own(shapes.neurons, "softplus")]
+        )
+
+    def chosen(architecture, **settings):
+        desk = desks(f"{architecture.__name__} {settings}")
+        desk.run(Fit(architecture, data=small, split=SPLIT, training=Training(**settings)))
+        return desk.facts["jit"]
+
+    hsm, what_where = nf.models.architectures.hsm, nf.models.architectures.what_where
+    monkeypatch.setattr(program, "LEAST_COMPILED", 9)  # 60 images: 4 steps an epoch
+    assert [chosen(hsm, epochs=epochs) for epochs in (2, 3)] == [False, True]
+    assert chosen(hsm, epochs=3, jit=False) is False
+    assert chosen(hsm, epochs=2, jit=True) is True
+    assert chosen(what_where, epochs=3) is False
+    assert chosen(own, epochs=3) is False
+    assert chosen(hsm, epochs=10, optimizer="lbfgs", validate_every=10) is False
+
+
 @pytest.mark.parametrize("name", ["hsm", "linear_nonlinear", "what_where"])
 @pytest.mark.parametrize("jit", [False, True])
 def test_ready_made_architectures_train(name, jit, small, desk):

@@ -131,6 +131,28 @@ def test_each_cause_has_its_command(error, state, command):
     assert found.command == command and ("free space" in found.first) == (error["message"] == DISK_FULL)
 
 
+@pytest.mark.parametrize(
+    ("type_", "message"),
+    [
+        ("ResourceExhaustedError", "OOM when allocating tensor with shape[16,48,31,31] on /device:GPU:0"),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB."),
+        ("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592 bytes."),
+        ("InternalError", "Failed call to cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        ("RuntimeError", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("shared", "words"), [(1, "fix the error"), (3, "which was 3"), ("auto", "by which `auto`")]
+)
+def test_a_gpu_that_tasks_share_and_that_is_full_has_its_own_advice(type_, message, shared, words):
+    error = ErrorRecord(kind="exception", type=type_, message=message)
+    known = {"all_failed": 2, "repetitions": 1, "runner": "q", "resources": ResourcesRecord(), "peak_gb": 1.0}
+    found = remedy("e", error, State.FAILED, [(0, 0), (1, 0)], **known, tasks_per_gpu=shared)
+    assert words in found.first and found.command == "neurofit submit e --backend q --retry"
+    other = ErrorRecord(kind="exception", type="ValueError", message="memory")
+    assert "fix the error" in remedy("e", other, State.FAILED, [(0, 0)], **known, tasks_per_gpu=shared).first
+
+
 def test_runs_as_a_selector():
     assert naming("e", [(1, 0), (4, 0), (5, 3), (6, 0)]) == "e:1,4-6"
     assert naming("e", [(run, 0) for run in range(0, 40, 2)]) == "e"

@@ -91,6 +91,17 @@ def test_a_notify_command_that_only_the_node_lacks_is_reported(tmp_path):
     assert about(None, LocalBackend()) == []  # that is this host, which was looked at already
 
 
+@pytest.mark.parametrize(
+    ("share", "ok", "what"),
+    [(24.0, True, "a task gets 24 GB of GPU memory"), (None, False, "a task has no limit of GPU memory")],
+)
+def test_the_share_of_a_gpu_is_reported(tmp_path, share, ok, what):
+    backend = SlurmBackend(resources=Resources(cpus=4, gpus=1), tasks_per_gpu=3)
+    canary = Canary("done", 3.0, facts={**SEEN, "gpu_memory_gb": share}, here={"clock_seconds": -0.1})
+    seen = findings(canary, Runner("mine", "slurm", backend, None), Study(tmp_path))
+    assert [(one.ok, one.what) for one in seen if "GPU memory" in one.what] == [(ok, what)]
+
+
 def test_what_was_not_tried_is_not_a_fault(tmp_path):
     (untried,) = [
         finding for finding in found(tmp_path, imports={"tensorflow": {}}) if "not tried" in finding.what

@@ -16,7 +16,7 @@ TASK = Planned(3, 1, 0)
 def job_of(folder) -> _Job:
     files = SubmissionFiles(folder)
     files.stops.mkdir(parents=True, exist_ok=True)
-    return _Job(None, None, Claimant(files, 0, 1, Process.here()), None, None)
+    return _Job(None, None, Claimant(files, 0, 1, Process.here()), None, None, None)
 
 
 def test_a_cancellation_that_replaces_a_half_written_file_is_seen(tmp_path):

@@ -188,8 +188,10 @@ def test_a_worker_that_waits_beats_on(bench):
     from neurofit import transient
     from neurofit.store.journal import Journal
     from neurofit.worker.job import _Waiting
+    from neurofit.worker.lanes import Lanes
     from neurofit.worker.supervisor import Signals
 
+    signals = Signals()
     submission = SubmissionFiles(bench.study.training_data / "exp" / "submissions" / "s")
     submission.journals.mkdir(parents=True)
     journal = Journal(submission, 0)
@@ -197,7 +199,9 @@ def test_a_worker_that_waits_beats_on(bench):
     away = submission.folder.with_name("away")
     submission.folder.rename(away)
     threading.Timer(0.3, away.rename, [submission.folder]).start()
-    with transient.patience(transient.worker(submission.folder, _Waiting(journal, Signals()).beat)):
+    with transient.patience(
+        transient.worker(submission.folder, _Waiting(journal, signals, Lanes(signals)).beat)
+    ):
         journal._failed = True
         journal.write(JournalLine(end="done"))
     assert journal.path.stat().st_mtime > time.time() - 100

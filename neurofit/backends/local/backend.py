@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -57,6 +57,19 @@ class LocalBackend(Backend):
     def waits_for_needs(self) -> bool:
         return True
 
+    def misfit(self) -> str | None:
+        tasks, workers = self.tasks_per_gpu, self.workers
+        if isinstance(tasks, int) and workers is not None and workers < tasks:
+            return (
+                f"'workers' is {workers}, so that {tasks} tasks (tasks_per_gpu) never share a GPU. Leave workers out, "
+                f"or give at least {tasks}."
+            )
+        return super().misfit()
+
+    def tasks_at_a_time(self) -> int | Literal["auto"]:
+        """A job runs its tasks in turn, and several jobs share a GPU, unless each job measures what fits."""
+        return 1 if isinstance(self.tasks_per_gpu, int) else self.tasks_per_gpu
+
     def jobs_at_a_time(self) -> int | None:
         return len(self.slots())
 
@@ -83,7 +96,11 @@ class LocalBackend(Backend):
                     f"resources.gpus is {wanted}, but this machine has {len(gpus)} GPU(s) for this process. Ask for "
                     "fewer, or use another runner."
                 )
-            return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts[:number]]
+            shared = self.tasks_per_gpu if isinstance(self.tasks_per_gpu, int) else 1
+            if shared > 1 and self.workers is None:  # asked for, however many cores there are
+                number = min(shared * len(parts), self.max_running or shared * len(parts))
+            # a GPU gets its second task after each has its first
+            return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in (parts * shared)[:number]]
         if wanted == 0:
             return [{"CUDA_VISIBLE_DEVICES": ""} for _ in range(number)]
         return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(number)]
@@ -104,9 +121,11 @@ class LocalBackend(Backend):
         settings = {
             "jobs": submission.jobs,
             "slots": self.slots(),
-            "environment": thread_environment(self.resources.cpus),
+            "environment": thread_environment(self.threads()),
             "study": str(submission.study),
         }
+        if self.tasks_at_a_time() != 1:
+            settings["several"] = True
         if submission.at_end:
             settings["at_end"] = submission.at_end
         if submission.gate:

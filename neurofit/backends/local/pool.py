@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Slot:
     jobs: socket.socket | None = None
     pid: int | None = None
     job: int | None = None
-    child: int | None = None
+    children: set[int] = field(default_factory=set)  # process groups that the worker has started
     received: bytes = b""  # an incomplete line
 
 
@@ -58,6 +58,7 @@ class Pool:
         self.folder = folder
         self.environment = {**os.environ, **settings["environment"]}
         self.study = settings["study"]
+        self.several = settings.get("several", False)  # whether a job runs several tasks at a time
         self.waiting = collections.deque(range(settings["jobs"]))
         self.slots = [Slot(number, environment) for number, environment in enumerate(settings["slots"])]
         self.slots = self.slots[: max(1, settings["jobs"])]
@@ -377,9 +378,15 @@ class Pool:
 
     def _handle(self, slot: Slot, word: str) -> None:
         if word.startswith("child "):
-            slot.child = int(word.removeprefix("child "))
+            if not self.several:
+                slot.children.clear()
+            slot.children.add(int(word.removeprefix("child ")))
             return
-        job, slot.job, slot.child = slot.job, None, None
+        if word.startswith("gone "):
+            slot.children.discard(int(word.removeprefix("gone ")))
+            return
+        job, slot.job = slot.job, None
+        slot.children.clear()
         if job is None:
             return
         if word in ("again", "stopped") and self.stopping is None:
@@ -395,14 +402,15 @@ class Pool:
             self._write(ended=job)
 
     def _worker_ended(self, slot: Slot) -> None:
-        """Kill what the worker's child has started, and put its job back into the queue."""
+        """Kill what the worker's children have started, and put its job back into the queue."""
         if slot.jobs is not None:
             self.selector.unregister(slot.jobs)
             slot.jobs.close()
-        if slot.child is not None:
+        for child in slot.children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(slot.child, signal.SIGKILL)
-        job, slot.jobs, slot.pid, slot.job, slot.child = slot.job, None, None, None, None
+                os.killpg(child, signal.SIGKILL)
+        slot.children.clear()
+        job, slot.jobs, slot.pid, slot.job = slot.job, None, None, None
         if not self._sees_script() and self._is_deleted():
             self._end_now()
         if job is None or self.stopping is not None or self.over:

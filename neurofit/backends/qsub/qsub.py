@@ -154,7 +154,7 @@ class QsubBackend(Backend):
             "job": self.job_number,
             "environment": "\n".join(
                 f"export {name}={shlex.quote(value)}"
-                for name, value in thread_environment(self.resources.cpus).items()
+                for name, value in thread_environment(self.threads()).items()
             ),
             "setup": "\n".join(self.setup) or ":",
             "command": f'{self._command()} "$submission" "$job"',

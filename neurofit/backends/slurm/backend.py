@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from neurofit.backends.base import (
     Backend,
@@ -48,8 +48,6 @@ LOOKED_BACK_SECONDS = 86400.0  # before a submission was written, since clocks d
 WORDS_PER_SCANCEL = 50
 HIDDEN = "this cluster shows jobs only to the user who queued them, and these were queued by"
 
-Thing = TypeVar("Thing")
-
 
 @dataclass(frozen=True)
 class SlurmBackend(Backend):
@@ -65,7 +63,7 @@ class SlurmBackend(Backend):
 
     def script(self, submission: Submission) -> str:
         """The submission's job.sh, which starts a worker."""
-        threads = thread_environment(self.resources.cpus)
+        threads = thread_environment(self.threads())
         environment = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
         early = "trap '' USR1 USR2  # until the worker listens"
         lines = ["#!/bin/bash", early, *environment, f"cd -- {shlex.quote(str(submission.study))} || exit 66"]
@@ -136,7 +134,7 @@ class SlurmBackend(Backend):
 
         named = self._clusters()
         try:
-            names = self._names(named)
+            names = clusters.names(named)
             configs = self._configs(names)
         except QueueError as error:
             raise SubmissionError(str(error)) from error  # nothing has been queued yet
@@ -191,10 +189,10 @@ class SlurmBackend(Backend):
         if not any(cluster for _, cluster in noted):
             return ()
         try:
-            names = self._names(self._clusters())
+            names = clusters.names(self._clusters())
         except QueueError:
             return ()
-        here = (names[0] if len(names) == 1 else "") if names else self._own()
+        here = (names[0] if len(names) == 1 else "") if names else clusters.own()
         ids = (entry.id for entry, cluster in noted if here and cluster == here)
         return tuple(dict.fromkeys(id for id in ids if answers.NUMBER.fullmatch(id)))
 
@@ -203,8 +201,8 @@ class SlurmBackend(Backend):
             one for one in submissions if (one.folder / SCRIPT).exists()
         ]  # without a script, nothing was queued
         found: list[Queued] = []
-        for cluster, group in self._grouped(
-            (one, self._names(_of_script(one.folder))) for one in asked
+        for cluster, group in clusters.grouped(
+            (one, clusters.names(clusters.of_script(one.folder))) for one in asked
         ).items():
             found += self._find(cluster, {plain(one.token): one for one in group})
         return found
@@ -225,7 +223,7 @@ class SlurmBackend(Backend):
             if token in asked and line.is_unreadable:
                 raise QueueError(line.problem)
             if submission := asked.get(token):
-                where = _note(name, owner(submission.folder / SCRIPT), _of_script(submission.folder))
+                where = _note(name, owner(submission.folder / SCRIPT), clusters.of_script(submission.folder))
                 if (token, first) not in found or int(line.id) > int(found[token, first].id):
                     found[token, first] = Queued(submission.folder, line.id, first, last, where)
         for token, submission in asked.items():
@@ -234,54 +232,12 @@ class SlurmBackend(Backend):
                 raise HiddenError(f"{HIDDEN} {user}, who submitted {token}")
         return list(found.values())
 
-    # clusters
-
-    def _names(self, named: str | None) -> tuple[str, ...]:
-        """Names of clusters; empty: this host's own.
-
-        Raises
-        ------
-        QueueError
-            All clusters are meant, and accounting cannot be asked for their names.
-        """
-        if named is None:
-            return ()
-        if named != clusters.ALL:
-            return tuple(named.split(","))
-        return answers.read_clusters(ask(["sacctmgr", "-nP", "show", "cluster", "format=cluster"]))
-
-    def _places(self, entry: Queued) -> tuple[str, ...]:
-        """The clusters that a call's jobs may be on; empty: this host's own, unless another one was noted."""
-        process = entry.process or {}
-        if "clusters" in process:
-            return (process["cluster"],) if process["clusters"] else ()
-        return self._names(
-            _of_script(entry.folder)
-        )  # noted by version 0.1, which assumed this host's own cluster
-
-    def _grouped(self, things: Iterable[tuple[Thing, tuple[str, ...]]]) -> dict[str | None, list[Thing]]:
-        """Group things by the clusters that they are on. None: this host's own, which needs no accounting."""
-        groups: dict[str | None, list[Thing]] = {}
-        own = None
-        for thing, names in things:
-            if names and own is None:
-                own = self._own()
-            for name in names or (None,):
-                groups.setdefault(None if name == own else name, []).append(thing)
-        return groups
-
-    def _own(self) -> str:
-        """Name of this host's cluster; empty if its controller does not answer."""
-        with contextlib.suppress(QueueError):
-            return self._config()["ClusterName"]
-        return ""
-
     # states
 
     def poll(self, queued: Iterable[Queued]) -> Mapping[JobKey, QueueState]:
         live: dict[JobKey, QueueState] = {}
         failed: list[tuple[Queued, QueueError]] = []
-        groups = self._grouped((entry, self._places(entry)) for entry in queued)
+        groups = clusters.grouped((entry, clusters.places(entry)) for entry in queued)
         for cluster, entries in groups.items():
             try:
                 self._add_hidden(live, self._poll(live, cluster, entries), cluster)
@@ -336,7 +292,7 @@ class SlurmBackend(Backend):
         ended: dict[JobKey, Ending] = {}
         groups: dict[str | None, list[Queued]] = {}
         for entry in queued:  # accounting can be asked about every cluster
-            for cluster in self._places(entry) or ((entry.process or {}).get("cluster"),):
+            for cluster in clusters.places(entry) or ((entry.process or {}).get("cluster"),):
                 groups.setdefault(cluster, []).append(entry)
         for cluster, entries in groups.items():
             try:
@@ -375,17 +331,17 @@ class SlurmBackend(Backend):
         unknown: list[tuple[Queued, tuple[str, ...]]] = []
         for entry in queued:
             noted = (entry.process or {}).get("cluster")
-            names = self._places(entry) or ((noted,) if noted else ())
+            names = clusters.places(entry) or ((noted,) if noted else ())
             (unknown if len(names) > 1 else known).append((entry, names))
-        groups = self._grouped(known)
-        for cluster, entries in self._grouped(unknown).items():
+        groups = clusters.grouped(known)
+        for cluster, entries in clusters.grouped(unknown).items():
             silent = self._poll({}, cluster, entries)
             groups.setdefault(cluster, []).extend(entry for entry in entries if entry not in silent)
         return groups
 
     def host_deaths(self, queued: Iterable[Queued]) -> list[HostDeath]:
         found = []
-        for cluster, entries in self._grouped((entry, self._places(entry)) for entry in queued).items():
+        for cluster, entries in clusters.grouped((entry, clusters.places(entry)) for entry in queued).items():
             by_id = {entry.id: entry for entry in entries}
             starts: Counter[JobKey] = Counter()
             for line in programs.sacct(answers.sacct(list(by_id), cluster, every_start=True)):
@@ -401,7 +357,7 @@ class SlurmBackend(Backend):
     # the site
 
     def hosts(self) -> list[Host]:
-        names = self._names(self._clusters())
+        names = clusters.names(self._clusters())
         nodes = [node for name in names or (None,) for node in programs.nodes(self.queue, name)]
         return [Host(node.name, node.host) for node in nodes]
 
@@ -412,7 +368,7 @@ class SlurmBackend(Backend):
 
     def limits(self) -> Limits:
         """The smallest limits of the clusters that jobs may go to."""
-        names = self._names(self._clusters())
+        names = clusters.names(self._clusters())
         found, sizes = [], []
         for config in self._configs(names):
             sizes.append(answers.array_size(config))
@@ -436,7 +392,7 @@ class SlurmBackend(Backend):
             advice = f"{', '.join(missing)} not found: is this a submit host?"
             return [Finding(False, "SLURM's programs are on PATH", advice)]
         try:
-            configs = self._configs(self._names(self._clusters()))
+            configs = self._configs(clusters.names(self._clusters()))
         except QueueError as error:
             return [Finding(False, "SLURM's controller answers", str(error), answered=False)]
         accounts = all(config.get("AccountingStorageType", "").endswith("slurmdbd") for config in configs)
@@ -488,17 +444,6 @@ class SlurmBackend(Backend):
 def _note(cluster: str, user: str, named: str | None) -> dict[str, str | None]:
     """The record beside an array's id. `clusters`: those that it was offered to; None: this host's own."""
     return {"cluster": cluster, "user": user, "clusters": named}
-
-
-def _of_script(folder: Path) -> str | None:
-    """The clusters that the scripts of a submission name."""
-    path = next(iter(sorted((folder / "slurm").glob("[0-9]*.sh"))), None)
-    try:
-        return clusters.in_script(path.read_text(errors="replace")) if path else None
-    except OSError as error:
-        raise QueueError(
-            f"{path}: cannot be read ({error.strerror}), so it is not known which cluster has the jobs."
-        ) from error
 
 
 def _hides(config: Mapping[str, str], user: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which clusters jobs may go to if a site has several: from a profile, the environment or a script. Pure functions.
+"""Which clusters jobs may go to if a site has several, from a profile, the environment or a script, and where jobs are.
 
 `sbatch --clusters=a,b` gives a job to the cluster that would start it first, and prints that cluster's name. Every
 other program has to be asked about that cluster with `-M`.
@@ -6,11 +6,19 @@ other program has to be asked about that cluster with `-M`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
 
-from neurofit.errors import RunnerError
+from neurofit.backends.base import Queued
+from neurofit.backends.commands import ask
+from neurofit.backends.slurm import answers, programs
+from neurofit.errors import QueueError, RunnerError
+
+Thing = TypeVar("Thing")
 
 ALL = "all"  # stands for every cluster that accounting knows
 VARIABLES = ("SLURM_CLUSTERS", "SBATCH_CLUSTERS")  # if both are set, sbatch reads the first
@@ -69,3 +77,56 @@ def in_script(text: str) -> str | None:
         elif line.strip() and not line.startswith("#"):
             break
     return in_options(options)
+
+
+def of_script(folder: Path) -> str | None:
+    """The clusters that the scripts of a submission name."""
+    path = next(iter(sorted((folder / "slurm").glob("[0-9]*.sh"))), None)
+    try:
+        return in_script(path.read_text(errors="replace")) if path else None
+    except OSError as error:
+        raise QueueError(
+            f"{path}: cannot be read ({error.strerror}), so it is not known which cluster has the jobs."
+        ) from error
+
+
+def names(named: str | None) -> tuple[str, ...]:
+    """Names of clusters; empty: this host's own.
+
+    Raises
+    ------
+    QueueError
+        All clusters are meant, and accounting cannot be asked for their names.
+    """
+    if named is None:
+        return ()
+    if named != ALL:
+        return tuple(named.split(","))
+    return answers.read_clusters(ask(["sacctmgr", "-nP", "show", "cluster", "format=cluster"]))
+
+
+def places(entry: Queued) -> tuple[str, ...]:
+    """The clusters that a call's jobs may be on; empty: this host's own, unless another one was noted."""
+    process = entry.process or {}
+    if "clusters" in process:
+        return (process["cluster"],) if process["clusters"] else ()
+    return names(of_script(entry.folder))  # noted by version 0.1, which assumed this host's own cluster
+
+
+def grouped(things: Iterable[tuple[Thing, tuple[str, ...]]]) -> dict[str | None, list[Thing]]:
+    """Group things by the clusters that they are on. None: this host's own, which needs no accounting."""
+    groups: dict[str | None, list[Thing]] = {}
+    here = None
+    for thing, of_thing in things:
+        if of_thing and here is None:
+            here = own()
+        for name in of_thing or (None,):
+            groups.setdefault(None if name == here else name, []).append(thing)
+    return groups
+
+
+def own() -> str:
+    """Name of this host's cluster; empty if its controller does not answer."""
+    with contextlib.suppress(QueueError):
+        return programs.config()["ClusterName"]
+    return ""

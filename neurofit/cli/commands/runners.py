@@ -95,10 +95,15 @@ def check(name: str, canary: bool, wait_seconds: float, tries_notify: bool, as_j
     be asked.
     """
     from neurofit.backends import runner
+    from neurofit.orchestrate import job_sizes
 
     study = options.here()
     chosen = runner.load(study.runners, name)
-    found = [*chosen.backend.check(), *_of_notify(study, chosen, tries_notify)]
+    found = [
+        *chosen.backend.check(),
+        *job_sizes.findings(chosen.backend),
+        *_of_notify(study, chosen, tries_notify),
+    ]
     if not as_json:
         _print(found)
     sent = None

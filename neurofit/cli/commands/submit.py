@@ -291,7 +291,7 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: Iterable[Part]) -> None:
-    from neurofit.orchestrate import searches
+    from neurofit.orchestrate import job_sizes, searches
     from neurofit.orchestrate.raises import raises
     from neurofit.orchestrate.sizing import proposal
 
@@ -316,6 +316,8 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: I
         if sentence := wording.together_sentence(plan):
             terminal.say(f"  {sentence}")
         terminal.say(wording.cost_line(plan, cost))
+        for sentence in job_sizes.sentences(plan.jobs_of(chosen.backend), chosen.backend, plan.processes):
+            terminal.say(f"  {sentence}")
         for one in raises(parts):
             terminal.say(one.sentence)
         if (better := proposal(plan, chosen)) is not None:

@@ -30,7 +30,7 @@ from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.cotraining import CotrainingProgram
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
 from neurofit.models.training_loop.loop import PRUNED, Loop
-from neurofit.models.training_loop.program import Program
+from neurofit.models.training_loop.program import Program, is_faster_compiled
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def finished(
     result = predict_and_score(loop.program, kept, prepared.parts, fit.scores, prepared.classes)
     loop.program.model.save_weights(task.folder / saved.WEIGHTS)
     write_predictions(task.folder, prepared.parts, result, prepared.classes)
-    facts |= _facts(loop.name, prepared, result)
+    facts |= _facts(loop, prepared, result)
     task.record(**facts)
     for warning in result.undefined:
         data.warn(task, warning)
@@ -107,14 +107,8 @@ def _loop(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any, f
     """The training of a new model, not started; its recipe is written."""
     model = new_model(fit, routed, prepared, task)
     write_recipe(fit, routed, prepared, model, task)
-    return Loop(program_of(routed, prepared, model), task, *monitored(routed, prepared), first)
-
-
-def new_model(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any) -> keras.Model:
-    """The model of a task before its training, with what is frozen."""
-    model = _model(fit, routed, prepared.parts.train, task, prepared.classes)
     warm_start.freeze(model, routed.training.freeze)
-    return model
+    return Loop(program_of(routed, prepared, model), task, *monitored(routed, prepared), first)
 
 
 def write_recipe(
@@ -132,6 +126,9 @@ def program_of(
     training, parts, classes = routed.training, prepared.parts, prepared.classes
     if training.optimizer == "lbfgs":
         kind = LbfgsProgram
+    elif training.jit is None and classes is None:
+        steps = training.epochs * -(-parts.train.n_images // training.batch_size)
+        training = replace(training, jit=is_faster_compiled(model, steps))
     train, rates = data.arrays(parts.train, training.dtype, classes), _rates(training, parts)
     if classes is None:
         return kind(model, training, train, rates)
@@ -177,10 +174,10 @@ def _trained_path(
     )
 
 
-def _model(
-    fit: FitSettings, routed: Routed, train: datasets.Dataset, task: Any, classes: Classes | None
-) -> keras.Model:
-    model = _built(fit, routed, train, task, classes)
+def new_model(fit: FitSettings, routed: Routed, prepared: PreparedData, task: Any) -> keras.Model:
+    """The model of a task before its training, with all its weights trainable."""
+    train = prepared.parts.train
+    model = _built(fit, routed, train, task, prepared.classes)
     for one, other in equal_initial_weights(model):
         warning = f"{one} and {other} have equal initial values: give each its own initializer."
         log.warning(warning)
@@ -223,16 +220,17 @@ def end(reason: str, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _facts(monitored: str, prepared: PreparedData, result: ScoredPredictions) -> dict[str, Any]:
+def _facts(loop: Loop, prepared: PreparedData, result: ScoredPredictions) -> dict[str, Any]:
     facts = {
         "neurons_scored": result.n_scored,
         "neurons_silent": result.n_silent,
         "constant_predictions": result.n_constant,
         "data_hash": prepared.dataset.hash(),
-        "monitored": monitored or None,
+        "monitored": loop.name or None,
+        "jit": bool(loop.training.jit),
     }
     if result.n_reliable is not None:
         facts["neurons_reliable"] = result.n_reliable
-    if monitored == "test":
+    if loop.name == "test":
         facts["monitored_test"] = "the test set was monitored during training, and its scores are reported"
     return facts

@@ -29,6 +29,7 @@ from neurofit.models.fitting.task import (
     program_of,
     write_recipe,
 )
+from neurofit.models.fitting.warm_start import freeze
 from neurofit.models.ready_made import FitSettings, Routed
 from neurofit.models.training_loop.group import Group
 from neurofit.models.training_loop.loop import Loop
@@ -176,6 +177,7 @@ def _loops(
             model = new_model(fit, routed, of_member, member)
             if not isinstance(member, Companion):
                 write_recipe(fit, routed, of_member, model, member)
+            freeze(model, routed.training.freeze)
             same_data = first is not None and of_member is first[1]
             if first is not None and same_data and first[0].holds_for(model):
                 program = first[0].program

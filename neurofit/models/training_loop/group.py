@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from neurofit.errors import Diverged
 from neurofit.models.training_loop import checkpoint
@@ -28,7 +29,10 @@ from neurofit.models.training_loop.loop import EVENTS, PRUNED, Loop
 from neurofit.models.training_loop.program import State
 from neurofit.models.training_loop.vectorised import NotVectorised, VectorisedProgram, stacked, unstacked
 
-AT_ONCE = 32  # repetitions per vectorised step: more take longer each on a CPU, whose cache they leave
+# Repetitions per vectorised step. On a CPU, more take longer each, because they leave its cache (docs/performance.md)
+AT_ONCE, ON_GPU = 32, 1_000
+WEIGHTS_AT_ONCE = 400_000  # of all of them, for the same reason
+LEAST_AT_ONCE = 8  # where fewer fit, repetitions are trained faster in turn
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,10 @@ class Group:
     def __post_init__(self) -> None:
         self.training = self.loops[0].training
         self.errors |= self.absent
+        self._n_weights = int(self.loops[0].snapshot.state.weights.shape[0])
+        if self.vectorised is not None and at_once(self._n_weights) < LEAST_AT_ONCE:
+            self.vectorised = None
+            self.why_in_turn = f"with {self._n_weights:,} weights each, that is faster on a CPU"
 
     @property
     def active(self) -> list[int]:
@@ -139,13 +147,13 @@ class Group:
         Only where a validation is due: how many epochs a call has depends on the clock, and results must not.
         """
         if not self._batches:
-            self._batches = batches(range(len(self.loops)))
+            self._batches = batches(range(len(self.loops)), at_once(self._n_weights))
             if len(active) == len(self.loops):
                 return True
         together = {place for batch in self._batches for place in batch}
         due = self._epoch(active) % self.training.validate_every == 0
         if due and 2 * len(active) <= len(together):
-            self._batches = batches(active)
+            self._batches = batches(active, at_once(self._n_weights))
             return True
         return False
 
@@ -255,12 +263,19 @@ class Group:
             self.vectorised = None
 
 
-def batches(places: Sequence[int], at_once: int = AT_ONCE) -> list[tuple[int, ...]]:
-    """The repetitions of each vectorised step, as few and as equal as possible.
+def at_once(n_weights: int) -> int:
+    """The most repetitions of so many weights that one vectorised step trains."""
+    if tf.config.list_physical_devices("GPU"):
+        return ON_GPU
+    return min(AT_ONCE, max(1, WEIGHTS_AT_ONCE // n_weights))
+
+
+def batches(places: Sequence[int], most: int) -> list[tuple[int, ...]]:
+    """The repetitions of each vectorised step, in as few and as equal steps of at most `most` as possible.
 
     All have the same number, so that one program trains them: the last one repeats its last repetition.
     """
-    number = math.ceil(len(places) / at_once)
+    number = math.ceil(len(places) / most)
     size = math.ceil(len(places) / number)
     cut = [tuple(places[start : start + size]) for start in range(0, len(places), size)]
     return [one + (one[-1],) * (size - len(one)) for one in cut]

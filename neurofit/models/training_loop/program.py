@@ -19,13 +19,14 @@ from keras import ops
 from neurofit.datasets.disk_images import DiskImages
 from neurofit.errors import NeurofitError, UsageError
 from neurofit.models import losses, optimizers
-from neurofit.models.building import as_model_takes
+from neurofit.models.building import as_model_takes, every_layer
 from neurofit.models.data import Arrays
 from neurofit.models.training import Training
 from neurofit.models.weight_names import rate_factors
 
 ROWS_AT_ONCE = 512  # images per call when predicting, fewer if they are large
 BYTES_AT_ONCE = 32 * 2**20  # of their inputs
+LEAST_COMPILED = 20_000  # steps: fewer do not make up for XLA's compilation, which takes 1 to 2 s
 READ_AHEAD = 2  # steps whose batches are read from disk while others are computed
 
 
@@ -272,6 +273,21 @@ class Program:
     def _weights(self, vector):
         pieces = tf.split(vector, [int(np.prod(shape)) for shape in self._shapes])
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes)]
+
+
+def is_faster_compiled(model: keras.Model, steps: int) -> bool:
+    """Whether XLA makes a training faster, as far as that was measured (docs/performance.md).
+
+    True on a CPU for a model of dense and Gaussian layers, without convolutions, whose training has enough steps to
+    make up for the compilation. Layers of others are not tried: XLA may not know their operations.
+    """
+    if steps < LEAST_COMPILED or tf.config.list_physical_devices("GPU"):
+        return False
+    return all(
+        type(layer).__module__.startswith(("keras.", "neurofit."))
+        and not any(part in type(layer).__name__ for part in ("Conv", "Lambda", "Random"))
+        for layer in every_layer(model)
+    )
 
 
 def rows_at_once(part: Arrays) -> int:

@@ -1,0 +1,131 @@
+"""Children that one process watches at a time: they end in any order, and are stopped whatever it does meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from neurofit.process import Process
+from neurofit.store.submissions import Planned
+from neurofit.worker import supervisor
+from neurofit.worker.lanes import Lanes, Work
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    signals = supervisor.Signals()
+    signals.listen()
+    found = Lanes(signals)
+    yield found
+    found.close()
+    signals.close()
+
+
+class Children:
+    """Lanes whose children do as they are told."""
+
+    def __init__(self, lanes: Lanes, folder: Path) -> None:
+        self.lanes, self.folder, self.ended = lanes, folder, []
+
+    def start(self, number: int, do: Callable[[], None], error: Exception | None = None, **limits) -> None:
+        capture = supervisor.Capture(self.folder / f"{number}.out", self.folder / f"{number}.err")
+        watch = supervisor.Watch(
+            self.lanes.signals, lambda: None, lambda: None, 30.0, lambda pid: None, ended=self.ended.append
+        )
+        run = supervisor.run(supervisor.Start(do, {}, ()), capture, supervisor.Limits(**limits), watch)
+        self.lanes.start([Planned(number, 0, 0)], self._work(run, error))
+
+    def _work(self, run: supervisor.Watched, error: Exception | None) -> Work:
+        ending = yield from run
+        if error is not None:
+            raise error
+        return str(ending.limit or ending.asked or ending.status)
+
+    def until_all_have_ended(self) -> list[tuple[int, str]]:
+        found = []
+        while self.lanes:
+            found += [(group[0].run, ending) for group, ending in self.lanes.step()]
+        return found
+
+    def until_written(self, *numbers: int) -> None:
+        """Until these children have said something."""
+        deadline = time.monotonic() + 60
+        while not all((self.folder / f"{number}.out").read_text() for number in numbers):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def children(lanes, tmp_path) -> Children:
+    return Children(lanes, tmp_path)
+
+
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def sleep(seconds: float = 60.0) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.write(1, b"asleep")
+    time.sleep(seconds)
+
+
+def test_they_run_at_a_time_and_end_in_any_order(children, tmp_path):
+    children.start(0, lambda: wait_for_file(tmp_path / "second"))
+    children.start(1, (tmp_path / "second").touch)
+    assert sorted(children.until_all_have_ended()) == [(0, "0"), (1, "0")]
+    assert len(set(children.ended)) == 2
+
+
+def test_each_has_its_own_time_limit(children):
+    children.start(0, sleep, task_seconds=0.1)
+    children.start(1, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert sorted(children.until_all_have_ended()) == [(0, "timeout"), (1, "-9")]
+
+
+def test_a_signal_reaches_all(children, lanes):
+    for number in range(3):
+        children.start(number, sleep)
+    children.until_written(0, 1, 2)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert sorted(children.until_all_have_ended()) == [(number, "SIGUSR1") for number in range(3)]
+
+
+def test_they_are_stopped_while_the_process_waits_for_something_else(children, lanes):
+    for number in range(2):
+        children.start(number, sleep)
+    children.until_written(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    pids = lanes.pids()
+    deadline = time.monotonic() + 60
+    while any(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None for pid in pids):
+        assert time.monotonic() < deadline
+        lanes.enforce()  # as between two tries to reach a storage
+        time.sleep(0.01)
+    assert sorted(children.until_all_have_ended()) == [(0, "SIGTERM"), (1, "SIGTERM")]
+
+
+def test_an_error_after_one_has_ended_leaves_the_others_to_go_on(children, lanes, tmp_path):
+    children.start(0, lambda: None, OSError("no space"))
+    children.start(1, lambda: wait_for_file(tmp_path / "go"))
+    with pytest.raises(OSError, match="no space"):
+        children.until_all_have_ended()
+    assert [group[0].run for group in lanes.groups()] == [1]
+    (tmp_path / "go").touch()
+    lanes.finish()
+    assert not lanes
+
+
+def test_what_is_given_up_is_killed(children, lanes):
+    children.start(0, sleep)
+    (child,) = [Process.of(pid) for pid in lanes.pids()]
+    lanes.close()
+    assert not lanes and child.is_alive() is False
