@@ -36,6 +36,7 @@ def fit(
     loss: str = "poisson",
     validate_every: int = 100,
     jit: bool = True,
+    together: int = 1,
     kind: type[Fit] = Fit,
 ) -> Fit:
     """A fit as in the thesis: Adam, batches of 16, constant learning rate, the last weights.
@@ -53,6 +54,8 @@ def fit(
     validate_every : int, default 100
         Epochs between validations.
     jit : bool, default True
+    together : int, default 1
+        Repetitions that one program trains, see `Training`.
     kind : type, default Fit
         The class of the fit.
 
@@ -68,6 +71,7 @@ def fit(
         unit_rates="train+monitored" if loss == "poisson" else "none",
         validate_every=validate_every,
         jit=jit,
+        together=together,
     )
     return kind(architecture, data=data, training=training, split=SPLIT, standardise=standardise)
 

@@ -126,3 +126,11 @@ def test_the_guide_names_every_experiment(study, experiment):
 
 def test_the_short_name_of_a_baseline_is_its_own(study):
     assert [scripts.find(study, name).name for name in BASELINES] == list(BASELINES)
+
+
+def test_baseline_4_together_is_baseline_4_under_another_id(study):
+    alone, together = (plan.load(study, name) for name in ("bl4", "bl4_together"))
+    assert [run.arguments for run in together.runs()] == [run.arguments for run in alone.runs()]
+    assert together.repetitions == alone.repetitions == 25
+    assert {**alone.adapter.settings()["training"], "together": 5} == together.adapter.settings()["training"]
+    assert not {run.id for run in together.runs()} & {run.id for run in alone.runs()}
