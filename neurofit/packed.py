@@ -233,15 +233,21 @@ def size(path: Path | str) -> int:
 
 
 def _packed(path: Path | str) -> Member | None:
-    if (place := place_of(path)) is None:
-        return None
-    with archive_at(place[0]) as archive:
-        return archive.members.get(place[1]) if archive else None
+    with _found(path) as (_, member):
+        return member
 
 
 def _packed_content(path: Path | str) -> bytes | None:
-    if (place := place_of(path)) is None:
-        return None
-    with archive_at(place[0]) as archive:
-        member = archive.members.get(place[1]) if archive else None
+    with _found(path) as (archive, member):
         return archive.read(member) if archive and member and not member.is_folder else None
+
+
+@contextlib.contextmanager
+def _found(path: Path | str) -> Iterator[tuple[Archive | None, Member | None]]:
+    """The archive that has a file, and the file; a link that stayed in its folder may lead to a packed one."""
+    place = place_of(os.path.realpath(path) if os.path.islink(path) else path)
+    if place is None:
+        yield None, None
+        return
+    with archive_at(place[0]) as archive:
+        yield archive, archive.members.get(place[1]) if archive else None

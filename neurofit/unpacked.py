@@ -124,7 +124,7 @@ def _write(
         if there.is_dir() and not there.is_symlink():
             (target / name).mkdir(exist_ok=True)
         else:
-            (target / name).symlink_to(os.path.abspath(there))
+            (target / name).symlink_to(_inside(there, name) or os.path.abspath(there))
     for member in wanted:
         path = target / member.name.removeprefix(f"{attempt}/")
         if member.is_folder:
@@ -135,6 +135,14 @@ def _write(
             file.write(archive.read(member))
         os.chmod(path, 0o600 | (member.mode & 0o100))
         os.utime(path, ns=(member.modified, member.modified))
+
+
+def _inside(there: Path, name: str) -> str | None:
+    """Where a link leads, if that is inside the folder of the attempt: what it names may have been packed."""
+    if not there.is_symlink() or os.path.isabs(text := os.readlink(there)):
+        return None
+    leads = os.path.normpath(os.path.join(os.path.dirname(name), text))
+    return None if leads.split(os.sep)[0] == os.pardir else text
 
 
 def _is_whole(folder: Path, wanted: list[Member], attempt: str) -> bool:

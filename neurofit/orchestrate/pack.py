@@ -223,8 +223,8 @@ def _for_each(
     done = 0
     with contextlib.closing(_looks(study, name, lambda: done < len(runs), dry_run)) as looks:
         for status, until in looks:
-            unsettled = _unsettled(status)
-            while done < len(runs) and (dry_run or time.monotonic() < until):
+            unsettled, first = _unsettled(status), done
+            while done < len(runs) and (dry_run or done == first or time.monotonic() < until):
                 run, entry = runs[done], status.registry.runs.get(runs[done])
                 try:
                     if entry is None:

@@ -8,6 +8,7 @@ that was read. The caller holds the experiment's lock.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import stat
@@ -405,7 +406,7 @@ def unpack(folder: Path) -> tuple[int, int]:
                 _sync_folder(folder / name)
             if not gone:
                 path.unlink()
-    return restored, len(gone)
+    return restored, sum(not one.is_folder for one in gone)
 
 
 def _restore(folder: Path, archive: Archive, member: Member, made: set[str]) -> bool:
@@ -414,8 +415,9 @@ def _restore(folder: Path, archive: Archive, member: Member, made: set[str]) -> 
         return False
     data = archive.read(member)
     _make_folder(folder, os.path.dirname(member.name), made)
-    partial = partial_path(path)
+    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.unpack.partial")
     try:
+        partial.unlink(missing_ok=True)  # of a command that was killed
         with open(partial, "xb") as file:
             file.write(data)
             file.flush()
