@@ -15,18 +15,20 @@ import os
 import re
 import stat
 import struct
-import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from neurofit.errors import StoreError
 
+if TYPE_CHECKING:
+    import zipfile  # slow to import, and only archives need it
+
 ARCHIVE = "packed.zip"
-LARGEST_BYTES = 100_000_000  # of a file that is packed
+LARGEST_BYTES = 100_000_000  # of a member that is read
 MOST_MEMBERS = 10_000_000
 _COMMENT = "neurofit pack 1 "
 _MODIFIED = 0x464E  # of the extra field with the time of a file in nanoseconds
@@ -35,9 +37,9 @@ _PLACE = re.compile(
 )
 _NAME = re.compile(r"rep-\d+/attempt-\d+(?:/(?!\.\.?(?:/|\Z))[^/\0]+)+/?", re.DOTALL)
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_STORED, _DEFLATED = 0, 8
 _REMEMBERED = 64  # lists of members
 _BROKEN = (
-    zipfile.BadZipFile,
     NotImplementedError,
     ValueError,
     struct.error,
@@ -119,9 +121,14 @@ class Archive:
         self.members: Mapping[str, Member] = known[1]
 
     def _listed(self) -> dict[str, Member]:
+        import zipfile
+
         with self._explained("its list of files"):
-            with zipfile.ZipFile(self._file) as archive:
-                infos, comment = archive.infolist(), archive.comment
+            try:
+                with zipfile.ZipFile(self._file) as archive:
+                    infos, comment = archive.infolist(), archive.comment
+            except zipfile.BadZipFile as error:
+                raise ValueError(str(error)) from error
             if len(infos) > MOST_MEMBERS:
                 raise ValueError("too many files")
             found: dict[str, Member] = {}
@@ -155,9 +162,9 @@ class Archive:
                 raise ValueError("another file is there")
             file.seek(header[10], os.SEEK_CUR)
             data = file.read(info.compress_size)
-            if info.compress_type == zipfile.ZIP_DEFLATED:
+            if info.compress_type == _DEFLATED:
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
-            elif info.compress_type != zipfile.ZIP_STORED:
+            elif info.compress_type != _STORED:
                 raise ValueError(f"compression {info.compress_type} is not known")
             if len(data) != member.size or zlib.crc32(data) != info.CRC:
                 raise ValueError("its checksum is another one")

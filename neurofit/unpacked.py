@@ -13,15 +13,18 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurofit import packed, recording
 from neurofit.errors import StoreError
 from neurofit.files import explain_os_errors, partial_path
 from neurofit.packed import Archive, Member
+
+if TYPE_CHECKING:
+    import tempfile
 
 MOST_BYTES = 4_000_000_000  # of all copies
 MOST_COPIES = 1_000
@@ -168,6 +171,8 @@ def _store() -> Path:
     except OSError:
         pass
     if not _temporary:
+        import tempfile  # imports much, and few processes need it
+
         _temporary.append(tempfile.TemporaryDirectory(prefix="neurofit-"))
     return Path(_temporary[0].name)
 

@@ -11,7 +11,9 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ UNSETTLED = {
 HELD_SECONDS = (10.0, 40.0)  # how long the lock is held at a time: at least, at most
 _READS = 5.0  # times as long as it takes to read the status
 _GIVEN_UP_SECONDS = 0.2
+AT_ONCE = 8  # runs at a time: most of the time is spent waiting for the disk
+BATCH = 32
 _ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what one run meets, the next one will meet too
 
 
@@ -61,6 +65,9 @@ class Refusal:
     is_error: bool = False
 
 
+_Said = RunResult | Refusal | Counter[str] | None
+
+
 @dataclass
 class Report:
     """What happened to the runs of one experiment."""
@@ -71,6 +78,17 @@ class Report:
     refused: list[Refusal] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)  # why single files stay → how many
     ended: str | None = None  # why the runs after the last one were not looked at
+
+    def add(self, said: _Said) -> None:
+        """Add what became of a run; None if there was nothing to do."""
+        if isinstance(said, RunResult):
+            self.runs.append(said)
+        elif isinstance(said, Refusal):
+            self.refused.append(said)
+        elif said is None:
+            self.unchanged += 1
+        else:
+            self.left.update(said)
 
     @property
     def has_errors(self) -> bool:
@@ -151,29 +169,26 @@ def pack(
     advance : callable, optional
         Called with the number of runs done so far.
     """
-    report = Report(name)
 
-    def one_run(folder: Path, run: int, unsettled: dict[int, Refusal]) -> None:
+    def one_run(folder: Path, run: int, unsettled: dict[int, Refusal]) -> Iterator[_Said]:
         if run in unsettled:
-            report.refused.append(unsettled[run])
+            yield unsettled[run]
             return
         found = retry(lambda: packing.survey(folder, _has_ended))
-        report.left.update(found.left)
+        yield found.left
         if not found.files:
             if not dry_run:
                 packing.pack(found)
-            report.unchanged += 1
+            yield None
             return
-        new_archive = not found.archive.exists()
         if dry_run:
-            after = found.number - len(found.packable) + new_archive
-            report.runs.append(RunResult(run, found.number, after, found.size_bytes, None))
+            after = found.number - len(found.packable) + (not packing.is_packed(folder))
+            yield RunResult(run, found.number, after, found.size_bytes, None)
             return
         packing.pack(found)
-        report.runs.append(_result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False))))
+        yield _result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False)))
 
-    _for_each(study, name, runs, report, one_run, dry_run, advance)
-    return report
+    return _for_each(study, name, runs, one_run, dry_run, advance)
 
 
 def unpack(
@@ -185,25 +200,22 @@ def unpack(
     advance: Callable[[int], None] = lambda done: None,
 ) -> Report:
     """Restore the files of packed runs; the parameters are those of `pack`."""
-    report = Report(name)
 
-    def one_run(folder: Path, run: int, unsettled: dict[int, Refusal]) -> None:
+    def one_run(folder: Path, run: int, unsettled: dict[int, Refusal]) -> Iterator[_Said]:
         if not packing.is_packed(folder):
-            report.unchanged += 1
+            yield None
             return
         found = retry(lambda: packing.survey(folder, lambda attempt: False))
         if dry_run:
             after = found.number - 1 + packing.number_packed(folder)
-            report.runs.append(RunResult(run, found.number, after, found.size_bytes, None))
+            yield RunResult(run, found.number, after, found.size_bytes, None)
             return
-        kept = packing.unpack(folder)[1]
-        if kept:
+        if kept := packing.unpack(folder)[1]:
             why = f"{kept} of its files belong to attempts whose folders are gone; they stay in the archive."
-            report.refused.append(Refusal(run, why, is_error=True))
-        report.runs.append(_result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False))))
+            yield Refusal(run, why, is_error=True)
+        yield _result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False)))
 
-    _for_each(study, name, runs, report, one_run, dry_run, advance)
-    return report
+    return _for_each(study, name, runs, one_run, dry_run, advance)
 
 
 def _result(run: int, before: packing.RunFiles, after: packing.RunFiles) -> RunResult:
@@ -214,31 +226,39 @@ def _for_each(
     study: Study,
     name: str,
     runs: Sequence[int],
-    report: Report,
-    one_run: Callable[[Path, int, dict[int, Refusal]], None],
+    one_run: Callable[[Path, int, dict[int, Refusal]], Iterator[_Said]],
     dry_run: bool,
     advance: Callable[[int], None],
-) -> None:
+) -> Report:
     """Do something for each run, under the lock unless nothing is changed."""
-    done = 0
-    with contextlib.closing(_looks(study, name, lambda: done < len(runs), dry_run)) as looks:
-        for status, until in looks:
+    report, done = Report(name), 0
+
+    def said(status: ExperimentStatus, unsettled: dict[int, Refusal], run: int) -> tuple[list[_Said], bool]:
+        entry, found = status.registry.runs.get(run), list[_Said]()
+        try:
+            if entry is None:
+                raise StoreError(f"{status.files.registry}: its entry is damaged, so it is not known.")
+            found.extend(one_run(status.files.run(run, entry.id), run, unsettled))
+        except (StoreError, OSError) as error:
+            return [*found, Refusal(run, _sentence(error), is_error=True)], _ends_all(error)
+        return found, False
+
+    looks = contextlib.closing(_looks(study, name, lambda: done < len(runs), dry_run))
+    # the pool ends before the lock is given up
+    with looks as statuses, ThreadPoolExecutor(AT_ONCE) as pool:
+        for status, until in statuses:
             unsettled, first = _unsettled(status), done
             while done < len(runs) and (dry_run or done == first or time.monotonic() < until):
-                run, entry = runs[done], status.registry.runs.get(runs[done])
-                try:
-                    if entry is None:
-                        raise StoreError(
-                            f"{status.files.registry}: its entry is damaged, so it is not known."
-                        )
-                    one_run(status.files.run(run, entry.id), run, unsettled)
-                except (StoreError, OSError) as error:
-                    report.refused.append(Refusal(run, _sentence(error), is_error=True))
-                    if _ends_all(error):
-                        report.ended = f"{len(runs) - done - 1:,} further run(s) were not looked at."
-                        return
-                done += 1
+                batch = runs[done : done + BATCH]
+                answers = list(pool.map(partial(said, status, unsettled), batch))
+                done += len(batch)
+                for one in (one for found, _ in answers for one in found):
+                    report.add(one)
                 advance(done)
+                if any(ends_all for _, ends_all in answers):
+                    report.ended = f"{len(runs) - done:,} further run(s) were not looked at."
+                    return report
+    return report
 
 
 def _looks(

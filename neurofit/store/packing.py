@@ -23,16 +23,17 @@ from pathlib import Path
 from neurofit import packed, recording
 from neurofit.errors import StoreError
 from neurofit.files import explain_os_errors, partial_path
-from neurofit.packed import ARCHIVE, LARGEST_BYTES, Archive, Member
+from neurofit.packed import ARCHIVE, Archive, Member
 from neurofit.process import user
 
 LARGE, LINK, FOREIGN, STRANGE, UNKNOWN_END = (
-    "larger than 100 MB",
+    "larger than 10 MB",
     "links, or files with several names",
     "other users' files",
     "names that are no text, or not plain files",
     "of attempts without an outcome of their own",
 )
+LARGEST_BYTES = 10_000_000  # of a file that is packed: a larger one is a single file anyway
 _KEPT = ("claim.json", "outcome.json")
 _ATTEMPT = re.compile(r"rep-\d+/attempt-\d+")
 _BUSY = re.compile(r"\..*\.partial$|\.nfs.*")  # of an interrupted write, or of a file that a process has open

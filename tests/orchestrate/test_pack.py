@@ -435,6 +435,7 @@ def test_a_full_or_read_only_disk_is_named_and_nothing_is_lost(linear, tmp_path,
 
 def test_the_lock_is_given_up_now_and_then(linear, monkeypatch):
     monkeypatch.setattr(pack, "HELD_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(pack, "BATCH", 1)
     held: list[int] = []
     real = pack.locked
 

@@ -22,7 +22,7 @@ def command(selectors: Sequence[str], dry_run: bool, yes: bool, as_json: bool) -
     """Put the small files of finished runs into one archive per run.
 
     File systems of clusters limit the number of files. Of each attempt, claim.json and outcome.json stay in their
-    folder, and so do files over 100 MB. All commands read packed files as before; `neurofit unpack` restores them.
+    folder, and so do files over 10 MB. All commands read packed files as before; `neurofit unpack` restores them.
     Runs with a task that is queued, running, stopped or lost are left as they are. The command asks before it
     changes anything.
     """
