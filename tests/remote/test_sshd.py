@@ -160,7 +160,9 @@ def test_packed_runs_are_read_from_their_archives(sshd, study, neurofit):
         assert neurofit(*logs) == before and "x is 1" in before[1]
         assert neurofit("logs", "mixed")[1] == before[1]
         assert neurofit("report", "mixed", "-o", str(reports[1]))[0] == 0
-        assert [one.read_text().count("<svg") for one in reports] == [reports[0].read_text().count("<svg")] * 2
+        assert [one.read_text().count("<svg") for one in reports] == [
+            reports[0].read_text().count("<svg")
+        ] * 2
         assert "too much" in reports[1].read_text()
     finally:
         done = sshd.there("cd study && .venv/bin/neurofit unpack mixed --yes")

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from neurofit import packed, unpacked
+from neurofit import packed
 from neurofit.errors import StoreError, UsageError
 from neurofit.files import read_json
 from neurofit.models import data
@@ -50,7 +50,7 @@ def take_over(model: keras.Model, fit: FitSettings, where: str, task: Any) -> di
         If no weight fits, or layers without names do not match those of the finished task.
     """
     folder = _finished(task.study / where.format(repetition=task.repetition), where)
-    there = load_folder(unpacked.folder(folder), fit)
+    there = load_folder(folder, fit)
     try:
         found = match(model, there)
     except UsageError as error:
