@@ -8,6 +8,7 @@ that was read. The caller holds the experiment's lock.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -164,6 +165,10 @@ def pack(found: RunFiles) -> None:
             emptied = [one for one in found.packable if old is not None and one.name in old.members]
         _remove_folders(found.folder, emptied)
         return
+    with explain_os_errors(found.folder, "delete files in it"):
+        for parent in {os.path.dirname(one.name) for one in found.packable}:
+            if not os.access(found.folder / parent, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(found.folder / parent))
     with explain_os_errors(found.archive, "write this archive"):
         read = _written(found)
     with explain_os_errors(found.folder, "delete the packed files in it"):

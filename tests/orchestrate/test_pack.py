@@ -91,8 +91,13 @@ class _Text(io.StringIO):
 def said(bench, *words: str) -> tuple[int, str, str]:
     """A command in this process: its exit code, and what it prints."""
     out, err = _Text(), _Text()
-    with contextlib.chdir(bench.root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = application.run(application.group, "neurofit", [*words])
+    before = os.getcwd()
+    os.chdir(bench.root)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = application.run(application.group, "neurofit", [*words])
+    finally:
+        os.chdir(before)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -273,7 +278,6 @@ def test_repetitions_reruns_and_retries_go_on_after_packing_and_are_packed_too(l
     assert rows[0, 0] == 2 and rows[2, 1] == 3
     assert neurofit.load("linear:0/2", study=linear.root)[1]
     remove(linear.study, survey(linear.study, attempts=True).waste)
-    (ExperimentFiles(linear.study, "linear").folder / "runs").glob("*")
     done = linear.command("unpack", "linear", "--yes")
     assert done.returncode == 0, done
     folder = ExperimentFiles(linear.study, "linear").folder
@@ -348,7 +352,8 @@ def test_a_later_stage_reads_a_packed_file_that_it_declares(linear):
     assert row["attempt"] == 2 and row["metrics"]["sum"] == 64 * 2
     assert list(row["facts"]["inputs"].values()) == [digests[1]]
     status = json.loads(linear.command("status", "later", "--json").stdout)
-    assert status["done_other_data"] == 0 if "done_other_data" in status else True
+    (experiment,) = status["experiments"]
+    assert experiment["done_other_data"] == 0
 
 
 # --- interruptions
