@@ -22,6 +22,7 @@ GROUND = {  # used by all, using each other
     "lazy",
     "neurofit",
     "new_study",
+    "packed",
     "process",
     "protocols",
     "recording",
@@ -33,6 +34,7 @@ GROUND = {  # used by all, using each other
     "t_interval",
     "text",
     "transient",
+    "unpacked",
     "yaml_text",
 }
 MAY_IMPORT = {

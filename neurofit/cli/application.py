@@ -43,6 +43,8 @@ COMMANDS = {
     "runners": "List the runners of this study; `runners check` tries one.",
     "data": "List the data sets of this study; `data add` adds recordings.",
     "clean": "Remove files that no result needs.",
+    "pack": "Put the small files of finished runs into one archive per run.",
+    "unpack": "Restore the files of packed runs.",
 }
 UNLISTED = ("answer",)  # started by other commands, not by hand
 CODES = "\n".join(f"  {code:<7}  {meaning}" for code, meaning in exit_codes.MEANINGS.items())

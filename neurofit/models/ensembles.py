@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurofit import scores
+from neurofit import scores, unpacked
 from neurofit.errors import StoreError, UsageError
 from neurofit.models.fitting import scoring
 from neurofit.models.ready_made import SCORES
@@ -147,7 +147,7 @@ def _equal(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(unpacked.located(path), allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
         missing = {"predictions", *SAME} - found.keys()
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurofit import datasets
+from neurofit import datasets, unpacked
 from neurofit.errors import DataError, NameUnknown, ShapeError, StoreError
 
 PARTS = ("train", "test")
@@ -293,7 +293,7 @@ def neurons_of(folder: Path) -> tuple[str, ...]:
     """ "recording/number" of each neuron that a finished attempt predicts."""
     path = folder / "predictions.npz"
     try:
-        with np.load(path) as saved:
+        with np.load(unpacked.located(path)) as saved:
             return names_of(saved["recording"], saved["number"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofit import datasets
+from neurofit import datasets, unpacked
 from neurofit.datasets.normalisation import check_units
 from neurofit.errors import StoreError
 from neurofit.files import write_whole
@@ -56,6 +56,7 @@ def load_folder(folder: Path, fit: FitSettings) -> keras.Model:
     """
     from neurofit.models.building import Shapes, build
 
+    folder = unpacked.folder(Path(folder))
     record = recipe(folder)
     name = record["architecture"]
     if name not in fit.built:
@@ -191,7 +192,7 @@ def _shapes(weights: dict[str, list[int]]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(unpacked.located(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: missing or damaged ({error}).") from error
     return record

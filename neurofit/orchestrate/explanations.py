@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurofit.errors import StoreError
 from neurofit.experiments.grid.params import canonical, short
 from neurofit.orchestrate.failures import QUEUE, Failure, failures, kind_of
 from neurofit.orchestrate.raises import enough_gb, longer
@@ -162,7 +163,10 @@ def _last_lines(log: Path) -> list[str]:
 
     Each distinct line is there once: a job that is restarted repeats its output.
     """
-    data, _ = quiet_tail(log, _LINES_READ)
+    try:
+        data, _ = quiet_tail(log, _LINES_READ)
+    except StoreError as error:  # it was packed, and its archive is damaged
+        return [str(error)]
     lines = data.decode("utf-8", "replace").splitlines()
     return list(dict.fromkeys(line for line in reversed(lines) if line.strip()))[:LAST_LINES][::-1]
 

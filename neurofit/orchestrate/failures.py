@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus
-from neurofit.status.logs import ended_before_attempt, tail, task_logs
+from neurofit.status.logs import ended_before_attempt, is_there, tail, task_logs
 from neurofit.status.submission_status import SubmissionStatus, submit_again
 from neurofit.store.error_fingerprint import Signature, error_text, signature
 from neurofit.store.evidence import TaskFacts
@@ -134,7 +134,7 @@ def _where(error: ErrorRecord) -> str | None:
 
 
 def _log(status: ExperimentStatus, key: TaskKey) -> Path | None:
-    logs = [log for log in task_logs(status, key).logs if log.path.exists()]
+    logs = [log for log in task_logs(status, key).logs if is_there(log.path)]
     return logs[-1].path if logs else None
 
 

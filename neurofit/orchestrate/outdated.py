@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from neurofit.errors import NeurofitError
+from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments import snapshot
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store import inputs
@@ -79,7 +79,7 @@ def _digest_now(study: Study, name: str, digests: dict[str, str | None]) -> str 
     if name not in digests:
         try:
             digests[name] = inputs.digest(study.root / name)
-        except (OSError, ValueError):
+        except (OSError, ValueError, StoreError):
             digests[name] = None
     return digests[name]
 

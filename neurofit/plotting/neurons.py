@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurofit import packed
 from neurofit.errors import StoreError, UsageError, nearest
 from neurofit.plotting.style import COLOURS, GREY, styled
 from neurofit.plotting.tasks import PlottedTask
@@ -122,8 +124,8 @@ def read_neuron_table(folder: Path) -> NeuronTable | None:
     """
     path = folder / "neurons.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+        text = io.StringIO(packed.read(path).decode("utf-8"), newline="")
+        header, *rows = list(csv.reader(text)) or [[]]
     except FileNotFoundError:
         return None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -175,7 +177,7 @@ def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         The fit saved none.
     """
     try:
-        with np.load(folder / "predictions.npz") as file:
+        with packed.opened(folder / "predictions.npz") as raw, np.load(raw) as file:
             test = file["part"] == "test"
             return np.where(file["mask"], file["responses"], np.nan)[test], file["predictions"][test]
     except FileNotFoundError:

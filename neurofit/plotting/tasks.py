@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurofit import packed
 from neurofit.errors import UsageError
 from neurofit.experiments.selector import parse
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -168,7 +169,7 @@ def _read_histories(tasks: Sequence[PlottedTask], selectors: Sequence[str]) -> l
         if any(steps for steps, _ in history.values()):
             found.append(replace(task, history=history))
     if not found:
-        scored = any((task.folder / "neurons.csv").exists() for task in tasks)
+        scored = any(packed.exists(task.folder / "neurons.csv") for task in tasks)
         hint = " Draw its scores per neuron with --what neurons." if scored else ""
         raise UsageError(f"No task of {' '.join(selectors)} logged anything to history.csv.{hint}")
     return found

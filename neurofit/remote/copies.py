@@ -20,6 +20,7 @@ from typing import IO
 
 from neurofit.errors import HostError, UsageError
 from neurofit.experiments.selector import Range, parse
+from neurofit.packed import ARCHIVE
 from neurofit.store.storage import BESIDE, MARKER
 
 MOST_FILES = 2_000_000
@@ -57,9 +58,7 @@ def wanted_if_small(command: str) -> list[str]:
 
 def wanted(command: str, selectors: Sequence[str]) -> list[str]:
     """Patterns of the paths of the files that a command reads."""
-    if command == "report":
-        return [*_RECORDS, *_OF_REPORT]
-    if command != "logs":
+    if command not in ("report", "logs"):
         return list(_RECORDS)
     places: set[str] = set()
     for selector in selectors:
@@ -68,9 +67,10 @@ def wanted(command: str, selectors: Sequence[str]) -> list[str]:
         except UsageError:
             continue  # the command explains it
         runs = ["*"] if selection.best else [f"{one:03d}-*" for one in _numbers(selection.runs)]
-        # tasks that share a process write to the files of one of them
-        places |= {f"*/runs/{run}/*.log" for run in runs or ["*"]}
-    return [*_RECORDS, *_OF_JOBS, *sorted(places)]
+        places |= {f"*/runs/{run}/{ARCHIVE}" for run in runs or ["*"]}
+        if command == "logs":  # tasks that share a process write to the files of one of them
+            places |= {f"*/runs/{run}/*.log" for run in runs or ["*"]}
+    return [*_RECORDS, *(_OF_REPORT if command == "report" else _OF_JOBS), *sorted(places)]
 
 
 def _numbers(ranges: tuple[Range, ...] | None) -> list[int]:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neurofit import packed
 from neurofit.errors import StoreError
 from neurofit.experiments.grid.params import short
-from neurofit.files import read_json
+from neurofit.files import from_json
 from neurofit.report.tables import RunTable
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.tables.trials import is_counted
@@ -41,8 +42,8 @@ def recipe_of(status: ExperimentStatus, rows: list[TaskRow], table: RunTable) ->
     folder = status.files.task(row["run"], row["id"], row["repetition"]).attempt(row["attempt"] or 0).folder
     found: Any = None
     try:
-        found = read_json(folder / "recipe.json")
-    except (StoreError, OSError):
+        found = from_json(packed.read(folder / "recipe.json"))
+    except (StoreError, OSError, ValueError):
         found = (row.get("facts") or {}).get("recipe")
     if not isinstance(found, Mapping):
         found = {"recipe": found} if found is not None else arguments_of(row)

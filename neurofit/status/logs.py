@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofit import packed
 from neurofit.errors import NameUnknown, StoreError
 from neurofit.files import NO_FILE
 from neurofit.startup_lines import without_startup
@@ -92,13 +93,21 @@ def ended_before_attempt(status: ExperimentStatus, key: TaskKey, newest: int) ->
 
 def _written_by(status: ExperimentStatus, files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles:
     """The attempt whose files hold the output: if tasks share a process, those of the first task."""
-    if attempt.stdout.exists():
+    if is_there(attempt.stdout):
         return attempt
     try:
         log = read_record(attempt.outcome, Outcome).log
         return AttemptFiles(status.files.folder / log) if log else attempt
     except (OSError, StoreError):
         return _while_it_runs(files, attempt) or attempt
+
+
+def is_there(log: Path) -> bool:
+    """Whether a log is in its folder or was packed; also if its archive is damaged."""
+    try:
+        return packed.exists(log)
+    except StoreError:
+        return True
 
 
 def _while_it_runs(files: TaskFiles, attempt: AttemptFiles) -> AttemptFiles | None:
@@ -230,7 +239,7 @@ def tail(path: Path, lines: int | None, *, most_blocks: float = math.inf) -> byt
         Read at most this many blocks of 64 KiB.
     """
     try:
-        with open(path, "rb") as file:
+        with packed.opened(path) as file:
             if lines is None:
                 return file.read()
             end, ends = file.seek(0, 2), 0

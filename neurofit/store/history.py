@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neurofit import packed
 from neurofit.errors import StoreError, UsageError, text_of
 from neurofit.files import known_to_have, write_whole
 from neurofit.text import one_line
@@ -106,8 +107,7 @@ def read_history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
         If the file is damaged.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            lines = file.read().splitlines(keepends=True)
+        lines = packed.read(path).decode("utf-8").splitlines(keepends=True)
         if lines and not lines[-1].endswith("\n"):
             lines.pop()
         header, *rows = list(csv.reader(lines)) or [[]]

@@ -15,22 +15,11 @@ from typing import Any
 from neurofit import recording
 from neurofit.files import write_whole
 from neurofit.process import Process
+from neurofit.recording import cache_folder as cache_folder
 from neurofit.store.evidence import Facts, TaskFacts
 from neurofit.store.layout import ExperimentFiles
 
 FORMAT = 3  # 2 mixed in attempts of other submissions, and had no inputs
-
-
-def cache_folder(environment: dict[str, str] | None = None) -> Path:
-    """The folder of this user's caches: `neurofit` in $XDG_CACHE_HOME, else in ~/.cache.
-
-    A user without a home folder gets a path that cannot exist.
-    """
-    environment = dict(os.environ) if environment is None else environment
-    base = environment.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base if os.path.isabs(base) else os.devnull) / "neurofit"
 
 
 def _path(files: ExperimentFiles, folder: Path) -> Path:

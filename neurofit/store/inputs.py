@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from neurofit import recording
+from neurofit import recording, unpacked
 from neurofit.files import write_whole
-from neurofit.store.index import cache_folder
+from neurofit.recording import cache_folder
 
 _LARGE_BYTES = 1_000_000  # a smaller file is read as fast as its digest is looked up
 _JUST_NOW_SECONDS = 2.0  # a file changed this recently may change again without a new mtime
@@ -52,6 +52,7 @@ def digest(path: Path | str, *, cache: Path | None = None) -> str:
     OSError
         If the path does not exist or cannot be read.
     """
+    path = unpacked.located(path)
     if not os.path.isdir(path):
         return _of_file(os.path.realpath(path), cache)
     whole = hashlib.blake2b(digest_size=8)

@@ -16,10 +16,12 @@ training_data/
     │   ├── notice/                     claim.json digest.json result.json: what the notify command got
     │   └── logs/
     ├── runs/012-3f9a1c2e/suggestion.json    the arguments of a trial of a search
+    ├── runs/012-3f9a1c2e/packed.zip         files of its attempts, if it was packed; see `packing.py`
     └── runs/012-3f9a1c2e/rep-03/
         ├── checkpoint/000400/
         ├── persistent-01/              what the attempts from this one on share, until one starts from scratch
         └── attempt-02/                 claim.json stdout.log stderr.log history.csv outcome.json …
+                                        if it was packed, claim.json and outcome.json alone
 """
 
 from __future__ import annotations
@@ -218,6 +220,9 @@ class ExperimentFiles:
             )
         except FileNotFoundError:
             return []
+
+    def run(self, number: int, run_id: str) -> Path:
+        return self.folder / f"runs/{number:03d}-{run_id[:8]}"
 
     def task(self, number: int, run_id: str, repetition: int) -> TaskFiles:
         return TaskFiles(self.folder / f"runs/{number:03d}-{run_id[:8]}/rep-{repetition:02d}")

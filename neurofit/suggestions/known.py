@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from neurofit import packed
 from neurofit.errors import StoreError
 from neurofit.experiments.grid.search import Search
 from neurofit.store.history import read_history
@@ -183,7 +184,7 @@ class Memory:
         if is_over and self._final.get(key):
             return self._steps[key][1]
         try:
-            size = os.stat(path).st_size
+            size = packed.size(path)
             if self._steps.get(key, (-1, {}))[0] != size:
                 columns = read_history(path)
                 steps, numbers = columns.get(metric, ([], []))

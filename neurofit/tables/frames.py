@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurofit import study as studies
+from neurofit import packed, study as studies
 from neurofit.experiments.selector import Selection
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.tables.query import parse_query
@@ -168,9 +168,11 @@ def neurons(name: str, *, best_by: str | None = None, study: Path | str | None =
             continue
         task = status.files.task(row["run"], row["id"], row["repetition"])
         path = task.attempt(row["attempt"]).folder / "neurons.csv"
-        if not path.exists():
+        try:
+            with packed.opened(path) as file:
+                frame = pandas.read_csv(file)
+        except FileNotFoundError:
             continue
-        frame = pandas.read_csv(path)
         frame.insert(0, "run", row["run"])
         frame.insert(1, "repetition", row["repetition"])
         arguments = {name: value for name, value in row["params"].items() if name not in frame}

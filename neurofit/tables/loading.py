@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurofit import study as studies
+from neurofit import study as studies, unpacked
 from neurofit.errors import NameUnknown, UsageError, nearest
 from neurofit.experiments import scripts
 from neurofit.experiments.fits import FitAdapter
@@ -113,7 +113,7 @@ def predict(
 
 
 def folder(selector: str, *, best_by: str | None = None, study: Path | str | None = None) -> Path:
-    """Find the folder with the files of one finished task.
+    """Find the folder with the files of one finished task: a copy, for reading, if `neurofit pack` packed them.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def ensemble(selector: str, *, best_by: str | None = None, study: Path | str | N
     _check_comparable(
         selector, {result.repetition: read_record(result.files.outcome, Outcome) for result in done}
     )
-    return fit.ensemble([result.files.folder for result in done])
+    return fit.ensemble([unpacked.folder(result.files.folder) for result in done])
 
 
 def _check_comparable(selector: str, outcomes: dict[int, Outcome]) -> None:
@@ -272,7 +272,7 @@ def _finished(
         raise NameUnknown(
             f"'{selector}' cannot be loaded: {problem}. `{command('status', selector)}` shows which tasks are done."
         )
-    return home, _submitted_fit(home, status, result), result.files.folder
+    return home, _submitted_fit(home, status, result), unpacked.folder(result.files.folder)
 
 
 def _select(

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from neurofit import packed
 from neurofit.errors import StoreError
 from neurofit.files import known_to_have, partial_path, to_json
 from neurofit.store.attempts import still_mine
@@ -148,9 +149,8 @@ def _cut_history(source: Path, target: Path, rows: int) -> None:
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes()
+    return packed.read(path)
 
 
 def _table(path: Path) -> list[list[str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
+    return list(csv.reader(io.StringIO(packed.read(path).decode("utf-8"), newline="")))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from neurofit import unpacked
 from neurofit.errors import UsageError, text_of
 from neurofit.experiments.experiment import Seeds
 from neurofit.store import inputs
@@ -189,7 +190,7 @@ class TaskContext:
         Returns
         -------
         Path
-            The absolute path.
+            The absolute path; that of a copy if the file was packed with a finished task.
 
         Raises
         ------
@@ -202,7 +203,7 @@ class TaskContext:
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise UsageError(f"task.uses: '{path}' cannot be read: {error.strerror} ({whole}).") from None
         self.record(inputs={**self.facts.get("inputs", {}), inputs.name_of(path, self.study): found})
-        return whole
+        return unpacked.located(whole)
 
     def keep(self, pattern: str) -> None:
         """Include files of `folder` in checkpoints, so that the next attempt gets them as they were then.

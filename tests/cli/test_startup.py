@@ -106,7 +106,16 @@ def test_every_help(study, words):
 
 
 def test_what_changes_something_has_a_dry_run(study):
-    for words in (["submit"], ["run"], ["cancel"], ["clean"], ["init"], ["data", "add"]):
+    for words in (
+        ["submit"],
+        ["run"],
+        ["cancel"],
+        ["clean"],
+        ["pack"],
+        ["unpack"],
+        ["init"],
+        ["data", "add"],
+    ):
         assert "--dry-run" in study(*words, "--help").stdout
 
 

@@ -203,6 +203,7 @@ def reader(own_home, queues, tmp_path) -> Reader:
 ON_RESULTS = (
     "exports.md",
     "finished-tasks.md",
+    "large_studies.md",
     "plots.md",
     "remote.md",
     "report.md",

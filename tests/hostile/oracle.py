@@ -42,6 +42,8 @@ COMMANDS = [
     ["cancel", "group/slow", "--dry-run"],
     ["clean", "--dry-run"],
     ["clean", "--attempts", "--dry-run", "--json"],
+    ["pack", "exp", "--dry-run"],
+    ["unpack", "exp", "--dry-run", "--json"],
     ["status", "group/slow"],
     ["failures", "broken"],
     ["plot", "exp", "--json"],

@@ -5,6 +5,7 @@ own.
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -134,6 +135,27 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
     assert after["neurons"][0].shape == (4, 3)
     assert desk.facts["start"]["taken"] == ["core/kernel", "core/bias"]
     assert desk.facts["start"]["left"] == ["neurons/kernel", "neurons/bias"]
+
+
+def test_a_training_starts_from_a_task_that_was_packed(small, desk):
+    from neurofit.models import saved
+    from neurofit.store import packing
+
+    fit = Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=3, learning_rate=0.05))
+    desk.run(fit)
+    core = layers(desk, fit)["core"]
+    run = desk.root / "training_data/exp/runs/000-3f9a1c2e"
+    shutil.copytree(desk.root / finished(desk), run / "rep-00/attempt-01")
+    packing.pack(packing.survey(run, lambda attempt: True))
+    assert {path.name for path in (run / "rep-00/attempt-01").iterdir()} == {"claim.json", "outcome.json"}
+    where = "training_data/exp/runs/000-3f9a1c2e/rep-{repetition:02d}"
+    assert desk.run(fit, start=where, freeze=["core"]) is not None
+    for one, other in zip(core, layers(desk, fit)["core"]):
+        np.testing.assert_array_equal(one, other)
+    assert desk.facts["start"]["folder"] == str(run / "rep-00/attempt-01")
+    packed = run / "rep-00/attempt-01"
+    assert nf.models.load_folder(packed, fit).count_params() > 0
+    assert saved.recipe(packed)["architecture"] == "core_and_readout"
 
 
 def test_the_newest_attempt_that_is_done_is_where_a_training_starts(tmp_path):

@@ -148,6 +148,27 @@ def test_a_report_is_written_here(sshd, study, neurofit):
     assert target.stat().st_uid == os.geteuid()
 
 
+def test_packed_runs_are_read_from_their_archives(sshd, study, neurofit):
+    logs = ("logs", "mixed", "--neurofit-there", "none")
+    reports = [sshd.folder / f"report-{number}.html" for number in range(2)]
+    before = neurofit(*logs)
+    assert neurofit("report", "mixed", "-o", str(reports[0]))[0] == 0
+    done = sshd.there("cd study && .venv/bin/neurofit pack mixed --yes")
+    assert "mixed: 2 runs were packed" in done.stdout, done
+    try:
+        assert not list(study.glob("training_data/mixed/runs/*/*/*/*.log"))
+        assert neurofit(*logs) == before and "x is 1" in before[1]
+        assert neurofit("logs", "mixed")[1] == before[1]
+        assert neurofit("report", "mixed", "-o", str(reports[1]))[0] == 0
+        assert [one.read_text().count("<svg") for one in reports] == [
+            reports[0].read_text().count("<svg")
+        ] * 2
+        assert "too much" in reports[1].read_text()
+    finally:
+        done = sshd.there("cd study && .venv/bin/neurofit unpack mixed --yes")
+    assert done.returncode == 0 and list(study.glob("training_data/mixed/runs/*/*/*/*.log"))
+
+
 def test_logs_are_followed_until_the_task_ends(sshd, study):
     words = [
         sys.executable,

@@ -157,10 +157,12 @@ def _print_all(name: str, parts: Iterable[Part], errors_only: bool, *, named: bo
 
 
 def _record(task: TaskLogs, parts: list[Part]) -> dict[str, Any]:
+    from neurofit.status.logs import is_there
+
     files = [
         {"stream": log.stream, "path": str(log.path), "text": data.decode("utf-8", "replace")}
         for owner, log, data in parts
-        if owner is task and (data or log.path.exists())
+        if owner is task and (data or is_there(log.path))
     ]
     run, repetition = task.key
     return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofit import packed
 from neurofit.cli import options, terminal
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
@@ -242,7 +243,7 @@ def _hint(selectors: Sequence[str], what: str, shown: Any) -> None:
     elif what in OF_MODELS:
         others = [kind for kind in OF_MODELS if kind != what]
         terminal.hint(suggested("plot", shown.name, what=others[0]))
-    elif (shown.folder / "weights.weights.h5").exists():  # a model that can be drawn
+    elif packed.exists(shown.folder / "weights.weights.h5"):  # a model that can be drawn
         terminal.hint(suggested("plot", shown.name, what="receptive-fields"))
     else:
         terminal.hint(suggested("results", shown.run))

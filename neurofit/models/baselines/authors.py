@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from neurofit import unpacked
 from neurofit.models.fit import Fit
 from neurofit.models.training import Training
 
@@ -73,7 +74,7 @@ def pooled_fve(folder: Path, part: str = "test") -> float:
     """
     import numpy as np
 
-    with np.load(Path(folder) / "predictions.npz") as kept:
+    with np.load(unpacked.located(Path(folder) / "predictions.npz")) as kept:
         chosen = kept["part"] == part
         counts, responses = kept["mask"][chosen], kept["responses"][chosen]
         errors = np.where(counts, kept["predictions"][chosen] - responses, 0)

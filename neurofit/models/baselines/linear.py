@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofit import scores
+from neurofit import scores, unpacked
 from neurofit.errors import DataError, GridError
 from neurofit.files import write_whole
 from neurofit.models.baselines.features import Block
@@ -182,7 +182,7 @@ class LinearFit(ReadyMade):
         -------
         Ridge
         """
-        with np.load(Path(folder) / "ridge.npz") as kept:
+        with np.load(unpacked.located(Path(folder) / "ridge.npz")) as kept:
             scaling = Scaling(kept["mean"], kept["factor"])
             kernel = str(kept["kernel"]), float(kept["length"]), float(kept["power"])
             return Ridge(scaling, kept["seen"], kept["dual"][None], kept["intercept"], *kernel)

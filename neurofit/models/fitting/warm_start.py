@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from neurofit import packed
 from neurofit.errors import StoreError, UsageError
 from neurofit.files import read_json
 from neurofit.models import data
@@ -98,7 +99,7 @@ def freeze(model: keras.Model, names: Sequence[str]) -> None:
 def _finished(folder: Path, where: str) -> Path:
     attempts = sorted(folder.glob("attempt-*"), key=lambda one: (len(one.name), one.name), reverse=True)
     trained = [
-        one for one in (folder, *attempts) if (one / WEIGHTS).exists() and (one / "outcome.json").exists()
+        one for one in (folder, *attempts) if packed.exists(one / WEIGHTS) and (one / "outcome.json").exists()
     ]
     found = next((one for one in trained if one == folder or _is_done(one / "outcome.json")), None)
     if found is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofit import datasets
+from neurofit import datasets, unpacked
 from neurofit.environment import settle_keras
 from neurofit.errors import DataError, GridError
 from neurofit.models.baselines.features import Block
@@ -265,7 +265,7 @@ class MapFit(ReadyMade):
         -------
         SavedMap
         """
-        return SavedMap.load(Path(folder) / "map.npz")
+        return SavedMap.load(unpacked.located(Path(folder) / "map.npz"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,465 @@
+"""The archive of one run: made of its small files, and taken apart again.
+
+An archive is written whole under a temporary name, read again from the disk, and renamed, before the first file is
+deleted; the next `pack` deletes what an interrupted one has left. A file is deleted only if it is still the one
+that was read. The caller holds the experiment's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import stat
+import time
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurofit import packed, recording
+from neurofit.errors import StoreError
+from neurofit.files import explain_os_errors, partial_path
+from neurofit.packed import ARCHIVE, Archive, Member
+from neurofit.process import user
+
+LARGE, LINK, FOREIGN, STRANGE, UNKNOWN_END = (
+    "larger than 10 MB",
+    "links, or files with several names",
+    "other users' files",
+    "names that are no text, or not plain files",
+    "of attempts without an outcome of their own",
+)
+LARGEST_BYTES = 10_000_000  # of a file that is packed: a larger one is a single file anyway
+_KEPT = ("claim.json", "outcome.json")
+_ATTEMPT = re.compile(r"rep-\d+/attempt-\d+")
+_BUSY = re.compile(r"\..*\.partial$|\.nfs.*")  # of an interrupted write, or of a file that a process has open
+_LEFT_OVER = re.compile(rf"\.{re.escape(ARCHIVE)}\..*\.partial")
+_TRIED_BYTES = 65536  # compressed to see whether that saves anything
+_WORTH = 0.9
+_EARLIEST, _LATEST = 315_619_200, 4_354_732_800  # seconds that the date of a ZIP member can express
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A file or a folder of an attempt that can be packed."""
+
+    name: str  # rep-03/attempt-02/history.csv
+    status: os.stat_result
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+@dataclass
+class RunFiles:
+    """What is in the folder of a run."""
+
+    folder: Path
+    number: int = 0  # of files and folders
+    size_bytes: int = 0
+    packable: list[Loose] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)  # why files of attempts stay → how many
+    attempts: set[str] = field(default_factory=set)  # rep-03/attempt-02
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / ARCHIVE
+
+    @property
+    def files(self) -> list[Loose]:
+        return [one for one in self.packable if not one.is_folder]
+
+
+def survey(folder: Path, has_ended: Callable[[Path], bool]) -> RunFiles:
+    """Look at the folder of a run.
+
+    Parameters
+    ----------
+    folder : Path
+    has_ended : callable
+        Whether nothing can be writing to the folder of an attempt any more.
+    """
+    found, ended = RunFiles(folder), {}
+    owner = os.geteuid()
+    for name, status in _walk(folder, ""):
+        found.number += 1
+        if not stat.S_ISDIR(status.st_mode):
+            found.size_bytes += status.st_size
+        attempt, _, inner = _split(name)
+        if attempt is None:
+            continue
+        found.attempts.add(attempt)
+        if not inner or inner in _KEPT or _BUSY.fullmatch(os.path.basename(inner)):
+            continue
+        if attempt not in ended:
+            ended[attempt] = has_ended(folder / attempt)
+        why = _why_it_stays(name, status, owner) if ended[attempt] else UNKNOWN_END
+        if why is None:
+            found.packable.append(Loose(name, status))
+        elif not stat.S_ISDIR(status.st_mode):
+            found.left[why] += 1
+    return found
+
+
+def _walk(folder: Path | str, above: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            inner = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in inner:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        name = f"{above}{entry.name}"
+        yield name, status
+        if stat.S_ISDIR(status.st_mode):
+            yield from _walk(entry.path, f"{name}/")
+
+
+def _split(name: str) -> tuple[str | None, str, str]:
+    """The attempt, its repetition, and the name inside the attempt."""
+    repetition, _, rest = name.partition("/")
+    attempt, _, inner = rest.partition("/")
+    whole = f"{repetition}/{attempt}"
+    return (whole if _ATTEMPT.fullmatch(whole) else None), repetition, inner
+
+
+def _why_it_stays(name: str, status: os.stat_result, owner: int) -> str | None:
+    if status.st_uid != owner:
+        return FOREIGN
+    if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+        return LINK
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)) or not _is_text(name):
+        return STRANGE
+    return LARGE if stat.S_ISREG(status.st_mode) and status.st_size > LARGEST_BYTES else None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def pack(found: RunFiles) -> None:
+    """Put the files that were found into the run's archive, together with those that it has, and delete them.
+
+    Raises
+    ------
+    StoreError
+        The archive that is there is damaged, or there is no room for a new one. No file was deleted.
+    """
+    recording.require(found.archive)
+    remove_leftovers(found.folder)
+    if not found.files:
+        with packed.archive_at(found.archive) as old:
+            emptied = [one for one in found.packable if old is not None and one.name in old.members]
+        _remove_folders(found.folder, emptied)
+        return
+    with explain_os_errors(found.folder, "delete files in it"):
+        for parent in {os.path.dirname(one.name) for one in found.packable}:
+            if not os.access(found.folder / parent, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(found.folder / parent))
+    with explain_os_errors(found.archive, "write this archive"):
+        read = _written(found)
+    with explain_os_errors(found.folder, "delete the packed files in it"):
+        _delete(found, read)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the archives that an interrupted command has not finished."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        explain_os_errors(folder, "remove an unfinished archive in it"),
+    ):
+        for name in os.listdir(folder):
+            if _LEFT_OVER.fullmatch(name):
+                os.unlink(folder / name)
+
+
+def _written(found: RunFiles) -> dict[str, os.stat_result]:
+    """Make sure that the archive has all files, and return those that were read, as they were then."""
+    with packed.archive_at(found.archive) as old:
+        _check_owner(old)
+        if old is not None and (read := _already_packed(found, old)) is not None:
+            return read
+        partial = partial_path(found.archive)
+        try:
+            read, expected = _write(found, old, partial)
+            _verify(partial, expected)
+            partial.replace(found.archive)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+    _sync_folder(found.folder)
+    return read
+
+
+def _check_owner(archive: Archive | None) -> None:
+    if archive is not None and archive.status.st_uid != os.geteuid():
+        raise StoreError(
+            f"{archive.path}: this archive belongs to another user than you ({user()}). Only its owner can change it."
+        )
+
+
+def _already_packed(found: RunFiles, old: Archive) -> dict[str, os.stat_result] | None:
+    """The files, if the archive has each of them as it is: an earlier command was interrupted."""
+    read = {}
+    for loose in found.packable:
+        member = old.members.get(loose.name)
+        if member is None or member.is_folder != loose.is_folder:
+            return None
+        if loose.is_folder:
+            continue
+        same = (member.size, member.mode, member.modified) == (
+            loose.status.st_size,
+            stat.S_IMODE(loose.status.st_mode),
+            loose.status.st_mtime_ns,
+        )
+        if (
+            not same
+            or (content := _read(found.folder / loose.name)) is None
+            or content[0] != old.read(member)
+        ):
+            return None
+        read[loose.name] = content[1]
+    return read
+
+
+def _write(
+    found: RunFiles, old: Archive | None, partial: Path
+) -> tuple[dict[str, os.stat_result], dict[str, Member]]:
+    loose = {one.name: one for one in found.packable}
+    read: dict[str, os.stat_result] = {}
+    allowed = 0o666
+    with open(partial, "xb") as file:
+        allowed &= stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        with zipfile.ZipFile(file, "w") as archive:
+            for member in _kept(found, old, loose):
+                assert old is not None
+                data = b"" if member.is_folder else old.read(member)
+                _add(archive, member.name, member.is_folder, member.mode, member.modified, data)
+                allowed &= 0o777 if member.is_folder else member.mode
+            for one in loose.values():
+                mode, data = stat.S_IMODE(one.status.st_mode), b""
+                modified = one.status.st_mtime_ns
+                if one.is_folder:
+                    if old is not None and one.name in old.members:
+                        continue  # with the time that it had before files in it were deleted
+                else:
+                    content = _read(found.folder / one.name)
+                    if content is None:
+                        continue  # it was removed since
+                    data, status = content
+                    mode, modified = stat.S_IMODE(status.st_mode), status.st_mtime_ns
+                    read[one.name] = status
+                    allowed &= mode
+                _add(archive, one.name, one.is_folder, mode, modified, data)
+            expected = {(member := Member(info)).name: member for info in archive.infolist()}
+            archive.comment = packed.comment_of(expected)
+        file.flush()
+        os.fchmod(file.fileno(), allowed | 0o600)
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return read, expected
+
+
+def _kept(found: RunFiles, old: Archive | None, loose: Mapping[str, Loose]) -> Iterator[Member]:
+    """The members of the archive that the new one takes over: not those of attempts that `clean` has removed."""
+    for member in old.members.values() if old else ():
+        attempt, fresh = _split(member.name)[0], loose.get(member.name)
+        stays = attempt in found.attempts or not _was_replaced(attempt, found.attempts)
+        if stays and (fresh is None or (fresh.is_folder and member.is_folder)):
+            yield member
+
+
+def _was_replaced(attempt: str | None, there: Collection[str]) -> bool:
+    """Whether an attempt is gone, and a later one at the same task is there."""
+    repetition, _, number = (attempt or "").partition("/attempt-")
+    return any(
+        one.startswith(f"{repetition}/attempt-") and int(one.rpartition("-")[2]) > int(number or 0)
+        for one in there
+    )
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """The content of a file and its status, None if it is gone. Raises StoreError if it is being written."""
+    try:
+        with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read(LARGEST_BYTES + 1)
+            after = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None
+    if len(data) != before.st_size or not _is_same(before, after):
+        raise StoreError(f"{path}: a process is writing to it. Repeat the command once it has ended.")
+    return data, before
+
+
+def _add(archive: zipfile.ZipFile, name: str, is_folder: bool, mode: int, modified: int, data: bytes) -> None:
+    seconds = min(max(modified // 10**9, _EARLIEST), _LATEST)
+    info = zipfile.ZipInfo(f"{name}/" if is_folder else name, time.gmtime(seconds)[:6])
+    info.create_system = 3  # Unix, whose modes these are
+    info.external_attr = ((stat.S_IFDIR if is_folder else stat.S_IFREG) | mode) << 16 | (0x10 * is_folder)
+    info.extra = packed.extra_of(modified)
+    info.compress_type = zipfile.ZIP_DEFLATED if _shrinks(data) else zipfile.ZIP_STORED
+    archive.writestr(info, data)
+
+
+def _shrinks(data: bytes) -> bool:
+    start = data[:_TRIED_BYTES]
+    return len(start) > 64 and len(zlib.compress(start, 1)) < _WORTH * len(start)
+
+
+def _verify(path: Path, expected: Mapping[str, Member]) -> None:
+    """Read a new archive from the disk, and compare it with what was written."""
+    with packed.archive_at(path) as archive:
+        if archive is None or archive.members.keys() != expected.keys():
+            raise StoreError(f"{path}: this new archive could not be read again. No file was deleted.")
+        for name, member in archive.members.items():
+            if (member.size, member.info.CRC) != (expected[name].size, expected[name].info.CRC):
+                raise StoreError(f"{path}: {name} in this new archive is another one. No file was deleted.")
+            if not member.is_folder:
+                archive.read(member)
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_ino, one.st_size, one.st_mtime_ns) == (other.st_ino, other.st_size, other.st_mtime_ns)
+
+
+def _delete(found: RunFiles, read: Mapping[str, os.stat_result]) -> None:
+    for name, status in read.items():
+        path = found.folder / name
+        with contextlib.suppress(FileNotFoundError):
+            if _is_same(os.lstat(path), status):
+                os.unlink(path)
+    _remove_folders(found.folder, [one for one in found.packable if one.is_folder])
+
+
+def _remove_folders(run: Path, folders: Sequence[Loose]) -> None:
+    for one in reversed(folders):
+        with contextlib.suppress(OSError):  # something in it stays
+            os.rmdir(run / one.name)
+
+
+def is_packed(folder: Path) -> bool:
+    """Whether the folder of a run has an archive."""
+    return os.path.lexists(folder / ARCHIVE)
+
+
+def number_packed(folder: Path) -> int:
+    """How many files and folders a run's archive would restore. Raises StoreError if it is damaged."""
+    with packed.archive_at(folder / ARCHIVE) as archive:
+        names = archive.members if archive else ()
+        return sum(not os.path.lexists(folder / name) for name in names)
+
+
+def unpack(folder: Path) -> tuple[int, int]:
+    """Restore the files of a run's archive with their times and permissions, and delete the archive.
+
+    A file that is there already stays as it is. Files of an attempt whose folder is gone stay in the archive if no
+    later attempt is there.
+
+    Returns
+    -------
+    restored : int
+        How many files were restored.
+    kept : int
+        How many files stay in the archive, which is then kept.
+
+    Raises
+    ------
+    StoreError
+        The archive is damaged, or there is no room. The archive was kept.
+    """
+    path = folder / ARCHIVE
+    recording.require(path)
+    remove_leftovers(folder)
+    with packed.archive_at(path) as archive:
+        if archive is None:
+            return 0, 0
+        _check_owner(archive)
+        there = {name for name, status in _walk(folder, "") if stat.S_ISDIR(status.st_mode)}
+        attempts = {name for name in there if _ATTEMPT.fullmatch(name)}
+        wanted = [one for one in archive.members.values() if _split(one.name)[0] in attempts]
+        gone = [
+            one
+            for one in archive.members.values()
+            if (attempt := _split(one.name)[0]) not in attempts and not _was_replaced(attempt, attempts)
+        ]
+        with explain_os_errors(folder, "restore the packed files in it"):
+            made: set[str] = set()
+            restored = sum([_restore(folder, archive, one, made) for one in wanted if not one.is_folder])
+            folders = sorted((one for one in wanted if one.is_folder), key=lambda one: one.name)
+            for one in folders:
+                _make_folder(folder, one.name, made)
+            for one in reversed(folders):
+                if one.name in made:
+                    os.chmod(folder / one.name, one.mode)
+                    os.utime(folder / one.name, ns=(one.modified, one.modified))
+            for name in attempts:
+                _sync_folder(folder / name)
+            if not gone:
+                path.unlink()
+    return restored, sum(not one.is_folder for one in gone)
+
+
+def _restore(folder: Path, archive: Archive, member: Member, made: set[str]) -> bool:
+    path = folder / member.name
+    if os.path.lexists(path):
+        return False
+    data = archive.read(member)
+    _make_folder(folder, os.path.dirname(member.name), made)
+    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.unpack.partial")
+    try:
+        partial.unlink(missing_ok=True)  # of a command that was killed
+        with open(partial, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), member.mode)
+            os.utime(file.fileno(), ns=(member.modified, member.modified))
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    return True
+
+
+def _make_folder(folder: Path, name: str, made: set[str]) -> None:
+    """Make a folder of an attempt and those above it; what is a link is not followed."""
+    parts = name.split("/")
+    for depth in range(3, len(parts) + 1):
+        inner = "/".join(parts[:depth])
+        if inner in made:
+            continue
+        path = folder / inner
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise StoreError(
+                f"{path}: files cannot be restored there, because this is not a folder. Rename it."
+            )
+        made.add(inner)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some file systems cannot, and need not
+    finally:
+        os.close(descriptor)
