@@ -90,8 +90,8 @@ class ExperimentStatus:
     registry: Registry
     repetitions: int = 0
     tasks: dict[TaskKey, TaskStatus] = field(default_factory=dict)
-    # the attempts that are done, by number
-    done: dict[TaskKey, dict[int, TaskStatus]] = field(default_factory=dict)
+    # attempts that are done, by number, of tasks that were queued again after one was
+    repeated: dict[TaskKey, dict[int, TaskStatus]] = field(default_factory=dict)
     submissions: list[SubmissionStatus] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # sentences: what could not be read
@@ -99,6 +99,11 @@ class ExperimentStatus:
 
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
+
+    def done_attempts(self, key: TaskKey) -> list[int]:
+        """The numbers of a task's attempts that are done, in order."""
+        task = self.of(key)
+        return sorted(self.repeated.get(key) or ([task.attempt] if task.state is State.DONE else ()))
 
     def is_on_grid(self, key: TaskKey) -> bool:
         """Whether the grid has the task's run; True for a run whose entry is damaged."""
@@ -410,8 +415,10 @@ def _note(
     newest = attempt if before is None else max(attempt, before.newest)
     noted = TaskStatus(state, attempt, submission, number, cause, facts.code, facts.inputs, newest)
     status.tasks[key] = noted
-    if state is State.DONE:
-        status.done.setdefault(key, {})[attempt] = noted
+    if before is not None and before.state is State.DONE:
+        status.repeated.setdefault(key, {})[before.attempt] = before
+    if state is State.DONE and key in status.repeated:
+        status.repeated[key][attempt] = noted
 
 
 def _choose_among_done(status: ExperimentStatus) -> None:
@@ -419,11 +426,8 @@ def _choose_among_done(status: ExperimentStatus) -> None:
     choices, damaged = read_choices(status.files)
     if damaged:
         status.problems.append(f"{status.files.chosen}: skipped {damaged} damaged line(s).")
-    for key, done in status.done.items():
-        latest = status.tasks[key]
-        if len(done) == 1 and latest.attempt in done and done[latest.attempt] is latest:
-            continue  # the only one that is done, and nothing came after it
-        counts = done[counting(done, choices.get(key))]
+    for key, done in status.repeated.items():
+        counts, latest = done[counting(done, choices.get(key))], status.tasks[key]
         if latest is counts:
             continue
         if latest.state in ACTIVE:

@@ -29,6 +29,10 @@ _HASHES = ("id", "code", "commit", "data_hash")
 _ROW_NAMES = ("experiment", "run", "repetition")
 _HASH = re.compile("[0-9a-f]{12,}")
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # including the wide forms
+_MUST_BE_QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
+_MARKUP = re.compile(r"([\\|*`\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))")
+_MINUS = re.compile(r"-(?=\d)")
+_CHUNK = 10_000  # rows of csv that are made at a time, so that their cells are not all in memory at once
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -336,8 +340,22 @@ def _csv(frame: pd.DataFrame, raw: bool) -> str:
         text = _whole(value)
         return _quoted(text if raw or isinstance(value, (int, float)) else _harmless(text))
 
-    columns = [_texts(_values(frame[name]), cell) for name in frame]
-    return "\n".join([",".join(cell(str(name)) for name in frame), *map(",".join, zip(*columns))])
+    lines = [",".join(cell(str(name)) for name in frame)]
+    for start in range(0, len(frame), _CHUNK):
+        chunk = frame.iloc[start : start + _CHUNK]
+        columns = [_csv_cells(_values(chunk[name]), cell) for name in chunk]
+        lines.append("\n".join(map(",".join, zip(*columns))))
+    return "\n".join(lines)
+
+
+def _csv_cells(values: list[Any], cell: Callable[[Any], str]) -> list[str]:
+    """The cells of a column; a number has nothing to quote or to escape."""
+    kinds = set(map(type, values))
+    if kinds <= {int, bool}:
+        return list(map(str, values))
+    if kinds == {float}:
+        return list(map(repr, values))
+    return _texts(values, cell)
 
 
 def _harmless(text: str) -> str:
@@ -350,7 +368,7 @@ def _harmless(text: str) -> str:
 def _quoted(text: str) -> str:
     """Quote a cell as in RFC 4180; empty text is quoted, a missing value is not."""
     # csv.writer does not quote a lone carriage return, which pandas reads as the end of a row.
-    return text if text and not re.search(r'[",\r\n]|^\s|\s$', text) else '"' + text.replace('"', '""') + '"'
+    return text if text and not _MUST_BE_QUOTED.search(text) else '"' + text.replace('"', '""') + '"'
 
 
 def _json(frame: pd.DataFrame) -> str:
@@ -392,7 +410,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 def _markdown_text(text: str) -> str:
     """Escape markup; an underscore inside a word is not markup."""
-    return re.sub(r"([\\|*`\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+    return _MARKUP.sub(r"\\\1", text)
 
 
 def _latex(frame: pd.DataFrame) -> str:
@@ -410,7 +428,7 @@ def _latex(frame: pd.DataFrame) -> str:
 
 
 def _latex_cell(column: Column, cell: str) -> str:
-    return re.sub(r"-(?=\d)", "$-$", cell).replace("[", "{[}") if column.numeric else _latex_text(cell)
+    return _MINUS.sub("$-$", cell).replace("[", "{[}") if column.numeric else _latex_text(cell)
 
 
 def _latex_text(text: str) -> str:
