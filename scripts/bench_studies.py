@@ -103,9 +103,7 @@ def simulate(study: Path) -> None:
         for number, tasks in enumerate(read_jobs(submission)):
             now = round(time.time(), 3)
             lines = [JournalLine(start=worker, job=number, t=now, host=worker.host)]
-            claim = Claim(
-                submission=submission.name, job=number, start=1, inode=inode, process=worker, t=now
-            )
+            claim = Claim(submission=submission.name, job=number, start=1, inode=inode, process=worker, t=now)
             text = to_json(claim.as_object())
             made = [to_json(line.as_object()) for line in lines]
             for task in tasks:
@@ -289,9 +287,7 @@ def _of_size(folder: Path, checkouts: list[Path], tasks: int, options: Any, new_
         **counted,
         "simulated_in": seconds,
         "medians": [{name: summary(costs) for name, costs in one.items()} for one in found],
-        "rounds": [
-            {name: [vars(cost) for cost in costs] for name, costs in one.items()} for one in found
-        ],
+        "rounds": [{name: [vars(cost) for cost in costs] for name, costs in one.items()} for one in found],
     }
 
 
@@ -362,4 +358,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return "unknown processor"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )

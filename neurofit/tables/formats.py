@@ -201,12 +201,14 @@ def _cells(name: str, values: list[Any]) -> list[str]:
     if name in _HASHES:
         return _texts(values, lambda value: str(value)[:8] if _HASH.fullmatch(str(value)) else _short(value))
     write = _number_writer([value for value in values if type(value) is float])
+    if set(map(type, values)) == {float}:
+        return list(map(write, values))
     return _texts(values, lambda value: write(value) if type(value) is float else _short(value))
 
 
 def _texts(values: list[Any], write: Callable[[Any], str]) -> list[str]:
     """Write every value; None as an empty text."""
-    if set(map(type, values)) <= {str, type(None)}:  # few distinct values in most columns
+    if set(map(type, values)) - {type(None)} in ({str}, {int}):  # few distinct values in most columns
         written = {value: write(value) for value in set(values) if value is not None}
         return [written.get(value, "") for value in values]
     return ["" if value is None else write(value) for value in values]
@@ -254,15 +256,21 @@ def _whole(value: Any) -> str:
 
 
 def _table(sheet: Sheet, width: int | None, first: Sequence[str], axes: Sequence[str]) -> str:
-    widths = [max(map(cell_width, [column.name, *column.cells])) for column in sheet.columns]
+    widths = [_width(column) for column in sheet.columns]
     names = [column.name for column in sheet.columns]
     blocks = _blocks_of_columns(names, widths, width, first, axes)
     shown = set(itertools.chain.from_iterable(blocks))
     left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
     lines: list[str] = []
     for block in blocks:
-        filled = [_pad(sheet.columns[place], widths[place]) for place in block]
-        lines += [""] * bool(lines) + ["  ".join(row).rstrip() for row in zip(*filled)]
+        lines += [""] * bool(lines)
+        chosen = [(sheet.columns[place], widths[place]) for place in block]
+        heads = [_padded([column.name, "-" * width], width, column.numeric) for column, width in chosen]
+        lines += ["  ".join(row).rstrip() for row in zip(*heads)]
+        for start in range(0, len(chosen[0][0].cells) if chosen else 0, _CHUNK):
+            end = start + _CHUNK
+            filled = [_padded(column.cells[start:end], width, column.numeric) for column, width in chosen]
+            lines += ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
         names = [column.name for column in left_out]
@@ -323,10 +331,18 @@ def _columns_that_fit(
     return sorted(shown)
 
 
-def _pad(column: Column, width: int) -> list[str]:
-    cells = [column.name, "-" * width, *column.cells]
+def _width(column: Column) -> int:
+    """The width of the widest cell."""
+    cells = [column.name, *column.cells]
+    return max(map(len if all(map(str.isascii, cells)) else cell_width, cells))
+
+
+def _padded(cells: list[str], width: int, numeric: bool) -> list[str]:
+    """The cells with spaces before or after them, all of this width."""
+    if all(map(str.isascii, cells)):
+        return [cell.rjust(width) for cell in cells] if numeric else [cell.ljust(width) for cell in cells]
     gaps = [" " * (width - cell_width(cell)) for cell in cells]
-    return [gap + cell if column.numeric else cell + gap for cell, gap in zip(cells, gaps)]
+    return [gap + cell if numeric else cell + gap for cell, gap in zip(cells, gaps)]
 
 
 def _remark(sheet: Sheet) -> str:

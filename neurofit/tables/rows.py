@@ -77,39 +77,33 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> T
     newer: NewerAttempt | None = None
     if latest is not task:
         newer = {"attempt": latest.attempt, "state": str(latest.state)}
-    row: TaskRow = {
-        "experiment": status.name,
-        "run": run.number,
-        "id": run.id,
-        "architecture": run.architecture,
-        "params": run.params,
-        "derived": run.derived,
-        "on_grid": run.on_grid,
-        "defaults": {},
-        "repetition": key[1],
-        "attempt": task.attempt or None,
-        "state": state,
-        "metrics": {},
-        "facts": {},
-        "error": _queue_error(task),
-        "submission": task.submission,
-        "job": task.job,
-        "newer": newer,
-    }
-    if task.state not in WITH_OUTCOME or not task.attempt:
-        return row
-    path = status.files.outcome_text(run.number, run.id, key[1], task.attempt)
-    size = _size(path)
-    if task.cause and size < 0:
-        return row
-    in_journal, known_size = journalled.pop((*key, task.attempt), (None, None))
-    fields: dict[str, Any] | None = in_journal
-    if size != known_size:
-        fields = _read_outcome(status, Path(path), in_journal)
+    attempt = task.attempt if task.state in WITH_OUTCOME else 0
+    path = status.files.outcome_text(run.number, run.id, key[1], attempt) if attempt else ""
+    size = _size(path) if attempt else -1
+    fields: dict[str, Any] | None = {}
+    if attempt and not (task.cause and size < 0):
+        fields, known_size = journalled.pop((*key, attempt), (None, None))
+        if size != known_size:
+            fields = _read_outcome(status, Path(path), fields)
+    error = _queue_error(task)
     if fields is None:
-        return {**row, "error": {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}}
-    row.update(cast("TaskRow", fields))
-    row["state"], row["on_grid"] = state, run.on_grid
+        error = {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}
+    row = cast("TaskRow", fields or {})
+    row["state"], row["on_grid"], row["newer"] = state, run.on_grid, newer
+    row.setdefault("experiment", status.name)
+    row.setdefault("run", run.number)
+    row.setdefault("id", run.id)
+    row.setdefault("architecture", run.architecture)
+    row.setdefault("params", run.params)
+    row.setdefault("derived", run.derived)
+    row.setdefault("defaults", {})
+    row.setdefault("repetition", key[1])
+    row.setdefault("attempt", task.attempt or None)
+    row.setdefault("metrics", {})
+    row.setdefault("facts", {})
+    row.setdefault("error", error)
+    row.setdefault("submission", task.submission)
+    row.setdefault("job", task.job)
     return row
 
 

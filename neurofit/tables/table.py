@@ -140,7 +140,9 @@ def argument_columns(rows: list[TaskRow]) -> dict[str, list[Any]]:
             names[name] = None
     if not names:
         return {}
-    known: dict[tuple[int, int, int], dict[str, Any]] = {}  # what the repetitions of a run share is merged once
+    known: dict[
+        tuple[int, int, int], dict[str, Any]
+    ] = {}  # what the repetitions of a run share is merged once
     merged = []
     for first, second, last in zip(given, derived, defaults):
         key = id(first), id(second), id(last)
@@ -219,8 +221,8 @@ def provenance(row: TaskRow) -> tuple[Any, ...]:
 
 def describe_differences(done: list[TaskRow]) -> str:
     """How the provenance of finished tasks differs, such as "2 codes, keras 3 and 4"; empty if it does not."""
-    distinct_rows = {tuple(id(row.get(name)) for name in ("code", "facts", "versions")): row for row in done}
-    known = set(map(provenance, distinct_rows.values()))
+    distinct = {(id(row.get("code")), id(row.get("facts")), id(row.get("versions"))): row for row in done}
+    known = set(map(provenance, distinct.values())) if len(distinct) > 1 else ()
     if len(known) < 2:
         return ""
     codes, data, scored, versions = zip(*known)
