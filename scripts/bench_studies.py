@@ -335,7 +335,7 @@ def plot(about: dict[str, Any], sizes: list[dict[str, Any]], path: Path) -> None
     figure, (times, memory) = pyplot.subplots(1, 2, figsize=(11, 4.5))
     tasks = [size["tasks"] for size in sizes]
     commands = list(sizes[0]["medians"][-1])
-    for number, checkout in enumerate(about["checkouts"]):
+    for number in range(len(about["checkouts"])):
         is_last = number == len(about["checkouts"]) - 1
         for place, name in enumerate(commands):
             style = {"color": f"C{place}", "linestyle": "-" if is_last else ":", "marker": "."}

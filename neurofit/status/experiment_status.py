@@ -48,7 +48,10 @@ from neurofit.study import Study
 
 # After a queue has answered without any cancelled job for this long, it is not asked about them again.
 QUIET_SECONDS = 300.0
-_FINISHED = {"done": State.DONE, "failed": State.FAILED}  # outcomes that settle a task's state
+_FINISHED: dict[str | None, State] = {
+    "done": State.DONE,
+    "failed": State.FAILED,
+}  # outcomes that settle a task's state
 
 
 class TaskStatus(msgspec.Struct, gc=False):
