@@ -221,8 +221,8 @@ def provenance(row: TaskRow) -> tuple[Any, ...]:
 
 def describe_differences(done: list[TaskRow]) -> str:
     """How the provenance of finished tasks differs, such as "2 codes, keras 3 and 4"; empty if it does not."""
-    distinct = {(id(row.get("code")), id(row.get("facts")), id(row.get("versions"))): row for row in done}
-    known = set(map(provenance, distinct.values() if len(distinct) > 1 else ()))
+    by_objects = {(id(row.get("code")), id(row.get("facts")), id(row.get("versions"))): row for row in done}
+    known = set(map(provenance, by_objects.values() if len(by_objects) > 1 else ()))
     if len(known) < 2:
         return ""
     codes, data, scored, versions = zip(*known)
