@@ -64,7 +64,7 @@ def sentence(files: int) -> str | None:
 
 def rounded(number: int) -> int:
     """The number with two digits."""
-    unit = 10 ** max(0, len(str(number)) - 2)
+    unit: int = 10 ** max(0, len(str(number)) - 2)
     return round(number / unit) * unit
 
 
