@@ -2,7 +2,7 @@
 
 scripts/bench studies                       10,000 runs × 10 repetitions of tasks that do nothing
 scripts/bench studies --tasks 1000 10000 100000 1000000 --plot growth.png
-scripts/bench studies --beside PATH         also another checkout. The two take turns and read the same files
+scripts/bench studies --beside PATH         also another checkout (repeatable). They take turns and read the same files
 scripts/bench studies --json FILE
 
 The tasks are not run: their claims, outcomes and journals are written as workers write them, about 5 files and folders
@@ -189,7 +189,7 @@ def measures(bench: Any, full: Path, repeats: int) -> Iterator[tuple[str, Callab
         yield PLAN, lambda: bench.neurofit("submit", NAME, "--backend", "counts", "--dry-run", "--json")
         yield SUBMIT, lambda: bench.neurofit("submit", NAME, "--backend", "counts", "--yes")
         yield QUEUED, lambda: bench.neurofit("status")
-        yield "", lambda: shutil.rmtree(bench.study / "training_data")
+        yield "", lambda: _forget(bench.study)
     yield "", lambda: bench.move_to(full)
     for _ in range(repeats):
         yield "", lambda: shutil.rmtree(bench.cache, ignore_errors=True)
@@ -197,6 +197,12 @@ def measures(bench: Any, full: Path, repeats: int) -> Iterator[tuple[str, Callab
         yield WARM, lambda: bench.neurofit("status")
         for name, words in READING.items():
             yield name, lambda words=words: bench.neurofit(*words)
+
+
+def _forget(study: Path) -> None:
+    """Remove what was submitted."""
+    for name in ("training_data", ".neurofit"):
+        shutil.rmtree(study / name)
 
 
 def measure(benches: list[Any], full: Path, repeats: int) -> list[dict[str, list[Any]]]:
@@ -231,14 +237,16 @@ def main(words: list[str], new_bench: Callable[[Path, Path], Any]) -> None:
     parser.add_argument("--tasks", type=int, nargs="+", default=[100_000], metavar="N", help="of each study")
     parser.add_argument("--repetitions", type=int, default=10, help="of each run")
     parser.add_argument("--repeats", type=int, default=5, help="of each command")
-    parser.add_argument("--beside", type=Path, metavar="PATH", help="a checkout to compare with")
+    parser.add_argument(
+        "--beside", type=Path, action="append", default=[], metavar="PATH", help="a checkout to compare with"
+    )
     parser.add_argument("--folder", type=Path, help="where to make the studies; default: a temporary one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="time and memory over the number of tasks")
     options = parser.parse_args(words)
     if bad := [number for number in options.tasks if number < options.repetitions]:
         parser.error(f"--tasks {bad[0]}: expected at least --repetitions, {options.repetitions}")
-    checkouts = [*([options.beside.resolve()] if options.beside else []), HERE]
+    checkouts = [*(path.resolve() for path in options.beside), HERE]
     load = [os.getloadavg()[0]]
     sizes = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -347,7 +355,7 @@ def plot(about: dict[str, Any], sizes: list[dict[str, Any]], path: Path) -> None
         axis.set(xscale="log", yscale="log", xlabel="tasks", title=title)
         axis.grid(alpha=0.3)
     if len(about["checkouts"]) > 1:
-        times.set_xlabel(f"tasks (dotted: {about['checkouts'][0]})")
+        times.set_xlabel(f"tasks (dotted: {', '.join(about['checkouts'][:-1])})")
     times.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
