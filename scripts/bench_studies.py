@@ -202,7 +202,7 @@ def measures(bench: Any, full: Path, repeats: int) -> Iterator[tuple[str, Callab
 def _forget(study: Path) -> None:
     """Remove what was submitted."""
     for name in ("training_data", ".neurofit"):
-        shutil.rmtree(study / name)
+        shutil.rmtree(study / name, ignore_errors=True)  # 0.1.0 had no marker of the storage
 
 
 def measure(benches: list[Any], full: Path, repeats: int) -> list[dict[str, list[Any]]]:
