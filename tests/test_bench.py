@@ -1,4 +1,4 @@
-"""`scripts/bench training`: its table and JSON; other parts of `scripts/bench`."""
+"""`scripts/bench training` and `studies`: their tables and JSON; other parts of `scripts/bench`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,23 @@ WAYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def training():
-    spec = importlib.util.spec_from_file_location("bench_training", SCRIPTS / "bench_training.py")
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def training():
+    yield from script("bench_training")
+
+
+@pytest.fixture(scope="module")
+def studies():
+    yield from script("bench_studies")
 
 
 def test_a_folder_without_ndn3_is_refused_before_anything_is_measured(training, tmp_path, capsys):
@@ -95,3 +104,106 @@ def test_start_up_times_are_a_part_of_their_own():
         [sys.executable, SCRIPTS / "bench", "pool", "--no-grid"], capture_output=True, text=True
     )
     assert ran.returncode == 2 and "pool --no-grid measures nothing" in ran.stderr
+
+
+def form(value):
+    """The names in a JSON value, in their order, and the types of what is there."""
+    if isinstance(value, dict):
+        return [(name, form(inner)) for name, inner in value.items()]
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.process
+def test_a_simulated_study_has_the_files_that_workers_write(studies, tmp_path):
+    neurofit = [sys.executable, "-m", "neurofit"]
+    for name, options in (("real", ()), ("simulated", ("--backend", "counts"))):
+        studies.make_study(tmp_path / name, runs=3, repetitions=2)
+        words = [*neurofit, "submit", studies.NAME, "--yes", *options]
+        subprocess.run(words, cwd=tmp_path / name, capture_output=True, check=True)
+    studies.simulate(tmp_path / "simulated")
+    real, simulated = (tmp_path / name / "training_data" / studies.NAME for name in ("real", "simulated"))
+    names = [
+        sorted(path.relative_to(one).as_posix() for path in one.glob("runs/**/*"))
+        for one in (real, simulated)
+    ]
+    assert names[0] == names[1] and len(names[0]) == 3 + 3 * 2 * 5
+    assert (real / "runs.jsonl").read_bytes() == (simulated / "runs.jsonl").read_bytes()
+    differ = (
+        "started",
+        "ended",
+        "wall_seconds",
+        "cpu_seconds",
+        "peak_memory_gb",
+        "host",
+        "pid",
+        "submission",
+    )
+    for path in real.glob("runs/*/*/*/*.json"):
+        twin = simulated / path.relative_to(real)
+        assert path.read_bytes().endswith(b"\n") == twin.read_bytes().endswith(b"\n")
+        found, made = json.loads(path.read_text()), json.loads(twin.read_text())
+        if path.name == "claim.json":
+            assert form(found) == form(made)
+            continue
+        for one in (found, made):
+            assert list(one.pop("environment")) == ["variables"]
+        assert form(found) == form(made)
+        assert {k: v for k, v in found.items() if k not in differ} == {
+            k: v for k, v in made.items() if k not in differ
+        }
+    for path in real.glob("submissions/*/journal/*"):
+        (twin,) = simulated.glob(f"submissions/*/journal/{path.name}")
+        found, made = lines(path), lines(twin)
+        assert [list(line) for line in found] == [list(line) for line in made]
+    status = subprocess.run([*neurofit, "status"], cwd=tmp_path / "simulated", capture_output=True, text=True)
+    assert status.stdout.split() == ["experiment", "done", "total", studies.NAME, "6", "6"]
+    results = subprocess.run(
+        [*neurofit, "results", studies.NAME, "--format", "csv"],
+        cwd=tmp_path / "simulated",
+        capture_output=True,
+        text=True,
+    )
+    assert len(results.stdout.splitlines()) == 7 and "Warning" not in results.stderr
+
+
+@pytest.mark.process
+def test_large_studies_are_measured_beside_another_checkout(studies, tmp_path):
+    words = [
+        "studies",
+        "--tasks",
+        "20",
+        "40",
+        "--repetitions",
+        "4",
+        "--repeats",
+        "1",
+        "--beside",
+        str(SCRIPTS.parent),
+    ]
+    files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
+    ran = subprocess.run(
+        [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True
+    )
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [one["tasks"] for one in found["studies"]] == [20, 40] and found["repetitions"] == 4
+    for one in found["studies"]:
+        assert one["files"] > 3 * one["tasks"] and one["folders"] > 2 * one["tasks"]
+        for medians in one["medians"]:
+            assert {studies.PLAN, studies.SUBMIT, studies.FIRST, studies.WARM, *studies.READING} <= set(
+                medians
+            )
+            assert all(
+                cost["wall"] > 0 and cost["cpu"] > 0 and cost["memory"] > 1 for cost in medians.values()
+            )
+    assert studies.WARM in ran.stdout
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_has_at_least_the_tasks_of_a_run(studies, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        studies.main(["--tasks", "5"], None)
+    assert stopped.value.code == 2 and "--tasks 5: expected at least" in capsys.readouterr().err

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "neurofit"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 GROUND = {  # used by all, using each other
+    "collector",
     "condition",
     "environment",
     "errors",

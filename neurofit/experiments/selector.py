@@ -51,6 +51,11 @@ class Selection:
     repetitions: tuple[Range, ...] | None = None
     best: bool = False
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether every task of the experiment is selected."""
+        return self.runs is None and self.repetitions is None and not self.best
+
     def of_run(self, number: int) -> Selection:
         """This selection with one run in place of `best`."""
         return replace(self, runs=(Range(number, number),), best=False)

@@ -88,7 +88,7 @@ def choose(status: ExperimentStatus, key: TaskKey, number: int | None, *, dry_ru
     """
     with locked(status.files.lock):
         status = read_status(status.files.study, status.name)
-        done = sorted(status.done.get(key, {}))
+        done = status.done_attempts(key)
         name = f"{status.name}:{key[0]}/{key[1]}"
         if not done:
             raise UsageError(

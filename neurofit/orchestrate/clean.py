@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.files import explain_os_errors
@@ -101,8 +102,8 @@ def survey(study: Study, *, attempts: bool = False, features: bool = False) -> S
     if features:
         waste += _features(study, left_alone)
     features_folder = study.training_data / feature_store.FOLDER
-    waste += _waste(LEFTOVERS, None, _old(_leftovers(features_folder, deep=False), features_folder))
-    waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study), deep=False), code_store(study)))
+    waste += _waste(LEFTOVERS, None, _old(_leftovers(features_folder), features_folder))
+    waste += _waste(LEFTOVERS, None, _old(_leftovers(code_store(study)), code_store(study)))
     waste += _waste(INDEX, None, index.orphans(index.cache_folder()))
     return Survey(waste, left_alone)
 
@@ -175,17 +176,49 @@ def _busy(status: ExperimentStatus) -> str | None:
 
 def _of_experiment(status: ExperimentStatus, attempts: bool) -> Iterator[Waste]:
     folder, name = status.files.folder, status.name
-    yield from _waste(LEFTOVERS, name, _old(_leftovers(folder), folder))
     tasks = {
         key: status.files.task(run.number, run.id, key[1])
         for key in status.tasks
         if (run := status.registry.runs.get(key[0]))
     }
-    done = [files for key, files in tasks.items() if status.of(key).state is State.DONE]
+    found = _look_into({str(files.folder) for files in tasks.values()}, folder)
+    yield from _waste(LEFTOVERS, name, _old(found.leftovers, folder))
+    done = [
+        files
+        for key, files in tasks.items()
+        if status.of(key).state is State.DONE and str(files.folder) not in found.plain
+    ]
     yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
     if attempts:
-        yield from _waste(ATTEMPTS, name, _replaced(status, tasks))
+        yield from _waste(ATTEMPTS, name, _replaced(status, tasks, found.plain))
         yield from _waste(SCRATCH, name, _scratch(status.files.scratch))
+
+
+class _Found(NamedTuple):
+    """What one walk through the folder of an experiment has found."""
+
+    leftovers: list[Path]
+    plain: set[str]  # folders of tasks with a single attempt and no checkpoint: nothing in them is replaced
+
+
+def _look_into(tasks: set[str], folder: Path) -> _Found:
+    """Walk through an experiment once. What the walk does not see, because of a link or an error, is not plain."""
+    found = _Found([], set())
+    for above, folders, files in os.walk(folder):
+        if above in tasks and _is_plain([*folders, *files]):
+            found.plain.add(above)
+        found.leftovers.extend(Path(above, name) for name in (*folders, *files) if _is_leftover(name))
+        folders[:] = [name for name in folders if not _is_leftover(name)]
+    return found
+
+
+def _is_plain(names: list[str]) -> bool:
+    kinds = [name.partition("-")[0] for name in names]
+    return kinds.count("attempt") <= 1 and kinds.count("persistent") <= 1 and "checkpoint" not in kinds
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(".") and _LEFTOVER.fullmatch(name) is not None
 
 
 def _waste(kind: str, experiment: str | None, paths: list[Path]) -> Iterator[Waste]:
@@ -204,10 +237,11 @@ def _size(path: Path) -> int:
     return size
 
 
-def _leftovers(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """Those in the folder itself."""
     for above, folders, files in os.walk(folder):
-        yield from (Path(above, name) for name in (*folders, *files) if _LEFTOVER.fullmatch(name))
-        folders[:] = [name for name in folders if deep and not _LEFTOVER.fullmatch(name)]
+        yield from (Path(above, name) for name in (*folders, *files) if _is_leftover(name))
+        folders.clear()
 
 
 def _old(paths: Iterable[Path], folder: Path) -> list[Path]:
@@ -260,30 +294,41 @@ def _scratch(folder: Path) -> list[Path]:
     return [path for path in made if now - newest[path] > YOUNG_SECONDS]
 
 
-def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles]) -> list[Path]:
+def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles], plain: set[str]) -> list[Path]:
     """Ended attempts but for the newest, the newest that is done, the one that counts, those that a
     checkpoint goes on from, and those that hold the log of one that stays; and the folders that only such
     attempts shared.
     """
     kept, old, shared = set(), [], []
     for key, files in tasks.items():
+        if str(files.folder) in plain:
+            continue  # its only attempt is the newest
         made, left = files.attempts(), set()
+        outcomes = {one.number: _outcome(one) for one in made}
         stays = {made[-1].number} if made else set()
-        stays |= set([one.number for one in made if (ended := _outcome(one)) and ended.state == "done"][-1:])
+        stays |= set([number for number, ended in outcomes.items() if ended and ended.state == "done"][-1:])
         stays |= {counted.attempt} if (counted := status.of(key).counted) else set()
         checkpointed = _checkpointed(files)
         stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:
-            outcome = _outcome(one)
+            outcome = outcomes[one.number]
             if one.number in stays or outcome is None:
                 left.add(one.number)
-                kept |= {one.folder, status.files.folder / ((outcome.log if outcome else None) or ".")}
+                kept |= {one.folder, _log_folder(status, outcome)}
             else:
                 old.append(one.folder)
         for first, after in itertools.pairwise(files.persistent_numbers()):
             if left.isdisjoint(range(first, after)):
                 shared.append(files.persistent(first))
+    if old:
+        of_plain = (files for files in tasks.values() if str(files.folder) in plain)
+        kept |= {_log_folder(status, _outcome(one)) for files in of_plain for one in files.attempts()}
     return [folder for folder in old if folder not in kept] + shared
+
+
+def _log_folder(status: ExperimentStatus, outcome: Outcome | None) -> Path:
+    """The attempt that holds the log of an attempt."""
+    return status.files.folder / ((outcome.log if outcome else None) or ".")
 
 
 def _outcome(attempt: AttemptFiles) -> Outcome | None:

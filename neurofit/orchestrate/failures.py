@@ -205,11 +205,12 @@ def fail_fast_notes(status: ExperimentStatus) -> list[str]:
 
     One per submission that still has tasks that neither started nor were submitted again.
     """
-    notes = []
+    notes: list[str] = []
     later: set[TaskKey] = set()
-    for submission in reversed(status.submissions):
+    stops = {submission.name: read_fail_fast(submission.files) for submission in status.submissions}
+    for submission in reversed(status.submissions if any(stops.values()) else ()):
         planned = [task for job in submission.jobs for task in job]
-        if stop := read_fail_fast(submission.files):
+        if stop := stops[submission.name]:
             no_facts = TaskFacts()
             not_started = sum(
                 task.key not in later

@@ -276,7 +276,7 @@ def _ended(submission: SubmissionStatus, reason: str) -> str | None:
 
 def _best(status: ExperimentStatus) -> dict[str, Any] | None:
     """The best run of the experiment so far; None if nothing decides, or it takes long to find."""
-    if len(status.tasks) > MOST_TASKS or not status.done:
+    if len(status.tasks) > MOST_TASKS or not any(task.counted for task in status.tasks.values()):
         return None
     room = process.memory_available()
     if room is not None and room < BEST_BYTES:  # a job with little memory must not be ended for this

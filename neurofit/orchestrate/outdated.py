@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from neurofit.errors import NeurofitError, StoreError
 from neurofit.experiments import snapshot
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store import inputs
+from neurofit.store.state import State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
 from neurofit.text import command
@@ -58,21 +60,30 @@ def outdated(study: Study, tasks: Iterable[TaskStatus], code: str | None) -> Out
     code : str or None
         Hash of the experiment's code now (`code_now`). None: unknown, so code is not compared.
     """
-    counted = [task.counted for task in tasks if task.counted]
     digests: dict[str, str | None] = {}
-    with_code = with_data = either = 0
+    with_code = with_data = either = done = 0
     changed: dict[str, None] = {}
-    for task in counted:
-        other_code = code is not None and task.code not in (None, code)
+    for used, number in _alike(tasks):
+        other_code = code is not None and used.code not in (None, code)
         other_data = [
             name
-            for name, digest in (task.inputs or {}).items()
+            for name, digest in (used.inputs or {}).items()
             if _digest_now(study, name, digests) not in (None, digest)
         ]
         changed.update(dict.fromkeys(other_data))
-        with_code, with_data = with_code + other_code, with_data + bool(other_data)
-        either += other_code or bool(other_data)
-    return Outdated(len(counted), with_code, with_data, either, tuple(changed))
+        done += number
+        with_code, with_data = with_code + number * other_code, with_data + number * bool(other_data)
+        either += number * (other_code or bool(other_data))
+    return Outdated(done, with_code, with_data, either, tuple(changed))
+
+
+def _alike(tasks: Iterable[TaskStatus]) -> list[tuple[TaskStatus, int]]:
+    """Attempts that count, one for each code and data that were used, in their order; and how many have used these."""
+    counted = [one for task in tasks if (one := task if task.state is State.DONE else task.result)]
+    # equal data that are two objects are compared twice, which does no harm
+    numbers = Counter([(one.code, id(one.inputs)) for one in counted])
+    first = {(one.code, id(one.inputs)): one for one in reversed(counted)}
+    return [(first[what], number) for what, number in numbers.items()]
 
 
 def _digest_now(study: Study, name: str, digests: dict[str, str | None]) -> str | None:

@@ -15,7 +15,7 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.experiments import scripts, snapshot
 from neurofit.experiments.numbering import numbered
 from neurofit.experiments.selector import Selection, Where, where
-from neurofit.orchestrate import job_sizes, searches
+from neurofit.orchestrate import inodes, job_sizes, searches
 from neurofit.orchestrate.outdated import Outdated, outdated
 from neurofit.orchestrate.trials import entry, off_grid, tried_before, varied_runs
 from neurofit.status.experiment_status import ExperimentStatus, read_status
@@ -102,6 +102,10 @@ class Plan:
         """Raise NeurofitError if a task that would be queued would not find its data."""
         if self.data_problem is not None:
             raise self.data_problem
+
+    def files(self, jobs: int) -> int:
+        """About how many files and folders the tasks that will be queued will make."""
+        return inodes.estimate(self.status, self.tasks, jobs)
 
     def keys(self) -> list[TaskKey]:
         """All tasks that the options cover."""
@@ -215,6 +219,7 @@ class Plan:
             "done_other_data": self.outdated.data,
             "to_queue": len(self.tasks),
             "jobs": jobs,
+            "files": self.files(jobs),
             "runs": len(self.runs),
             "repetitions": self.repetitions,
             "removed_runs": self.removed,

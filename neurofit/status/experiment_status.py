@@ -8,11 +8,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from neurofit import recording
+import msgspec
+
+from neurofit import collector, recording
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import naming
 from neurofit.status.queues import JobsView, ask
@@ -44,10 +48,13 @@ from neurofit.study import Study
 
 # After a queue has answered without any cancelled job for this long, it is not asked about them again.
 QUIET_SECONDS = 300.0
+_FINISHED: dict[str | None, State] = {
+    "done": State.DONE,
+    "failed": State.FAILED,
+}  # outcomes that settle a task's state
 
 
-@dataclass(slots=True)
-class TaskStatus:
+class TaskStatus(msgspec.Struct, gc=False):
     """The state of one task, and where to find more about it.
 
     If any attempt is done, the newest of those counts, or the one that the user chose. The task is then
@@ -86,8 +93,8 @@ class ExperimentStatus:
     registry: Registry
     repetitions: int = 0
     tasks: dict[TaskKey, TaskStatus] = field(default_factory=dict)
-    # the attempts that are done, by number
-    done: dict[TaskKey, dict[int, TaskStatus]] = field(default_factory=dict)
+    # attempts that are done, by number, of tasks that were queued again after one was
+    repeated: dict[TaskKey, dict[int, TaskStatus]] = field(default_factory=dict)
     submissions: list[SubmissionStatus] = field(default_factory=list)
     queues: dict[str, JobsView] = field(default_factory=dict)  # by submission
     problems: list[str] = field(default_factory=list)  # sentences: what could not be read
@@ -95,6 +102,11 @@ class ExperimentStatus:
 
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
+
+    def done_attempts(self, key: TaskKey) -> list[int]:
+        """The numbers of a task's attempts that are done, in order."""
+        task = self.of(key)
+        return sorted(self.repeated.get(key) or ([task.attempt] if task.state is State.DONE else ()))
 
     def is_on_grid(self, key: TaskKey) -> bool:
         """Whether the grid has the task's run; True for a run whose entry is damaged."""
@@ -120,20 +132,24 @@ class ExperimentStatus:
 
     def counts(self) -> Counter[State]:
         """Number of tasks by state: tasks of the grid, and tasks off the grid that were ever submitted."""
-        return Counter(self.of(key).state for key in self.all_keys())
+        known, new = self.tasks, TaskStatus(State.NEW)
+        return Counter([known.get(key, new).state for key in self.all_keys()])
 
     def newer_states(self) -> Counter[State]:
         """Number of tasks that are done and have a newer attempt, by the state of that attempt."""
         return Counter(task.newer.state for task in self.tasks.values() if task.newer)
 
     def all_keys(self) -> list[TaskKey]:
-        grid = {
+        """Run and repetition of each task of the grid, and of each that was ever submitted, sorted."""
+        repetitions = range(self.repetitions)
+        grid = [
             (run.number, repetition)
             for run in self.registry.runs.values()
             if run.on_grid
-            for repetition in range(self.repetitions)
-        }
-        return sorted(grid | self.tasks.keys())
+            for repetition in repetitions
+        ]
+        grid += self.tasks.keys() - set(grid)
+        return sorted(grid)  # quick, because nearly all are in order
 
     @property
     def unanswered(self) -> list[str]:
@@ -147,6 +163,7 @@ class ExperimentStatus:
         return newest.runner_option if newest else None
 
 
+@collector.paused()
 def read_status(
     study: Study,
     name: str,
@@ -242,7 +259,8 @@ def _add_submission(status: ExperimentStatus, files: SubmissionFiles, facts: Fac
 
 
 def _report_unknown_runs(status: ExperimentStatus) -> None:
-    runs = {task.run for submission in status.submissions for _, task in submission.planned()}
+    jobs = chain.from_iterable(submission.jobs for submission in status.submissions)
+    runs = set(map(itemgetter(0), chain.from_iterable(jobs)))
     if unknown := runs - status.registry.runs.keys():
         numbers = naming("", [(run, 0) for run in unknown]).lstrip(":") or "many"
         status.problems.append(
@@ -259,13 +277,22 @@ class Later:
 
 
 def _later_submissions(submissions: list[SubmissionStatus]) -> Later:
+    """What later submissions did with tasks that are not finished in an earlier one; nothing else is ever asked."""
+    open_tasks = {
+        task.key
+        for submission in (() if len(submissions) < 2 else submissions)
+        if not submission.facts.settled
+        for _, task in submission.planned()
+        if not submission.has_finished(task)
+    }
     started, done = {}, set()
-    for submission in submissions:
+    for submission in submissions if open_tasks else ():
         for _, task in submission.planned():
-            if facts := submission.own_facts(task):
-                started[task.key] = submission.name
+            key = task.key
+            if key in open_tasks and (facts := submission.own_facts(task)):
+                started[key] = submission.name
                 if facts.ended == "done":
-                    done.add(task.key)
+                    done.add(key)
     return Later(started, frozenset(done))
 
 
@@ -283,24 +310,30 @@ def _is_over(submission: SubmissionStatus, later: Later) -> bool:
 
 def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later: Later) -> None:
     view = status.queues.get(submission.name) or JobsView(answered=True)
-    planned, ends = list(submission.planned()), newest_ends(submission.facts)
+    facts, ends = submission.facts, newest_ends(submission.facts)
     doubtful = [
         task
-        for number, task in planned
+        for number, task in (() if facts.settled else submission.planned())
         if _is_doubtful(submission, view, number, task, later, ends.get(number))
     ]
     if doubtful:
         ids = {number: run.id for number, run in status.registry.runs.items()}
         others = {other.name for other in status.submissions} - {submission.name}
-        look_at_attempts(status.files, submission.name, others, ids, doubtful, submission.facts)
-    beats = heartbeats(submission.files, submission.facts, at_home=submission.at_home)
-    settled = True
-    for number, task in planned:
-        facts = submission.facts.tasks.get(task.key) or TaskFacts()
-        state = decide(_evidence(submission, view, beats, number, task, facts, ends.get(number)))
-        submission.states[task.key] = state
-        settled = settled and facts.ended in ("done", "failed")
-        _note(status, submission, view, number, task, facts, state)
+        look_at_attempts(status.files, submission.name, others, ids, doubtful, facts)
+    beats = heartbeats(submission.files, facts, at_home=submission.at_home)
+    settled, nothing, name = True, TaskFacts(), submission.name
+    for number, tasks in enumerate(submission.jobs):
+        cause, end = view.causes.get(number) or view.reasons.get(number), ends.get(number)
+        for task in tasks:
+            key = task.key
+            known = facts.tasks.get(key) or nothing
+            state = _FINISHED.get(known.ended)
+            if state is None:
+                settled = False
+            if state is None or known.attempt <= task.last_attempt:
+                state = decide(_evidence(submission, view, beats, number, task, known, end))
+            submission.states[key] = state
+            _note(status, name, number, task, key, known, state, cause)
     submission.facts.settled = settled
     if submission.name in status.queues and view.answered:
         quiet_since = submission.facts.quiet or time.time()
@@ -368,25 +401,27 @@ def _evidence(
 
 def _note(
     status: ExperimentStatus,
-    submission: SubmissionStatus,
-    view: JobsView,
+    submission: str,
     number: int,
     task: Planned,
+    key: TaskKey,
     facts: TaskFacts,
     state: State,
+    cause: str | None,
 ) -> None:
     """Store a task's state, unless this submission left the task as it was."""
-    before = status.tasks.get(task.key)
-    untouched = facts.attempt <= task.last_attempt
-    if untouched and before is not None and state in (State.NEW, State.CANCELLED):
-        return
-    cause = view.causes.get(number) or view.reasons.get(number)
-    attempt = max(facts.attempt, task.last_attempt)
-    newest = max(attempt, before.newest if before else 0)
-    noted = TaskStatus(state, attempt, submission.name, number, cause, facts.code, facts.inputs, newest)
-    status.tasks[task.key] = noted
-    if state is State.DONE:
-        status.done.setdefault(task.key, {})[attempt] = noted
+    attempt, before = facts.attempt, status.tasks.get(key)
+    if attempt <= task.last_attempt:
+        if before is not None and state in (State.NEW, State.CANCELLED):
+            return
+        attempt = task.last_attempt
+    newest = attempt if before is None else max(attempt, before.newest)
+    noted = TaskStatus(state, attempt, submission, number, cause, facts.code, facts.inputs, newest)
+    status.tasks[key] = noted
+    if before is not None and before.state is State.DONE:
+        status.repeated.setdefault(key, {})[before.attempt] = before
+    if state is State.DONE and key in status.repeated:
+        status.repeated[key][attempt] = noted
 
 
 def _choose_among_done(status: ExperimentStatus) -> None:
@@ -394,7 +429,7 @@ def _choose_among_done(status: ExperimentStatus) -> None:
     choices, damaged = read_choices(status.files)
     if damaged:
         status.problems.append(f"{status.files.chosen}: skipped {damaged} damaged line(s).")
-    for key, done in status.done.items():
+    for key, done in status.repeated.items():
         counts, latest = done[counting(done, choices.get(key))], status.tasks[key]
         if latest is counts:
             continue
@@ -405,4 +440,4 @@ def _choose_among_done(status: ExperimentStatus) -> None:
         since = latest.attempt > counts.attempt or (
             latest.attempt == counts.attempt and latest.state in FAILED_OR_LOST
         )
-        status.tasks[key] = replace(counts, newest=newest, newer=latest if since else None)
+        status.tasks[key] = msgspec.structs.replace(counts, newest=newest, newer=latest if since else None)

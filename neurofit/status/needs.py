@@ -85,11 +85,13 @@ def need_stops(status: ExperimentStatus) -> list[str]:
 
     One per submission that still has tasks that were not submitted again.
     """
-    notes = []
+    notes: list[str] = []
+    if not any(submission.record.needs for submission in status.submissions):
+        return notes
     later: set[TaskKey] = set()
     for submission in reversed(status.submissions):
-        left = {task.key for _, task in submission.planned()} - later
-        later |= left
+        keys = {task.key for _, task in submission.planned()}
+        left, later = keys - later, later | keys
         stop = read_need_stop(submission.files) if submission.record.needs else None
         waiting = sum(status.of(key).state in NOT_STARTED for key in left)
         if stop and waiting:
@@ -105,8 +107,9 @@ def waits(status: ExperimentStatus) -> list[str]:
     """Sentences 'exp3 waits for it/features (12 of 40 done)', for submissions whose tasks are queued."""
     found = []
     for submission in status.submissions:
+        name = submission.name
         if not submission.record.needs or not any(
-            status.of(task.key).state is State.QUEUED and status.of(task.key).submission == submission.name
+            status.of(task.key).state is State.QUEUED and status.of(task.key).submission == name
             for _, task in submission.planned()
         ):
             continue

@@ -63,15 +63,15 @@ class Watch:
     def read(self) -> WatchedStatus:
         status = read_status(self.study, self.name)
         keys = self.pick(status)
-        states = [(key, status.of(key).state) for key in keys]
-        counts = Counter(state for _, state in states)
+        states = [status.of(key).state for key in keys]
+        counts = Counter(states)
         ended = sum(counts[state] for state in ENDED)
         if self._ended_before is None:
             self._ended_before = ended
         seconds = time.monotonic() - self._began
         finished = ended - self._ended_before
         rate = finished / seconds if finished > 0 and seconds > 0 else None
-        running = [key for key, state in states if state is State.RUNNING] if self.details else []
+        running = [key for key, state in zip(keys, states) if state is State.RUNNING] if self.details else []
         tasks = list(at_work(status, running[:_SHOWN]))
         left = self._pace.left_seconds(tasks, len(running), counts[State.QUEUED], seconds)
         if rate and (left is None or finished >= max(_ENOUGH, len(running))):

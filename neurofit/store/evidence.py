@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines
 from neurofit.process import Process
@@ -25,8 +27,7 @@ from neurofit.structure import read_record, structured_lines
 from neurofit.transient import retry
 
 
-@dataclass(slots=True)
-class TaskFacts:
+class TaskFacts(msgspec.Struct, gc=False):
     """The newest attempt at a task by the workers of a submission. No attempt follows one that is done."""
 
     attempt: int = 0

@@ -1,7 +1,9 @@
 """A cache of what was read from an experiment's journals, so the next command reads only the lines added since.
 
 It is in the user's own cache folder, can be deleted at any time, and is written only by this user's commands
-on this host. The file has a line of JSON and its checksum; an incomplete file is ignored.
+on this host. The file has a line of JSON and its checksum; an incomplete file is ignored, as is one of another
+version. What is known of the tasks is in columns, and what many tasks share (how they ended, which job claimed them,
+their code and data) is there once, since a study may have a million tasks.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from neurofit import recording
 from neurofit.files import write_whole
@@ -19,7 +24,7 @@ from neurofit.recording import cache_folder as cache_folder
 from neurofit.store.evidence import Facts, TaskFacts
 from neurofit.store.layout import ExperimentFiles
 
-FORMAT = 3  # 2 mixed in attempts of other submissions, and had no inputs
+FORMAT = 4  # 3 had a list for each task; 2 mixed in attempts of other submissions, and had no inputs
 
 
 def _path(files: ExperimentFiles, folder: Path) -> Path:
@@ -58,7 +63,10 @@ def _read(path: Path) -> dict[str, Any]:
     text, _, checksum = path.read_bytes().partition(b"\n")
     if checksum != _checksum(text):
         raise ValueError(f"{path}: incomplete")
-    kept: dict[str, Any] = json.loads(text)
+    try:
+        kept: dict[str, Any] = msgspec.json.decode(text)
+    except msgspec.DecodeError:  # half of a surrogate pair in a path
+        kept = json.loads(text)
     return kept
 
 
@@ -83,16 +91,35 @@ def save(files: ExperimentFiles, folder: Path, facts: dict[str, Facts]) -> None:
         pass
 
 
+class _Distinct:
+    """The distinct values of a column, and the place of each value among them."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+
+    def place(self, value: Any, key: Hashable) -> int:
+        place = self._places.setdefault(key, len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
+
+
 def _record(facts: Facts) -> dict[str, Any]:
-    inputs: dict[str, int] = {}  # tasks that read the same data share an entry
-    tasks = []
-    for key, task in facts.tasks.items():
-        text = json.dumps(task.inputs, sort_keys=True) if task.inputs else None
-        place = None if text is None else inputs.setdefault(text, len(inputs))
-        tasks.append([*key, task.attempt, task.ended, task.by, task.code, place])
+    known = facts.tasks.values()
+    endings, workers, codes, inputs = (_Distinct() for _ in range(4))
     return {
-        "tasks": tasks,
-        "inputs": [json.loads(text) for text in inputs],
+        "run": [run for run, _ in facts.tasks],
+        "repetition": [repetition for _, repetition in facts.tasks],
+        "attempt": [task.attempt for task in known],
+        "ended": [endings.place(task.ended, task.ended) for task in known],
+        "by": [workers.place(task.by, task.by) for task in known],
+        "code": [codes.place(task.code, task.code) for task in known],
+        "inputs": [
+            inputs.place(task.inputs, json.dumps(task.inputs, sort_keys=True) if task.inputs else None)
+            for task in known
+        ],
+        "distinct": [endings.values, workers.values, codes.values, inputs.values],
         "read": [[*by, size] for by, size in facts.read.items()],
         "workers": [[*by, worker.record()] for by, worker in facts.workers.items()]
         if not facts.settled
@@ -105,10 +132,17 @@ def _record(facts: Facts) -> dict[str, Any]:
 
 
 def _facts(record: dict[str, Any]) -> Facts:
-    tasks, inputs = {}, record["inputs"]
-    for run, repetition, attempt, ended, by, code, place in record["tasks"]:
-        read = None if place is None else inputs[place]
-        tasks[run, repetition] = TaskFacts(attempt, ended, tuple(by) if by else None, code, read)
+    endings, workers, codes, inputs = record["distinct"]
+    claimed = [tuple(by) if by else None for by in workers]
+    columns = (
+        record["attempt"],
+        map(endings.__getitem__, record["ended"]),
+        map(claimed.__getitem__, record["by"]),
+        map(codes.__getitem__, record["code"]),
+        map(inputs.__getitem__, record["inputs"]),
+    )
+    keys: Iterable[tuple[int, int]] = zip(record["run"], record["repetition"], strict=True)
+    tasks = dict(zip(keys, map(TaskFacts, *columns), strict=True))
     return Facts(
         tasks,
         {(job, start): size for job, start, size in record["read"]},

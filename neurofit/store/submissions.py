@@ -29,7 +29,9 @@ from neurofit.study import Study
 from neurofit.transient import retry
 
 TaskKey = tuple[int, int]  # run number, repetition
-_PLANNED = re.compile(r"([0-9]{1,9})/([0-9]{1,9}):([0-9]{1,6})", re.ASCII)
+_PLANNED = re.compile(r"[0-9]{1,9}/[0-9]{1,9}:[0-9]{1,6}", re.ASCII)
+_WHOLE = re.compile(rf"\s*{_PLANNED.pattern}(?:\s+{_PLANNED.pattern})*\s*", re.ASCII)  # a line
+_NUMBERS = str.maketrans("/:", "  ")
 HERE = "here"  # the runner of a task that runs in the foreground
 CHANGE_SECONDS = 2.0  # how far clients of a file system may differ on a change time
 
@@ -112,15 +114,18 @@ def _line(job: list[Planned]) -> str:
 
 
 def _tasks(line: str) -> list[Planned]:
-    tasks = []
+    if _WHOLE.fullmatch(line) is None:
+        raise ValueError(_fault(line))
+    numbers = map(int, line.translate(_NUMBERS).split())
+    return list(map(Planned, numbers, numbers, numbers))
+
+
+def _fault(line: str) -> str:
+    """What is wrong with a line of `jobs.tasks`."""
     for word in line.split():
-        match = _PLANNED.fullmatch(word)
-        if match is None:
-            raise ValueError(f"'{word[:40]}' is not a task, expected 'run/repetition:attempt'")
-        tasks.append(Planned(*map(int, match.groups())))
-    if not tasks:
-        raise ValueError("a line without tasks")
-    return tasks
+        if _PLANNED.fullmatch(word) is None:
+            return f"'{word[:40]}' is not a task, expected 'run/repetition:attempt'"
+    return "a line without tasks"
 
 
 def read_job(files: SubmissionFiles, job: int) -> list[Planned]:

@@ -136,7 +136,12 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     matrices = _metric_matrices(groups, ordered)
     replications = {name: [replication(group, name) for group in done] for name in matrices}
     spreads = {name: spread(matrix, replications[name]) for name, matrix in matrices.items()}
-    columns: dict[str, Any] = {**_settings(groups, ordered), "repetitions": count, "missing": missing}
+    arguments = distinct_arguments(ordered)
+    columns: dict[str, Any] = {
+        **_settings(groups, ordered, arguments),
+        "repetitions": count,
+        "missing": missing,
+    }
     if pruned.any():
         columns["pruned"] = pruned
     on_grid = [group[0].get("on_grid") is not False for group in groups]
@@ -156,7 +161,7 @@ def by_run(rows: Iterable[TaskRow]) -> pd.DataFrame:
     means = [f"{name} mean" for name in spreads if is_model_score(name)]
     frame.attrs["always"] = ["run", "repetitions", "missing", *means]
     frame.attrs["below"] = ["interval"]
-    names = {name: f"arg.{name}" if name in _OWN_COLUMNS else name for name in distinct_arguments(ordered)}
+    names = {name: f"arg.{name}" if name in _OWN_COLUMNS else name for name in arguments}
     frame.attrs["axes"] = axes_of(ordered, {"architecture": "architecture", **names})
     frame.attrs["scores"] = [f"{name} mean" for name in spreads]
     frame.attrs["first"] = ["run", *list(spreads)[:1], "repetitions", *(["missing"] if missing.any() else [])]
@@ -362,7 +367,9 @@ def _metric_matrices(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[s
     return matrices
 
 
-def _settings(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[str, list[Any]]:
+def _settings(
+    groups: list[list[TaskRow]], rows: list[TaskRow], arguments: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
     """Experiment, architecture (if there are several) and arguments of each run: the first known value of its
     tasks.
     """
@@ -370,10 +377,7 @@ def _settings(groups: list[list[TaskRow]], rows: list[TaskRow]) -> dict[str, lis
     for name in ("experiment", "architecture"):
         if len({key(value) for value in own[name]} - {None}) < 2:
             del own[name]
-    given = {
-        f"arg.{name}" if name in _OWN_COLUMNS else name: values
-        for name, values in distinct_arguments(rows).items()
-    }
+    given = {f"arg.{name}" if name in _OWN_COLUMNS else name: values for name, values in arguments.items()}
     places = list(pairwise(np.cumsum([0, *map(len, groups)])))
     return {
         name: [next((value for value in values[a:b] if value is not None), None) for a, b in places]

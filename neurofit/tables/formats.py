@@ -29,6 +29,10 @@ _HASHES = ("id", "code", "commit", "data_hash")
 _ROW_NAMES = ("experiment", "run", "repetition")
 _HASH = re.compile("[0-9a-f]{12,}")
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # including the wide forms
+_MUST_BE_QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
+_MARKUP = re.compile(r"([\\|*`\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))")
+_MINUS = re.compile(r"-(?=\d)")
+_CHUNK = 10_000  # rows of csv that are made at a time, so that their cells are not all in memory at once
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -197,12 +201,14 @@ def _cells(name: str, values: list[Any]) -> list[str]:
     if name in _HASHES:
         return _texts(values, lambda value: str(value)[:8] if _HASH.fullmatch(str(value)) else _short(value))
     write = _number_writer([value for value in values if type(value) is float])
+    if set(map(type, values)) == {float}:
+        return list(map(write, values))
     return _texts(values, lambda value: write(value) if type(value) is float else _short(value))
 
 
 def _texts(values: list[Any], write: Callable[[Any], str]) -> list[str]:
     """Write every value; None as an empty text."""
-    if set(map(type, values)) <= {str, type(None)}:  # few distinct values in most columns
+    if set(map(type, values)) - {type(None)} in ({str}, {int}):  # few distinct values in most columns
         written = {value: write(value) for value in set(values) if value is not None}
         return [written.get(value, "") for value in values]
     return ["" if value is None else write(value) for value in values]
@@ -250,15 +256,21 @@ def _whole(value: Any) -> str:
 
 
 def _table(sheet: Sheet, width: int | None, first: Sequence[str], axes: Sequence[str]) -> str:
-    widths = [max(map(cell_width, [column.name, *column.cells])) for column in sheet.columns]
+    widths = [_width(column) for column in sheet.columns]
     names = [column.name for column in sheet.columns]
     blocks = _blocks_of_columns(names, widths, width, first, axes)
     shown = set(itertools.chain.from_iterable(blocks))
     left_out = [column for place, column in enumerate(sheet.columns) if place not in shown]
     lines: list[str] = []
     for block in blocks:
-        filled = [_pad(sheet.columns[place], widths[place]) for place in block]
-        lines += [""] * bool(lines) + ["  ".join(row).rstrip() for row in zip(*filled)]
+        lines += [""] * bool(lines)
+        chosen = [(sheet.columns[place], widths[place]) for place in block]
+        heads = [_padded([column.name, "-" * width], width, column.numeric) for column, width in chosen]
+        lines += ["  ".join(row).rstrip() for row in zip(*heads)]
+        for start in range(0, len(chosen[0][0].cells) if chosen else 0, _CHUNK):
+            end = start + _CHUNK
+            filled = [_padded(column.cells[start:end], width, column.numeric) for column, width in chosen]
+            lines += ["  ".join(row).rstrip() for row in zip(*filled)]
     remarks = [_remark(sheet)]
     if left_out:
         names = [column.name for column in left_out]
@@ -319,10 +331,18 @@ def _columns_that_fit(
     return sorted(shown)
 
 
-def _pad(column: Column, width: int) -> list[str]:
-    cells = [column.name, "-" * width, *column.cells]
+def _width(column: Column) -> int:
+    """The width of the widest cell."""
+    cells = [column.name, *column.cells]
+    return max(map(len if all(map(str.isascii, cells)) else cell_width, cells))
+
+
+def _padded(cells: list[str], width: int, numeric: bool) -> list[str]:
+    """The cells with spaces before or after them, all of this width."""
+    if all(map(str.isascii, cells)):
+        return [cell.rjust(width) for cell in cells] if numeric else [cell.ljust(width) for cell in cells]
     gaps = [" " * (width - cell_width(cell)) for cell in cells]
-    return [gap + cell if column.numeric else cell + gap for cell, gap in zip(cells, gaps)]
+    return [gap + cell if numeric else cell + gap for cell, gap in zip(cells, gaps)]
 
 
 def _remark(sheet: Sheet) -> str:
@@ -336,8 +356,22 @@ def _csv(frame: pd.DataFrame, raw: bool) -> str:
         text = _whole(value)
         return _quoted(text if raw or isinstance(value, (int, float)) else _harmless(text))
 
-    columns = [_texts(_values(frame[name]), cell) for name in frame]
-    return "\n".join([",".join(cell(str(name)) for name in frame), *map(",".join, zip(*columns))])
+    lines = [",".join(cell(str(name)) for name in frame)]
+    for start in range(0, len(frame), _CHUNK):
+        chunk = frame.iloc[start : start + _CHUNK]
+        columns = [_csv_cells(_values(chunk[name]), cell) for name in chunk]
+        lines.append("\n".join(map(",".join, zip(*columns))))
+    return "\n".join(lines)
+
+
+def _csv_cells(values: list[Any], cell: Callable[[Any], str]) -> list[str]:
+    """The cells of a column; a number has nothing to quote or to escape."""
+    kinds = set(map(type, values))
+    if kinds <= {int, bool}:
+        return list(map(str, values))
+    if kinds == {float}:
+        return list(map(repr, values))
+    return _texts(values, cell)
 
 
 def _harmless(text: str) -> str:
@@ -350,7 +384,7 @@ def _harmless(text: str) -> str:
 def _quoted(text: str) -> str:
     """Quote a cell as in RFC 4180; empty text is quoted, a missing value is not."""
     # csv.writer does not quote a lone carriage return, which pandas reads as the end of a row.
-    return text if text and not re.search(r'[",\r\n]|^\s|\s$', text) else '"' + text.replace('"', '""') + '"'
+    return text if text and not _MUST_BE_QUOTED.search(text) else '"' + text.replace('"', '""') + '"'
 
 
 def _json(frame: pd.DataFrame) -> str:
@@ -392,7 +426,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 def _markdown_text(text: str) -> str:
     """Escape markup; an underscore inside a word is not markup."""
-    return re.sub(r"([\\|*`\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+    return _MARKUP.sub(r"\\\1", text)
 
 
 def _latex(frame: pd.DataFrame) -> str:
@@ -410,7 +444,7 @@ def _latex(frame: pd.DataFrame) -> str:
 
 
 def _latex_cell(column: Column, cell: str) -> str:
-    return re.sub(r"-(?=\d)", "$-$", cell).replace("[", "{[}") if column.numeric else _latex_text(cell)
+    return _MINUS.sub("$-$", cell).replace("[", "{[}") if column.numeric else _latex_text(cell)
 
 
 def _latex_text(text: str) -> str:

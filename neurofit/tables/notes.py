@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -35,23 +35,26 @@ def notes(rows: Iterable[TaskRow], *, grid_only: bool = False) -> list[str]:
     every = list(rows)
     valid = valid_rows(every)
     done = [row for row in valid if is_counted(row)]
+    groups = group_by_run(valid)
+    of_done = groups if len(done) == len(valid) else group_by_run(done)
+    facts = nested_dicts(done, "facts")
     sentences = [
-        _damaged(every, valid),
+        _damaged(every, groups),
         _missing(valid),
         _pruned(valid),
         _other_code(done),
-        _mixed_runs(done),
+        _mixed_runs(of_done),
         _other_defaults(done),
-        _neuron_counts(done),
-        _monitored_set(done),
+        _neuron_counts(facts),
+        _monitored_set(done, facts),
         _off_grid(valid, grid_only),
-        _warnings(done),
+        _warnings(facts),
     ]
     return [sentence for sentence in sentences if sentence]
 
 
-def _damaged(every: list[Any], valid: list[TaskRow]) -> str:
-    unreadable = len(every) - sum(map(len, group_by_run(valid)))
+def _damaged(every: list[Any], groups: list[list[TaskRow]]) -> str:
+    unreadable = len(every) - sum(map(len, groups))
     return f"{_count(unreadable, 'record')} could not be read or named no run." if unreadable else ""
 
 
@@ -85,11 +88,9 @@ def _other_code(done: list[TaskRow]) -> str:
     )
 
 
-def _mixed_runs(done: list[TaskRow]) -> str:
+def _mixed_runs(groups: list[list[TaskRow]]) -> str:
     found = {
-        group[0].get("run"): differences
-        for group in group_by_run(done)
-        if (differences := describe_differences(group))
+        group[0].get("run"): differences for group in groups if (differences := describe_differences(group))
     }
     if not found:
         return ""
@@ -108,22 +109,19 @@ def _other_defaults(done: list[TaskRow]) -> str:
     return f"{_count(number, 'run')} {verb} repetitions with different defaults of {join_words(names)}."
 
 
-def _neuron_counts(done: list[TaskRow]) -> str:
-    counts = dict.fromkeys(
-        n for facts in nested_dicts(done, "facts") if type(n := facts.get("neurons_scored")) is int
-    )
+def _neuron_counts(facts: list[Mapping[str, Any]]) -> str:
+    counts = dict.fromkeys(n for of in facts if of and type(n := of.get("neurons_scored")) is int)
     return f"Neuron counts differ between tasks: {join_words(counts)} scored." if len(counts) > 1 else ""
 
 
-def _monitored_set(done: list[TaskRow]) -> str:
+def _monitored_set(done: list[TaskRow], facts: list[Mapping[str, Any]]) -> str:
     """Whether early stopping used the set whose score is reported: "test", or any set if there is no test set."""
-    sets = [{name.split("/")[0] for name in part if "/" in name} for part in nested_dicts(done, "metrics")]
-    monitored = [str(facts.get("monitored")) for facts in nested_dicts(done, "facts")]
-    found = {
-        name
-        for name, known in zip(monitored, sets)
-        if name in known and (name == "test" or "test" not in known)
-    }
+    kinds = {(str(of.get("monitored")), *part) for of, part in zip(facts, nested_dicts(done, "metrics"))}
+    found = set()
+    for name, *metrics in kinds:
+        known = {metric.split("/")[0] for metric in metrics if "/" in metric}
+        if name in known and (name == "test" or "test" not in known):
+            found.add(name)
     if not found:
         return ""
     return f"Early stopping monitored the set whose scores are reported: {join_words(sorted(found))}."
@@ -138,13 +136,9 @@ def _off_grid(rows: list[TaskRow], grid_only: bool) -> str:
     return f"{_count(off, 'task')} {verb} off the grid{left_out}."
 
 
-def _warnings(done: list[TaskRow]) -> str:
+def _warnings(facts: list[Mapping[str, Any]]) -> str:
     """The sentences that fits recorded in the fact `warnings`."""
-    lists = [
-        warnings
-        for facts in nested_dicts(done, "facts")
-        if isinstance(warnings := facts.get("warnings"), list)
-    ]
+    lists = [warnings for of in facts if of and isinstance(warnings := of.get("warnings"), list)]
     counts = Counter(map(str, chain(*lists)))
     return " ".join(f"{text} (in {_count(number, 'task')})" for text, number in counts.items())
 

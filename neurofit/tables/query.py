@@ -60,7 +60,9 @@ class TaskQuery:
             No task is selected, or the condition names an argument that no run has.
         """
         runs = status.registry.runs
-        keys = [key for key in status.all_keys() if self.selection.matches(*key, runs)]
+        keys = status.all_keys()
+        if not self.selection.is_everything:
+            keys = [key for key in keys if self.selection.matches(*key, runs)]
         if not keys and (self.selection.runs is not None or self.selection.repetitions is not None):
             raise UsageError(_no_task(status))
         if self.condition is not None:

@@ -117,7 +117,7 @@ def table(rows: Iterable[TaskRow]) -> pd.DataFrame:
 
 def valid_rows(rows: Iterable[TaskRow]) -> list[TaskRow]:
     """The rows that are mappings, sorted by run and repetition; rows without a number come last."""
-    return sorted((row for row in rows if isinstance(row, Mapping)), key=_sort_key)
+    return sorted((row for row in rows if type(row) is dict or isinstance(row, Mapping)), key=_sort_key)
 
 
 def group_by_run(rows: Iterable[TaskRow]) -> list[list[TaskRow]]:
@@ -133,12 +133,22 @@ def group_by_run(rows: Iterable[TaskRow]) -> list[list[TaskRow]]:
 def argument_columns(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """The value of each argument in every row, None if a row has none; given arguments first, in grid order."""
     given, derived, defaults = (nested_dicts(rows, key) for key in ("params", "derived", "defaults"))
-    names = dict.fromkeys(chain.from_iterable(chain(given, derived)))
-    for name in dict.fromkeys(chain.from_iterable(defaults)):
+    names: dict[str, None] = dict.fromkeys(_names(chain(given, derived)))
+    for name in _names(defaults):
         values = [part[name] for part in defaults if name in part]
         if name not in names and any(value != values[0] for value in values):
             names[name] = None
-    merged = [{**last, **second, **first} for first, second, last in zip(given, derived, defaults)]
+    if not names:
+        return {}
+    known: dict[
+        tuple[int, int, int], dict[str, Any]
+    ] = {}  # what the repetitions of a run share is merged once
+    merged = []
+    for first, second, last in zip(given, derived, defaults):
+        key = id(first), id(second), id(last)
+        if key not in known:
+            known[key] = {**last, **second, **first}
+        merged.append(known[key])
     return {name: [arguments.get(name) for arguments in merged] for name in names}
 
 
@@ -150,8 +160,7 @@ def axes_of(rows: list[TaskRow], names: Mapping[str, str]) -> list[str]:
     names : mapping of str to str
         Argument → its column.
     """
-    given = set(chain.from_iterable(nested_dicts(rows, "params")))
-    derived = set(chain.from_iterable(nested_dicts(rows, "derived")))
+    given, derived = (set(_names(nested_dicts(rows, key))) for key in ("params", "derived"))
     return [column for name, column in names.items() if name in given or name not in derived]
 
 
@@ -166,7 +175,7 @@ def distinct_arguments(rows: list[TaskRow]) -> dict[str, list[Any]]:
 def metric_columns(rows: list[TaskRow]) -> dict[str, np.ndarray]:
     """The number of each metric in every row, nan if a row has none: test, validation, train, then others."""
     parts = nested_dicts(rows, "metrics")
-    names = sorted(dict.fromkeys(chain.from_iterable(parts)), key=_set_of)
+    names = sorted(_names(parts), key=_set_of)
     return {name: to_floats([part.get(name) for part in parts]) for name in names}
 
 
@@ -212,7 +221,11 @@ def provenance(row: TaskRow) -> tuple[Any, ...]:
 
 def describe_differences(done: list[TaskRow]) -> str:
     """How the provenance of finished tasks differs, such as "2 codes, keras 3 and 4"; empty if it does not."""
-    codes, data, scored, versions = zip(*map(provenance, done)) if done else ((), (), (), ())
+    by_objects = {(id(row.get("code")), id(row.get("facts")), id(row.get("versions"))): row for row in done}
+    known = set(map(provenance, by_objects.values() if len(by_objects) > 1 else ()))
+    if len(known) < 2:
+        return ""
+    codes, data, scored, versions = zip(*known)
     parts = []
     for values, noun in ((codes, "codes"), (data, "data sets")):
         if len(distinct := set(values) - {None}) > 1:
@@ -228,8 +241,11 @@ def describe_differences(done: list[TaskRow]) -> str:
 
 def changed_defaults(rows: Iterable[TaskRow]) -> list[str]:
     """Arguments whose default differs between finished tasks of one run, because the script was changed."""
+    every = list(rows)
+    if not any(row.get("defaults") for row in every):
+        return []
     changed: dict[str, None] = {}
-    for group in group_by_run(rows):
+    for group in group_by_run(every):
         done = [row for row in group if row.get("state") == "done"]
         parts = [part for part in nested_dicts(done, "defaults") if part]
         for name in dict.fromkeys(chain.from_iterable(parts)):
@@ -240,7 +256,12 @@ def changed_defaults(rows: Iterable[TaskRow]) -> list[str]:
 
 def nested_dicts(rows: list[TaskRow], key: str) -> list[Mapping[str, Any]]:
     """The mapping that each row has under a key, such as its metrics; empty if it has none."""
-    return [_nested_dict(row, key) for row in rows]
+    return [value if type(value := row.get(key)) is dict else _nested_dict(row, key) for row in rows]
+
+
+def _names(parts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of the mappings, in the order of their first appearance; many rows may share a mapping."""
+    return list(dict.fromkeys(chain.from_iterable({id(part): part for part in parts}.values())))
 
 
 def to_floats(values: list[Any]) -> np.ndarray:
@@ -306,7 +327,7 @@ def _provenance_columns(rows: list[TaskRow]) -> dict[str, Values]:
     columns["data_hash"] = [part.get("data_hash") for part in nested_dicts(rows, "facts")]
     for family in ("seeds", "versions"):
         parts = nested_dicts(rows, family)
-        for name in dict.fromkeys(chain.from_iterable(parts)):
+        for name in _names(parts):
             columns[f"{family}.{name}"] = [part.get(name) for part in parts]
     return columns
 
@@ -314,7 +335,7 @@ def _provenance_columns(rows: list[TaskRow]) -> dict[str, Values]:
 def _other_facts(rows: list[TaskRow]) -> dict[str, list[Any]]:
     """Facts recorded by the fit whose values fit into a cell."""
     facts = nested_dicts(rows, "facts")
-    names = [name for name in dict.fromkeys(chain.from_iterable(facts)) if name not in _NO_COLUMN]
+    names = [name for name in _names(facts) if name not in _NO_COLUMN]
     columns = {name: [part.get(name) for part in facts] for name in names}
     return {name: values for name, values in columns.items() if not {dict, list} & set(map(type, values))}
 
@@ -334,9 +355,9 @@ def _sort_key(row: TaskRow) -> tuple[Any, ...]:
     run, repetition = row.get("run"), row.get("repetition")
     return (
         str(row.get("experiment")),
-        run if isinstance(run, int) else math.inf,
+        run if type(run) is int or isinstance(run, int) else math.inf,
         str(row.get("id")),
-        repetition if isinstance(repetition, int) else math.inf,
+        repetition if type(repetition) is int or isinstance(repetition, int) else math.inf,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def is_pruned(row: Mapping[str, Any]) -> bool:
     """Whether a row of results is of a trial that a search ended early: its numbers are not those of a whole fit."""
     facts = row.get("facts")
-    return isinstance(facts, Mapping) and PRUNED_AT in facts
+    return bool(facts) and isinstance(facts, Mapping) and PRUNED_AT in facts
 
 
 def is_counted(row: Mapping[str, Any]) -> bool:

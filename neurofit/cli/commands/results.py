@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurofit import collector
 from neurofit.cli import options, terminal
 from neurofit.cli.hosts import HostCommand
 from neurofit.cli.selecting import select
@@ -89,6 +90,7 @@ FORMATS = ("table", "csv", "json", "markdown", "latex", "parquet")
 @options.best_by("--best-by")
 @options.on_host
 @options.as_json
+@collector.paused()
 def command(
     selector: str,
     states: Sequence[State],

@@ -18,6 +18,7 @@ from neurofit.text import roughly
 if TYPE_CHECKING:
     from neurofit.status.watch import WatchedStatus
     from neurofit.store.state import State
+    from neurofit.store.submissions import TaskKey
     from neurofit.study import Study
     from neurofit.tables.query import TaskQuery
 
@@ -175,9 +176,7 @@ def _print_text(
         old = outdated_now(watched.status.files.study, watched.status, watched.keys)
         if sentence := old.sentence(watched.status.name):
             terminal.note(f"{watched.status.name}: {sentence}")
-        off = Counter(
-            str(watched.status.of(key).state) for key in watched.keys if not watched.status.is_on_grid(key)
-        )
+        off = Counter(str(watched.status.of(key).state) for key in _off_grid(watched))
         if off:
             terminal.note(f"{watched.status.name}: off the grid: {wording.counted(off)}.")
     for problem in unseen:
@@ -185,6 +184,12 @@ def _print_text(
     if not statuses:
         terminal.say("No experiment has been submitted yet.")
     terminal.hint(*_next(selectors, statuses))
+
+
+def _off_grid(watched: WatchedStatus) -> list[TaskKey]:
+    """Those of the watched tasks that are off the grid."""
+    off = {number for number, run in watched.status.registry.runs.items() if not run.on_grid}
+    return [key for key in watched.keys if key[0] in off] if off else []
 
 
 def _print_tasks(watched: WatchedStatus) -> None:
@@ -253,11 +258,11 @@ def _print_queues(watched: WatchedStatus) -> None:
 def _next(selectors: Sequence[str], statuses: list[WatchedStatus]) -> list[str]:
     """The commands to suggest, for the first experiment that needs one; `selectors` belong to `statuses`."""
     from neurofit.experiments.selector import naming
-    from neurofit.store.state import ENDED, FAILED_OR_LOST, UNFINISHED
+    from neurofit.store.state import ENDED, FAILED_OR_LOST, UNFINISHED, State
 
     for selector, watched in zip(selectors, statuses):
-        failed = [key for key in watched.keys if watched.status.of(key).state in FAILED_OR_LOST]
-        if failed:
+        if any(watched.counts[state] for state in FAILED_OR_LOST):
+            failed = [key for key in watched.keys if watched.status.of(key).state in FAILED_OR_LOST]
             on_grid = all(map(watched.status.is_on_grid, failed))
             named = selector if on_grid else naming(watched.status.name, failed)
             again = next_command("submit", named, backend=watched.status.runner_of(failed), retry=True)
@@ -266,6 +271,8 @@ def _next(selectors: Sequence[str], statuses: list[WatchedStatus]) -> list[str]:
         if not watched.is_over:
             return [next_command("status", selector, watch=True)]
     for selector, watched in zip(selectors, statuses):
+        if not any(watched.counts[state] for state in frozenset(State) - (ENDED - UNFINISHED)):
+            continue
         keys = filter(watched.status.is_on_grid, watched.keys)
         if any(watched.status.of(key).state not in ENDED - UNFINISHED for key in keys):
             return [next_command("submit", selector, backend=watched.status.runner_of(watched.keys))]

@@ -291,7 +291,7 @@ def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]
 
 
 def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: Iterable[Part]) -> None:
-    from neurofit.orchestrate import job_sizes, searches
+    from neurofit.orchestrate import inodes, job_sizes, searches
     from neurofit.orchestrate.raises import raises
     from neurofit.orchestrate.sizing import proposal
 
@@ -322,6 +322,11 @@ def _print_plan(plan: Plan, chosen: Runner, cost: Forecast, asked: str, parts: I
             terminal.say(one.sentence)
         if (better := proposal(plan, chosen)) is not None:
             terminal.say(f"{better.sentence} Enough would be {' '.join(better.options)}.")
+        files, folder = plan.files(cost.jobs), plan.study.training_data
+        if (many := inodes.sentence(files)) is not None:
+            terminal.say(many)
+        if (scarce := inodes.warning(experiment.name, folder, files, inodes.free(folder))) is not None:
+            terminal.problem(scarce)
     terminal.problems_of(plan.status)
 
 
