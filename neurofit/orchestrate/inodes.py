@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from neurofit import packed
+from neurofit.errors import StoreError
 from neurofit.status.experiment_status import ExperimentStatus
 from neurofit.store.state import State
 from neurofit.store.submissions import Planned
@@ -37,11 +40,24 @@ def _of_attempt(status: ExperimentStatus) -> int:
         run = status.registry.runs.get(number)
         if task.state is State.DONE and run is not None and left:
             folder = status.files.task(number, run.id, repetition).attempt(task.attempt).folder
-            most = max(most, 1 + sum(len(folders) + len(files) for _, folders, files in os.walk(folder)))
+            most = max(most, 1 + len(_names(folder)))
             left -= 1
         if not left:
             break
     return most
+
+
+def _names(attempt: Path) -> set[str]:
+    """Files and folders of an attempt, also those that were packed."""
+    inside = (
+        os.path.join(above, name) for above, folders, files in os.walk(attempt) for name in folders + files
+    )
+    names = {os.path.relpath(path, attempt) for path in inside}
+    if (place := packed.place_of(attempt)) is not None:
+        with contextlib.suppress(StoreError, OSError), packed.archive_at(place[0]) as archive:
+            members = archive.below(place[1]) if archive is not None else []
+            names |= {os.path.relpath(member.name, place[1]) for member in members}
+    return names
 
 
 def free(folder: Path) -> int | None:
