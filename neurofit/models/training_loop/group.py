@@ -134,6 +134,9 @@ class Group:
             state = stacked([self.loops[place].snapshot.state for place in batch])
             state, cost, penalised = program.epochs(state, np.stack(orders, axis=1), np.array(rates))
             after |= dict(zip(batch, zip(unstacked(state), cost.T, penalised.T)))
+            if first.is_due(first.snapshot.progress.epoch + count) and first.monitored is not None:
+                for place, seen in zip(batch, program.seen(state, first.monitored)):
+                    self.loops[place].seen = seen
         pace = None if is_new or self._is_first else (self.clock() - started) / count
         self._is_first = False
         for place in active:

@@ -72,6 +72,8 @@ class Loop:
     silent: bool = False  # of a repetition that is trained with others and not kept: no events
     # Seconds per epoch in the last call, if nothing was compiled in it
     pace: float | None = field(default=None, init=False)
+    # predictions for the monitored part, penalties and loss, if they were computed for several repetitions at once
+    seen: tuple[np.ndarray, float, float] | None = field(default=None, init=False)
     _traced: bool = field(default=False, init=False)
     _last_seen: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -83,6 +85,8 @@ class Loop:
                 f"patience={self.training.patience} needs a validation set, and {reason}. "
                 "Give the split a validation part, or leave patience out."
             )
+        if self.monitored is not None:
+            self.program.hold(self.monitored)
         self.snapshot = Snapshot(self.program.start(), Progress.start(self.training))
 
     def begin(self, weights: tf.Tensor, other: tuple[tf.Tensor, ...]) -> None:
@@ -126,11 +130,7 @@ class Loop:
     def judged(self, cost: float, penalised: float) -> str | None:
         """Validate if that is due, after the epochs whose last losses are given; why training ends, if it does."""
         epoch = self.snapshot.progress.epoch
-        due = (
-            epoch % self.training.validate_every == 0
-            or epoch == self.training.epochs
-            or self.program.converged
-        )
+        due = self.is_due(epoch) or self.program.converged
         if due and self._validate(cost, penalised) is Verdict.STOP:
             return "patience"
         if self.program.converged:
@@ -138,6 +138,10 @@ class Loop:
         if due and epoch < self.training.epochs and self.task.should_prune():
             return PRUNED
         return None
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether the model is validated after this epoch."""
+        return epoch % self.training.validate_every == 0 or epoch == self.training.epochs
 
     def train(self, count: int) -> tuple[float, float]:
         """Train `count` epochs in one call; returns the losses of the last one."""
@@ -210,8 +214,12 @@ class Loop:
 
     def _monitor(self, part: Arrays) -> dict[str, float]:
         state = self.snapshot.state
-        predictions, logits, penalty = self.program.predict_both(state.weights, state.other, part)
-        loss = self.program.loss_of(predictions, part)
+        seen_already, self.seen = self.seen, None
+        if seen_already is None:
+            predictions, logits, penalty = self.program.predict_both(state.weights, state.other, part)
+            loss = self.program.loss_of(predictions, part)
+        else:
+            logits, predictions, penalty, loss = None, *seen_already
         if not np.isfinite(loss):
             self._diverged(self.snapshot.progress.epoch, self.name)
         label = self.program.label_scores(logits, part)

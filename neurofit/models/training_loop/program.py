@@ -7,7 +7,7 @@ repetition axis in front of everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,10 @@ class Program:
         self._data = tuple(map(_tensors, (train.inputs, train.responses, train.mask)))
         self._on_disk = [one for one in train.inputs.values() if isinstance(one, DiskImages)]
         self._unreadable: NeurofitError | None = None
+        # a part, its inputs in pieces, its responses and mask
+        self._held: tuple[Arrays, list[dict[str, tf.Tensor]], tuple[tf.Tensor, tf.Tensor | None]] | None = (
+            None
+        )
         self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
         self._epochs = compiled(self._many_epochs)
         self._predict = compiled(self._forward)
@@ -219,17 +223,32 @@ class Program:
     def predict(self, weights: tf.Tensor, other: tuple, part: Arrays) -> tuple[np.ndarray, float]:
         """Predictions without dropout, (image, neuron), and the value of the penalties."""
         predicted, penalty = [], 0.0
-        step = rows_at_once(part)
-        for start in range(0, part.n_images, step):
-            rows = {name: values[start : start + step] for name, values in part.inputs.items()}
-            predictions, penalties = self._predict(_tensors(rows), weights, other)
+        for inputs in self._inputs_of(part):
+            predictions, penalties = self._predict(inputs, weights, other)
             predicted.append(predictions.numpy())
             penalty = float(penalties)
         return np.concatenate(predicted), penalty
 
     def loss_of(self, predictions: np.ndarray, part: Arrays) -> float:
         """The loss, without penalties, of predictions for a part."""
-        return float(self._loss_of(*map(_tensors, (part.responses, predictions, part.mask))))
+        responses, mask = self._wanted_of(part)
+        return float(self._loss_of(responses, tf.convert_to_tensor(predictions), mask))
+
+    def hold(self, part: Arrays) -> None:
+        """Keep a part that is predicted again and again where the model is computed, unless its images are on disk."""
+        on_disk = any(isinstance(one, DiskImages) for one in part.inputs.values())
+        if not on_disk and (self._held is None or self._held[0] is not part):
+            self._held = part, list(_pieces(part)), (_tensors(part.responses), _tensors(part.mask))
+
+    def _inputs_of(self, part: Arrays) -> Iterable[dict[str, tf.Tensor]]:
+        """The inputs of a part, a few hundred images at a time."""
+        return self._held[1] if self._held is not None and self._held[0] is part else _pieces(part)
+
+    def _wanted_of(self, part: Arrays) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Responses and mask of a part."""
+        if self._held is not None and self._held[0] is part:
+            return self._held[2]
+        return _tensors(part.responses), _tensors(part.mask)
 
     def _forward(self, inputs, weights, other):
         predictions, _, penalties = self._called(weights, other, inputs, training=False)
@@ -288,6 +307,12 @@ def is_faster_compiled(model: keras.Model, steps: int) -> bool:
         and not any(part in type(layer).__name__ for part in ("Conv", "Lambda", "Random"))
         for layer in every_layer(model)
     )
+
+
+def _pieces(part: Arrays) -> Iterator[dict[str, tf.Tensor]]:
+    step = rows_at_once(part)
+    for start in range(0, part.n_images, step):
+        yield _tensors({name: values[start : start + step] for name, values in part.inputs.items()})
 
 
 def rows_at_once(part: Arrays) -> int:

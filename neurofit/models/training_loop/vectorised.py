@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from neurofit.errors import NeurofitError
+from neurofit.models.data import Arrays
 from neurofit.models.training_loop.program import Program, State, compiled
 
 _OPERATION = re.compile(r"(?:vectorization defined for |of op ')(\w+)")  # in TensorFlow's errors
@@ -67,7 +68,32 @@ class VectorisedProgram(Program):
             if self.training.jit:
                 self._update = compiled(self._vectorised, jit_compile=True)
             self._epochs = compiled(self._many_epochs)
+            self._predict_all, self._losses = compiled(self._forward_all), compiled(self._all_losses)
         return super().epochs(state, orders, learning_rate)
+
+    def seen(self, state: State, part: Arrays) -> list[tuple[np.ndarray, float, float]]:
+        """Predictions of each repetition for a part, (image, neuron), its penalties, and its loss without them."""
+        predicted, penalties = [], state.weights[:, 0]
+        for inputs in self._inputs_of(part):
+            predictions, penalties = self._predict_all(inputs, state.weights, state.other)
+            predicted.append(predictions)
+        whole = tf.concat(predicted, axis=1) if len(predicted) > 1 else predicted[0]
+        losses = self._losses(whole, *self._wanted_of(part))
+        return list(zip(whole.numpy(), penalties.numpy().tolist(), losses.numpy().tolist()))
+
+    def _forward_all(self, inputs, weights, other):
+        return self._mapped(lambda one: self._forward(inputs, *one), (weights, other))
+
+    def _all_losses(self, predictions, responses, mask):
+        return self._mapped(lambda one: self.loss(responses, one, mask), predictions)
+
+    @staticmethod
+    def _mapped(function, repetitions):
+        try:
+            with _silent():
+                return tf.vectorized_map(function, repetitions, fallback_to_while_loop=False)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise NotVectorised(_reason(error)) from error
 
     def _vectorised(self, batch, weights, moments, step, other, rate):
         parts = tf.nest.flatten(batch)
@@ -79,13 +105,7 @@ class VectorisedProgram(Program):
             whole = tf.nest.pack_sequence_as(batch, [None if one is None else next(own) for one in parts])
             return self._one_update(whole, *state)
 
-        try:
-            with _silent():
-                return tf.vectorized_map(
-                    update, (given, weights, moments, step, other, rate), fallback_to_while_loop=False
-                )
-        except (ValueError, TypeError, NotImplementedError) as error:
-            raise NotVectorised(_reason(error)) from error
+        return self._mapped(update, (given, weights, moments, step, other, rate))
 
 
 def stacked(states: Sequence[State]) -> State:
