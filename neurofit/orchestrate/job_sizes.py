@@ -1,4 +1,4 @@
-"""How many tasks a job gets: a run's repetitions, or more runs if the job has a GPU that its tasks share.
+"""How many tasks a job gets: a run's repetitions, more runs if its tasks share a GPU, less if workers would be idle.
 
 `processes` counts the processes that do some tasks: repetitions that are trained together are one.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from neurofit.backends import sharing
 from neurofit.backends.base import Backend, Finding
+from neurofit.errors import SubmissionError
 from neurofit.store.submissions import Planned
 
 Processes = Callable[[list[Planned]], int]
@@ -42,6 +43,16 @@ def filled(
             found.append(list(run))
             held = 1
     return found
+
+
+def leave_workers_idle(jobs: list[list[Planned]], backend: Backend) -> bool:
+    """Whether a pool of this machine has more workers than these jobs, and each worker runs one task at a time."""
+    if not backend.runs_here() or _wanted(backend) > 1:
+        return False
+    try:
+        return len(jobs) < (backend.jobs_at_a_time() or 1)
+    except SubmissionError:  # said where the jobs are queued
+        return False
 
 
 def trials_at_a_time(jobs: list[list[Planned]], backend: Backend) -> int:

@@ -173,13 +173,21 @@ class Plan:
         return self.trained(self.tasks) - len(self.tasks)
 
     def jobs_of(self, backend: Backend) -> list[list[Planned]]:
-        """Tasks by job, as this backend runs them: enough of them in each to fill a GPU that they share."""
+        """Tasks by job, as this backend runs them.
+
+        A run per job; enough runs to fill a GPU that tasks share; parts of runs, where this machine's pool would have
+        fewer jobs than workers.
+        """
         per_job = self.options.tasks_per_job or backend.tasks_per_job
         if per_job is not None:
             return self.jobs(per_job)
         search = None if self.is_trial else self.experiment.search
+        runs = self.jobs(None)
+        if search is None and job_sizes.leave_workers_idle(runs, backend):
+            can_be_divided = all(size is not None for size in self._sizes.values())
+            return self.jobs(1) if can_be_divided else runs
         most_runs = None if search is None else search.at_once
-        return job_sizes.filled(self.jobs(None), backend, self.processes, most_runs=most_runs)
+        return job_sizes.filled(runs, backend, self.processes, most_runs=most_runs)
 
     def processes(self, tasks: list[Planned]) -> int:
         """In how many processes a job runs these tasks: one each, unless the fit trains repetitions together."""

@@ -1,4 +1,4 @@
-"""How many tasks a job has: a run's repetitions, or enough to fill a GPU that its tasks share."""
+"""How many tasks a job has: a run's repetitions, enough to fill a shared GPU, or less so that no worker is idle."""
 
 from __future__ import annotations
 
@@ -52,6 +52,24 @@ def test_a_job_has_enough_to_fill_its_gpu(bench, repetitions, together, backend,
     jobs = plan(bench).jobs_of(backend)
     assert [len(job) for job in jobs] == sizes
     assert sorted(task.key for job in jobs for task in job) == sorted(plan(bench).keys())
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "together", "backend", "sizes"),
+    [
+        (3, "", LocalBackend(workers=7), [3] * 7),
+        (3, "", LocalBackend(workers=8), [1] * 21),
+        (3, "", LocalBackend(workers=8, tasks_per_job=2), [2] * 10 + [1]),
+        (3, "def together(self, tasks): ...", LocalBackend(workers=8), [3] * 7),
+        (5, "def repetitions_together(self, params): return 2", LocalBackend(workers=8), [2, 2, 1] * 7),
+        (3, "", SlurmBackend(), [3] * 7),
+    ],
+)
+def test_runs_are_divided_where_workers_of_this_machine_would_be_idle(
+    bench, repetitions, together, backend, sizes
+):
+    bench.script("one", GRID.format(repetitions=repetitions, together=together))
+    assert [len(job) for job in plan(bench).jobs_of(backend)] == sizes
 
 
 @pytest.mark.parametrize(
