@@ -92,14 +92,18 @@ def test_a_table_and_json_have_every_way(tmp_path):
 
 
 @pytest.mark.process
-def test_start_up_times_are_a_part_of_their_own():
+def test_start_up_times_are_a_part_of_their_own(tmp_path):
+    files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
     ran = subprocess.run(
-        [sys.executable, SCRIPTS / "bench", "start", "--repeats", "1"],
+        [sys.executable, SCRIPTS / "bench", "start", "--repeats", "1", *files],
         capture_output=True,
         text=True,
         check=True,
     )
     assert "neurofit submit --help" in ran.stdout and "pool:" not in ran.stdout
+    (found,) = json.loads((tmp_path / "found.json").read_text())["checkouts"].values()
+    assert len(found["neurofit --help"]["wall"]) == 1 and found["neurofit --help"]["cpu"][0] > 0
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
     ran = subprocess.run(
         [sys.executable, SCRIPTS / "bench", "pool", "--no-grid"], capture_output=True, text=True
     )
