@@ -536,6 +536,7 @@ def table(about: dict[str, Any], found: dict[str, Measured], machine: Machine) -
                 cpu = statistics.median(one.cpus[way])
                 row += f"{cpu:>10,.0f}{one.beside_hand(way):>12.2f}{cpu / arithmetic:>14.1f}"
             lines.append(row)
+        lines += [f"{way:<40} at most {size / 1e6:,.0f} MB of GPU memory" for way, size in one.memory.items()]
         lines += [f"{way:<40} not measured: {why}" for way, why in one.skipped.items()]
     return lines
 

@@ -653,3 +653,25 @@ def test_more_repetitions_than_a_step_takes_are_trained_in_several_steps(small, 
     parted.run(fit, range(5))
     for number in range(5):
         must_equal(parted, group, number)
+
+
+def test_as_many_are_trained_at_once_as_memory_holds(small, tables, monkeypatch):
+    """A GPU says only when it is asked that it has no room; here a program says so for more than two."""
+    import tensorflow as tf
+
+    from neurofit.models.training_loop import vectorised
+
+    tried, epochs = [], vectorised.VectorisedProgram.epochs
+
+    def with_little_memory(self, state, orders, rates):
+        tried.append(len(rates))
+        if len(rates) > 2:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return epochs(self, state, orders, rates)
+
+    monkeypatch.setattr(vectorised.VectorisedProgram, "epochs", with_little_memory)
+    fit = fit_of(nf.models.architectures.hsm, small, together=5, epochs=3)
+    group, single = both(fit, tables, range(5))
+    assert tried[:5] == [5, 3, 2, 2, 2]
+    assert group.facts(0)["together"]["how"] == "vectorised"
+    must_agree(group, single, range(5))

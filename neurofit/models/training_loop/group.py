@@ -111,6 +111,9 @@ class Group:
                 return
             except NotVectorised as reason:
                 self.vectorised, self.why_in_turn, self._batches = None, str(reason), []
+            except tf.errors.ResourceExhaustedError:  # of a GPU: the states are as before
+                self._halve()
+                return
         active = self.active
         lowest = self._epoch(active)
         # L-BFGS may do fewer iterations than it was asked for: the others then wait
@@ -156,9 +159,19 @@ class Group:
         together = {place for batch in self._batches for place in batch}
         due = self._epoch(active) % self.training.validate_every == 0
         if due and 2 * len(active) <= len(together):
-            self._batches = batches(active, at_once(self._n_weights))
+            most = len(self._batches[0]) if len(self._batches) > 1 else at_once(self._n_weights)
+            self._batches = batches(active, most)
             return True
         return False
+
+    def _halve(self) -> None:
+        """Train half as many repetitions per step, after memory was not enough for all."""
+        size = len(self._batches[0])
+        if size == 1:
+            raise
+        places = sorted({place for batch in self._batches for place in batch})
+        self._batches, self._is_first = batches(places, math.ceil(size / 2)), True
+        log.info("Memory is not enough for %s repetitions per step: now %s.", size, len(self._batches[0]))
 
     def _epoch(self, places: Iterable[int]) -> int:
         """The epoch of those that are least far."""
