@@ -141,7 +141,7 @@ def test_submit_dry_run(quick):
     assert quick.steady(answer.stdout) == text("""
         quick: 4 runs × 2 repetitions, runner local
                 4 new       will be queued
-        4 tasks in 2 jobs, 3 at a time.
+        4 tasks in 4 jobs, 3 at a time.
 
         The runner local would receive:
 
