@@ -60,12 +60,15 @@ def test_a_pool_whose_diary_and_cancellations_cannot_be_reached_goes_on(bench):
     (folder,) = bench.study.training_data.glob("walk/submissions/*-local-*")
     (folder / "left_out").mkdir()
     (folder / "left_out" / ".DS_Store").touch()
-    (folder / "pool.jsonl").rename(folder / "kept")
-    (folder / "pool.jsonl").mkdir()  # no line can be added, for whatever reason
+    diary, kept, other = (folder / name for name in ("pool.jsonl", "kept", "other"))
+    kept.hardlink_to(diary)
+    other.symlink_to(bench.root)
+    other.replace(
+        diary
+    )  # a folder, so that no line can be added; at once, or the pool would begin a new file
     time.sleep(2.5)
     assert Path(f"/proc/{submitted.ids[0]}").exists()
-    (folder / "pool.jsonl").rmdir()
-    (folder / "kept").rename(folder / "pool.jsonl")
+    kept.replace(diary)
     assert bench.wait("walk") == {"done": 4}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and (folder / "pool.jsonl").read_text().count("ended") < 4:
