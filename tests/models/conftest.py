@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from interrupted import StopAt
 
 import neurofit as nf
 from neurofit.store.layout import TaskFiles
@@ -77,20 +78,6 @@ def slope(ops):
         return gradient
 
     return differences
-
-
-class StopAt:
-    """A request to stop that comes after some looks."""
-
-    def __init__(self, looks: int | None) -> None:
-        self.looks, self.is_checked = looks, False
-
-    @property
-    def made(self) -> bool:
-        if self.looks is None:
-            return False
-        self.looks -= 1
-        return self.looks < 0
 
 
 class Desk:

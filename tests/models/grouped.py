@@ -7,25 +7,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from interrupted import StopAt
 
 from neurofit.store.layout import TaskFiles
 from neurofit.worker.task_context import Stopped, TaskContext
 
 MOST = 1e-5  # how far weights of a group may be from those alone, of the largest one: see docs/training.md
-
-
-class StopAt:
-    """A request to stop that comes after some looks; of one process, so of all its tasks."""
-
-    def __init__(self, looks: int | None) -> None:
-        self.looks, self.is_checked = looks, False
-
-    @property
-    def made(self) -> bool:
-        if self.looks is None:
-            return False
-        self.looks -= 1
-        return self.looks < 0
 
 
 class Table:

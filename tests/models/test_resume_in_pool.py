@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import signal
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from interrupted import submit_and_disturb
 
 pytestmark = pytest.mark.slow
 
@@ -41,13 +37,6 @@ SCRIPT = """
 """
 
 
-def children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_path):
     hurry = tmp_path / "hurry"
     undisturbed = type(bench)(tmp_path / "undisturbed")
@@ -57,31 +46,8 @@ def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_pa
     assert undisturbed.run("net") == {"done": 4}
     hurry.unlink()
 
-    generator, blows = random.Random(3), ["child", "stop", "worker", "pool"]
-    submitted = bench.submit("net")
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        counts = bench.counts("net")
-        if counts == {"done": 4}:
-            break
-        if not counts["queued"] + counts["running"]:
-            submitted = bench.submit("net", retry=True) or submitted
-        there = list((bench.study.training_data / "net" / "runs").glob("*/*/checkpoint/0*"))
-        pool = int(submitted.ids[0])
-        workers = [worker for server in children(pool) for worker in children(server)]
-        victims = {
-            "child": [pid for worker in workers for pid in children(worker)],
-            "worker": workers,
-            "pool": [pool] if workers else [],
-        }
-        targets = victims.get(blows[0], victims["pool"]) if blows else []
-        if there and targets:
-            number = signal.SIGTERM if blows.pop(0) == "stop" else signal.SIGKILL
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(generator.choice(targets), number)
-        if not blows:
-            hurry.touch()
-        time.sleep(generator.uniform(0.3, 0.8))
+    blows = ["child", "stop", "worker", "pool"]
+    submit_and_disturb(bench, "net", {"done": 4}, blows, random.Random(3), hurry)
     assert bench.counts("net") == {"done": 4} and not blows
     assert any("resumed_from" in record["facts"] for record in bench.outcomes("net"))
     expected, found = undisturbed.saved("net"), bench.saved("net")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import signal
-import time
 
 import numpy as np
 import pytest
-from test_resume_in_pool import children
+from interrupted import submit_and_disturb
 
 pytestmark = pytest.mark.slow
 
@@ -52,31 +48,8 @@ def test_groups_that_were_killed_stopped_and_resumed_equal_undisturbed_ones(benc
     assert undisturbed.run("net") == {"done": 10}
     hurry.unlink()
 
-    generator, blows = random.Random(5), ["child", "stop", "worker", "child", "pool"]
-    submitted = bench.submit("net")
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        counts = bench.counts("net")
-        if counts == {"done": 10}:
-            break
-        if not counts["queued"] + counts["running"]:
-            submitted = bench.submit("net", retry=True) or submitted
-        there = list((bench.study.training_data / "net" / "runs").glob("*/*/checkpoint/0*"))
-        pool = int(submitted.ids[0])
-        workers = [worker for server in children(pool) for worker in children(server)]
-        victims = {
-            "child": [pid for worker in workers for pid in children(worker)],
-            "worker": workers,
-            "pool": [pool] if workers else [],
-        }
-        targets = victims.get(blows[0], victims["pool"]) if blows else []
-        if there and targets:
-            number = signal.SIGTERM if blows.pop(0) == "stop" else signal.SIGKILL
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(generator.choice(targets), number)
-        if not blows:
-            hurry.touch()
-        time.sleep(generator.uniform(0.3, 0.8))
+    blows = ["child", "stop", "worker", "child", "pool"]
+    submit_and_disturb(bench, "net", {"done": 10}, blows, random.Random(5), hurry)
     assert bench.counts("net") == {"done": 10} and not blows
     records = bench.outcomes("net")
     assert any("resumed_from" in record["facts"] for record in records)

@@ -119,14 +119,11 @@ def write_recipe(
     saved.write_recipe(fit, routed, prepared, model, task)
 
 
-def program_of(
-    routed: Routed, prepared: PreparedData, model: keras.Model, kind: type[Program] = Program
-) -> Program:
+def program_of(routed: Routed, prepared: PreparedData, model: keras.Model) -> Program:
     """The compiled training of a model, of the kind that its training needs."""
     training, parts, classes = routed.training, prepared.parts, prepared.classes
-    if training.optimizer == "lbfgs":
-        kind = LbfgsProgram
-    elif training.jit is None and classes is None:
+    kind = LbfgsProgram if training.optimizer == "lbfgs" else Program
+    if training.optimizer != "lbfgs" and training.jit is None and classes is None:
         steps = training.epochs * -(-parts.train.n_images // training.batch_size)
         training = replace(training, jit=is_faster_compiled(model, steps))
     train, rates = data.arrays(parts.train, training.dtype, classes), _rates(training, parts)
