@@ -5,6 +5,9 @@ Keras has linear, relu, elu, softplus, exponential, sigmoid, tanh.
 
 from __future__ import annotations
 
+import contextvars
+import functools
+from collections.abc import Callable
 from numbers import Integral
 
 import keras
@@ -33,7 +36,37 @@ def leaky_relu(x):
     return ops.maximum(x, 0.1 * x)
 
 
-OWN = {"quadratic": quadratic, "rectified_quadratic": rectified_quadratic}
+_for_xla = contextvars.ContextVar("_for_xla", default=False)
+
+
+def for_xla(function: Callable) -> Callable:
+    """The function, within which activations are written as XLA computes them fastest."""
+
+    @functools.wraps(function)
+    def within(*args):
+        token = _for_xla.set(True)
+        try:
+            return function(*args)
+        finally:
+            _for_xla.reset(token)
+
+    return within
+
+
+@keras.saving.register_keras_serializable("neurofit")
+def softplus(x):
+    """log(1 + eˣ).
+
+    TensorFlow's operation is fastest alone. XLA, which joins operations, takes a third less time for one exponential
+    that the derivative shares; both forms agree within rounding.
+    """
+    if not _for_xla.get():
+        return ops.softplus(x)
+    positive = x >= 0  # not |x| and max(x, 0), whose derivatives at 0 add up to 0
+    return ops.where(positive, x, 0) + ops.log1p(ops.exp(ops.where(positive, -x, x)))
+
+
+OWN = {"quadratic": quadratic, "rectified_quadratic": rectified_quadratic, "softplus": softplus}
 
 
 def activation_of(given):

@@ -151,9 +151,13 @@ class DifferenceOfGaussians(Gaussians):
         along_y, along_x = self.profiles()
         flat = images[..., 0] if images.shape[-1] == 1 else ops.sum(images, axis=-1)
         # Products of matrices alone: sums over rows of an image, which XLA does not vectorise, take twice as long
-        down = ops.transpose(ops.reshape(along_y, (self.height, 2, self.filters)), (2, 0, 1))
-        along = ops.transpose(ops.reshape(along_x, (self.width, 2, self.filters)), (2, 1, 0))
-        kernel = ops.reshape(ops.matmul(down, along), (self.filters, self.height * self.width))
+        along_y, along_x = (
+            ops.transpose(ops.reshape(one, (-1, 2, self.filters)), (2, 1, 0)) for one in (along_y, along_x)
+        )
+        kernel = ops.einsum(
+            "fgy,fgx->fyx", along_y, along_x
+        )  # matmul's gradient takes XLA five times as long
+        kernel = ops.reshape(kernel, (self.filters, self.height * self.width))
         out = ops.matmul(ops.reshape(flat, (-1, self.height * self.width)), ops.transpose(kernel))
         return self.activation(out if self.bias is None else out + self.bias)
 

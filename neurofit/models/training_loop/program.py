@@ -21,6 +21,7 @@ from neurofit.errors import NeurofitError, UsageError
 from neurofit.models import losses, optimizers
 from neurofit.models.building import as_model_takes, every_layer
 from neurofit.models.data import Arrays
+from neurofit.models.layers.activations import for_xla
 from neurofit.models.training import Training
 from neurofit.models.weight_names import rate_factors
 
@@ -78,7 +79,9 @@ class Program:
         self._held: tuple[Arrays, list[dict[str, tf.Tensor]], tuple[tf.Tensor, tf.Tensor | None]] | None = (
             None
         )
-        self._update = compiled(self._one_update, jit_compile=True) if training.jit else self._one_update
+        self._update = self._one_update
+        if training.jit:
+            self._update = compiled(for_xla(self._one_update), jit_compile=True)
         self._epochs = compiled(self._many_epochs)
         self._predict = compiled(self._forward)
         self._loss_of = compiled(self.loss)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from neurofit.errors import NeurofitError
 from neurofit.models.data import Arrays
+from neurofit.models.layers.activations import for_xla
 from neurofit.models.training_loop.program import Program, State, compiled
 
 _OPERATION = re.compile(r"(?:vectorization defined for |of op ')(\w+)")  # in TensorFlow's errors
@@ -66,7 +67,7 @@ class VectorisedProgram(Program):
         if number != self._number:  # it is compiled in; TensorFlow would make an unknown number of several
             self._number, self._update = number, self._vectorised
             if self.training.jit:
-                self._update = compiled(self._vectorised, jit_compile=True)
+                self._update = compiled(for_xla(self._vectorised), jit_compile=True)
             self._epochs = compiled(self._many_epochs)
             self._predict_all, self._losses = compiled(self._forward_all), compiled(self._all_losses)
         return super().epochs(state, orders, learning_rate)

@@ -17,7 +17,7 @@ RECORDED = (  # names under which models saved so far have layers, penalties, in
     *("Glocal", "GroupSparsity", "L1", "L2", "Laplacian", "Local", "Max", "MaxFilters", "MaxSpace", "Norm2"),
     *("NormalisedLaplacian", "Orthogonal", "OutputNonlinearity", "RankOneReadout", "Scale"),
     *("SeparableConvolution", "Sum", "UnitScale", "_one_over_channels", "leaky_relu", "quadratic"),
-    "rectified_quadratic",
+    *("rectified_quadratic", "softplus"),
 )
 
 
@@ -155,6 +155,33 @@ def test_activations_and_initialisers_have_names(ops):
     layer.build((None, 2))
     assert np.asarray(layer.kernel).min() >= 0
     assert layer.activation(ops.convert_to_tensor([-2.0, 3.0])).numpy().tolist() == [0, 9]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_forms_of_softplus_have_the_same_values_and_derivatives(dtype):
+    import tensorflow as tf
+
+    from neurofit.models.layers.activations import for_xla, softplus
+
+    drive = np.array([-800, -90, -20, -14, -1, -1e-6, 0, 1e-6, 0.5, 14, 20, 90, 800], dtype)
+    found = []
+    for form in (softplus, tf.function(for_xla(softplus), jit_compile=True)):
+        x = tf.constant(drive)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = form(x)
+        found.append((y.numpy(), tape.gradient(y, x).numpy()))
+    (plain, slope), (xla, xla_slope) = found
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(xla, plain, tolerance, atol=np.finfo(dtype).tiny)
+    np.testing.assert_allclose(xla_slope, slope, tolerance, atol=np.finfo(dtype).tiny)
+    assert xla_slope[drive == 0] == 0.5
+
+
+def test_models_saved_with_the_softplus_of_keras_still_load():
+    saved = nf.models.layers.Dense(3, activation="softplus").get_config() | {"activation": "softplus"}
+    layer = nf.models.layers.Dense.from_config(saved)
+    assert layer.activation is nf.models.layers.Dense(3, activation="softplus").activation
 
 
 @pytest.mark.parametrize("name", RECORDED)
