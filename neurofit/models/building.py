@@ -139,7 +139,7 @@ def _precision(dtype: str) -> Iterator[None]:
 
 def _complete(model: keras.Model, shapes: Shapes) -> None:
     if not model.built:
-        model.build(as_model_takes({name: (None, *shape) for name, shape in shapes.inputs.items()}))
+        model.build(as_model_takes(model, {name: (None, *shape) for name, shape in shapes.inputs.items()}))
 
 
 def seed_noise(model: keras.Model, seed: int) -> None:
@@ -172,7 +172,7 @@ def equal_initial_weights(model: keras.Model) -> list[tuple[str, str]]:
 
 def _check_output(model: keras.Model, shapes: Shapes, name: str) -> None:
     specs = {key: keras.KerasTensor((None, *shape), "float32") for key, shape in shapes.inputs.items()}
-    outputs = model.compute_output_spec(as_model_takes(specs))
+    outputs = model.compute_output_spec(as_model_takes(model, specs))
     if shapes.label is not None:
         _check_label(outputs, shapes, name)
         outputs = outputs[NEURONS]
@@ -206,6 +206,7 @@ def responses_in(outputs: Any, label: str | None) -> list[Any]:
     return list(keras.tree.flatten(outputs if label is None else outputs[NEURONS]))
 
 
-def as_model_takes(inputs: Mapping[str, Any]) -> Any:
-    """A single input without its name; several inputs as a dict."""
-    return dict(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
+def as_model_takes(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
+    """Several inputs as a dict; a single input without its name, unless the model was made with a dict."""
+    by_name = len(inputs) > 1 or isinstance(getattr(model, "input", None), Mapping)
+    return dict(inputs) if by_name else next(iter(inputs.values()))

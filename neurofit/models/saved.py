@@ -126,7 +126,7 @@ def predict(
         scaled = {
             name: values.astype(dtype) for name, values in datasets.standardise_like(scaling, inputs).items()
         }
-        outputs = responses_in(trained(as_model_takes(scaled), training=False), label)
+        outputs = responses_in(trained(as_model_takes(trained, scaled), training=False), label)
         predicted = np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs], axis=-1)
         return np.asarray(predicted * np.asarray(units["std"]) + np.asarray(units["mean"]))
 

@@ -399,6 +399,21 @@ def test_several_inputs_and_several_readouts(desk, small):
     assert recipe["shapes"] == {"inputs": {"image": [12, 12, 1], "pupil": [1]}, "outputs": {"a": 2, "b": 4}}
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+def test_a_model_whose_only_input_has_a_name_gets_it_by_that_name(desk, small):
+    def named(shapes):
+        import keras
+
+        image = keras.Input(shapes.image, name="image")
+        neurons = nf.models.layers.Dense(shapes.neurons, activation="softplus")
+        return keras.Model({"image": image}, neurons(image))
+
+    fit = Fit(named, data=small, split=SPLIT, training=Training(epochs=2))
+    desk.run(fit)
+    predicted = nf.models.saved.predict(fit, desk.last.folder, small(), desk.root)
+    assert predicted.values.shape == (small().n_images, 6)
+
+
 def test_an_architecture_that_fits_no_population_is_an_error(small, desk):
     def wrong(shapes):
         import keras

@@ -229,7 +229,8 @@ class Likeness:
             name: np.asarray(values[:IMAGES_COMPARED], program.training.dtype)
             for name, values in prepared.parts.train.inputs.items()
         }
-        self.program, self._inputs, random = program, as_model_takes(few), np.random.default_rng(0)
+        self.program, self._inputs = program, as_model_takes(program.model, few)
+        random = np.random.default_rng(0)
         self._weights = [
             tf.convert_to_tensor(
                 keras.ops.convert_to_numpy(one) + random.normal(0, 0.01, one.shape).astype(one.dtype)

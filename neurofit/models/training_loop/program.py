@@ -259,7 +259,11 @@ class Program:
 
     def _called(self, weights, other, inputs, *, training: bool):
         outputs, other, penalties = self.model.stateless_call(
-            self._weights(weights), list(other), as_model_takes(inputs), training=training, return_losses=True
+            self._weights(weights),
+            list(other),
+            as_model_takes(self.model, inputs),
+            training=training,
+            return_losses=True,
         )
         outputs = self._outputs(outputs)
         predictions = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
