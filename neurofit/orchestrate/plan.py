@@ -142,7 +142,7 @@ class Plan:
         return (list(group) for _, group in itertools.groupby(self.tasks, key=self._group_of))
 
     def _group_of(self, task: Planned) -> tuple[int, int]:
-        return task.run, task.repetition // self.trained_together.get(task.run, 1)
+        return task.group(self.trained_together.get(task.run, 1))
 
     @cached_property
     def trained_together(self) -> dict[int, int]:
@@ -191,13 +191,7 @@ class Plan:
 
     def processes(self, tasks: list[Planned]) -> int:
         """In how many processes a job runs these tasks: one each, unless the fit trains repetitions together."""
-        sizes = self._sizes
-
-        def process_of(task: Planned) -> tuple[int, int | None]:
-            size = sizes.get(task.run, 1)
-            return task.run, None if size is None else task.repetition // size
-
-        return len({process_of(task) for task in tasks})
+        return len({task.group(self._sizes.get(task.run, 1)) for task in tasks})
 
     def throttled(self, runner: Runner) -> Runner:
         """The runner, with at most as many jobs at a time as a search has trials at once."""

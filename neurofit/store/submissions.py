@@ -15,7 +15,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import msgspec
 
@@ -46,6 +46,22 @@ class Planned(NamedTuple):
     @property
     def key(self) -> TaskKey:
         return self.run, self.repetition
+
+    @overload
+    def group(self, size: int) -> tuple[int, int]: ...
+
+    @overload
+    def group(self, size: int | None) -> tuple[int, int | None]: ...
+
+    def group(self, size: int | None) -> tuple[int, int | None]:
+        """What the tasks that one process does have in common: the run, and the number of a group of repetitions.
+
+        Parameters
+        ----------
+        size : int or None
+            How many repetitions of this run are trained together. None: all that a job has, which are one group.
+        """
+        return self.run, None if size is None else self.repetition // size
 
 
 def write_submission(

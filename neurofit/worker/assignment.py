@@ -108,14 +108,10 @@ class Assignment:
         return self.files.task(run.number, run.id, repetition)
 
     def group_of(self, task: Planned) -> tuple[int, int | None]:
-        """What the tasks that one process does have in common: the run, and the number of the group of repetitions.
-
-        None in place of the number: a process does all repetitions of the run that its job has.
-        """
+        """The run of a task, and the group of its repetitions that one process does; see `Planned.group`."""
         assert self.experiment is not None  # without a script, nothing is done together
         run = self.run(task.run)
-        size = self.experiment.adapter.repetitions_together({**run.params, **run.derived})
-        return task.run, None if size is None else task.repetition // size
+        return task.group(self.experiment.adapter.repetitions_together({**run.params, **run.derived}))
 
     def run(self, number: int) -> RegisteredRun:
         try:
