@@ -167,6 +167,20 @@ def remedy(error: BaseException) -> str:
     return f". Install it with: {install(extra)}." if extra else ""
 
 
+def is_installed(name: str) -> bool:
+    """Whether a package can be imported here, found without importing it.
+
+    A folder of its name is none: some of these libraries write their files into one.
+    """
+    import importlib.util  # only for a few commands
+
+    try:
+        spec = importlib.util.find_spec(name)
+    except ImportError:
+        return False
+    return spec is not None and spec.origin is not None
+
+
 def install(extra: str) -> str:
     """The command that installs what an extra needs, by the names of its packages: neurofit may come from a clone,
     from a folder of wheels, or from another project's requirements.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurofit.errors import MissingExtra, NeurofitError, StoreError, UsageError, described, install
+from neurofit.errors import (
+    MissingExtra,
+    NeurofitError,
+    StoreError,
+    UsageError,
+    described,
+    install,
+    is_installed,
+)
 from neurofit.exports import mlflow_store, place, tensorboard_logs, wandb_runs
 from neurofit.exports.records import TaskRecord
 
@@ -60,19 +67,13 @@ def require(kind: str) -> None:
     MissingExtra
     """
     wanted = FORMATS[kind]
-    missing = [name for name in wanted.needs if not _is_installed(name)]
+    missing = [name for name in wanted.needs if not is_installed(name)]
     if missing:
         raise MissingExtra(
             f"An export to {kind} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
             f"installed: {install(wanted.extra)}.",
             name=missing[0],
         )
-
-
-def _is_installed(name: str) -> bool:
-    """Whether there is such a package, and not only a folder of its name, as these libraries write them."""
-    spec = importlib.util.find_spec(name)
-    return spec is not None and spec.origin is not None
 
 
 def export(

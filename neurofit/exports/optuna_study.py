@@ -6,7 +6,6 @@ The file is a copy that nothing of neurofit reads back. It is written beside its
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurofit.errors import MissingExtra, NeurofitError, StoreError, UsageError, described, install
+from neurofit.errors import (
+    MissingExtra,
+    NeurofitError,
+    StoreError,
+    UsageError,
+    described,
+    install,
+    is_installed,
+)
 from neurofit.experiments.selector import Selection
 from neurofit.exports.records import CURVES, TaskRecord, read_tasks
 from neurofit.files import check_place, explain_os_errors
@@ -39,7 +46,7 @@ _NEEDED = ("optuna", "sqlalchemy", "alembic")
 def require() -> None:
     """Raise MissingExtra if Optuna is not installed."""
     for name in _NEEDED:
-        if importlib.util.find_spec(name) is None:
+        if not is_installed(name):
             raise MissingExtra(
                 f"An export of a search needs {name}, which is not installed: {install('search')}.", name=name
             )

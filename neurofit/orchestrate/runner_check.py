@@ -8,7 +8,6 @@ The facts in its outcome are compared with this host and with what the runner as
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import platform
 import shutil
 import sys
@@ -22,7 +21,7 @@ import neurofit
 from neurofit.backends import notify
 from neurofit.backends.base import Finding
 from neurofit.backends.runner import Runner
-from neurofit.errors import EXTRAS, NeurofitError, StoreError, SubmissionError, install
+from neurofit.errors import EXTRAS, NeurofitError, StoreError, SubmissionError, install, is_installed
 from neurofit.orchestrate import cancel, failures
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.submit import Submitted, submission_name, submit
@@ -242,7 +241,7 @@ def _programs(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:
 def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
     for name, library in facts["imports"].items():
         extra = EXTRAS.get(name)
-        if extra and library.get("missing") and not _is_installed(name):
+        if extra and library.get("missing") and not is_installed(name):
             yield Finding(True, f"{name} is not installed, as here", f"`{install(extra)}` installs it")
         elif "error" in library:
             yield Finding(False, f"{name} can be imported", library["error"])
@@ -254,13 +253,6 @@ def _libraries(facts: dict[str, Any]) -> Iterator[Finding]:
                 f"{name} was not tried",
                 f"it needs {HEAVY_GB:g} GB of memory, more than resources.memory_gb",
             )
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _granted(facts: dict[str, Any], runner: Runner) -> Iterator[Finding]:

@@ -4,12 +4,11 @@ trials that are finished its ranges no longer have.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neurofit.errors import MissingExtra, UsageError
+from neurofit.errors import MissingExtra, UsageError, is_installed
 from neurofit.store.layout import ExperimentFiles
 from neurofit.store.records import RegisteredRun
 from neurofit.store.registry import Registry
@@ -98,19 +97,12 @@ def with_suggestions(files: ExperimentFiles, registry: Registry, runs: Iterable[
 def check_sampler(search: Search) -> None:
     """Raise MissingExtra if nodes would lack what suggests arguments, as far as this host tells."""
     for name in _NEEDED.get(search.sampler, ()):
-        if not _is_installed(name):
+        if not is_installed(name):
             raise MissingExtra(
                 f"The sampler '{search.sampler}' of a search needs {name}, which is not installed: "
                 f'{REMEDIES[name]()}. Or search with sampler="random" or "qmc", which need nothing more.',
                 name=name,
             )
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
 
 
 def outside(files: ExperimentFiles, experiment: Experiment) -> int:

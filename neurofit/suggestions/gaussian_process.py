@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurofit.errors import NeurofitError
+from neurofit.errors import NeurofitError, is_installed
 from neurofit.experiments.grid.search import Choices, Integers, Range, Search, SearchedArgument, Uniform
 from neurofit.suggestions.trial import KnownTrial
 
@@ -32,7 +31,7 @@ def ask(search: Search, given: Mapping[str, Any], known: Sequence[KnownTrial], s
         Its process failed.
     """
     for library in ("optuna", "torch"):
-        if sys.modules.get(library, True) is None or importlib.util.find_spec(library) is None:
+        if not is_installed(library):
             raise ModuleNotFoundError(f"No module named {library!r}", name=library)
     try:
         done = subprocess.run(

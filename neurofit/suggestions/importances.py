@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
-from neurofit.errors import NeurofitError, described, install
+from neurofit.errors import NeurofitError, described, install, is_installed
 from neurofit.suggestions.axes import Axis
 from neurofit.suggestions.optuna_trials import quiet, shown_trial
 from neurofit.suggestions.point_searches import PointSearch
@@ -45,7 +44,7 @@ def importances(point: PointSearch, axes: Sequence[Axis]) -> dict[str, float]:
     if len(finished) < FEWEST:
         raise NoImportances(f"Importances need {FEWEST} finished trials; there are {len(finished)}.")
     for module, name in _NEEDED.items():
-        if importlib.util.find_spec(module) is None:
+        if not is_installed(module):
             raise NoImportances(f"Importances need {name}: {install('search')}.")
     common = [axis for axis in axes if all(one.number in axis.values for one in finished)]
     varied = [axis for axis in common if len({repr(axis.values[one.number]) for one in finished}) > 1]
