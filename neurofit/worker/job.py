@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import itertools
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,24 +21,22 @@ from neurofit.store.attempts import Claimant, Refusal, claim, publish, still_min
 from neurofit.store.journal import HEARTBEAT_SECONDS, Journal
 from neurofit.store.layout import AttemptFiles
 from neurofit.store.records import (
-    Cancellation,
-    ErrorRecord,
     JournalLine,
     Outcome,
 )
-from neurofit.store.submissions import Planned, read_job, read_stops
+from neurofit.store.submissions import Planned, read_job
 from neurofit.store.suggestions import PRUNED_AT
 from neurofit.structure import read_record, structured
-from neurofit.transient import retry
 from neurofit.worker import checkpoints, child, notices, supervisor
 from neurofit.worker.assignment import Assignment, versions
+from neurofit.worker.cancellations import Cancellations
+from neurofit.worker.deaths import limit_error, outcome_of
 from neurofit.worker.gpu_sharing import Sharing, limit_tensorflow
 from neurofit.worker.lanes import Lanes, Work
-from neurofit.worker.outcome import death_record, limit_record, timestamp
 from neurofit.worker.prepared import Prepared, prepare
 from neurofit.worker.pruning import Teller
 from neurofit.worker.status_line import StatusLine
-from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason, stop_reason
+from neurofit.worker.stopping import CANCELLED, NEAR_LIMIT, FailFast, SharedReason
 from neurofit.worker.trials import Trials
 
 STOP_MARGIN_SECONDS = 60.0
@@ -123,7 +119,8 @@ class Worker:
         with transient.patience(patience):
             claimant = Claimant(submission, number, journal.start, Process.here())
             fail_fast = FailFast(submission, self.assignment.record.keep_going)
-            job = _Job(self, journal, claimant, self._limits(), fail_fast, lanes)
+            cancellations = Cancellations(submission)
+            job = _Job(self, journal, claimant, self._limits(), fail_fast, lanes, cancellations)
             try:
                 end = job.do(read_job(submission, number))
                 journal.write(JournalLine(end=end, why=job.why))
@@ -179,10 +176,7 @@ class _Job:
     limits: supervisor.Limits
     fail_fast: FailFast
     lanes: Lanes
-    _stops: tuple[frozenset[str] | None, list[Cancellation]] = (
-        frozenset(),
-        [],
-    )  # names of the files that were read, and the cancellations in them
+    cancellations: Cancellations
     why: str | None = None  # why this job is not started again
     _made_progress: bool = False  # whether this start of the job got further than earlier ones
     _error: bool = False  # whether this job ends because of an error of its own
@@ -198,7 +192,7 @@ class _Job:
                         waiting = []
                         continue
                     waiting.remove(chosen)
-                    if group := [task for task in chosen if not self._cancelled(task)]:
+                    if group := [task for task in chosen if not self.cancellations.cover(task)]:
                         self.lanes.start(group, self._do_group(group))
                     continue
                 for group, ending in self.lanes.step():
@@ -239,7 +233,7 @@ class _Job:
 
         It should not if all that is left was cancelled, if a person stopped it, or if it makes no progress.
         """
-        if all(self._cancelled(task) for group in waiting for task in group):
+        if all(self.cancellations.cover(task) for group in waiting for task in group):
             return "done"
         if not (near_limit or self.worker.signals.notice):
             return "stopped"
@@ -278,7 +272,7 @@ class _Job:
             ready.records,
             assignment.code,
             versions,
-            _limit("timeout", self.limits),
+            limit_error("timeout", self.limits),
             assignment.modules,
             reason.read,
             assignment.experiment.inputs if assignment.experiment else (),
@@ -337,7 +331,7 @@ class _Job:
         watch = supervisor.Watch(
             self.worker.signals,
             self.journal.touch,
-            lambda: CANCELLED if self._are_cancelled(keys) else NEIGHBOUR if self._error else None,
+            lambda: CANCELLED if self.cancellations.cover_now(keys) else NEIGHBOUR if self._error else None,
             HEARTBEAT_SECONDS,
             self.worker.forked,
             reason,
@@ -385,7 +379,9 @@ class _Job:
         tasks = [task for task, _ in claimed]
         for (task, attempt), record in zip(claimed, records):
             if still_mine(attempt):
-                died = publish(attempt, self._death(ending, record, again=self._may_run_alone(tasks)))
+                died = publish(
+                    attempt, outcome_of(ending, record, self.limits, again=self._may_run_alone(tasks))
+                )
                 if died and not ending.asked:
                     ends.add("crashed")
             try:
@@ -407,49 +403,6 @@ class _Job:
                     attempt.stderr.unlink()
         return ends
 
-    def _death(self, ending: supervisor.Ending, record: Outcome, *, again: bool) -> Outcome:
-        """The outcome of a task whose process ended without one, and which is run again alone or not."""
-        now = time.time()
-        record = replace(
-            record,
-            ended=timestamp(now),
-            peak_memory_gb=round(ending.peak_gb, 4),
-            wall_seconds=round(now - _seconds(record.started or ""), 3),
-        )
-        if ending.limit:
-            return replace(
-                record,
-                state="failed",
-                error=_limit(ending.limit, self.limits, ending.peak_gb, ending.is_shared),
-            )
-        if ending.asked:
-            why = stop_reason(ending.asked)
-            return replace(
-                record, state="stopped", reason=why, facts={**(record.facts or {}), "ended_hard": True}
-            )
-        error = death_record(ending.status, memory=ending.memory, peak_gb=ending.peak_gb)
-        return replace(record, state="abandoned" if again else "failed", error=error)
-
-    def _cancelled(self, task: Planned) -> bool:
-        retry(self._read_stops)
-        return any(stop.covers(task.key) for stop in self._stops[1])
-
-    def _are_cancelled(self, tasks: list[Planned]) -> bool:
-        """Whether these tasks are cancelled, without waiting for the storage: asked once per second."""
-        try:
-            self._read_stops()
-        except OSError:
-            return False
-        return all(any(stop.covers(task.key) for stop in self._stops[1]) for task in tasks)
-
-    def _read_stops(self) -> None:
-        # compared by name, since one may be added while another is removed
-        names = frozenset(os.listdir(self.claimant.submission.stops))
-        if names != self._stops[0]:
-            with transient.patience(transient.at_once(self.claimant.submission.folder)):
-                stops, damaged = read_stops(self.claimant.submission)
-            self._stops = (None if damaged else names, stops)  # what could not be read now is read again
-
 
 def _got_further(attempt: AttemptFiles, outcome: Outcome) -> bool:
     """Whether a task ended, or got to a later step than in any earlier attempt."""
@@ -467,30 +420,3 @@ def _progress(attempt: AttemptFiles, number: int) -> float | None:
         return read_record(earlier.outcome, Outcome).progress
     except (OSError, StoreError):
         return None
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.datetime.fromisoformat(timestamp).timestamp()
-
-
-def _limit(
-    kind: str, limits: supervisor.Limits, peak_gb: float = 0.0, is_shared: bool = False
-) -> ErrorRecord:
-    if kind == "timeout":
-        minutes = (limits.task_seconds or 0) / 60
-        return limit_record(
-            "timeout",
-            f"The task took longer than task_minutes ({minutes:g}). Its last checkpoint is kept; "
-            "`submit --retry` gives it twice as long.",
-        )
-    if is_shared:
-        return limit_record(
-            "memory",
-            f"The tasks that the job ran at a time used more than resources.memory_gb ({limits.memory_gb:g}) together; "
-            f"this one, the largest, used {peak_gb:.2f} GB. `submit --retry` gives the job more.",
-        )
-    return limit_record(
-        "memory",
-        f"The task used {peak_gb:.2f} GB, more than resources.memory_gb ({limits.memory_gb:g}); `submit --retry` "
-        "gives it more.",
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 import numbers
-import signal
 import traceback
 from collections.abc import Collection
 from pathlib import Path
@@ -151,38 +150,3 @@ def user_frames(error: BaseException, code: Path, most: int = 3) -> list[Frame]:
             continue
         frames.append(Frame(file=file, line=frame.lineno, function=frame.name, code=frame.line or ""))
     return frames[-most:]
-
-
-def death_record(status: int, *, memory: bool, peak_gb: float) -> ErrorRecord:
-    """The error of a process that ended without an outcome: by a signal, out of memory, or by exiting."""
-    if status >= 0:
-        message = f"The process exited with status {status} before the fit returned."
-        return ErrorRecord(kind="exit", type="Exit", message=message, exit_code=status)
-    number = -status
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    if memory:
-        message = (
-            f"The machine ran out of memory and killed the process ({name}); it had used {peak_gb:.1f} GB."
-        )
-        return ErrorRecord(kind="memory", type=name, message=message, signal=number)
-    message = f"The process was killed by {name}{_meaning(number)}; it had used {peak_gb:.1f} GB."
-    return ErrorRecord(kind="signal", type=name, message=message, signal=number)
-
-
-def _meaning(number: int) -> str:
-    meanings: dict[int, str] = {
-        signal.SIGSEGV: " (a crash in compiled code)",
-        signal.SIGABRT: " (compiled code aborted; see the log)",
-        signal.SIGBUS: " (a crash in compiled code, or a full disk under a mapped file)",
-        signal.SIGILL: " (a library was built for another processor)",
-        signal.SIGKILL: " (from outside: a user, the queue, or a memory limit)",
-    }
-    return meanings.get(number, "")
-
-
-def limit_record(kind: str, message: str) -> ErrorRecord:
-    """The error of a task that exceeded a limit: `timeout` or `memory`."""
-    return ErrorRecord(kind=kind, type=kind.capitalize(), message=message)

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from neurofit.process import Process
-from neurofit.store.attempts import Claimant
 from neurofit.store.layout import SubmissionFiles
 from neurofit.store.submissions import Planned, write_stop
-from neurofit.worker.job import _Job
+from neurofit.worker.cancellations import Cancellations
 
 TASK = Planned(3, 1, 0)
 
 
-def job_of(folder) -> _Job:
+def cancellations_in(folder) -> Cancellations:
     files = SubmissionFiles(folder)
     files.stops.mkdir(parents=True, exist_ok=True)
-    return _Job(None, None, Claimant(files, 0, 1, Process.here()), None, None, None)
+    return Cancellations(files)
 
 
 def test_a_cancellation_that_replaces_a_half_written_file_is_seen(tmp_path):
-    job = job_of(tmp_path)
-    half = job.claimant.submission.stops / ".000001.json.77-0a0b0c0d.partial"
+    found = cancellations_in(tmp_path)
+    half = found.submission.stops / ".000001.json.77-0a0b0c0d.partial"
     half.touch()  # as `write_new` makes it, before it gives it its name
-    assert not job._cancelled(TASK)
-    write_stop(job.claimant.submission, [TASK.key], "mara")
+    assert not found.cover(TASK)
+    write_stop(found.submission, [TASK.key], "mara")
     half.unlink()
-    assert job._cancelled(TASK)
+    assert found.cover(TASK)
 
 
 @given(st.lists(st.sampled_from(["look", "junk", "tidy", "stop"]), max_size=12))
 def test_a_look_after_a_cancellation_always_sees_it(tmp_path_factory, acts):
-    job = job_of(tmp_path_factory.mktemp("stops"))
-    stops, cancelled = job.claimant.submission.stops, False
+    found = cancellations_in(tmp_path_factory.mktemp("stops"))
+    stops, cancelled = found.submission.stops, False
     for number, act in enumerate(acts):
         if act == "junk":
             (stops / f".junk-{number}").touch()
@@ -40,7 +38,7 @@ def test_a_look_after_a_cancellation_always_sees_it(tmp_path_factory, acts):
             for path in stops.glob(".junk-*"):
                 path.unlink()
         elif act == "stop":
-            write_stop(job.claimant.submission, [TASK.key], "mara")
+            write_stop(found.submission, [TASK.key], "mara")
             cancelled = True
-        assert act != "look" or job._cancelled(TASK) == cancelled
-    assert job._cancelled(TASK) == cancelled
+        assert act != "look" or found.cover(TASK) == cancelled
+    assert found.cover(TASK) == cancelled
