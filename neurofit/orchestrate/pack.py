@@ -20,7 +20,7 @@ from typing import Any
 from neurofit.errors import NeurofitError, StoreError, UsageError
 from neurofit.experiments.selector import naming
 from neurofit.status.experiment_status import ExperimentStatus, read_status
-from neurofit.store import packing, storage
+from neurofit.store import packing, run_files, storage
 from neurofit.store.layout import AttemptFiles, ExperimentFiles
 from neurofit.store.lock import locked
 from neurofit.store.records import Outcome
@@ -174,7 +174,7 @@ def pack(
         if run in unsettled:
             yield unsettled[run]
             return
-        found = retry(lambda: packing.survey(folder, _has_ended))
+        found = retry(lambda: run_files.survey(folder, _has_ended))
         yield found.left
         if not found.files:
             if not dry_run:
@@ -186,7 +186,7 @@ def pack(
             yield RunResult(run, found.number, after, found.size_bytes, None)
             return
         packing.pack(found)
-        yield _result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False)))
+        yield _result(run, found, retry(lambda: run_files.survey(folder, lambda attempt: False)))
 
     return _for_each(study, name, runs, one_run, dry_run, advance)
 
@@ -205,7 +205,7 @@ def unpack(
         if not packing.is_packed(folder):
             yield None
             return
-        found = retry(lambda: packing.survey(folder, lambda attempt: False))
+        found = retry(lambda: run_files.survey(folder, lambda attempt: False))
         if dry_run:
             after = found.number - 1 + packing.number_packed(folder)
             yield RunResult(run, found.number, after, found.size_bytes, None)
@@ -213,12 +213,12 @@ def unpack(
         if kept := packing.unpack(folder)[1]:
             why = f"{kept} of its files belong to attempts whose folders are gone; they stay in the archive."
             yield Refusal(run, why, is_error=True)
-        yield _result(run, found, retry(lambda: packing.survey(folder, lambda attempt: False)))
+        yield _result(run, found, retry(lambda: run_files.survey(folder, lambda attempt: False)))
 
     return _for_each(study, name, runs, one_run, dry_run, advance)
 
 
-def _result(run: int, before: packing.RunFiles, after: packing.RunFiles) -> RunResult:
+def _result(run: int, before: run_files.RunFiles, after: run_files.RunFiles) -> RunResult:
     return RunResult(run, before.number, after.number, before.size_bytes, after.size_bytes)
 
 

@@ -16,9 +16,7 @@ import stat
 import time
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neurofit import packed, recording
@@ -26,128 +24,13 @@ from neurofit.errors import StoreError
 from neurofit.files import explain_os_errors, partial_path
 from neurofit.packed import ARCHIVE, Archive, Member
 from neurofit.process import user
+from neurofit.store import run_files
+from neurofit.store.run_files import Loose, RunFiles, attempt_of, walk
 
-LARGE, LINK, FOREIGN, STRANGE, UNKNOWN_END = (
-    "larger than 10 MB",
-    "links, or files with several names",
-    "other users' files",
-    "names that are no text, or not plain files",
-    "of attempts without an outcome of their own",
-)
-LARGEST_BYTES = 10_000_000  # of a file that is packed: a larger one is a single file anyway
-_KEPT = ("claim.json", "outcome.json")
-_ATTEMPT = re.compile(r"rep-\d+/attempt-\d+")
-_BUSY = re.compile(r"\..*\.partial$|\.nfs.*")  # of an interrupted write, or of a file that a process has open
 _LEFT_OVER = re.compile(rf"\.{re.escape(ARCHIVE)}\..*\.partial")
 _TRIED_BYTES = 65536  # compressed to see whether that saves anything
 _WORTH = 0.9
 _EARLIEST, _LATEST = 315_619_200, 4_354_732_800  # seconds that the date of a ZIP member can express
-
-
-@dataclass(frozen=True)
-class Loose:
-    """A file or a folder of an attempt that can be packed."""
-
-    name: str  # rep-03/attempt-02/history.csv
-    status: os.stat_result
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.status.st_mode)
-
-
-@dataclass
-class RunFiles:
-    """What is in the folder of a run."""
-
-    folder: Path
-    number: int = 0  # of files and folders
-    size_bytes: int = 0
-    packable: list[Loose] = field(default_factory=list)
-    left: Counter[str] = field(default_factory=Counter)  # why files of attempts stay → how many
-    attempts: set[str] = field(default_factory=set)  # rep-03/attempt-02
-
-    @property
-    def archive(self) -> Path:
-        return self.folder / ARCHIVE
-
-    @property
-    def files(self) -> list[Loose]:
-        return [one for one in self.packable if not one.is_folder]
-
-
-def survey(folder: Path, has_ended: Callable[[Path], bool]) -> RunFiles:
-    """Look at the folder of a run.
-
-    Parameters
-    ----------
-    folder : Path
-    has_ended : callable
-        Whether nothing can be writing to the folder of an attempt any more.
-    """
-    found, ended = RunFiles(folder), {}
-    owner = os.geteuid()
-    for name, status in _walk(folder, ""):
-        found.number += 1
-        if not stat.S_ISDIR(status.st_mode):
-            found.size_bytes += status.st_size
-        attempt, _, inner = _split(name)
-        if attempt is None:
-            continue
-        found.attempts.add(attempt)
-        if not inner or inner in _KEPT or _BUSY.fullmatch(os.path.basename(inner)):
-            continue
-        if attempt not in ended:
-            ended[attempt] = has_ended(folder / attempt)
-        why = _why_it_stays(name, status, owner) if ended[attempt] else UNKNOWN_END
-        if why is None:
-            found.packable.append(Loose(name, status))
-        elif not stat.S_ISDIR(status.st_mode):
-            found.left[why] += 1
-    return found
-
-
-def _walk(folder: Path | str, above: str) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        with os.scandir(folder) as entries:
-            inner = sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    for entry in inner:
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        name = f"{above}{entry.name}"
-        yield name, status
-        if stat.S_ISDIR(status.st_mode):
-            yield from _walk(entry.path, f"{name}/")
-
-
-def _split(name: str) -> tuple[str | None, str, str]:
-    """The attempt, its repetition, and the name inside the attempt."""
-    repetition, _, rest = name.partition("/")
-    attempt, _, inner = rest.partition("/")
-    whole = f"{repetition}/{attempt}"
-    return (whole if _ATTEMPT.fullmatch(whole) else None), repetition, inner
-
-
-def _why_it_stays(name: str, status: os.stat_result, owner: int) -> str | None:
-    if status.st_uid != owner:
-        return FOREIGN
-    if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
-        return LINK
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)) or not _is_text(name):
-        return STRANGE
-    return LARGE if stat.S_ISREG(status.st_mode) and status.st_size > LARGEST_BYTES else None
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def pack(found: RunFiles) -> None:
@@ -278,7 +161,7 @@ def _write(
 def _kept(found: RunFiles, old: Archive | None, loose: Mapping[str, Loose]) -> Iterator[Member]:
     """The members of the archive that the new one takes over: not those of attempts that `clean` has removed."""
     for member in old.members.values() if old else ():
-        attempt, fresh = _split(member.name)[0], loose.get(member.name)
+        attempt, fresh = attempt_of(member.name), loose.get(member.name)
         stays = attempt in found.attempts or not _was_replaced(attempt, found.attempts)
         if stays and (fresh is None or (fresh.is_folder and member.is_folder)):
             yield member
@@ -298,7 +181,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
     try:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
-            data = file.read(LARGEST_BYTES + 1)
+            data = file.read(run_files.LARGEST_BYTES + 1)
             after = os.fstat(file.fileno())
     except FileNotFoundError:
         return None
@@ -390,13 +273,13 @@ def unpack(folder: Path) -> tuple[int, int]:
         if archive is None:
             return 0, 0
         _check_owner(archive)
-        there = {name for name, status in _walk(folder, "") if stat.S_ISDIR(status.st_mode)}
-        attempts = {name for name in there if _ATTEMPT.fullmatch(name)}
-        wanted = [one for one in archive.members.values() if _split(one.name)[0] in attempts]
+        there = {name for name, status in walk(folder) if stat.S_ISDIR(status.st_mode)}
+        attempts = {name for name in there if attempt_of(name) == name}
+        wanted = [one for one in archive.members.values() if attempt_of(one.name) in attempts]
         gone = [
             one
             for one in archive.members.values()
-            if (attempt := _split(one.name)[0]) not in attempts and not _was_replaced(attempt, attempts)
+            if (attempt := attempt_of(one.name)) not in attempts and not _was_replaced(attempt, attempts)
         ]
         with explain_os_errors(folder, "restore the packed files in it"):
             made: set[str] = set()

@@ -139,14 +139,14 @@ def test_a_core_is_taken_over_for_other_neurons(small, desk):
 
 def test_a_training_starts_from_a_task_that_was_packed(small, desk):
     from neurofit.models import saved
-    from neurofit.store import packing
+    from neurofit.store import packing, run_files
 
     fit = Fit(core_and_readout, data=small, split=SPLIT, training=Training(epochs=3, learning_rate=0.05))
     desk.run(fit)
     core = layers(desk, fit)["core"]
     run = desk.root / "training_data/exp/runs/000-3f9a1c2e"
     shutil.copytree(desk.root / finished(desk), run / "rep-00/attempt-01")
-    packing.pack(packing.survey(run, lambda attempt: True))
+    packing.pack(run_files.survey(run, lambda attempt: True))
     assert {path.name for path in (run / "rep-00/attempt-01").iterdir()} == {"claim.json", "outcome.json"}
     where = "training_data/exp/runs/000-3f9a1c2e/rep-{repetition:02d}"
     assert desk.run(fit, start=where, freeze=["core"]) is not None

@@ -17,7 +17,7 @@ import pytest
 
 from neurofit import packed, recording, unpacked
 from neurofit.errors import StoreError
-from neurofit.store import packing
+from neurofit.store import packing, run_files
 
 RUN = "training_data/exp/runs/017-3f9a1c2e"
 HISTORY = "rep-00/attempt-01/history.csv"
@@ -28,7 +28,7 @@ def whole(attempt: Path) -> bool:
 
 
 def pack(run: Path) -> None:
-    packing.pack(packing.survey(run, whole))
+    packing.pack(run_files.survey(run, whole))
 
 
 def tree(folder: Path) -> dict[str, tuple]:
@@ -80,7 +80,7 @@ def run(tmp_path) -> Path:
 
 
 def packable(run: Path) -> list[str]:
-    return [one.name for one in packing.survey(run, whole).files]
+    return [one.name for one in run_files.survey(run, whole).files]
 
 
 def test_a_run_is_packed_and_restored_to_the_same_bytes_times_and_permissions(run):
@@ -161,7 +161,7 @@ def test_a_file_that_is_in_its_folder_too_counts_there(run):
 
 
 def test_links_large_files_and_odd_things_stay(run, monkeypatch):
-    monkeypatch.setattr(packing, "LARGEST_BYTES", 100_000)
+    monkeypatch.setattr(run_files, "LARGEST_BYTES", 100_000)
     attempt = run / "rep-00/attempt-01"
     (attempt / "large.bin").write_bytes(bytes(100_001))
     (attempt / "link").symlink_to("history.csv")
@@ -172,9 +172,11 @@ def test_links_large_files_and_odd_things_stay(run, monkeypatch):
     with open(os.fsencode(attempt) + b"/\xff.bin", "wb"):
         pass
     (attempt / ".history.csv.123-ab.partial").write_text("half")
-    found = packing.survey(run, whole)
+    found = run_files.survey(run, whole)
     assert (
-        found.left[packing.LARGE] == 1 and found.left[packing.LINK] == 5 and found.left[packing.STRANGE] == 2
+        found.left[run_files.LARGE] == 1
+        and found.left[run_files.LINK] == 5
+        and found.left[run_files.STRANGE] == 2
     )
     before = tree(run)
     pack(run)
@@ -190,12 +192,12 @@ def test_links_large_files_and_odd_things_stay(run, monkeypatch):
 
 def test_what_another_user_owns_stays(run, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    found = packing.survey(run, whole)
-    assert not found.packable and found.left[packing.FOREIGN] == 18
+    found = run_files.survey(run, whole)
+    assert not found.packable and found.left[run_files.FOREIGN] == 18
 
 
 def test_a_file_that_changes_while_it_is_packed_is_not_deleted(run):
-    found = packing.survey(run, whole)
+    found = run_files.survey(run, whole)
     read = packing._written(found)
     (run / HISTORY).write_text("changed")
     packing._delete(found, read)
