@@ -6,7 +6,7 @@ Their outputs are linear, because the responses of IT recordings are normalised 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from neurofit.errors import UsageError
@@ -53,13 +53,12 @@ def shallow_cnn(
     """
     import keras
 
-    model = _start(shapes, flip=flip, shift=shift, brightness=brightness, contrast=contrast)
-    for index, count in enumerate(_filters("shallow_cnn", filters), 1):
-        for layer in _convolution(index, count, size, batch_norm):
-            model.add(layer)
-        model.add(keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{index}"))
-    model.add(keras.layers.Flatten(name="flatten"))
-    return _with_readout(model, shapes, hidden, dropout, batch_norm)
+    changes = {"flip": flip, "shift": shift, "brightness": brightness, "contrast": contrast}
+    model = keras.Sequential([keras.Input(shapes.image, name="image")])
+    for layer in _shallow("shallow_cnn", filters, size, hidden, dropout, batch_norm, changes):
+        model.add(layer)
+    model.add(keras.layers.Dense(shapes.neurons, name="neurons"))
+    return model
 
 
 def pooled_cnn(
@@ -107,12 +106,16 @@ def pooled_cnn(
         raise UsageError(
             f"pooled_cnn: filters={list(filters)} and sizes={list(sizes)}; expected one size per convolution."
         )
-    model = _start(shapes, flip=flip, shift=shift, brightness=brightness, contrast=contrast)
+    changes = {"flip": flip, "shift": shift, "brightness": brightness, "contrast": contrast}
+    model = keras.Sequential([keras.Input(shapes.image, name="image"), *augmentation(**changes)])
     for index, (count, size) in enumerate(zip(filters, sizes), 1):
         for layer in _convolution(index, count, size, batch_norm):
             model.add(layer)
     model.add(keras.layers.GlobalAveragePooling2D(name="mean"))
-    return _with_readout(model, shapes, hidden, dropout, batch_norm)
+    for layer in _dense(hidden, dropout, batch_norm):
+        model.add(layer)
+    model.add(keras.layers.Dense(shapes.neurons, name="neurons"))
+    return model
 
 
 def co_trained_cnn(
@@ -148,18 +151,8 @@ def co_trained_cnn(
     changes = {"flip": flip, "shift": shift, "brightness": brightness, "contrast": contrast}
     image = keras.Input(shapes.image, name="image")
     x = image
-    for layer in augmentation(**changes):
+    for layer in _shallow("co_trained_cnn", filters, size, hidden, dropout, batch_norm, changes):
         x = layer(x)
-    for index, count in enumerate(_filters("co_trained_cnn", filters), 1):
-        for layer in _convolution(index, count, size, batch_norm):
-            x = layer(x)
-        x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{index}")(x)
-    x = keras.layers.Dense(hidden, name="hidden")(keras.layers.Flatten(name="flatten")(x))
-    if batch_norm:
-        x = keras.layers.BatchNormalization(name="norm_hidden")(x)
-    x = keras.layers.ReLU(name="rate_hidden")(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout, name="dropout")(x)
     neurons = keras.layers.Dense(shapes.neurons, name="neurons")(x)
     if shapes.label is None:
         return keras.Model(image, neurons)
@@ -216,10 +209,24 @@ def augmentation(*, flip=False, shift=0.0, brightness=0.0, contrast=0.0) -> Iter
         yield keras.layers.RandomContrast((contrast, contrast), name="contrast", **unclipped)
 
 
-def _start(shapes, **changes):
+def _shallow(
+    name: str,
+    filters: Sequence[int],
+    size: int,
+    hidden: int,
+    dropout: float,
+    batch_norm: bool,
+    changes: Mapping[str, Any],
+) -> Iterator:
+    """The layers of `shallow_cnn` before its readout, each made when it is asked for: weights are drawn in turn."""
     import keras
 
-    return keras.Sequential([keras.Input(shapes.image, name="image"), *augmentation(**changes)])
+    yield from augmentation(**changes)
+    for index, count in enumerate(_filters(name, filters), 1):
+        yield from _convolution(index, count, size, batch_norm)
+        yield keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{index}")
+    yield keras.layers.Flatten(name="flatten")
+    yield from _dense(hidden, dropout, batch_norm)
 
 
 def _convolution(index: int, filters: int, size: int, batch_norm: bool) -> Iterator:
@@ -231,17 +238,15 @@ def _convolution(index: int, filters: int, size: int, batch_norm: bool) -> Itera
     yield keras.layers.ReLU(name=f"rate_{index}")
 
 
-def _with_readout(model, shapes, hidden, dropout, batch_norm):
+def _dense(hidden: int, dropout: float, batch_norm: bool) -> Iterator:
     import keras
 
-    model.add(keras.layers.Dense(hidden, name="hidden"))
+    yield keras.layers.Dense(hidden, name="hidden")
     if batch_norm:
-        model.add(keras.layers.BatchNormalization(name="norm_hidden"))
-    model.add(keras.layers.ReLU(name="rate_hidden"))
+        yield keras.layers.BatchNormalization(name="norm_hidden")
+    yield keras.layers.ReLU(name="rate_hidden")
     if dropout:
-        model.add(keras.layers.Dropout(dropout, name="dropout"))
-    model.add(keras.layers.Dense(shapes.neurons, name="neurons"))
-    return model
+        yield keras.layers.Dropout(dropout, name="dropout")
 
 
 def _filters(name: str, filters: Sequence[int]) -> tuple[int, ...]:
