@@ -38,12 +38,12 @@ def exclusion(study: Study, runner: Runner) -> Exclusion:
         known = runner.backend.hosts()
     except QueueError:
         known = []
-    without = runner.backend.without_hosts([])
-    if without is None or not known:
+    named = {name: host for host in bad if (name := _named(host.name, known))}
+    backend = runner.backend.without_hosts(tuple(named))
+    if backend is None or not known:
         return Exclusion(
             runner, sentences=tuple(f"{_what(host)} This runner cannot leave out a host." for host in bad)
         )
-    named = {name: host for host in bad if (name := _named(host.name, known))}
     if named.keys() >= {host.name for host in known}:
         every = ", ".join(named)
         sentence = (
@@ -51,15 +51,12 @@ def exclusion(study: Study, runner: Runner) -> Exclusion:
             "share? `neurofit runners hosts` lists the causes."
         )
         return Exclusion(runner, sentences=(sentence,))
-    names = tuple(named)
-    backend = runner.backend.without_hosts(names)
-    assert backend is not None  # as asked above
     sentences = tuple(
         f"{_what(host)} It is left out for another {roughly(until - now)}; --no-exclude uses it."
         for host in named.values()
         if (until := host.excluded_until) is not None
     )
-    return Exclusion(replace(runner, backend=backend), names, sentences)
+    return Exclusion(replace(runner, backend=backend), tuple(named), sentences)
 
 
 def of_hosts(study: Study) -> list[dict[str, Any]]:
