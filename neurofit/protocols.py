@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 
 class Seeds(Protocol):
@@ -110,7 +110,10 @@ class Fit(Protocol):
     def __call__(self, task: Any, /, **arguments: Any) -> Mapping[str, float]: ...
 
 
+@runtime_checkable
 class DeclaresArguments(Protocol):
+    """A fit, or what stands for a function in one, such as features of a network."""
+
     def arguments(self) -> Mapping[str, Any]:
         """Every argument that a grid or a command line may set, with its default."""
 

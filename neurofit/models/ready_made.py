@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from neurofit.errors import GridError, StoreError, nearest
 from neurofit.models.training import Training
+from neurofit.protocols import DeclaresArguments
 
 PLAIN_SCORES = ("correlation", "fraction_of_variance_explained", "poisson_log_likelihood")
 SCORES = (*PLAIN_SCORES, "correlation_ceiling", "normalised_correlation", "feve")
@@ -38,13 +39,6 @@ class ComputesInputs(Protocol):
     """
 
     def inputs_of(self, images: Any, /, *, study: Path, **arguments: Any) -> Any: ...
-
-
-@runtime_checkable
-class DeclaresArguments(Protocol):
-    """What stands for a function, with arguments whose defaults depend on how it was made."""
-
-    def arguments(self) -> Mapping[str, Any]: ...
 
 
 class FitSettings(Protocol):
