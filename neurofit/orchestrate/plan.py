@@ -127,7 +127,19 @@ class Plan:
         return list({run.number: run for run in entries}.values())
 
     def jobs(self, tasks_per_job: int | None) -> list[list[Planned]]:
-        """Tasks by job: one run per job, its repetitions in sequence, or `tasks_per_job` tasks per job."""
+        """Tasks by job: one run per job, its repetitions in sequence, or `tasks_per_job` tasks per job.
+
+        Made once, since a submit asks several times: a list that is not to be changed.
+        """
+        if tasks_per_job not in self._jobs:
+            self._jobs[tasks_per_job] = self._divided(tasks_per_job)
+        return self._jobs[tasks_per_job]
+
+    @cached_property
+    def _jobs(self) -> dict[int | None, list[list[Planned]]]:
+        return {}
+
+    def _divided(self, tasks_per_job: int | None) -> list[list[Planned]]:
         if tasks_per_job is None:
             return [list(group) for _, group in itertools.groupby(self.tasks, key=lambda task: task.run)]
         found: list[list[Planned]] = []
