@@ -325,18 +325,26 @@ class Experiment:
         return str(self.architectures()[0] if default is REQUIRED else default)
 
     def _check_runs(self) -> None:
-        checked = set()
+        sizes: dict[tuple[Any, ...], set[int | None]] = {}
         for run in self._runs:
             kind = (run.architecture, *run.arguments, run.trial is not None)
-            if kind in checked:
-                continue
-            checked.add(kind)
-            if run.trial is None:
-                self._check(run.arguments, f"Run {run.number}")
-                continue
-            assert self.search is not None  # a trial is of a search
-            suggested = [self.suggested(run, values) for values in self.search.examples(run.arguments)]
-            self._check_groups(suggested)
+            if kind not in sizes:
+                self._check_run(run)
+            try:
+                size = self.adapter.repetitions_together(run.arguments)
+            except GridError as error:
+                raise GridError(f"Run {run.number}: {error}") from error
+            if size not in sizes.setdefault(kind, {size}):
+                sizes[kind].add(size)
+                self._check_run(run)
+
+    def _check_run(self, run: Run) -> None:
+        if run.trial is None:
+            self._check(run.arguments, f"Run {run.number}")
+            return
+        assert self.search is not None  # a trial is of a search
+        suggested = [self.suggested(run, values) for values in self.search.examples(run.arguments)]
+        self._check_groups(suggested)
 
     def _check_groups(self, suggested: Sequence[Run]) -> None:
         """Raise GridError if a search changes how many repetitions are trained together."""

@@ -114,6 +114,30 @@ def test_a_search_cannot_change_how_many_are_trained_together(range_):
     assert {fit.repetitions_together(run.arguments) for run in found.runs()} == {1, 3}
 
 
+class TrainsAlone(Fit):
+    """A fit that trains one task at a time, whatever `together` says."""
+
+    def __call__(self, task):
+        return {"x": 1.0}
+
+
+@pytest.mark.parametrize("numbers", [[1, 5], [5, 1]])
+def test_every_value_of_an_axis_is_looked_at_before_tasks_are_queued(numbers):
+    fit, run = TrainsAlone(nf.models.architectures.hsm), numbers.index(5)
+    for grid in (nf.grid(together=numbers), nf.grid(together=numbers) * nf.grid(learning_rate=[0.1])):
+        with pytest.raises(GridError, match=rf"Run {run}: Training: together=5 with TrainsAlone"):
+            nf.Experiment(fit, grid=grid)
+    search = nf.search(learning_rate=[0.1, 0.2], trials=2, metric="validation/loss")
+    with pytest.raises(GridError, match="together=5 with TrainsAlone, which overrides __call__"):
+        nf.Experiment(fit, grid=nf.grid(together=numbers) * search)
+    assert len(nf.Experiment(fit, grid=nf.grid(together=[1])).runs()) == 1
+
+
+def test_a_later_value_of_an_axis_that_is_none_is_refused_by_its_run():
+    with pytest.raises(GridError, match=r"Run 1: .*together=0; expected a whole number > 0"):
+        nf.Experiment(Fit(nf.models.architectures.hsm), grid=nf.grid(together=[1, 0]))
+
+
 def test_a_subclass_with_its_own_together_is_offered_what_a_job_holds(tmp_path):
     class Own(Fit):
         def together(self, tasks):
