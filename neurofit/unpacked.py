@@ -94,7 +94,7 @@ def _copied(
     below = Path(archive.path.parent.name, *attempt.split("/"))
     stay = set(loose)
     wanted = [one for one in inside if one.name.removeprefix(f"{attempt}/") not in stay]
-    if _is_whole(copy / below, wanted, attempt):
+    if _is_whole(copy / below, wanted, attempt, loose):
         with contextlib.suppress(OSError):
             os.utime(copy)
         return copy / below
@@ -109,7 +109,7 @@ def _copied(
             partial.rename(copy)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    if not _is_whole(copy / below, wanted, attempt):
+    if not _is_whole(copy / below, wanted, attempt, loose):
         raise StoreError(
             f"{copy}: this copy of packed files was removed while it was made. Repeat the command, or restore the "
             "files with `neurofit unpack`."
@@ -148,8 +148,8 @@ def _inside(there: Path, name: str) -> str | None:
     return None if leads.split(os.sep)[0] == os.pardir else text
 
 
-def _is_whole(folder: Path, wanted: list[Member], attempt: str) -> bool:
-    """Whether a copy has every file; programs that clean caches remove single ones."""
+def _is_whole(folder: Path, wanted: list[Member], attempt: str, loose: list[str]) -> bool:
+    """Whether a copy has every file and link; programs that clean caches remove single ones."""
     for member in wanted:
         try:
             there = os.stat(folder / member.name.removeprefix(f"{attempt}/"))
@@ -157,7 +157,7 @@ def _is_whole(folder: Path, wanted: list[Member], attempt: str) -> bool:
             return False
         if not member.is_folder and there.st_size != member.size:
             return False
-    return os.path.isdir(folder)
+    return os.path.isdir(folder) and all(os.path.lexists(folder / name) for name in loose)
 
 
 def _store() -> Path:

@@ -263,6 +263,14 @@ def test_a_copy_that_lost_a_file_is_made_again(run):
     assert (unpacked.folder(run / "rep-00/attempt-01") / "history.csv").exists()
 
 
+def test_a_copy_without_its_link_to_a_file_that_stayed_is_made_again(run):
+    """Programs that clean caches remove old links too, whose times are those of their first day."""
+    pack(run)
+    copy = unpacked.folder(run / "rep-00/attempt-01")
+    (copy / "outcome.json").unlink()
+    assert (unpacked.folder(run / "rep-00/attempt-01") / "outcome.json").read_text() == '{"state":"done"}'
+
+
 def test_a_copy_is_never_older_than_the_archive(run):
     pack(run)
     first = unpacked.folder(run / "rep-00/attempt-01")
