@@ -95,7 +95,8 @@ class Lanes:
                 self.step()
 
     def close(self) -> None:
-        """Kill what still runs."""
-        for lane in self._lanes:
-            lane.work.close()
-        self._lanes.clear()
+        """Kill what still runs, all of it, whatever error one meets."""
+        with contextlib.ExitStack() as closes:
+            for lane in self._lanes:
+                closes.callback(lane.work.close)
+            self._lanes.clear()

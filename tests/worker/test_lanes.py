@@ -129,3 +129,19 @@ def test_what_is_given_up_is_killed(children, lanes):
     (child,) = [Process.of(pid) for pid in lanes.pids()]
     lanes.close()
     assert not lanes and child.is_alive() is False
+
+
+def test_an_error_while_one_is_given_up_leaves_no_other_behind(children, lanes):
+    def stubborn() -> Work:
+        try:
+            yield supervisor.Wait(0, 1.0, [], lambda: None)
+        finally:
+            raise OSError("no such child")
+
+    lanes.start([Planned(0, 0, 0)], stubborn())
+    children.start(1, sleep)
+    lanes.start([Planned(2, 0, 0)], stubborn())
+    child = Process.of(lanes.pids()[1])
+    with pytest.raises(OSError, match="no such child"):
+        lanes.close()
+    assert not lanes and child.is_alive() is False
