@@ -87,6 +87,8 @@ def run_task(
     given = parsed(experiment, changes)
     point = foreground.point(experiment, registry, given, number, repetition, files)
     print_task(experiment, point)
+    if repetition >= experiment.repetitions and (sentence := _beyond(study, experiment, repetition)):
+        terminal.note(sentence)
     if dry_run:
         terminal.note("Nothing was run.")
         return exit_codes.OK
@@ -100,6 +102,21 @@ def run_task(
     else:
         _print_outcome(experiment, point, outcome, attempt.folder)
     return exit_code(outcome)
+
+
+def _beyond(study: Study, experiment: Experiment, repetition: int) -> str:
+    """A sentence about a repetition that none of the experiment's runs was to have; empty if they have it."""
+    from neurofit.status.experiment_status import read_status
+
+    status = read_status(study, experiment.name)
+    number = max(experiment.repetitions, status.repetitions)
+    if repetition < number or any(repetition == other for _, other in status.tasks):
+        return ""
+    have = f"repetitions 0 to {number - 1}" if number > 1 else "repetition 0 alone"
+    return (
+        f"The runs of {experiment.name} have {have}: repetition {repetition} is one more, which results include. "
+        f"`{command('submit', experiment.name, repetitions=repetition + 1)}` queues all up to it."
+    )
 
 
 def parsed(experiment: Experiment, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import click
 
 from neurofit.cli import terminal
+from neurofit.text import command
 
 if TYPE_CHECKING:
     from neurofit.experiments.experiment import Experiment
@@ -31,7 +32,38 @@ def select(
 
     query = parse_query(study, selector, states, where)
     status = read_status(study, query.name)
-    return with_best(query, status, best_by), status
+    query = with_best(query, status, best_by)
+    note_absent(
+        query.selection, query.name, status.registry.runs, lambda: {key[1] for key in status.all_keys()}
+    )
+    return query, status
+
+
+def note_absent(
+    selection: Selection, name: str, runs: Collection[int], repetitions: Callable[[], Collection[int]]
+) -> None:
+    """Say which parts of a selection mean nothing, if others mean something: 'exp3 has no run 99.'
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    runs : collection of int
+        Their numbers.
+    repetitions : callable
+        Returns the numbers of the repetitions; called only if several are named.
+    """
+    if selection.runs is not None and len(selection.runs) > 1:
+        _note_absent(name, "run", selection.runs, runs)
+    if selection.repetitions is not None and len(selection.repetitions) > 1:
+        _note_absent(name, "repetition", selection.repetitions, repetitions())
+
+
+def _note_absent(name: str, noun: str, ranges: tuple[Range, ...], numbers: Collection[int]) -> None:
+    absent = [one for one in ranges if not one.holds_any(numbers)]
+    if absent and len(absent) < len(ranges):
+        is_one = len(absent) == 1 and absent[0].first == absent[0].last
+        terminal.note(f"{name} has no {noun if is_one else noun + 's'} {', '.join(map(str, absent))}.")
 
 
 def with_best(query: TaskQuery, status: ExperimentStatus, best_by: str | None) -> TaskQuery:
@@ -73,9 +105,16 @@ def of_script(study: Study, experiment: Experiment, selection: Selection, best_b
 
 def single(selector: str, selection: Selection, ranges: tuple[Range, ...] | None) -> int | None:
     """The only run, or repetition, of a selection of one task; None if it names none."""
+    from neurofit.experiments.selector import Range
+
     if ranges is None:
         return None
-    if len(ranges) > 1 or ranges[0].first is None or ranges[0].first != ranges[0].last:
+    if len(ranges) == 1 and ranges[0] == Range(None, None):
+        raise click.UsageError(
+            f"'{selector}': 'last' is not looked up here; name the run by its number, for example "
+            f"{selection.experiment}:17/3. `{command('show', selection.experiment)}` lists the runs."
+        )
+    if len(ranges) > 1 or ranges[0].first != ranges[0].last:
         raise click.UsageError(
             f"'{selector}' selects several tasks; expected a single one, for example "
             f"{selection.experiment}:17/3. `neurofit submit` runs all of them."

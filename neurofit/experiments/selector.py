@@ -38,6 +38,15 @@ class Range:
         first, last = (highest if end is None else end for end in (self.first, self.last))
         return first <= number <= last
 
+    def holds_any(self, numbers: Collection[int]) -> bool:
+        """Whether one of these numbers, all that there are, is in the range."""
+        highest = max(numbers, default=-1)
+        return any(self.holds(number, highest) for number in numbers)
+
+    def __str__(self) -> str:
+        first, last = ("last" if end is None else str(end) for end in (self.first, self.last))
+        return first if first == last else f"{first}-{last}"
+
 
 @dataclass(frozen=True)
 class Selection:

@@ -70,7 +70,17 @@ def point(
     ----------
     number : int or None
         The run. None: the first.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, or the repetition is a fold that the data do not have.
     """
+    if experiment.split_by == "fold" and repetition >= experiment.repetitions:
+        raise UsageError(
+            f"{experiment.name} has no repetition {repetition}: each is a fold of the data (split_by='fold'), 0 to "
+            f"{experiment.repetitions - 1}. Set repetitions in the script for other folds, which make other runs."
+        )
     runs = runs_of(experiment, registry)
     base = runs[0] if number is None else next((run for run in runs if run.number == number), None)
     if base is None and number is not None and not changes:

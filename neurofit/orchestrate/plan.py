@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from neurofit.store.registry import Registry
 from neurofit.store.state import ACTIVE, State
 from neurofit.store.submissions import Planned, TaskKey
 from neurofit.study import Study
-from neurofit.tables.query import nothing_matches
+from neurofit.tables.query import nothing_matches, nothing_meets
 
 if TYPE_CHECKING:
     from neurofit.backends.base import Backend
@@ -40,7 +40,7 @@ class SubmitOptions:
     """What to queue, from the options of `submit`."""
 
     selection: Selection | None = None
-    where: Callable[[dict[str, Any]], bool] | None = None
+    where: Where | None = None
     repetitions: int | None = None  # overrides the experiment's own number
     retry: bool = False  # also tasks that failed or were cancelled
     rerun: bool = False  # also tasks that are done; all from scratch
@@ -265,6 +265,12 @@ def make(
     grid = runs_of(experiment, status.registry)
     repetitions = options.repetitions or experiment.repetitions
     must_be_manageable(len(grid), repetitions)
+    if experiment.split_by == "fold" and repetitions != experiment.repetitions and options.best is None:
+        raise UsageError(
+            f"--repetitions {repetitions}: each repetition of {experiment.name} is one of {experiment.repetitions} "
+            "folds of the data (split_by='fold'), and other folds make other runs. Set repetitions in the script, or "
+            f"select some of the folds, such as {experiment.name}:all/0."
+        )
     code = snapshot.code_hash(study.root, experiment.script, experiment.adapter.code)
     first = 0
     if options.best is not None:
@@ -282,6 +288,9 @@ def make(
         runs = grid + earlier
     if not keys:
         numbers = [run.registered_number for run in grid]
+        unconditional = replace(options, where=None)
+        if options.where and any(_covered(grid, earlier, repetitions, unconditional, status)):
+            raise UsageError(nothing_meets(experiment.name, options.where.text))
         raise UsageError(nothing_matches(experiment.name, numbers, repetitions))
     if options.changes:
         of_grid = {run.number: run for run in grid}
@@ -353,13 +362,16 @@ def registered(runs: Iterable[Run], registry: Registry) -> list[RegisteredRun]:
 def chosen(experiment: Experiment, runs: list[Run], selection: Selection, where: Where | None) -> list[Run]:
     """The runs that a selector and a condition select. Raises UsageError if there are none."""
     numbers = [run.registered_number for run in runs]
-    selection = replace(selection, repetitions=None)
-    found = [run for run in runs if selection.matches(run.registered_number, 0, numbers)]
-    found = [
-        run for run in found if where is None or where({"architecture": run.architecture, **run.arguments})
-    ]
-    if not found:
+    some = replace(selection, runs=None)
+    of_runs = replace(selection, repetitions=None)
+    found = [run for run in runs if of_runs.matches(run.registered_number, 0, numbers)]
+    if not found or not any(some.matches(0, number, ()) for number in range(experiment.repetitions)):
         raise UsageError(nothing_matches(experiment.name, numbers, experiment.repetitions))
+    if where is None:
+        return found
+    found = [run for run in found if where({"architecture": run.architecture, **run.arguments})]
+    if not found:
+        raise UsageError(nothing_meets(experiment.name, where.text))
     return found
 
 

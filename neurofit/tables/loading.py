@@ -220,6 +220,11 @@ def ensemble(selector: str, *, best_by: str | None = None, study: Path | str | N
             f"'{selector}' means {len(runs)} runs; an ensemble needs a single run, such as "
             f"{status.name}:{runs[0]}."
         )
+    if not keys:
+        raise UsageError(
+            f"'{selector}': there are no such tasks; an ensemble needs at least two that are done. "
+            f"`{command('status', status.name)}` shows which there are."
+        )
     done = [result for key in keys if (result := _result(status, key))]
     if len(done) < 2:
         raise UsageError(
@@ -263,15 +268,15 @@ def _finished(
     """The study, the fit of one finished task by the code as it was submitted, and the folder of its attempt."""
     home, status, keys = _select(selector, study, best_by)
     if len(keys) > 1:
+        single = "{}/{}".format(*keys[0])
         raise UsageError(
-            f"'{selector}' means {len(keys)} tasks; select a single one, such as {status.name}:{keys[0][0]}/0."
+            f"'{selector}' means {len(keys)} tasks; select a single one, such as {status.name}:{single}."
         )
     result = _result(status, keys[0]) if keys else None
     if result is None:
         problem = f"the task is {status.of(keys[0]).state}" if keys else "there is no such task"
-        raise NameUnknown(
-            f"'{selector}' cannot be loaded: {problem}. `{command('status', selector)}` shows which tasks are done."
-        )
+        shown = command("status", selector if keys else status.name)
+        raise NameUnknown(f"'{selector}' cannot be loaded: {problem}. `{shown}` shows which tasks are done.")
     return home, _submitted_fit(home, status, result), unpacked.folder(result.files.folder)
 
 

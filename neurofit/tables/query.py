@@ -69,10 +69,7 @@ class TaskQuery:
             matching = self._matching_runs(status, self.condition)
             keys = [key for key in keys if key[0] in matching]
             if not keys:
-                raise UsageError(
-                    f"No run of {status.name} matches --where '{self.condition}'. "
-                    f"`{command('show', status.name)}` lists the arguments."
-                )
+                raise UsageError(nothing_meets(status.name, self.condition))
         if self.states:
             tasks = {key: status.of(key) for key in keys}
             if of_rows:
@@ -144,3 +141,8 @@ def nothing_matches(name: str, numbers: Sequence[int], repetitions: int) -> str:
         f"Nothing in {name} matches: it has {len(numbers)} run(s), numbered {numbers[0]} to {numbers[-1]}, "
         f"with {repetitions} repetition(s) each. `{command('show', name)}` lists them."
     )
+
+
+def nothing_meets(name: str, condition: str) -> str:
+    """The error for a condition that no run of an experiment meets, of those that are selected."""
+    return f"No run of {name} matches --where '{condition}'. `{command('show', name)}` lists the arguments."

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.selecting import of_script
+from neurofit.cli.selecting import note_absent, of_script
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
@@ -42,9 +42,10 @@ def command(selector: str, where: str | None, best_by: str | None, as_json: bool
     files = ExperimentFiles(study, experiment.name)
     registry = read_registry(files.registry)
     runs = with_suggestions(files, registry, runs_of(experiment, registry))
-    record = of_grid(
-        experiment, chosen(experiment, runs, selection, condition(experiment, where) if where else None)
-    )
+    found = chosen(experiment, runs, selection, condition(experiment, where) if where else None)
+    numbers = [run.registered_number for run in runs]
+    note_absent(selection, experiment.name, numbers, lambda: range(experiment.repetitions))
+    record = of_grid(experiment, found)
     if as_json:
         terminal.as_json(record)
         return

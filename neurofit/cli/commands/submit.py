@@ -9,7 +9,7 @@ import click
 
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.foreground import pairs, parsed
-from neurofit.cli.selecting import of_script
+from neurofit.cli.selecting import note_absent, of_script
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
@@ -268,11 +268,10 @@ def _plan(
     for sentence in _doubtful_names(experiment, replaced):
         terminal.note(sentence)
     meets = condition(experiment, where) if where else None
-    return make(
-        study,
-        experiment,
-        SubmitOptions(selection, meets, changes=replaced, **given),
-    )
+    plan = make(study, experiment, SubmitOptions(selection, meets, changes=replaced, **given))
+    numbers = {run.registered_number for run in (*plan.grid, *plan.runs)}
+    note_absent(selection, experiment.name, numbers, lambda: range(plan.repetitions))
+    return plan
 
 
 def _doubtful_names(experiment: Experiment, changes: Iterable[str]) -> list[str]:
