@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from neurofit import transient
+from neurofit import job_cache, transient
 from neurofit.errors import StoreError
 from neurofit.files import NO_FILE, read_json
 from neurofit.process import Process
@@ -87,6 +87,7 @@ class Worker:
     sharing: Sharing = field(init=False)
 
     def __post_init__(self) -> None:
+        job_cache.begin()
         self.trials = Trials(self.assignment)
         self.sharing = Sharing(self.assignment.record, self.environment)
 

@@ -64,12 +64,16 @@ class VectorisedProgram(Program):
         """
         number = orders.shape[1]
         if number != self._number:  # it is compiled in; TensorFlow would make an unknown number of several
-            self._number, self._update = number, self._vectorised
-            if self.training.jit:
-                self._update = compiled(self._vectorised, jit_compile=True)
-            self._epochs = compiled(self._many_epochs)
+            self._number = number
+            self._make_functions()
             self._predict_all, self._losses = compiled(self._forward_all), compiled(self._all_losses)
         return super().epochs(state, orders, learning_rate)
+
+    def _make_functions(self) -> None:
+        super()._make_functions()
+        self._update = self._vectorised
+        if self.training.jit:
+            self._update = compiled(self._vectorised, jit_compile=True)
 
     def seen(self, state: State, part: Arrays) -> list[tuple[np.ndarray, float, float]]:
         """Predictions of each repetition for a part, (image, neuron), its penalties, and its loss without them."""
