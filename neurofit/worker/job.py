@@ -87,7 +87,6 @@ class Worker:
     sharing: Sharing = field(init=False)
 
     def __post_init__(self) -> None:
-        job_cache.begin()
         self.trials = Trials(self.assignment)
         self.sharing = Sharing(self.assignment.record, self.environment)
 
@@ -191,6 +190,8 @@ class _Job:
     def do(self, tasks: list[Planned]) -> str:
         """Run groups of tasks, as many at a time as share the GPU; no more begin once one was interrupted."""
         waiting, interrupted, near_limit = list(self._groups(tasks)), list[list[Planned]](), False
+        if len(waiting) > 1:
+            job_cache.begin()
         self.worker.sharing.begin()
         try:
             while self.lanes or (waiting and not interrupted and not self.worker.signals.stop):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,18 +30,26 @@ FLAGS = (
 _READ_WHEN_COMPILING = ("TF_", "XLA_")  # variables
 
 
+_is_kept = False  # whether TensorFlow was told of the folder
+
+
 @contextlib.contextmanager
 def kept(training: Training) -> Iterator[None]:
-    """Have TensorFlow use its folder, if it has not been used before: it reads the variable once, when it first looks
-    for devices. The variable is gone afterwards. If the script has set it, that counts.
+    """Have TensorFlow use its folder, if this process has not used TensorFlow before.
+
+    TensorFlow reads the variable once, when it first looks for devices. It is unset afterwards: it is not the user's. A
+    script that has set it keeps its own value, and then nothing is handed on.
     """
-    is_set = training.jit is not False and job_cache.is_open() and VARIABLE not in os.environ
-    if is_set:
-        os.environ[VARIABLE] = FLAGS
+    global _is_kept
+    if training.jit is False or not job_cache.is_open() or VARIABLE in os.environ or not _can_clear():
+        yield
+        return
+    os.environ[VARIABLE], _is_kept = FLAGS, True
     try:
         yield
     finally:
-        if is_set and os.environ.get(VARIABLE) == FLAGS:
+        _is_kept = False
+        if os.environ.get(VARIABLE) == FLAGS:
             del os.environ[VARIABLE]
 
 
@@ -59,12 +68,12 @@ def handed_on(function: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
     bool
         Whether an earlier task has handed on something, which TensorFlow then uses.
     """
-    if not job_cache.is_open() or tf.config.list_physical_devices("GPU"):
+    if not _is_kept or tf.config.list_physical_devices("GPU"):
         yield False
         return
     key = _key(function.get_concrete_function(*arguments).graph)
     found = job_cache.get(key)
-    programs: dict[str, bytes] = msgspec.msgpack.decode(found, type=dict[str, bytes]) if found else {}
+    programs = _unpacked(found) if found else {}
     _clear()
     for name, program in programs.items():
         with tf.io.gfile.GFile(f"{FOLDER}/{name}", "wb") as file:
@@ -72,7 +81,7 @@ def handed_on(function: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
     try:
         yield bool(programs)
         if found is None and (made := _programs()):
-            job_cache.put(key, msgspec.msgpack.encode(made))
+            job_cache.put(key, _packed(made))
     except tf.errors.OpError:
         if programs:  # TensorFlow could not load them: no other task shall try
             job_cache.put(key, b"")
@@ -82,13 +91,21 @@ def handed_on(function: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
 
 
 def _key(graph: tf.Graph) -> bytes:
-    """What compiled programs depend on: the graph that they are parts of, and settings that TensorFlow does not compare."""
+    """What compiled programs depend on: their graph, and settings that TensorFlow does not compare."""
     variables = [(name, value) for name, value in os.environ.items() if name.startswith(_READ_WHEN_COMPILING)]
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     settings = repr((tf.__version__, sorted(variables), cores, threads))
     text = graph.as_graph_def().SerializeToString(deterministic=True)
     return hashlib.sha256(hashlib.sha256(text).digest() + settings.encode()).digest()
+
+
+def _packed(programs: dict[str, bytes]) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(programs), 1)
+
+
+def _unpacked(data: bytes) -> dict[str, bytes]:
+    return msgspec.msgpack.decode(zlib.decompress(data), type=dict[str, bytes])
 
 
 def _programs() -> dict[str, bytes]:
@@ -98,6 +115,15 @@ def _programs() -> dict[str, bytes]:
         with tf.io.gfile.GFile(f"{FOLDER}/{name}", "rb") as file:
             found[name] = file.read()
     return found
+
+
+def _can_clear() -> bool:
+    """Whether this TensorFlow has a file system in memory; afterwards, the folder is empty."""
+    try:
+        _clear()
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def _clear() -> None:
