@@ -22,7 +22,7 @@ W0000 00:00:1728000000.123456  123456 computation_placer.cc:177] computation pla
 2024-06-01 12:00:00.123456: W tensorflow/core/gpu/gpu_device.cc:2343] Cannot dlopen some GPU libraries
 Skipping registering GPU devices...
 E0000 00:00:1796011401.968435   27900 text.cc:378] Error parsing text-format tensorflow.XlaSerializedCacheEntry: 2
-E0000 00:00:1796011456.010048   28501 loader.cc:220] Loading XLA:CPU AOT result. Target machine feature +prefer-no-gather is
+E0000 00:00:1796011456.010048  28 load.cc:220] Loading XLA:CPU AOT result. Target machine feature +prefer-no-gather is
 """.splitlines()
 OTHERS = """\
 Traceback (most recent call last):
