@@ -28,8 +28,6 @@ FLAGS = (
     "--tf_xla_persistent_cache_device_types=CPU"  # on GPUs it was not tried
 )
 _READ_WHEN_COMPILING = ("TF_", "XLA_")  # variables
-
-
 _is_kept = False  # whether TensorFlow was told of the folder
 
 
