@@ -361,3 +361,19 @@ def check_place(path: Path, example: str) -> None:
         raise UsageError(f"The folder {path.parent} does not exist. Create it first.")
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Give a file name, such as {path / example}.")
+
+
+def file_in_memory(name: str) -> int:
+    """The descriptor of a file that is in no folder. Python for old systems, as conda has it, cannot keep it in memory.
+
+    Parameters
+    ----------
+    name : str
+        What lists of open files show.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    import tempfile  # rarely needed
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -20,6 +20,7 @@ GROUND = {  # used by all, using each other
     "errors",
     "exit_codes",
     "files",
+    "job_cache",
     "lazy",
     "neurofit",
     "new_study",

@@ -17,6 +17,7 @@ import socket
 import traceback
 from typing import Any
 
+from neurofit import job_cache
 from neurofit.errors import StoreError
 from neurofit.worker import child, teardown
 from neurofit.worker.assignment import Assignment
@@ -32,6 +33,7 @@ def serve(assignment: Assignment) -> int:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole process group; the pool passes it on
     assignment.load()
+    job_cache.begin()  # one for the workers of all slots
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # this process ends when the pool does
     signal.signal(
         signal.SIGCHLD, signal.SIG_IGN

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from neurofit import transient
+from neurofit import job_cache, transient
 from neurofit.errors import StoreError
 from neurofit.files import NO_FILE, read_json
 from neurofit.process import Process
@@ -184,6 +184,8 @@ class _Job:
     def do(self, tasks: list[Planned]) -> str:
         """Run groups of tasks, as many at a time as share the GPU; no more begin once one was interrupted."""
         waiting, interrupted, near_limit = list(self._groups(tasks)), list[list[Planned]](), False
+        if len(waiting) > 1:
+            job_cache.begin()
         self.worker.sharing.begin()
         try:
             while self.lanes or (waiting and not interrupted and not self.worker.signals.stop):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurofit.experiments.grid.search import Search
+from neurofit.files import file_in_memory
 from neurofit.suggestions.pruning import Pruner
 from neurofit.suggestions.trial import KnownTrial, TrialState
 
@@ -35,7 +36,7 @@ class Feed:
     """What a worker knows of the other trials, in memory that it shares with the process of its task."""
 
     def __init__(self, known: Sequence[KnownTrial]) -> None:
-        self._descriptor = _file_in_memory()
+        self._descriptor = file_in_memory("neurofit-trials")
         self._told = {trial.number: trial for trial in known}
         self._read = 0
         self._encoder, self._decoder = msgspec.json.Encoder(), msgspec.json.Decoder(_Update)
@@ -68,16 +69,6 @@ class Feed:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _file_in_memory() -> int:
-    """The descriptor of a file that has no name. Python for old systems, as conda has it, cannot keep it in memory."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("neurofit-trials")
-    import tempfile  # rarely needed
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 @dataclass

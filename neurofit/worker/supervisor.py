@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from neurofit.startup_lines import without_loading
 from neurofit.transient import retry
 from neurofit.worker import child, teardown
 from neurofit.worker.status_line import StatusLine
@@ -132,12 +133,13 @@ class Capture:
             data = os.read(read, 65536)
             if not data:
                 self._close(read)
-            if data and self.status_line:
+            shown = without_loading(data)
+            if shown and self.status_line:
                 self.status_line.remove()
-                self.status_line.printed(data)
-            for target in self._pipes.get(read, ()):
+                self.status_line.printed(shown)
+            for target, text in zip(self._pipes.get(read, ()), (data, shown)):
                 with contextlib.suppress(OSError):
-                    os.write(target, data)
+                    os.write(target, text)
 
     def draw(self) -> None:
         """Draw the status line, if there is one."""

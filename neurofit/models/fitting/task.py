@@ -26,6 +26,7 @@ from neurofit.models.fitting.scoring import (
 from neurofit.models.labels import Classes, classes_of
 from neurofit.models.ready_made import REQUIRED, ComputesInputs, FitSettings, Initialises, Routed
 from neurofit.models.training import Training
+from neurofit.models.training_loop import compilation
 from neurofit.models.training_loop.checkpoint import Progress
 from neurofit.models.training_loop.cotraining import CotrainingProgram
 from neurofit.models.training_loop.lbfgs import LbfgsProgram
@@ -54,13 +55,15 @@ def prepare(fit: FitSettings, study: Path) -> None:
 def fit(fit: FitSettings, task: Any) -> dict[str, float]:
     """Run one task: train, score, and save. Returns its metrics."""
     routed = fit.router.route(task.params)
-    prepared = prepared_data(fit, routed, task)
-    if routed.training.path is None:
-        loop = _loop(fit, routed, prepared, task)
-        reason = loop.run()
-        return finished(fit, loop, prepared, task, loop.kept_weights(), end(reason, loop.snapshot.progress))
-    loop, kept, facts = _trained_path(fit, routed, prepared, task)
-    return finished(fit, loop, prepared, task, kept, facts)
+    with compilation.kept(routed.training):
+        prepared = prepared_data(fit, routed, task)
+        if routed.training.path is None:
+            loop = _loop(fit, routed, prepared, task)
+            reason = loop.run()
+            kept, facts = loop.kept_weights(), end(reason, loop.snapshot.progress)
+        else:
+            loop, kept, facts = _trained_path(fit, routed, prepared, task)
+        return finished(fit, loop, prepared, task, kept, facts)
 
 
 def prepared_data(fit: FitSettings, routed: Routed, task: Any) -> PreparedData:

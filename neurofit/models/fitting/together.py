@@ -31,6 +31,7 @@ from neurofit.models.fitting.task import (
 )
 from neurofit.models.fitting.warm_start import freeze
 from neurofit.models.ready_made import FitSettings, Routed
+from neurofit.models.training_loop import compilation
 from neurofit.models.training_loop.group import Group
 from neurofit.models.training_loop.loop import Loop
 from neurofit.models.training_loop.program import Program
@@ -80,6 +81,13 @@ class Companion:
 def fit_together(fit: FitSettings, tasks: Sequence[Any]) -> list[dict[str, float] | Exception]:
     """Train the group of these tasks, all repetitions of it; the metrics of each task, or why it failed."""
     routed = fit.router.route(tasks[0].params)
+    with compilation.kept(routed.training):
+        return _fit_together(fit, routed, tasks)
+
+
+def _fit_together(
+    fit: FitSettings, routed: Routed, tasks: Sequence[Any]
+) -> list[dict[str, float] | Exception]:
     members = group_of(tasks, routed.training.together)
     kept = [place for place, member in enumerate(members) if not isinstance(member, Companion)]
     prepared, absent = _prepared(fit, routed, members)

@@ -23,6 +23,7 @@ from neurofit.models.building import as_model_takes, every_layer
 from neurofit.models.data import Arrays
 from neurofit.models.layers.activations import for_xla
 from neurofit.models.training import Training
+from neurofit.models.training_loop.compilation import handed_on
 from neurofit.models.weight_names import rate_factors
 
 ROWS_AT_ONCE = 512  # images per call when predicting, fewer if they are large
@@ -79,12 +80,21 @@ class Program:
         self._held: tuple[Arrays, list[dict[str, tf.Tensor]], tuple[tf.Tensor, tf.Tensor | None]] | None = (
             None
         )
-        self._update = self._one_update
-        if training.jit:
-            self._update = compiled(for_xla(self._one_update), jit_compile=True)
-        self._epochs = compiled(self._many_epochs)
+        self._make_functions()
         self._predict = compiled(self._forward)
         self._loss_of = compiled(self.loss)
+
+    def _make_functions(self) -> None:
+        """Make the functions that train, which TensorFlow compiles in their first call."""
+        self._update = self._update_of_step
+        if self.training.jit:
+            self._update = compiled(for_xla(self._update), jit_compile=True)
+        self._epochs = compiled(self._many_epochs)
+        self._is_compiled = False
+
+    @property
+    def _update_of_step(self) -> Callable:
+        return self._one_update
 
     # States
 
@@ -137,12 +147,28 @@ class Program:
         orders = tf.convert_to_tensor(orders, tf.int32)  # the length of a row is compiled in
         rate = tf.constant(learning_rate, state.weights.dtype)
         try:
-            weights, moments, step, other, lost = self._epochs(
+            weights, moments, step, other, lost = self._trained(
                 orders, state.weights, state.moments, state.step, state.other, rate
             )
         except tf.errors.OpError as error:  # TensorFlow's, about the error in a function that it has called
             raise self._unreadable or error from None
         return State(weights, moments, step, other), lost.numpy()
+
+    def _trained(self, *arguments):
+        """Call `_epochs`; the first time with what an earlier task of the job has compiled."""
+        if self._is_compiled or not self.training.jit:
+            return self._epochs(*arguments)
+        found = False
+        try:
+            with handed_on(self._epochs, arguments) as found:
+                returned = self._epochs(*arguments)
+        except tf.errors.OpError:
+            if not found or self._unreadable:
+                raise
+            self._make_functions()  # TensorFlow remembers for the others that it could not load what was found
+            returned = self._epochs(*arguments)
+        self._is_compiled = True
+        return returned
 
     def _many_epochs(self, orders, weights, moments, step, other, rate):
         count = tf.shape(orders)[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from neurofit.errors import NeurofitError
 from neurofit.models.data import Arrays
-from neurofit.models.layers.activations import for_xla
 from neurofit.models.training_loop.program import Program, State, compiled
 
 _OPERATION = re.compile(r"(?:vectorization defined for |of op ')(\w+)")  # in TensorFlow's errors
@@ -65,12 +64,14 @@ class VectorisedProgram(Program):
         """
         number = orders.shape[1]
         if number != self._number:  # it is compiled in; TensorFlow would make an unknown number of several
-            self._number, self._update = number, self._vectorised
-            if self.training.jit:
-                self._update = compiled(for_xla(self._vectorised), jit_compile=True)
-            self._epochs = compiled(self._many_epochs)
+            self._number = number
+            self._make_functions()
             self._predict_all, self._losses = compiled(self._forward_all), compiled(self._all_losses)
         return super().epochs(state, orders, learning_rate)
+
+    @property
+    def _update_of_step(self) -> Callable:
+        return self._vectorised
 
     def seen(self, state: State, part: Arrays) -> list[tuple[np.ndarray, float, float]]:
         """Predictions of each repetition for a part, (image, neuron), its penalties, and its loss without them."""
