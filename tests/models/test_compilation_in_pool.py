@@ -21,7 +21,7 @@ SCRIPT = """
         def __call__(self, task):
             get = job_cache.get
             def saying(key):
-                found = get(key)
+                found, job_cache.get = get(key), get  # the first question is for the program
                 print("found" if found else "not found", flush=True)
                 return found
             def log(step, **numbers):

@@ -73,7 +73,7 @@ def handed_on(function: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
         return
     key = _key(function.get_concrete_function(*arguments).graph)
     found, trial = job_cache.get(key), hashlib.sha256(key + b"trial").digest()
-    known = job_cache.get(trial)
+    known = job_cache.get(trial) if found else None
     programs = _unpacked(found) if found and known != _BEGUN else {}
     if programs and known is None:
         job_cache.put(trial, _BEGUN)
