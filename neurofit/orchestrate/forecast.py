@@ -8,8 +8,9 @@ from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.plan import Plan
+from neurofit.overlap import FEW, overlapped
 from neurofit.store.journal import journals, read_outcomes
-from neurofit.store.records import Outcome
+from neurofit.store.records import TaskOutcome
 from neurofit.store.state import State
 
 _ENOUGH = 200  # outcomes to learn from
@@ -64,7 +65,7 @@ def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:
     return seconds
 
 
-def done_outcomes(plan: Plan, runs: Collection[int]) -> Iterator[list[Outcome]]:
+def done_outcomes(plan: Plan, runs: Collection[int]) -> Iterator[list[TaskOutcome]]:
     """Outcomes of the tasks of these runs that are done, a list per journal, those of the newest submission first.
 
     A journal without one of them is not read.
@@ -72,10 +73,10 @@ def done_outcomes(plan: Plan, runs: Collection[int]) -> Iterator[list[Outcome]]:
     for part in reversed(plan.status.submissions):
         known = part.facts.tasks.items()
         writers = {task.by for (run, _), task in known if task.ended == "done" and run in runs}
-        for by, entry in (journals(part.files) if writers else {}).items():
-            if by in writers:
-                found = [outcome for outcome, _ in read_outcomes(entry.path)[0]]
-                yield [outcome for outcome in found if outcome.state == "done" and outcome.run in runs]
+        there = journals(part.files) if writers else {}
+        paths = [entry.path for by, entry in there.items() if by in writers]
+        for found, _ in overlapped(read_outcomes, paths, FEW):
+            yield [one for one, _ in found if one.state == "done" and one.run in runs]
 
 
 def doubts(plan: Plan, cost: Forecast) -> list[str]:

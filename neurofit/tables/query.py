@@ -74,7 +74,7 @@ class TaskQuery:
                     f"`{command('show', status.name)}` lists the arguments."
                 )
         if self.states:
-            tasks = {key: status.of(key) for key in keys}
+            tasks = dict(zip(keys, status.of_each(keys)))
             if of_rows:
                 tasks = {key: task.counted or task for key, task in tasks.items()}
             keys = [key for key, task in tasks.items() if task.state in self.states]

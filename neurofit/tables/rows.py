@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from neurofit import collector
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import Selection
+from neurofit.overlap import FEW, overlapped
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store.journal import journals
-from neurofit.store.packed_outcomes import KnownOutcome, OutcomeReader, fields_of
+from neurofit.store.packed_outcomes import KnownOutcome, OutcomeReader, fields_of, read_journal
 from neurofit.store.records import Outcome
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
@@ -40,7 +41,9 @@ def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> l
         numbers = list(status.registry.runs)
         keys = [key for key in keys if selection.matches(*key, numbers)]
     journalled = _read_journals(status, keys)
-    rows = (_read_row(status, key, journalled) for key in keys)
+    paths = [_outcome_path(status, key) for key in keys]
+    sizes = overlapped(_size, paths)
+    rows = (_read_row(status, key, path, size, journalled) for key, path, size in zip(keys, paths, sizes))
     return [row for row in rows if row is not None]
 
 
@@ -50,10 +53,11 @@ def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcome
     outcomes: Outcomes = {}
     reader, runs = OutcomeReader(), status.registry.runs
     for part in status.submissions:
-        for entry in journals(part.files).values():
-            found, is_damaged = reader.read(entry.path)
+        paths = [entry.path for entry in journals(part.files).values()]
+        for path, content in zip(paths, overlapped(read_journal, paths, FEW)):
+            found, is_damaged = reader.read(path, content)
             if is_damaged:
-                status.problems.append(f"{entry.path}: damaged; unreadable lines were skipped.")
+                status.problems.append(f"{path}: damaged; unreadable lines were skipped.")
             for one in found:
                 key = one.key
                 if key not in wanted:
@@ -66,7 +70,19 @@ def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcome
     return outcomes
 
 
-def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> TaskRow | None:
+def _outcome_path(status: ExperimentStatus, key: TaskKey) -> str:
+    """The path of the outcome that counts; empty if there is none."""
+    run, current = status.registry.runs.get(key[0]), status.of(key)
+    task = current.counted or current
+    if run is None or task.state not in WITH_OUTCOME or not task.attempt:
+        return ""
+    return status.files.outcome_text(run.number, run.id, key[1], task.attempt)
+
+
+def _read_row(
+    status: ExperimentStatus, key: TaskKey, path: str, size: int, journalled: Outcomes
+) -> TaskRow | None:
+    """The row of a task, whose outcome has this path and size in bytes (-1: none)."""
     run, current = status.registry.runs.get(key[0]), status.of(key)
     latest, task = current.latest, current.counted or current
     if run is not None and run.trial is not None and current.counted is None:
@@ -77,12 +93,9 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> T
     newer: NewerAttempt | None = None
     if latest is not task:
         newer = {"attempt": latest.attempt, "state": str(latest.state)}
-    attempt = task.attempt if task.state in WITH_OUTCOME else 0
-    path = status.files.outcome_text(run.number, run.id, key[1], attempt) if attempt else ""
-    size = _size(path) if attempt else -1
     fields: dict[str, Any] | None = {}
-    if attempt and not (task.cause and size < 0):
-        fields, known_size = journalled.pop((*key, attempt), (None, None))
+    if path and not (task.cause and size < 0):
+        fields, known_size = journalled.pop((*key, task.attempt), (None, None))
         if size != known_size:
             fields = _read_outcome(status, Path(path), fields)
     error = _queue_error(task)
@@ -113,6 +126,8 @@ def values(outcome: Outcome) -> TaskRow:
 
 
 def _size(path: str) -> int:
+    if not path:
+        return -1
     try:
         return os.stat(path).st_size
     except OSError:
