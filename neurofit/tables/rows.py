@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,9 +42,8 @@ def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> l
         numbers = list(status.registry.runs)
         keys = [key for key in keys if selection.matches(*key, numbers)]
     journalled = _read_journals(status, keys)
-    paths = [_outcome_path(status, key) for key in keys]
-    sizes = overlapped(_size, paths)
-    rows = (_read_row(status, key, path, size, journalled) for key, path, size in zip(keys, paths, sizes))
+    sizes = overlapped(partial(_outcome_size, status), keys)
+    rows = (_read_row(status, key, size, journalled) for key, size in zip(keys, sizes))
     return [row for row in rows if row is not None]
 
 
@@ -71,7 +71,7 @@ def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcome
 
 
 def _outcome_path(status: ExperimentStatus, key: TaskKey) -> str:
-    """The path of the outcome that counts; empty if there is none."""
+    """The path of the outcome that counts; empty if the task has none in its state."""
     run, current = status.registry.runs.get(key[0]), status.of(key)
     task = current.counted or current
     if run is None or task.state not in WITH_OUTCOME or not task.attempt:
@@ -79,10 +79,19 @@ def _outcome_path(status: ExperimentStatus, key: TaskKey) -> str:
     return status.files.outcome_text(run.number, run.id, key[1], task.attempt)
 
 
+def _outcome_size(status: ExperimentStatus, key: TaskKey) -> int | None:
+    """The size in bytes of the outcome that counts, -1 if its file is missing; None if the task has none."""
+    path = _outcome_path(status, key)
+    try:
+        return os.stat(path).st_size if path else None
+    except OSError:
+        return -1
+
+
 def _read_row(
-    status: ExperimentStatus, key: TaskKey, path: str, size: int, journalled: Outcomes
+    status: ExperimentStatus, key: TaskKey, size: int | None, journalled: Outcomes
 ) -> TaskRow | None:
-    """The row of a task, whose outcome has this path and size in bytes (-1: none)."""
+    """The row of a task, whose outcome has this size (see `_outcome_size`)."""
     run, current = status.registry.runs.get(key[0]), status.of(key)
     latest, task = current.latest, current.counted or current
     if run is not None and run.trial is not None and current.counted is None:
@@ -94,13 +103,13 @@ def _read_row(
     if latest is not task:
         newer = {"attempt": latest.attempt, "state": str(latest.state)}
     fields: dict[str, Any] | None = {}
-    if path and not (task.cause and size < 0):
+    if size is not None and not (task.cause and size < 0):
         fields, known_size = journalled.pop((*key, task.attempt), (None, None))
         if size != known_size:
-            fields = _read_outcome(status, Path(path), fields)
+            fields = _read_outcome(status, Path(_outcome_path(status, key)), fields)
     error = _queue_error(task)
     if fields is None:
-        error = {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}
+        error = {"kind": "damaged", "type": "Damaged", "message": f"{_outcome_path(status, key)} is damaged"}
     row = cast("TaskRow", fields or {})
     row["state"], row["on_grid"], row["newer"] = state, run.on_grid, newer
     row.setdefault("experiment", status.name)
@@ -123,15 +132,6 @@ def _read_row(
 def values(outcome: Outcome) -> TaskRow:
     """The fields that an outcome has, as JSON values."""
     return cast("TaskRow", fields_of(outcome))
-
-
-def _size(path: str) -> int:
-    if not path:
-        return -1
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
 
 
 def _read_outcome(
