@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -38,22 +38,25 @@ def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> l
         Default: all tasks.
     """
     keys = status.all_keys()
-    if selection is not None and not selection.is_everything:
+    part = None if selection is None or selection.is_everything else selection
+    if part is not None:
         numbers = list(status.registry.runs)
-        keys = [key for key in keys if selection.matches(*key, numbers)]
-    journalled = _read_journals(status, keys)
+        keys = [key for key in keys if part.matches(*key, numbers)]
+    journalled = _read_journals(status, keys, is_part=part is not None)
     sizes = overlapped(partial(_outcome_size, status), keys)
     rows = (_read_row(status, key, size, journalled) for key, size in zip(keys, sizes))
     return [row for row in rows if row is not None]
 
 
-def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcomes:
-    """Read the outcomes that count of these tasks in the journals."""
+def _read_journals(status: ExperimentStatus, keys: Collection[TaskKey], *, is_part: bool) -> Outcomes:
+    """Read the outcomes that count of these tasks in the journals; of a part of the tasks, in their own journals."""
     wanted = {(*key, (task.counted or task).attempt) for key in keys if (task := status.of(key))}
     outcomes: Outcomes = {}
     reader, runs = OutcomeReader(), status.registry.runs
     for part in status.submissions:
-        paths = [entry.path for entry in journals(part.files).values()]
+        entries, of_tasks = journals(part.files), part.facts.tasks
+        writers = {of_tasks[key].by for key in keys if key in of_tasks} if is_part else entries.keys()
+        paths = [entry.path for by, entry in entries.items() if by in writers]
         for path, content in zip(paths, overlapped(read_journal, paths, FEW)):
             found, is_damaged = reader.read(path, content)
             if is_damaged:
