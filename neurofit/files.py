@@ -206,7 +206,8 @@ def _append(path: Path, data: bytes, durable: bool, sizes: list[int]) -> None:
 
 
 NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)  # the name of the file belongs to something else
-_LARGE = re.compile(rb"[eE]\+?\d{3}")  # perhaps a number that becomes infinite
+# perhaps a number that becomes infinite; in the hash e1234…, something else follows
+_LARGE = re.compile(rb"[eE]\+?\d{3,}(?=[\s,\]}]|$)")
 
 
 def _refuse(constant: str) -> None:

@@ -7,9 +7,11 @@ never taken for something else.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from types import GenericAlias, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -107,6 +109,9 @@ def structured_lines(data: bytes, kind: type[R]) -> tuple[list[R], int]:
         except _REFUSALS:
             pass
     values, damaged = parse_lines(data)
+    if not damaged and not set(chain.from_iterable(values)) - set(kind.__struct_encode_fields__):
+        with contextlib.suppress(*_REFUSALS):  # no field is unknown, so that all are converted at once
+            return msgspec.convert(values, GenericAlias(list, (kind,))), 0
     records = [record for value in values if (record := structured_or_none(value, kind)) is not None]
     return records, damaged + len(values) - len(records)
 

@@ -3,6 +3,7 @@
 scripts/bench studies                       10,000 runs × 10 repetitions of tasks that do nothing
 scripts/bench studies --tasks 1000 10000 100000 1000000 --plot growth.png
 scripts/bench studies --beside PATH         also another checkout (repeatable). They take turns and read the same files
+scripts/bench studies --tasks 100000 1000000 --repeats 5 1 --studies FOLDER     1 repeat of the larger one; keep both
 scripts/bench studies --json FILE
 
 The tasks are not run: their claims, outcomes and journals are written as workers write them, about 5 files and folders
@@ -236,28 +237,43 @@ def main(words: list[str], new_bench: Callable[[Path, Path], Any]) -> None:
     )
     parser.add_argument("--tasks", type=int, nargs="+", default=[100_000], metavar="N", help="of each study")
     parser.add_argument("--repetitions", type=int, default=10, help="of each run")
-    parser.add_argument("--repeats", type=int, default=5, help="of each command")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        nargs="+",
+        default=[5],
+        metavar="N",
+        help="of each command; or one for each of --tasks",
+    )
     parser.add_argument(
         "--beside", type=Path, action="append", default=[], metavar="PATH", help="a checkout to compare with"
     )
     parser.add_argument("--folder", type=Path, help="where to make the studies; default: a temporary one")
+    parser.add_argument(
+        "--studies",
+        type=Path,
+        metavar="FOLDER",
+        help="keep studies of finished tasks here, and use those that are here",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="time and memory over the number of tasks")
     options = parser.parse_args(words)
     if bad := [number for number in options.tasks if number < options.repetitions]:
         parser.error(f"--tasks {bad[0]}: expected at least --repetitions, {options.repetitions}")
+    if len(options.repeats) not in (1, len(options.tasks)):
+        parser.error(f"--repeats: expected 1 number or {len(options.tasks)}, as many as --tasks")
+    repeats = options.repeats * (1 if len(options.repeats) > 1 else len(options.tasks))
     checkouts = [*(path.resolve() for path in options.beside), HERE]
     load = [os.getloadavg()[0]]
     sizes = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for tasks in options.tasks:
-            sizes.append(_of_size(Path(folder), checkouts, tasks, options, new_bench))
+        for tasks, number in zip(options.tasks, repeats):
+            sizes.append(_of_size(Path(folder), checkouts, tasks, number, options, new_bench))
     load.append(os.getloadavg()[0])
     about = {
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "load": load},
         "python": sys.version.split()[0],
         "date": time.strftime("%Y-%m-%d"),
-        "repeats": options.repeats,
         "repetitions": options.repetitions,
         "checkouts": [path.name for path in checkouts],
     }
@@ -268,35 +284,50 @@ def main(words: list[str], new_bench: Callable[[Path, Path], Any]) -> None:
         plot(about, sizes, options.plot)
 
 
-def _of_size(folder: Path, checkouts: list[Path], tasks: int, options: Any, new_bench: Any) -> dict[str, Any]:
+def _of_size(
+    folder: Path, checkouts: list[Path], tasks: int, repeats: int, options: Any, new_bench: Any
+) -> dict[str, Any]:
     runs = tasks // options.repetitions
     print(f"{runs:,} runs × {options.repetitions} repetitions", file=sys.stderr)
     benches = [new_bench(path, folder / str(number)) for number, path in enumerate(checkouts)]
     for bench in benches:
         shutil.rmtree(bench.study)
         make_study(bench.study, runs, options.repetitions)
-    full = folder / "full/study"
-    make_study(full, runs, options.repetitions)
+    full = (options.studies or folder).resolve() / f"{runs}-runs-of-{options.repetitions}"
+    about = full / "about.json"  # written last: without it, the study is not whole
+    if not about.exists():
+        about.write_text(json.dumps(make_full(full / "study", runs, options.repetitions)))
+    made = json.loads(about.read_text())
+    print(f"  simulated in {made['simulated_in']:.0f} s: {made}", file=sys.stderr)
+    load = [os.getloadavg()[0]]
+    found = measure(benches, full / "study", repeats)
+    load.append(os.getloadavg()[0])
+    if options.studies is None:
+        shutil.rmtree(full)
+    return {
+        "tasks": runs * options.repetitions,
+        "runs": runs,
+        **made,
+        "repeats": repeats,
+        "load": load,
+        "medians": [{name: summary(costs) for name, costs in one.items()} for one in found],
+        "rounds": [{name: [vars(cost) for cost in costs] for name, costs in one.items()} for one in found],
+    }
+
+
+def make_full(study: Path, runs: int, repetitions: int) -> dict[str, float]:
+    """A study whose tasks are all done; the number of its files and folders, and seconds that it took."""
+    shutil.rmtree(study.parent, ignore_errors=True)
+    make_study(study, runs, repetitions)
     started = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE), str(HERE / "scripts")))}
     # in a process of its own, since the peak memory of a new process is at least that of the process that starts it
     made = "import sys, pathlib, bench_studies; bench_studies.simulate(pathlib.Path(sys.argv[1]))"
     submit = [sys.executable, "-m", "neurofit", "submit", NAME, "--backend", "counts", "--yes"]
-    subprocess.run(submit, cwd=full, env=environment, check=True, capture_output=True)
-    subprocess.run([sys.executable, "-c", made, str(full)], env=environment, check=True)
+    subprocess.run(submit, cwd=study, env=environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", made, str(study)], env=environment, check=True)
     seconds = time.perf_counter() - started
-    counted = count_files(full / "training_data")
-    print(f"  simulated in {seconds:.0f} s: {counted}", file=sys.stderr)
-    found = measure(benches, full, options.repeats)
-    shutil.rmtree(full.parent)
-    return {
-        "tasks": runs * options.repetitions,
-        "runs": runs,
-        **counted,
-        "simulated_in": seconds,
-        "medians": [{name: summary(costs) for name, costs in one.items()} for one in found],
-        "rounds": [{name: [vars(cost) for cost in costs] for name, costs in one.items()} for one in found],
-    }
+    return {**count_files(study / "training_data"), "simulated_in": seconds}
 
 
 # What is shown
@@ -308,7 +339,7 @@ def table(about: dict[str, Any], sizes: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, load "
         f"{' → '.join(f'{one:.1f}' for one in machine['load'])}, {about['date']}, Python {about['python']}",
-        f"medians of {about['repeats']}; memory: the largest",
+        "medians of repeats; memory: the largest",
     ]
     for size in sizes:
         medians = size["medians"]
@@ -320,7 +351,8 @@ def table(about: dict[str, Any], sizes: list[dict[str, Any]]) -> list[str]:
         lines += [
             "",
             f"{size['runs']:,} runs × {about['repetitions']} repetitions, {size['tasks']:,} tasks: "
-            f"{size['files']:,} files in {size['folders']:,} folders",
+            f"{size['files']:,} files in {size['folders']:,} folders; repeats: {size['repeats']}, "
+            f"load {' → '.join(f'{one:.1f}' for one in size['load'])}",
             " " * width + "".join(f"{one:>{breadth}}" for one in headers) + f"{'target':>{breadth}}",
         ]
         for name in medians[-1]:

@@ -211,3 +211,25 @@ def test_a_study_has_at_least_the_tasks_of_a_run(studies, capsys):
     with pytest.raises(SystemExit) as stopped:
         studies.main(["--tasks", "5"], None)
     assert stopped.value.code == 2 and "--tasks 5: expected at least" in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_large_studies_are_kept_and_measured_as_often_as_asked(studies, tmp_path):
+    kept, found = tmp_path / "kept", tmp_path / "found.json"
+    sizes = ["--tasks", "6", "8", "--repetitions", "2", "--studies", str(kept)]
+    bench = [sys.executable, SCRIPTS / "bench", "studies", *sizes, "--json", str(found)]
+    subprocess.run([*bench, "--repeats", "2", "1"], capture_output=True, check=True)
+    first = json.loads(found.read_text())["studies"]
+    assert [one["repeats"] for one in first] == [2, 1]
+    assert [len(one["rounds"][0][studies.WARM]) for one in first] == [2, 1]
+    subprocess.run([*bench, "--repeats", "1"], capture_output=True, check=True)
+    again = json.loads(found.read_text())["studies"]
+    assert [one["repeats"] for one in again] == [1, 1]
+    assert [one["simulated_in"] for one in again] == [one["simulated_in"] for one in first]  # not made again
+    assert {path.name for path in kept.iterdir()} == {"3-runs-of-2", "4-runs-of-2"}
+
+
+def test_repeats_that_are_not_as_many_as_sizes_are_refused(studies, capsys):
+    with pytest.raises(SystemExit):
+        studies.main(["--tasks", "10", "20", "--repeats", "1", "2", "3"], None)
+    assert "--repeats: expected 1 number or 2, as many as --tasks" in capsys.readouterr().err

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 from neurofit.errors import StoreError
-from neurofit.files import encoded, explain_os_errors, parse_lines, read_json, to_json, write_new, write_whole
+from neurofit.files import (
+    encoded,
+    explain_os_errors,
+    from_json,
+    parse_lines,
+    read_json,
+    to_json,
+    write_new,
+    write_whole,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -65,3 +74,17 @@ def test_a_full_disk_leaves_the_old_file_and_no_partial_one(small_disk):
         write_whole(small_disk / "a", json.dumps("x" * 200_000))
     assert (small_disk / "a").read_text() == "old"
     assert os.listdir(small_disk) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e999", "-1E+400", "[1e999]", '{"a":2.5e400}', '{"a":[1,1e999 ]}', "1e0999\n", '{"a":1e999,"b":1}'],
+)
+def test_a_number_that_a_float_cannot_hold_is_refused(text):
+    with pytest.raises(ValueError, match="too large"):
+        from_json(text.encode())
+
+
+@pytest.mark.parametrize("value", [["0e1234", "e999"], {"1e999": "1e999, 1e999"}, 1e300, 1e-300])
+def test_other_values_with_such_digits_are_read(value):
+    assert from_json(json.dumps(value).encode()) == value

@@ -24,6 +24,7 @@ GROUND = {  # used by all, using each other
     "lazy",
     "neurofit",
     "new_study",
+    "overlap",
     "packed",
     "process",
     "protocols",

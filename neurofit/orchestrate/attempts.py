@@ -130,7 +130,7 @@ def newer_attempts(status: ExperimentStatus, keys: Collection[TaskKey] | None = 
     keys : collection of TaskKey or None
         The tasks to report on. None: all.
     """
-    tasks = [status.of(key) for key in (status.tasks if keys is None else keys)]
+    tasks = status.of_each(status.tasks if keys is None else keys)
     running_again = sum(task.result is not None and task.state in ACTIVE for task in tasks)
     newer = Counter(task.newer.state for task in tasks if task.newer)
     sentences = [

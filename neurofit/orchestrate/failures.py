@@ -56,8 +56,8 @@ def failures(
     """
     groups: dict[tuple[State, Signature], Failure] = {}
     ends = JobEnds(status)
-    for key in keys:
-        state = status.of(key).state
+    for key, task in zip(keys, status.of_each(keys)):
+        state = task.state
         if state in states:
             error = error_of(status, key, ends)
             group = state, signature(error)

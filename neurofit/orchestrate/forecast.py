@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
 from neurofit.backends.runner import Runner
 from neurofit.orchestrate.plan import Plan
+from neurofit.overlap import FEW, overlapped
 from neurofit.store.journal import journals, read_outcomes
-from neurofit.store.records import Outcome
+from neurofit.store.records import TaskOutcome
 from neurofit.store.state import State
 
 _ENOUGH = 200  # outcomes to learn from
@@ -54,9 +55,9 @@ def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:
     numbers = {run.registered_number for run in plan.runs}
     seconds: dict[int, list[float]] = {}
     read = 0
-    for outcomes in done_outcomes(plan):
+    for outcomes in done_outcomes(plan, numbers):
         for outcome in outcomes:
-            if outcome.run in numbers and outcome.wall_seconds is not None:
+            if outcome.wall_seconds is not None:
                 seconds.setdefault(outcome.run, []).append(outcome.wall_seconds)
                 read += 1
         if read >= _ENOUGH:
@@ -64,11 +65,18 @@ def _seconds_so_far(plan: Plan) -> dict[int, list[float]]:
     return seconds
 
 
-def done_outcomes(plan: Plan) -> Iterator[list[Outcome]]:
-    """Outcomes of the experiment's tasks that are done, a list per journal, those of the newest submission first."""
+def done_outcomes(plan: Plan, runs: Collection[int]) -> Iterator[list[TaskOutcome]]:
+    """Outcomes of the tasks of these runs that are done, a list per journal, those of the newest submission first.
+
+    A journal without one of them is not read.
+    """
     for part in reversed(plan.status.submissions):
-        for entry in journals(part.files).values():
-            yield [outcome for outcome, _ in read_outcomes(entry.path)[0] if outcome.state == "done"]
+        known = part.facts.tasks.items()
+        writers = {task.by for (run, _), task in known if task.ended == "done" and run in runs}
+        there = journals(part.files) if writers else {}
+        paths = [entry.path for by, entry in there.items() if by in writers]
+        for found, _ in overlapped(read_outcomes, paths, FEW):
+            yield [one for one, _ in found if one.state == "done" and one.run in runs]
 
 
 def doubts(plan: Plan, cost: Forecast) -> list[str]:

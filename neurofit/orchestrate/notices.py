@@ -92,7 +92,7 @@ def _reason(submission: SubmissionStatus) -> str | None:
     """Why a submission is over: `ended`, `cancelled`, …; None if it is not."""
     if read_fail_fast(submission.files) is not None:
         return IDENTICAL
-    states = Counter(submission.states.values())
+    states = Counter(submission.states)
     if not states or any(states[state] for state in ACTIVE):
         return None
     if not states[State.DONE] and read_need_stop(submission.files) is not None:
@@ -208,10 +208,11 @@ def _failed(submission: SubmissionStatus, result: NoticeResult) -> str:
 def digest(status: ExperimentStatus, submission: SubmissionStatus, reason: str) -> dict[str, Any]:
     """What the notify command gets: a JSON object with a text for people in `subject` and `text`."""
     record, name = submission.record, status.name
-    counts = Counter(submission.states.values())
+    counts = Counter(submission.states)
+    states = [(task.key, state) for (_, task), state in zip(submission.planned(), submission.states)]
     mine = [
         key
-        for key, state in submission.states.items()
+        for key, state in states
         if state in UNFINISHED and status.of(key).latest.submission == submission.name
     ]
     groups = failures(status, mine)
@@ -228,7 +229,7 @@ def digest(status: ExperimentStatus, submission: SubmissionStatus, reason: str) 
         look.append(command("failures", name))
     if counts[State.DONE]:
         look.append(command("results", name))
-    if again := [key for key, state in submission.states.items() if state in FAILED_OR_LOST]:
+    if again := [key for key, state in states if state in FAILED_OR_LOST]:
         look.append(submit_again(name, again, backend=submission.runner_option, retry=True))
     content = {
         "format": FORMAT,
@@ -263,7 +264,7 @@ def _detail(submission: SubmissionStatus, reason: str) -> str | None:
 
 def _ended(submission: SubmissionStatus, reason: str) -> str | None:
     """When a worker of the submission last wrote; None if it goes on, or no worker ever did."""
-    if reason == IDENTICAL and any(state in ACTIVE for state in submission.states.values()):
+    if reason == IDENTICAL and any(state in ACTIVE for state in submission.states):
         return None
     try:
         written = [entry.stat().st_mtime for entry in journals(submission.files).values()]
@@ -363,14 +364,14 @@ def tried(words: tuple[str, ...], study: Study, runner: str) -> Finding:
 def _believe_journals(status: ExperimentStatus, submission: SubmissionStatus) -> None:
     """Change the states of tasks to what the ends of their jobs say, since no queue was asked."""
     ends = JobEnds(status)
-    for number, task in submission.planned():
-        state = submission.states[task.key]
+    for place, (number, _) in enumerate(submission.planned()):
+        state = submission.states[place]
         if state in ACTIVE or state is State.STOPPED:
             end = ends.of(submission.name, number)
             if end is None or not notices.is_final(end.end, end.why):
-                submission.states[task.key] = state if state in ACTIVE else State.QUEUED  # it may start again
+                submission.states[place] = state if state in ACTIVE else State.QUEUED  # it may start again
             elif state is State.QUEUED:
-                submission.states[task.key] = State.FAILED if end.end == "damaged" else State.NEW
+                submission.states[place] = State.FAILED if end.end == "damaged" else State.NEW
 
 
 def tell_of(folder: Path, *, pool: bool) -> None:

@@ -81,8 +81,8 @@ def _alike(tasks: Iterable[TaskStatus]) -> list[tuple[TaskStatus, int]]:
     """Attempts that count, one for each code and data that were used, in their order; and how many have used these."""
     counted = [one for task in tasks if (one := task if task.state is State.DONE else task.result)]
     # equal data that are two objects are compared twice, which does no harm
-    numbers = Counter([(one.code, id(one.inputs)) for one in counted])
-    first = {(one.code, id(one.inputs)): one for one in reversed(counted)}
+    used = [(one.code, id(one.inputs)) for one in counted]
+    numbers, first = Counter(used), dict(zip(reversed(used), reversed(counted)))
     return [(first[what], number) for what, number in numbers.items()]
 
 
@@ -109,6 +109,6 @@ def code_now(study: Study, name: str) -> str | None:
 
 def outdated_now(study: Study, status: ExperimentStatus, keys: Collection[TaskKey]) -> Outdated:
     """`outdated` for an experiment whose script is not loaded."""
-    tasks = [status.of(key) for key in keys]
+    tasks = status.of_each(keys)
     has_results = any(task.counted for task in tasks)
     return outdated(study, tasks, code_now(study, status.name) if has_results else None)

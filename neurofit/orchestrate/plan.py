@@ -299,7 +299,7 @@ def make(
         runs = varied_runs(experiment, bases, options.changes, grid, status.registry)
         tried = sorted({repetition for _, repetition in keys})
         keys = [(run.registered_number, repetition) for run in runs for repetition in tried]
-    states = {key: status.of(key) for key in keys}
+    states = dict(zip(keys, status.of_each(keys)))
     other = outdated(study, (task for task in states.values() if task.state is State.DONE), code)
     wanted = _wanted(options)
     tasks = [

@@ -47,10 +47,10 @@ def used(plan: Plan) -> Used | None:
     else:
         numbers = {number for number, run in plan.status.registry.runs.items() if run.on_grid}
     found: list[tuple[float, float]] = []
-    for outcomes in done_outcomes(plan):
+    for outcomes in done_outcomes(plan, numbers):
         for outcome in outcomes:
             seconds, peak = outcome.wall_seconds, outcome.peak_memory_gb
-            if outcome.run in numbers and seconds is not None and peak is not None:
+            if seconds is not None and peak is not None:
                 found.append((peak, seconds))
         if len(found) >= MOST:
             break

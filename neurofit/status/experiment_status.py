@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,11 @@ class ExperimentStatus:
     def of(self, key: TaskKey) -> TaskStatus:
         return self.tasks.get(key) or TaskStatus(State.NEW)
 
+    def of_each(self, keys: Iterable[TaskKey]) -> list[TaskStatus]:
+        """As `of`, for many tasks. Those that are new may be one object."""
+        known, new = self.tasks.get, TaskStatus(State.NEW)
+        return [known(key) or new for key in keys]
+
     def done_attempts(self, key: TaskKey) -> list[int]:
         """The numbers of a task's attempts that are done, in order."""
         task = self.of(key)
@@ -132,8 +137,9 @@ class ExperimentStatus:
 
     def counts(self) -> Counter[State]:
         """Number of tasks by state: tasks of the grid, and tasks off the grid that were ever submitted."""
-        known, new = self.tasks, TaskStatus(State.NEW)
-        return Counter([known.get(key, new).state for key in self.all_keys()])
+        counts = Counter([task.state for task in self.tasks.values()])
+        new = len(self._never_submitted())
+        return counts + Counter({State.NEW: new})
 
     def newer_states(self) -> Counter[State]:
         """Number of tasks that are done and have a newer attempt, by the state of that attempt."""
@@ -141,15 +147,12 @@ class ExperimentStatus:
 
     def all_keys(self) -> list[TaskKey]:
         """Run and repetition of each task of the grid, and of each that was ever submitted, sorted."""
-        repetitions = range(self.repetitions)
-        grid = [
-            (run.number, repetition)
-            for run in self.registry.runs.values()
-            if run.on_grid
-            for repetition in repetitions
-        ]
-        grid += self.tasks.keys() - set(grid)
-        return sorted(grid)  # quick, because nearly all are in order
+        return sorted([*self.tasks, *self._never_submitted()])  # quick, because nearly all are in order
+
+    def _never_submitted(self) -> list[TaskKey]:
+        """Run and repetition of each task of the grid that was never submitted."""
+        on_grid = [run.number for run in self.registry.runs.values() if run.on_grid]
+        return [key for key in product(on_grid, range(self.repetitions)) if key not in self.tasks]
 
     @property
     def unanswered(self) -> list[str]:
@@ -322,18 +325,24 @@ def _decide_states(status: ExperimentStatus, submission: SubmissionStatus, later
         look_at_attempts(status.files, submission.name, others, ids, doubtful, facts)
     beats = heartbeats(submission.files, facts, at_home=submission.at_home)
     settled, nothing, name = True, TaskFacts(), submission.name
+    noted, of_key, add_state = status.tasks, facts.tasks.get, submission.states.append
     for number, tasks in enumerate(submission.jobs):
         cause, end = view.causes.get(number) or view.reasons.get(number), ends.get(number)
         for task in tasks:
-            key = task.key
-            known = facts.tasks.get(key) or nothing
-            state = _FINISHED.get(known.ended)
+            key, last = task[:2], task.last_attempt
+            known = of_key(key) or nothing
+            attempt, state = known.attempt, _FINISHED.get(known.ended)
             if state is None:
                 settled = False
-            if state is None or known.attempt <= task.last_attempt:
+            if state is None or attempt <= last:
                 state = decide(_evidence(submission, view, beats, number, task, known, end))
-            submission.states[key] = state
-            _note(status, name, number, task, key, known, state, cause)
+            add_state(state)
+            if key in noted or attempt <= last:
+                _note(status, name, number, task, key, known, state, cause)
+            else:
+                noted[key] = TaskStatus(
+                    state, attempt, name, number, cause, known.code, known.inputs, attempt
+                )
     submission.facts.settled = settled
     if submission.name in status.queues and view.answered:
         quiet_since = submission.facts.quiet or time.time()

@@ -30,7 +30,8 @@ class SubmissionStatus:
     stops: list[Cancellation]
     at_home: bool  # False in a copy of the study: its jobs belong to the original
     lock: Path  # of the experiment
-    states: dict[TaskKey, State] = field(default_factory=dict)  # of its own attempts, once they are decided
+    # of its own attempts at the planned tasks, in their order, once they are decided
+    states: list[State] = field(default_factory=list)
 
     @property
     def name(self) -> str:

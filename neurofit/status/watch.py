@@ -63,7 +63,7 @@ class Watch:
     def read(self) -> WatchedStatus:
         status = read_status(self.study, self.name)
         keys = self.pick(status)
-        states = [status.of(key).state for key in keys]
+        states = [task.state for task in status.of_each(keys)]
         counts = Counter(states)
         ended = sum(counts[state] for state in ENDED)
         if self._ended_before is None:

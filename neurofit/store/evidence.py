@@ -12,11 +12,13 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from neurofit.errors import StoreError
 from neurofit.files import parse_lines
+from neurofit.overlap import FEW, overlapped
 from neurofit.process import Process
 from neurofit.store.journal import STALE_SECONDS, journals, now_on
 from neurofit.store.layout import ATTEMPT, AttemptFiles, ExperimentFiles, SubmissionFiles
@@ -82,14 +84,35 @@ def read_journals(files: SubmissionFiles, facts: Facts) -> None:
     except OSError as error:
         facts.problems.append(_unreadable(files.journals, error))
         return
-    for by, entry in found.items():
-        try:
-            status = retry(entry.stat)
-            facts.touched[by] = status.st_mtime
-            if status.st_size > facts.read.get(by, 0):
-                _read_tail(entry.path, by, facts)
-        except OSError as error:
-            facts.problems.append(_unreadable(entry.path, error))
+    asked = [(entry, facts.read.get(by, 0)) for by, entry in found.items()]
+    for (by, entry), news in zip(found.items(), overlapped(_news, asked, FEW)):
+        if news.touched is not None:
+            facts.touched[by] = news.touched
+        if news.tail:
+            _add_tail(entry.path, by, news.tail, facts)
+        if news.error is not None:
+            facts.problems.append(_unreadable(entry.path, news.error))
+
+
+class _News(NamedTuple):
+    """When a journal was touched, what was added to it, and why that is unknown."""
+
+    touched: float | None = None
+    tail: bytes = b""
+    error: OSError | None = None
+
+
+def _news(journal: tuple[os.DirEntry[str], int]) -> _News:
+    """Look at a journal of which so many bytes have been read."""
+    entry, start = journal
+    touched = None
+    try:
+        status = retry(entry.stat)
+        touched = status.st_mtime
+        is_longer = status.st_size > start
+        return _News(touched, retry(lambda: _read_from(entry.path, start)) if is_longer else b"")
+    except OSError as error:
+        return _News(touched, error=error)
 
 
 def _unreadable(path: Path | str, error: OSError) -> str:
@@ -98,8 +121,7 @@ def _unreadable(path: Path | str, error: OSError) -> str:
     )
 
 
-def _read_tail(path: str, by: tuple[int, int], facts: Facts) -> None:
-    data = retry(lambda: _read_from(path, facts.read.get(by, 0)))
+def _add_tail(path: str, by: tuple[int, int], data: bytes, facts: Facts) -> None:
     whole = data.rfind(b"\n") + 1  # an incomplete last line is still being written, or was cut off
     lines, damaged = structured_lines(data[:whole], JournalLine)
     facts.damaged.discard(path)

@@ -64,6 +64,11 @@ def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def read_journal(path: str) -> bytes:
+    """The content of a journal."""
+    return retry(partial(_content, path))
+
+
 def _content(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
@@ -78,9 +83,9 @@ class OutcomeReader:
         self._objects: dict[bytes, Values | None] = {}
         self._texts: dict[Any, Any] = {}
 
-    def read(self, path: str) -> tuple[list[KnownOutcome], bool]:
-        """The outcomes in a journal, and whether any of its lines is damaged."""
-        lines = retry(partial(_content, path)).split(b"\n")
+    def read(self, path: str, content: bytes) -> tuple[list[KnownOutcome], bool]:
+        """The outcomes in a journal with this content, and whether any of its lines is damaged."""
+        lines = content.split(b"\n")
         is_torn = any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1])
         lines = [line for line in lines if line.startswith(OUTCOME)]
         try:

@@ -78,14 +78,13 @@ def _pruned(rows: list[TaskRow]) -> str:
 
 def _other_code(done: list[TaskRow]) -> str:
     known = [row for row in done if row.get("code") is not None]
-    newest = max(known, key=lambda row: str(row.get("ended") or "")).get("code") if known else None
-    other = sum(row.get("code") != newest for row in known)
+    codes = [row.get("code") for row in known]
+    if codes.count(codes[0] if codes else None) == len(codes):
+        return ""
+    newest = max(known, key=lambda row: str(row.get("ended") or "")).get("code")
+    other = sum(code != newest for code in codes)
     verb = "was" if other == 1 else "were"
-    return (
-        f"{other} of {_count(len(done), 'task')} {verb} done with code other than the newest."
-        if other
-        else ""
-    )
+    return f"{other} of {_count(len(done), 'task')} {verb} done with code other than the newest."
 
 
 def _mixed_runs(groups: list[list[TaskRow]]) -> str:

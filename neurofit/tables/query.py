@@ -71,7 +71,7 @@ class TaskQuery:
             if not keys:
                 raise UsageError(nothing_meets(status.name, self.condition))
         if self.states:
-            tasks = {key: status.of(key) for key in keys}
+            tasks = dict(zip(keys, status.of_each(keys)))
             if of_rows:
                 tasks = {key: task.counted or task for key, task in tasks.items()}
             keys = [key for key, task in tasks.items() if task.state in self.states]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from neurofit import collector
 from neurofit.errors import StoreError
 from neurofit.experiments.selector import Selection
+from neurofit.overlap import FEW, overlapped
 from neurofit.status.experiment_status import ExperimentStatus, TaskStatus
 from neurofit.store.journal import journals
-from neurofit.store.packed_outcomes import KnownOutcome, OutcomeReader, fields_of
+from neurofit.store.packed_outcomes import KnownOutcome, OutcomeReader, fields_of, read_journal
 from neurofit.store.records import Outcome
 from neurofit.store.state import WITH_OUTCOME, State
 from neurofit.store.submissions import TaskKey
@@ -36,24 +38,29 @@ def read_rows(status: ExperimentStatus, selection: Selection | None = None) -> l
         Default: all tasks.
     """
     keys = status.all_keys()
-    if selection is not None and not selection.is_everything:
+    part = None if selection is None or selection.is_everything else selection
+    if part is not None:
         numbers = list(status.registry.runs)
-        keys = [key for key in keys if selection.matches(*key, numbers)]
-    journalled = _read_journals(status, keys)
-    rows = (_read_row(status, key, journalled) for key in keys)
+        keys = [key for key in keys if part.matches(*key, numbers)]
+    journalled = _read_journals(status, keys, is_part=part is not None)
+    sizes = overlapped(partial(_outcome_size, status), keys)
+    rows = (_read_row(status, key, size, journalled) for key, size in zip(keys, sizes))
     return [row for row in rows if row is not None]
 
 
-def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcomes:
-    """Read the outcomes that count of these tasks in the journals."""
+def _read_journals(status: ExperimentStatus, keys: Collection[TaskKey], *, is_part: bool) -> Outcomes:
+    """Read the outcomes that count of these tasks in the journals; of a part of the tasks, in their own journals."""
     wanted = {(*key, (task.counted or task).attempt) for key in keys if (task := status.of(key))}
     outcomes: Outcomes = {}
     reader, runs = OutcomeReader(), status.registry.runs
     for part in status.submissions:
-        for entry in journals(part.files).values():
-            found, is_damaged = reader.read(entry.path)
+        entries, of_tasks = journals(part.files), part.facts.tasks
+        writers = {of_tasks[key].by for key in keys if key in of_tasks} if is_part else entries.keys()
+        paths = [entry.path for by, entry in entries.items() if by in writers]
+        for path, content in zip(paths, overlapped(read_journal, paths, FEW)):
+            found, is_damaged = reader.read(path, content)
             if is_damaged:
-                status.problems.append(f"{entry.path}: damaged; unreadable lines were skipped.")
+                status.problems.append(f"{path}: damaged; unreadable lines were skipped.")
             for one in found:
                 key = one.key
                 if key not in wanted:
@@ -66,7 +73,28 @@ def _read_journals(status: ExperimentStatus, keys: Iterable[TaskKey]) -> Outcome
     return outcomes
 
 
-def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> TaskRow | None:
+def _outcome_path(status: ExperimentStatus, key: TaskKey) -> str:
+    """The path of the outcome that counts; empty if the task has none in its state."""
+    run, current = status.registry.runs.get(key[0]), status.of(key)
+    task = current.counted or current
+    if run is None or task.state not in WITH_OUTCOME or not task.attempt:
+        return ""
+    return status.files.outcome_text(run.number, run.id, key[1], task.attempt)
+
+
+def _outcome_size(status: ExperimentStatus, key: TaskKey) -> int | None:
+    """The size in bytes of the outcome that counts, -1 if its file is missing; None if the task has none."""
+    path = _outcome_path(status, key)
+    try:
+        return os.stat(path).st_size if path else None
+    except OSError:
+        return -1
+
+
+def _read_row(
+    status: ExperimentStatus, key: TaskKey, size: int | None, journalled: Outcomes
+) -> TaskRow | None:
+    """The row of a task, whose outcome has this size (see `_outcome_size`)."""
     run, current = status.registry.runs.get(key[0]), status.of(key)
     latest, task = current.latest, current.counted or current
     if run is not None and run.trial is not None and current.counted is None:
@@ -77,17 +105,14 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> T
     newer: NewerAttempt | None = None
     if latest is not task:
         newer = {"attempt": latest.attempt, "state": str(latest.state)}
-    attempt = task.attempt if task.state in WITH_OUTCOME else 0
-    path = status.files.outcome_text(run.number, run.id, key[1], attempt) if attempt else ""
-    size = _size(path) if attempt else -1
     fields: dict[str, Any] | None = {}
-    if attempt and not (task.cause and size < 0):
-        fields, known_size = journalled.pop((*key, attempt), (None, None))
+    if size is not None and not (task.cause and size < 0):
+        fields, known_size = journalled.pop((*key, task.attempt), (None, None))
         if size != known_size:
-            fields = _read_outcome(status, Path(path), fields)
+            fields = _read_outcome(status, Path(_outcome_path(status, key)), fields)
     error = _queue_error(task)
     if fields is None:
-        error = {"kind": "damaged", "type": "Damaged", "message": f"{path} is damaged"}
+        error = {"kind": "damaged", "type": "Damaged", "message": f"{_outcome_path(status, key)} is damaged"}
     row = cast("TaskRow", fields or {})
     row["state"], row["on_grid"], row["newer"] = state, run.on_grid, newer
     row.setdefault("experiment", status.name)
@@ -110,13 +135,6 @@ def _read_row(status: ExperimentStatus, key: TaskKey, journalled: Outcomes) -> T
 def values(outcome: Outcome) -> TaskRow:
     """The fields that an outcome has, as JSON values."""
     return cast("TaskRow", fields_of(outcome))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
 
 
 def _read_outcome(

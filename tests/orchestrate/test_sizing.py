@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from neurofit.orchestrate.forecast import forecast
 from neurofit.orchestrate.plan import SubmitOptions, load, make
 from neurofit.orchestrate.sizing import Used, proposal, proposed, used
 
@@ -74,3 +75,16 @@ def test_a_trial_learns_only_from_its_own_runs(bench):
     bench.script("sized", FIT)
     bench.run("sized")
     assert used(plan(bench, changes={"size": 2})) is None
+
+
+@pytest.mark.process
+def test_journals_of_other_runs_are_not_read(bench):
+    bench.script("sized", FIT)
+    bench.run("sized")
+    trial, runner = plan(bench, changes={"size": 2}), bench.runner("large", LARGE)
+    journals = list(bench.study.training_data.glob("sized/submissions/*/journal/*"))
+    assert journals
+    for journal in journals:  # reading one of them would be an error
+        journal.unlink()
+        journal.mkdir()
+    assert used(trial) is None and forecast(trial, runner).task_seconds is None

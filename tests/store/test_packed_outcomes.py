@@ -7,7 +7,7 @@ import json
 import pytest
 
 from neurofit.store.journal import read_outcomes
-from neurofit.store.packed_outcomes import OutcomeReader, fields_of
+from neurofit.store.packed_outcomes import OutcomeReader, fields_of, read_journal
 
 
 def line(repetition=0, **fields):
@@ -29,7 +29,7 @@ def line(repetition=0, **fields):
 
 def both(path):
     """As the reader gives them, and as they are read one by one."""
-    found, is_damaged = OutcomeReader().read(str(path))
+    found, is_damaged = OutcomeReader().read(str(path), read_journal(str(path)))
     plain, was_damaged = read_outcomes(str(path))
     assert is_damaged == was_damaged
     assert [one.size for one in found] == [size for _, size in plain]

@@ -423,6 +423,26 @@ def test_lines_decoded_at_once_are_the_same_as_lines_decoded_one_by_one(lines):
     assert wrong == damaged + single.count(None)
 
 
+RUN = {"run": 3, "id": "0e123", "architecture": "hsm", "params": {"x": 1}, "derived": {}, "on_grid": True}
+RUN_LINES = st.lists(
+    st.just(line_of(RUN))
+    | st.builds(lambda value: line_of({**RUN, "later": value}), ANYTHING)
+    | st.builds(lambda name, value: line_of({**RUN, name: value}), st.sampled_from(list(RUN)), ANYTHING)
+    | st.sampled_from([b"{}", b'{"run":', b'{"params": {"x": 1e999}}', b"1e999"]),
+    max_size=4,
+)
+
+
+@given(RUN_LINES)
+def test_lines_that_keep_unknown_fields_are_the_same_together_and_one_by_one(lines):
+    data = b"\n".join(line.replace(b"\n", b" ") for line in lines)
+    values, damaged = parse_lines(data)
+    single = [structured_or_none(value, records.RegisteredRun) for value in values]
+    found, wrong = structured_lines(data, records.RegisteredRun)
+    assert found == [one for one in single if one is not None]
+    assert wrong == damaged + single.count(None)
+
+
 def test_an_inode_may_be_as_large_as_a_file_system_makes_it():
     assert fault({**VALID[records.Claim], "inode": 2**64 - 1}, records.Claim) is None
     assert fault({**VALID[records.SubmissionRecord], "inode": 2**64 - 1}, records.SubmissionRecord) is None
