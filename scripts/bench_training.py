@@ -67,7 +67,7 @@ class Study:
 
 
 STUDIES = {
-    "hsm": Study(103, 1440, "HSM: DoG(9) → 20 → 103 neurons", 200),
+    "hsm": Study(103, 1440, "HSM: DoG(9) → 20 → 103 neurons", 400),
     "what_where": Study(48, 1440, "what/where: 16 filters, 9 × 9, stride 3 → 48 neurons", 60),
     "klindt": Study(103, 320, "Klindt et al.: 3 convolutions of 48 filters → 103 neurons", 20),
 }

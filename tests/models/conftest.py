@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ import neurofit as nf
 from neurofit.store.layout import TaskFiles
 from neurofit.worker.task_context import Stopped, TaskContext
 
+# As in jobs of one core: with several threads, TensorFlow may add in another order, so that last digits differ
+os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "ndn3_reference"
 
 
