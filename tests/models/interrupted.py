@@ -113,3 +113,13 @@ def submit_and_disturb(
         if not blows:
             hurry.touch()
         time.sleep(generator.uniform(0.3, 0.8))
+
+
+def assert_same_arrays(bench, undisturbed, name: str) -> None:
+    """Every task of an experiment left the same arrays, to the last bit, in both studies."""
+    expected, found = undisturbed.saved(name), bench.saved(name)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        assert expected[key].keys() == found[key].keys()
+        for array, values in expected[key].items():
+            np.testing.assert_array_equal(values, found[key][array], err_msg=f"{key} {array}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import random
 
-import numpy as np
 import pytest
-from interrupted import submit_and_disturb
+from interrupted import assert_same_arrays, submit_and_disturb
 
 pytestmark = pytest.mark.slow
 
@@ -64,11 +63,7 @@ def test_tasks_of_a_pool_use_what_others_have_compiled_and_no_record_shows_it(be
     assert said(apart) == []
     found = said(bench)
     assert len(found) == 8 and found.count("found") >= 4  # at most both workers compile each of two programs
-    expected, trained = apart.saved("net"), bench.saved("net")
-    assert expected.keys() == trained.keys()
-    for key in expected:
-        for name, values in expected[key].items():
-            np.testing.assert_array_equal(values, trained[key][name], err_msg=f"{key} {name}")
+    assert_same_arrays(bench, apart, "net")
     records = bench.outcomes("net")
     first = records[0]["environment"]
     assert all(record["environment"] == first for record in records)
@@ -91,7 +86,4 @@ def test_killed_tasks_leave_nothing_that_another_task_could_not_use(bench, tmp_p
     blows = ["child", "worker", "child", "pool"]
     submit_and_disturb(bench, "net", {"done": 8}, blows, random.Random(7), hurry)
     assert bench.counts("net") == {"done": 8} and not blows
-    expected, trained = undisturbed.saved("net"), bench.saved("net")
-    for key in expected:
-        for name, values in expected[key].items():
-            np.testing.assert_array_equal(values, trained[key][name], err_msg=f"{key} {name}")
+    assert_same_arrays(bench, undisturbed, "net")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
-from interrupted import submit_and_disturb
+from interrupted import assert_same_arrays, submit_and_disturb
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +49,4 @@ def test_killed_stopped_and_resumed_weights_equal_undisturbed_ones(bench, tmp_pa
     submit_and_disturb(bench, "net", {"done": 4}, blows, random.Random(3), hurry)
     assert bench.counts("net") == {"done": 4} and not blows
     assert any("resumed_from" in record["facts"] for record in bench.outcomes("net"))
-    expected, found = undisturbed.saved("net"), bench.saved("net")
-    assert expected.keys() == found.keys()
-    for key in expected:
-        assert expected[key].keys() == found[key].keys()
-        for name, values in expected[key].items():
-            np.testing.assert_array_equal(values, found[key][name], err_msg=f"{key} {name}")
+    assert_same_arrays(bench, undisturbed, "net")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
-from interrupted import submit_and_disturb
+from interrupted import assert_same_arrays, submit_and_disturb
 
 pytestmark = pytest.mark.slow
 
@@ -54,11 +53,7 @@ def test_groups_that_were_killed_stopped_and_resumed_equal_undisturbed_ones(benc
     records = bench.outcomes("net")
     assert any("resumed_from" in record["facts"] for record in records)
     assert {record["facts"]["together"]["how"] for record in records} == {"vectorised"}
-    expected, found = undisturbed.saved("net"), bench.saved("net")
-    assert expected.keys() == found.keys()
-    for key in expected:
-        for name, values in expected[key].items():
-            np.testing.assert_array_equal(values, found[key][name], err_msg=f"{key} {name}")
+    assert_same_arrays(bench, undisturbed, "net")
     for task in (bench.study.training_data / "net" / "runs").glob("*/*"):  # each is done once
         states = [path.read_text().count('"state":"done"') for path in task.glob("attempt-*/outcome.json")]
         assert sum(states) == 1
