@@ -103,11 +103,11 @@ def test_the_loop_knows_the_size_of_each_batch_and_it_changes_no_bit(jit):
     from neurofit.models.training_loop.program import Program
 
     class WithoutSizes(Program):
-        def _one_step(self, rows, *state):
+        def _gathered(self, rows, one):
             seen.add(rows.shape[0])
             unknown = tf.gather(rows, tf.where(rows >= 0)[:, 0])  # all of them
             assert unknown.shape[0] is None
-            return super()._one_step(unknown, *state)
+            return super()._gathered(unknown, one)
 
     import tensorflow as tf
 

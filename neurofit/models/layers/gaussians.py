@@ -158,8 +158,9 @@ class DifferenceOfGaussians(Gaussians):
             "fgy,fgx->fyx", along_y, along_x
         )  # matmul's gradient takes XLA five times as long
         kernel = ops.reshape(kernel, (self.filters, self.height * self.width))
-        out = ops.matmul(ops.reshape(flat, (-1, self.height * self.width)), ops.transpose(kernel))
-        return self.activation(out if self.bias is None else out + self.bias)
+        # Filters first: a product with a long sum and few columns takes Eigen a fifth more time the other way round
+        out = ops.matmul(kernel, ops.transpose(ops.reshape(flat, (-1, self.height * self.width))))
+        return self.activation(ops.transpose(out if self.bias is None else out + self.bias[:, None]))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.filters)

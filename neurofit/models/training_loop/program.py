@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -57,6 +58,7 @@ class Program:
 
     columns = 2  # numbers that each epoch returns
     whole_rounds = False  # whether a call must do all epochs until the next validation
+    steps_at_once = 2  # in one program of XLA, which takes time to start; more take longer to compile
     converged = False  # whether more epochs would change nothing
 
     def __init__(
@@ -86,9 +88,10 @@ class Program:
 
     def _make_functions(self) -> None:
         """Make the functions that train, which TensorFlow compiles in their first call."""
-        self._update = self._update_of_step
+        self._update, self._some_updates = self._update_of_step, self._updates
         if self.training.jit:
-            self._update = compiled(for_xla(self._update), jit_compile=True)
+            self._update = compiled(self._update)  # traced once for all steps of a program
+            self._some_updates = compiled(for_xla(self._updates), jit_compile=True)
         self._epochs = compiled(self._many_epochs)
         self._is_compiled = False
 
@@ -186,30 +189,51 @@ class Program:
         *repetitions, images = order.shape  # no repetitions, unless several are trained together
         size = self.training.batch_size
         full = images // size
+        together = self.steps_at_once if self.training.jit and not self._on_disk else 1
+        rounds = full // together
 
         def body(index, total, *state):
-            # tf.slice, unlike order[a:b], knows the length: with an unknown one, gradients take a fifth more time
-            rows = tf.slice(order, [*[0] * len(repetitions), index * size], [*repetitions, size])
-            *state, lost = self._one_step(rows, *state, rate)
-            return index + 1, total + lost * size, *state
+            *state, lost = self._some_steps(order, index * together * size, [size] * together, *state, rate)
+            return index + 1, total + lost, *state
 
         state = (0, tf.zeros((*repetitions, self.columns), weights.dtype), weights, moments, step, other)
-        ahead = READ_AHEAD if self._on_disk else 10  # TensorFlow's default
         _, total, *state = tf.while_loop(
-            lambda index, *_: index < full, body, state, parallel_iterations=ahead
+            lambda index, *_: index < rounds, body, state, parallel_iterations=self._ahead()
         )
-        rest = images - full * size
+        rest = [size] * (full - rounds * together) + [images - full * size] * (images > full * size)
         if rest:
-            *state, lost = self._one_step(order[..., full * size :], *state, rate)
-            total = total + lost * rest
+            *state, lost = self._some_steps(order, rounds * together * size, rest, *state, rate)
+            total = total + lost
         return *state, total / images
 
-    def _one_step(self, rows, weights, moments, step, other, rate):
-        # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
-        batch = tf.nest.map_structure(lambda one: self._gathered(one, rows), self._data)
-        return self._update(batch, weights, moments, step, other, rate)
+    def _ahead(self) -> int:
+        """How many rounds of the loop over steps TensorFlow may begin before the first has ended."""
+        if self._on_disk:
+            return READ_AHEAD
+        # More batches than the next program needs would leave too little of the processor's cache.
+        return 1 if self.training.jit else 10  # TensorFlow's default
 
-    def _gathered(self, one: tf.Tensor | DiskImages | None, rows: tf.Tensor) -> tf.Tensor | None:
+    def _some_steps(self, order, first, sizes, weights, moments, step, other, rate):
+        """Successive steps on batches of these sizes, from place `first` of the order; returns their summed losses."""
+        # Gathered outside what XLA compiles: its own gather on a CPU is several times slower.
+        batches = []
+        for size in sizes:
+            # tf.slice, unlike order[a:b], knows the length: with an unknown one, gradients take a fifth more time
+            rows = tf.slice(order, [*[0] * (order.shape.rank - 1), first], [*order.shape[:-1], size])
+            batches.append(tf.nest.map_structure(partial(self._gathered, rows), self._data))
+            first += size
+        return self._some_updates(batches, weights, moments, step, other, rate)
+
+    def _updates(self, batches, weights, moments, step, other, rate):
+        total = 0.0
+        for batch in batches:
+            _, responses, *_ = batch
+            *state, lost = self._update(batch, weights, moments, step, other, rate)
+            weights, moments, step, other = state
+            total = total + lost * tf.cast(tf.shape(responses)[-2], lost.dtype)
+        return weights, moments, step, other, total
+
+    def _gathered(self, rows: tf.Tensor, one: tf.Tensor | DiskImages | None) -> tf.Tensor | None:
         if not isinstance(one, DiskImages):
             return None if one is None else tf.gather(one, rows)
         batch = tf.numpy_function(lambda numbers: self._read(one, numbers), [rows], tf.float32)

@@ -37,6 +37,8 @@ class VectorisedProgram(Program):
         The program of one repetition.
     """
 
+    steps_at_once = 4
+
     def __init__(self, single: Program) -> None:
         vars(self).update(vars(single))  # the same model, data and predictions
         self._number = 0  # of repetitions in the compiled functions
