@@ -37,6 +37,37 @@ def arrays(maps):
 ORDERS = np.arange(24)[None]
 
 
+@pytest.mark.parametrize("size", [1, 5, 7, 30])
+@pytest.mark.parametrize("together", [2, 3, 50])
+def test_steps_that_xla_runs_at_once_are_the_steps_of_the_plain_loop(keras, size, together):
+    """Whatever is left of an epoch: single steps, and a smaller batch."""
+    from neurofit.models.data import Arrays
+    from neurofit.models.training_loop.program import Program
+
+    class Several(Program):
+        steps_at_once = together
+
+    def trained(kind, jit):
+        keras.utils.set_random_seed(1)
+        layers = (
+            keras.layers.Dense(5, use_bias=False),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3, "softplus"),
+        )
+        model = keras.Sequential([keras.Input(MAPS.shape[1:]), keras.layers.Flatten(), *layers])
+        training = nf.models.Training(batch_size=size, jit=jit)
+        one = kind(model, training, Arrays({"image": MAPS}, RESPONSES, None))
+        return one.epochs(one.start(), orders, 1e-3)
+
+    orders = np.stack([np.random.default_rng(epoch).permutation(24) for epoch in range(3)])
+    (state, *losses), (plain, *expected) = trained(Several, True), trained(Program, False)
+    assert int(state.step) == 3 * -(-24 // size) == int(plain.step)
+    for one, other in zip(losses, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    for one, other in zip((state.weights, *state.other), (plain.weights, *plain.other)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_batch_normalisation_follows_its_batches_and_predicts_with_what_it_found(program, keras, close):
     norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)
     readout = nf.models.layers.FactorisedReadout(3, activation="softplus")
