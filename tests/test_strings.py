@@ -43,6 +43,21 @@ def test_parts_of_a_text_are_joined(collected):
     assert collected(source) == ["starts here and ends {where}", "starts here {name} and ends"]
 
 
+def test_a_text_that_is_repeated_or_filled_in_is_a_field_of_the_text_around_it(collected):
+    source = """
+        a = "starts here " + "-" * width + " and ends"
+        b = "starts here " + "at line %d" % number
+        c = "long text " * times
+        d = "-" + "long text" * times
+    """
+    assert collected(source) == [
+        "starts here {'-' * width} and ends",
+        "starts here {'at line %d' % number}",
+        "long text ",
+        "long text",
+    ]
+
+
 def test_fields_are_shown_as_their_expressions(collected):
     source = """a = f"{len(tasks):,} of {total!r} {'task' if total == 1 else f'{kind} tasks'}" """
     assert collected(source) == ["{len(tasks):,} of {total!r} {'task' if total == 1 else '{kind} tasks'}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -33,37 +33,14 @@ def select(
     query = parse_query(study, selector, states, where)
     status = read_status(study, query.name)
     query = with_best(query, status, best_by)
-    note_absent(
-        query.selection, query.name, status.registry.runs, lambda: {key[1] for key in status.all_keys()}
-    )
+    note_absent(query.absent(status))
     return query, status
 
 
-def note_absent(
-    selection: Selection, name: str, runs: Collection[int], repetitions: Callable[[], Collection[int]]
-) -> None:
-    """Say which parts of a selection mean nothing, if others mean something: 'exp3 has no run 99.'
-
-    Parameters
-    ----------
-    name : str
-        Of the experiment.
-    runs : collection of int
-        Their numbers.
-    repetitions : callable
-        Returns the numbers of the repetitions; called only if several are named.
-    """
-    if selection.runs is not None and len(selection.runs) > 1:
-        _note_absent(name, "run", selection.runs, runs)
-    if selection.repetitions is not None and len(selection.repetitions) > 1:
-        _note_absent(name, "repetition", selection.repetitions, repetitions())
-
-
-def _note_absent(name: str, noun: str, ranges: tuple[Range, ...], numbers: Collection[int]) -> None:
-    absent = [one for one in ranges if not one.holds_any(numbers)]
-    if absent and len(absent) < len(ranges):
-        is_one = len(absent) == 1 and absent[0].first == absent[0].last
-        terminal.note(f"{name} has no {noun if is_one else noun + 's'} {', '.join(map(str, absent))}.")
+def note_absent(sentences: Iterable[str]) -> None:
+    """Say which parts of selections mean nothing; `sentences` are those of `absent`, and each is said once."""
+    for sentence in dict.fromkeys(sentences):
+        terminal.note(sentence)
 
 
 def with_best(query: TaskQuery, status: ExperimentStatus, best_by: str | None) -> TaskQuery:
@@ -82,9 +59,13 @@ def named(study: Study, selector: str, best_by: str | None) -> str:
     """The selector with the number of the best run in place of `best`."""
     from neurofit.experiments.selector import BEST, parse
 
-    if not parse(selector).best and best_by is None:
+    selection = parse(selector)
+    has_parts = any(len(ranges or ()) > 1 for ranges in (selection.runs, selection.repetitions))
+    if not (selection.best or has_parts) and best_by is None:
         return selector
     query, _ = select(study, selector, best_by=best_by)
+    if not selection.best:
+        return selector
     assert query.selection.runs is not None  # the best run was found
     name, _, tasks = selector.rpartition(":")
     return f"{name}:{tasks.replace(BEST, str(query.selection.runs[0].first), 1)}"

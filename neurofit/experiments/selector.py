@@ -12,7 +12,7 @@ Conditions of `--where` are parsed by `condition.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from neurofit.condition import Where, where
@@ -88,6 +88,27 @@ class Selection:
             raise ValueError(f"the best run of {self.experiment} is not known yet")
         return _holds(self.runs, number, numbers) and _holds(self.repetitions, repetition, ())
 
+    def absent(
+        self, name: str, runs: Collection[int], repetitions: Callable[[], Collection[int]]
+    ) -> list[str]:
+        """Sentences about the parts that mean nothing, if others mean something: 'exp3 has no run 99.'
+
+        Parameters
+        ----------
+        name : str
+            The full name of the experiment.
+        runs : collection of int
+            The numbers of its runs.
+        repetitions : callable
+            Returns the numbers of its repetitions; called only if several are selected.
+        """
+        found = []
+        if self.runs is not None and len(self.runs) > 1:
+            found.append(_absent(name, "run", self.runs, runs))
+        if self.repetitions is not None and len(self.repetitions) > 1:
+            found.append(_absent(name, "repetition", self.repetitions, repetitions()))
+        return list(filter(None, found))
+
 
 def parse(text: str) -> Selection:
     """Parse a selector.
@@ -116,6 +137,14 @@ def parse(text: str) -> Selection:
             f"'{one_line(text)}': '{BEST}' is a single run and stands alone, as in exp3:best or exp3:best/3. {GRAMMAR}"
         )
     return Selection(experiment.strip(), _ranges(runs, text, "runs"), of_repetitions)
+
+
+def _absent(name: str, noun: str, ranges: tuple[Range, ...], numbers: Collection[int]) -> str:
+    absent = [one for one in ranges if not one.holds_any(numbers)]
+    if not absent or len(absent) == len(ranges):
+        return ""
+    is_one = len(absent) == 1 and absent[0].first == absent[0].last
+    return f"{name} has no {noun if is_one else noun + 's'} {', '.join(map(str, absent))}."
 
 
 def _holds(ranges: tuple[Range, ...] | None, number: int, numbers: Collection[int]) -> bool:

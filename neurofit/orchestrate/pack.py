@@ -28,6 +28,7 @@ from neurofit.store.state import State
 from neurofit.structure import read_record
 from neurofit.study import Study
 from neurofit.tables.query import TaskQuery
+from neurofit.text import count
 from neurofit.transient import StorageUnavailable, retry
 
 UNSETTLED = {
@@ -41,6 +42,7 @@ _READS = 5.0  # times as long as it takes to read the status
 _GIVEN_UP_SECONDS = 0.2
 AT_ONCE = 8  # runs at a time: most of the time is spent waiting for the disk
 BATCH = 32
+_SHOWN = 3  # attempts whose files stay in an archive
 _ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what one run meets, the next one will meet too
 
 
@@ -57,12 +59,16 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A run that was left as it is."""
+    """A run that was left as it is, at least in part."""
 
     run: int
     why: str  # a sentence; with `repetition`, what is said of that task: "is running"
     repetition: int | None = None
     is_error: bool = False
+
+
+class Incomplete(Refusal):
+    """A run of which some files, or all, stay in the archive; `why` says what was restored."""
 
 
 _Said = RunResult | Refusal | Counter[str] | None
@@ -103,7 +109,9 @@ class Report:
         """A sentence for each reason."""
         tasks: dict[str, list[tuple[int, int]]] = {}
         for one in self.refused:
-            if one.repetition is None:
+            if isinstance(one, Incomplete):
+                yield f"{self.experiment}:{one.run} cannot be unpacked completely: {one.why}"
+            elif one.repetition is None:
                 yield f"{self.experiment}:{one.run} was left as it is: {one.why}"
             else:
                 tasks.setdefault(one.why, []).append((one.run, one.repetition))
@@ -206,16 +214,34 @@ def unpack(
             yield None
             return
         found = retry(lambda: run_files.survey(folder, lambda attempt: False))
+        number, kept = packing.look(folder) if dry_run else packing.unpack(folder)
+        if kept:
+            why = _why_kept(found.archive, kept, None if dry_run else number)
+            yield Incomplete(run, why, is_error=not dry_run)
+            if not number:
+                return
         if dry_run:
-            after = found.number - 1 + packing.number_packed(folder)
+            after = found.number + number - (not kept)
             yield RunResult(run, found.number, after, found.size_bytes, None)
             return
-        if kept := packing.unpack(folder)[1]:
-            why = f"{kept} of its files belong to attempts whose folders are gone; they stay in the archive."
-            yield Refusal(run, why, is_error=True)
         yield _result(run, found, retry(lambda: run_files.survey(folder, lambda attempt: False)))
 
-    return _for_each(study, name, runs, one_run, dry_run, advance)
+    return _for_each(study, name, runs, one_run, dry_run, advance, failed=Incomplete)
+
+
+def _why_kept(archive: Path, kept: Counter[str], restored: int | None) -> str:
+    """Which files stay in an archive that was unpacked, and what to do; `restored` is None before it is unpacked."""
+    first, more = sorted(kept)[:_SHOWN], len(kept) - _SHOWN
+    names = ", ".join(first) + (f" and {more:,} more" if more > 0 else "")
+    files = f"{count(kept.total(), 'file')} of attempts whose folders are gone ({names})"
+    if restored is None:
+        return f"{files} would stay in {archive}. To restore these too, put the folders back from a backup first."
+    number = f"{count(restored, 'file')} {'was' if restored == 1 else 'were'}" if restored else "No file was"
+    return (
+        f"{number} restored. {files} {'stays' if kept.total() == 1 else 'stay'} in {archive}. To restore these too, "
+        "put the folders back from a backup and repeat the command. If you do not need them, delete the archive "
+        "before the next `neurofit pack`: nothing else in it is needed."
+    )
 
 
 def _result(run: int, before: run_files.RunFiles, after: run_files.RunFiles) -> RunResult:
@@ -229,8 +255,9 @@ def _for_each(
     one_run: Callable[[Path, int, dict[int, Refusal]], Iterator[_Said]],
     dry_run: bool,
     advance: Callable[[int], None],
+    failed: type[Refusal] = Refusal,
 ) -> Report:
-    """Do something for each run, under the lock unless nothing is changed."""
+    """Do something for each run, under the lock unless nothing is changed; an error makes it a `failed` one."""
     report, done = Report(name), 0
 
     def said(status: ExperimentStatus, unsettled: dict[int, Refusal], run: int) -> tuple[list[_Said], bool]:
@@ -240,7 +267,7 @@ def _for_each(
                 raise StoreError(f"{status.files.registry}: its entry is damaged, so it is not known.")
             found.extend(one_run(status.files.run(run, entry.id), run, unsettled))
         except (StoreError, OSError) as error:
-            return [*found, Refusal(run, _sentence(error), is_error=True)], _ends_all(error)
+            return [*found, failed(run, _sentence(error), is_error=True)], _ends_all(error)
         return found, False
 
     looks = contextlib.closing(_looks(study, name, lambda: done < len(runs), dry_run))

@@ -65,7 +65,7 @@ class _Collected:
     statuses: dict[str, ExperimentStatus] = field(default_factory=dict)
     rows: dict[str, dict[TaskKey, TaskRow]] = field(default_factory=dict)  # experiment → task → row
     tasks: dict[tuple[str, int, int, str | None], PlottedTask] = field(default_factory=dict)
-    chosen: list[str] = field(default_factory=list)  # sentences: which run is the best one
+    selected: list[str] = field(default_factory=list)  # sentences: which run is the best one, what is absent
 
 
 def select_tasks(
@@ -106,7 +106,7 @@ def select_tasks(
         of_best = best_by if parse(selector).best or not some_best else None
         _collect(collected, study, selector, states, condition, per_selector, of_best)
     tasks = list(collected.tasks.values())
-    remarks = [*collected.chosen]
+    remarks = [*collected.selected]
     for status in collected.statuses.values():
         remarks += [*status.problems, *status.unanswered]
     for name, rows in collected.rows.items():
@@ -145,7 +145,8 @@ def _collect(
     status = collected.statuses[query.name]
     query, best = resolved(query, status, best_by)
     if best:
-        collected.chosen.append(best.sentence)
+        collected.selected.append(best.sentence)
+    collected.selected += query.absent(status)
     keys = set(query.keys(status, of_rows=True))
     for row in valid_rows(read_rows(status, query.selection)):
         key = row["run"], row["repetition"]

@@ -167,6 +167,7 @@ class Report:
     version: str
     experiments: list[ExperimentReport]
     left_out: list[str]  # sentences about experiments without runs
+    absent: list[str] = field(default_factory=list)  # sentences about parts of selections that mean nothing
 
 
 def gather(
@@ -202,12 +203,14 @@ def gather(
     found: list[ExperimentReport] = []
     every: list[TaskRow] = []
     left_out: list[str] = []
+    absent: list[str] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
         if query.name not in statuses:
             statuses[query.name] = read_status(study, query.name)
         status = statuses[query.name]
         query, _ = resolved(query, status, best_by if query.selection.best or not some_best else None)
+        absent += query.absent(status)
         keys = query.keys(status)
         if not keys:
             left_out.append(
@@ -227,7 +230,7 @@ def gather(
             raise UsageError(f"No task has a metric '{metric}', because none is done.")
         decisive_metric(every, metric)  # raises an error that lists the metrics
     now = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return Report(study.root.name, now, neurofit.__version__, found, left_out)
+    return Report(study.root.name, now, neurofit.__version__, found, left_out, absent)
 
 
 def _all_experiments(study: Study) -> list[str]:

@@ -16,6 +16,7 @@ import stat
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -241,14 +242,42 @@ def is_packed(folder: Path) -> bool:
     return os.path.lexists(folder / ARCHIVE)
 
 
-def number_packed(folder: Path) -> int:
-    """How many files and folders a run's archive would restore. Raises StoreError if it is damaged."""
+def look(folder: Path) -> tuple[int, Counter[str]]:
+    """How many files and folders `unpack` would restore, and how many files it would leave in the archive.
+
+    Raises
+    ------
+    StoreError
+        The archive is damaged.
+    """
     with packed.archive_at(folder / ARCHIVE) as archive:
-        names = archive.members if archive else ()
-        return sum(not os.path.lexists(folder / name) for name in names)
+        if archive is None:
+            return 0, Counter()
+        _, wanted, gone = _members(folder, archive)
+        return sum(not os.path.lexists(folder / one.name) for one in wanted), _files_by_attempt(gone)
 
 
-def unpack(folder: Path) -> tuple[int, int]:
+def _members(folder: Path, archive: Archive) -> tuple[set[str], list[Member], list[Member]]:
+    """The attempts that have a folder, their members of the archive, and the members of attempts that have none.
+
+    Members of attempts that later ones have replaced are left out: `clean` has removed their folders.
+    """
+    there = {name for name, status in walk(folder) if stat.S_ISDIR(status.st_mode)}
+    attempts = {name for name in there if attempt_of(name) == name}
+    wanted = [one for one in archive.members.values() if attempt_of(one.name) in attempts]
+    gone = [
+        one
+        for one in archive.members.values()
+        if (attempt := attempt_of(one.name)) not in attempts and not _was_replaced(attempt, attempts)
+    ]
+    return attempts, wanted, gone
+
+
+def _files_by_attempt(members: Sequence[Member]) -> Counter[str]:
+    return Counter(str(attempt_of(one.name)) for one in members if not one.is_folder)
+
+
+def unpack(folder: Path) -> tuple[int, Counter[str]]:
     """Restore the files of a run's archive with their times and permissions, and delete the archive.
 
     A file that is there already stays as it is. Files of an attempt whose folder is gone stay in the archive if no
@@ -258,8 +287,8 @@ def unpack(folder: Path) -> tuple[int, int]:
     -------
     restored : int
         How many files were restored.
-    kept : int
-        How many files stay in the archive, which is then kept.
+    kept : Counter
+        Attempt → how many of its files stay in the archive, which is then kept.
 
     Raises
     ------
@@ -271,16 +300,9 @@ def unpack(folder: Path) -> tuple[int, int]:
     remove_leftovers(folder)
     with packed.archive_at(path) as archive:
         if archive is None:
-            return 0, 0
+            return 0, Counter()
         _check_owner(archive)
-        there = {name for name, status in walk(folder) if stat.S_ISDIR(status.st_mode)}
-        attempts = {name for name in there if attempt_of(name) == name}
-        wanted = [one for one in archive.members.values() if attempt_of(one.name) in attempts]
-        gone = [
-            one
-            for one in archive.members.values()
-            if (attempt := attempt_of(one.name)) not in attempts and not _was_replaced(attempt, attempts)
-        ]
+        attempts, wanted, gone = _members(folder, archive)
         with explain_os_errors(folder, "restore the packed files in it"):
             made: set[str] = set()
             restored = sum([_restore(folder, archive, one, made) for one in wanted if not one.is_folder])
@@ -295,7 +317,7 @@ def unpack(folder: Path) -> tuple[int, int]:
                 _sync_folder(folder / name)
             if not gone:
                 path.unlink()
-    return restored, sum(not one.is_folder for one in gone)
+    return restored, _files_by_attempt(gone)
 
 
 def _restore(folder: Path, archive: Archive, member: Member, made: set[str]) -> bool:

@@ -46,6 +46,12 @@ class TaskQuery:
         """Whether the experiment as a whole is selected."""
         return not (self.one_by_one or self.states or self.condition)
 
+    def absent(self, status: ExperimentStatus) -> list[str]:
+        """Sentences about the parts of the selection that mean nothing, if others mean something."""
+        return self.selection.absent(
+            self.name, status.registry.runs, lambda: {key[1] for key in status.all_keys()}
+        )
+
     def keys(self, status: ExperimentStatus, *, of_rows: bool = False) -> list[TaskKey]:
         """List the selected tasks, by run and repetition.
 

@@ -162,6 +162,8 @@ def test_views_are_what_the_fit_shows(logged):
         "Saved v.svg.",
     ]
     assert "filters" in (logged.root / "v.svg").read_text()
+    absent = logged("plot", "logged:0,9/0", "--what", "filters", "-o", "v.svg")
+    assert "logged has no run 9.\n" in absent.stderr and absent.stdout == answer.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import sys
 
+import click
 import pytest
 
 import neurofit as nf
+from neurofit.cli.application import COMMANDS, group
 from neurofit.errors import NameUnknown, UsageError
 
 FOLDS = """
@@ -21,6 +25,23 @@ experiment = nf.Experiment(fit, grid=nf.grid(x=[1, 2]), repetitions=3, split_by=
 if __name__ == "__main__":
     experiment.main()
 """
+OF_PARTS = {  # commands that take several runs or repetitions, and options that each needs
+    "cancel": [],
+    "export": ["--to", "tensorboard-hparams", "-o", "store", "--replace"],
+    "failures": [],
+    "logs": [],
+    "pack": ["--dry-run"],
+    "plot": [],
+    "report": [],
+    "results": [],
+    "show": [],
+    "status": [],
+    "submit": ["--dry-run"],
+    "unpack": ["--dry-run"],
+}
+OF_ONE = {"choose": [], "predict": ["--data", "no.npy", "-o", "out.csv"]}  # one of the tasks that are there
+OF_A_NUMBER = {"debug", "run"}  # they refuse several runs
+NEEDED = {"plot": "matplotlib", "report": "jinja2", "export": "tensorboard"}
 OF_QUICK = "it has 4 run(s), numbered 0 to 3, with 2 repetition(s) each"
 
 
@@ -107,6 +128,62 @@ def test_parts_of_a_selection_that_mean_nothing_are_named(quick):
     assert "has no" not in quick("results", "quick:0-9,last").stderr
     nothing = quick("results", "quick:8,9", code=2).stderr
     assert OF_QUICK in words(nothing) and "has no run" not in nothing
+
+
+def test_every_command_that_takes_a_selection_is_known_here():
+    context = click.Context(group)
+    taking = {
+        name
+        for name in COMMANDS
+        for parameter in group.get_command(context, name).params
+        if isinstance(parameter, click.Argument) and parameter.name in ("selector", "selectors")
+    }
+    assert taking == {*OF_PARTS, *OF_ONE, *OF_A_NUMBER}
+
+
+@pytest.mark.process
+def test_every_command_names_the_parts_of_a_selection_that_mean_nothing(quick):
+    quick("submit", "quick")
+    for command, options in OF_PARTS.items():
+        if command in NEEDED and importlib.util.find_spec(NEEDED[command]) is None:
+            continue
+        absent, there = (
+            quick(command, selector, *options, code=0).stderr for selector in ("quick:0,9,12-14", "quick:0,1")
+        )
+        assert absent.splitlines().count("quick has no runs 9, 12-14.") == 1, command
+        assert "has no" not in there, command
+    for command, options in OF_ONE.items():
+        absent, there = (
+            quick(command, selector, *options, code=None).stderr for selector in ("quick:0,9/0", "quick:0/0")
+        )
+        assert absent.splitlines().count("quick has no run 9.") == 1, command
+        assert "has no run" not in there, command
+
+
+@pytest.mark.process
+def test_status_names_what_is_not_there_once_whatever_is_asked(quick):
+    quick("submit", "quick")
+    said = "quick has no run 9.\n"
+    for more in (["--json"], ["--wait", "1"], ["--watch"], ["--where", "x < 5"], ["quick:1,9"]):
+        assert quick("status", "quick:0,9", *more).stderr.count(said) == 1, more
+    best = quick("status", "quick:best/0,5", "--by", "test/correlation").stderr
+    assert best.count("quick has no repetition 5.\n") == 1 and best.count("quick:best is quick:") == 1
+    json_of = [quick("status", selector, "--json").stdout for selector in ("quick:0,9", "quick:0")]
+    assert json_of[0] == json_of[1]
+    assert OF_QUICK in words(quick("status", "quick:8,9", code=2).stderr)
+
+
+@pytest.mark.process
+def test_a_picture_and_a_report_name_what_is_not_there(quick):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    quick("submit", "quick")
+    said = "quick has no run 9."
+    assert said in json.loads(quick("plot", "quick:0,9", "--json").stdout)["notes"]
+    assert quick("plot", "quick:0,9", "quick:1,9").stderr.count(said) == 1
+    answer = quick("report", "quick:0,9", "quick:1,9", "--json")
+    assert answer.stderr.count(said) == 1 and len(json.loads(answer.stdout)["experiments"]) == 2
+    assert "quick has no repetition 5.\n" in quick("report", "quick:0/0,5").stderr
 
 
 @pytest.mark.process

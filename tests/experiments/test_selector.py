@@ -44,6 +44,24 @@ def test_repetitions_follow_a_slash():
     assert chosen("exp3:17/all") == [(17, repetition) for repetition in range(5)]
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("exp3:17,18", ["exp3 has no run 18."]),
+        ("exp3:17,18,50-60,last", ["exp3 has no runs 18, 50-60."]),
+        ("exp3:17/0,7-8,3", ["exp3 has no repetitions 7-8."]),
+        ("exp3:1,2/0,7", ["exp3 has no run 2.", "exp3 has no repetition 7."]),
+        ("exp3:18,50", []),  # nothing is selected, which is an error
+        ("exp3:18", []),
+        ("exp3:1-18,last", []),
+        ("exp3", []),
+        ("exp3:best/0,7", ["exp3 has no repetition 7."]),
+    ],
+)
+def test_parts_that_mean_nothing_are_named_if_others_mean_something(text, sentences):
+    assert parse(text).absent("exp3", NUMBERS, lambda: range(5)) == sentences
+
+
 @pytest.mark.parametrize("name", ["exp3", "group/exp3", "a/b/exp3", "jobs/exp3.py", "C:/x"])
 def test_the_name_is_what_is_before_the_last_colon(name):
     assert parse(f"{name}:17/3").experiment == name

@@ -246,7 +246,60 @@ def test_a_damaged_archive_is_named_and_the_other_runs_are_packed(linear):
     ):
         done = linear.command(*words)
         assert "Traceback" not in done.stderr and done.returncode in (0, 1, 3), (words, done)
+    assert f"linear:1 cannot be unpacked completely: {archive}: damaged" in done.stderr
     assert linear.command("results", "linear").returncode == 0
+
+
+def test_unpack_says_how_much_it_restored_and_what_it_left(linear):
+    linear.command("pack", "linear", "--yes")
+    (run,) = ExperimentFiles(linear.study, "linear").folder.glob("runs/001-*")
+    names = {path.name: path.read_bytes() for path in (run / "rep-00/attempt-01").iterdir() if path.is_file()}
+    with packed.archive_at(run / "packed.zip") as archive:
+        number = sum(not one.is_folder for one in archive.below("rep-00/attempt-01"))
+    shutil.rmtree(run / "rep-00/attempt-01")
+    before = set(run.rglob("*"))
+
+    done = linear.command("unpack", "linear:1", "--dry-run", "--json")
+    (report,) = json.loads(done.stdout)["experiments"]
+    ((one,), (refused,)) = report["runs"], report["refused"]
+    assert done.returncode == 0 and not refused["is_error"]
+    done = linear.command("unpack", "linear:1", "--dry-run")
+    left = f"{number} files of attempts whose folders are gone (rep-00/attempt-01)"
+    assert f"linear:1 cannot be unpacked completely: {left} would stay in {run}/packed.zip. To" in done.stderr
+    assert "delete" not in done.stderr and set(run.rglob("*")) == before
+
+    done = linear.command("unpack", "linear:1", "--yes")
+    after = set(run.rglob("*"))
+    assert done.returncode == 1 and "linear: 1 run was unpacked" in done.stdout
+    assert (one["files_before"], one["files_after"]) == (len(before), len(after))
+    restored = sum(path.is_file() for path in after - before)
+    said = f"linear:1 cannot be unpacked completely: {restored} files were restored. {left} stay in {run}/packed.zip. "
+    assert said in done.stderr and "left as it is" not in done.stderr
+    assert "put the folders back from a backup and repeat the command" in done.stderr
+
+    done = linear.command("unpack", "linear:1", "--yes")
+    assert done.returncode == 1 and f"No file was restored. {left} stay in" in done.stderr
+    assert "unpacked" not in done.stdout and (run / "packed.zip").exists()
+
+    (run / "rep-00/attempt-01").mkdir(parents=True)
+    for name, content in names.items():
+        (run / "rep-00/attempt-01" / name).write_bytes(content)
+    done = linear.command("unpack", "linear:1", "--yes")
+    assert done.returncode == 0 and not (run / "packed.zip").exists(), done
+    assert (run / "rep-00/attempt-01/history.csv").exists()
+
+
+def test_no_result_needs_an_archive_that_unpack_kept(linear):
+    """Its message says so."""
+    linear.command("pack", "linear", "--yes")
+    (run,) = ExperimentFiles(linear.study, "linear").folder.glob("runs/001-*")
+    shutil.rmtree(run / "rep-00/attempt-01")
+    linear.command("unpack", "linear:1", "--yes")
+    before = set((run / "rep-01").rglob("*"))
+    loaded = neurofit.load("linear:1/1", study=linear.root)
+    (run / "packed.zip").unlink()
+    assert set((run / "rep-01").rglob("*")) == before
+    assert neurofit.load("linear:1/1", study=linear.root) == loaded
 
 
 # --- what comes later

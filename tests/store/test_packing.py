@@ -105,10 +105,10 @@ def test_a_run_is_packed_and_restored_to_the_same_bytes_times_and_permissions(ru
     assert (run / "rep-01/attempt-03/history.csv").exists()  # its worker may only be slow
     assert contents(run, names) == original
     assert all(packed.exists(run / name) and packed.size(run / name) == len(original[name]) for name in names)
-    assert packing.number_packed(run) == len(names) + 6
-    assert packing.unpack(run) == (len(names), 0)
+    assert packing.look(run) == (len(names) + 6, {})
+    assert packing.unpack(run) == (len(names), {})
     assert tree(run) == before
-    assert packing.unpack(run) == (0, 0)
+    assert packing.unpack(run) == (0, {})
 
 
 def test_an_archive_is_a_plain_zip_file(run):
@@ -215,7 +215,10 @@ def test_attempts_that_were_removed_leave_the_archive_and_no_other(run):
     with packed.archive_at(run / "packed.zip") as archive:
         attempts = {"/".join(name.split("/")[:2]) for name in archive.members}
     assert attempts == {"rep-00/attempt-01", "rep-01/attempt-02"}
-    assert packing.unpack(run) == (7, 6)
+    kept = {"rep-00/attempt-01": 6}
+    assert packing.look(run) == (7 + 2, kept)  # with the folders of the model
+    assert packing.unpack(run) == (7, kept)
+    assert packing.look(run) == (0, kept) and packing.unpack(run) == (0, kept)
     assert (run / "packed.zip").exists() and not (run / "rep-00/attempt-01").exists()
 
 

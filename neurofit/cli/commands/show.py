@@ -44,7 +44,7 @@ def command(selector: str, where: str | None, best_by: str | None, as_json: bool
     runs = with_suggestions(files, registry, runs_of(experiment, registry))
     found = chosen(experiment, runs, selection, condition(experiment, where) if where else None)
     numbers = [run.registered_number for run in runs]
-    note_absent(selection, experiment.name, numbers, lambda: range(experiment.repetitions))
+    note_absent(selection.absent(experiment.name, numbers, lambda: range(experiment.repetitions)))
     record = of_grid(experiment, found)
     if as_json:
         terminal.as_json(record)

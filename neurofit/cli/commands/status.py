@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from neurofit import exit_codes
 from neurofit.cli import options, progress, terminal, wording
 from neurofit.cli.hosts import HostCommand
-from neurofit.cli.selecting import select
+from neurofit.cli.selecting import note_absent, with_best
 from neurofit.cli.wording import next_command
 from neurofit.text import roughly
 
@@ -91,15 +92,13 @@ def command(
         Watch(study, query.name, query.keys, details=watch and terminal.is_rich()) for query in queries
     ]
     waited = watch or wait_seconds is not None
-    if waited:
-        rounds = until_over(watches, wait_seconds)
-        statuses = (
-            progress.show(rounds, "Ctrl-C stops only the watching.")
-            if watch and not as_json
-            else list(rounds)[-1]
-        )
-    else:
-        statuses = [one.read() for one in watches]
+    rounds = until_over(watches, wait_seconds) if waited else iter([[one.read() for one in watches]])
+    rounds = _noted(rounds, queries)
+    statuses = (
+        progress.show(rounds, "Ctrl-C stops only the watching.")
+        if watch and not as_json
+        else deque(rounds, maxlen=1).pop()
+    )
     if as_json:
         _print_json(queries, statuses, unseen)
     else:
@@ -113,12 +112,24 @@ def _query(
     study: Study, selector: str, states: Sequence[State], where: str | None, best_by: str | None
 ) -> TaskQuery:
     """The selected tasks; the best run stays the same while it is watched."""
+    from neurofit.status.experiment_status import read_status
     from neurofit.tables.query import parse_query
 
     query = parse_query(study, selector, states, where)
     if query.selection.best or best_by is not None:
-        query, _ = select(study, selector, states, where, best_by)
+        query = with_best(query, read_status(study, query.name), best_by)
     return query
+
+
+def _noted(
+    rounds: Iterator[list[WatchedStatus]], queries: Sequence[TaskQuery]
+) -> Iterator[list[WatchedStatus]]:
+    """The same rounds, after a note which parts of the selections mean nothing."""
+    first = next(rounds)
+    note_absent(
+        sentence for query, watched in zip(queries, first) for sentence in query.absent(watched.status)
+    )
+    return chain([first], rounds)
 
 
 def _print_json(queries: list[TaskQuery], statuses: list[WatchedStatus], unseen: list[str]) -> None:

@@ -270,7 +270,7 @@ def _plan(
     meets = condition(experiment, where) if where else None
     plan = make(study, experiment, SubmitOptions(selection, meets, changes=replaced, **given))
     numbers = {run.registered_number for run in (*plan.grid, *plan.runs)}
-    note_absent(selection, experiment.name, numbers, lambda: range(plan.repetitions))
+    note_absent(selection.absent(experiment.name, numbers, lambda: range(plan.repetitions)))
     return plan
 
 
