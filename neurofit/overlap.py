@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _AT_A_TIME = 16
 _ONE_BY_ONE = 8
-_SLOW_SECONDS = 5e-5  # for one answer
+SLOW_SECONDS = 5e-5  # for one answer
 MANY, FEW = 1024, 128  # answers kept in memory: small ones, or whole files
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 def overlapped(
-    ask: Callable[[T], R], about: Sequence[T], most: int = MANY, *, slow: float = _SLOW_SECONDS
+    ask: Callable[[T], R], about: Sequence[T], most: int = MANY, *, slow: float = SLOW_SECONDS
 ) -> Iterator[R]:
     """The answers, in order.
 

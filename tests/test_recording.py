@@ -11,6 +11,7 @@ from fakes import Fakes
 from neurofit import files, recording
 from neurofit.errors import StoreError
 from neurofit.status.experiment_status import read_status
+from neurofit.store.records import JournalLine
 
 NOTHING = json.dumps({"timestamp": 1, "pbs_version": "23.06.06"})
 
@@ -46,6 +47,8 @@ def test_what_a_queue_answers_first_is_noted_only_with_recording_on(bench, tmp_p
     fakes.say("qstat", NOTHING, stderr="qstat: Unknown Job Id 2[].pbshost\n", status=153)
     bench.script("quick", "def fit(task, *, x=0):\n    return {'m': x}\nexperiment = nf.Experiment(fit)\n")
     submitted = bench.submit("quick", bench.runner("queue", "backend: pbs\ngrace_seconds: 100\n"))
+    skip = JournalLine(skip=(0, 0), why="a long reason " * 1000)  # enough for the index to be written
+    files.write_whole(submitted.files.journal(0, 1), files.to_json(skip.as_object()) + "\n")
     before = times(bench.root), times(own_home)
     with recording.off():
         status = read_status(bench.study, "quick")

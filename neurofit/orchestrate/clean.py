@@ -16,11 +16,13 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from neurofit.errors import NeurofitError, StoreError
 from neurofit.files import explain_os_errors
+from neurofit.overlap import FEW, SLOW_SECONDS, overlapped
 from neurofit.status.experiment_status import ExperimentStatus, read_status
 from neurofit.store import features as feature_store, index
 from neurofit.store.journal import now_on
@@ -50,6 +52,7 @@ LEFTOVERS, CHECKPOINTS, CODE, INDEX, ATTEMPTS, SCRATCH, FEATURES, REGISTERED = (
     "features that were registered",
 )
 YOUNG_SECONDS = 3600.0
+_SLOW_TASK = 10 * SLOW_SECONDS  # for reading all records of a task
 _LEFTOVER = re.compile(r"\..*\.partial$|\.now-\d+$")
 
 
@@ -181,14 +184,15 @@ def _of_experiment(status: ExperimentStatus, attempts: bool) -> Iterator[Waste]:
         for key in status.tasks
         if (run := status.registry.runs.get(key[0]))
     }
-    found = _look_into({str(files.folder) for files in tasks.values()}, folder)
+    found = _look_into({str(files.folder) for files in tasks.values()}, folder, status.repetitions)
     yield from _waste(LEFTOVERS, name, _old(found.leftovers, folder))
     done = [
-        files
+        files.checkpoints
         for key, files in tasks.items()
         if status.of(key).state is State.DONE and str(files.folder) not in found.plain
     ]
-    yield from _waste(CHECKPOINTS, name, [files.checkpoints for files in done if files.checkpoints.is_dir()])
+    there = [path for path, is_there in zip(done, overlapped(Path.is_dir, done)) if is_there]
+    yield from _waste(CHECKPOINTS, name, there)
     if attempts:
         yield from _waste(ATTEMPTS, name, _replaced(status, tasks, found.plain))
         yield from _waste(SCRATCH, name, _scratch(status.files.scratch))
@@ -201,15 +205,39 @@ class _Found(NamedTuple):
     plain: set[str]  # folders of tasks with a single attempt and no checkpoint: nothing in them is replaced
 
 
-def _look_into(tasks: set[str], folder: Path) -> _Found:
-    """Walk through an experiment once. What the walk does not see, because of a link or an error, is not plain."""
+def _look_into(tasks: set[str], folder: Path, repetitions: int) -> _Found:
+    """Walk through an experiment once, in the order of `os.walk`. What the walk does not see, because of a link or an
+    error, is not plain.
+    """
     found = _Found([], set())
+    runs = str(folder / "runs")
+    slow = 2 * SLOW_SECONDS * (1 + 2 * repetitions)  # two answers for a folder; two folders for a task
     for above, folders, files in os.walk(folder):
-        if above in tasks and _is_plain([*folders, *files]):
-            found.plain.add(above)
-        found.leftovers.extend(Path(above, name) for name in (*folders, *files) if _is_leftover(name))
-        folders[:] = [name for name in folders if not _is_leftover(name)]
+        _note(found, tasks, above, folders, files)
+        if above == runs:
+            inner = [os.path.join(above, name) for name in folders]
+            folders.clear()
+            for of_run in overlapped(partial(_look_below, tasks), inner, slow=slow):
+                found.leftovers.extend(of_run.leftovers)
+                found.plain.update(of_run.plain)
     return found
+
+
+def _look_below(tasks: set[str], folder: str) -> _Found:
+    """Walk through a folder that another walk has found."""
+    found = _Found([], set())
+    if not os.path.islink(folder):
+        for above, folders, files in os.walk(folder):
+            _note(found, tasks, above, folders, files)
+    return found
+
+
+def _note(found: _Found, tasks: set[str], above: str, folders: list[str], files: list[str]) -> None:
+    """Add what a walk has found in a folder, and keep it out of leftovers."""
+    if above in tasks and _is_plain([*folders, *files]):
+        found.plain.add(above)
+    found.leftovers.extend(Path(above, name) for name in (*folders, *files) if _is_leftover(name))
+    folders[:] = [name for name in folders if not _is_leftover(name)]
 
 
 def _is_plain(names: list[str]) -> bool:
@@ -223,7 +251,7 @@ def _is_leftover(name: str) -> bool:
 
 def _waste(kind: str, experiment: str | None, paths: list[Path]) -> Iterator[Waste]:
     if paths:
-        yield Waste(kind, experiment, paths, sum(map(_size, paths)))
+        yield Waste(kind, experiment, paths, sum(overlapped(_size, paths, slow=_SLOW_TASK)))
 
 
 def _size(path: Path) -> int:
@@ -300,15 +328,14 @@ def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles], plain: 
     attempts shared.
     """
     kept, old, shared = set(), [], []
-    for key, files in tasks.items():
-        if str(files.folder) in plain:
-            continue  # its only attempt is the newest
-        made, left = files.attempts(), set()
-        outcomes = {one.number: _outcome(one) for one in made}
+    # the only attempt of the others is their newest
+    several = {key: files for key, files in tasks.items() if str(files.folder) not in plain}
+    found = overlapped(_attempts_of, list(several.values()), FEW, slow=_SLOW_TASK)
+    for (key, files), (made, outcomes, checkpointed, persistent) in zip(several.items(), found):
+        left = set()
         stays = {made[-1].number} if made else set()
         stays |= set([number for number, ended in outcomes.items() if ended and ended.state == "done"][-1:])
         stays |= {counted.attempt} if (counted := status.of(key).counted) else set()
-        checkpointed = _checkpointed(files)
         stays |= {one.number for one in made} if checkpointed is None else checkpointed
         for one in made:
             outcome = outcomes[one.number]
@@ -317,13 +344,34 @@ def _replaced(status: ExperimentStatus, tasks: dict[TaskKey, TaskFiles], plain: 
                 kept |= {one.folder, _log_folder(status, outcome)}
             else:
                 old.append(one.folder)
-        for first, after in itertools.pairwise(files.persistent_numbers()):
+        for first, after in itertools.pairwise(persistent):
             if left.isdisjoint(range(first, after)):
                 shared.append(files.persistent(first))
     if old:
-        of_plain = (files for files in tasks.values() if str(files.folder) in plain)
-        kept |= {_log_folder(status, _outcome(one)) for files in of_plain for one in files.attempts()}
+        of_plain = [files for files in tasks.values() if str(files.folder) in plain]
+        for folders in overlapped(partial(_log_folders, status), of_plain, slow=_SLOW_TASK):
+            kept |= folders
     return [folder for folder in old if folder not in kept] + shared
+
+
+class _Attempts(NamedTuple):
+    """What the files of a task say about its attempts."""
+
+    made: list[AttemptFiles]
+    outcomes: dict[int, Outcome | None]  # by attempt
+    checkpointed: set[int] | None  # see `_checkpointed`
+    persistent: list[int]  # see `TaskFiles.persistent_numbers`
+
+
+def _attempts_of(files: TaskFiles) -> _Attempts:
+    made = files.attempts()
+    outcomes = {one.number: _outcome(one) for one in made}
+    return _Attempts(made, outcomes, _checkpointed(files), files.persistent_numbers())
+
+
+def _log_folders(status: ExperimentStatus, files: TaskFiles) -> set[Path]:
+    """The attempts that hold the logs of a task's attempts."""
+    return {_log_folder(status, _outcome(one)) for one in files.attempts()}
 
 
 def _log_folder(status: ExperimentStatus, outcome: Outcome | None) -> Path:

@@ -8,8 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import median
 
+from neurofit.overlap import FEW, overlapped
 from neurofit.status.experiment_status import ExperimentStatus
-from neurofit.store.journal import journals, read_outcomes
+from neurofit.store.journal import journals, outcomes_in
+from neurofit.store.packed_outcomes import read_journal
 from neurofit.store.records import SubmissionRecord, TaskOutcome
 from neurofit.store.submissions import TaskKey
 
@@ -36,8 +38,9 @@ def costs(status: ExperimentStatus, keys: Collection[TaskKey]) -> list[Cost]:
     found: dict[tuple[int, int, int], tuple[TaskOutcome, float]] = {}
     for submission in status.submissions:
         gpus = _gpus_of_a_task(submission.record)
-        for entry in journals(submission.files).values():
-            outcomes = [outcome for outcome, _ in read_outcomes(entry.path)[0]]
+        paths = [entry.path for entry in journals(submission.files).values()]
+        for content in overlapped(read_journal, paths, FEW):
+            outcomes = [outcome for outcome, _ in outcomes_in(content)[0]]
             for outcome, seconds in zip(outcomes, _alone(outcomes) if gpus else [0.0] * len(outcomes)):
                 if outcome.key in wanted:
                     found[(*outcome.key, outcome.attempt)] = outcome, gpus * seconds

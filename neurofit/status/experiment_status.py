@@ -204,7 +204,7 @@ def read_status(
         status.problems.append(f"{files.registry}: skipped {status.registry.damaged} damaged line(s).")
     folder = cache or index.cache_folder()
     known = index.load(files, folder)
-    before = {name: _indexed(facts) for name, facts in known.items()}
+    saved = index.extents(known)
     for submission_files in files.submissions():
         _add_submission(status, submission_files, known.get(submission_files.name) or Facts())
     status.problems += [
@@ -226,7 +226,7 @@ def read_status(
         status.problems += submission.facts.problems
     _choose_among_done(status)
     facts = {submission.name: submission.facts for submission in status.submissions}
-    if study.copy_of is None and {name: _indexed(fact) for name, fact in facts.items()} != before:
+    if study.copy_of is None and index.is_worth_saving(facts, saved):
         index.save(files, folder, facts)
     return status
 
@@ -237,11 +237,6 @@ def _not_asked(study: Study, name: str) -> str | None:
         f"{name}: its queue was not asked, because these are copies of the files in {study.copy_of}. The states of its "
         "tasks are those last written to its files."
     )
-
-
-def _indexed(facts: Facts) -> tuple[Any, ...]:
-    """What has to change before the index is written again."""
-    return dict(facts.read), facts.settled, facts.quiet
 
 
 def _add_submission(status: ExperimentStatus, files: SubmissionFiles, facts: Facts) -> None:

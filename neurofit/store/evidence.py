@@ -2,8 +2,8 @@
 attempt folders.
 
 `Facts` can be cached between commands (see `index.py`), because journals only grow and an outcome never
-changes: resuming where the last command stopped costs one `stat` per journal. A read error is not a fact: it
-is never cached, and the next command reads the file again.
+changes: resuming where the cache ends costs one `stat` per journal, and reading those that have grown since. A read
+error is not a fact: it is never cached, and the next command reads the file again.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Facts:
     unread: set[TaskKey] = field(default_factory=set)  # tasks with a file that could not be read
     broken: set[TaskKey] = field(default_factory=set)  # tasks with a damaged outcome
     problems: list[str] = field(default_factory=list)
+    from_folders: int = 0  # tasks whose end was read in the folder of an attempt, because no journal has it
 
     def of(self, key: TaskKey) -> TaskFacts:
         return self.tasks.get(key) or self.tasks.setdefault(key, TaskFacts())
@@ -299,6 +300,7 @@ def _look_at(
     if is_damaged:
         facts.broken.add(key)
     task.newer(attempt.number, outcome.state if outcome else None, by, outcome)
+    facts.from_folders += task.ended is not None
     return True
 
 

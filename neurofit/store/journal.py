@@ -131,7 +131,12 @@ class Journalled(NamedTuple):
 
 def read_outcomes(path: str) -> tuple[list[Journalled], bool]:
     """The outcomes in a journal, and whether any of its lines is damaged."""
-    lines = retry(Path(path).read_bytes).split(b"\n")
+    return outcomes_in(retry(Path(path).read_bytes))
+
+
+def outcomes_in(content: bytes) -> tuple[list[Journalled], bool]:
+    """As `read_outcomes`, of a journal with this content."""
+    lines = content.split(b"\n")
     is_torn = any(line and not (line.startswith(b'{"') and line.endswith(b"}")) for line in lines[:-1])
     lines = [line for line in lines if line.startswith(OUTCOME)]
     records, damaged = structured_lines(b"\n".join(lines), JournalLine)

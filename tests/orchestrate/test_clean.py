@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from neurofit.experiments.selector import parse
+from neurofit.files import to_json
 from neurofit.orchestrate import clean
+from neurofit.overlap import MANY, overlapped
 from neurofit.store.layout import ExperimentFiles, code_store, discover_experiments
+from neurofit.store.records import CheckpointRecord
 
 QUICK = """
 def fit(task, *, x=1):
@@ -154,3 +159,60 @@ def test_an_unreadable_task_leaves_its_experiment_alone(used):
     _in_a_loop(run / "rep-00")
     found = _clean(used)
     assert any("deep/quick was skipped" in line and "rep-00" in line for line in found.left_alone)
+
+
+MANY_RUNS = """
+def fit(task, *, x=1):
+    return {"x": x}
+experiment = nf.Experiment(fit, grid=nf.grid(x=list(range(40))))
+"""
+
+
+def _wasteful(bench) -> Path:
+    """The folder of an experiment whose tasks have up to three attempts, checkpoints and leftovers."""
+    bench.script("exp", MANY_RUNS)
+    assert bench.run("exp") == {"done": 40}
+    for part in ("exp:0-29", "exp:10-19"):
+        assert bench.run("exp", selection=parse(part), rerun=True) == {"done": 40}
+    folder = bench.study.training_data / "exp"
+    for number, run in enumerate(sorted((folder / "runs").iterdir())):
+        task = run / "rep-00"
+        if number % 3 == 0:
+            checkpoint = task / "checkpoint/000003"
+            checkpoint.mkdir(parents=True)
+            record = CheckpointRecord(step=3, attempt=1)
+            (checkpoint / "checkpoint.json").write_text(to_json(record.as_object()))
+            (checkpoint / "weights").write_text("w" * number)
+        if number % 5 == 0:
+            for first in (1, len(list(task.glob("attempt-*")))):
+                (task / f"persistent-{first:02d}").mkdir(exist_ok=True)
+        (task / f".{number}.json.1-ab.partial").write_text("x" * number)
+        (run / ".folder.2-cd.partial/inside").mkdir(parents=True)
+    (folder / "runs/link").symlink_to(run)
+    long_ago = time.time() - 1e6
+    for path in bench.study.training_data.rglob("*"):
+        os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+    return folder
+
+
+def test_what_is_found_does_not_depend_on_how_quick_the_file_system_is(bench, monkeypatch):
+    folder = _wasteful(bench)
+    surveys = []
+    for slow in (1e9, 0.0):  # one by one, and many at a time
+
+        def asked(ask, about, most=MANY, *, slow_now=slow, **_):
+            return overlapped(ask, about, most, slow=slow_now)
+
+        monkeypatch.setattr(clean, "overlapped", asked)
+        found = clean.survey(bench.study, attempts=True)
+        surveys.append(found)
+        assert not found.left_alone
+        waste = {one.kind: one for one in found.waste}
+        in_order = [Path(above, name) for above, *names in os.walk(folder) for name in chain(*names)]
+        leftovers = [path for path in in_order if path.name.endswith(".partial")]
+        assert waste[clean.LEFTOVERS].paths == leftovers and len(leftovers) == 80
+        assert len(waste[clean.CHECKPOINTS].paths) == 14
+        old = {path.relative_to(folder / "runs").as_posix()[:3] for path in waste[clean.ATTEMPTS].paths}
+        assert old == {f"{number:03d}" for number in range(30) if number % 3 or 10 <= number < 20}
+        assert all(one.size_bytes for one in found.waste)
+    assert surveys[0] == surveys[1]
