@@ -32,9 +32,7 @@ LARGEST_BYTES = 100_000_000  # of a member that is read
 MOST_MEMBERS = 10_000_000
 _COMMENT = "neurofit pack 1 "
 _MODIFIED = 0x464E  # of the extra field with the time of a file in nanoseconds
-_PLACE = re.compile(
-    r"(?P<run>(?:.*/)?runs/\d{3,}-[0-9a-f]{8})/(?P<name>rep-\d+/attempt-\d+(?:/.*)?)", re.DOTALL
-)
+_RUN = re.compile(r"(?:(?<=/)|\A)runs/\d{3,}-[0-9a-f]{8}(?=/rep-\d+/attempt-\d+(?:/|\Z))")  # … of an attempt
 _NAME = re.compile(r"rep-\d+/attempt-\d+(?:/(?!\.\.?(?:/|\Z))[^/\0]+)+/?", re.DOTALL)
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _STORED, _DEFLATED = 0, 8
@@ -194,10 +192,31 @@ def archive_at(path: Path) -> Iterator[Archive | None]:
         yield Archive(path, file) if file else None
 
 
-def place_of(path: Path | str) -> tuple[Path, str] | None:
-    """The archive that may have a file or a folder of an attempt, and its name there; None for any other path."""
-    match = _PLACE.fullmatch(os.fspath(path))
-    return (Path(match["run"], ARCHIVE), match["name"]) if match else None
+Place = tuple[Path, str]  # an archive, and a name in it
+
+
+def place_of(path: Path | str) -> Place | None:
+    """The archive that may have a file or a folder of an attempt, and its name there; None for any other path.
+
+    A task may have written a folder that is named like a run, and a study may lie in the folder of a task. Then it is
+    the archive that has the file or the folder. If none has, it is that of the innermost run.
+    """
+    places = _places(os.fspath(path))
+    if len(places) < 2:
+        return places[0] if places else None
+    return next((one for one in places if _has(*one)), places[0])
+
+
+def _places(path: str) -> list[Place]:
+    """The archives of all runs that a path may lead through, and its name there; the innermost one first."""
+    found = [(Path(path[: run.end()], ARCHIVE), path[run.end() + 1 :]) for run in _RUN.finditer(path)]
+    return found[::-1]
+
+
+def _has(path: Path, name: str) -> bool:
+    with contextlib.suppress(StoreError, OSError), archive_at(path) as archive:
+        return archive is not None and (name in archive.members or bool(archive.below(name)))
+    return False
 
 
 def opened(path: Path | str) -> IO[bytes]:
@@ -252,9 +271,31 @@ def _packed_content(path: Path | str) -> bytes | None:
 @contextlib.contextmanager
 def _found(path: Path | str) -> Iterator[tuple[Archive | None, Member | None]]:
     """The archive that has a file, and the file; a link that stayed in its folder may lead to a packed one."""
-    place = place_of(os.path.realpath(path) if os.path.islink(path) else path)
+    place = place_of(_followed(os.fspath(path)))
     if place is None:
         yield None, None
         return
     with archive_at(place[0]) as archive:
         yield archive, archive.members.get(place[1]) if archive else None
+
+
+def _followed(path: str) -> str:
+    """Where a path leads if a link is a part of it; what is in the same run or experiment keeps their names."""
+    places = _places(path)
+    if not _has_link(path, places):
+        return path
+    leads = os.path.realpath(path)
+    for folder in (above for archive, _ in places for above in (archive.parent, archive.parent.parent)):
+        inside = os.path.relpath(leads, os.path.realpath(folder))
+        if inside.split(os.sep)[0] != os.pardir:
+            return os.path.join(folder, inside)
+    return leads
+
+
+def _has_link(path: str, places: list[Place]) -> bool:
+    """Whether a path is a link, or leads through one in the folder of an attempt."""
+    if not places:
+        return os.path.islink(path)
+    archive, name = places[-1]
+    parts = name.split("/")
+    return any(os.path.islink(archive.parent.joinpath(*parts[:end])) for end in range(len(parts), 2, -1))

@@ -50,8 +50,8 @@ def located(path: Path | str) -> Path:
     StoreError
         The archive is damaged, or there is no room for the copy.
     """
-    place = packed.place_of(path)
-    if place is None or os.path.isfile(path):
+    place = None if os.path.isfile(path) else packed.place_of(path)
+    if place is None:
         return Path(path)
     archive, name = place
     attempt = "/".join(name.split("/")[:2])
@@ -66,9 +66,11 @@ def folder(attempt: Path) -> Path:
     if place is None:
         return attempt
     with packed.archive_at(place[0]) as archive:
-        inside = archive.below(place[1]) if archive else []
+        if archive is None:
+            return attempt
+        inside = archive.below(place[1])
         loose = sorted(_loose(attempt, ""))
-        if archive is None or all(one.name.removeprefix(f"{place[1]}/") in loose for one in inside):
+        if all(one.name.removeprefix(f"{place[1]}/") in loose for one in inside):
             return attempt
         identity = [os.path.abspath(attempt), archive.stamp, loose]
         key = hashlib.sha256(json.dumps(identity).encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -137,7 +137,10 @@ def limit_tensorflow() -> None:
 
 
 class _AfterImport:
-    """Limits TensorFlow when its module has been executed."""
+    """Limits TensorFlow when its module has been executed.
+
+    It stays until then: an import may fail, and `importlib.util.find_spec` only asks.
+    """
 
     def __init__(self, share_gb: float) -> None:
         self.share_gb = share_gb
@@ -145,20 +148,26 @@ class _AfterImport:
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name != "tensorflow":
             return None
-        sys.meta_path.remove(self)
-        import importlib.util
-
-        spec = importlib.util.find_spec(name)
+        spec = self._found(name, path, target)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def exec_module(module: Any) -> None:
             execute(module)
-            _limit(module, self.share_gb)
+            if self in sys.meta_path:  # otherwise another import was first
+                sys.meta_path.remove(self)
+                _limit(module, self.share_gb)
 
         vars(spec.loader)["exec_module"] = exec_module  # of this loader alone
         return spec
+
+    def _found(self, name: str, path: Any, target: Any) -> Any:
+        """What the finders after this one find; those before it have found nothing."""
+        finders = list(sys.meta_path)
+        after = finders[finders.index(self) + 1 :] if self in finders else []
+        specs = (finder.find_spec(name, path, target) for finder in after if hasattr(finder, "find_spec"))
+        return next((spec for spec in specs if spec is not None), None)
 
 
 def _limit(tensorflow: Any, share_gb: float) -> None:
@@ -168,5 +177,6 @@ def _limit(tensorflow: Any, share_gb: float) -> None:
         for device in tensorflow.config.list_physical_devices("GPU"):
             limit = tensorflow.config.LogicalDeviceConfiguration(memory_limit=megabytes)
             tensorflow.config.set_logical_device_configuration(device, [limit])
-    except (RuntimeError, ValueError) as error:
-        print(f"neurofit: TensorFlow's memory could not be limited: {error}", file=sys.stderr, flush=True)
+    except (RuntimeError, ValueError, AttributeError) as error:
+        why = "this version has no such setting" if isinstance(error, AttributeError) else error
+        print(f"neurofit: TensorFlow's memory could not be limited: {why}", file=sys.stderr, flush=True)

@@ -7,11 +7,12 @@ what it waits for (`supervisor.Wait`), and ends with how its group ended.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
 from neurofit.store.submissions import Planned
-from neurofit.worker.supervisor import Signals, Wait
+from neurofit.worker.supervisor import POLL_SECONDS, Signals, Wait
 
 Group = list[Planned]
 Work = Generator[Wait, list[int], str]
@@ -58,15 +59,16 @@ class Lanes:
         A lane that raises an exception is gone; the others go on with the next step.
         """
         if not self._ended:
-            self._go_on()
+            self._go_on(self._wait())
         ended, self._ended = self._ended, []
         return ended
 
-    def _go_on(self) -> None:
+    def _wait(self) -> set[int]:
+        """Wait until something happens; return the descriptors that have input."""
         seconds = min((lane.wait.seconds for lane in self._lanes), default=0.0)
-        ready = set(
-            self.signals.wait(seconds, [one for lane in self._lanes for one in lane.wait.descriptors])
-        )
+        return set(self.signals.wait(seconds, [one for lane in self._lanes for one in lane.wait.descriptors]))
+
+    def _go_on(self, ready: set[int]) -> None:
         for lane in list(self._lanes):
             try:
                 lane.wait = lane.work.send([one for one in lane.wait.descriptors if one in ready])
@@ -90,9 +92,16 @@ class Lanes:
 
     def finish(self) -> None:
         """Wait until every lane has ended, whatever becomes of its outcome: the job ends because of an error."""
-        while self:
+        self._ended.clear()
+        while self._lanes:
+            try:
+                ready = self._wait()
+            except Exception:  # it would raise again at once: the lanes go on without their input
+                time.sleep(POLL_SECONDS)
+                ready = set()
             with contextlib.suppress(Exception):  # of the same kind; the first one is reported
-                self.step()
+                self._go_on(ready)
+        self._ended.clear()
 
     def close(self) -> None:
         """Kill what still runs, all of it, whatever error one meets."""

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from neurofit.errors import ProgramError, text_of
 from neurofit.startup_lines import is_startup
 from neurofit.worker.child import die_with
+from neurofit.worker.descriptors import readable
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 22.0  # between asking the program to stop and killing it; the task itself is killed after 30 s
@@ -190,8 +190,7 @@ def _follow(program: subprocess.Popen[bytes], output: int, lines: _Lines, stoppe
 
 def _read(output: int) -> bytes | None:
     """What comes within a moment; None if nothing does, and no bytes at the end."""
-    ready, _, _ = select.select([output], [], [], POLL_SECONDS)
-    return os.read(output, 1 << 16) if ready else None
+    return os.read(output, 1 << 16) if readable([output], POLL_SECONDS) else None
 
 
 def _pause(program: subprocess.Popen[bytes]) -> None:

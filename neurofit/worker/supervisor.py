@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import random
-import select
 import signal
 import sys
 import time
@@ -20,11 +19,13 @@ from typing import Any, NamedTuple
 from neurofit.startup_lines import without_loading
 from neurofit.transient import retry
 from neurofit.worker import child, teardown
+from neurofit.worker.descriptors import readable
 from neurofit.worker.status_line import StatusLine
 from neurofit.worker.stopping import NEAR_LIMIT, SharedReason
 
 GRACE_SECONDS = 30.0  # between asking a task to stop and killing it
 POLL_SECONDS = 1.0
+DRAIN_SECONDS = 2.0  # for output that comes after a child has ended, from processes that it left behind
 CRASHED = 70  # exit status of a child that failed outside the fit
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
@@ -65,7 +66,7 @@ class Signals:
     def wait(self, seconds: float, also: list[int]) -> list[int]:
         """Sleep until a signal, input on `also`, or the timeout; return the descriptors that have input."""
         with contextlib.suppress(InterruptedError):
-            ready, _, _ = select.select([self.descriptor, *also], [], [], max(seconds, 0.0))
+            ready = readable([self.descriptor, *also], seconds)
             if self.descriptor in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self.descriptor, 4096)
@@ -150,9 +151,10 @@ class Capture:
         if self.status_line:
             self.status_line.remove()
             self.status_line = None
+        until = time.monotonic() + DRAIN_SECONDS
         while self._pipes:
-            ready, _, _ = select.select(list(self._pipes), [], [], 0.2)
-            if not ready:
+            ready = readable(self._pipes, 0.2)
+            if not ready or time.monotonic() > until:
                 break  # a grandchild keeps the pipe open
             self.pass_on(ready)
         for read in list(self._pipes):
@@ -225,13 +227,10 @@ def run(start: Start, capture: Capture, limits: Limits, watch: Watch) -> Watched
     pid = os.fork()
     if pid == 0:
         _be_child(start, capture, parent)
-    watch.forked(pid)
-    capture.in_parent()
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)  # parent and child both set it, so that it is set before either goes on
     ending = yield from _Watcher(pid, capture, limits, watch).until_it_ends()
     capture.finish()
-    watch.ended(pid)
     ending.memory = ending.status == -signal.SIGKILL and _kernel_kills() > kills
     return ending
 
@@ -271,6 +270,8 @@ class _Watcher:
     def until_it_ends(self) -> Watched:
         pause = 0.0
         try:
+            self.watch.forked(self.pid)
+            self.capture.in_parent()
             while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 self.capture.pass_on(
                     (yield Wait(self.pid, pause, self.capture.descriptors(), self._enforce_now))
@@ -286,6 +287,7 @@ class _Watcher:
                 self._signal(signal.SIGKILL)
                 _, status, usage = os.wait4(self.pid, 0)
                 self.is_over = True
+                self.watch.ended(self.pid)
         return Ending(
             os.waitstatus_to_exitcode(status),
             usage.ru_maxrss / 2**20,
@@ -343,8 +345,10 @@ class _Watcher:
         return own + sum(rest) > most_gb and own >= max(rest)
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        """Send a signal to the child and its process group, which a fit can leave."""
+        for send in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                send(self.pid, number)
 
 
 def _kernel_kills() -> int:

@@ -305,6 +305,87 @@ def test_copies_that_were_used_longest_ago_go_first(run, monkeypatch):
     assert not one.exists() and two.exists() and three.exists()
 
 
+# --- names
+
+
+def write_attempt(run: Path, text: str) -> Path:
+    """A run with one attempt, whose file final.txt has this text."""
+    attempt = run / "rep-00/attempt-01"
+    attempt.mkdir(parents=True)
+    (attempt / "outcome.json").write_text("{}")
+    (attempt / "final.txt").write_text(text)
+    return attempt
+
+
+INNER = "runs/003-0123abcd"
+
+
+@pytest.mark.parametrize("inner", [INNER, f"copy/{INNER}", "study/training_data/exp/runs/017-3f9a1c2e"])
+def test_a_task_may_write_a_folder_that_is_named_like_a_run(run, inner):
+    attempt = run / "rep-00/attempt-01"
+    own = write_attempt(attempt / inner, "of the task's folder")
+    pack(run)
+    assert not (own / "final.txt").exists()
+    assert packed.exists(own / "final.txt") and packed.read(own / "final.txt") == b"of the task's folder"
+    assert packed.size(own / "final.txt") == len("of the task's folder")
+    assert unpacked.located(own / "final.txt").read_text() == "of the task's folder"
+    assert (unpacked.folder(own) / "final.txt").read_text() == "of the task's folder"
+    assert (unpacked.folder(attempt) / inner / "rep-00/attempt-01/final.txt").exists()
+    assert packed.read(attempt / "history.csv").startswith(b"step")
+    with pytest.raises(FileNotFoundError):
+        packed.read(own / "no.txt")
+
+
+def test_a_file_of_a_task_that_is_named_like_an_archive_is_no_archive(run, monkeypatch):
+    monkeypatch.setattr(run_files, "LARGEST_BYTES", 100_000)
+    own = write_attempt(run / "rep-00/attempt-01" / INNER, "text")
+    (own.parents[1] / "packed.zip").write_bytes(bytes(100_001))  # it stays, because it is large
+    pack(run)
+    assert packed.read(own / "final.txt") == b"text" and unpacked.located(own / "final.txt").exists()
+
+
+def test_a_study_may_lie_in_the_folder_of_a_task(run):
+    study = run / "rep-00/attempt-01/study"
+    inner = study / RUN
+    attempt = write_attempt(inner, "of the study")
+    (study / "data").mkdir()
+    (study / "data/cells.txt").write_text("cells")
+    pack(inner)
+    assert not (attempt / "final.txt").exists() and packed.read(attempt / "final.txt") == b"of the study"
+    assert (unpacked.folder(attempt) / "final.txt").read_text() == "of the study"
+    assert unpacked.located(study / "data") == study / "data"
+    pack(run)  # with the study in it
+    assert packed.read(study / "data/cells.txt") == b"cells"
+    assert (unpacked.located(study / "data") / "cells.txt").read_text() == "cells"
+
+
+def test_a_study_in_a_folder_that_is_named_like_a_run_has_its_own_archives(tmp_path):
+    outer = tmp_path / "runs/001-aaaaaaaa/rep-00/attempt-01"
+    attempt = write_attempt(outer / "study" / RUN, "text")
+    other = write_attempt(outer / "study/training_data/exp/runs/018-00000000", "of another run")
+    pack(attempt.parents[1])
+    assert packed.read(attempt / "final.txt") == b"text"
+    assert packed.read(other / "final.txt") == b"of another run"
+    assert unpacked.located(attempt / "final.txt").read_text() == "text"
+    assert unpacked.folder(other) == other
+    with pytest.raises(FileNotFoundError):
+        packed.read(other / "no.txt")
+
+
+@pytest.mark.parametrize("moved", ["runs", "runs/017-3f9a1c2e"])
+def test_links_to_packed_files_are_followed_where_a_folder_above_is_a_link(run, tmp_path, moved):
+    experiment = run.parents[1]
+    (experiment / moved).rename(tmp_path / "elsewhere")
+    (experiment / moved).symlink_to(tmp_path / "elsewhere")
+    attempt = run / "rep-01/attempt-02"
+    (attempt / "first.csv").symlink_to("../attempt-01/history.csv")
+    (attempt / "best").symlink_to("model")
+    pack(run)
+    assert packed.exists(attempt / "best/noise.bin")
+    assert packed.read(attempt / "first.csv").startswith(b"step")
+    assert packed.read(attempt / "best/noise.bin") == packed.read(attempt / "model/noise.bin")
+
+
 # --- damage
 
 

@@ -153,6 +153,60 @@ def test_tensorflow_is_limited_before_its_first_use(tmp_path, before):
         assert (done.stdout, done.stderr) == (said, "")
 
 
+def limited(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code after a task has limited TensorFlow, whose module lies in a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", f"from neurofit.worker.gpu_sharing import *; limit_tensorflow()\n{code}"],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[2]}",
+            "NEUROFIT_GPU_MEMORY_GB": "12.5",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+FAILS_ONCE = """\
+import os
+if not os.path.exists("once"):
+    open("once", "w").close()
+    raise ImportError("no libcuda")
+"""
+
+
+@pytest.mark.parametrize("failure", [FAILS_ONCE, None])  # None: it is not there at first
+def test_tensorflow_is_limited_after_an_import_that_failed(tmp_path, monkeypatch, failure):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "later").mkdir()
+    folder = tmp_path if failure else tmp_path / "later"
+    (folder / "tensorflow.py").write_text((failure or "") + TENSORFLOW)
+    code = (
+        "import sys; sys.path[:] = [one for one in sys.path if 'site-packages' not in one]\n"  # the real one
+        "try:\n    import tensorflow\nexcept ImportError as error:\n    print(type(error).__name__)\n"
+        f"sys.path.append({str(folder)!r})\nimport tensorflow\n"
+        "del sys.modules['tensorflow']; import tensorflow"
+    )
+    done = limited(tmp_path, code)
+    first = "ImportError" if failure else "ModuleNotFoundError"
+    assert (done.stdout, done.stderr) == (f"{first}\ngpu [12800]\n", "")
+
+
+def test_tensorflow_is_limited_after_a_program_has_asked_whether_it_is_installed(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(TENSORFLOW)
+    ask = "import importlib.util; assert importlib.util.find_spec('tensorflow')\n"
+    done = limited(tmp_path, f"{ask}{ask}limit_tensorflow()\nimport tensorflow")
+    assert (done.stdout, done.stderr) == ("gpu [12800]\n" * 2, "")
+
+
+def test_a_tensorflow_that_cannot_be_limited_is_imported_all_the_same(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("__version__ = '1.15'\n")
+    done = limited(tmp_path, "import tensorflow; print(tensorflow.__version__)")
+    why = "TensorFlow's memory could not be limited: this version has no such setting"
+    assert (done.stdout, done.stderr) == ("1.15\n", f"neurofit: {why}\n")
+
+
 @pytest.mark.slow
 def test_the_real_tensorflow_goes_on_without_a_gpu(bench):
     code = (

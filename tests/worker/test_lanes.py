@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -34,10 +35,19 @@ class Children:
     def __init__(self, lanes: Lanes, folder: Path) -> None:
         self.lanes, self.folder, self.ended = lanes, folder, []
 
-    def start(self, number: int, do: Callable[[], None], error: Exception | None = None, **limits) -> None:
-        capture = supervisor.Capture(self.folder / f"{number}.out", self.folder / f"{number}.err")
+    def start(
+        self,
+        number: int,
+        do: Callable[[], None],
+        error: Exception | None = None,
+        *,
+        echo: bool = False,
+        forked: Callable[[int], None] = lambda pid: None,
+        **limits,
+    ) -> None:
+        capture = supervisor.Capture(self.folder / f"{number}.out", self.folder / f"{number}.err", echo)
         watch = supervisor.Watch(
-            self.lanes.signals, lambda: None, lambda: None, 30.0, lambda pid: None, ended=self.ended.append
+            self.lanes.signals, lambda: None, lambda: None, 30.0, forked, ended=self.ended.append
         )
         run = supervisor.run(supervisor.Start(do, {}, ()), capture, supervisor.Limits(**limits), watch)
         self.lanes.start([Planned(number, 0, 0)], self._work(run, error))
@@ -145,3 +155,82 @@ def test_an_error_while_one_is_given_up_leaves_no_other_behind(children, lanes):
     with pytest.raises(OSError, match="no such child"):
         lanes.close()
     assert not lanes and child.is_alive() is False
+
+
+@contextlib.contextmanager
+def closed(descriptor: int) -> Iterator[None]:
+    """Close a descriptor in the block, as a script may that closes more than its own."""
+    copy = os.dup(descriptor)
+    os.close(descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(copy, descriptor)
+        os.close(copy)
+
+
+def test_a_job_whose_waits_fail_ends_its_tasks_and_computes_nothing_meanwhile(children, lanes):
+    children.start(0, sleep, task_seconds=1.0)
+    children.start(1, lambda: None)
+    family = [Process.of(pid) for pid in lanes.pids()]
+    with closed(lanes.signals.descriptor):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            children.until_all_have_ended()
+        used = time.process_time()
+        lanes.finish()
+        assert time.process_time() - used < 0.5
+    assert not lanes and not any(one.is_alive() for one in family)
+
+
+def test_tasks_run_in_a_process_that_has_many_files_open(many_open_files, children, capfd):
+    children.start(0, lambda: os.write(1, b"hello\n"), echo=True)
+    assert children.until_all_have_ended() == [(0, "0")]
+    assert (children.folder / "0.out").read_text() == capfd.readouterr().out == "hello\n"
+
+
+def test_a_process_that_a_task_leaves_behind_does_not_hold_the_job_with_its_output(children, tmp_path):
+    def leave_a_talker() -> None:
+        if os.fork() == 0:
+            os.setsid()
+            (tmp_path / "talker").write_text(str(os.getpid()))
+            with contextlib.suppress(OSError):
+                for _ in range(600):
+                    os.write(1, b"still here\n")
+                    time.sleep(0.05)
+            os._exit(0)
+        wait_for_file(tmp_path / "talker")
+
+    children.start(0, leave_a_talker, echo=True)
+    began = time.monotonic()
+    try:
+        assert children.until_all_have_ended() == [(0, "0")]
+        assert time.monotonic() - began < 15
+    finally:
+        os.kill(int((tmp_path / "talker").read_text()), signal.SIGKILL)
+
+
+def test_a_child_that_left_its_process_group_is_killed(children, lanes):
+    def elsewhere() -> None:
+        os.setpgid(0, os.getpgid(os.getppid()))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(1, b"elsewhere")
+        time.sleep(60)
+
+    children.start(0, elsewhere)
+    children.until_written(0)
+    (child,) = [Process.of(pid) for pid in lanes.pids()]
+    began = time.monotonic()
+    lanes.close()
+    assert child.is_alive() is False and time.monotonic() - began < 30
+
+
+def test_a_child_that_cannot_be_announced_is_killed(children, lanes):
+    announced = []
+
+    def fail(pid: int) -> None:
+        announced.append(Process.of(pid))
+        raise BrokenPipeError("the pool is gone")
+
+    with pytest.raises(BrokenPipeError, match="the pool is gone"):
+        children.start(0, sleep, forked=fail)
+    assert not lanes and announced[0].is_alive() is False
