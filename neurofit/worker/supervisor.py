@@ -154,9 +154,9 @@ class Capture:
         until = time.monotonic() + DRAIN_SECONDS
         while self._pipes:
             ready = readable(self._pipes, 0.2)
+            self.pass_on(ready)
             if not ready or time.monotonic() > until:
                 break  # a grandchild keeps the pipe open
-            self.pass_on(ready)
         for read in list(self._pipes):
             self._close(read)
 
@@ -346,9 +346,11 @@ class _Watcher:
 
     def _signal(self, number: int) -> None:
         """Send a signal to the child and its process group, which a fit can leave."""
-        for send in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                send(self.pid, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(self.pid) != self.pid:  # otherwise it would get the signal twice
+                os.kill(self.pid, number)
 
 
 def _kernel_kills() -> int:
