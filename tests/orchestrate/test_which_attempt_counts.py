@@ -13,6 +13,7 @@ import pytest
 
 import neurofit
 from neurofit.errors import UsageError
+from neurofit.files import write_whole
 from neurofit.orchestrate import foreground
 from neurofit.orchestrate.clean import remove, survey
 from neurofit.orchestrate.plan import SubmitOptions, load, make
@@ -63,7 +64,7 @@ def tries(bench):
 
 
 def mode(bench, text: str) -> None:
-    (bench.root / "mode").write_text(text)
+    write_whole(bench.root / "mode", text)  # tasks read it at any time
 
 
 def again(bench, text: str, **options):
