@@ -17,6 +17,7 @@ import pytest
 from pool_processes import kill_one
 from search_studies import branin, check, suggestion_files, suggestions
 
+from neurofit.files import write_whole
 from neurofit.orchestrate import searches
 from neurofit.spans import members
 
@@ -68,22 +69,27 @@ def test_sixty_trials_with_four_workers_by_the_command(bench):
 
 @pytest.mark.long
 def test_ten_kills_of_workers_children_and_pools_lose_nothing_and_do_nothing_twice(bench):
-    bench.script("search", branin(60, seconds=0.2))
+    held = "while int(task.folder.parents[1].name[:3]) >= int((task.study / 'held').read_text()): time.sleep(0.02)"
+    bench.script(
+        "search", branin(60, seconds=0.2).replace("time.sleep(0.2)", f"{held}\n        time.sleep(0.2)")
+    )
     bench.runner(text="backend: local\nworkers: 4\n")
     generator, kills = random.Random(12), Counter()
     kinds = ["worker", "child", "pool", "server", "worker", "child", "worker", "child", "pool", "server"]
     deadline, pools = time.monotonic() + 240, []
     while (counts := bench.counts("search")) != {"done": 60}:
         assert time.monotonic() < deadline, (counts, kills)
+        # Trials from this number on wait, so that all kills come before the end, however slow the commands are.
+        write_whole(bench.root / "held", str(5 * kills.total() + 8 if kinds else 60), durable=False)
         if not counts or counts["lost"] or counts["failed"] or counts["new"] or counts["stopped"]:
             answer = bench.command("submit", "search", "--retry", "--detach", "--json")
             assert answer.returncode == 0, answer.stderr
             pools += [int(id) for id in json.loads(answer.stdout)["ids"]]
         time.sleep(generator.uniform(0.05, 0.6))
-        due = bool(kinds) and counts["done"] >= 5 * sum(kills.values())  # spread over the sixty
+        due = bool(kinds) and counts["done"] >= 5 * kills.total()  # spread over the sixty
         if due and kill_soon(pools, kinds[0], generator):
             kills[kinds.pop(0)] += 1
-    assert sum(kills.values()) == 10, f"done before the last kill: {kills}"
+    assert kills.total() == 10, f"done before the last kill: {kills}"
     check(bench, "search", 60)
 
 
