@@ -200,7 +200,9 @@ class Program:
         _, total, *state = tf.while_loop(
             lambda index, *_: index < rounds, body, state, parallel_iterations=self._ahead()
         )
-        rest = [size] * (full - rounds * together) + [images - full * size] * (images > full * size)
+        rest = [size] * (full % together)
+        if images % size:
+            rest.append(images % size)
         if rest:
             *state, lost = self._some_steps(order, rounds * together * size, rest, *state, rate)
             total = total + lost
