@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
+from held_runs import WAIT
+
 from neurofit.files import read_json
 from neurofit.spans import members
 from neurofit.store.records import SuggestionRecord
@@ -17,6 +19,7 @@ from neurofit.structure import read_record
 BRANIN = """
     import math, time
     def branin(task, *, x=0.0, y=0.0):
+        {wait}
         time.sleep({seconds})
         bowl = (y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6) ** 2
         return {{"validation/loss": bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10}}
@@ -30,8 +33,9 @@ BRANIN = """
 """
 
 
-def branin(trials: int, *, at_once: int = 10, seconds: float = 0.05) -> str:
-    return BRANIN.format(trials=trials, at_once=at_once, seconds=seconds)
+def branin(trials: int, *, at_once: int = 10, seconds: float = 0.05, held: bool = False) -> str:
+    """A script; if held, its trials wait as `held_runs` says."""
+    return BRANIN.format(trials=trials, at_once=at_once, seconds=seconds, wait=WAIT if held else "")
 
 
 def suggestion_files(bench, name: str) -> dict[int, Path]:

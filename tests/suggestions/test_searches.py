@@ -14,10 +14,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from held_runs import hold
 from pool_processes import kill_one
 from search_studies import branin, check, suggestion_files, suggestions
 
-from neurofit.files import write_whole
 from neurofit.orchestrate import searches
 from neurofit.spans import members
 
@@ -69,18 +69,14 @@ def test_sixty_trials_with_four_workers_by_the_command(bench):
 
 @pytest.mark.long
 def test_ten_kills_of_workers_children_and_pools_lose_nothing_and_do_nothing_twice(bench):
-    held = "while int(task.folder.parents[1].name[:3]) >= int((task.study / 'held').read_text()): time.sleep(0.02)"
-    bench.script(
-        "search", branin(60, seconds=0.2).replace("time.sleep(0.2)", f"{held}\n        time.sleep(0.2)")
-    )
+    bench.script("search", branin(60, seconds=0.2, held=True))
     bench.runner(text="backend: local\nworkers: 4\n")
     generator, kills = random.Random(12), Counter()
     kinds = ["worker", "child", "pool", "server", "worker", "child", "worker", "child", "pool", "server"]
     deadline, pools = time.monotonic() + 240, []
     while (counts := bench.counts("search")) != {"done": 60}:
         assert time.monotonic() < deadline, (counts, kills)
-        # Trials from this number on wait, so that all kills come before the end, however slow the commands are.
-        write_whole(bench.root / "held", str(5 * kills.total() + 8 if kinds else 60), durable=False)
+        hold(bench.root, 5 * kills.total() + 8 if kinds else 60)
         if not counts or counts["lost"] or counts["failed"] or counts["new"] or counts["stopped"]:
             answer = bench.command("submit", "search", "--retry", "--detach", "--json")
             assert answer.returncode == 0, answer.stderr
