@@ -33,12 +33,12 @@ def select(
     query = parse_query(study, selector, states, where)
     status = read_status(study, query.name)
     query = with_best(query, status, best_by)
-    note_absent(query.absent(status))
+    note_each(query.absent(status))
     return query, status
 
 
-def note_absent(sentences: Iterable[str]) -> None:
-    """Say which parts of selections mean nothing; `sentences` are those of `absent`, and each is said once."""
+def note_each(sentences: Iterable[str]) -> None:
+    """Say each of these once, such as which parts of selections mean nothing."""
     for sentence in dict.fromkeys(sentences):
         terminal.note(sentence)
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neurofit.errors import NeurofitError, StoreError, UsageError
 from neurofit.experiments.selector import naming
@@ -61,6 +61,7 @@ class RunResult:
 class Refusal:
     """A run that was left as it is, at least in part."""
 
+    says: ClassVar[str] = "was left as it is"
     run: int
     why: str  # a sentence; with `repetition`, what is said of that task: "is running"
     repetition: int | None = None
@@ -69,6 +70,14 @@ class Refusal:
 
 class Incomplete(Refusal):
     """A run of which some files, or all, stay in the archive; `why` says what was restored."""
+
+    says = "cannot be unpacked completely"
+
+
+class NotDeleted(Refusal):
+    """A run that was packed, of which some files that the archive has are still in their folders."""
+
+    says = "was packed, but files that are in the archive stay in their folders too"
 
 
 _Said = RunResult | Refusal | Counter[str] | None
@@ -109,10 +118,8 @@ class Report:
         """A sentence for each reason."""
         tasks: dict[str, list[tuple[int, int]]] = {}
         for one in self.refused:
-            if isinstance(one, Incomplete):
-                yield f"{self.experiment}:{one.run} cannot be unpacked completely: {one.why}"
-            elif one.repetition is None:
-                yield f"{self.experiment}:{one.run} was left as it is: {one.why}"
+            if one.repetition is None:
+                yield f"{self.experiment}:{one.run} {one.says}: {one.why}"
             else:
                 tasks.setdefault(one.why, []).append((one.run, one.repetition))
         for why, keys in tasks.items():
@@ -267,7 +274,8 @@ def _for_each(
                 raise StoreError(f"{status.files.registry}: its entry is damaged, so it is not known.")
             found.extend(one_run(status.files.run(run, entry.id), run, unsettled))
         except (StoreError, OSError) as error:
-            return [*found, failed(run, _sentence(error), is_error=True)], _ends_all(error)
+            kind = NotDeleted if isinstance(error, packing.NotDeleted) else failed
+            return [*found, kind(run, _sentence(error), is_error=True)], _ends_all(error)
         return found, False
 
     looks = contextlib.closing(_looks(study, name, lambda: done < len(runs), dry_run))

@@ -37,7 +37,7 @@ from neurofit.store.layout import code_store, discover_experiments
 from neurofit.store.state import ACTIVE, UNFINISHED, State
 from neurofit.store.submissions import TaskKey
 from neurofit.study import Study
-from neurofit.tables.best import best_of, resolved
+from neurofit.tables.best import Best, best_of, resolved
 from neurofit.tables.notes import notes
 from neurofit.tables.query import parse_query
 from neurofit.tables.rows import read_rows
@@ -167,7 +167,9 @@ class Report:
     version: str
     experiments: list[ExperimentReport]
     left_out: list[str]  # sentences about experiments without runs
-    absent: list[str] = field(default_factory=list)  # sentences about parts of selections that mean nothing
+    notes: list[str] = field(
+        default_factory=list
+    )  # what `best` selects, and which parts of selections mean nothing
 
 
 def gather(
@@ -203,14 +205,15 @@ def gather(
     found: list[ExperimentReport] = []
     every: list[TaskRow] = []
     left_out: list[str] = []
-    absent: list[str] = []
+    notes: list[str] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
         if query.name not in statuses:
             statuses[query.name] = read_status(study, query.name)
         status = statuses[query.name]
-        query, _ = resolved(query, status, best_by if query.selection.best or not some_best else None)
-        absent += query.absent(status)
+        query, best = resolved(query, status, best_by if query.selection.best or not some_best else None)
+        notes += [best.sentence] if best else []
+        notes += query.absent(status)
         keys = query.keys(status)
         if not keys:
             left_out.append(
@@ -222,7 +225,8 @@ def gather(
             row for row in read_rows(status, query.selection) if (row["run"], row["repetition"]) in chosen
         ]
         every += rows
-        found.append(_experiment(study, status, selector, keys, rows, metric, f"experiment-{len(found) + 1}"))
+        anchor = f"experiment-{len(found) + 1}"
+        found.append(_experiment(study, status, selector, keys, rows, metric, best, anchor))
     if not found:
         raise UsageError("\n".join(left_out))
     if metric is not None and not any(one.metric == metric for one in found):
@@ -230,7 +234,7 @@ def gather(
             raise UsageError(f"No task has a metric '{metric}', because none is done.")
         decisive_metric(every, metric)  # raises an error that lists the metrics
     now = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return Report(study.root.name, now, neurofit.__version__, found, left_out, absent)
+    return Report(study.root.name, now, neurofit.__version__, found, left_out, notes)
 
 
 def _all_experiments(study: Study) -> list[str]:
@@ -255,6 +259,7 @@ def _experiment(
     keys: Collection[TaskKey],
     rows: list[TaskRow],
     metric: str | None,
+    best: Best | None,
     anchor: str,
 ) -> ExperimentReport:
     other = ""
@@ -266,7 +271,7 @@ def _experiment(
     table = run_table(rows, decisive)
     compared, not_compared = comparisons(status.name, rows, decisive)
     drawn = draw(status, rows, table, decisive)
-    explanations = explained(status, keys, rows if len(rows) == len(status.all_keys()) else None)
+    explanations = explained(status, keys, rows if _is_whole(rows, status) else None)
     docstring, script = _asked(study, status)
     axes, fixed = _axes(rows)
     of_best, recipe = recipe_of(status, rows, table)
@@ -292,7 +297,7 @@ def _experiment(
         states_bar=states_bar(states),
         metric=decisive.name if decisive else None,
         better=decisive.better if decisive else "",
-        best=_best(rows, status.name) if len(rows) == len(status.all_keys()) else "",
+        best=best.sentence if best else _best(rows, status.name) if _is_whole(rows, status) else "",
         table=table,
         comparisons=compared,
         not_compared=not_compared,
@@ -326,6 +331,11 @@ def _experiment(
         more_submissions=max(0, len(submissions) - MOST_SUBMISSIONS),
         csv=tasks_csv(rows),
     )
+
+
+def _is_whole(rows: list[TaskRow], status: ExperimentStatus) -> bool:
+    """Whether these are the rows of all tasks of the experiment."""
+    return len(rows) == len(status.all_keys())
 
 
 def _best(rows: list[TaskRow], name: str) -> str:

@@ -34,11 +34,17 @@ _WORTH = 0.9
 _EARLIEST, _LATEST = 315_619_200, 4_354_732_800  # seconds that the date of a ZIP member can express
 
 
+class NotDeleted(StoreError):
+    """The archive has all files, and some of them could not be deleted."""
+
+
 def pack(found: RunFiles) -> None:
     """Put the files that were found into the run's archive, together with those that it has, and delete them.
 
     Raises
     ------
+    NotDeleted
+        The archive is written, and files that it has are still in their folders.
     StoreError
         The archive that is there is damaged, or there is no room for a new one. No file was deleted.
     """
@@ -55,8 +61,11 @@ def pack(found: RunFiles) -> None:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(found.folder / parent))
     with explain_os_errors(found.archive, "write this archive"):
         read = _written(found)
-    with explain_os_errors(found.folder, "delete the packed files in it"):
-        _delete(found, read)
+    try:
+        with explain_os_errors(found.folder, "delete the packed files in it"):
+            _delete(found, read)
+    except StoreError as error:
+        raise NotDeleted(f"{error} The next `neurofit pack` deletes the rest.") from error.__cause__
 
 
 def remove_leftovers(folder: Path) -> None:

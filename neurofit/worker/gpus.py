@@ -64,13 +64,16 @@ class Device:
 def device(visible: str | None) -> Device | None:
     """The first GPU that a job may use; None if nvidia-smi does not show it (it lists no parts of a GPU).
 
+    A program that fails is asked a second time: a driver that has to start first may take too long.
+
     Parameters
     ----------
     visible : str or None
         CUDA_VISIBLE_DEVICES. None: the job sees what nvidia-smi lists.
     """
-    question = Question("--query-gpu=uuid,index,memory.total")
-    rows = [row for row in question.wait() or () if len(row) == 3]
+    query = "--query-gpu=uuid,index,memory.total"
+    answer = Question(query).wait() or Question(query).wait() or []
+    rows = [row for row in answer if len(row) == 3]
     name = None if visible is None else visible.partition(",")[0].strip()
     for uuid, index, megabytes in rows:
         if name is None or name == index or (name.startswith("GPU-") and uuid.startswith(name)):

@@ -458,6 +458,7 @@ set +e
 %(python)s -m neurofit pack linear --yes
 echo "code $?"
 find %(place)s -name history.csv | wc -l
+%(after)s
 """
 
 
@@ -469,6 +470,27 @@ find %(place)s -name history.csv | wc -l
     ],
 )
 def test_a_full_or_read_only_disk_is_named_and_nothing_is_lost(linear, tmp_path, then, said):
+    done = pack_on_a_small_disk(linear, tmp_path, then)
+    assert "code 1" in done.stdout and said in done.stderr and "Traceback" not in done.stderr, done
+    assert done.stdout.split()[-1] == "6", done.stdout
+
+
+def test_files_that_cannot_be_deleted_are_named_as_packed(linear, tmp_path):
+    one = "%(place)s/linear/runs/001-*/rep-00/attempt-01/history.csv"  # a file that something is mounted on stays
+    again = "umount $one; %(python)s -m neurofit pack linear --yes; find %(place)s -name history.csv | wc -l"
+    done = pack_on_a_small_disk(linear, tmp_path, f"one=$(echo {one}); mount --bind $one $one", again)
+    first, _, second = done.stdout.partition("code 1\n")
+    assert "linear: 2 runs were packed" in first and "left as it is" not in done.stderr
+    said = "linear:1 was packed, but files that are in the archive stay in their folders too: "
+    assert said in done.stderr and "Device or resource busy" in done.stderr
+    assert "The next `neurofit pack` deletes the rest." in done.stderr
+    there, packed_now, left = second.splitlines()
+    assert int(there) >= 1 and packed_now.startswith("linear: 1 run was packed") and left == "0"
+
+
+def pack_on_a_small_disk(
+    linear, tmp_path: Path, then: str, after: str = ""
+) -> subprocess.CompletedProcess[str]:
     if os.getuid() != 0 or not all(map(shutil.which, ("unshare", "mount"))):
         pytest.skip("only root mounts a disk that is full")
     source = tmp_path / "source"
@@ -481,14 +503,13 @@ def test_a_full_or_read_only_disk_is_named_and_nothing_is_lost(linear, tmp_path,
         "study": linear.root,
         "python": sys.executable,
     }
-    script = SMALL % {**words, "then": then % words}
+    script = SMALL % {**words, "then": then % words, "after": after % words}
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=120
     )
     if "code" not in done.stdout:
         pytest.skip(f"this host does not let one mount: {done.stderr.strip()[-200:]}")
-    assert "code 1" in done.stdout and said in done.stderr and "Traceback" not in done.stderr, done
-    assert done.stdout.split()[-1] == "6", done.stdout
+    return done
 
 
 def test_the_lock_is_given_up_now_and_then(linear, monkeypatch):

@@ -196,8 +196,15 @@ def test_an_experiment_without_the_metric_that_decides_for_another_says_so(every
 
 
 def test_the_best_run_can_be_selected(everything):
-    (one,) = gather(everything.study, ["everything:best"], best_by="max:test/correlation").experiments
+    report = gather(everything.study, ["everything:best", "plain"], best_by="max:test/correlation")
+    one, other = report.experiments
     assert one.runs == 1 and one.table.rows[0][0] == "6"
+    assert report.notes == [one.best] and one.best.startswith(
+        "everything:best is everything:6: mean test/corr"
+    )
+    assert other.best.startswith(
+        "plain:best is plain:"
+    )  # all of it is shown, and there is nothing to say of a selection
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,17 @@ def test_a_driver_that_fails_or_finds_nothing_has_lost_its_gpus(driver, answer, 
     assert gpus.are_lost() is lost
 
 
+def test_a_driver_that_fails_is_asked_a_second_time(driver):
+    program = driver("GPU-aaaa, 0, 81920")
+    answers = program.read_text().partition("\n")[2]
+    program.write_text(
+        f'#!/bin/sh\necho asked >>"$0.asked"\n[ "$(wc -l <"$0.asked")" = 2 ] || exit 9\n{answers}'
+    )
+    assert gpus.device("0") == gpus.Device("GPU-aaaa", 80.0)
+    assert gpus.device("0") is None, "twice, and no more"
+    assert program.with_name("nvidia-smi.asked").read_text().count("asked") == 4
+
+
 def test_a_host_without_the_program_proves_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus.are_lost() is False

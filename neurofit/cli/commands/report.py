@@ -10,7 +10,7 @@ import click
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.commands.plot import FILE, file_stem
 from neurofit.cli.hosts import HostCommand
-from neurofit.cli.selecting import note_absent
+from neurofit.cli.selecting import note_each
 from neurofit.cli.wording import next_command
 
 
@@ -60,7 +60,7 @@ def command(
     target = output or Path(f"{file_stem(selectors, 'report', None)}.html" if selectors else "report.html")
     check_path(target, chosen=output is not None)
     report = gather(options.here(), selectors, condition=where, metric=metric, best_by=best_by)
-    note_absent(report.absent)
+    note_each(report.notes)
     replaces = target.exists() and not is_report(target)
     size = write(report, target)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from neurofit.cli import options, terminal, wording
-from neurofit.cli.selecting import note_absent, of_script
+from neurofit.cli.selecting import note_each, of_script
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
@@ -44,7 +44,7 @@ def command(selector: str, where: str | None, best_by: str | None, as_json: bool
     runs = with_suggestions(files, registry, runs_of(experiment, registry))
     found = chosen(experiment, runs, selection, condition(experiment, where) if where else None)
     numbers = [run.registered_number for run in runs]
-    note_absent(selection.absent(experiment.name, numbers, lambda: range(experiment.repetitions)))
+    note_each(selection.absent(experiment.name, numbers, lambda: range(experiment.repetitions)))
     record = of_grid(experiment, found)
     if as_json:
         terminal.as_json(record)

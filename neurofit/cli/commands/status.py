@@ -12,7 +12,7 @@ import click
 from neurofit import exit_codes
 from neurofit.cli import options, progress, terminal, wording
 from neurofit.cli.hosts import HostCommand
-from neurofit.cli.selecting import note_absent, with_best
+from neurofit.cli.selecting import note_each, with_best
 from neurofit.cli.wording import next_command
 from neurofit.text import roughly
 
@@ -126,9 +126,7 @@ def _noted(
 ) -> Iterator[list[WatchedStatus]]:
     """The same rounds, after a note which parts of the selections mean nothing."""
     first = next(rounds)
-    note_absent(
-        sentence for query, watched in zip(queries, first) for sentence in query.absent(watched.status)
-    )
+    note_each(sentence for query, watched in zip(queries, first) for sentence in query.absent(watched.status))
     return chain([first], rounds)
 
 

@@ -9,7 +9,7 @@ import click
 
 from neurofit.cli import options, terminal, wording
 from neurofit.cli.foreground import pairs, parsed
-from neurofit.cli.selecting import note_absent, of_script
+from neurofit.cli.selecting import note_each, of_script
 from neurofit.cli.wording import next_command
 from neurofit.text import command as suggested
 
@@ -270,7 +270,7 @@ def _plan(
     meets = condition(experiment, where) if where else None
     plan = make(study, experiment, SubmitOptions(selection, meets, changes=replaced, **given))
     numbers = {run.registered_number for run in (*plan.grid, *plan.runs)}
-    note_absent(selection.absent(experiment.name, numbers, lambda: range(plan.repetitions)))
+    note_each(selection.absent(experiment.name, numbers, lambda: range(plan.repetitions)))
     return plan
 
 
