@@ -80,6 +80,9 @@ class Took:
     wall: float
     cpu: float
 
+    def of_each(self, number: int) -> Took:
+        return Took(self.wall / number, self.cpu / number)
+
 
 Way = Callable[[int], Took]  # of a number of epochs
 
@@ -190,6 +193,7 @@ class Setting:
     name: str
     threads: int
     folder: Path
+    study: Study
     measured: Measured = field(init=False)
     _started: list[subprocess.Popen[str]] = field(default_factory=list, init=False)
 
@@ -197,7 +201,7 @@ class Setting:
         import numpy as np
 
         draw = np.random.default_rng(0)
-        study = STUDIES[self.name]
+        study = self.study
         self.images = draw.standard_normal((study.images, SIDE, SIDE, 1)).astype(np.float32)
         self.responses = draw.poisson(1.0, (study.images, study.neurons)).astype(np.float32)
         self.steps = study.images // BATCH
@@ -442,6 +446,17 @@ def through_the_product(name: str, folder: Path, threads: int, together: int = 1
     return 1e6 * statistics.mean(took) / steps / together / runs
 
 
+def set_up_tensorflow(threads: int) -> None:
+    """Import TensorFlow as jobs have it, with so many threads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 def progress(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -465,19 +480,13 @@ def main(words: list[str]) -> None:
     options = parser.parse_args(words)
     if options.ndn3 is not None and not (options.ndn3 / "NDN.py").is_file():
         parser.error(f"--ndn3 {options.ndn3}: expected the folder that has NDN.py")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as jobs have it
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    set_up_tensorflow(options.threads)
     machine = Machine()
     found: dict[str, Measured] = {}
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
-            setting = Setting(name, options.threads, Path(folder))
+            setting = Setting(name, options.threads, Path(folder), STUDIES[name])
             found[name] = setting.measured
             try:
                 ways = dict(setting.ways(options.parts, options.ndn3, options.together))
@@ -491,14 +500,7 @@ def main(words: list[str]) -> None:
                 if options.together and name not in IN_TURN:
                     took = through_the_product(name, Path(folder), options.threads, TOGETHER, runs=2)
                     found[name].walls[BOTH], found[name].cpus[BOTH] = [took], []
-    load.append(os.getloadavg()[0])
-    about = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": load},
-        "versions": versions(),
-        "threads": options.threads,
-        "repeats": options.repeats,
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    about = conditions([*load, os.getloadavg()[0]], options.threads, options.repeats)
     print("\n".join(table(about, found, machine)))
     if options.json:
         measured = {name: one.as_json(machine) for name, one in found.items()}
@@ -511,12 +513,30 @@ def main(words: list[str]) -> None:
 # What is shown
 
 
-def table(about: dict[str, Any], found: dict[str, Measured], machine: Machine) -> list[str]:
-    """Lines of at most 100 columns."""
+def conditions(load: Sequence[float], threads: int, repeats: int) -> dict[str, Any]:
+    """Where and how it was measured, for JSON; `load` is that of the machine, before and after."""
+    return {
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": load},
+        "versions": versions(),
+        "threads": threads,
+        "repeats": repeats,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def heading(about: dict[str, Any]) -> list[str]:
+    """The first lines of a table: the machine and the versions."""
     where, load = about["machine"], " → ".join(f"{one:.1f}" for one in about["machine"]["load"])
-    lines = [
+    return [
         f"{where['processor']}, {where['cores']} cores, load {load}, {about['date']}",
         ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
+    ]
+
+
+def table(about: dict[str, Any], found: dict[str, Measured], machine: Machine) -> list[str]:
+    """Lines of at most 100 columns."""
+    lines = [
+        *heading(about),
         f"threads: {about['threads']}, medians of {about['repeats']} rounds; "
         f"{machine.flops / 1e9:.0f} GFLOP/s, {machine.bytes / 1e9:.1f} GB/s per CPU second",
         "µs per step of one model, 16 images; ratios are of CPU time, × by hand within each round",

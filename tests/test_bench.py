@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import json
 import statistics
@@ -89,6 +90,49 @@ def test_a_table_and_json_have_every_way(tmp_path):
         assert way in ran.stdout and len(model["walls"][way]) == 3
         assert medians["cpu"] == statistics.median(model["cpus"][way]) > 0
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_table_of_architectures_says_which_are_trained_in_turn(tmp_path):
+    words = ["architectures", "hsm", "what_where", "--repeats", "3", "--seconds", "0.01"]
+    files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
+    ran = subprocess.run(
+        [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True
+    )
+    assert max(map(len, ran.stdout.splitlines())) <= 100
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {"processor", "cores", "load"} <= set(found["machine"])
+    alone, both = {"plain", "jit"}, {"together", "together, jit"}
+    hsm, what_where = found["architectures"]["hsm"], found["architectures"]["what_where"]
+    assert set(hsm["times"]) == alone | both and set(what_where["times"]) == alone
+    assert all(len(times) == 3 and min(times) > 0 for times in hsm["times"].values())
+    assert "Conv" in what_where["why_in_turn"] and not hsm["why_in_turn"]
+    *_, line, other = ran.stdout.splitlines()
+    for way, cell in zip(hsm["times"], line.split()[2:], strict=True):
+        assert cell == f"{statistics.median(hsm['times'][way]):,.0f}"
+    assert other.count("in turn") == 2
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.process
+def test_an_architecture_that_is_not_measured_is_refused_with_a_reason():
+    for name, why in (("fine_tuned", "needs pretrained weights"), ("hms", "there is no such architecture")):
+        words = [sys.executable, SCRIPTS / "bench", "architectures", name]
+        ran = subprocess.run(words, capture_output=True, text=True)
+        assert ran.returncode == 2 and f"{name}: {why}; expected some of" in ran.stderr, ran.stderr
+
+
+@pytest.mark.slow
+def test_whole_tasks_are_measured_from_their_outcomes(tmp_path):
+    loader = importlib.machinery.SourceFileLoader("bench", str(SCRIPTS / "bench"))
+    bench = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+    sys.modules["bench"] = bench
+    loader.exec_module(bench)
+    bench.TRAININGS, bench.LATER = {"alone": (False, 1), "two": (False, 2)}, 1
+    costs = bench.tasks(bench.Bench(SCRIPTS.parent, tmp_path / "bench"))
+    del sys.modules["bench"]
+    assert list(costs) == ["alone: first task", "alone: later tasks", "two: first task", "two: later tasks"]
+    assert all(cost.wall is None and cost.cpu > 0.1 for cost in costs.values())
 
 
 @pytest.mark.process
