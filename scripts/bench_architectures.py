@@ -5,8 +5,8 @@ scripts/bench architectures hsm what_where  some of them
 scripts/bench architectures --json FILE --plot FILE
 
 Batches of 16 images of 31 × 31 pixels, 103 neurons, simulated. The ways take turns, in a random order in each round;
-the table has medians. `in turn`: TensorFlow cannot vectorise the model, so that its repetitions are trained one after the
-other in each epoch, as fast as alone. The defaults of `jit` and of `together` follow from this table.
+the table has medians. `in turn`: TensorFlow cannot vectorise the model, so that its repetitions are trained one after
+the other in each epoch, as fast as alone. The defaults of `jit` and of `together` follow from this table.
 """
 
 from __future__ import annotations
