@@ -5,8 +5,9 @@ scripts/bench architectures hsm what_where  some of them
 scripts/bench architectures --json FILE --plot FILE
 
 Batches of 16 images of 31 × 31 pixels, 103 neurons, simulated. The ways take turns, in a random order in each round;
-the table has medians. `in turn`: TensorFlow cannot vectorise the model, so that its repetitions are trained one after
-the other in each epoch, as fast as alone. The defaults of `jit` and of `together` follow from this table.
+the table has medians. `in turn`: TensorFlow cannot vectorise the model, or one step has room for one repetition only,
+so that repetitions are trained one after the other in each epoch, as fast as alone. A star: neurofit trains these in
+turn, because they have many weights. The defaults of `jit` and of `together` follow from this table.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ class Measured:
     why_in_turn: str = ""
 
     def cell(self, way: str) -> str:
-        if way in self.times:
-            return f"{statistics.median(self.times[way]):,.0f}"
-        return IN_TURN
+        if way not in self.times:
+            return IN_TURN
+        star = " *" if self.why_in_turn and way.startswith("together") else ""
+        return f"{statistics.median(self.times[way]):,.0f}{star}"
 
 
 def names() -> list[str]:
@@ -73,13 +75,19 @@ def ways_of(setting: Setting, found: Measured) -> dict[str, Way]:
     """The ways to train a model; those of repetitions together once it is known that TensorFlow vectorises it."""
     from bench_together import Together
 
+    from neurofit.models.training_loop import group
     from neurofit.models.training_loop.vectorised import NotVectorised
 
     def together(jit: bool) -> Way:
-        group = Together(setting.name, TOGETHER, setting.images, setting.responses, jit=jit)
-        return lambda epochs: timed(lambda: group.train(epochs)).of_each(TOGETHER)
+        trained = Together(setting.name, TOGETHER, setting.images, setting.responses, jit=jit)
+        return lambda epochs: timed(lambda: trained.train(epochs)).of_each(TOGETHER)
 
     ways = {"plain": setting.our_loop(jit=False), "jit": setting.our_loop(jit=True)}
+    at_once = group.at_once(found.weights)
+    if at_once < group.LEAST_AT_ONCE:
+        found.why_in_turn = f"one step would train {at_once}"
+    if at_once < 2:
+        return ways
     try:
         for way, jit in (("together", False), ("together, jit", True)):
             made = together(jit)

@@ -571,21 +571,26 @@ def plot(found: dict[str, Measured], machine: Machine, path: Path) -> None:
 
     counts = [len(one.walls) for one in found.values()]
     figure, axes = pyplot.subplots(
-        len(found), figsize=(7, 1.2 * len(found) + 0.22 * sum(counts)), height_ratios=counts, squeeze=False
+        len(found),
+        figsize=(8, 1.0 + 0.8 * len(found) + 0.25 * sum(counts)),
+        height_ratios=counts,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, one in zip(axes[:, 0], found.values()):
         for place, (way, walls) in enumerate(one.walls.items()):
             times = one.cpus[way] or walls
             axis.barh(place, statistics.median(times), color="0.75")
             axis.plot(times, [place] * len(times), "k.", markersize=3)
-        axis.axvline(one.arithmetic(machine), color="C3", label="arithmetic alone")
+        line = axis.axvline(one.arithmetic(machine), color="C3", label="arithmetic alone")
         axis.set_yticks(range(len(one.walls)), list(one.walls))
         axis.invert_yaxis()
-        axis.set(
-            title=one.title, xlabel="CPU time per step [µs] (through submit: on the clock); dots: each round"
-        )
-        axis.legend()
-    figure.tight_layout()
+        axis.set(xscale="log", xlabel="µs")
+        axis.set_title(one.title, fontsize="medium")
+    figure.suptitle(
+        "CPU time per step of one model (through submit: on the clock); dots: each round", fontsize="medium"
+    )
+    figure.legend(handles=[line], loc="outside lower right")
     figure.savefig(path, dpi=150)
 
 

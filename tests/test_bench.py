@@ -94,7 +94,7 @@ def test_a_table_and_json_have_every_way(tmp_path):
 
 @pytest.mark.slow
 def test_the_table_of_architectures_says_which_are_trained_in_turn(tmp_path):
-    words = ["architectures", "hsm", "what_where", "--repeats", "3", "--seconds", "0.01"]
+    words = ["architectures", "hsm", "ln", "kindel_lnln", "what_where", "--repeats", "3", "--seconds", "0.01"]
     files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
     ran = subprocess.run(
         [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True
@@ -107,10 +107,11 @@ def test_the_table_of_architectures_says_which_are_trained_in_turn(tmp_path):
     assert set(hsm["times"]) == alone | both and set(what_where["times"]) == alone
     assert all(len(times) == 3 and min(times) > 0 for times in hsm["times"].values())
     assert "Conv" in what_where["why_in_turn"] and not hsm["why_in_turn"]
-    *_, line, other = ran.stdout.splitlines()
+    assert found["architectures"]["ln"]["why_in_turn"] == "one step would train 4"
+    line, starred, *others = ran.stdout.splitlines()[-4:]
     for way, cell in zip(hsm["times"], line.split()[2:], strict=True):
         assert cell == f"{statistics.median(hsm['times'][way]):,.0f}"
-    assert other.count("in turn") == 2
+    assert starred.count(" *") == 2 and [other.count("in turn") for other in others] == [2, 2]
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
 
