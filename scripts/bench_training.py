@@ -567,7 +567,7 @@ def plot(found: dict[str, Measured], machine: Machine, path: Path) -> None:
     except ImportError:
         sys.exit(f"--plot {path}: matplotlib is not installed")
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     counts = [len(one.walls) for one in found.values()]
     figure, axes = pyplot.subplots(
@@ -580,12 +580,17 @@ def plot(found: dict[str, Measured], machine: Machine, path: Path) -> None:
     for axis, one in zip(axes[:, 0], found.values()):
         for place, (way, walls) in enumerate(one.walls.items()):
             times = one.cpus[way] or walls
-            axis.barh(place, statistics.median(times), color="0.75")
+            axis.hlines(place, one.arithmetic(machine), statistics.median(times), color="0.75", linewidth=9)
             axis.plot(times, [place] * len(times), "k.", markersize=3)
         line = axis.axvline(one.arithmetic(machine), color="C3", label="arithmetic alone")
         axis.set_yticks(range(len(one.walls)), list(one.walls))
         axis.invert_yaxis()
         axis.set(xscale="log", xlabel="µs")
+        first, last = axis.get_xlim()
+        steps = (1, 2, 5) if last > 20 * first else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=steps))
+        axis.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_title(one.title, fontsize="medium")
     figure.suptitle(
         "CPU time per step of one model (through submit: on the clock); dots: each round", fontsize="medium"
