@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import stat
@@ -50,6 +49,9 @@ def pack(found: RunFiles) -> None:
     """
     recording.require(found.archive)
     remove_leftovers(found.folder)
+    with explain_os_errors(found.folder, "remove unfinished files in it"):
+        for name in found.unfinished:
+            (found.folder / name).unlink(missing_ok=True)
     if not found.files:
         with packed.archive_at(found.archive) as old:
             emptied = [one for one in found.packable if old is not None and one.name in old.members]
@@ -335,7 +337,7 @@ def _restore(folder: Path, archive: Archive, member: Member, made: set[str]) -> 
         return False
     data = archive.read(member)
     _make_folder(folder, os.path.dirname(member.name), made)
-    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.unpack.partial")
+    partial = run_files.unfinished(path)
     try:
         partial.unlink(missing_ok=True)  # of a command that was killed
         with open(partial, "xb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -22,6 +23,7 @@ LARGE, LINK, FOREIGN, STRANGE, UNKNOWN_END = (
 LARGEST_BYTES = 10_000_000  # of a file that is packed: a larger one is a single file anyway
 _KEPT = ("claim.json", "outcome.json")
 _ATTEMPT = re.compile(r"rep-\d+/attempt-\d+")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unpack\.partial")
 _BUSY = re.compile(r"\..*\.partial$|\.nfs.*")  # of an interrupted write, or of a file that a process has open
 
 
@@ -47,6 +49,7 @@ class RunFiles:
     packable: list[Loose] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)  # why files of attempts stay → how many
     attempts: set[str] = field(default_factory=set)  # rep-03/attempt-02
+    unfinished: list[str] = field(default_factory=list)  # files that an interrupted `unpack` has not finished
 
     @property
     def archive(self) -> Path:
@@ -77,6 +80,8 @@ def survey(folder: Path, has_ended: Callable[[Path], bool]) -> RunFiles:
             continue
         inner = name[len(attempt) + 1 :]
         found.attempts.add(attempt)
+        if _UNFINISHED.fullmatch(os.path.basename(inner)) and stat.S_ISREG(status.st_mode):
+            found.unfinished.append(name)
         if not inner or inner in _KEPT or _BUSY.fullmatch(os.path.basename(inner)):
             continue
         if attempt not in ended:
@@ -105,6 +110,11 @@ def walk(folder: Path | str, above: str = "") -> Iterator[tuple[str, os.stat_res
         yield name, status
         if stat.S_ISDIR(status.st_mode):
             yield from walk(entry.path, f"{name}/")
+
+
+def unfinished(path: Path) -> Path:
+    """The name under which `unpack` writes a file until it is whole."""
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.unpack.partial")
 
 
 def attempt_of(name: str) -> str | None:

@@ -562,6 +562,7 @@ def test_a_kill_at_every_step_loses_nothing_and_doubles_nothing(run, tmp_path, o
         action(here)
         assert contents(here, names) == original, at
         assert not [path for path in here.iterdir() if ".partial" in path.name]
+        assert of == "unpack" or not list(here.rglob("*.partial")), at
         if of == "unpack":
             assert tree(here).keys() == first.keys() and not (here / "packed.zip").exists()
         else:
@@ -571,6 +572,22 @@ def test_a_kill_at_every_step_loses_nothing_and_doubles_nothing(run, tmp_path, o
             assert {name: one for name, one in tree(here).items() if "partial" not in name} == first, at
         shutil.rmtree(tmp_path / f"copy-{at}")
     assert steps > 100
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("files", ["to pack", "none to pack"])
+def test_what_a_killed_unpack_has_not_finished_is_removed_by_the_next_pack(run, files):
+    pack(run)
+    attempt = run / "rep-00/attempt-01"
+    if files == "to pack":
+        assert killed(partial(packing.unpack, run), 25)
+        (attempt / "more.txt").write_text("more")
+    left, users = run_files.unfinished(attempt / "stdout.log"), attempt / ".notes.partial"
+    left.write_text("hel")
+    users.write_text("the user's")
+    pack(run)
+    assert not list(run.rglob(".*.unpack.partial")) and users.read_text() == "the user's"
+    assert not packable(run) and packed.read(attempt / "stdout.log").startswith(b"hello from rep-00")
 
 
 @pytest.mark.process
