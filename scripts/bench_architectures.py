@@ -42,8 +42,8 @@ LEFT_OUT = {
     "penalty": "a part of architectures",
     "fine_tuned": "needs pretrained weights",
     "co_trained_cnn": "the same as shallow_cnn without labels",
-    "conv_factorised_max": "conv_factorised with another penalty",
-    "conv_factorised_norm2": "conv_factorised with another penalty",
+    "conv_factorised_max": "conv_factorised with other penalties",
+    "conv_factorised_norm2": "conv_factorised with other penalties",
 }
 WAYS = ("plain", "jit", "together", "together, jit")
 IN_TURN = "in turn"

@@ -167,9 +167,7 @@ class Report:
     version: str
     experiments: list[ExperimentReport]
     left_out: list[str]  # sentences about experiments without runs
-    notes: list[str] = field(
-        default_factory=list
-    )  # what `best` selects, and which parts of selections mean nothing
+    notes: list[str] = field(default_factory=list)  # sentences about what the selections mean
 
 
 def gather(
@@ -205,15 +203,15 @@ def gather(
     found: list[ExperimentReport] = []
     every: list[TaskRow] = []
     left_out: list[str] = []
-    notes: list[str] = []
+    said: list[str] = []
     statuses: dict[str, ExperimentStatus] = {}
     for selector, query in zip(wanted, queries):
         if query.name not in statuses:
             statuses[query.name] = read_status(study, query.name)
         status = statuses[query.name]
         query, best = resolved(query, status, best_by if query.selection.best or not some_best else None)
-        notes += [best.sentence] if best else []
-        notes += query.absent(status)
+        said += [best.sentence] if best else []
+        said += query.absent(status)
         keys = query.keys(status)
         if not keys:
             left_out.append(
@@ -234,7 +232,7 @@ def gather(
             raise UsageError(f"No task has a metric '{metric}', because none is done.")
         decisive_metric(every, metric)  # raises an error that lists the metrics
     now = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return Report(study.root.name, now, neurofit.__version__, found, left_out, notes)
+    return Report(study.root.name, now, neurofit.__version__, found, left_out, said)
 
 
 def _all_experiments(study: Study) -> list[str]:

@@ -49,7 +49,7 @@ class RunFiles:
     packable: list[Loose] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)  # why files of attempts stay → how many
     attempts: set[str] = field(default_factory=set)  # rep-03/attempt-02
-    unfinished: list[str] = field(default_factory=list)  # files that an interrupted `unpack` has not finished
+    unfinished: list[str] = field(default_factory=list)  # this user's files that an interrupted `unpack` left
 
     @property
     def archive(self) -> Path:
@@ -80,7 +80,8 @@ def survey(folder: Path, has_ended: Callable[[Path], bool]) -> RunFiles:
             continue
         inner = name[len(attempt) + 1 :]
         found.attempts.add(attempt)
-        if _UNFINISHED.fullmatch(os.path.basename(inner)) and stat.S_ISREG(status.st_mode):
+        is_own = stat.S_ISREG(status.st_mode) and status.st_uid == owner
+        if is_own and _UNFINISHED.fullmatch(os.path.basename(inner)):
             found.unfinished.append(name)
         if not inner or inner in _KEPT or _BUSY.fullmatch(os.path.basename(inner)):
             continue
