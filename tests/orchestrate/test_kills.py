@@ -75,7 +75,7 @@ def check(bench, name: str, runs: int) -> None:
 
 
 def torment(bench, name: str, *, runs: int, kills: int, seed: int, kinds: list[str], seconds: float) -> None:
-    """Submit, kill at random, submit again where the pool died; until all is done and so many were killed."""
+    """Submit, and kill this number of processes at random; submit again where the pool died, until all is done."""
     generator, done = random.Random(seed), Counter()
     profile = bench.runner(text="backend: local\nworkers: 4\n")
     hold(bench.root, 1)
@@ -114,6 +114,7 @@ def test_each_of_the_processes_can_die(bench, kind):
 
 def test_when_the_pool_dies_everything_below_it_does(bench):
     bench.script("walk", WALK % 3)
+    hold(bench.root, 3)  # none of the three
     submitted = bench.submit("walk")
     bench.wait("walk", until=lambda counts: counts["running"] == 2)
     members = [pid for pids in family(int(submitted.ids[0])).values() for pid in pids]
