@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -25,14 +24,13 @@ from typing import Any
 
 from bench_training import (
     BATCH,
-    LONGEST,
     TOGETHER,
     Setting,
     Study,
     Way,
     conditions,
     heading,
-    progress,
+    measure,
     set_up_tensorflow,
     timed,
 )
@@ -98,21 +96,6 @@ def ways_of(setting: Setting, found: Measured) -> dict[str, Way]:
     return ways
 
 
-def measure(setting: Setting, found: Measured, repeats: int, seconds: float) -> None:
-    """Let the ways take turns; each trains as many epochs as take it about so many seconds."""
-    ways, shuffled, epochs = ways_of(setting, found), random.Random(0), {}
-    for name, way in ways.items():
-        way(1)  # compiles
-        models = TOGETHER if name.startswith("together") else 1
-        epochs[name] = max(1, min(LONGEST, round(seconds / way(1).wall / models)))
-        way(epochs[name])  # compiles a loop for any number of epochs
-        found.times[name] = []
-    for _ in range(repeats):
-        for name in shuffled.sample(list(ways), len(ways)):
-            took = ways[name](epochs[name])
-            found.times[name].append(1e6 * took.cpu / (epochs[name] * setting.steps))
-
-
 def main(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/bench architectures",
@@ -136,10 +119,10 @@ def main(words: Sequence[str]) -> None:
     load, found = [os.getloadavg()[0]], dict[str, Measured]()
     with tempfile.TemporaryDirectory() as folder:
         for name in options.names or names():
-            progress(name)
             setting = Setting(name, options.threads, Path(folder), Study(NEURONS, IMAGES, name, epochs=0))
             found[name] = Measured(setting.measured.weights)
-            measure(setting, found[name], options.repeats, options.seconds)
+            measure(setting, ways_of(setting, found[name]), options.repeats, options.seconds)
+            found[name].times = setting.measured.cpus
             keras.backend.clear_session()
     about = conditions([*load, os.getloadavg()[0]], options.threads, options.repeats)
     print("\n".join(table(about, found)))

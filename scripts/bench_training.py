@@ -392,8 +392,10 @@ def changes(model) -> dict[str, object]:
 # Measuring
 
 
-def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float, machine: Machine) -> None:
-    """Let the ways take turns; each trains as many epochs as take it about so many seconds."""
+def measure(
+    setting: Setting, ways: dict[str, Way], repeats: int, seconds: float, machine: Machine | None = None
+) -> None:
+    """Let the ways take turns, and the machine if its rates are wanted. Each way trains for about so many seconds."""
     found, epochs, shuffled = setting.measured, {}, random.Random(0)
     for name, way in ways.items():
         progress(f"{setting.name}: {name}")
@@ -403,7 +405,8 @@ def measure(setting: Setting, ways: dict[str, Way], repeats: int, seconds: float
         way(epochs[name])  # compiles a loop for any number of epochs
     for number in range(repeats):
         progress(f"{setting.name}: round {number + 1} of {repeats}")
-        machine.measure()
+        if machine is not None:
+            machine.measure()
         for name in shuffled.sample(list(ways), len(ways)):
             took, steps = ways[name](epochs[name]), epochs[name] * setting.steps
             found.walls[name].append(1e6 * took.wall / steps)
@@ -447,7 +450,7 @@ def through_the_product(name: str, folder: Path, threads: int, together: int = 1
 
 
 def set_up_tensorflow(threads: int) -> None:
-    """Import TensorFlow as jobs have it, with so many threads."""
+    """Import TensorFlow with the settings of jobs and this number of threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     import tensorflow as tf

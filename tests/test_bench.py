@@ -28,7 +28,9 @@ WAYS = {
 
 
 def script(name: str):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    path = SCRIPTS / (name if name == "bench" else f"{name}.py")
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
@@ -39,6 +41,11 @@ def script(name: str):
 @pytest.fixture(scope="module")
 def training():
     yield from script("bench_training")
+
+
+@pytest.fixture(scope="module")
+def bench():
+    yield from script("bench")
 
 
 @pytest.fixture(scope="module")
@@ -72,47 +79,48 @@ def test_products_are_counted_from_the_layers(training):
     assert flops == 16 * 2 * 3 * (31 * 31 * 9 + 9 * 20 + 20 * 103)
 
 
-@pytest.mark.slow
-def test_a_table_and_json_have_every_way(tmp_path):
-    words = ["training", "--models", "hsm", "--repeats", "3", "--seconds", "0.01", "--together", "3"]
+def measured(tmp_path: Path, *words: str) -> tuple[str, dict]:
+    """The table and the JSON of a short `scripts/bench WORDS`, which also draws a picture."""
     files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
+    short = ["--repeats", "3", "--seconds", "0.01"]
     ran = subprocess.run(
-        [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPTS / "bench", *words, *short, *files],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert max(map(len, ran.stdout.splitlines())) <= 100
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads((tmp_path / "found.json").read_text())
     assert {"processor", "cores", "load"} <= set(found["machine"])
+    return ran.stdout, found
+
+
+@pytest.mark.slow
+def test_a_table_and_json_have_every_way(tmp_path):
+    table, found = measured(tmp_path, "training", "--models", "hsm", "--together", "3")
     assert {"TensorFlow", "Keras", "neurofit"} <= set(found["versions"])
     assert (found["threads"], found["repeats"]) == (1, 3)
     model = found["models"]["hsm"]
     assert set(model["medians"]) == WAYS and model["skipped"] == {"NDN3": "no --ndn3 PATH"}
     for way, medians in model["medians"].items():
-        assert way in ran.stdout and len(model["walls"][way]) == 3
+        assert way in table and len(model["walls"][way]) == 3
         assert medians["cpu"] == statistics.median(model["cpus"][way]) > 0
-    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
 def test_the_table_of_architectures_says_which_are_trained_in_turn(tmp_path):
-    words = ["architectures", "hsm", "ln", "kindel_lnln", "what_where", "--repeats", "3", "--seconds", "0.01"]
-    files = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
-    ran = subprocess.run(
-        [sys.executable, SCRIPTS / "bench", *words, *files], capture_output=True, text=True, check=True
-    )
-    assert max(map(len, ran.stdout.splitlines())) <= 100
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert {"processor", "cores", "load"} <= set(found["machine"])
+    table, found = measured(tmp_path, "architectures", "hsm", "ln", "kindel_lnln", "what_where")
     alone, both = {"plain", "jit"}, {"together", "together, jit"}
     hsm, what_where = found["architectures"]["hsm"], found["architectures"]["what_where"]
     assert set(hsm["times"]) == alone | both and set(what_where["times"]) == alone
     assert all(len(times) == 3 and min(times) > 0 for times in hsm["times"].values())
     assert "Conv" in what_where["why_in_turn"] and not hsm["why_in_turn"]
     assert found["architectures"]["ln"]["why_in_turn"] == "one step would train 4"
-    line, starred, *others = ran.stdout.splitlines()[-4:]
+    line, starred, *others = table.splitlines()[-4:]
     for way, cell in zip(hsm["times"], line.split()[2:], strict=True):
         assert cell == f"{statistics.median(hsm['times'][way]):,.0f}"
     assert starred.count(" *") == 2 and [other.count("in turn") for other in others] == [2, 2]
-    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.process
@@ -124,14 +132,10 @@ def test_an_architecture_that_is_not_measured_is_refused_with_a_reason():
 
 
 @pytest.mark.slow
-def test_whole_tasks_are_measured_from_their_outcomes(tmp_path):
-    loader = importlib.machinery.SourceFileLoader("bench", str(SCRIPTS / "bench"))
-    bench = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
-    sys.modules["bench"] = bench
-    loader.exec_module(bench)
-    bench.TRAININGS, bench.LATER = {"alone": (False, 1), "two": (False, 2)}, 1
+def test_whole_tasks_are_measured_from_their_outcomes(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "TRAININGS", {"alone": (False, 1), "two": (False, 2)})
+    monkeypatch.setattr(bench, "LATER", 1)
     costs = bench.tasks(bench.Bench(SCRIPTS.parent, tmp_path / "bench"))
-    del sys.modules["bench"]
     assert list(costs) == ["alone: first task", "alone: later tasks", "two: first task", "two: later tasks"]
     assert all(cost.wall is None and cost.cpu > 0.1 for cost in costs.values())
 

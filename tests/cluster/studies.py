@@ -156,7 +156,7 @@ MODEL = """
             keras.layers.Dropout(0.2), keras.layers.Dense(shapes.neurons, "softplus"),
         ])
 
-    class Waits(nf.models.Fit):  # its first attempt trains twenty epochs, and waits for its job's end, if told to
+    class Waits(nf.models.Fit):  # if `waits` is there, the first attempt waits after 20 epochs for its job's end
         def __call__(self, task):
             def log(step, **numbers):
                 type(task).log(task, step, **numbers)
